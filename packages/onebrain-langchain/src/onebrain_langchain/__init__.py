@@ -1,0 +1,1 @@
+"""LangChain and LangGraph components over a OneBrain memory."""

@@ -1,0 +1,1 @@
+"""How every request is made: plans, the modes that drive them, retries, transports and pages."""

@@ -1,0 +1,147 @@
+"""Plans and the modes that drive them.
+
+A plan is a generator that yields effects, receives their results and returns a value. It has no colour: `Sync` runs
+its effects in place, `Async` awaits them, and `Plan` hands the plan itself to another plan, which delegates with
+``yield from``. Everything above this module is therefore written once.
+
+A plan must run to its end or be closed, so it holds no resources; those belong to a mode's transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from onebrain._core.transport import AsyncTransport, Request, SyncTransport
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request and receive its `Response`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for a number of seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a function that may block: in place in sync code, in a worker thread in async code."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+Effect: TypeAlias = Send | Sleep | Call
+Steps: TypeAlias = Generator[Effect, Any, T]
+
+
+def done(value: T) -> Steps[T]:
+    """Return a plan that does nothing and returns `value`."""
+    yield from ()
+    return value
+
+
+class Sync:
+    """Drives plans in the calling thread."""
+
+    def __init__(self, transport: SyncTransport | None = None) -> None:
+        self.transport = transport
+
+    def drive(self, steps: Steps[T]) -> T:
+        """Run a plan to its end and return its value."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    result = self.perform(effect)
+                except Exception as error:
+                    effect = steps.throw(error)  # the plan decides: retry, map, or let it out
+                else:
+                    effect = steps.send(result)
+        except StopIteration as finished:
+            return cast("T", finished.value)
+        finally:
+            steps.close()
+
+    def perform(self, effect: Effect) -> Any:
+        """Carry out one effect."""
+        if type(effect) is Call:
+            return effect.function(*effect.args, **effect.kwargs)
+        if type(effect) is Send:
+            if self.transport is None:
+                raise RuntimeError("this mode has no transport; a plan that sends needs one")
+            return self.transport.send(effect.request)
+        if type(effect) is Sleep:
+            return time.sleep(effect.seconds)
+        raise TypeError(f"not an effect: {effect!r}")
+
+    def close(self) -> None:
+        """Close the transport, if there is one."""
+        if self.transport is not None:
+            self.transport.close()
+
+
+class Async:
+    """Drives plans on the running event loop."""
+
+    def __init__(self, transport: AsyncTransport | None = None) -> None:
+        self.transport = transport
+
+    async def drive(self, steps: Steps[T]) -> T:
+        """Run a plan to its end and return its value."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    result = await self.perform(effect)
+                except Exception as error:
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(result)
+        except StopIteration as finished:
+            return cast("T", finished.value)
+        finally:
+            steps.close()
+
+    async def perform(self, effect: Effect) -> Any:
+        """Carry out one effect."""
+        if type(effect) is Call:
+            return await asyncio.to_thread(effect.function, *effect.args, **effect.kwargs)
+        if type(effect) is Send:
+            if self.transport is None:
+                raise RuntimeError("this mode has no transport; a plan that sends needs one")
+            return await self.transport.send(effect.request)
+        if type(effect) is Sleep:
+            return await asyncio.sleep(effect.seconds)
+        raise TypeError(f"not an effect: {effect!r}")
+
+    async def close(self) -> None:
+        """Close the transport, if there is one."""
+        if self.transport is not None:
+            await self.transport.close()
+
+
+class Plan:
+    """Drives nothing: methods of a client in this mode return their plans, for other plans to delegate to."""
+
+
+Mode = TypeVar("Mode", bound="Sync | Async | Plan", covariant=True)
+
+
+class Coloured(Generic[Mode]):
+    """The base of every class whose methods are plans: it knows the mode that drives them."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode

@@ -1,0 +1,908 @@
+"""`Brain` and `AsyncBrain`: one memory, whatever service keeps it.
+
+What a service cannot do itself is done here, once: filters are split and the rest evaluated on the way back, lists are
+sorted, batches cut, scopes checked on every memory that comes back. What cannot be done at all is refused with
+`Unsupported`. Nothing is ignored in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Self, TypeAlias, TypeVar, cast
+
+from pydantic import ValidationError
+
+from onebrain._core.codec import UNSET, Unset
+from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.paging import Page, PageMeta
+from onebrain._core.steps import Async, Coloured, Mode, Sleep, Steps, Sync
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+    redact,
+)
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.context import CountTokens, build
+from onebrain.memory.driver import (
+    Changes,
+    Counts,
+    Driver,
+    Forgets,
+    Found,
+    ListRequest,
+    SearchRequest,
+    expiry,
+    unsupported,
+)
+from onebrain.memory.filters import TRUE, Filter, every, memory_matches, parse, split
+from onebrain.memory.models import (
+    EVERYTHING,
+    Context,
+    ForgetResult,
+    Hit,
+    Memory,
+    NewMemory,
+    Order,
+    Scope,
+    SearchMode,
+    SearchResult,
+    StoreResult,
+    StoreResults,
+)
+
+T = TypeVar("T")
+Embedding: TypeAlias = Sequence[float]
+FilterLike: TypeAlias = Filter | Mapping[str, Any]
+Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
+
+# How many memories a filtered search may look at before it stops short and says so.
+DEFAULT_BUDGET = 2000
+_LIST_PAGE = 200
+_STORE_BATCH = 1000
+
+
+class _Brain(Coloured[Mode]):
+    """The verbs of a brain, without colour."""
+
+    def __init__(self, mode: Mode, driver: Driver, *, origin: tuple[str, Mapping[str, Any]] | None) -> None:
+        super().__init__(mode)
+        self._driver = driver
+        self._origin = origin
+
+    def __repr__(self) -> str:
+        where = redact(self._origin[0]) if self._origin else self.capabilities.service
+        return f"{type(self).__name__}({where!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the service behind this brain can do."""
+        return self._driver.capabilities
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the service behind this brain."""
+        return self._driver
+
+    def __reduce__(self) -> Any:
+        # A key never travels in a pickle: the copy takes it from the environment, as `connect` does.
+        if self._origin is None or self._origin[0] in ("sqlite://", "sqlite:///:memory:"):
+            raise TypeError(
+                f"{self!r} cannot be pickled: only what `connect` made of a URL can be opened again"
+            )
+        return _reopen, (type(self), *self._origin)
+
+    # A brain is a connection: copies share it.
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    @endpoint
+    def store(
+        self,
+        content: Storable,
+        *,
+        scope: Scope = EVERYTHING,
+        id: str | None = None,
+        title: str | None = None,
+        type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        importance: float | None = None,
+        source: str | None = None,
+        pinned: bool = False,
+        archived: bool = False,
+        created_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | timedelta | None = None,
+        embedding: Embedding | None = None,
+        extra: Mapping[str, Any] | None = None,
+        wait: bool = False,
+    ) -> Steps[StoreResult]:
+        """Store one memory and return its id and what became of it.
+
+        What is stored comes back byte for byte. A `NewMemory` or a dict may be given instead of text and arguments.
+
+        Args:
+            content: The text, or the whole memory.
+            scope: Where it belongs.
+            id: An id of your own; storing it again replaces the memory.
+            title: A short heading.
+            type: A kind such as ``"fact"``.
+            tags: Labels.
+            metadata: A JSON object of your own, to filter on.
+            importance: 0..1.
+            source: Where it came from.
+            pinned: Rank it first in contexts.
+            archived: Keep it out of searches.
+            created_at: When it happened; the default is now.
+            expires_at: When it vanishes.
+            ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
+            embedding: Your own vector for it.
+            extra: Fields of the service behind the brain, by its own names.
+            wait: Wait until a search can find it, where the service takes its time.
+
+        Raises:
+            OneBrainValidationError: The memory is not valid; nothing was stored.
+            Unsupported: The service cannot keep what was given, such as an id of your own.
+        """
+        given: dict[str, Any] = {
+            "id": id,
+            "title": title,
+            "type": type,
+            "tags": tags or None,
+            "metadata": metadata,
+            "importance": importance,
+            "source": source,
+            "pinned": pinned or None,
+            "archived": archived or None,
+            "created_at": created_at,
+            "expires_at": expires_at,
+            "ttl": ttl,
+            "embedding": embedding,
+            "extra": extra,
+        }
+        item = _new_memory(
+            content, scope, {name: value for name, value in given.items() if value is not None}
+        )
+        self._check_storable(item)
+        (result,) = yield from self._driver.store([item])
+        if result.error is not None:
+            raise result.error
+        if wait and self.capabilities.consistency == "eventual" and result.id is not None:
+            yield from self._settle([result.id])
+        return result
+
+    @endpoint
+    def store_many(
+        self,
+        items: Iterable[Storable],
+        *,
+        scope: Scope = EVERYTHING,
+        on_progress: Callable[[int], object] | None = None,
+        wait: bool = False,
+    ) -> Steps[StoreResults]:
+        """Store many memories in batches and return one result for each, in order.
+
+        A bad item fails alone: its result says why, and the others are stored. Call ``raise_for_failures()`` on the
+        results where a failure should raise. `items` may be a generator; it is read as it is stored.
+
+        Args:
+            items: `NewMemory` objects, dicts of the same shape, or texts.
+            scope: Where they belong; a part that an item names itself wins.
+            on_progress: Called after each batch with the number of items done so far.
+            wait: Wait until a search can find them, where the service takes its time.
+        """
+        results: list[StoreResult] = []
+        pending = iter(items)
+        while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
+            results.extend((yield from self._store_batch(batch, scope)))
+            if on_progress is not None:
+                on_progress(len(results))
+        if wait and self.capabilities.consistency == "eventual":
+            yield from self._settle([result.id for result in results if result.id is not None])
+        return StoreResults.model_construct(results=tuple(results))
+
+    def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
+        results: list[StoreResult | None] = [None] * len(batch)
+        good: list[NewMemory] = []
+        places: list[int] = []
+        for place, raw in enumerate(batch):
+            try:
+                item = _new_memory(raw, scope, {})
+                self._check_storable(item)
+            except OneBrainError as error:
+                results[place] = StoreResult(id=None, status="failed", error=error)
+            else:
+                good.append(item)
+                places.append(place)
+        if good:
+            stored = yield from self._driver.store(good)
+            for place, result in zip(places, stored, strict=True):
+                results[place] = result
+        return cast("list[StoreResult]", results)
+
+    def _check_storable(self, item: NewMemory) -> None:
+        """Refuse what the service would lose."""
+        can = self.capabilities
+        given = (
+            (item.id is not None and not can.client_ids, "ids of the caller's own", "leave `id` out"),
+            (
+                item.embedding is not None and not can.embeddings,
+                "vectors of the caller's own",
+                "leave `embedding` out",
+            ),
+            (item.created_at is not None and not can.created_at, "a creation time of the caller's own", ""),
+            ((item.expires_at or item.ttl) is not None and not can.expiry, "memories that expire", ""),
+            ((item.pinned or item.archived) and not can.archive, "pinned or archived memories", ""),
+            (bool(item.tags) and not can.tags, "tags", ""),
+            (item.importance is not None and not can.importance, "importance", ""),
+        )
+        for lacking, what, hint in given:
+            if lacking:
+                raise unsupported(can, what, hint)
+        if can.content_limit is not None and len(item.content) > can.content_limit:
+            raise OneBrainValidationError(
+                f"the content has {len(item.content)} characters; {can.service} takes at most {can.content_limit}",
+                service=can.service,
+            )
+
+    def _settle(self, ids: Sequence[str]) -> Steps[None]:
+        """Wait, up to about a minute, until every one of `ids` can be read."""
+        missing = list(ids)
+        pause = 0.05
+        while missing and pause < 30:
+            there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
+            missing = [id for id in missing if id not in there]
+            if missing:
+                yield Sleep(pause)
+                pause *= 2
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    @endpoint
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        scope: Scope = EVERYTHING,
+        limit: int = 10,
+        filter: FilterLike | None = None,
+        mode: SearchMode | None = None,
+        alpha: float | None = None,
+        min_score: float = 0.0,
+        embedding: Embedding | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+        budget: int = DEFAULT_BUDGET,
+    ) -> Steps[SearchResult]:
+        """Find the memories that answer a query, best first.
+
+        Without a query and an embedding the newest memories come back, all with score 0.
+
+        Args:
+            query: What to look for, in plain words.
+            scope: Where to look.
+            limit: How many hits at most; 0 finds nothing.
+            filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
+            mode: ``hybrid`` (keywords and meaning, the default where the service has it), ``keyword`` or ``vector``.
+            alpha: 0..1, the weight of meaning against keywords in hybrid mode, where the service lets one choose.
+            min_score: Only hits with at least this score, 0..1.
+            embedding: Your own vector to search by, instead of or together with the query.
+            include_archived: Look at archived memories, too.
+            with_embeddings: Return each memory's vector.
+            budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
+                up the result says ``exhausted=False``.
+
+        Raises:
+            OneBrainValidationError: An argument or the filter is wrong.
+            Unsupported: The service has no such mode, or takes no vectors.
+        """
+        _check_range("limit", limit, 0)
+        _check_range("budget", budget, 1)
+        _check_range("min_score", min_score, 0, 1)
+        if alpha is not None:
+            _check_range("alpha", alpha, 0, 1)
+        can = self.capabilities
+        condition = parse(filter)
+        chosen = self._mode_for(mode, embedding)
+        query = None if query is None or not query.strip() else query
+        pushed, residual = split(condition, can.can, can.logic)
+        request = SearchRequest(
+            query=query,
+            embedding=None if embedding is None else _vector(embedding),
+            scope=scope,
+            filter=pushed,
+            limit=limit,
+            mode=chosen,
+            alpha=alpha,
+            min_score=min_score,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        if limit == 0:
+            return SearchResult(exhausted=False, mode=chosen)
+        hits: list[Hit] = []
+        seen: set[str] = set()
+        exhausted = False
+        fetch = limit if residual == TRUE else max(4 * limit, 50)
+        offset = looked = 0
+        while True:
+            fetch = min(fetch, can.search_limit or fetch)
+            found: Found = yield from self._driver.search(_replace(request, limit=fetch, offset=offset))
+            for hit in found.hits:
+                memory = hit.memory
+                if memory.id in seen or hit.score < min_score or not scope.covers(memory.scope):
+                    continue
+                if (memory.archived and not include_archived) or not memory_matches(residual, memory):
+                    continue
+                seen.add(memory.id)
+                hits.append(hit)
+            looked = offset + len(found.hits)
+            if not found.more or (found.hits and min_score > 0 and found.hits[-1].score < min_score):
+                exhausted = len(hits) <= limit
+                break
+            if len(hits) >= limit or looked >= budget or not found.hits:
+                break
+            if can.search_offset:
+                offset = looked
+                fetch = min(max(fetch, 2 * limit, 100), budget - looked)
+            elif fetch < min(can.search_limit or budget, budget):
+                fetch = min(4 * fetch, budget)
+            else:
+                break
+        return SearchResult.model_construct(hits=tuple(hits[:limit]), exhausted=exhausted, mode=found.mode)
+
+    def _mode_for(self, mode: SearchMode | None, embedding: Embedding | None) -> SearchMode:
+        can = self.capabilities
+        if embedding is not None and not can.embeddings:
+            raise unsupported(can, "searching by the caller's own vectors")
+        if mode is None:
+            best: tuple[SearchMode, ...] = ("hybrid", "vector", "keyword")
+            return next(candidate for candidate in best if candidate in can.modes)
+        if mode not in can.modes:
+            raise unsupported(can, f"search mode {mode!r}", f"it has {', '.join(sorted(can.modes))}")
+        return mode
+
+    @endpoint
+    def context(
+        self,
+        query: str | None = None,
+        *,
+        scope: Scope = EVERYTHING,
+        max_tokens: int = 1500,
+        limit: int = 50,
+        filter: FilterLike | None = None,
+        mode: SearchMode | None = None,
+        min_score: float = 0.0,
+        count_tokens: CountTokens | None = None,
+    ) -> Steps[Context]:
+        """Return what is worth knowing for a query as text for a prompt, within a token budget.
+
+        Pinned memories come first, then the best hits; the text lists them oldest first, dated, fenced as data.
+        Without a query the newest memories are used.
+
+        Args:
+            query: What the prompt is about.
+            scope: Where to look.
+            max_tokens: The most tokens that the text may cost.
+            limit: The most memories to consider.
+            filter: Which memories count.
+            mode: The search mode.
+            min_score: Only hits with at least this score, 0..1.
+            count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+        """
+        _check_range("max_tokens", max_tokens, 0)
+        can = self.capabilities
+        condition = parse(filter)
+        pinned: list[Memory] = []
+        if can.archive and can.list:
+            page = yield from _Brain.page.plan(
+                self, scope=scope, filter=every(parse({"$pinned": True}), condition), limit=min(limit, 20)
+            )
+            pinned = list(page.data)
+        found = yield from _Brain.search.plan(
+            self, query, scope=scope, limit=limit, filter=condition, mode=mode, min_score=min_score
+        )
+        chosen = {memory.id: memory for memory in (*pinned, *found.memories)}
+        return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    @endpoint
+    def get(self, id: str, *, scope: Scope = EVERYTHING, with_embeddings: bool = False) -> Steps[Memory]:
+        """Return one memory; raise `OneBrainNotFoundError` where `scope` has none with this id."""
+        memories = yield from self._get([id], scope, with_embeddings)
+        if not memories:
+            raise OneBrainNotFoundError(
+                "no memory with this id in this scope", service=self.capabilities.service
+            )
+        return memories[0]
+
+    @endpoint
+    def get_many(
+        self, ids: Iterable[str], *, scope: Scope = EVERYTHING, with_embeddings: bool = False
+    ) -> Steps[list[Memory]]:
+        """Return the memories with these ids, in the order of `ids`; those that do not exist are left out."""
+        return (yield from self._get(_ids(ids), scope, with_embeddings))
+
+    def _get(self, ids: Sequence[str], scope: Scope, with_embeddings: bool) -> Steps[list[Memory]]:
+        wanted = [id for id in dict.fromkeys(ids) if _valid_id(id)]
+        if not wanted:
+            return []
+        found = yield from self._driver.get(wanted, scope, with_embeddings=with_embeddings)
+        by_id = {memory.id: memory for memory in found if scope.covers(memory.scope)}
+        return [by_id[id] for id in ids if id in by_id]
+
+    @endpoint
+    def page(
+        self,
+        *,
+        scope: Scope = EVERYTHING,
+        filter: FilterLike | None = None,
+        order: Order = "-created_at",
+        limit: int = 100,
+        cursor: str | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+    ) -> Steps[Page[Memory]]:
+        """Return one page of memories; ``page.meta.cursor`` asks for the next one.
+
+        A page may hold fewer than `limit` memories, even none, and still have a next one, where part of the filter
+        is evaluated here. The arguments are those of `list`.
+        """
+        return (
+            yield from self._page(
+                scope=scope,
+                filter=filter,
+                order=order,
+                limit=limit,
+                cursor=cursor,
+                include_archived=include_archived,
+                with_embeddings=with_embeddings,
+            )
+        )
+
+    def _page(
+        self,
+        *,
+        scope: Scope,
+        filter: FilterLike | None,
+        order: Order,
+        limit: int,
+        cursor: str | None,
+        include_archived: bool,
+        with_embeddings: bool,
+    ) -> Steps[Page[Memory]]:
+        _check_range("limit", limit, 0)
+        can = self.capabilities
+        if not can.list:
+            raise unsupported(can, "listing memories without a query", "use search")
+        if order.lstrip("-") not in ("created_at", "updated_at", "importance", "sequence"):
+            raise OneBrainValidationError(
+                f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
+                "each with an optional '-' for descending"
+            )
+        if limit == 0:
+            return Page((), PageMeta(has_more=False))
+        pushed, residual = split(parse(filter), can.can, can.logic)
+        native = order in can.orders
+
+        def keep(memory: Memory) -> bool:
+            return (
+                scope.covers(memory.scope)
+                and (include_archived or not memory.archived)
+                and memory_matches(residual, memory)
+            )
+
+        request = ListRequest(
+            scope=scope,
+            filter=pushed,
+            order=order if native else cast("Order", next(iter(sorted(can.orders)), "-created_at")),
+            limit=min(limit, _LIST_PAGE) if native else _LIST_PAGE,
+            cursor=cursor,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        page: Page[Memory] = yield from self._driver.list(request)
+        if native:
+            return Page(tuple(filter_(keep, page.data)), page.meta)
+        # The service has no such order: read everything, sort here, and return it as one page.
+        rows = list(filter_(keep, page.data))
+        while page.meta.has_more and page.meta.cursor is not None:
+            page = yield from self._driver.list(_replace(request, cursor=page.meta.cursor))
+            rows.extend(filter_(keep, page.data))
+        rows.sort(key=lambda memory: _order_key(memory, order), reverse=order.startswith("-"))
+        return Page(tuple(rows[:limit]), PageMeta(total=len(rows)))
+
+    @endpoint
+    def count(
+        self, *, scope: Scope = EVERYTHING, filter: FilterLike | None = None, include_archived: bool = False
+    ) -> Steps[int]:
+        """Return how many memories there are in `scope` that match `filter`."""
+        can = self.capabilities
+        condition = parse(filter)
+        if isinstance(self._driver, Counts) and split(condition, can.can, can.logic)[1] == TRUE:
+            return (yield from self._driver.count(scope, condition, include_archived=include_archived))
+        return len((yield from self._everything(scope, condition, include_archived)))
+
+    def _everything(self, scope: Scope, filter: Filter, include_archived: bool) -> Steps[list[Memory]]:
+        rows: list[Memory] = []
+        cursor: str | None = None
+        order = cast("Order", next(iter(sorted(self.capabilities.orders)), "-created_at"))
+        while True:
+            page = yield from self._page(
+                scope=scope,
+                filter=filter,
+                order=order,
+                limit=_LIST_PAGE,
+                cursor=cursor,
+                include_archived=include_archived,
+                with_embeddings=False,
+            )
+            rows.extend(page.data)
+            if not page.meta.has_more or page.meta.cursor in (None, cursor):
+                return rows
+            cursor = page.meta.cursor
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    @endpoint
+    def update(
+        self,
+        id: str,
+        *,
+        scope: Scope = EVERYTHING,
+        content: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        type: str | Unset | None = UNSET,
+        tags: Iterable[str] | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        replace_metadata: bool = False,
+        importance: float | Unset | None = UNSET,
+        source: str | Unset | None = UNSET,
+        pinned: bool | Unset = UNSET,
+        archived: bool | Unset = UNSET,
+        created_at: datetime | Unset = UNSET,
+        expires_at: datetime | Unset | None = UNSET,
+        ttl: float | timedelta | Unset = UNSET,
+        embedding: Embedding | Unset = UNSET,
+        extra: Mapping[str, Any] | Unset = UNSET,
+    ) -> Steps[Memory]:
+        """Change what is given of one memory, keep the rest, and return the memory.
+
+        Metadata is merged key by key unless `replace_metadata` says otherwise; None empties a field. The memory keeps
+        its place in its session and its ``created_at``; new content gets a new vector.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+            Unsupported: The service cannot update, or not this field.
+        """
+        can = self.capabilities
+        if not can.update:
+            raise unsupported(can, "updating a memory", "delete it and store it again")
+        given = {
+            name: value
+            for name, value in {
+                "content": content,
+                "title": title,
+                "type": type,
+                "tags": tags,
+                "metadata": metadata,
+                "importance": importance,
+                "source": source,
+                "pinned": pinned,
+                "archived": archived,
+                "created_at": created_at,
+                "expires_at": expires_at,
+                "ttl": ttl,
+                "embedding": embedding,
+                "extra": extra,
+            }.items()
+            if value is not UNSET
+        }
+        # Validate as a new memory would be; what was not given takes a harmless default.
+        probe = _new_memory(
+            {"content": "-", **{k: v for k, v in given.items() if v is not None}}, EVERYTHING, {}
+        )
+        self._check_storable(probe)
+        changes = {name: getattr(probe, name) if given[name] is not None else None for name in given}
+        if "ttl" in changes:
+            changes.pop("ttl")
+            changes["expires_at"] = expiry(probe, datetime.now(UTC))
+        if changes.get("content", "") is None:
+            raise OneBrainValidationError("content cannot be emptied; delete the memory instead")
+        if not _valid_id(id):
+            raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
+        return (
+            yield from self._driver.update(
+                id, Changes(fields=changes, merge_metadata=not replace_metadata), scope
+            )
+        )
+
+    @endpoint
+    def delete(self, ids: str | Iterable[str], *, scope: Scope = EVERYTHING) -> Steps[int]:
+        """Remove one or several memories by id, in `scope` only; return how many were there."""
+        if not self.capabilities.delete:
+            raise unsupported(self.capabilities, "deleting memories")
+        wanted = [id for id in dict.fromkeys(_ids(ids)) if _valid_id(id)]
+        if not wanted:
+            return 0
+        return (yield from self._driver.delete(wanted, scope))
+
+    @endpoint
+    def forget(
+        self,
+        *,
+        filter: FilterLike | None = None,
+        scope: Scope = EVERYTHING,
+        dry_run: bool = False,
+        everything: bool = False,
+    ) -> Steps[ForgetResult]:
+        """Remove every memory in `scope` that matches `filter`, archived ones included; say how many and which.
+
+        Args:
+            filter: Which memories; None for all in the scope.
+            scope: Where.
+            dry_run: Remove nothing, only say what would go.
+            everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
+        """
+        condition = parse(filter)
+        if not scope and condition == TRUE and not everything:
+            raise OneBrainValidationError(
+                "forget() without a filter and a scope would remove every memory; pass everything=True to mean that"
+            )
+        can = self.capabilities
+        if not can.delete:
+            raise unsupported(can, "deleting memories")
+        if isinstance(self._driver, Forgets) and split(condition, can.can, can.logic)[1] == TRUE:
+            return (yield from self._driver.forget(scope, condition, dry_run=dry_run))
+        rows = yield from self._everything(scope, condition, include_archived=True)
+        ids = tuple(memory.id for memory in rows)
+        count = len(ids)
+        if ids and not dry_run:
+            count = yield from self._driver.delete(ids, scope)
+        return ForgetResult(count=count, dry_run=dry_run, ids=ids)
+
+    # Last, because a method named list hides the type from annotations below it.
+    def _list(
+        self,
+        *,
+        scope: Scope = EVERYTHING,
+        filter: FilterLike | None = None,
+        order: Order = "-created_at",
+        limit: int | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+        cursor: str | None = None,
+    ) -> Steps[Page[Memory]]:
+        """Iterate over all memories in `scope` that match `filter`, page by page.
+
+        Args:
+            scope: Where.
+            filter: Which memories.
+            order: ``created_at``, ``updated_at``, ``importance`` or ``sequence`` (the order of storing), with ``-``
+                in front for descending. Equal times are ordered by sequence.
+            limit: The most memories over all pages.
+            include_archived: Archived memories, too.
+            with_embeddings: Return each memory's vector.
+            cursor: Go on from here, as given by `page`.
+        """
+        return (
+            yield from self._page(
+                scope=scope,
+                filter=filter,
+                order=order,
+                limit=_LIST_PAGE if limit is None else limit,
+                cursor=cursor,
+                include_archived=include_archived,
+                with_embeddings=with_embeddings,
+            )
+        )
+
+    list = listing(_list, total="limit")
+
+
+class Brain(_Brain[Sync]):
+    """A memory for synchronous code. Make one with `onebrain.connect`; it is safe to share between threads.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> maria = onebrain.Scope(user="maria")
+        >>> brain.store("Maria prefers window seats", scope=maria, tags=["travel"]).status
+        'created'
+        >>> [hit.content for hit in brain.search("Where does she like to sit?", scope=maria)]
+        ['Maria prefers window seats']
+        >>> brain.close()
+    """
+
+    def __init__(
+        self, driver: Driver, *, origin: tuple[str, Mapping[str, Any]] | None = None, owner: bool = True
+    ) -> None:
+        super().__init__(Sync(driver.transports()[0]), driver, origin=origin)
+        self._owner = owner
+
+    def to_async(self) -> AsyncBrain:
+        """Return an `AsyncBrain` on the same memory; closing it leaves this brain open."""
+        twin = AsyncBrain(self._driver, origin=self._origin)
+        twin._owner = False
+        return twin
+
+    def close(self) -> None:
+        """Release connections and files; a second call does nothing."""
+        self._mode.close()
+        if self._owner:
+            self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class AsyncBrain(_Brain[Async]):
+    """A memory for asynchronous code. Make one with `onebrain.connect_async`; its verbs are those of `Brain`.
+
+    Example:
+        >>> import asyncio, onebrain
+        >>> async def main() -> list[str]:
+        ...     async with onebrain.connect_async("sqlite://") as brain:
+        ...         await brain.store("Maria prefers window seats")
+        ...         return [memory.content async for memory in brain.list()]
+        >>> asyncio.run(main())
+        ['Maria prefers window seats']
+    """
+
+    def __init__(
+        self, driver: Driver, *, origin: tuple[str, Mapping[str, Any]] | None = None, owner: bool = True
+    ) -> None:
+        super().__init__(Async(driver.transports()[1]), driver, origin=origin)
+        self._owner = owner
+
+    def to_sync(self) -> Brain:
+        """Return a `Brain` on the same memory; closing it leaves this brain open."""
+        twin = Brain(self._driver, origin=self._origin)
+        twin._owner = False
+        return twin
+
+    async def close(self) -> None:
+        """Release connections and files; a second call does nothing."""
+        await self._mode.close()
+        if self._owner:
+            await asyncio.to_thread(self._driver.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+# ---- helpers --------------------------------------------------------------------------------------------------------
+
+filter_ = filter  # the verbs have an argument named filter
+
+
+def _reopen(kind: type[Any], url: str, options: Mapping[str, Any]) -> Any:
+    from onebrain.memory.urls import make_driver
+
+    return kind(make_driver(url, **options), origin=(url, options))
+
+
+def _replace(request: T, **changes: Any) -> T:
+    from dataclasses import replace
+
+    return cast("T", replace(cast("Any", request), **changes))
+
+
+def _new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
+    """Return `raw` as a validated memory in `scope`, with the fields `given` beside it."""
+    if isinstance(raw, NewMemory):
+        if not given and (not scope or raw.scope == scope):
+            return raw
+        fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.model_fields_set}
+    elif isinstance(raw, str):
+        fields = {"content": raw}
+    elif isinstance(raw, Mapping):
+        fields = dict(cast("Mapping[str, Any]", raw))
+    else:
+        raise OneBrainValidationError(
+            f"a memory must be text, a NewMemory or a dict, not {type(raw).__name__}"
+        )
+    try:
+        own = fields.get("scope") or EVERYTHING
+        own = own if isinstance(own, Scope) else Scope(**cast("Mapping[str, Any]", own))
+        fields = {**fields, **given, "scope": own.within(scope) if scope else own}
+        item = NewMemory.model_validate(fields)
+    except ValidationError as error:
+        raise OneBrainValidationError(_problems(error)) from None
+    except TypeError:
+        raise OneBrainValidationError(
+            "scope: must be a Scope, or a dict with space, user, agent and session"
+        ) from None
+    if not item.content.strip():
+        raise OneBrainValidationError("content: must not be blank")
+    if item.ttl is not None and item.expires_at is not None:
+        raise OneBrainValidationError("ttl and expires_at: give one of the two")
+    if item.embedding is not None:
+        _vector(item.embedding)
+    return item
+
+
+def _problems(error: ValidationError) -> str:
+    """Say what is wrong without quoting the input, which may be a memory's text."""
+    parts: list[str] = []
+    for issue in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(step) for step in issue["loc"]) or "memory"
+        parts.append(f"{where}: {issue['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts[:5])
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    """Return `value` as a vector of finite floats that is not zero in every place."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    try:
+        vector = tuple(map(float, value))
+    except (TypeError, ValueError):
+        raise OneBrainValidationError("embedding: must be a list of numbers") from None
+    if not vector:
+        raise OneBrainValidationError("embedding: must not be empty")
+    if not all(-3.4e38 <= number <= 3.4e38 for number in vector):
+        raise OneBrainValidationError("embedding: must hold finite numbers within the range of float32")
+    return vector
+
+
+def _ids(ids: str | Iterable[str]) -> list[str]:
+    if isinstance(ids, str):
+        return [ids]
+    if ids is None:
+        raise OneBrainValidationError("ids: must be an id or a list of ids, not None")
+    wanted = list(ids)
+    for id in wanted:
+        if not isinstance(id, str):
+            raise OneBrainValidationError(f"ids: must be strings, not {type(id).__name__}")
+    return wanted
+
+
+def _valid_id(id: str) -> bool:
+    """Whether a memory can have this id at all; one that cannot is simply not found."""
+    if not isinstance(id, str):
+        raise OneBrainValidationError(f"id: must be a string, not {type(id).__name__}")
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(id)
+
+
+def _check_range(name: str, value: float, low: float, high: float | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= low:
+        raise OneBrainValidationError(f"{name}: must be a number of at least {low}, not {value!r:.40}")
+    if high is not None and value > high:
+        raise OneBrainValidationError(f"{name}: must be at most {high}, not {value!r:.40}")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _order_key(memory: Memory, order: str) -> Any:
+    name = order.lstrip("-")
+    if name == "importance":
+        return memory.importance or 0.0
+    if name == "updated_at":
+        return memory.updated_at or memory.created_at or _EPOCH
+    return memory.created_at or _EPOCH
+
+
+__all__ = ["AsyncBrain", "Brain", "ConfigurationError"]

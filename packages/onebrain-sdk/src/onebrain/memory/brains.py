@@ -1,0 +1,89 @@
+"""`Brains`: a memory in both colours, from whatever a user has at hand; what every framework component holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onebrain.errors import ConfigurationError
+from onebrain.memory.brain import AsyncBrain, Brain
+from onebrain.memory.urls import make_driver, resolve
+
+
+class Brains:
+    """One memory for sync and async callers; nothing is opened before its first use.
+
+    Args:
+        brain: A `Brain`, an `AsyncBrain`, a pair of both, or another `Brains`; the colour that is missing is made
+            from the other one and shares its memory.
+        url: Where to connect instead, as for `onebrain.connect`.
+        api_key: The service's key.
+        base_url: OneBrain's address, as an alternative to `url`.
+        options: Further options of the driver.
+
+    Example:
+        >>> import onebrain
+        >>> both = Brains(onebrain.connect("sqlite://"))
+        >>> both.sync.store("Maria prefers window seats").status
+        'created'
+        >>> both.close()
+    """
+
+    def __init__(
+        self,
+        brain: Brain | AsyncBrain | Brains | tuple[Brain, AsyncBrain] | None = None,
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._sync: Brain | None = None
+        self._async: AsyncBrain | None = None
+        self._owner = brain is None
+        if brain is None:
+            if url is not None and base_url is not None:
+                raise ConfigurationError("url and base_url: give one of the two")
+            self._url, self._api_key = resolve(url or (f"onebrain+{base_url}" if base_url else None), api_key)
+            self._options = options
+            return
+        if url is not None or base_url is not None or api_key is not None or options:
+            raise ConfigurationError("brain: give either a brain or where to connect, not both")
+        if isinstance(brain, Brains):
+            self._sync, self._async = brain.sync, brain.asynchronous
+        elif isinstance(brain, Brain):
+            self._sync = brain
+        elif isinstance(brain, AsyncBrain):
+            self._async = brain
+        elif isinstance(brain, tuple) and len(brain) == 2:
+            first, second = brain
+            if not (isinstance(first, Brain) and isinstance(second, AsyncBrain)):
+                raise ConfigurationError("brain: a pair must be a Brain and an AsyncBrain, in this order")
+            self._sync, self._async = first, second
+        else:
+            raise ConfigurationError(f"brain: must be a Brain or an AsyncBrain, not {type(brain).__name__}")
+
+    def __repr__(self) -> str:
+        return f"Brains({self._sync or self._async or 'not yet open'!r})"
+
+    @property
+    def sync(self) -> Brain:
+        """The memory for synchronous code."""
+        if self._sync is None:
+            if self._async is not None:
+                self._sync = self._async.to_sync()
+            else:
+                driver = make_driver(self._url, api_key=self._api_key, **self._options)
+                self._sync = Brain(driver, origin=(self._url, self._options))
+        return self._sync
+
+    @property
+    def asynchronous(self) -> AsyncBrain:
+        """The memory for asynchronous code."""
+        if self._async is None:
+            self._async = self.sync.to_async()
+        return self._async
+
+    def close(self) -> None:
+        """Close what was opened here; a brain that was given stays open."""
+        if self._owner and self._sync is not None:
+            self._sync.close()

@@ -1,0 +1,75 @@
+"""What a service can do, declared by its driver; what it cannot is emulated in the open, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from onebrain.memory.filters import OPERATORS, Cmp, Logic, Operator, kind
+from onebrain.memory.models import Order, SearchMode
+
+# How a filter field is stored: in the caller's metadata, or as one of the memory's own fields.
+ALL_OPERATORS: Final[frozenset[Operator]] = OPERATORS
+ALL_MODES: Final[frozenset[SearchMode]] = frozenset({"hybrid", "keyword", "vector"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What one service can do.
+
+    Attributes:
+        service: The service's name.
+        client_ids: The caller may choose ids; storing one again replaces the memory.
+        update: A memory can be changed in place.
+        delete: A memory can be removed.
+        created_at: The caller may say when a memory was made.
+        expiry: A memory can expire.
+        archive: A memory can be archived and pinned.
+        embeddings: Callers may bring their own vectors and search by vector.
+        modes: The search modes.
+        search_limit: The most hits of one search; None for no limit.
+        search_offset: A search can go on where an earlier page ended.
+        batch_size: The most memories that one store call takes; 1 where there is no batch.
+        atomic_batch: A batch is stored whole or not at all.
+        list: Memories can be listed without a query.
+        orders: The orders in which it lists; others are sorted here.
+        filters: The operators that the service evaluates exactly as `onebrain.memory.filters.compare` does, by field
+            name; ``"*"`` stands for every metadata field, ``"$*"`` for every own field.
+        logic: How the service combines comparisons.
+        content_limit: The most characters of a memory's text; None for no limit.
+        consistency: ``immediate`` where a memory is found as soon as it is stored, ``eventual`` where that takes time.
+        tags: Tags are kept.
+        importance: Importance is kept.
+        entities: People, places and things are extracted and linked.
+    """
+
+    service: str
+    client_ids: bool = False
+    update: bool = True
+    delete: bool = True
+    created_at: bool = False
+    expiry: bool = False
+    archive: bool = False
+    embeddings: bool = False
+    modes: frozenset[SearchMode] = ALL_MODES
+    search_limit: int | None = None
+    search_offset: bool = False
+    batch_size: int = 1
+    atomic_batch: bool = False
+    list: bool = True
+    orders: frozenset[Order] = frozenset[Order]()
+    filters: Mapping[str, frozenset[Operator]] = field(default_factory=dict[str, frozenset[Operator]])
+    logic: frozenset[Logic] = frozenset[Logic]()
+    content_limit: int | None = None
+    consistency: Literal["immediate", "eventual"] = "immediate"
+    tags: bool = True
+    importance: bool = True
+    entities: bool = False
+
+    def can(self, comparison: Cmp) -> bool:
+        """Return whether the service decides `comparison` exactly as we do."""
+        known = self.filters.get(comparison.field)
+        if known is None:
+            known = self.filters.get("$*" if comparison.field.startswith("$") else "*", frozenset())
+        return comparison.op in known and kind(comparison.value) != "other"

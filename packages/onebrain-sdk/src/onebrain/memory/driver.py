@@ -1,0 +1,168 @@
+"""The contract between `Brain` and a memory service: what a driver is given, and what it owes.
+
+A driver translates; it holds no colour, no state of a call and no policy. Its methods are plans, so one driver serves
+`Brain` and `AsyncBrain`. It is asked only for what its `Capabilities` declare: filters arrive as the part that it said
+it can evaluate, and everything else is done in `onebrain.memory.brain`, once for all services.
+
+Third parties register a driver under the entry-point group ``onebrain.drivers``, by the name that stands before the
+``+`` or ``:`` of its URLs, as a function ``(url, *, api_key=None, **options) -> Driver``, and prove it with
+`onebrain.testing.conformance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
+
+from onebrain._core.paging import Page
+from onebrain._core.steps import Steps
+from onebrain._core.transport import AsyncTransport, SyncTransport
+from onebrain.errors import Unsupported
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.models import (
+    EVERYTHING,
+    ForgetResult,
+    Hit,
+    Memory,
+    NewMemory,
+    Order,
+    Scope,
+    SearchMode,
+    StoreResult,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """A search: at most `limit` hits from `offset` on, best first; without query and embedding, newest first.
+
+    `filter` holds only what the driver declared; `offset` is 0 unless it declared ``search_offset``.
+    """
+
+    query: str | None = None
+    embedding: tuple[float, ...] | None = None
+    scope: Scope = EVERYTHING
+    filter: Filter = TRUE
+    limit: int = 10
+    offset: int = 0
+    mode: SearchMode = "hybrid"
+    alpha: float | None = None
+    min_score: float = 0.0
+    include_archived: bool = False
+    with_embeddings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The answer to a search: its hits, whether more may follow, and the mode that really answered."""
+
+    hits: Sequence[Hit] = ()
+    more: bool = False
+    mode: SearchMode = "hybrid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """One page of a list; `order` is one that the driver declared."""
+
+    scope: Scope = EVERYTHING
+    filter: Filter = TRUE
+    order: Order = "-created_at"
+    limit: int = 100
+    cursor: str | None = None
+    include_archived: bool = False
+    with_embeddings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change in a memory: the fields in `fields`, each with its new value, None meaning null.
+
+    Field names are those of `Memory`; ``ttl`` has become ``expires_at``. With `merge_metadata` the keys in
+    ``fields["metadata"]`` are set and all others kept, otherwise the object is replaced.
+    """
+
+    fields: Mapping[str, Any]
+    merge_metadata: bool = True
+
+
+class Driver(Protocol):
+    """One memory service, as `Brain` sees it.
+
+    A driver may also be a `Forgets` or a `Counts`.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the service can do."""
+        ...
+
+    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
+        """Return fresh transports for a sync and an async mode; None where the driver sends nothing."""
+        ...
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store at most ``batch_size`` memories; return one result each, in order.
+
+        A single bad item fails alone, as a result; what hits all of them, such as a lost connection, is raised.
+        """
+        ...
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search."""
+        ...
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Return the memories with these ids that exist, archived ones included, in any order."""
+        ...
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Return one page of memories."""
+        ...
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Change one memory and return it; raise `OneBrainNotFoundError` where `scope` has none with this id."""
+        ...
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Remove the memories with these ids in `scope`; return how many were there."""
+        ...
+
+    def close(self) -> None:
+        """Release what the driver holds; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A driver that removes by scope and filter in one step; `Brain` uses it where the whole filter can be pushed."""
+
+    def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
+        """Remove every memory in `scope` that matches, archived ones included."""
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A driver that counts without listing."""
+
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
+        """Return how many memories match."""
+        ...
+
+
+def unsupported(capabilities: Capabilities, what: str, hint: str = "") -> Unsupported:
+    """Return the error for an ability that a service lacks."""
+    return Unsupported(what, capabilities.service, hint=hint)
+
+
+def expiry(item: NewMemory, now: datetime) -> datetime | None:
+    """Return when `item` expires, from its ``expires_at`` or ``ttl``; None for never."""
+    if item.expires_at is not None or item.ttl is None:
+        return item.expires_at
+    return now + min(item.ttl, timedelta(days=365 * 1000))

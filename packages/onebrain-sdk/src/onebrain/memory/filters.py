@@ -1,0 +1,574 @@
+r"""Filters: what they are, how to write them, and the evaluator that decides what each of them means.
+
+Write one with `F`, combine with ``&``, ``|`` and ``~``, or pass a Mongo-style dict, which `parse` turns into the same::
+
+    F("year").ge(2025) & ~F("status").in_(["draft", "void"])
+    {"year": {"$gte": 2025}, "status": {"$nin": ["draft", "void"]}}
+
+A field is a path into a memory's metadata: ``F("a.b")`` looks inside ``{"a": {"b": ...}}``; a backslash takes a dot
+literally (``F("a\\\\.b")``). A name that begins with ``$`` is the memory's own: ``$id $content $title $type $tags
+$importance $source $pinned $archived $created_at $updated_at $expires_at $user $agent $session $space`` and
+``$extra.…``; ``F.created_at`` is short for ``F("$created_at")``.
+
+What the operators mean, everywhere and on every service:
+
+* ``eq`` compares values of one kind: numbers with numbers (1 equals 1.0), booleans with booleans, strings with strings
+  by code point and case, lists and objects element by element. ``eq(None)`` matches null and a missing field.
+* ``ne`` is the negation of ``eq``, so it matches a missing field. ``in_`` is "eq to one of", ``not_in`` its negation.
+* ``gt ge lt le`` compare numbers with numbers, strings with strings, and dates with dates; anything else, null and
+  missing fields included, does not match. A date in the filter compares with ISO 8601 text in the metadata, as instants:
+  a value without an offset is UTC, one without a time is that day's midnight.
+* ``contains`` matches a list that has an equal element, and a string that has the value as a part.
+  ``icontains`` does the same to strings regardless of case. ``starts_with`` is for strings.
+* ``exists`` matches where the field is there, even if null; ``exists(False)`` where it is missing.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
+
+from onebrain.errors import OneBrainValidationError
+
+if TYPE_CHECKING:
+    from onebrain.memory.models import Memory
+
+# This module has a class of its own named Any, as filter languages do.
+Value: TypeAlias = typing.Any
+
+Operator = Literal[
+    "eq", "ne", "gt", "ge", "lt", "le", "in", "not_in", "contains", "icontains", "starts_with", "exists"
+]
+OPERATORS: Final = frozenset(get_args(Operator))
+OWN_FIELDS: Final = frozenset(
+    [
+        "$id",
+        "$content",
+        "$title",
+        "$type",
+        "$tags",
+        "$importance",
+        "$source",
+        "$pinned",
+        "$archived",
+        "$created_at",
+        "$updated_at",
+        "$expires_at",
+        "$user",
+        "$agent",
+        "$session",
+        "$space",
+        "$extra",
+    ]
+)
+
+
+class _Combinable:
+    """``&``, ``|`` and ``~`` for every filter."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Filter) -> Filter:
+        return every(cast("Filter", self), other)
+
+    def __or__(self, other: Filter) -> Filter:
+        return either(cast("Filter", self), other)
+
+    def __invert__(self) -> Filter:
+        return negate(cast("Filter", self))
+
+
+@dataclass(frozen=True, slots=True)
+class Cmp(_Combinable):
+    """One comparison of a field with a value."""
+
+    field: str
+    op: Operator
+    value: Value
+
+    def __post_init__(self) -> None:
+        if self.op not in OPERATORS:
+            raise OneBrainValidationError(
+                f"unknown filter operator {self.op!r}; there are {', '.join(sorted(OPERATORS))}"
+            )
+        field_path(self.field)
+        object.__setattr__(self, "value", _checked(self.op, self.value, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class All(_Combinable):
+    """Matches where every part matches; without parts, everywhere."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Any(_Combinable):
+    """Matches where at least one part matches; without parts, nowhere."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not(_Combinable):
+    """Matches where its part does not."""
+
+    part: Filter
+
+
+Filter: TypeAlias = Cmp | All | Any | Not
+TRUE: Final = All(())
+FALSE: Final = Any(())
+
+
+def every(*filters: Filter) -> Filter:
+    """Return the conjunction of `filters`, flattened; no filter at all matches everything."""
+    parts: list[Filter] = []
+    for part in filters:
+        parts.extend(part.parts if isinstance(part, All) else (part,))
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def either(*filters: Filter) -> Filter:
+    """Return the disjunction of `filters`, flattened; no filter at all matches nothing."""
+    parts: list[Filter] = []
+    for part in filters:
+        parts.extend(part.parts if isinstance(part, Any) else (part,))
+    return parts[0] if len(parts) == 1 else Any(tuple(parts))
+
+
+def negate(part: Filter) -> Filter:
+    """Return the negation of `part`."""
+    return part.part if isinstance(part, Not) else Not(part)
+
+
+class F:
+    """A field to compare: ``F("year").ge(2025)``, ``F("address.city").eq("Lisbon")``, ``F.created_at.lt(date(2025, 1, 1))``.
+
+    Example:
+        >>> F("year").ge(2025) & ~F("tags").contains("draft")
+        All(parts=(Cmp(field='year', op='ge', value=2025), Not(part=Cmp(field='tags', op='contains', value='draft'))))
+    """
+
+    __slots__ = ("name",)
+
+    id: F
+    content: F
+    title: F
+    type: F
+    tags: F
+    importance: F
+    source: F
+    pinned: F
+    archived: F
+    created_at: F
+    updated_at: F
+    expires_at: F
+    user: F
+    agent: F
+    session: F
+    space: F
+
+    def __init__(self, name: str) -> None:
+        field_path(name)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"F({self.name!r})"
+
+    def eq(self, value: Value) -> Cmp:
+        """Equal to `value`; None matches null and missing fields."""
+        return Cmp(self.name, "eq", value)
+
+    def ne(self, value: Value) -> Cmp:
+        """Not equal to `value`; matches missing fields unless `value` is None."""
+        return Cmp(self.name, "ne", value)
+
+    def gt(self, value: Value) -> Cmp:
+        """Greater than `value`, a number, a string or a date."""
+        return Cmp(self.name, "gt", value)
+
+    def ge(self, value: Value) -> Cmp:
+        """Greater than or equal to `value`, a number, a string or a date."""
+        return Cmp(self.name, "ge", value)
+
+    def lt(self, value: Value) -> Cmp:
+        """Less than `value`, a number, a string or a date."""
+        return Cmp(self.name, "lt", value)
+
+    def le(self, value: Value) -> Cmp:
+        """Less than or equal to `value`, a number, a string or a date."""
+        return Cmp(self.name, "le", value)
+
+    def in_(self, values: Iterable[Value]) -> Cmp:
+        """Equal to one of `values`; an empty list matches nothing."""
+        return Cmp(self.name, "in", values)
+
+    def not_in(self, values: Iterable[Value]) -> Cmp:
+        """Equal to none of `values`; matches missing fields unless None is among them."""
+        return Cmp(self.name, "not_in", values)
+
+    def contains(self, value: Value) -> Cmp:
+        """A list with an equal element, or a string with `value` as a part."""
+        return Cmp(self.name, "contains", value)
+
+    def icontains(self, value: str) -> Cmp:
+        """A string, or a list with a string, that has `value` as a part, regardless of case."""
+        return Cmp(self.name, "icontains", value)
+
+    def starts_with(self, value: str) -> Cmp:
+        """A string that begins with `value`."""
+        return Cmp(self.name, "starts_with", value)
+
+    def exists(self, there: bool = True) -> Cmp:
+        """The field is there, even if null; with False, it is missing."""
+        return Cmp(self.name, "exists", there)
+
+
+for _name in OWN_FIELDS - {"$extra"}:
+    setattr(F, _name[1:], F.__new__(F))
+    getattr(F, _name[1:]).name = _name
+
+
+@lru_cache(maxsize=4096)
+def field_path(field: str) -> tuple[str, ...]:
+    """Split a field name at its dots; a backslash takes the next character literally."""
+    if not isinstance(field, str) or not field:
+        raise OneBrainValidationError(f"a filter field must be a non-empty string, not {field!r:.40}")
+    if field.startswith("$"):
+        head, _, rest = field.partition(".")
+        if head not in OWN_FIELDS or (rest and head != "$extra"):
+            raise OneBrainValidationError(
+                f"{field!r:.40} is not a field of a memory; there are {', '.join(sorted(OWN_FIELDS))}"
+            )
+        return (head, *rest.split(".")) if rest else (head,)
+    if "\\" not in field:
+        return tuple(field.split("."))
+    parts: list[str] = []
+    current, literal = "", False
+    for character in field:
+        if literal:
+            current, literal = current + character, False
+        elif character == "\\":
+            literal = True
+        elif character == ".":
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return (*parts, current)
+
+
+def field_name(*path: str) -> str:
+    """Join metadata keys into a field name, taking dots, backslashes and a leading ``$`` inside keys literally."""
+    escaped = ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
+    return "\\" + escaped if escaped.startswith("$") else escaped
+
+
+# ---- values -------------------------------------------------------------------------------------------------------
+
+
+def kind(value: Value) -> str:
+    """Return the kind of a JSON value: null, bool, number, string, date, list or object."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, date):  # datetime is a date
+        return "date"
+    if isinstance(value, Mapping):
+        return "object"
+    return "list" if isinstance(value, list | tuple | set | frozenset) else "other"
+
+
+def _checked(op: str, value: Value, field: str) -> Value:
+    """Return `value` in the form that comparisons use; raise where `op` cannot take it."""
+    if op == "exists":
+        if not isinstance(value, bool):
+            raise OneBrainValidationError(f"exists on {field!r:.60} takes True or False")
+        return value
+    if op in ("in", "not_in"):
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            raise OneBrainValidationError(f"{op} on {field!r:.60} takes a list of values")
+        return tuple(_plain(item, field) for item in cast("Iterable[Value]", value))
+    value = _plain(value, field)
+    if op in ("gt", "ge", "lt", "le") and kind(value) not in ("number", "string", "date"):
+        raise OneBrainValidationError(
+            f"{op} on {field!r:.60} takes a number, a string or a date, not {kind(value)}"
+        )
+    if op in ("icontains", "starts_with") and not isinstance(value, str):
+        raise OneBrainValidationError(f"{op} on {field!r:.60} takes a string, not {kind(value)}")
+    return value
+
+
+def _plain(value: Value, field: str) -> Value:
+    value_kind = kind(value)
+    if value_kind == "number" and value != value:
+        raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with NaN")
+    if value_kind == "list":
+        items: list[Value] = (
+            sorted(cast("Iterable[Value]", value), key=repr)
+            if isinstance(value, set | frozenset)
+            else list(value)
+        )
+        return tuple(_plain(item, field) for item in items)
+    if value_kind == "object":
+        return _Frozen((str(key), _plain(item, field)) for key, item in value.items())
+    if value_kind == "other":
+        if hasattr(value, "tolist"):  # a numpy scalar or array
+            return _plain(value.tolist(), field)
+        if hasattr(value, "value"):  # an enum member
+            return _plain(value.value, field)
+        raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with {type(value).__name__}")
+    return value
+
+
+class _Frozen(dict[str, Value]):
+    """A hashable object value."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def same(stored: Value, wanted: Value) -> bool:
+    """Return whether a stored JSON value equals a filter's value: same kind, same value."""
+    stored_kind, wanted_kind = kind(stored), kind(wanted)
+    if wanted_kind == "date":
+        instant = instant_of(stored)
+        return instant is not None and instant == instant_of(wanted)
+    if stored_kind != wanted_kind:
+        return False
+    if stored_kind == "list":
+        return len(stored) == len(wanted) and all(map(same, stored, wanted))
+    if stored_kind == "object":
+        return stored.keys() == wanted.keys() and all(same(stored[key], wanted[key]) for key in wanted)
+    return bool(stored == wanted)
+
+
+def instant_of(value: Value) -> datetime | None:
+    """Return the instant of a date, a datetime or ISO 8601 text; UTC and midnight where it does not say; else None."""
+    if isinstance(value, str):
+        if len(value) < 8 or not value[:4].isdigit():
+            return None
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return None
+
+
+_MISSING: Final = object()
+
+
+def compare(op: Operator, stored: Value, wanted: Value) -> bool:
+    """Decide one comparison; `stored` is ``MISSING`` where the field is not there. The single definition of every operator."""
+    if op == "exists":
+        return (stored is not _MISSING) is wanted
+    if op == "ne":
+        return not compare("eq", stored, wanted)
+    if op == "not_in":
+        return not compare("in", stored, wanted)
+    if op == "in":
+        return any(compare("eq", stored, item) for item in wanted)
+    if op == "eq":
+        if wanted is None:
+            return stored is None or stored is _MISSING
+        return stored is not _MISSING and same(stored, wanted)
+    if stored is _MISSING or stored is None:
+        return False
+    if op == "contains":
+        if isinstance(stored, str):
+            return isinstance(wanted, str) and wanted in stored
+        return isinstance(stored, list | tuple) and any(
+            same(item, wanted) for item in cast("Sequence[Value]", stored)
+        )
+    if op == "icontains":
+        texts = cast("Sequence[Value]", stored) if isinstance(stored, list | tuple) else (stored,)
+        return any(isinstance(text, str) and wanted.casefold() in text.casefold() for text in texts)
+    if op == "starts_with":
+        return isinstance(stored, str) and stored.startswith(wanted)
+    wanted_kind = kind(wanted)
+    if wanted_kind == "date":
+        left, right = cast("Value", instant_of(stored)), cast("Value", instant_of(wanted))
+        if left is None:
+            return False
+    elif kind(stored) == wanted_kind or (kind(stored) == "date" and wanted_kind == "string"):
+        left, right = stored, wanted
+        if kind(stored) == "date":  # an own date field against ISO text
+            left, right = cast("Value", instant_of(stored)), cast("Value", instant_of(wanted))
+            if right is None:
+                return False
+    else:
+        return False
+    return bool(
+        left > right
+        if op == "gt"
+        else left >= right
+        if op == "ge"
+        else left < right
+        if op == "lt"
+        else left <= right
+    )
+
+
+MISSING: Final = _MISSING
+
+
+def matches(f: Filter, value_of: Callable[[str], Value]) -> bool:
+    """Decide a filter; `value_of` gives the value of a field, or `MISSING`."""
+    if isinstance(f, Cmp):
+        return compare(f.op, value_of(f.field), f.value)
+    if isinstance(f, All):
+        return all(matches(part, value_of) for part in f.parts)
+    if isinstance(f, Any):
+        return any(matches(part, value_of) for part in f.parts)
+    return not matches(f.part, value_of)
+
+
+def memory_matches(f: Filter, memory: Memory) -> bool:
+    """Decide a filter on a memory: what every service's own filtering is measured against."""
+    return matches(f, lambda field: field_value(memory, field))
+
+
+def field_value(memory: Memory, field: str) -> Value:
+    """Return what a filter field names in `memory`, or `MISSING`."""
+    path = field_path(field)
+    head = path[0]
+    if field[0] != "$":
+        return lookup(memory.metadata, path)
+    if head == "$extra":
+        return lookup(memory.extra, path[1:]) if len(path) > 1 else memory.extra
+    if head in ("$user", "$agent", "$session", "$space"):
+        value = getattr(memory.scope, head[1:])
+    else:
+        value = getattr(memory, head[1:])
+    return _MISSING if value is None else value
+
+
+def lookup(value: Value, path: Sequence[str]) -> Value:
+    """Descend into nested objects along `path`; `MISSING` where it ends early."""
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return _MISSING
+        value = cast("Mapping[str, Value]", value)[key]
+    return value
+
+
+def fields(f: Filter) -> frozenset[str]:
+    """Return the names of all fields in a filter."""
+    if isinstance(f, Cmp):
+        return frozenset((f.field,))
+    parts = (f.part,) if isinstance(f, Not) else f.parts
+    return frozenset[str]().union(*(fields(part) for part in parts))
+
+
+# ---- what a service can do itself -----------------------------------------------------------------------------------
+
+Logic = Literal["all", "any", "not"]
+
+
+def split(f: Filter, can: Callable[[Cmp], bool], logic: frozenset[Logic]) -> tuple[Filter, Filter]:
+    """Return ``(pushed, residual)`` such that `f` is exactly ``pushed & residual``.
+
+    `can` says which comparisons the service decides exactly as `compare` does, `logic` how it can combine them.
+    """
+    if isinstance(f, All) and (not f.parts or "all" in logic):
+        halves = [split(part, can, logic) for part in f.parts]
+        return every(*(pushed for pushed, _ in halves)), every(*(residual for _, residual in halves))
+    if isinstance(f, All):  # only one comparison may be pushed
+        first = next((part for part in f.parts if _exact(part, can, logic)), None)
+        return (
+            (TRUE, f) if first is None else (first, every(*(part for part in f.parts if part is not first)))
+        )
+    return (f, TRUE) if _exact(f, can, logic) else (TRUE, f)
+
+
+def _exact(f: Filter, can: Callable[[Cmp], bool], logic: frozenset[Logic]) -> bool:
+    if isinstance(f, Cmp):
+        return can(f)
+    if isinstance(f, Not):
+        return "not" in logic and _exact(f.part, can, logic)
+    needed: Logic = "all" if isinstance(f, All) else "any"
+    return needed in logic and all(_exact(part, can, logic) for part in f.parts)
+
+
+# ---- Mongo-style dicts ----------------------------------------------------------------------------------------------
+
+_MONGO: dict[str, Operator] = {
+    "$eq": "eq",
+    "$ne": "ne",
+    "$gt": "gt",
+    "$gte": "ge",
+    "$ge": "ge",
+    "$lt": "lt",
+    "$lte": "le",
+    "$le": "le",
+    "$in": "in",
+    "$nin": "not_in",
+    "$not_in": "not_in",
+    "$contains": "contains",
+    "$icontains": "icontains",
+    "$starts_with": "starts_with",
+    "$exists": "exists",
+}
+
+
+def parse(value: Filter | Mapping[str, Value] | None) -> Filter:
+    """Return the filter that `value` stands for: a filter as it is, None as `TRUE`, a Mongo-style dict translated.
+
+    ``{"year": 2025, "tag": {"$in": ["a", "b"]}}`` means both; ``$and $or $nor $not`` combine; ``$created_at`` and the
+    like name the memory's own fields. An unknown operator raises `OneBrainValidationError`: nothing is ignored.
+    A value that is a dict without operators is compared as an object.
+    """
+    if value is None:
+        return TRUE
+    if isinstance(value, Cmp | All | Any | Not):
+        return value
+    if not isinstance(value, Mapping):
+        raise OneBrainValidationError(f"a filter must be F(...) or a dict, not {type(value).__name__}")
+    return every(*(_parse_item(key, item) for key, item in value.items()))
+
+
+def _parse_item(key: Value, value: Value) -> Filter:
+    if not isinstance(key, str):
+        raise OneBrainValidationError(f"a filter's keys must be strings, not {type(key).__name__}")
+    if key in ("$and", "$or", "$nor"):
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            raise OneBrainValidationError(f"{key} takes a list of filters")
+        parts = [parse(part) for part in cast("Iterable[Value]", value)]
+        if not parts:
+            raise OneBrainValidationError(f"{key} takes at least one filter")
+        return every(*parts) if key == "$and" else either(*parts) if key == "$or" else negate(either(*parts))
+    if key == "$not":
+        return negate(parse(value))
+    if key.startswith("$") and key.partition(".")[0] not in OWN_FIELDS:
+        raise OneBrainValidationError(
+            f"unknown filter operator {key!r:.40}; there are {', '.join(sorted(_MONGO))}"
+        )
+    if isinstance(value, Mapping):
+        operators = cast("Mapping[Value, Value]", value)
+        if any(isinstance(name, str) and name.startswith("$") for name in operators):
+            return every(*(_parse_operator(key, name, item) for name, item in operators.items()))
+    return Cmp(key, "eq", value)
+
+
+def _parse_operator(field: str, name: Value, value: Value) -> Filter:
+    if name == "$not":
+        return negate(_parse_item(field, value))
+    if name not in _MONGO:
+        raise OneBrainValidationError(
+            f"unknown filter operator {name!r:.40}; there are {', '.join(sorted(_MONGO))}"
+        )
+    return Cmp(field, _MONGO[name], value)

@@ -1,0 +1,365 @@
+"""The nouns of a brain: `Memory`, `NewMemory`, `Scope`, `Hit` and the results of its verbs.
+
+All are frozen pydantic models that keep unknown fields out: a misspelt field is an error, not a silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal, Self, TypeAlias, overload
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from onebrain.errors import OneBrainError
+from onebrain.memory.filters import instant_of
+
+SearchMode = Literal["hybrid", "keyword", "vector"]
+Order = Literal[
+    "created_at",
+    "-created_at",
+    "updated_at",
+    "-updated_at",
+    "importance",
+    "-importance",
+    "sequence",
+    "-sequence",
+]
+Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "failed"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _part(value: Any) -> Any:
+    """Coerce one part of a scope: integer ids are common, empty ones are mistakes."""
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError("must not be blank; leave it out, or use None, for no restriction")
+    if len(value) > 512:
+        raise ValueError("must have at most 512 characters; hash longer ids")
+    return _text(value)
+
+
+def _text(value: Any) -> Any:
+    """Refuse lone surrogates, which neither UTF-8 nor any database can hold."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                "holds a lone surrogate, which UTF-8 cannot carry; repair it with "
+                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+            ) from None
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """Accept datetimes, dates and ISO 8601 text; what has no offset is UTC."""
+    if isinstance(value, date | str):
+        moment = instant_of(value)
+        if moment is None:
+            raise ValueError("must be a datetime or ISO 8601 text")
+        return moment
+    return value
+
+
+def _tags(value: Any) -> Any:
+    """Accept any iterable of strings but a string; drop repeats, keep the order."""
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes | Mapping):
+        raise ValueError("must be a list of strings, not one string")
+    try:
+        return tuple(dict.fromkeys(_text(tag) for tag in value))
+    except TypeError:
+        raise ValueError("must be a list of strings") from None
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Part: TypeAlias = Annotated[str | None, BeforeValidator(_part)]
+Instant: TypeAlias = Annotated[datetime, BeforeValidator(_instant)]
+Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
+Metadata: TypeAlias = dict[str, Any]
+
+
+class Scope(_Model):
+    """Whose memory, and where: an argument of every call, never state of a client.
+
+    A scope selects the memories that agree with it on every part it names; ``Scope()`` selects everything that the
+    key may see. On a stored memory it says where the memory belongs.
+
+    Attributes:
+        space: A vector store, collection or project; None is the default space when storing.
+        user: The person that the memory is about or belongs to.
+        agent: The agent that wrote it.
+        session: The conversation or document that it is part of; its memories are kept in order.
+
+    Example:
+        >>> Scope(user="maria").covers(Scope(user="maria", session="s1"))
+        True
+        >>> Scope(user="maria").covers(Scope(user="mario"))
+        False
+    """
+
+    space: Part = None
+    user: Part = None
+    agent: Part = None
+    session: Part = None
+
+    def __init__(
+        self,
+        space: str | int | None = None,
+        user: str | int | None = None,
+        agent: str | int | None = None,
+        session: str | int | None = None,
+    ) -> None:
+        parts: dict[str, Any] = {"space": space, "user": user, "agent": agent, "session": session}
+        super().__init__(**parts)
+
+    def covers(self, other: Scope) -> bool:
+        """Return whether a memory in scope `other` is selected by this one."""
+        return (
+            (self.space is None or self.space == other.space)
+            and (self.user is None or self.user == other.user)
+            and (self.agent is None or self.agent == other.agent)
+            and (self.session is None or self.session == other.session)
+        )
+
+    def within(self, outer: Scope) -> Scope:
+        """Return this scope with the parts that it leaves open taken from `outer`."""
+        return Scope(
+            self.space or outer.space,
+            self.user or outer.user,
+            self.agent or outer.agent,
+            self.session or outer.session,
+        )
+
+    def __bool__(self) -> bool:
+        """Whether any part is named."""
+        return not (self.space is None and self.user is None and self.agent is None and self.session is None)
+
+
+EVERYTHING = Scope()
+
+
+class Memory(_Model):
+    """One stored memory, as it was stored: nothing in it is merged, rewritten or dropped.
+
+    Attributes:
+        id: Unique in the brain.
+        content: The text, byte for byte.
+        scope: Where it belongs.
+        title: A short heading, where there is one.
+        type: A kind such as ``"fact"`` or ``"preference"``; each service has its own words.
+        tags: Labels, in the order given.
+        metadata: The caller's own JSON object.
+        importance: 0..1, where known.
+        source: Where it came from, such as ``"chat"``.
+        pinned: Ranked first in contexts, never archived or deduplicated by housekeeping.
+        archived: Kept, but left out of search and context unless asked for.
+        created_at: When it was made: the caller's time where one was given.
+        updated_at: When it was last changed.
+        expires_at: When it vanishes from every answer, where it does.
+        embedding: Its vector, only where one was asked for.
+        extra: What the service says beyond these fields, by its own names.
+    """
+
+    id: str
+    content: str
+    scope: Scope = EVERYTHING
+    title: str | None = None
+    type: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Metadata = Field(default_factory=dict)
+    importance: float | None = None
+    source: str | None = None
+    pinned: bool = False
+    archived: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+    embedding: tuple[float, ...] | None = Field(default=None, repr=False)
+    extra: Metadata = Field(default_factory=dict, repr=False)
+
+
+class NewMemory(_Model):
+    """A memory to store; everything but `content` may be left out.
+
+    Attributes:
+        content: The text; it must not be blank.
+        id: An id of the caller's own, at most 512 characters; storing it again replaces what was there.
+        scope: Where it belongs; parts left open are taken from the call.
+        ttl: How long it lives, instead of `expires_at`: seconds or a timedelta.
+        embedding: The caller's own vector; without one, the brain makes its own where it can.
+        created_at: When it happened, for history that is stored later; the default is now.
+        extra: Fields of the service behind the brain, by its own names.
+    """
+
+    content: Text
+    id: Annotated[Text | None, Field(min_length=1, max_length=512)] = None
+    scope: Scope = EVERYTHING
+    title: Text | None = None
+    type: Text | None = None
+    tags: Tags = ()
+    metadata: Metadata = Field(default_factory=dict)
+    importance: Annotated[float | None, Field(ge=0, le=1)] = None
+    source: Text | None = None
+    pinned: bool = False
+    archived: bool = False
+    created_at: Instant | None = None
+    expires_at: Instant | None = None
+    ttl: Annotated[timedelta | None, Field(gt=timedelta(0))] = None
+    embedding: tuple[float, ...] | None = Field(default=None, repr=False)
+    extra: Metadata = Field(default_factory=dict)
+
+
+class Hit(_Model):
+    """A memory that a search found.
+
+    Attributes:
+        memory: The memory.
+        score: 0..1, higher is better. 0 for every hit where nothing was ranked, that is without a query.
+    """
+
+    memory: Memory
+    score: float
+
+    @property
+    def id(self) -> str:
+        """The memory's id."""
+        return self.memory.id
+
+    @property
+    def content(self) -> str:
+        """The memory's text."""
+        return self.memory.content
+
+
+class SearchResult(_Model, Sequence[Hit]):
+    """The hits of a search, best first: a sequence.
+
+    Attributes:
+        hits: The hits.
+        exhausted: True where no further memory matches; False where `limit` or the budget for filtering here ended it.
+        mode: The search mode that really answered, which may be less than the one asked for.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    exhausted: bool = True
+    mode: SearchMode = "hybrid"
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:  # type: ignore[override]  # a sequence of hits, not of pydantic's fields
+        return iter(self.hits)
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """The memories found, best first."""
+        return tuple(hit.memory for hit in self.hits)
+
+
+class StoreResult(_Model):
+    """What became of one memory to store.
+
+    Attributes:
+        id: Its id; None only where `status` is failed.
+        status: ``created``, ``updated`` (the id existed), ``unchanged``, ``duplicate`` (the service refused a second
+            copy; `id` is the first one's), ``pending`` (accepted, not yet readable), or ``failed``.
+        error: Why, where it failed.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    id: str | None
+    status: Status = "created"
+    error: OneBrainError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the memory is kept."""
+        return self.status != "failed"
+
+
+class StoreResults(_Model, Sequence[StoreResult]):
+    """One result for each memory to store, in the order given: a sequence."""
+
+    results: tuple[StoreResult, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> StoreResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[StoreResult]: ...
+    def __getitem__(self, index: int | slice) -> StoreResult | Sequence[StoreResult]:
+        return self.results[index]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[StoreResult]:  # type: ignore[override]
+        return iter(self.results)
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The positions of the memories that were not kept."""
+        return tuple(index for index, result in enumerate(self.results) if not result.ok)
+
+    def raise_for_failures(self) -> Self:
+        """Return these results, or raise the first failure where there is one."""
+        for result in self.results:
+            if result.error is not None:
+                raise result.error
+        return self
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids in order; raises the first failure where there is one."""
+        return [result.id for result in self.raise_for_failures().results if result.id is not None]
+
+
+class Context(_Model):
+    """Memories as text for a prompt.
+
+    Attributes:
+        text: The text, fenced as data, within the token budget; empty where nothing was found.
+        memories: The memories in it, in the order of the text.
+        token_count: The tokens of `text`, by the counter given or estimated at four characters each.
+        truncated: Whether the budget kept something out.
+    """
+
+    text: str = ""
+    memories: tuple[Memory, ...] = ()
+    token_count: int = 0
+    truncated: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ForgetResult(_Model):
+    """What `forget` removed, or would have removed.
+
+    Attributes:
+        count: How many memories.
+        dry_run: Whether they are all still there.
+        ids: Their ids.
+    """
+
+    count: int = 0
+    dry_run: bool = False
+    ids: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""For tests: the driver conformance suite, and a small reference driver that defines right answers."""

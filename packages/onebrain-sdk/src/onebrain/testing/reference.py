@@ -1,0 +1,268 @@
+"""A memory in a dict: small enough to be obviously right, so that other drivers can be compared with it.
+
+It can do everything `Capabilities` knows. Its search ranks by the share of query words that a memory holds, which is
+enough to test everything about a search but its quality. Use it in the tests of whatever stands above a `Brain`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, cast
+
+from onebrain._core.codec import from_json, to_json
+from onebrain._core.paging import Page, PageMeta
+from onebrain._core.steps import Steps, done
+from onebrain._core.transport import AsyncTransport, SyncTransport
+from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
+from onebrain.memory.brain import Brain
+from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry
+from onebrain.memory.filters import Filter, memory_matches
+from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, StoreResult
+
+REFERENCE = Capabilities(
+    service="reference",
+    client_ids=True,
+    created_at=True,
+    expiry=True,
+    archive=True,
+    embeddings=True,
+    search_offset=True,
+    batch_size=1000,
+    atomic_batch=True,
+    orders=frozenset(
+        {
+            "created_at",
+            "-created_at",
+            "updated_at",
+            "-updated_at",
+            "importance",
+            "-importance",
+            "sequence",
+            "-sequence",
+        }
+    ),
+    filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
+    logic=frozenset({"all", "any", "not"}),
+)
+
+
+def reference_brain(capabilities: Capabilities = REFERENCE) -> Brain:
+    """Return a `Brain` on a fresh dict; with fewer `capabilities` it shows what the facade does about them.
+
+    Example:
+        >>> brain = reference_brain()
+        >>> brain.store("Maria prefers window seats").status
+        'created'
+    """
+    return Brain(ReferenceDriver(capabilities))
+
+
+Rows: TypeAlias = list[Memory]  # the driver has a method named list
+
+
+class ReferenceDriver:
+    """Keeps memories in a dict; safe to share between threads."""
+
+    def __init__(
+        self, capabilities: Capabilities = REFERENCE, *, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self.capabilities = capabilities
+        self._rows: dict[str, Memory] = {}  # in the order of storing
+        self._lock = threading.RLock()
+        self._clock = clock or (lambda: datetime.now(UTC))
+
+    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
+        """Return nothing: no request is ever sent."""
+        return None, None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store each item."""
+        with self._lock:
+            return done([self._store(item) for item in items])
+
+    def _store(self, item: NewMemory) -> StoreResult:
+        try:
+            metadata, extra = _json(item.metadata), _json(item.extra)
+        except OneBrainValidationError as error:
+            return StoreResult(id=None, status="failed", error=error)
+        now = self._clock()
+        id = item.id or uuid.uuid4().hex
+        old = self._alive(now).get(id)
+        for row in self._rows.values():
+            if item.embedding and row.embedding and row.scope.space == item.scope.space:
+                if len(row.embedding) != len(item.embedding) and row.id != id:
+                    mismatch = EmbedderMismatch(
+                        f"the space holds vectors of {len(row.embedding)} dimensions, this one has {len(item.embedding)}"
+                    )
+                    return StoreResult(id=None, status="failed", error=mismatch)
+                break
+        self._rows[id] = Memory(
+            id=id,
+            content=item.content,
+            scope=item.scope,
+            title=item.title,
+            type=item.type,
+            tags=item.tags,
+            metadata=metadata,
+            importance=item.importance,
+            source=item.source,
+            pinned=item.pinned,
+            archived=item.archived,
+            created_at=item.created_at or (old.created_at if old else now),
+            updated_at=now,
+            expires_at=expiry(item, now),
+            embedding=item.embedding,
+            extra=extra,
+        )
+        return StoreResult(id=id, status="updated" if old else "created")
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Rank by the share of the query's words found, or by cosine."""
+        with self._lock:
+            rows = self._select(request.scope, request.filter, request.include_archived)
+        if request.query is None and request.embedding is None:
+            rows.reverse()
+            rows.sort(key=lambda row: _instant(row.created_at), reverse=True)
+            scored = [(0.0, row) for row in rows]
+        else:
+            ranked = ((_score(request, row), row) for row in rows)
+            scored = sorted(
+                ((score, row) for score, row in ranked if score is not None), key=lambda pair: -pair[0]
+            )
+        page = scored[request.offset : request.offset + request.limit]
+        hits = [
+            Hit(memory=_shown(row, request.with_embeddings), score=max(0.0, score)) for score, row in page
+        ]
+        return done(Found(hits=hits, more=request.offset + request.limit < len(scored), mode=request.mode))
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Look the ids up."""
+        with self._lock:
+            rows = self._alive(self._clock())
+            return done(
+                [
+                    _shown(rows[id], with_embeddings)
+                    for id in ids
+                    if id in rows and scope.covers(rows[id].scope)
+                ]
+            )
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Sort and cut."""
+        with self._lock:
+            rows = self._select(request.scope, request.filter, request.include_archived)
+        name, descending = request.order.lstrip("-"), request.order.startswith("-")
+        if descending:
+            rows.reverse()
+        if name == "importance":
+            rows.sort(key=lambda row: row.importance or 0.0, reverse=descending)
+        elif name != "sequence":
+            rows.sort(key=lambda row: _instant(getattr(row, name)), reverse=descending)
+        start = int(request.cursor or 0)
+        page = rows[start : start + request.limit]
+        more = start + request.limit < len(rows)
+        cursor = str(start + request.limit) if more else None
+        return done(
+            Page(
+                tuple(_shown(row, request.with_embeddings) for row in page), PageMeta(more, cursor, len(rows))
+            )
+        )
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Change the given fields."""
+        with self._lock:
+            row = self._alive(self._clock()).get(id)
+            if row is None or not scope.covers(row.scope):
+                raise OneBrainNotFoundError("no memory with this id in this scope", service="reference")
+            fields = dict(changes.fields)
+            if fields.get("metadata") is not None:
+                fields["metadata"] = _json(
+                    {**(row.metadata if changes.merge_metadata else {}), **fields["metadata"]}
+                )
+            for name in ("metadata", "extra"):
+                if name in fields and fields[name] is None:
+                    fields[name] = {}
+            fields = {
+                name: () if name == "tags" and value is None else value for name, value in fields.items()
+            }
+            self._rows[id] = row.model_copy(update={**fields, "updated_at": self._clock()})
+            return done(_shown(self._rows[id], False))
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Remove."""
+        with self._lock:
+            rows = self._alive(self._clock())
+            gone = [id for id in ids if id in rows and scope.covers(rows[id].scope)]
+            for id in gone:
+                del self._rows[id]
+            return done(len(gone))
+
+    def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
+        """Remove what matches."""
+        with self._lock:
+            ids = tuple(row.id for row in self._select(scope, filter, True))
+            if not dry_run:
+                for id in ids:
+                    del self._rows[id]
+            return done(ForgetResult(count=len(ids), dry_run=dry_run, ids=ids))
+
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
+        """Count what matches."""
+        with self._lock:
+            return done(len(self._select(scope, filter, include_archived)))
+
+    def _alive(self, now: datetime) -> dict[str, Memory]:
+        for row in [
+            row for row in self._rows.values() if row.expires_at is not None and row.expires_at <= now
+        ]:
+            del self._rows[row.id]
+        return self._rows
+
+    def _select(self, scope: Scope, filter: Filter, include_archived: bool) -> Rows:
+        rows: Iterable[Memory] = self._alive(self._clock()).values()
+        return [
+            row
+            for row in rows
+            if scope.covers(row.scope)
+            and (include_archived or not row.archived)
+            and memory_matches(filter, row)
+        ]
+
+
+def _json(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", from_json(to_json(value, what="metadata")))
+
+
+def _shown(row: Memory, with_embedding: bool) -> Memory:
+    return row if with_embedding or row.embedding is None else row.model_copy(update={"embedding": None})
+
+
+def _instant(value: datetime | None) -> datetime:
+    return value or datetime.min.replace(tzinfo=UTC)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _score(request: SearchRequest, row: Memory) -> float | None:
+    """Return the cosine, or the share of the query's words in the memory; None where the two cannot be compared."""
+    if request.embedding is not None and request.mode != "keyword":
+        if row.embedding is None or len(row.embedding) != len(request.embedding):
+            return None
+        dot = sum(a * b for a, b in zip(row.embedding, request.embedding, strict=True))
+        norm = math.hypot(*row.embedding) * math.hypot(*request.embedding)
+        return min(1.0, dot / norm) if norm else 0.0
+    words = _words(request.query or "")
+    return len(words & _words(row.content)) / len(words) or None if words else None

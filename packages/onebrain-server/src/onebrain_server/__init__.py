@@ -1,0 +1,1 @@
+"""A self-hosted memory server: the OneBrain engine over HTTP."""

@@ -1,0 +1,148 @@
+"""Every package has the same skeleton, and nothing of one machine or registry stands in the tree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+# In pieces, so that this file does not hold what it forbids.
+REGISTRIES = [
+    ".".join(labels)
+    for labels in [
+        ("py" + "pi", "org"),
+        ("python" + "hosted", "org"),
+        ("npm" + "js", "org"),
+        ("npm" + "js", "com"),
+        ("crates", "io"),
+        ("proxy", "golang"),
+        ("repo", "maven"),
+        ("repo1", "maven"),
+        ("deb", "debian"),
+        ("files", "pythonhosted"),
+    ]
+]
+MACHINE_PATH = re.compile(
+    r"(?:^|[^A-Za-z0-9_.])/(?:" + "|".join(["work", "farm", "root"]) + ")/", re.MULTILINE
+)
+
+
+def names_of(requirements):
+    return {re.match(r"[A-Za-z0-9._-]+", line)[0] for line in requirements if isinstance(line, str)}
+
+
+@pytest.fixture(scope="session")
+def workspace(root):
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "README.md", "LICENSE"])
+def test_a_package_has_its_files(package, name):
+    assert (package.folder / name).is_file()
+
+
+def test_a_package_is_typed(package):
+    assert (package.source / "py.typed").is_file()
+
+
+def test_a_package_is_named_after_its_folder(package):
+    assert package.project["name"] == package.folder.name
+
+
+def test_a_package_has_the_licence_of_the_repository(package, root):
+    assert package.project["license"] == "MIT"
+    assert (package.folder / "LICENSE").read_text() == (root / "LICENSE").read_text()
+
+
+def test_a_readme_names_the_distribution_and_shows_code(package):
+    readme = (package.folder / "README.md").read_text(encoding="utf-8")
+    assert readme.startswith(f"# {package.name}\n")
+    assert "```python\n" in readme
+
+
+def test_all_packages_have_one_version(packages):
+    assert {package.project["version"] for package in packages} == {packages[0].project["version"]}
+
+
+def test_all_packages_need_the_same_python(packages):
+    assert {package.project["requires-python"] for package in packages} == {">=3.11"}
+
+
+def test_siblings_are_pinned_to_this_major_version(package, packages):
+    optional = package.project.get("optional-dependencies", {})
+    requirements = [
+        *package.project["dependencies"],
+        *(line for lines in optional.values() for line in lines),
+    ]
+    ours = {sibling.name for sibling in packages}
+    siblings = {line for line in requirements if names_of([line]) <= ours}
+    assert {re.sub(r"^[a-z-]+(\[[a-z,]+\])?", "", line) for line in siblings} <= {">=2.0,<3"}
+    assert names_of(siblings) == set(package.config.get("tool", {}).get("uv", {}).get("sources", {}))
+
+
+def test_the_workspace_knows_every_package(package, workspace):
+    assert workspace["tool"]["uv"]["sources"][package.name] == {"workspace": True}
+    assert package.name in names_of(workspace["dependency-groups"]["dev"])
+
+
+def test_plain_pip_installs_every_package_with_all_extras(packages, root):
+    lines = []
+    for package in packages:
+        extras = ",".join(sorted(package.project.get("optional-dependencies", {})))
+        lines.append(f"-e packages/{package.name}" + (f"[{extras}]" if extras else ""))
+    assert sorted((root / "packages/dev.txt").read_text().splitlines()) == sorted(lines)
+
+
+def test_the_dev_group_has_all_extras(package, workspace):
+    [line] = [line for line in workspace["dependency-groups"]["dev"] if names_of([line]) == {package.name}]
+    extras = set(re.findall(r"[a-z]+", line.partition("[")[2]))
+    assert extras == set(package.project.get("optional-dependencies", {}))
+
+
+def test_the_root_is_not_a_distribution(workspace):
+    assert "project" not in workspace
+
+
+def test_constraints_are_bare_pins(root):
+    lines = (root / "packages/constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert pins
+    assert [line for line in pins if not re.fullmatch(r"[a-z0-9.-]+==[A-Za-z0-9.+!]+( ; .+)?", line)] == []
+
+
+def test_no_registry_is_named(texts):
+    assert [(path, host) for path, text in texts.items() for host in REGISTRIES if host in text] == []
+
+
+def test_no_path_of_one_machine_is_named(texts):
+    assert [path for path, text in texts.items() if MACHINE_PATH.search(text)] == []
+
+
+def test_the_lock_file_is_not_tracked(root):
+    try:
+        listing = ["git", "ls-files", "--", "uv.lock", "**/uv.lock"]
+        tracked = subprocess.run(listing, cwd=root, capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        tracked = ""  # an exported tree tracks nothing
+    assert tracked == ""
+    assert "uv.lock" in (root / ".gitignore").read_text().splitlines()
+
+
+def test_no_large_file(root, texts):
+    assert [path for path in texts if (root / path).stat().st_size > 1024 * 1024] == []
+
+
+def test_what_a_framework_inspects_at_run_time_has_real_annotations(package):
+    """Postponed annotations break the injection of configuration and state (langchain-ai/langgraph#8941)."""
+    if package.name in {"onebrain-sdk", "onebrain-engine", "onebrain-server"}:
+        return
+    inspected = [
+        path
+        for path in package.modules
+        if re.fullmatch(r"_?(?:.*_)?(?:tools?|nodes?)", path.stem)
+        or {"tools", "nodes"} & set(path.relative_to(package.source).parts)
+    ]
+    postponed = re.compile(r"^from __future__ import .*\bannotations\b", re.MULTILINE)
+    assert [path.name for path in inspected if postponed.search(path.read_text(encoding="utf-8"))] == []
