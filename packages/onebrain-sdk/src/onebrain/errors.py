@@ -35,7 +35,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from onebrain._core.limits import RateLimit
 
 __all__ = [
     "ConfigurationError",
@@ -177,7 +180,13 @@ class OneBrainValidationError(OneBrainError, ValueError):
 
 
 class OneBrainRateLimitError(OneBrainError):
-    """Too many requests (429); ``retry_after`` says how many seconds to wait, where the service does."""
+    """Too many requests (429); ``retry_after`` says how many seconds to wait, where the service does.
+
+    Attributes:
+        rate_limit: The limit, what is left of it and when it is reset, where the service's headers say so.
+    """
+
+    rate_limit: RateLimit | None = None
 
 
 class QuotaExceeded(OneBrainRateLimitError):

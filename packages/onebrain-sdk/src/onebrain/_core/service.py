@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from onebrain._core import retry
 from onebrain._core.codec import UNSET, from_json, to_json
+from onebrain._core.limits import RateLimit, rate_limit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Send, Sleep, Steps
 from onebrain._core.transport import Request, Response, multipart
@@ -202,6 +203,7 @@ class Service:
         self._explain = explain
         self._headers = {"accept": "application/json", "user-agent": USER_AGENT, **_lower(headers or {})}
         self._retry_headers = tuple(retry_headers)
+        self.rate_limit: RateLimit | None = None
 
     def __repr__(self) -> str:
         return f"Service({self.name!r}, {self.base_url!r})"
@@ -220,9 +222,10 @@ class Service:
             except OneBrainError as error:
                 raise self._own(error) from error.__cause__
             else:
+                self.rate_limit = rate_limit(response.headers) or self.rate_limit
                 if 200 <= response.status < 300:
                     return self._reply(spec, response, attempt + 1)
-                asked = retry.retry_after(response.headers, *self._retry_headers)
+                asked = self.asked_wait(response)
                 failure = self._failure(spec, response, asked)
                 again = retry.should_retry_status(response.status, safe=safe, asked=asked)
                 again = again and not isinstance(failure, QuotaExceeded)
@@ -235,6 +238,10 @@ class Service:
                 raise failure
             yield Sleep(wait)
             attempt += 1
+
+    def asked_wait(self, response: Response) -> float | None:
+        """Return the seconds that a failed answer asks to wait, or None; a service may read more than headers."""
+        return retry.retry_after(response.headers, *self._retry_headers)
 
     def _request(self, spec: Spec) -> tuple[Request, bool]:
         """Return the request for `spec`, and whether it may be repeated."""
@@ -320,6 +327,8 @@ class Service:
         error = kind(message, **facts)
         if isinstance(error, OneBrainConflictError):
             error.existing_id = said.existing_id
+        if isinstance(error, OneBrainRateLimitError):
+            error.rate_limit = rate_limit(response.headers)
         return error
 
     def _own(self, error: OneBrainError) -> OneBrainError:
