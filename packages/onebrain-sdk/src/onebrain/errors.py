@@ -110,7 +110,10 @@ class OneBrainError(Exception):
         request_id: The id under which the service logged the request, or None.
         retry_after: Seconds to wait before trying again, or None.
         details: What the service said beyond the message, redacted; usually a list of issues.
+        in_doubt: True where an earlier attempt of the same request, before a retry, may have taken effect.
     """
+
+    in_doubt: bool = False
 
     def __init__(
         self,

@@ -15,20 +15,27 @@ class RateLimit:
         limit: Requests in the current window, or None where the service does not say.
         remaining: Requests left in it.
         reset: When the window ends.
+        scope: What is counted, such as ``"token"`` or ``"org"``, where the service says so.
     """
 
     limit: int | None = None
     remaining: int | None = None
     reset: datetime | None = None
+    scope: str | None = None
 
 
 def rate_limit(headers: Mapping[str, str], prefix: str = "x-ratelimit-") -> RateLimit | None:
-    """Read ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (seconds since 1970); None where none is readable."""
-    limit, remaining, reset = (_number(headers.get(prefix + name)) for name in ("limit", "remaining", "reset"))
+    """Read ``X-RateLimit-Limit``, ``-Remaining``, ``-Reset`` (seconds since 1970) and ``-Scope``; None where none is readable."""
+    limit, remaining, reset = (
+        _number(headers.get(prefix + name)) for name in ("limit", "remaining", "reset")
+    )
     if limit is None and remaining is None and reset is None:
         return None
     return RateLimit(
-        None if limit is None else int(limit), None if remaining is None else int(remaining), _instant(reset)
+        None if limit is None else int(limit),
+        None if remaining is None else int(remaining),
+        _instant(reset),
+        headers.get(prefix + "scope"),
     )
 
 

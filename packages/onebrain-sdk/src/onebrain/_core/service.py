@@ -124,12 +124,14 @@ class Reply:
         status: The HTTP status.
         headers: The headers, names in lower case.
         attempts: How many times the request was sent; more than 1 means that an earlier one may have succeeded.
+        in_doubt: Whether an earlier attempt may really have taken effect: it was lost or failed with 5xx, not refused.
     """
 
     data: Any
     status: int
     headers: Mapping[str, str]
     attempts: int = 1
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,8 @@ class Service:
         timeout: Seconds for connecting, and again for each read or write.
         retry: When to try again.
         retry_headers: The headers, best first, in which the service says how long to wait.
+        busy_did_nothing: Whether a 503 with ``Retry-After`` promises that a write did not happen.
+        rate_prefix: How the names of the rate limit's headers begin, in lower case.
     """
 
     def __init__(
@@ -194,6 +198,8 @@ class Service:
         timeout: float | None = 10.0,
         retry: RetryPolicy | None = None,
         retry_headers: Sequence[str] = ("retry-after",),
+        busy_did_nothing: bool = True,
+        rate_prefix: str = "x-ratelimit-",
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -203,6 +209,8 @@ class Service:
         self._explain = explain
         self._headers = {"accept": "application/json", "user-agent": USER_AGENT, **_lower(headers or {})}
         self._retry_headers = tuple(retry_headers)
+        self._busy_did_nothing = busy_did_nothing
+        self._rate_prefix = rate_prefix
         self.rate_limit: RateLimit | None = None
 
     def __repr__(self) -> str:
@@ -212,30 +220,38 @@ class Service:
         """Send `spec`, again where that is safe and promising, and return the answer or raise an error of our tree."""
         request, safe = self._request(spec)
         attempt = 0
+        in_doubt = False  # whether an earlier attempt may have taken effect
         while True:
             asked: float | None = None
+            refused = False
             try:
                 response: Response = yield Send(request)
             except OneBrainConnectionError as error:
                 failure: OneBrainError = self._own(error)
                 again = retry.should_retry_error(error, safe=safe)
+                refused = error.never_sent
             except OneBrainError as error:
                 raise self._own(error) from error.__cause__
             else:
-                self.rate_limit = rate_limit(response.headers) or self.rate_limit
+                self.rate_limit = rate_limit(response.headers, self._rate_prefix) or self.rate_limit
                 if 200 <= response.status < 300:
-                    return self._reply(spec, response, attempt + 1)
+                    return replace(self._reply(spec, response, attempt + 1), in_doubt=in_doubt)
                 asked = self.asked_wait(response)
                 failure = self._failure(spec, response, asked)
                 again = retry.should_retry_status(response.status, safe=safe, asked=asked)
                 again = again and not isinstance(failure, QuotaExceeded)
+                if response.status == 503 and not self._busy_did_nothing:
+                    again = again and safe
+                refused = response.status < 500
             wait = (
                 retry.delay(self.retry, attempt, asked)
                 if again and attempt < self.retry.max_retries
                 else None
             )
             if wait is None:
+                failure.in_doubt = in_doubt
                 raise failure
+            in_doubt = in_doubt or not refused
             yield Sleep(wait)
             attempt += 1
 
