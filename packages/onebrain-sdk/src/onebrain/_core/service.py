@@ -344,7 +344,7 @@ class Service:
         if isinstance(error, OneBrainConflictError):
             error.existing_id = said.existing_id
         if isinstance(error, OneBrainRateLimitError):
-            error.rate_limit = rate_limit(response.headers)
+            error.rate_limit = rate_limit(response.headers, self._rate_prefix)
         return error
 
     def _own(self, error: OneBrainError) -> OneBrainError:
