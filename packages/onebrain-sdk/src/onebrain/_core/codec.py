@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Set
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 from uuid import UUID
 
 import pydantic
@@ -55,13 +55,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return dict(cast("Mapping[Any, Any]", value))
     if isinstance(value, Set):
-        return sorted(value)
+        return sorted(cast("Set[Any]", value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
-        return value.tolist()
+    as_list = getattr(cast("Any", value), "tolist", None)  # numpy scalars and arrays, without importing numpy
+    if as_list is not None:
+        return as_list()
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 

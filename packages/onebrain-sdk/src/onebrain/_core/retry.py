@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from onebrain.errors import OneBrainConnectionError
+from onebrain.errors import ConfigurationError, OneBrainConnectionError
 
 # 500 is left out for writes by the rule above; 501 and 505 say "never".
 TRANSIENT = frozenset({500, 502, 503, 504})
@@ -38,7 +38,7 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         if self.max_retries < 0:
-            raise ValueError(f"max_retries must be 0 or more, not {self.max_retries}")
+            raise ConfigurationError(f"max_retries: must be 0 or more, not {self.max_retries}")
 
 
 def retry_after(headers: Mapping[str, str], *names: str, now: datetime | None = None) -> float | None:

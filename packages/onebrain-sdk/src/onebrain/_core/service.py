@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 from onebrain._core import retry
@@ -239,7 +239,8 @@ class Service:
                 asked = self.asked_wait(response)
                 failure = self._failure(spec, response, asked)
                 again = retry.should_retry_status(response.status, safe=safe, asked=asked)
-                again = again and not isinstance(failure, QuotaExceeded)
+                # Some failures come with a status that says "try again" and mean "never": a used-up plan, a wrong id.
+                again = again and not isinstance(failure, QuotaExceeded | OneBrainNotFoundError)
                 if response.status == 503 and not self._busy_did_nothing:
                     again = again and safe
                 refused = response.status < 500
@@ -279,7 +280,7 @@ class Service:
             (name, _query_text(item))
             for name, value in spec.query.items()
             if value is not None and value is not UNSET
-            for item in (value if isinstance(value, list | tuple) else [value])
+            for item in (cast("Sequence[Any]", value) if isinstance(value, list | tuple) else (value,))
         ]
         if query:
             try:
