@@ -1,1 +1,95 @@
-"""LangChain and LangGraph components over a OneBrain memory."""
+"""LangChain and LangGraph components over a OneBrain memory.
+
+Each component lives in a module of its own, which is loaded when the component is first touched: importing this
+package loads no framework, and a framework that is not installed is missed only by the components that need it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onebrain_langchain.history import OneBrainChatMessageHistory
+    from onebrain_langchain.index import OneBrainIndex
+    from onebrain_langchain.loader import OneBrainLoader
+    from onebrain_langchain.memory import OneBrainMemory
+    from onebrain_langchain.middleware import OneBrainMiddleware
+    from onebrain_langchain.retriever import OneBrainRetriever
+    from onebrain_langchain.store import OneBrainStore
+    from onebrain_langchain.tools import (
+        OneBrainContextTool,
+        OneBrainEntityTool,
+        OneBrainForgetTool,
+        OneBrainSearchTool,
+        OneBrainToolkit,
+        OneBrainUpdateTool,
+        OneBrainWriteTool,
+    )
+    from onebrain_langchain.vectorstore import OneBrainVectorStore
+
+__version__ = "2.0.0"
+
+__all__ = [
+    "OneBrainChatMessageHistory",
+    "OneBrainContextTool",
+    "OneBrainEntityTool",
+    "OneBrainForgetTool",
+    "OneBrainIndex",
+    "OneBrainLoader",
+    "OneBrainMemory",
+    "OneBrainMiddleware",
+    "OneBrainRetriever",
+    "OneBrainSearchTool",
+    "OneBrainStore",
+    "OneBrainToolkit",
+    "OneBrainUpdateTool",
+    "OneBrainVectorStore",
+    "OneBrainWriteTool",
+    "__version__",
+]
+
+_MODULES = {
+    "OneBrainChatMessageHistory": "history",
+    "OneBrainContextTool": "tools",
+    "OneBrainEntityTool": "tools",
+    "OneBrainForgetTool": "tools",
+    "OneBrainIndex": "index",
+    "OneBrainLoader": "loader",
+    "OneBrainMemory": "memory",
+    "OneBrainMiddleware": "middleware",
+    "OneBrainRetriever": "retriever",
+    "OneBrainSearchTool": "tools",
+    "OneBrainStore": "store",
+    "OneBrainToolkit": "tools",
+    "OneBrainUpdateTool": "tools",
+    "OneBrainVectorStore": "vectorstore",
+    "OneBrainWriteTool": "tools",
+}
+
+# Which extra brings which framework, for a message that says how to install it.
+_EXTRAS = {"langgraph": "langgraph", "langchain": "agents", "langchain_classic": "classic"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        from onebrain.errors import MissingDependency
+
+        raise MissingDependency(
+            f"{name} needs {missing}, which is not installed: "
+            f'pip install "onebrain-langchain[{_EXTRAS[missing]}]"'
+        ) from error
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

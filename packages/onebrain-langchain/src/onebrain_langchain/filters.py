@@ -1,0 +1,135 @@
+"""Filters of LangChain and LangGraph as filters of a brain, and back to JSON.
+
+LangChain has no filter language of its own: components take ``F("year").ge(2025)`` or a Mongo-style dict, which
+`onebrain.memory.filters.parse` understands. LangGraph's stores have one, which `value_filter` translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from onebrain import F, OneBrainValidationError
+from onebrain.memory.filters import TRUE, All, Cmp, Filter, Not, every, field_name, parse
+from onebrain.memory.filters import Any as Either
+
+if TYPE_CHECKING:
+    FilterLike: TypeAlias = Filter | Mapping[str, Any]
+else:
+    # pydantic need not look into filters: `checked` does.
+    FilterLike = Any
+
+_OPERATORS = {"$eq": "eq", "$ne": "ne", "$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}
+_NAMES = {
+    "eq": "$eq",
+    "ne": "$ne",
+    "gt": "$gt",
+    "ge": "$gte",
+    "lt": "$lt",
+    "le": "$lte",
+    "in": "$in",
+    "not_in": "$nin",
+    "contains": "$contains",
+    "icontains": "$icontains",
+    "starts_with": "$starts_with",
+    "exists": "$exists",
+}
+
+
+def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
+    """Return LangGraph's `filter` on a value as a filter on the metadata at `path`, where the value is kept.
+
+    A literal is compared by equality, None also with a missing key; a dict key by key; a list element by element; a
+    dict of ``$eq $ne $gt $gte $lt $lte`` by those. An unknown operator is an error, and so is what cannot be
+    evaluated as LangGraph means it.
+    """
+    if not filter:
+        return TRUE
+    return every(*(_condition((*path, _key(key)), wanted) for key, wanted in filter.items()))
+
+
+def _condition(path: Sequence[str], wanted: Any) -> Filter:
+    name = field_name(*path)
+    if isinstance(wanted, Mapping):
+        entries = cast("Mapping[Any, Any]", wanted)
+        if any(isinstance(key, str) and key.startswith("$") for key in entries):
+            return every(*(_operation(name, key, value) for key, value in entries.items()))
+        if not entries:
+            raise OneBrainValidationError("an empty object in a filter says nothing; leave the key out")
+        nested = every(*(_condition((*path, _key(key)), value) for key, value in entries.items()))
+        return every(F(name).exists(), nested)
+    if isinstance(wanted, list | tuple):
+        _refuse_operators(cast("Sequence[Any]", wanted))
+    return Cmp(name, "eq", wanted)
+
+
+def _operation(field: str, name: Any, value: Any) -> Filter:
+    if name not in _OPERATORS:
+        raise OneBrainValidationError(
+            f"unknown filter operator {name!r:.40}; LangGraph has {', '.join(sorted(_OPERATORS))}"
+        )
+    return Cmp(field, cast("Any", _OPERATORS[name]), value)
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise OneBrainValidationError(f"a filter's keys must be strings, not {type(key).__name__}")
+    return key
+
+
+def _refuse_operators(items: Sequence[Any]) -> None:
+    for item in items:
+        if isinstance(item, Mapping) and any(
+            str(key).startswith("$") for key in cast("Mapping[Any, Any]", item)
+        ):
+            raise OneBrainValidationError("an operator inside a list of a filter cannot be evaluated")
+        if isinstance(item, list | tuple):
+            _refuse_operators(cast("Sequence[Any]", item))
+
+
+def checked(filter: Any) -> Any:
+    """Return `filter` as it is, or raise where it is none: so that a mistake shows at construction."""
+    parse(filter)
+    return filter
+
+
+def jsonable(filter: Any) -> dict[str, Any] | None:
+    """Return a filter as a Mongo-style dict that JSON can hold and `parse` reads back; None where there is no such.
+
+    Dates are the exception: in a dict they would be text, which is compared differently.
+    """
+    return _dict(parse(filter))
+
+
+def _dict(filter: Filter) -> dict[str, Any] | None:
+    if isinstance(filter, Cmp):
+        return None if _has_date(filter.value) else {filter.field: {_NAMES[filter.op]: _plain(filter.value)}}
+    if isinstance(filter, Not):
+        part = _dict(filter.part)
+        return None if part is None else {"$not": part}
+    if filter == TRUE:
+        return {}
+    parts = [_dict(part) for part in filter.parts]
+    if not parts or any(part is None for part in parts):
+        return None
+    return {"$or" if isinstance(filter, Either) else "$and": parts}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    return [_plain(item) for item in cast("Sequence[Any]", value)] if isinstance(value, tuple) else value
+
+
+def _has_date(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_date, cast("Mapping[str, Any]", value).values()))
+    return (
+        any(map(_has_date, cast("Sequence[Any]", value)))
+        if isinstance(value, tuple)
+        else isinstance(value, date)
+    )
+
+
+__all__ = ["All", "FilterLike", "checked", "jsonable", "value_filter"]

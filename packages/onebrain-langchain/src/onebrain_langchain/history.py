@@ -1,0 +1,157 @@
+"""`OneBrainChatMessageHistory`: a conversation, message by message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import BaseMessage, ToolMessage
+from pydantic import SecretStr
+
+from onebrain import ConfigurationError, F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
+from onebrain_langchain.documents import new_memory
+from onebrain_langchain.ids import encode
+from onebrain_langchain.messages import from_memory, to_fields
+
+_KIND = "message"
+_MESSAGES = F("kind").eq(_KIND)
+_LARGEST_BATCH = 1000  # the most memories that `Brain.store_many` stores at once
+
+
+class OneBrainChatMessageHistory(BaseChatMessageHistory):
+    """Keeps the messages of one conversation: each comes back equal, in the order in which it was added.
+
+    Every field is kept: ids, tool calls, content blocks, usage, ``additional_kwargs``, a tool's artifact. Chunks of a
+    stream become whole messages. A message with an id is kept once: adding it again replaces it in its place, so a
+    failed ``add_messages`` may be repeated. Several messages added together are stored together or not at all, up to a
+    thousand and where the service can.
+
+    The messages are memories of the session, so a retriever or an agent with the same scope can recall them.
+
+    Args:
+        session_id: The conversation.
+        brain: A `Brain`, an `AsyncBrain` or both as a pair.
+        url: Where to connect instead, as for `onebrain.connect`.
+        api_key: The service's key.
+        base_url: OneBrain's address, as an alternative to `url`.
+        scope: Whose conversation, such as ``Scope(user="maria")``.
+        window: Return only so many of the latest messages; all are kept. A tool's answer whose question is cut off
+            goes with it, since models refuse such messages.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> history = OneBrainChatMessageHistory("s1", brain=brain, scope=onebrain.Scope(user="maria"))
+        >>> history.add_user_message("I like window seats.")
+        >>> history.add_ai_message("I will remember that.")
+        >>> [(message.type, message.content) for message in history.messages]
+        [('human', 'I like window seats.'), ('ai', 'I will remember that.')]
+        >>> brain.close()
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        brain: AnyBrain | None = None,
+        url: str | None = None,
+        api_key: SecretStr | str | None = None,
+        base_url: str | None = None,
+        scope: ScopeLike | None = None,
+        window: int | None = None,
+    ) -> None:
+        given = as_scope(scope)
+        own = Scope(session=session_id)
+        if own.session is None:
+            raise ConfigurationError("session_id: must name the conversation")
+        if given.session not in (None, own.session):
+            raise ConfigurationError("session_id and scope.session differ: give one of the two")
+        if window is not None and window < 1:
+            raise ConfigurationError("window: must be at least 1, or None for all messages")
+        self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
+        self._scope = own.within(given)
+        self._window = window
+
+    def __repr__(self) -> str:
+        where = repr(self._connection)
+        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
+
+    @property
+    def session_id(self) -> str:
+        """The conversation."""
+        return self._scope.session or ""
+
+    @property
+    def scope(self) -> Scope:
+        """Where the messages are."""
+        return self._scope
+
+    def close(self) -> None:
+        """Close what was opened here; a brain that was given stays open."""
+        self._connection.close()
+
+    async def aclose(self) -> None:
+        """Close what was opened here; a brain that was given stays open."""
+        await self._connection.aclose()
+
+    @property
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # an attribute in the base, read as one
+        """The messages in order, oldest first."""
+        return self._read(self._connection.sync.list(**self._listing()))
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """Return the messages in order, oldest first."""
+        brain = await self._connection.open()
+        return self._read([memory async for memory in brain.list(**self._listing())])
+
+    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add messages at the end, together; one whose id is there already is replaced in its place.
+
+        Raises:
+            OneBrainValidationError: A message holds something that cannot be written as JSON; none was stored.
+        """
+        brain = self._connection.sync
+        items = self._memories(messages, brain.capabilities.client_ids)
+        for start in range(0, len(items), _LARGEST_BATCH):
+            brain.store_many(items[start : start + _LARGEST_BATCH], wait=True).raise_for_failures()
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Do what `add_messages` does, asynchronously."""
+        brain = await self._connection.open()
+        items = self._memories(messages, brain.capabilities.client_ids)
+        for start in range(0, len(items), _LARGEST_BATCH):
+            (await brain.store_many(items[start : start + _LARGEST_BATCH], wait=True)).raise_for_failures()
+
+    def clear(self) -> None:
+        """Remove all messages of the conversation, and nothing else."""
+        self._connection.sync.forget(filter=_MESSAGES, scope=self._scope)
+
+    async def aclear(self) -> None:
+        """Do what `clear` does, asynchronously."""
+        await (await self._connection.open()).forget(filter=_MESSAGES, scope=self._scope)
+
+    def _listing(self) -> dict[str, Any]:
+        order = "sequence" if self._window is None else "-sequence"
+        return {"scope": self._scope, "filter": _MESSAGES, "order": order, "limit": self._window}
+
+    def _read(self, memories: Iterable[Memory]) -> list[BaseMessage]:
+        messages = [from_memory(memory) for memory in memories]
+        if self._window is not None:
+            messages.reverse()
+            cut = len(messages) == self._window
+            while cut and messages and isinstance(messages[0], ToolMessage):
+                del messages[0]
+        return messages
+
+    def _memories(self, messages: Iterable[BaseMessage], client_ids: bool) -> list[NewMemory]:
+        if isinstance(messages, BaseMessage):
+            raise OneBrainValidationError("add_messages takes a list; use add_message for one message")
+        items: list[NewMemory] = []
+        for message in messages:
+            # An id made here, beforehand: a request that is repeated on a bad connection stores nothing twice.
+            id = encode(self._scope, message.id or str(uuid4()), kind=_KIND, hashed=True)
+            items.append(new_memory(id=id if client_ids else None, scope=self._scope, **to_fields(message)))
+        return items

@@ -1,0 +1,150 @@
+"""Messages as memories: every type and field, exactly.
+
+A message is kept as ``{"kind": "message", "role": type, "message": {...}}`` in a memory's metadata, its text as the
+memory's content, where searches find it. What JSON lacks but messages hold in practice is marked: documents, messages,
+tuples, dates and bytes, for the most part inside a tool's artifact. A pydantic object comes back as a dict. Anything
+else is refused when it is stored, because it could not come back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, cast
+
+from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage, message_chunk_to_message, messages_from_dict
+from pydantic import BaseModel
+
+from onebrain import Memory, OneBrainValidationError
+
+# The mark that says of an object what it stands for.
+_MARK = "$langchain"
+_TYPES = frozenset({"human", "ai", "system", "chat", "function", "tool", "remove"})
+
+
+def to_fields(message: BaseMessage) -> dict[str, Any]:
+    """Return the content and metadata of the memory that keeps `message`."""
+    if not isinstance(message, BaseMessage):
+        raise OneBrainValidationError(f"a message must be a BaseMessage, not {type(message).__name__}")
+    whole = message_chunk_to_message(message)
+    if whole.type not in _TYPES:
+        raise OneBrainValidationError(
+            f"a message of type {whole.type!r:.40} could not be read back; LangChain has {', '.join(sorted(_TYPES))}"
+        )
+    data = {name: _encode(value, f"message.{name}") for name, value in _fields(whole).items()}
+    content = text_of(whole)
+    if data.get("content") == content:
+        del data["content"]  # it is the memory's own
+    else:
+        content = content if content.strip() else _outline(whole)
+    return {
+        "content": content,
+        "source": "chat",
+        "metadata": {"kind": "message", "role": whole.type, "message": data},
+    }
+
+
+def from_memory(memory: Memory) -> BaseMessage:
+    """Return the message that a memory keeps."""
+    data = {"content": memory.content, **memory.metadata["message"]}
+    (message,) = messages_from_dict([{"type": memory.metadata["role"], "data": _decode(data)}])
+    return message
+
+
+def text_of(message: BaseMessage) -> str:
+    """Return the text of a message, without what its other content blocks hold."""
+    return str(message.text)
+
+
+def _fields(message: BaseMessage) -> dict[str, Any]:
+    names = type(message).model_fields
+    return {**{name: getattr(message, name) for name in names}, **(message.model_extra or {})}
+
+
+def _outline(message: BaseMessage) -> str:
+    """Return a line that says what a message without text does, for searches and for whoever reads the memory."""
+    calls = cast("Sequence[Mapping[str, Any]]", getattr(message, "tool_calls", None) or ())
+    if calls:
+        return "; ".join(f"{call['name']}({json.dumps(call['args'], default=str)})" for call in calls)
+    return f"({message.type} message without text)"
+
+
+def _encode(value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, where)
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OneBrainValidationError(f"{where}: holds NaN or an infinity, which cannot be written as JSON")
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list):
+        return [_encode(item, where) for item in cast("list[Any]", value)]
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[Any, Any]", value)
+        if not all(isinstance(key, str) for key in entries):
+            raise OneBrainValidationError(f"{where}: holds an object with keys that are not strings")
+        plain = {key: _encode(item, where) for key, item in entries.items()}
+        return {_MARK: "object", "value": plain} if _MARK in plain else plain
+    if type(value) is Document:
+        return _marked("document", _encode(value.model_dump(), where))
+    if isinstance(value, BaseMessage):
+        whole = message_chunk_to_message(value)
+        return _marked("message", [whole.type, _encode(_fields(whole), where)])
+    if isinstance(value, tuple):
+        return _marked("tuple", [_encode(item, where) for item in cast("tuple[Any, ...]", value)])
+    if isinstance(value, datetime):
+        return _marked("datetime", value.isoformat())
+    if isinstance(value, date):
+        return _marked("date", value.isoformat())
+    if isinstance(value, bytes):
+        return _marked("bytes", base64.b64encode(value).decode())
+    if isinstance(value, BaseModel):
+        return _encode(value.model_dump(mode="json"), where)
+    raise OneBrainValidationError(
+        f"{where}: holds a {type(value).__name__}, which cannot be written as JSON and would not come back; "
+        "turn it into plain data first"
+    )
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise OneBrainValidationError(
+            f"{where}: holds a lone surrogate, which UTF-8 cannot carry; repair it with "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        ) from None
+
+
+def _marked(kind: str, value: Any) -> dict[str, Any]:
+    return {_MARK: kind, "value": value}
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    entries = cast("dict[str, Any]", value)
+    kind = entries.get(_MARK)
+    if kind is None:
+        return {key: _decode(item) for key, item in entries.items()}
+    inner = entries["value"]
+    if kind == "object":
+        return {key: _decode(item) for key, item in inner.items()}
+    if kind == "document":
+        return Document(**_decode(inner))
+    if kind == "message":
+        return messages_from_dict([{"type": inner[0], "data": _decode(inner[1])}])[0]
+    if kind == "tuple":
+        return tuple(map(_decode, inner))
+    if kind == "datetime":
+        return datetime.fromisoformat(inner)
+    if kind == "date":
+        return date.fromisoformat(inner)
+    return base64.b64decode(inner)

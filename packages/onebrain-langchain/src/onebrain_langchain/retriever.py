@@ -1,0 +1,121 @@
+"""`OneBrainRetriever`: memories as documents, for chains and agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from pydantic import Field, field_validator, model_validator
+
+from onebrain import SearchResult
+from onebrain.memory.models import SearchMode
+from onebrain_langchain.connection import Connected, ScopeLike, as_scope, refuse
+from onebrain_langchain.documents import document
+from onebrain_langchain.filters import FilterLike, checked, jsonable
+
+
+class OneBrainRetriever(Connected, BaseRetriever):
+    """Finds the memories that answer a query, best first.
+
+    Every option may also be given to one call: ``retriever.invoke("...", k=3, scope=Scope(user="maria"))``. A
+    document's metadata holds the memory's own metadata, ``score`` (0..1, higher is better), ``created_at`` and what
+    else is known about the memory; its id is the memory's.
+
+    Attributes:
+        k: How many documents at most; `top_k` is another name for it.
+        search_mode: ``hybrid``, ``keyword`` or ``vector``; None leaves it to the brain.
+        alpha: 0..1, the weight of meaning against keywords in hybrid mode.
+        filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
+        min_score: Only memories with at least this score.
+        include_archived: Look at archived memories, too.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> _ = brain.store("Maria prefers window seats", scope=onebrain.Scope(user="maria"))
+        >>> retriever = OneBrainRetriever(brain=brain, scope=onebrain.Scope(user="maria"), k=3)
+        >>> [document.page_content for document in retriever.invoke("where does she like to sit?")]
+        ['Maria prefers window seats']
+        >>> brain.close()
+    """
+
+    k: int = Field(default=10, ge=0)
+    top_k: int | None = Field(default=None, ge=0)
+    search_mode: SearchMode | None = None
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    filter: FilterLike | None = None
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    include_archived: bool = False
+
+    @field_validator("filter")
+    @classmethod
+    def _filter(cls, value: Any) -> Any:
+        return checked(value)
+
+    @model_validator(mode="after")
+    def _one_number(self) -> OneBrainRetriever:
+        if self.top_k is not None:
+            if "k" in self.model_fields_set and self.k != self.top_k:
+                raise ValueError("k and top_k are the same option: give one of the two")
+            self.k, self.top_k = self.top_k, None
+        return self
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        return _documents(self._connection.sync.search(query, **self._arguments(**kwargs)))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        brain = await self._connection.open()
+        return _documents(await brain.search(query, **self._arguments(**kwargs)))
+
+    def _arguments(
+        self,
+        *,
+        k: int | None = None,
+        top_k: int | None = None,
+        scope: ScopeLike | None = None,
+        search_mode: SearchMode | None = None,
+        alpha: float | None = None,
+        filter: FilterLike | None = None,
+        min_score: float | None = None,
+        include_archived: bool | None = None,
+        verbose: bool = False,
+        **unknown: Any,
+    ) -> dict[str, Any]:
+        """Return the arguments of a search, from those of one call and the retriever's own."""
+        refuse(self, unknown)
+        if k is not None and top_k is not None and k != top_k:
+            raise TypeError("k and top_k are the same option: give one of the two")
+        limit = k if k is not None else top_k if top_k is not None else self.k
+        return {
+            "scope": as_scope(scope).within(self.scope),
+            "limit": limit,
+            "filter": self.filter if filter is None else filter,
+            "mode": search_mode or self.search_mode,
+            "alpha": self.alpha if alpha is None else alpha,
+            "min_score": self.min_score if min_score is None else min_score,
+            "include_archived": self.include_archived if include_archived is None else include_archived,
+        }
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        params["ls_vector_store_provider"] = "OneBrain"
+        return params
+
+    def to_json(self) -> Any:
+        """Return LangChain's serialized form."""
+        form = super().to_json()
+        if form["type"] == "constructor" and self.filter is not None:
+            form["kwargs"]["filter"] = jsonable(self.filter)
+            if form["kwargs"]["filter"] is None:
+                return self.to_json_not_implemented()
+        return form
+
+
+def _documents(found: SearchResult) -> list[Document]:
+    return [document(hit.memory, hit.score) for hit in found]
