@@ -329,7 +329,7 @@ class Service:
             "secrets": self.secrets,
         }
         if said.unknown_route or response.status in (405, 501):
-            return UnsupportedByServer(f"{spec.method} {spec.path}", self.name, **facts)
+            return UnsupportedByServer(f"{spec.method} {spec.path}", **facts)
         kind = error_class(response.status)
         if kind is OneBrainRateLimitError and (
             said.quota
