@@ -1,0 +1,1 @@
+"""The groups of endpoints, as the API reference groups them."""
