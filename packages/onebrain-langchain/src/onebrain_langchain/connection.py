@@ -90,10 +90,14 @@ class Connection:
             await self._brains.asynchronous.close()
             await asyncio.to_thread(self._brains.close)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def portable(self) -> dict[str, Any]:
+        """Return what another process needs to connect to the same place, without the key."""
         # A `Brains` may hold a key; its open brain does not.
         brain = self._brain.sync if isinstance(self._brain, Brains) else self._brain
         return {"brain": brain, "url": self.url}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.portable()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Connection.__init__(self, state["brain"], url=state["url"])
@@ -179,8 +183,7 @@ class Connected(Serializable):
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        url = self._connection.url
-        fields = {**state["__dict__"], "api_key": None, "base_url": None, "url": url}
+        fields = {**state["__dict__"], "api_key": None, "base_url": None, **self._connection.portable()}
         return {**state, "__dict__": fields}
 
 

@@ -20,9 +20,11 @@ from onebrain import (
     Hit,
     Memory,
     NewMemory,
+    OneBrainError,
     OneBrainValidationError,
     Scope,
     SearchResult,
+    StoreResults,
     Unsupported,
 )
 from onebrain.memory.brain import AsyncBrain

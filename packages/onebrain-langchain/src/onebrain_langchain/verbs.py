@@ -1,6 +1,6 @@
 """Logic that asks a brain several things, written once for both colours.
 
-A plan is a generator that yields questions, each a function of a brain such as ``lambda brain: brain.get_many(ids)``,
+A plan is a generator that yields questions, each a function of a brain such as ``ask("get_many", ids)`` makes,
 and receives the answers. `Brain` and `AsyncBrain` have the same verbs, so `run` and `arun` drive the same plan.
 """
 
@@ -48,3 +48,8 @@ async def arun(brain: AsyncBrain, plan: Plan[T]) -> T:
         return cast("T", finished.value)
     finally:
         plan.close()
+
+
+def ask(verb: str, *args: Any, **kwargs: Any) -> Question:
+    """Return the question that calls one verb of a brain."""
+    return lambda brain: getattr(brain, verb)(*args, **kwargs)

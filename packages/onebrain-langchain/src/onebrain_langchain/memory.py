@@ -1,0 +1,127 @@
+"""`OneBrainMemory`: for chains of the time before agents, which take a `BaseMemory`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_classic.base_memory import BaseMemory
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
+from pydantic import Field, PrivateAttr
+
+from onebrain import ConfigurationError, F
+from onebrain_langchain.connection import Connected
+from onebrain_langchain.history import OneBrainChatMessageHistory
+
+
+class OneBrainMemory(Connected, BaseMemory):
+    """Gives a chain the session's latest messages, and what the brain knows about its input from other sessions.
+
+    Attributes:
+        session_id: The conversation; ``scope.session`` may be given instead.
+        memory_key: The variable that holds the session's messages.
+        recall_key: The variable that holds recalled memories, as text; None recalls nothing.
+        input_key: Which input is the person's; needed where a chain has several.
+        output_key: Which output is the answer; needed where a chain has several.
+        return_messages: Give the messages as messages rather than as text.
+        window: How many of the latest messages.
+        max_tokens: The most tokens that recalled memories may cost.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> memory = OneBrainMemory(brain=brain, session_id="s1", scope=onebrain.Scope(user="maria"))
+        >>> memory.save_context({"input": "I like window seats."}, {"output": "Noted."})
+        >>> print(memory.load_memory_variables({"input": "Where do I sit?"})["history"])
+        Human: I like window seats.
+        AI: Noted.
+        >>> brain.close()
+    """
+
+    session_id: str | None = None
+    memory_key: str = "history"
+    recall_key: str | None = "memories"
+    input_key: str | None = None
+    output_key: str | None = None
+    return_messages: bool = False
+    window: int | None = Field(default=20, ge=1)
+    max_tokens: int = Field(default=1000, ge=0)
+
+    _history: OneBrainChatMessageHistory = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check how to connect; open nothing."""
+        super().model_post_init(context)
+        session = self.session_id or self.scope.session
+        if session is None:
+            raise ConfigurationError("session_id: must name the conversation")
+        self._history = OneBrainChatMessageHistory(
+            session, brain=self._connection.brains, scope=self.scope, window=self.window
+        )
+
+    @property
+    def memory_variables(self) -> list[str]:
+        """The variables that this memory gives to a chain."""
+        return [self.memory_key, *([self.recall_key] if self.recall_key else [])]
+
+    def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the session's messages, and what is known about the input."""
+        variables = self._variables(self._history.messages)
+        if self.recall_key:
+            found = self._connection.sync.context(self._input(inputs), **self._recall())
+            variables[self.recall_key] = found.text
+        return variables
+
+    async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Do what `load_memory_variables` does, asynchronously."""
+        variables = self._variables(await self._history.aget_messages())
+        if self.recall_key:
+            brain = await self._connection.open()
+            variables[self.recall_key] = (await brain.context(self._input(inputs), **self._recall())).text
+        return variables
+
+    def save_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
+        """Store one exchange."""
+        self._history.add_messages(self._exchange(inputs, outputs))
+
+    async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
+        """Do what `save_context` does, asynchronously."""
+        await self._history.aadd_messages(self._exchange(inputs, outputs))
+
+    def clear(self) -> None:
+        """Remove the session's messages."""
+        self._history.clear()
+
+    async def aclear(self) -> None:
+        """Do what `clear` does, asynchronously."""
+        await self._history.aclear()
+
+    def _variables(self, messages: list[BaseMessage]) -> dict[str, Any]:
+        return {self.memory_key: messages if self.return_messages else get_buffer_string(messages)}
+
+    def _recall(self) -> dict[str, Any]:
+        session = self._history.session_id
+        return {
+            "scope": self.scope.model_copy(update={"session": None}),
+            "filter": F.session.ne(session),
+            "max_tokens": self.max_tokens,
+        }
+
+    def _exchange(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[BaseMessage]:
+        answer = _one(outputs, self.output_key, "output_key", set())
+        return [HumanMessage(self._input(inputs)), AIMessage(answer)]
+
+    def _input(self, inputs: Mapping[str, Any]) -> str:
+        return _one(inputs, self.input_key, "input_key", set(self.memory_variables))
+
+
+def _one(values: Mapping[str, Any], key: str | None, option: str, ours: set[str]) -> str:
+    """Return the value under `key`, or the only one there is apart from our own variables."""
+    if key is not None:
+        if key not in values:
+            raise ConfigurationError(f"{option}: there is no {key!r}, only {', '.join(sorted(values))}")
+        return str(values[key])
+    names = sorted(set(values) - ours - {"stop"})
+    if len(names) != 1:
+        raise ConfigurationError(f"{option}: say which of {', '.join(names) or 'no values'} it is")
+    return str(values[names[0]])
