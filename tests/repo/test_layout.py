@@ -88,11 +88,15 @@ def test_the_workspace_knows_every_package(package, workspace):
 
 
 def test_plain_pip_installs_every_package_with_all_extras(packages, root):
-    lines = []
+    lines = set()
     for package in packages:
         extras = ",".join(sorted(package.project.get("optional-dependencies", {})))
-        lines.append(f"-e packages/{package.name}" + (f"[{extras}]" if extras else ""))
-    assert sorted((root / "packages/dev.txt").read_text().splitlines()) == sorted(lines)
+        lines |= {
+            f"-e packages/{package.name}",
+            f"-e packages/{package.name}" + (f"[{extras}]" if extras else ""),
+        }
+    listed = (root / "packages/dev.txt").read_text().splitlines()
+    assert sorted(line for line in listed if not line.startswith("#")) == sorted(lines)
 
 
 def test_the_dev_group_has_all_extras(package, workspace):
@@ -110,6 +114,15 @@ def test_constraints_are_bare_pins(root):
     pins = [line for line in lines if not line.startswith("#")]
     assert pins
     assert [line for line in pins if not re.fullmatch(r"[a-z0-9.-]+==[A-Za-z0-9.+!]+( ; .+)?", line)] == []
+
+
+def test_everything_that_a_package_needs_is_pinned(package, packages, root):
+    optional = package.project.get("optional-dependencies", {})
+    needed = names_of(
+        [*package.project["dependencies"], *(line for lines in optional.values() for line in lines)]
+    )
+    pinned = set(re.findall(r"^[a-z0-9.-]+", (root / "packages/constraints.txt").read_text(), re.MULTILINE))
+    assert needed - pinned - {sibling.name for sibling in packages} == set()
 
 
 def test_no_registry_is_named(texts):

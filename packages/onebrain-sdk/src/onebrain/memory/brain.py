@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
-from onebrain._core.codec import UNSET, Unset
+from onebrain._core.codec import UNSET, Unset, from_json, to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Async, Coloured, Mode, Sleep, Steps, Sync
@@ -39,7 +39,7 @@ from onebrain.memory.driver import (
     expiry,
     unsupported,
 )
-from onebrain.memory.filters import TRUE, Filter, every, memory_matches, parse, split
+from onebrain.memory.filters import TRUE, Cmp, Filter, every, memory_matches, parse, split
 from onebrain.memory.models import (
     EVERYTHING,
     Context,
@@ -53,6 +53,7 @@ from onebrain.memory.models import (
     SearchResult,
     StoreResult,
     StoreResults,
+    problems,
 )
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
 DEFAULT_BUDGET = 2000
 _LIST_PAGE = 200
 _STORE_BATCH = 1000
+OLDEST: tuple[Order, ...] = ("sequence", "created_at")
+NEWEST: tuple[Order, ...] = ("-created_at", "-sequence")
 
 
 class _Brain(Coloured[Mode]):
@@ -148,7 +151,8 @@ class _Brain(Coloured[Mode]):
             ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
             embedding: Your own vector for it.
             extra: Fields of the service behind the brain, by its own names.
-            wait: Wait until a search can find it, where the service takes its time.
+            wait: Wait until it can be read, where the service takes its time. If that takes more than a minute the
+                result's status is ``pending``.
 
         Raises:
             OneBrainValidationError: The memory is not valid; nothing was stored.
@@ -170,6 +174,7 @@ class _Brain(Coloured[Mode]):
             "embedding": embedding,
             "extra": extra,
         }
+        _check_scope(scope)
         item = _new_memory(
             content, scope, {name: value for name, value in given.items() if value is not None}
         )
@@ -177,8 +182,8 @@ class _Brain(Coloured[Mode]):
         (result,) = yield from self._driver.store([item])
         if result.error is not None:
             raise result.error
-        if wait and self.capabilities.consistency == "eventual" and result.id is not None:
-            yield from self._settle([result.id])
+        if wait:
+            (result,) = yield from self._settle([result])
         return result
 
     @endpoint
@@ -199,17 +204,21 @@ class _Brain(Coloured[Mode]):
             items: `NewMemory` objects, dicts of the same shape, or texts.
             scope: Where they belong; a part that an item names itself wins.
             on_progress: Called after each batch with the number of items done so far.
-            wait: Wait until a search can find them, where the service takes its time.
+            wait: Wait until they can be read, where the service takes its time. What takes more than a minute has
+                the status ``pending``.
         """
+        _check_scope(scope)
+        if isinstance(items, str | bytes | Mapping | NewMemory):
+            raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
         results: list[StoreResult] = []
         pending = iter(items)
         while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
             results.extend((yield from self._store_batch(batch, scope)))
             if on_progress is not None:
                 on_progress(len(results))
-        if wait and self.capabilities.consistency == "eventual":
-            yield from self._settle([result.id for result in results if result.id is not None])
-        return StoreResults.model_construct(results=tuple(results))
+        if wait:
+            results = yield from self._settle(results)
+        return StoreResults.trusted({"results": tuple(results)})
 
     def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
         results: list[StoreResult | None] = [None] * len(batch)
@@ -255,16 +264,29 @@ class _Brain(Coloured[Mode]):
                 service=can.service,
             )
 
-    def _settle(self, ids: Sequence[str]) -> Steps[None]:
-        """Wait, up to about a minute, until every one of `ids` can be read."""
-        missing = list(ids)
+    def _settle(self, results: list[StoreResult]) -> Steps[list[StoreResult]]:
+        """Wait, up to about a minute, until everything stored can be read; say of each whether it can."""
+        if self.capabilities.consistency == "immediate":
+            return results
+        stored = list(dict.fromkeys(result.id for result in results if result.id is not None))
+        missing = stored
         pause = 0.05
-        while missing and pause < 30:
+        while missing:
             there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
             missing = [id for id in missing if id not in there]
-            if missing:
-                yield Sleep(pause)
-                pause *= 2
+            if not missing or pause > 30:
+                break
+            yield Sleep(pause)
+            pause *= 2
+        late = set(missing)
+        return [
+            result.model_copy(update={"status": "pending"})
+            if result.id in late
+            else result.model_copy(update={"status": "created"})
+            if result.status == "pending"
+            else result
+            for result in results
+        ]
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
@@ -306,8 +328,9 @@ class _Brain(Coloured[Mode]):
             OneBrainValidationError: An argument or the filter is wrong.
             Unsupported: The service has no such mode, or takes no vectors.
         """
-        _check_range("limit", limit, 0)
-        _check_range("budget", budget, 1)
+        _check_scope(scope)
+        _check_whole("limit", limit, 0)
+        _check_whole("budget", budget, 1)
         _check_range("min_score", min_score, 0, 1)
         if alpha is not None:
             _check_range("alpha", alpha, 0, 1)
@@ -333,7 +356,10 @@ class _Brain(Coloured[Mode]):
         hits: list[Hit] = []
         seen: set[str] = set()
         exhausted = False
-        fetch = limit if residual == TRUE else max(4 * limit, 50)
+        if residual == TRUE:
+            fetch, budget = limit, max(limit, budget)  # the budget is for filtering here
+        else:
+            fetch = min(max(4 * limit, 50), budget)
         offset = looked = 0
         while True:
             fetch = min(fetch, can.search_limit or fetch)
@@ -359,7 +385,7 @@ class _Brain(Coloured[Mode]):
                 fetch = min(4 * fetch, budget)
             else:
                 break
-        return SearchResult.model_construct(hits=tuple(hits[:limit]), exhausted=exhausted, mode=found.mode)
+        return SearchResult.trusted({"hits": tuple(hits[:limit]), "exhausted": exhausted, "mode": found.mode})
 
     def _mode_for(self, mode: SearchMode | None, embedding: Embedding | None) -> SearchMode:
         can = self.capabilities
@@ -400,20 +426,35 @@ class _Brain(Coloured[Mode]):
             min_score: Only hits with at least this score, 0..1.
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
         """
-        _check_range("max_tokens", max_tokens, 0)
+        _check_scope(scope)
+        _check_whole("max_tokens", max_tokens, 0)
+        _check_whole("limit", limit, 0)
         can = self.capabilities
         condition = parse(filter)
-        pinned: list[Memory] = []
-        if can.archive and can.list:
-            page = yield from _Brain.page.plan(
-                self, scope=scope, filter=every(parse({"$pinned": True}), condition), limit=min(limit, 20)
-            )
-            pinned = list(page.data)
+        pinned = (
+            (yield from self._pinned(scope, condition, min(limit, 20))) if can.archive and can.list else []
+        )
         found = yield from _Brain.search.plan(
             self, query, scope=scope, limit=limit, filter=condition, mode=mode, min_score=min_score
         )
         chosen = {memory.id: memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
+
+    def _pinned(self, scope: Scope, condition: Filter, limit: int) -> Steps[list[Memory]]:
+        """Return up to `limit` pinned memories, the newest first where the service lists by age."""
+        request, keep = self._listing(scope, every(Cmp("$pinned", "eq", True), condition), False, False)
+        newest = next((order for order in NEWEST if order in self.capabilities.orders), request.order)
+        request = _replace(request, order=newest)
+        pinned: dict[str, Memory] = {}
+        looked = 0
+        while len(pinned) < limit and looked < DEFAULT_BUDGET:
+            page: Page[Memory] = yield from self._driver.list(request)
+            pinned.update((memory.id, memory) for memory in page.data if keep(memory))
+            looked += len(page.data)
+            if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
+                break
+            request = _replace(request, cursor=page.meta.cursor)
+        return list(islice(pinned.values(), limit))
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
@@ -435,6 +476,7 @@ class _Brain(Coloured[Mode]):
         return (yield from self._get(_ids(ids), scope, with_embeddings))
 
     def _get(self, ids: Sequence[str], scope: Scope, with_embeddings: bool) -> Steps[list[Memory]]:
+        _check_scope(scope)
         wanted = [id for id in dict.fromkeys(ids) if _valid_id(id)]
         if not wanted:
             return []
@@ -477,24 +519,54 @@ class _Brain(Coloured[Mode]):
         scope: Scope,
         filter: FilterLike | None,
         order: Order,
-        limit: int,
+        limit: int | None,
         cursor: str | None,
         include_archived: bool,
         with_embeddings: bool,
     ) -> Steps[Page[Memory]]:
-        _check_range("limit", limit, 0)
+        """Return a page of at most `limit` memories; None leaves its size to the cost of making it."""
+        _check_scope(scope)
+        if limit is not None:
+            _check_whole("limit", limit, 0)
         can = self.capabilities
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
-        if order.lstrip("-") not in ("created_at", "updated_at", "importance", "sequence"):
+        if order not in get_args(Order):
             raise OneBrainValidationError(
                 f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
                 "each with an optional '-' for descending"
             )
+        request, keep = self._listing(scope, parse(filter), include_archived, with_embeddings)
         if limit == 0:
             return Page((), PageMeta(has_more=False))
-        pushed, residual = split(parse(filter), can.can, can.logic)
-        native = order in can.orders
+        if order in can.orders:
+            size = _LIST_PAGE if limit is None else min(limit, _LIST_PAGE)
+            page: Page[Memory] = yield from self._driver.list(
+                _replace(request, order=order, limit=size, cursor=cursor)
+            )
+            rows = tuple(filter_(keep, page.data))
+            exact = len(rows) == len(page.data) and request.filter == parse(filter)
+            total = (
+                page.meta.total if exact else None
+            )  # the service's count knows nothing of what is left out here
+            return Page(rows, PageMeta(page.meta.has_more, page.meta.cursor, total))
+        # The service has no such order: read everything and sort here.
+        ordered = yield from self._walk(request, keep)
+        if order.startswith("-"):
+            ordered.reverse()  # sorting keeps the order of equals
+        ordered.sort(key=lambda memory: _order_key(memory, order), reverse=order.startswith("-"))
+        start = 0 if cursor is None else _place(cursor, ordered, order)
+        end = len(ordered) if limit is None else start + limit
+        more = end < len(ordered)
+        after = to_json([ordered[end - 1].id, _order_key(ordered[end - 1], order)]) if more else None
+        return Page(tuple(ordered[start:end]), PageMeta(more, after, len(ordered)))
+
+    def _listing(
+        self, scope: Scope, condition: Filter, include_archived: bool, with_embeddings: bool
+    ) -> tuple[ListRequest, Callable[[Memory], bool]]:
+        """Return what to ask the service for, oldest first where it can, and what to keep of its answer."""
+        can = self.capabilities
+        pushed, residual = split(condition, can.can, can.logic)
 
         def keep(memory: Memory) -> bool:
             return (
@@ -506,52 +578,43 @@ class _Brain(Coloured[Mode]):
         request = ListRequest(
             scope=scope,
             filter=pushed,
-            order=order if native else cast("Order", next(iter(sorted(can.orders)), "-created_at")),
-            limit=min(limit, _LIST_PAGE) if native else _LIST_PAGE,
-            cursor=cursor,
+            order=next(
+                (order for order in (*OLDEST, *NEWEST, *sorted(can.orders)) if order in can.orders),
+                "created_at",
+            ),
+            limit=_LIST_PAGE,
             include_archived=include_archived,
             with_embeddings=with_embeddings,
         )
-        page: Page[Memory] = yield from self._driver.list(request)
-        if native:
-            return Page(tuple(filter_(keep, page.data)), page.meta)
-        # The service has no such order: read everything, sort here, and return it as one page.
-        rows = list(filter_(keep, page.data))
-        while page.meta.has_more and page.meta.cursor is not None:
-            page = yield from self._driver.list(_replace(request, cursor=page.meta.cursor))
-            rows.extend(filter_(keep, page.data))
-        rows.sort(key=lambda memory: _order_key(memory, order), reverse=order.startswith("-"))
-        return Page(tuple(rows[:limit]), PageMeta(total=len(rows)))
+        return request, keep
+
+    def _walk(self, request: ListRequest, keep: Callable[[Memory], bool]) -> Steps[list[Memory]]:
+        """Return all memories of all pages, oldest first where the service lists by age at all."""
+        rows: dict[str, Memory] = {}  # a service may repeat a row on the next page when others were added
+        while True:
+            page: Page[Memory] = yield from self._driver.list(request)
+            rows.update((memory.id, memory) for memory in page.data if keep(memory))
+            if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
+                break
+            request = _replace(request, cursor=page.meta.cursor)
+        walked = list(rows.values())
+        if request.order in NEWEST:
+            walked.reverse()
+        return walked
 
     @endpoint
     def count(
         self, *, scope: Scope = EVERYTHING, filter: FilterLike | None = None, include_archived: bool = False
     ) -> Steps[int]:
         """Return how many memories there are in `scope` that match `filter`."""
+        _check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
         if isinstance(self._driver, Counts) and split(condition, can.can, can.logic)[1] == TRUE:
             return (yield from self._driver.count(scope, condition, include_archived=include_archived))
-        return len((yield from self._everything(scope, condition, include_archived)))
-
-    def _everything(self, scope: Scope, filter: Filter, include_archived: bool) -> Steps[list[Memory]]:
-        rows: list[Memory] = []
-        cursor: str | None = None
-        order = cast("Order", next(iter(sorted(self.capabilities.orders)), "-created_at"))
-        while True:
-            page = yield from self._page(
-                scope=scope,
-                filter=filter,
-                order=order,
-                limit=_LIST_PAGE,
-                cursor=cursor,
-                include_archived=include_archived,
-                with_embeddings=False,
-            )
-            rows.extend(page.data)
-            if not page.meta.has_more or page.meta.cursor in (None, cursor):
-                return rows
-            cursor = page.meta.cursor
+        if not can.list:
+            raise unsupported(can, "counting memories")
+        return len((yield from self._walk(*self._listing(scope, condition, include_archived, False))))
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
@@ -586,6 +649,7 @@ class _Brain(Coloured[Mode]):
             OneBrainNotFoundError: `scope` has no memory with this id.
             Unsupported: The service cannot update, or not this field.
         """
+        _check_scope(scope)
         can = self.capabilities
         if not can.update:
             raise unsupported(can, "updating a memory", "delete it and store it again")
@@ -609,6 +673,9 @@ class _Brain(Coloured[Mode]):
             }.items()
             if value is not UNSET
         }
+        for name in ("content", "pinned", "archived", "created_at", "embedding"):
+            if name in given and given[name] is None:
+                raise OneBrainValidationError(f"{name}: cannot be emptied")
         # Validate as a new memory would be; what was not given takes a harmless default.
         probe = _new_memory(
             {"content": "-", **{k: v for k, v in given.items() if v is not None}}, EVERYTHING, {}
@@ -618,8 +685,6 @@ class _Brain(Coloured[Mode]):
         if "ttl" in changes:
             changes.pop("ttl")
             changes["expires_at"] = expiry(probe, datetime.now(UTC))
-        if changes.get("content", "") is None:
-            raise OneBrainValidationError("content cannot be emptied; delete the memory instead")
         if not _valid_id(id):
             raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
         return (
@@ -631,6 +696,7 @@ class _Brain(Coloured[Mode]):
     @endpoint
     def delete(self, ids: str | Iterable[str], *, scope: Scope = EVERYTHING) -> Steps[int]:
         """Remove one or several memories by id, in `scope` only; return how many were there."""
+        _check_scope(scope)
         if not self.capabilities.delete:
             raise unsupported(self.capabilities, "deleting memories")
         wanted = [id for id in dict.fromkeys(_ids(ids)) if _valid_id(id)]
@@ -655,6 +721,7 @@ class _Brain(Coloured[Mode]):
             dry_run: Remove nothing, only say what would go.
             everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
         """
+        _check_scope(scope)
         condition = parse(filter)
         if not scope and condition == TRUE and not everything:
             raise OneBrainValidationError(
@@ -665,7 +732,9 @@ class _Brain(Coloured[Mode]):
             raise unsupported(can, "deleting memories")
         if isinstance(self._driver, Forgets) and split(condition, can.can, can.logic)[1] == TRUE:
             return (yield from self._driver.forget(scope, condition, dry_run=dry_run))
-        rows = yield from self._everything(scope, condition, include_archived=True)
+        if not can.list:
+            raise unsupported(can, "forgetting by scope or filter", "search, and delete by id")
+        rows = yield from self._walk(*self._listing(scope, condition, True, False))
         ids = tuple(memory.id for memory in rows)
         count = len(ids)
         if ids and not dry_run:
@@ -690,23 +759,28 @@ class _Brain(Coloured[Mode]):
             scope: Where.
             filter: Which memories.
             order: ``created_at``, ``updated_at``, ``importance`` or ``sequence`` (the order of storing), with ``-``
-                in front for descending. Equal times are ordered by sequence.
+                in front for descending. Equal times are ordered by sequence. On a service that keeps no sequence it
+                is the order of ``created_at``.
             limit: The most memories over all pages.
             include_archived: Archived memories, too.
             with_embeddings: Return each memory's vector.
             cursor: Go on from here, as given by `page`.
         """
-        return (
-            yield from self._page(
-                scope=scope,
-                filter=filter,
-                order=order,
-                limit=_LIST_PAGE if limit is None else limit,
-                cursor=cursor,
-                include_archived=include_archived,
-                with_embeddings=with_embeddings,
-            )
+        if limit is not None:
+            _check_whole("limit", limit, 0)
+        # Where rows are dropped here, small pages would cost a request for every few rows, so whole ones are asked
+        # for, and cut: iteration ends at `limit`.
+        sparse = split(parse(filter), self.capabilities.can, self.capabilities.logic)[1] != TRUE
+        page = yield from self._page(
+            scope=scope,
+            filter=filter,
+            order=order,
+            limit=limit if limit == 0 or not (sparse or order not in self.capabilities.orders) else None,
+            cursor=cursor,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
         )
+        return Page(page.data[:limit], page.meta)
 
     list = listing(_list, total="limit")
 
@@ -733,9 +807,7 @@ class Brain(_Brain[Sync]):
 
     def to_async(self) -> AsyncBrain:
         """Return an `AsyncBrain` on the same memory; closing it leaves this brain open."""
-        twin = AsyncBrain(self._driver, origin=self._origin)
-        twin._owner = False
-        return twin
+        return AsyncBrain(self._driver, origin=self._origin, owner=False)
 
     def close(self) -> None:
         """Release connections and files; a second call does nothing."""
@@ -771,9 +843,7 @@ class AsyncBrain(_Brain[Async]):
 
     def to_sync(self) -> Brain:
         """Return a `Brain` on the same memory; closing it leaves this brain open."""
-        twin = Brain(self._driver, origin=self._origin)
-        twin._owner = False
-        return twin
+        return Brain(self._driver, origin=self._origin, owner=False)
 
     async def close(self) -> None:
         """Release connections and files; a second call does nothing."""
@@ -825,7 +895,7 @@ def _new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
         fields = {**fields, **given, "scope": own.within(scope) if scope else own}
         item = NewMemory.model_validate(fields)
     except ValidationError as error:
-        raise OneBrainValidationError(_problems(error)) from None
+        raise OneBrainValidationError(problems(error)) from None
     except TypeError:
         raise OneBrainValidationError(
             "scope: must be a Scope, or a dict with space, user, agent and session"
@@ -837,15 +907,6 @@ def _new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
     if item.embedding is not None:
         _vector(item.embedding)
     return item
-
-
-def _problems(error: ValidationError) -> str:
-    """Say what is wrong without quoting the input, which may be a memory's text."""
-    parts: list[str] = []
-    for issue in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(str(step) for step in issue["loc"]) or "memory"
-        parts.append(f"{where}: {issue['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts[:5])
 
 
 def _vector(value: Any) -> tuple[float, ...]:
@@ -886,6 +947,18 @@ def _valid_id(id: str) -> bool:
     return bool(id)
 
 
+def _check_scope(scope: Scope) -> None:
+    if not isinstance(scope, Scope):
+        raise OneBrainValidationError(
+            f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
+        )
+
+
+def _check_whole(name: str, value: int, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise OneBrainValidationError(f"{name}: must be a whole number of at least {low}, not {value!r:.40}")
+
+
 def _check_range(name: str, value: float, low: float, high: float | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= low:
         raise OneBrainValidationError(f"{name}: must be a number of at least {low}, not {value!r:.40}")
@@ -893,16 +966,28 @@ def _check_range(name: str, value: float, low: float, high: float | None = None)
         raise OneBrainValidationError(f"{name}: must be at most {high}, not {value!r:.40}")
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _order_key(memory: Memory, order: str) -> Any:
+def _order_key(memory: Memory, order: str) -> float:
+    """Return what `order` sorts by, as a number: exact to the microsecond for the next two centuries."""
     name = order.lstrip("-")
     if name == "importance":
         return memory.importance or 0.0
-    if name == "updated_at":
-        return memory.updated_at or memory.created_at or _EPOCH
-    return memory.created_at or _EPOCH
+    moment = (memory.updated_at if name == "updated_at" else None) or memory.created_at
+    return 0.0 if moment is None else moment.timestamp()
+
+
+def _place(cursor: str, ordered: Sequence[Memory], order: str) -> int:
+    """Return where the page after `cursor` begins: behind the memory that it names, or where that one was."""
+    try:
+        id, key = from_json(cursor)
+        key = float(key)
+    except (ValueError, TypeError):
+        raise OneBrainValidationError("cursor: is not one that page returned") from None
+    for place, memory in enumerate(ordered):
+        if memory.id == id:
+            return place + 1
+    sign = -1 if order.startswith("-") else 1
+    behind = (place for place, memory in enumerate(ordered) if sign * _order_key(memory, order) >= sign * key)
+    return next(behind, len(ordered))
 
 
 __all__ = ["AsyncBrain", "Brain", "ConfigurationError"]

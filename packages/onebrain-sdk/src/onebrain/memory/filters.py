@@ -67,6 +67,10 @@ OWN_FIELDS: Final = frozenset(
 )
 
 
+_TIMES: Final = frozenset(["$created_at", "$updated_at", "$expires_at"])
+_TIMELY: Final = frozenset(["eq", "ne", "gt", "ge", "lt", "le", "in", "not_in"])
+
+
 class _Combinable:
     """``&``, ``|`` and ``~`` for every filter."""
 
@@ -82,9 +86,13 @@ class _Combinable:
         return negate(cast("Filter", self))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cmp(_Combinable):
-    """One comparison of a field with a value."""
+    """One comparison of a field with a value.
+
+    Two are equal where they mean the same: to Python 1 equals True, to a filter it does not. ISO 8601 text that is
+    compared with one of a memory's own times becomes that time.
+    """
 
     field: str
     op: Operator
@@ -96,7 +104,19 @@ class Cmp(_Combinable):
                 f"unknown filter operator {self.op!r}; there are {', '.join(sorted(OPERATORS))}"
             )
         field_path(self.field)
-        object.__setattr__(self, "value", _checked(self.op, self.value, self.field))
+        value = _checked(self.op, self.value, self.field)
+        if self.field in _TIMES and self.op in _TIMELY:
+            value = tuple(map(_moment, value)) if self.op in ("in", "not_in") else _moment(value)
+        object.__setattr__(self, "value", value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cmp) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash(self._meaning())
+
+    def _meaning(self) -> tuple[str, str, Value]:
+        return self.field, self.op, _typed(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,14 +286,34 @@ def field_path(field: str) -> tuple[str, ...]:
 def field_name(*path: str) -> str:
     """Join metadata keys into a field name, taking dots, backslashes and a leading ``$`` inside keys literally."""
     escaped = ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
+    if not escaped:
+        return "\\"  # a field name is never empty, an empty key is
     return "\\" + escaped if escaped.startswith("$") else escaped
 
 
 # ---- values -------------------------------------------------------------------------------------------------------
 
 
+# Looked up first, because filters ask for every value that they compare.
+_KINDS: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    str: "string",
+    datetime: "date",
+    date: "date",
+    dict: "object",
+    list: "list",
+    tuple: "list",
+}
+
+
 def kind(value: Value) -> str:
     """Return the kind of a JSON value: null, bool, number, string, date, list or object."""
+    known = _KINDS.get(cast("type", type(value)))
+    if known is not None:
+        return known
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -298,7 +338,9 @@ def _checked(op: str, value: Value, field: str) -> Value:
     if op in ("in", "not_in"):
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
             raise OneBrainValidationError(f"{op} on {field!r:.60} takes a list of values")
-        return tuple(_plain(item, field) for item in cast("Iterable[Value]", value))
+        items = cast("Iterable[Value]", value)
+        items = sorted(items, key=repr) if isinstance(items, set | frozenset) else items
+        return tuple(_plain(item, field) for item in items)
     value = _plain(value, field)
     if op in ("gt", "ge", "lt", "le") and kind(value) not in ("number", "string", "date"):
         raise OneBrainValidationError(
@@ -329,6 +371,24 @@ def _plain(value: Value, field: str) -> Value:
             return _plain(value.value, field)
         raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with {type(value).__name__}")
     return value
+
+
+def _moment(value: Value) -> Value:
+    """Return the instant that a text means; anything else as it is."""
+    moment = instant_of(value) if isinstance(value, str) else None
+    return value if moment is None else moment
+
+
+def _typed(value: Value) -> Value:
+    """Return `value` with its kind beside it, all the way down."""
+    value_kind = kind(value)
+    if value_kind == "list":
+        return value_kind, tuple(map(_typed, value))
+    if value_kind == "object":
+        return value_kind, frozenset((key, _typed(item)) for key, item in value.items())
+    if value_kind == "date":
+        return value_kind, instant_of(value)
+    return value_kind, value
 
 
 class _Frozen(dict[str, Value]):

@@ -1,0 +1,12 @@
+"""The embedded memory engine of OneBrain: hybrid search over SQLite, in this process, without a server.
+
+Most people never import it: ``onebrain.connect("sqlite:///brain.db")`` does.
+"""
+
+from onebrain_engine.embedding import Embedder, WordLlama
+from onebrain_engine.engine import Engine, Tenant
+from onebrain_engine.store.sqlite import SqliteStore
+
+__version__ = "2.0.0"
+
+__all__ = ["Embedder", "Engine", "SqliteStore", "Tenant", "WordLlama", "__version__"]

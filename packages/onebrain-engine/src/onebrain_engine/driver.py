@@ -1,0 +1,163 @@
+"""The driver that puts `Brain` on the engine: ``sqlite:///brain.db``, ``sqlite://`` and ``postgresql://...``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from onebrain._core.paging import Page
+from onebrain._core.steps import Call, Steps
+from onebrain._core.transport import AsyncTransport, SyncTransport
+from onebrain.errors import ConfigurationError
+from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest
+from onebrain.memory.filters import Filter
+from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
+from onebrain_engine.embedding import Embedder
+from onebrain_engine.engine import Engine, Tenant
+from onebrain_engine.index.snapshots import Snapshots
+from onebrain_engine.store.sqlite import MEMORY, Durability, SqliteStore
+
+
+def capabilities(service: str) -> Capabilities:
+    """Return what the engine can do: everything, natively."""
+    return Capabilities(
+        service=service,
+        client_ids=True,
+        created_at=True,
+        expiry=True,
+        archive=True,
+        embeddings=True,
+        search_offset=True,
+        batch_size=1000,
+        atomic_batch=True,
+        orders=frozenset(
+            {
+                "created_at",
+                "-created_at",
+                "updated_at",
+                "-updated_at",
+                "importance",
+                "-importance",
+                "sequence",
+                "-sequence",
+            }
+        ),
+        filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
+        logic=frozenset({"all", "any", "not"}),
+    )
+
+
+def driver(
+    url: str,
+    *,
+    api_key: str | None = None,
+    embedder: Embedder | Any | None = ...,
+    tenant: str = "default",
+    durability: Durability = "normal",
+    busy_timeout: float = 30.0,
+) -> EngineDriver:
+    """Return the driver for a URL of the embedded engine.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite://`` for a brain in memory.
+        api_key: Not used; the embedded engine needs no key, so giving one is an error.
+        embedder: An object with ``embed_documents`` and ``embed_query``; the default works offline. None for no vectors
+            but the caller's own.
+        tenant: Whose memories; those of other tenants are invisible.
+        durability: ``normal`` survives a killed process, ``full`` a power failure.
+        busy_timeout: Seconds to wait for other writers.
+    """
+    if api_key is not None:
+        raise ConfigurationError(
+            "the embedded brain takes no api_key; leave it out, or give the URL of a server"
+        )
+    path = sqlite_path(url)
+    engine = _open(path, embedder=embedder, durability=durability, busy_timeout=busy_timeout)
+    return EngineDriver(engine, engine.tenant(tenant), service="sqlite")
+
+
+def sqlite_path(url: str) -> str:
+    """Return the file that an SQLite URL names, ``:memory:`` for none."""
+    scheme, separator, rest = url.partition("://")
+    if scheme != "sqlite" or not separator:
+        raise ConfigurationError(f"{url!r} is not an SQLite URL; use 'sqlite:///brain.db' or 'sqlite://'")
+    if "?" in rest or "#" in rest:
+        raise ConfigurationError(
+            "an SQLite URL takes no parameters; pass options to connect(), as in durability='full'"
+        )
+    path = unquote(rest)
+    if path in ("", "/", "/:memory:"):
+        return MEMORY
+    if not path.startswith("/"):
+        raise ConfigurationError(f"{url!r} has too few slashes: 'sqlite:///brain.db' is a file beside you")
+    return str(Path(path[1:]).expanduser())
+
+
+def _open(path: str, *, embedder: Any, durability: Durability, busy_timeout: float) -> Engine:
+    store = SqliteStore(path, durability=durability, busy_timeout=busy_timeout)
+    snapshots = None if path == MEMORY else Snapshots(Path(path + ".index"))
+    try:
+        return Engine(store, embedder=embedder, snapshots=snapshots)
+    except BaseException:
+        store.close()
+        raise
+
+
+class EngineDriver:
+    """Puts one tenant of an engine behind `Brain`."""
+
+    def __init__(self, engine: Engine, tenant: Tenant, *, service: str) -> None:
+        self.capabilities = capabilities(service)
+        self.engine = engine
+        self.tenant = tenant
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
+        """Return nothing: no request is ever sent."""
+        return None, None
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store memories in one transaction."""
+        return (yield Call(self.tenant.store, (items,)))
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search."""
+        return (yield Call(self.tenant.search, (request,)))
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Return memories by id."""
+        return (yield Call(self.tenant.get, (ids, scope), {"with_embeddings": with_embeddings}))
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Change one memory."""
+        return (yield Call(self.tenant.update, (id, changes, scope)))
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Remove memories by id."""
+        return (yield Call(self.tenant.delete, (ids, scope)))
+
+    def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
+        """Remove memories by scope and filter."""
+        return (yield Call(self.tenant.forget, (scope, filter), {"dry_run": dry_run}))
+
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
+        """Count memories."""
+        return (yield Call(self.tenant.count, (scope, filter), {"include_archived": include_archived}))
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Return one page of memories."""
+        return (yield Call(self.tenant.list, (request,)))
+
+    def close(self) -> None:
+        """Close the engine; a second call does nothing."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self.engine.close()

@@ -1,0 +1,581 @@
+"""The engine: memories kept by a store, found by an index, in this process.
+
+`Engine` is shared by all tenants of a process and safe to share between threads; `Tenant` is one tenant's view of it,
+and the only way to its memories. The store is the truth. An index is read from it when a space is first used, catches
+up at each call with what others have stored, and can be thrown away at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain._core.codec import to_json
+from onebrain._core.paging import Page, PageMeta
+from onebrain.errors import (
+    EmbedderMismatch,
+    OneBrainError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+)
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest
+from onebrain.memory.filters import Filter
+from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain_engine import cursors
+from onebrain_engine.embedding import Checked, Embedder, WordLlama, unit
+from onebrain_engine.index.columns import Fetch
+from onebrain_engine.index.lexicon import Lexicon
+from onebrain_engine.index.partition import Ask, Indexed, Partition
+from onebrain_engine.index.snapshots import Snapshots
+from onebrain_engine.index.text import analyse, analyse_query, split_label, without_terms
+from onebrain_engine.store.protocol import Reading, Store, Writing
+from onebrain_engine.store.records import Draft, Entry, Space, to_micros
+
+Floats = npt.NDArray[np.float32]
+
+CALLER: Final = "caller"
+_PURGE_EVERY = 60.0  # seconds between removals of what has expired
+_LOADED_BYTES = 4 * 2**30  # about how much memory indexes may use before the least used ones are dropped
+
+
+class Engine:
+    """A memory engine over a store.
+
+    Args:
+        store: Where memories are kept.
+        embedder: Makes vectors of texts; the default is `WordLlama`. None for no vectors but the caller's own.
+        snapshots: Where indexes are kept between processes; None for nowhere.
+
+    Example:
+        >>> from onebrain_engine import Engine, SqliteStore
+        >>> from onebrain.memory.models import NewMemory
+        >>> engine = Engine(SqliteStore(":memory:"))
+        >>> tenant = engine.tenant("acme")
+        >>> tenant.store([NewMemory(content="Maria prefers window seats")])[0].status
+        'created'
+        >>> engine.close()
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        embedder: Embedder | Any | None = ...,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        self.store = store
+        self.embedder = None if embedder is None else Checked(WordLlama() if embedder is ... else embedder)
+        self.lexicon = Lexicon()
+        self.snapshots = snapshots
+        self._partitions: OrderedDict[tuple[str, int], Partition] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self.purged_at: dict[str, float] = {}
+
+    def tenant(self, name: str = "default") -> Tenant:
+        """Return one tenant's view; its memories are invisible to every other."""
+        if not name:
+            raise OneBrainValidationError("a tenant needs a name")
+        return Tenant(self, name)
+
+    def partition(self, tenant: str, space: Space) -> Partition:
+        """Return the index of a space, empty where it was not in use."""
+        key = (tenant, space.key)
+        with self._lock:
+            if self._pid != os.getpid():  # a fork may have copied an index in the middle of a change
+                self._partitions.clear()
+                self._pid = os.getpid()
+            partition = self._partitions.get(key)
+            if partition is None or partition.wasteful:
+                partition = self._partitions[key] = Partition(space, self.lexicon)
+            self._partitions.move_to_end(key)
+            return partition
+
+    def loaded(self, tenant: str, space: Space) -> Partition | None:
+        """Return the index of a space if it is in use."""
+        with self._lock:
+            return self._partitions.get((tenant, space.key)) if self._pid == os.getpid() else None
+
+    def catch_up(self, read: Reading, tenant: str, space: Space, partition: Partition) -> None:
+        """Bring an index up to the store; the caller holds its lock."""
+        if partition.through >= space.seq:
+            partition.flush()
+            return
+        partition.flush()
+        if partition.through == 0 and self.snapshots is not None:
+            self.snapshots.load(partition, space, self.lexicon)
+        partition.space = space
+        if partition.through < space.seq:
+            changes = read.changes(tenant, space, partition.through)
+            partition.apply([index_entry(entry) for entry in changes.entries], changes.gone, changes.seq)
+
+    def after_write(self, tenant: str, space: Space, partition: Partition | None) -> None:
+        """Keep a snapshot where enough has been added since the last one."""
+        if partition is not None and self.snapshots is not None and self.snapshots.due(partition):
+            self.save(tenant, partition)
+
+    def save(self, tenant: str, partition: Partition) -> None:
+        """Keep a snapshot of an index; a failure is no harm, for the index can be read from the store."""
+        if self.snapshots is None:
+            return
+        with partition.lock:
+            partition.flush()
+            token = self.snapshots.save(partition, self.lexicon)
+        if token is not None:
+            try:
+                with self.store.writing() as write:
+                    write.set_snapshot(partition.space, token)
+            except OneBrainError:
+                return
+
+    def close(self) -> None:
+        """Keep snapshots of what has changed and close the store; a second call does nothing."""
+        with self._lock:
+            partitions, self._partitions = list(self._partitions.items()), OrderedDict()
+        if self.snapshots is not None and self._pid == os.getpid():
+            for (tenant, _), partition in partitions:
+                if self.snapshots.due(partition, closing=True):
+                    self.save(tenant, partition)
+        self.store.close()
+
+
+class Tenant:
+    """One tenant's memories; the verbs of a brain, in place.
+
+    Methods may be called from any thread. Filters and orders of every kind are evaluated here.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self.name = name
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory]) -> list[StoreResult]:
+        """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
+        results: list[StoreResult | None] = [None] * len(items)
+        drafts: dict[str, list[tuple[int, Draft]]] = {}
+        now = _now()
+        for place, item in enumerate(items):
+            try:
+                draft = _draft(item, now)
+            except OneBrainError as error:
+                results[place] = _failed(error)
+            else:
+                drafts.setdefault(item.scope.space or "", []).append((place, draft))
+        # Vectors are made before the transaction begins, so that other writers need not wait for them.
+        prepared = {name: self._embed([draft for _, draft in group]) for name, group in drafts.items()}
+        stored: list[tuple[Space, list[bool], list[Entry], list[Draft], list[int]]] = []
+        with self._engine.store.writing() as write:
+            for name, group in drafts.items():
+                space = write.open_space(self.name, name)
+                good, space = self._fit(write, space, group, prepared[name], results)
+                if good:
+                    fresh, entries = write.put(self.name, space, [draft for _, draft in good], now)
+                    stored.append(
+                        (space, fresh, entries, [draft for _, draft in good], [place for place, _ in good])
+                    )
+            self._purge(write, now)
+        for space, fresh, entries, done, places in stored:
+            for place, draft, new in zip(places, done, fresh, strict=True):
+                results[place] = StoreResult.trusted(
+                    {"id": draft.id, "status": "created" if new else "updated", "error": None}
+                )
+            partition = self._engine.loaded(self.name, space)
+            if partition is not None:
+                indexed = [index_entry(entry) for entry in entries]
+                partition.enqueue(indexed, space.seq, space.seq + len(entries))
+                self._engine.after_write(self.name, space, partition)
+        return [result for result in results if result is not None]
+
+    def _embed(self, drafts: Sequence[Draft]) -> dict[int, bytes]:
+        """Return vectors for the drafts that bring none, by the draft's identity."""
+        embedder = self._engine.embedder
+        if embedder is None:
+            return {}
+        bare = [draft for draft in drafts if draft.vector is None]
+        if not bare or len(bare) < len(
+            drafts
+        ):  # with vectors of the caller's own beside them, ours would not fit
+            return {}
+        vectors = embedder.documents([split_label(draft.content)[1] for draft in bare])
+        return {id(draft): vector.tobytes() for draft, vector in zip(bare, vectors, strict=True)}
+
+    def _fit(
+        self,
+        write: Writing,
+        space: Space,
+        group: Sequence[tuple[int, Draft]],
+        vectors: Mapping[int, bytes],
+        results: list[StoreResult | None],
+    ) -> tuple[list[tuple[int, Draft]], Space]:
+        """Return the drafts whose vectors fit the space, and the space; refuse the others."""
+        good: list[tuple[int, Draft]] = []
+        for place, draft in group:
+            if draft.vector is not None:
+                embedder, vector = CALLER, draft.vector
+            elif (made := vectors.get(id(draft))) is not None:
+                if space.embedder == CALLER:
+                    results[place] = _failed(_mismatch(space, "a memory without a vector", None))
+                    continue
+                assert self._engine.embedder is not None
+                embedder, vector = self._engine.embedder.fingerprint, made
+            elif space.embedder == CALLER:
+                results[place] = _failed(_mismatch(space, "a memory without a vector", None))
+                continue
+            else:
+                good.append((place, draft))
+                continue
+            dimension = len(vector) // 4
+            if space.embedder is None:
+                space = write.claim_vectors(space, embedder, dimension)
+            elif (space.embedder, space.dimension) != (embedder, dimension):
+                results[place] = _failed(_mismatch(space, embedder, dimension))
+                continue
+            draft.vector = vector
+            good.append((place, draft))
+        return good, space
+
+    def _purge(self, write: Writing, now: int) -> None:
+        """Remove what has expired, now and then; it is invisible anyway."""
+        moment = time.monotonic()
+        if moment - self._engine.purged_at.get(self.name, float("-inf")) < _PURGE_EVERY:
+            return
+        self._engine.purged_at[self.name] = moment
+        for space, rows in _by_space(write.expired(self.name, now)):
+            current = write.space(self.name, space.name)
+            assert current is not None
+            write.remove(self.name, current, rows)
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest) -> Found:
+        """Search the spaces of the request's scope."""
+        wanted = request.offset + request.limit
+        with self._engine.store.reading() as read:
+            found: list[tuple[float, int, int, Partition]] = []
+            mode: SearchMode = request.mode
+            more = False
+            for space in self._spaces(read, request.scope):
+                partition = self._engine.partition(self.name, space)
+                with partition.lock:
+                    self._engine.catch_up(read, self.name, space, partition)
+                    selection = partition.select(
+                        request.scope,
+                        request.filter,
+                        request.include_archived,
+                        _now(),
+                        self._fetch(read, space),
+                    )
+                    if request.query is None and request.embedding is None:
+                        slots, _ = partition.ordered(selection, "-created_at")
+                        slots = slots[: wanted + 1]
+                        scores = np.zeros(len(slots))
+                        keys = partition.created.view[slots].tolist()
+                    else:
+                        ask = self._ask(request, space, partition, wanted + 1)
+                        mode = ask.mode if ask.mode != request.mode else mode
+                        slots, scores = partition.rank(selection, ask)
+                        keys = [0] * len(slots)
+                    rows = partition.row.view[slots].tolist()
+                found.extend(
+                    (score, key, row, partition)
+                    for score, key, row in zip(scores.tolist(), keys, rows, strict=True)
+                )
+            found.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
+            if request.min_score > 0:
+                found = [hit for hit in found if hit[0] >= request.min_score]
+            more = len(found) > wanted
+            page = found[request.offset : wanted]
+            memories = self._memories(read, [(hit[2], hit[3].space) for hit in page], request.with_embeddings)
+        hits = [
+            Hit.trusted({"memory": memory, "score": hit[0]})
+            for hit in page
+            if (memory := memories.get(hit[2])) is not None
+        ]
+        return Found(hits=hits, more=more, mode=mode)
+
+    def _ask(self, request: SearchRequest, space: Space, partition: Partition, limit: int) -> Ask:
+        """Return the search in the index's terms; without a vector that fits, by keywords alone."""
+        query = None if request.query is None else analyse_query(request.query)
+        mode = request.mode
+        vector: Floats | None = None
+        if mode != "keyword" and space.dimension is not None:
+            if request.embedding is not None:
+                if len(request.embedding) != space.dimension:
+                    raise _mismatch(space, CALLER, len(request.embedding))
+                vector = unit(np.array([request.embedding], np.float32))[0]
+            elif space.embedder == CALLER or self._engine.embedder is None:
+                if mode == "vector":
+                    raise _mismatch(space, "a query without a vector", None)
+            elif space.embedder != self._engine.embedder.fingerprint:
+                raise _mismatch(space, self._engine.embedder.fingerprint, None)
+            elif request.query is not None and query is not None:
+                labels = partition.label_terms()
+                named = [
+                    term
+                    for term, number in zip(query.terms, self._engine.lexicon.find(query.terms), strict=True)
+                    if number in labels
+                ]
+                vector = self._engine.embedder.query(without_terms(request.query, named))
+        if query is None:
+            mode = "vector"
+        elif vector is None and mode == "hybrid":
+            mode = "keyword"
+        return Ask(query, vector, mode, request.alpha, limit)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
+        """Return the memories with these ids in a scope; where several have one id, the newest row."""
+        with self._engine.store.reading() as read:
+            found = read.find(self.name, ids, scope, now=_now())
+            return list(self._memories(read, found, with_embeddings).values())
+
+    def list(self, request: ListRequest) -> Page[Memory]:
+        """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later."""
+        after = cursors.decode(request.cursor, request.order)
+        descending = request.order.startswith("-")
+        candidates: list[tuple[Any, int, Partition]] = []
+        total = 0
+        with self._engine.store.reading() as read:
+            for space in self._spaces(read, request.scope):
+                partition = self._engine.partition(self.name, space)
+                with partition.lock:
+                    self._engine.catch_up(read, self.name, space, partition)
+                    selection = partition.select(
+                        request.scope,
+                        request.filter,
+                        request.include_archived,
+                        _now(),
+                        self._fetch(read, space),
+                    )
+                    total += selection.size
+                    slots, values = partition.ordered(selection, request.order)
+                    keys, rows = values[slots], partition.row.view[slots]
+                    if after is not None:
+                        start = _behind(keys, rows, after, descending)
+                        keys, rows = keys[start:], rows[start:]
+                    keys, rows = keys[: request.limit + 1], rows[: request.limit + 1]
+                candidates.extend(
+                    (key, row, partition) for key, row in zip(keys.tolist(), rows.tolist(), strict=True)
+                )
+            candidates.sort(key=lambda candidate: candidate[:2], reverse=descending)
+            page = candidates[: request.limit]
+            memories = self._memories(
+                read, [(row, partition.space) for _, row, partition in page], request.with_embeddings
+            )
+        more = len(candidates) > request.limit
+        cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more else None
+        rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
+        return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
+
+    def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
+        """Return how many memories match."""
+        total = 0
+        with self._engine.store.reading() as read:
+            for space in self._spaces(read, scope):
+                partition = self._engine.partition(self.name, space)
+                with partition.lock:
+                    self._engine.catch_up(read, self.name, space, partition)
+                    total += partition.select(
+                        scope, filter, include_archived, _now(), self._fetch(read, space)
+                    ).size
+        return total
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope) -> Memory:
+        """Change one memory and return it."""
+        given = dict(changes.fields)
+        made: bytes | None = None
+        if "content" in given and "embedding" not in given and self._engine.embedder is not None:
+            made = self._engine.embedder.documents([split_label(given["content"])[1]])[0].tobytes()
+        now = _now()
+        with self._engine.store.writing() as write:
+            found = write.find(self.name, [id], scope, now=now)
+            if not found:
+                raise OneBrainNotFoundError("no memory with this id in this scope", service="sqlite")
+            row, space = found[-1]
+            old = write.memories(self.name, space, [row])[row]
+            values = _columns(given, old, merge=changes.merge_metadata)
+            if "embedding" in given:
+                vector = _vector_bytes(given["embedding"])
+                if vector is not None and space.embedder is None:
+                    space = write.claim_vectors(space, CALLER, len(vector) // 4)
+                elif vector is None or (space.embedder, space.dimension) != (CALLER, len(vector) // 4):
+                    raise _mismatch(space, CALLER, None if vector is None else len(vector) // 4)
+                values["vector"] = vector
+            elif made is not None and given["content"] != old.content:
+                if space.embedder == CALLER:
+                    raise _mismatch(space, "new content without a vector", None)
+                assert self._engine.embedder is not None
+                if space.embedder is None:
+                    space = write.claim_vectors(space, self._engine.embedder.fingerprint, len(made) // 4)
+                elif (space.embedder, space.dimension) != (self._engine.embedder.fingerprint, len(made) // 4):
+                    raise _mismatch(space, self._engine.embedder.fingerprint, len(made) // 4)
+                values["vector"] = made
+            entry = write.change(self.name, space, row, values, now)
+            memory = write.memories(self.name, space, [row])[row]
+        partition = self._engine.loaded(self.name, space)
+        if partition is not None:
+            partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
+        return memory
+
+    def delete(self, ids: Sequence[str], scope: Scope) -> int:
+        """Remove memories by id; return how many were there."""
+        with self._engine.store.writing() as write:
+            return sum(
+                write.remove(self.name, space, rows)
+                for space, rows in _by_space(write.find(self.name, ids, scope, now=_now()))
+            )
+
+    def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
+        """Remove everything in a scope that matches a filter."""
+        ids: list[str] = []
+        with self._engine.store.reading() if dry_run else self._engine.store.writing() as access:
+            for space in self._spaces(access, scope):
+                partition = self._engine.partition(self.name, space)
+                with partition.lock:
+                    self._engine.catch_up(access, self.name, space, partition)
+                    selection = partition.select(scope, filter, True, _now(), self._fetch(access, space))
+                    rows = (
+                        partition.row.view if selection.slots is None else partition.row.view[selection.slots]
+                    )
+                    wanted = rows.tolist()
+                if not wanted:
+                    continue
+                ids.extend(id for _, id in access.columns(self.name, space, ["id"], wanted))
+                if not dry_run:
+                    access.remove(self.name, space, wanted)  # type: ignore[attr-defined]
+        return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _spaces(self, read: Reading, scope: Scope) -> Sequence[Space]:
+        """Return the spaces that a scope may select from."""
+        if scope.space is None:
+            return read.spaces(self.name)
+        space = read.space(self.name, scope.space)
+        return [] if space is None else [space]
+
+    def _fetch(self, read: Reading, space: Space) -> Fetch:
+        return lambda names, rows: read.columns(self.name, space, names, rows)
+
+    def _memories(
+        self, read: Reading, found: Sequence[tuple[int, Space]], with_embeddings: bool
+    ) -> dict[int, Memory]:
+        memories: dict[int, Memory] = {}
+        for space, rows in _by_space(found):
+            memories.update(read.memories(self.name, space, rows, with_vectors=with_embeddings))
+        return memories
+
+
+def index_entry(entry: Entry) -> Indexed:
+    """Make a stored memory ready for the index."""
+    vector = None if entry.vector is None else unit(np.frombuffer(entry.vector, np.float32)[None, :])[0]
+    return Indexed(entry, analyse(entry.content), vector)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _failed(error: OneBrainError) -> StoreResult:
+    error.service = error.service or "sqlite"
+    return StoreResult(id=None, status="failed", error=error)
+
+
+def _draft(item: NewMemory, now: int) -> Draft:
+    """Return an item in the store's terms."""
+    expires = None if item.expires_at is None else to_micros(item.expires_at)
+    if item.ttl is not None:
+        expires = now + round(item.ttl.total_seconds() * 1_000_000)
+    return Draft(
+        id=item.id
+        or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end
+        given_id=item.id is not None,
+        user=item.scope.user,
+        agent=item.scope.agent,
+        session=item.scope.session,
+        content=item.content,
+        title=item.title,
+        type=item.type,
+        tags=to_json(item.tags, what="tags") if item.tags else "[]",
+        metadata=to_json(item.metadata, what="metadata") if item.metadata else "{}",
+        importance=item.importance,
+        source=item.source,
+        pinned=item.pinned,
+        archived=item.archived,
+        created_at=None if item.created_at is None else to_micros(item.created_at),
+        expires_at=expires,
+        extra=to_json(item.extra, what="extra") if item.extra else "{}",
+        vector=None if item.embedding is None else _vector_bytes(item.embedding),
+    )
+
+
+def _vector_bytes(embedding: Sequence[float] | None) -> bytes | None:
+    return None if embedding is None else np.array(embedding, np.float32).tobytes()
+
+
+_JSON_COLUMNS = {"tags": "[]", "metadata": "{}", "extra": "{}"}
+_TIME_COLUMNS = ("created_at", "expires_at")
+
+
+def _columns(given: Mapping[str, Any], old: Memory, *, merge: bool) -> dict[str, Any]:
+    """Return changed fields as columns."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "embedding":
+            continue
+        if name == "metadata" and value is not None and merge:
+            value = {**old.metadata, **value}
+        if name in _JSON_COLUMNS:
+            values[name] = _JSON_COLUMNS[name] if value is None else to_json(value, what=name)
+        elif name in _TIME_COLUMNS:
+            values[name] = None if value is None else to_micros(value)
+        elif name in ("pinned", "archived"):
+            values[name] = bool(value)
+        else:
+            values[name] = value
+    return values
+
+
+def _mismatch(space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
+    holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
+    brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
+    return EmbedderMismatch(
+        f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
+        "Use the same embedder, or another space",
+        service="sqlite",
+    )
+
+
+def _by_space(found: Sequence[tuple[int, Space]]) -> list[tuple[Space, list[int]]]:
+    """Group rows by space."""
+    groups: dict[int, tuple[Space, list[int]]] = {}
+    for row, space in found:
+        groups.setdefault(space.key, (space, []))[1].append(row)
+    return list(groups.values())
+
+
+def _behind(
+    keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[Any, int], descending: bool
+) -> int:
+    """Return the place of the first entry behind `after` in sorted keys with ties by row."""
+    key, row = after
+    if descending:
+        # Searching wants ascending order; count from the other end.
+        first = len(keys) - int(np.searchsorted(keys[::-1], key, "right"))
+        last = len(keys) - int(np.searchsorted(keys[::-1], key, "left"))
+        ties = rows[first:last]
+        return first + int(np.count_nonzero(ties >= row))
+    first, last = int(np.searchsorted(keys, key, "left")), int(np.searchsorted(keys, key, "right"))
+    return first + int(np.count_nonzero(rows[first:last] <= row))

@@ -1,0 +1,244 @@
+"""Filters over a whole space: which slots match, exactly as `onebrain.memory.filters.compare` says.
+
+A field becomes a column when a filter first names it: its distinct values, and a code for each slot. A comparison is
+then decided once for each distinct value and spread over the slots by their codes. Answers are kept and extended as
+slots are added, for agents ask with the same filter again and again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain._core.codec import from_json, to_json
+from onebrain.memory.filters import (
+    MISSING,
+    All,
+    Cmp,
+    Filter,
+    Not,
+    compare,
+    field_path,
+    fields,
+    instant_of,
+    kind,
+    lookup,
+)
+from onebrain_engine.index.growable import Growable
+from onebrain_engine.store.records import to_datetime
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Fetch: TypeAlias = Callable[[Sequence[str], Sequence[int] | None], Iterator[Sequence[Any]]]
+
+_KEPT = 128  # answers to comparisons that are kept
+_EXACT_FLOAT = 2**53
+
+# How an own field is read from its database column; None stands for missing.
+_OWN: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "id": lambda value: value,
+    "content": lambda value: value,
+    "title": lambda value: value,
+    "type": lambda value: value,
+    "tags": from_json,
+    "importance": lambda value: value,
+    "source": lambda value: value,
+    "pinned": bool,
+    "archived": bool,
+    "created_at": to_datetime,
+    "updated_at": to_datetime,
+    "expires_at": to_datetime,
+    "user": lambda value: value or None,
+    "agent": lambda value: value,
+    "session": lambda value: value,
+}
+
+
+class _Column:
+    """The values of one field: distinct ones, and a code for each slot."""
+
+    def __init__(self, field: str, space: str) -> None:
+        path = field_path(field)
+        self.own = field.startswith("$")
+        self.source = path[0][1:] if self.own else "metadata"
+        self._path = path[1:] if self.source == "extra" else path
+        self._space = space or None
+        self.codes = Growable(np.int32)
+        self.values: list[Any] = [MISSING]
+        self.known: dict[Any, int] = {MISSING: 0}
+        self._numbers: npt.NDArray[np.float64] | None = None
+        self._instants: npt.NDArray[np.float64] | None = None
+
+    def read(self, raw: Any, parsed: dict[str, Any]) -> int:
+        """Return the code of a slot's value; `parsed` keeps JSON columns parsed for the other fields of the row."""
+        if self.source in ("metadata", "extra"):
+            value = parsed.get(self.source)
+            if value is None:
+                value = parsed[self.source] = {} if raw == "{}" else from_json(raw)
+            value = lookup(value, self._path)
+        elif self.source == "space":
+            value = MISSING if self._space is None else self._space
+        else:
+            value = None if raw is None else _OWN[self.source](raw)
+            value = MISSING if value is None else value
+        key = _key(value)
+        code = self.known.get(key)
+        if code is None:
+            code = self.known[key] = len(self.values)
+            self.values.append(value)
+        return code
+
+    def decide(self, comparison: Cmp, start: int) -> Mask:
+        """Decide a comparison for the distinct values from `start` on."""
+        op, wanted = comparison.op, comparison.value
+        values = self.values[start:]
+        wanted_kind = kind(wanted)
+        if op == "ne":
+            return ~self.decide(Cmp(comparison.field, "eq", wanted), start)
+        if op == "not_in":
+            return ~self.decide(Cmp(comparison.field, "in", wanted), start)
+        if op == "in":
+            result = np.zeros(len(values), bool)
+            for item in wanted:
+                result |= self.decide(Cmp(comparison.field, "eq", item), start)
+            return result
+        if op == "eq" and wanted_kind in ("string", "number", "bool"):
+            result = np.zeros(len(values), bool)
+            code = self.known.get(_key(wanted), -1)
+            if code >= start:
+                result[code - start] = True
+            return result
+        if op in ("gt", "ge", "lt", "le"):
+            numbers = self._as_numbers(wanted, wanted_kind)
+            if numbers is not None:
+                return _compare_numbers(op, numbers[0][start:], numbers[1])
+        return np.fromiter((compare(op, value, wanted) for value in values), bool, len(values))
+
+    def _as_numbers(self, wanted: Any, wanted_kind: str) -> tuple[npt.NDArray[np.float64], float] | None:
+        """Return all distinct values and `wanted` as floats (NaN for what cannot match), where that is exact."""
+        if wanted_kind == "number" and abs(wanted) < _EXACT_FLOAT:
+            if self._numbers is None or len(self._numbers) < len(self.values):
+                self._numbers = np.array([_number(value) for value in self.values], np.float64)
+            return (self._numbers, float(wanted)) if not np.isinf(self._numbers).any() else None
+        if wanted_kind == "date":
+            if self._instants is None or len(self._instants) < len(self.values):
+                self._instants = np.array([_instant(value) for value in self.values], np.float64)
+            moment = instant_of(wanted)
+            assert moment is not None
+            return self._instants, moment.timestamp()
+        return None
+
+
+class Columns:
+    """The columns of one space's index.
+
+    Args:
+        rows: The store's row of each slot.
+        space: The space's name, for the field ``$space``.
+    """
+
+    def __init__(self, rows: Growable, space: str) -> None:
+        self._rows = rows
+        self._space = space
+        self._columns: dict[str, _Column] = {}
+        self._answers: OrderedDict[str, tuple[Growable, Growable]] = OrderedDict()
+
+    def mask(self, f: Filter, fetch: Fetch) -> Mask:
+        """Return for every slot whether it matches `f`; `fetch` reads columns of rows from the store."""
+        self._load(fields(f), fetch)
+        return self._mask(f)
+
+    def _mask(self, f: Filter) -> Mask:
+        if isinstance(f, Cmp):
+            return self._compare(f)
+        if isinstance(f, Not):
+            return ~self._mask(f.part)
+        conjunction = isinstance(f, All)
+        result = np.full(self._rows.size, conjunction)
+        for part in f.parts:
+            result = result & self._mask(part) if conjunction else result | self._mask(part)
+        return result
+
+    def _compare(self, comparison: Cmp) -> Mask:
+        column = self._columns[comparison.field]
+        key = repr(
+            comparison
+        )  # not the comparison itself: True and 1 are equal to a dict, but not to a filter
+        answer = self._answers.pop(key, None) or (Growable(np.bool_), Growable(np.bool_))
+        self._answers[key] = answer
+        if len(self._answers) > _KEPT:
+            self._answers.popitem(last=False)
+        table, mask = answer
+        if table.size < len(column.values):
+            table.extend(column.decide(comparison, table.size))
+        if mask.size < column.codes.size:
+            mask.extend(table.view[column.codes.view[mask.size :]])
+        return mask.view
+
+    def _load(self, names: frozenset[str], fetch: Fetch) -> None:
+        """Make the columns that are missing, and bring all named ones up to the last slot."""
+        for name in names:
+            if name not in self._columns:
+                self._columns[name] = _Column(name, self._space)
+        size = self._rows.size
+        behind: dict[int, list[_Column]] = {}
+        for name in names:
+            column = self._columns[name]
+            if column.codes.size < size:
+                behind.setdefault(column.codes.size, []).append(column)
+        for start, columns in behind.items():
+            rows = self._rows.view[start:].tolist()
+            sources = sorted({column.source for column in columns if column.source != "space"}) or ["id"]
+            places = [
+                sources.index(column.source) + 1 if column.source != "space" else 0 for column in columns
+            ]
+            # A single scan is cheaper than looking up a large part of all rows.
+            few = rows if len(rows) < 2000 or len(rows) * 4 < size else None
+            found: dict[int, list[int]] = {}
+            for record in fetch(sources, few):
+                parsed: dict[str, Any] = {}
+                found[record[0]] = [
+                    column.read(record[place], parsed) for column, place in zip(columns, places, strict=True)
+                ]
+            nothing = [0] * len(columns)  # a row that is gone by now matches as one without fields
+            codes = np.array([found.get(row, nothing) for row in rows], np.int32).reshape(
+                len(rows), len(columns)
+            )
+            for place, column in enumerate(columns):
+                column.codes.extend(codes[:, place])
+
+
+def _key(value: Any) -> Any:
+    """Return what two values share exactly when they are the same value of the same kind."""
+    if value is MISSING:
+        return value
+    value_kind = kind(value)
+    if value_kind in ("list", "object"):
+        return (value_kind, to_json(value))
+    # 1 and 1.0 are the same number to every comparison, and hash alike.
+    return (value_kind, value)
+
+
+def _number(value: Any) -> float:
+    """Return a number as a float; NaN for no number, infinity for one that a float cannot hold exactly."""
+    if kind(value) != "number":
+        return float("nan")
+    return float(value) if isinstance(value, float) or abs(value) < _EXACT_FLOAT else float("inf")
+
+
+def _instant(value: Any) -> float:
+    """Return what a value means as a date, in seconds since 1970; NaN for no date."""
+    moment = instant_of(value) if isinstance(value, str | datetime) else None
+    return float("nan") if moment is None else moment.timestamp()
+
+
+def _compare_numbers(op: str, values: npt.NDArray[np.float64], wanted: float) -> Mask:
+    if op == "gt":
+        return values > wanted
+    if op == "ge":
+        return values >= wanted
+    return values < wanted if op == "lt" else values <= wanted

@@ -1,0 +1,84 @@
+"""Numpy arrays that grow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Growable:
+    """A one-dimensional array with room at its end; `view` is the part in use."""
+
+    __slots__ = ("_data", "size")
+
+    def __init__(self, dtype: npt.DTypeLike, data: npt.NDArray[Any] | None = None) -> None:
+        self._data: npt.NDArray[Any] = np.empty(0, dtype) if data is None else np.array(data, dtype)
+        self.size = len(self._data)
+
+    @property
+    def view(self) -> npt.NDArray[Any]:
+        """The elements; writing to them writes to the array."""
+        return self._data[: self.size]
+
+    def extend(self, values: Any) -> None:
+        """Append `values`, an array or a list."""
+        end = self.size + len(values)
+        if end > len(self._data):
+            grown = np.empty(max(end, len(self._data) * 3 // 2, 64), self._data.dtype)
+            grown[: self.size] = self._data[: self.size]
+            self._data = grown
+        self._data[self.size : end] = values
+        self.size = end
+
+
+class Groups:
+    """The positions of each code in a growable column of codes, ascending."""
+
+    __slots__ = ("_codes", "_order", "_sealed", "_seen", "_sorted", "_tail")
+
+    def __init__(self, codes: Growable) -> None:
+        self._codes = codes
+        self._seal()
+
+    def _seal(self) -> None:
+        codes = self._codes.view
+        self._order = np.argsort(codes, kind="stable")
+        self._sorted = codes[self._order]
+        self._sealed = self._seen = len(codes)
+        self._tail: dict[int, list[int]] = {}
+
+    def members(self, code: int) -> npt.NDArray[np.int64]:
+        """Return the positions of `code`."""
+        if self._codes.size - self._sealed > 1024 + self._sealed // 2:
+            self._seal()
+        for position, value in enumerate(self._codes.view[self._seen :].tolist(), self._seen):
+            self._tail.setdefault(value, []).append(position)
+        self._seen = self._codes.size
+        first, last = np.searchsorted(self._sorted, (code, code + 1))
+        head = self._order[first:last]
+        tail = self._tail.get(code)
+        return head if tail is None else np.concatenate([head, np.array(tail, np.int64)])
+
+
+class Codes:
+    """Small integers for strings, in the order of their first appearance; None is 0."""
+
+    __slots__ = ("_codes", "names")
+
+    def __init__(self, names: list[str | None] | None = None) -> None:
+        self.names: list[str | None] = names or [None]
+        self._codes: dict[str | None, int] = {name: code for code, name in enumerate(self.names)}
+
+    def of(self, name: str | None) -> int:
+        """Return the code of `name`, a new one where there is none yet."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.names)
+            self.names.append(name)
+        return code
+
+    def find(self, name: str | None) -> int:
+        """Return the code of `name`, -1 where there is none."""
+        return self._codes.get(name, -1)

@@ -1,0 +1,532 @@
+"""The index of one space: what is known of each memory, as arrays, and how to select and rank with them.
+
+Every stored version of a memory has a slot. Slots are only ever appended: a change appends a new one and kills the old,
+so that everything derived from slots stays valid; many dead ones are squeezed out by starting anew. The index belongs
+to the store's change number `through` and catches up from there; it is guarded by its `lock`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.models import Scope, SearchMode
+from onebrain_engine.index import ranking
+from onebrain_engine.index.columns import Columns, Fetch
+from onebrain_engine.index.growable import Codes, Groups, Growable
+from onebrain_engine.index.lexicon import Lexicon
+from onebrain_engine.index.postings import Postings
+from onebrain_engine.index.text import Analysis, Query
+from onebrain_engine.index.vectors import Vectors
+from onebrain_engine.store.records import NEVER, Entry, Space
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+_DAY = 86_400_000_000  # microseconds
+
+# Up to so many memories every one is ranked in full; beyond, candidates are picked first.
+FULL = 4_000
+_BY_KEYWORD, _BY_VECTOR = 150, 100  # candidates of each kind, and their neighbours
+_KEPT = 500_000  # memories in all selections that are kept with their preparation
+
+ORDERS = {"created_at": "created", "updated_at": "updated", "importance": "importance", "sequence": "row"}
+
+
+@dataclass(slots=True)
+class Indexed:
+    """A memory made ready for the index."""
+
+    entry: Entry
+    analysis: Analysis
+    vector: Floats | None
+
+
+@dataclass(slots=True)
+class Selection:
+    """Slots that a search may return, and what ranking has prepared for them.
+
+    Attributes:
+        slots: Ascending; None for every slot of the index.
+        until: When it stops to be true because something in it expires, in microseconds.
+        memories: The prepared memories, once a search needed them.
+    """
+
+    slots: Ints | None
+    size: int
+    until: int = NEVER
+    memories: ranking.Memories | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A search as the index sees it."""
+
+    query: Query | None
+    vector: Floats | None
+    mode: SearchMode
+    alpha: float | None
+    limit: int
+
+
+class Partition:
+    """The index of one space.
+
+    Args:
+        space: The space; its change number says how far the index has to catch up.
+        lexicon: Numbers for words.
+    """
+
+    def __init__(self, space: Space, lexicon: Lexicon) -> None:
+        self.lock = threading.RLock()
+        self.space = space
+        self.through = 0
+        self._lexicon = lexicon
+        self._pending: list[Indexed] = []
+        self.users, self.agents, self.sessions, self.talks = Codes(), Codes(), Codes(), Codes()
+        self.row = Growable(np.int64)
+        self.user, self.agent, self.session = Growable(np.int32), Growable(np.int32), Growable(np.int32)
+        self.talk = Growable(np.int32)  # user and session together: whose neighbours lend context; 0 for none
+        self.previous, self.following = Growable(np.int64), Growable(np.int64)
+        self.created, self.updated, self.expires = Growable(np.int64), Growable(np.int64), Growable(np.int64)
+        self.importance = Growable(np.float32)
+        self.archived, self.alive = Growable(np.bool_), Growable(np.bool_)
+        self.flags, self.label = Growable(np.uint8), Growable(np.int32)
+        self.length = Growable(np.float32)
+        self.starts = Growable(np.int64, np.zeros(1, np.int64))
+        self.terms, self.counts = Growable(np.int32), Growable(np.uint16)
+        self.vectors: Vectors | None = None
+        self.dead = 0
+        self.snapshotted = 0  # slots when the last snapshot was made
+        self.reset_derived()
+
+    def reset_derived(self) -> None:
+        """Forget everything that is made from the arrays on demand."""
+        self.columns = Columns(self.row, self.space.name)
+        self.postings: Postings | None = None
+        self._slot_of: dict[int, int] | None = None
+        self._last: dict[int, int] | None = None
+        self._groups: dict[str, Groups] = {}
+        self._selections: OrderedDict[str, Selection] = OrderedDict()
+        self._selected = 0
+        self._places = Growable(np.int64)
+        self._orders: dict[str, Ints] = {}
+        self._label_terms: set[int] | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of slots."""
+        return self.row.size
+
+    @property
+    def waiting(self) -> int:
+        """The number of memories enqueued and not yet taken."""
+        return len(self._pending)
+
+    # ---- catching up ------------------------------------------------------------------------------------------------
+
+    def enqueue(self, indexed: Sequence[Indexed], before: int, after: int) -> None:
+        """Take what this process has just stored, if the index knew everything up to then; else it catches up later."""
+        with self.lock:
+            if self.through == before:
+                self._pending.extend(indexed)
+                self.through = after
+
+    def apply(self, indexed: Sequence[Indexed], gone: Iterable[int], through: int) -> None:
+        """Take changes read from the store."""
+        self.flush()
+        self.remove(gone)
+        self._append(indexed)
+        self.through = through
+
+    def flush(self) -> None:
+        """Take what is enqueued."""
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._append(pending)
+
+    def _append(self, items: Sequence[Indexed]) -> None:
+        if not items:
+            return
+        if len({item.entry.row for item in items}) < len(
+            items
+        ):  # of several versions only the last one counts
+            last = {item.entry.row: item for item in items}
+            items = list(last.values())
+        first = self.size
+        slot_of = self.slot_of()
+        replaced = [
+            (slot_of[item.entry.row], first + n) for n, item in enumerate(items) if item.entry.row in slot_of
+        ]
+        entries = [item.entry for item in items]
+        intern = self._lexicon.intern
+        self.row.extend([entry.row for entry in entries])
+        self.user.extend([self.users.of(entry.user) for entry in entries])
+        self.agent.extend([self.agents.of(entry.agent) for entry in entries])
+        self.session.extend([self.sessions.of(entry.session) for entry in entries])
+        talks = [
+            0 if entry.session is None else self.talks.of(f"{entry.user or ''}\0{entry.session}")
+            for entry in entries
+        ]
+        self.talk.extend(talks)
+        self.created.extend([entry.created_at for entry in entries])
+        self.updated.extend([entry.updated_at for entry in entries])
+        self.expires.extend([NEVER if entry.expires_at is None else entry.expires_at for entry in entries])
+        self.importance.extend([entry.importance or 0.0 for entry in entries])
+        self.archived.extend([entry.archived for entry in entries])
+        self.alive.extend(np.ones(len(items), bool))
+        self.flags.extend([item.analysis.flags for item in items])
+        labels = [-1 if item.analysis.label is None else intern((item.analysis.label,))[0] for item in items]
+        self.label.extend(labels)
+        if self._label_terms is not None:
+            self._label_terms.update(label for label in labels if label >= 0)
+        sizes = [len(item.analysis.terms) for item in items]
+        self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
+        self.terms.extend([id for item in items for id in intern(item.analysis.terms)])
+        counts = [min(count, 65_535) for item in items for count in item.analysis.terms.values()]
+        self.counts.extend(counts)
+        self.length.extend([sum(item.analysis.terms.values()) for item in items])
+        self._append_vectors(items)
+        self._link(first, talks, dict(replaced))
+        for n, entry in enumerate(entries, first):
+            slot_of[entry.row] = n
+        if replaced:
+            old = np.array([pair[0] for pair in replaced])
+            self.alive.view[old] = False
+            self.dead += len(old)
+        self._selections.clear()
+        self._selected = 0
+        self._orders.clear()
+
+    def _append_vectors(self, items: Sequence[Indexed]) -> None:
+        vectors = [item.vector for item in items]
+        if self.vectors is None:
+            dimension = next((len(vector) for vector in vectors if vector is not None), None)
+            if dimension is None:
+                return
+            self.vectors = Vectors(dimension)
+        missing = self.size - len(self.vectors) - len(items)
+        if missing:  # slots from before the first vector
+            self.vectors.extend(np.zeros((missing, self.vectors.dimension), np.float32))
+        block = np.zeros((len(items), self.vectors.dimension), np.float32)
+        for place, vector in enumerate(vectors):
+            if vector is not None:
+                block[place] = vector
+        self.vectors.extend(block)
+
+    def _link(self, first: int, talks: Sequence[int], replaced: dict[int, int]) -> None:
+        """Chain each new slot to its neighbours; a slot that replaces another in its talk takes that one's place."""
+        count = len(talks)
+        self.previous.extend(np.full(count, -1, np.int64))
+        self.following.extend(np.full(count, -1, np.int64))
+        if not any(talks) and not replaced:
+            return
+        previous, following = self.previous.view, self.following.view
+        last = self._last_of_talk(first)
+        heirs = {new: old for old, new in replaced.items()}
+        for slot, talk in enumerate(talks, first):
+            old = heirs.get(slot)
+            if old is not None:
+                before, after = int(previous[old]), int(following[old])
+                old_talk = int(self.talk.view[old])
+                if old_talk == talk and talk:
+                    previous[slot], following[slot] = before, after
+                    if before >= 0:
+                        following[before] = slot
+                    if after >= 0:
+                        previous[after] = slot
+                    else:
+                        last[talk] = slot
+                    previous[old] = following[old] = -1
+                    continue
+                self._unlink(old)
+            if talk:
+                tail = last.get(talk, -1)
+                if tail >= 0:
+                    previous[slot], following[tail] = tail, slot
+                last[talk] = slot
+
+    def _unlink(self, slot: int) -> None:
+        previous, following = self.previous.view, self.following.view
+        before, after = int(previous[slot]), int(following[slot])
+        if before >= 0:
+            following[before] = after
+        if after >= 0:
+            previous[after] = before
+        elif self._last is not None and (talk := int(self.talk.view[slot])):
+            if before >= 0:
+                self._last[talk] = before
+            else:
+                self._last.pop(talk, None)
+        previous[slot] = following[slot] = -1
+
+    def _last_of_talk(self, size: int) -> dict[int, int]:
+        """Return the last living slot of each talk among the first `size`."""
+        if self._last is None:
+            ends = np.flatnonzero(
+                (self.following.view[:size] < 0) & self.alive.view[:size] & (self.talk.view[:size] > 0)
+            )
+            self._last = dict(zip(self.talk.view[ends].tolist(), ends.tolist(), strict=True))
+        return self._last
+
+    def remove(self, rows: Iterable[int]) -> None:
+        """Kill the slots of rows that are gone."""
+        self.flush()
+        slot_of = self.slot_of()
+        slots = [slot for row in rows if (slot := slot_of.pop(row, None)) is not None]
+        if not slots:
+            return
+        self._last_of_talk(self.size)
+        for slot in slots:
+            self._unlink(slot)
+        self.alive.view[slots] = False
+        self.dead += len(slots)
+        self._selections.clear()
+        self._selected = 0
+        self._orders.clear()
+
+    def slot_of(self) -> dict[int, int]:
+        """Return the living slot of each row."""
+        if self._slot_of is None:
+            living = np.flatnonzero(self.alive.view)
+            self._slot_of = dict(zip(self.row.view[living].tolist(), living.tolist(), strict=True))
+        return self._slot_of
+
+    # ---- selecting --------------------------------------------------------------------------------------------------
+
+    def select(
+        self, scope: Scope, filter: Filter, include_archived: bool, now: int, fetch: Fetch
+    ) -> Selection:
+        """Return the living slots in a scope that match a filter."""
+        key = f"{scope.user!r}{scope.agent!r}{scope.session!r}{include_archived}{filter if filter != TRUE else ''}"
+        known = self._selections.get(key)
+        if known is not None and now < known.until:
+            self._selections.move_to_end(key)
+            return known
+        slots = self._in_scope(scope)
+        keep = self.alive.view if slots is None else self.alive.view[slots]
+        if not include_archived:
+            archived = self.archived.view if slots is None else self.archived.view[slots]
+            keep = keep & ~archived
+        expires = self.expires.view if slots is None else self.expires.view[slots]
+        keep = keep & (expires > now)
+        if filter != TRUE:
+            mask = self.columns.mask(filter, fetch)
+            keep = keep & (mask if slots is None else mask[slots])
+        until = int(expires[keep].min(initial=NEVER))
+        if slots is None and keep.all():
+            selection = Selection(None, self.size, until)
+        else:
+            slots = np.flatnonzero(keep) if slots is None else slots[keep]
+            selection = Selection(slots, len(slots), until)
+        self._selections[key] = selection
+        self._selected += selection.size
+        while self._selected > _KEPT and len(self._selections) > 1:
+            self._selected -= self._selections.popitem(last=False)[1].size
+        return selection
+
+    def _in_scope(self, scope: Scope) -> Ints | None:
+        """Return the slots of a scope, dead ones included, ascending; None for all."""
+        slots: Ints | None = None
+        parts = (
+            ("session", scope.session, self.sessions),
+            ("user", scope.user, self.users),
+            ("agent", scope.agent, self.agents),
+        )
+        for name, wanted, codes in parts:
+            if wanted is None:
+                continue
+            code = codes.find(wanted)
+            if code < 0:
+                return np.empty(0, np.int64)
+            column: Growable = getattr(self, name)
+            if slots is None:
+                if name not in self._groups:
+                    self._groups[name] = Groups(column)
+                slots = self._groups[name].members(code)
+            else:
+                slots = slots[column.view[slots] == code]
+        return slots
+
+    def ordered(self, selection: Selection, order: str) -> tuple[Ints, npt.NDArray[Any]]:
+        """Return a selection's slots in an order, ties by row, and the values of the order by slot."""
+        name = order.lstrip("-")
+        values: npt.NDArray[Any] = getattr(self, ORDERS[name]).view
+        if name not in self._orders:
+            self._orders[name] = np.lexsort((self.row.view, values))
+        slots = self._orders[name]
+        if selection.slots is not None:
+            if selection.size * 8 < self.size:
+                slots = selection.slots[np.lexsort((self.row.view[selection.slots], values[selection.slots]))]
+            else:
+                inside = np.zeros(self.size, bool)
+                inside[selection.slots] = True
+                slots = slots[inside[slots]]
+        return (slots[::-1] if order.startswith("-") else slots), values
+
+    # ---- ranking ----------------------------------------------------------------------------------------------------
+
+    def rank(self, selection: Selection, ask: Ask) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """Return at least the `limit` best slots of a selection where there are so many, best first, and their scores.
+
+        Scores are 0..1. In keyword mode only slots with a word of the query are returned.
+        """
+        if not selection.size or ask.limit <= 0:
+            return np.empty(0, np.int64), np.empty(0)
+        if ask.mode == "vector" or ask.query is None:
+            return self._rank_by_vector(selection, ask)
+        return self._rank_by_words(selection, ask, ask.query)
+
+    def _rank_by_vector(self, selection: Selection, ask: Ask) -> tuple[Ints, npt.NDArray[np.float64]]:
+        if self.vectors is None or ask.vector is None:
+            return np.empty(0, np.int64), np.empty(0)
+        slots = self.vectors.nearest(ask.vector, ask.limit, selection.slots)
+        scores = self.vectors.similarity(ask.vector, slots).astype(np.float64)
+        order = _best_first(scores, self.row.view[slots], ask.limit)
+        return slots[order], np.clip(scores[order], 0, 1)
+
+    def _rank_by_words(
+        self, selection: Selection, ask: Ask, query: Query
+    ) -> tuple[Ints, npt.NDArray[np.float64]]:
+        terms = np.array(self._lexicon.find(query.terms), np.int64)
+        slots: Ints | None
+        if selection.size <= max(FULL, 2 * ask.limit):
+            if selection.memories is None:
+                selection.memories = self._prepare(selection.slots)
+            memories, slots = selection.memories, selection.slots
+            frequency, count = None, 0
+        else:
+            slots, frequency, count = self._candidates(selection, ask, terms)
+            memories = self._prepare(slots, self._information())
+        wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
+        similarity = None
+        if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
+            similarity = self.vectors.similarity(ask.vector, slots)
+        scores, matched = ranking.rank(memories, wanted, similarity, alpha=ask.alpha)
+        rows = self.row.view if slots is None else self.row.view[slots]
+        if ask.mode == "keyword" or similarity is None:
+            places = np.flatnonzero(matched)
+            places = places[_best_first(scores[places], rows[places], ask.limit)]
+        else:
+            places = _best_first(scores, rows, ask.limit)
+        return (places if slots is None else slots[places]), ranking.confidence(scores[places])
+
+    def _information(self) -> Floats:
+        """Return what each word tells, by how rare it is in the whole space."""
+        frequencies = np.zeros(len(self._lexicon), np.int64)
+        if self.postings is not None:
+            known = self.postings.frequencies
+            frequencies[: len(known)] = known
+        return ranking.information(frequencies, max(self.size - self.dead, 1))
+
+    def _prepare(self, slots: Ints | None, information: Floats | None = None) -> ranking.Memories:
+        """Prepare slots for ranking; neighbours that are not among them lend nothing."""
+        starts, terms, counts = self.starts.view, self.terms.view, self.counts.view
+        previous, following = self.previous.view, self.following.view
+        columns: list[npt.NDArray[Any]] = [
+            self.flags.view,
+            self.label.view,
+            self.talk.view,
+            self.created.view,
+        ]
+        if slots is not None:
+            starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
+            place = self._place()
+            place[slots] = np.arange(len(slots))
+            previous, following = place[previous[slots]], place[following[slots]]
+            place[slots] = -1
+            columns = [column[slots] for column in columns]
+        flags, labels, talks, created = columns
+        if information is None:
+            information = ranking.information(np.bincount(terms, minlength=1), len(flags))
+        return ranking.prepare(
+            starts=starts,
+            terms=terms,
+            counts=counts,
+            flags=flags,
+            labels=labels,
+            previous=previous,
+            following=following,
+            sessions=np.where(talks > 0, talks, -1),
+            days=created // _DAY,
+            information=information,
+        )
+
+    def _place(self) -> Ints:
+        """Return an array of -1, one for each slot and one more, where -1 points; it must be left as it was found."""
+        missing = self.size + 1 - self._places.size
+        if missing > 0:
+            self._places.extend(np.full(missing + missing // 8, -1, np.int64))
+        # Index -1 is the last element of all, which nothing is ever written to.
+        return cast("Ints", self._places.view)
+
+    def _candidates(self, selection: Selection, ask: Ask, terms: Ints) -> tuple[Ints, npt.NDArray[Any], int]:
+        """Return the slots of a large selection worth ranking in full, how often each word occurs, and among how many."""
+        scores, frequency = self._keyword_scores(terms)
+        chosen = scores if selection.slots is None else scores[selection.slots]
+        found = ranking.best(chosen, max(_BY_KEYWORD, 2 * ask.limit))
+        if selection.slots is not None:
+            found = selection.slots[found]
+        if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
+            near = self.vectors.nearest(ask.vector, max(_BY_VECTOR, ask.limit), selection.slots, pool=4)
+            found = np.concatenate([found, near])
+        slots, _, _ = ranking.with_neighbours(found, self.previous.view, self.following.view)
+        if selection.slots is not None:
+            inside = np.zeros(self.size, bool)
+            inside[selection.slots] = True
+            slots = slots[inside[slots]]
+        return slots, frequency, self.size - self.dead
+
+    def _keyword_scores(self, terms: Ints) -> tuple[Floats, npt.NDArray[Any]]:
+        """Return every slot's plain BM25, and in how many slots each word occurs."""
+        size = self.size
+        if self.postings is None or size - self.postings.sealed > max(4096, self.postings.sealed // 16):
+            self.postings = Postings.build(self.starts.view, self.terms.view, self.counts.view)
+        postings = self.postings
+        first = int(self.starts.view[postings.sealed])
+        tail_terms, tail_counts = self.terms.view[first:], self.counts.view[first:]
+        tail_slots: Ints | None = None
+        lists: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        for term in terms.tolist():
+            slots, counts = postings.of(term)
+            if len(tail_terms):
+                at = np.flatnonzero(tail_terms == term)
+                if len(at):
+                    if tail_slots is None:
+                        sizes = np.diff(self.starts.view[postings.sealed :])
+                        tail_slots = np.repeat(np.arange(postings.sealed, size), sizes)
+                    slots = np.concatenate([slots, tail_slots[at]])
+                    counts = np.concatenate([counts, tail_counts[at]])
+            lists.append((slots, counts))
+        frequency = np.array([len(slots) for slots, _ in lists], np.int64)
+        lengths = cast("Floats", self.length.view)
+        average = float(self.starts.view[-1]) / max(size, 1)
+        return ranking.bm25(lists, ranking.rarity(frequency, size), lengths, average), frequency
+
+    def label_terms(self) -> set[int]:
+        """Return the words that stand as a label before some memory, such as the names of speakers."""
+        if self._label_terms is None:
+            self._label_terms = {label for label in np.unique(self.label.view).tolist() if label >= 0}
+        return self._label_terms
+
+    @property
+    def wasteful(self) -> bool:
+        """Whether so many slots are dead that the index is better read anew."""
+        return self.dead > 1000 and self.dead * 2 > self.size
+
+
+def _best_first(scores: npt.NDArray[Any], rows: Ints, limit: int) -> Ints:
+    """Return the places of the `limit` highest scores, descending; of equal ones the newest row first."""
+    if len(scores) > limit:
+        cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        places = np.flatnonzero(scores >= cut)
+    else:
+        places = np.arange(len(scores))
+    return places[np.lexsort((-rows[places], -scores[places]))][:limit]

@@ -1,0 +1,349 @@
+"""Ranking of memories against a query: pure functions over numpy arrays.
+
+Two stages. When the scope is large, plain BM25 and the nearest vectors pick about a thousand candidates
+(``bm25``, ``best``, ``with_neighbours``, ``take_rows``); then ``rank`` scores those, or the whole scope when it
+is small, with a sum of eight parts:
+
+    keyword     BM25 over the memory and, at falling weight, its neighbours in the session
+    vector      cosine of the memory and, at falling weight, its neighbours
+    session     BM25 of the session as one text: a memory from the right talk is likelier right
+    label       the query names a speaker ("What did Maria ..."): her own words before anyone else's
+    date        the query names a day, month or year: memories from then
+    cue         "when" wants a time, "how many" a number, "who" or "where" a name
+    informative rare words over small talk
+    asking      a question at the end counts against: its answer is elsewhere
+
+Each part is zero, or the same for all, where a memory has no session, neighbour, label or date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.integer]
+
+FEWEST = (
+    100  # memories at least assumed when judging how rare a word is: among five texts every word looks common
+)
+K1 = 1.2  # BM25: how soon repeating a word stops to count
+B = 0.4  # BM25: how much a long text is held against its matches; low, as memories are short
+NEAR = 0.5  # weight of the previous and the next memory of the session
+FAR = 0.25  # weight of the ones after those
+ANSWER = 0.75  # added to NEAR where the previous memory asks something: this one may answer it
+
+# Weights of the parts, in units of the keyword part: 1 is every query word once in a memory of average length.
+VECTOR = 1.5
+SESSION = 0.4
+LABEL = 0.3
+DATE = 1.5
+CUE = 0.5
+INFORMATIVE = 0.5
+ASKING = -0.1
+
+HALF = 1.25  # score whose confidence is one half: a full keyword match and little else
+STEEPNESS = 2.0  # of the confidence around HALF
+
+# text.py's flags
+_ENDS_ASKING, _ASKS, _HAS_TIME, _HAS_NUMBER, _HAS_NAME = 1, 2, 4, 8, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """The memories to score, one row each, and what of the ranking does not depend on the query.
+
+    Build it with ``prepare``. It can be kept and reused until a memory in it, before it or after it changes.
+    """
+
+    terms: Ints  # [t] term ids of all rows, one row after the other, each once per row
+    counts: Floats  # [t] occurrences
+    rows: Ints  # [t] row of each
+    flags: npt.NDArray[np.uint8]  # [n] text.py's flags
+    labels: Ints  # [n] term id of the label, -1 for none
+    days: Ints  # [n] created, in days since 1970
+    around: Ints  # [4, n] rows of the memories before, after, two before and two after; n for none
+    before: Floats  # [n] weight of the memory before: NEAR, or more where it asks something
+    span: Floats  # [n] sum of the weights of a memory and its neighbours
+    damping: Floats  # [n] BM25's length term, with neighbours
+    informative: Floats  # [n] mean rarity of the terms, 0 to 1
+    sessions: Ints  # [n] 0 to s - 1, s for none
+    session_damping: Floats  # [s] BM25's length term of each session
+
+
+def _damping(lengths: Floats) -> Floats:
+    average = float(lengths.sum()) / max(len(lengths), 1)
+    return np.float32(K1 * (1 - B)) + np.float32(K1 * B / max(average, 1e-9)) * lengths
+
+
+def prepare(
+    *,
+    starts: Ints,
+    terms: Ints,
+    counts: npt.NDArray[np.generic],
+    flags: npt.NDArray[np.uint8],
+    labels: Ints,
+    previous: Ints,
+    following: Ints,
+    sessions: Ints,
+    days: Ints,
+    information: Floats,
+) -> Memories:
+    """Prepare memories for ``rank``.
+
+    ``terms`` and ``counts`` of row i are those from ``starts[i]`` to ``starts[i + 1]``. ``previous`` and
+    ``following`` are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none. ``information``
+    [vocabulary] is every term's ``information``.
+    """
+    n = len(flags)
+    sizes = np.diff(starts)
+    rows = np.repeat(np.arange(n, dtype=np.int32), sizes)
+    amounts: Floats = counts.astype(np.float32)
+    lengths = np.bincount(rows, amounts, minlength=n).astype(np.float32)
+    informative = np.bincount(rows, information[terms], minlength=n) / np.maximum(sizes, 1)
+
+    # -1 selects the entry appended for "none", which points to itself
+    hop = np.empty((2, n + 1), np.int64)
+    hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
+    around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
+    asks = np.append((flags & _ASKS) != 0, False)
+    around[around < 0] = n
+    before = np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR))
+
+    known = sessions >= 0
+    names, inverse = np.unique(sessions[known], return_inverse=True)
+    session = np.full(n, len(names), np.int64)
+    session[known] = inverse
+    session_lengths = np.bincount(session, lengths, minlength=len(names) + 1)[: len(names)].astype(np.float32)
+
+    return Memories(
+        terms,
+        amounts,
+        rows,
+        flags,
+        labels,
+        days,
+        around,
+        before,
+        _smooth(np.ones(n, np.float32), around),
+        _damping(_smooth(lengths, around)),
+        informative.astype(np.float32),
+        session,
+        _damping(session_lengths),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A query, in the numbers of the store it is put to."""
+
+    terms: Ints  # [q] term ids, -1 where the store does not know the word
+    # [q] in how many of ``count`` memories each occurs, or None: as often as among the memories to score. Unknown words
+    # stay in, so that matching only the others counts less.
+    frequency: Ints | None = None
+    count: int = 0
+    wants: int = 0  # flags of memories that can answer
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+
+
+def rarity(frequency: npt.NDArray[np.generic], count: int) -> Floats:
+    """Inverse document frequency of terms found in ``frequency`` out of ``count`` memories, never negative."""
+    count = max(count, FEWEST)
+    df = np.minimum(frequency, count).astype(np.float32)
+    idf: Floats = np.log1p((count - df + np.float32(0.5)) / (df + np.float32(0.5)))
+    return idf
+
+
+def information(frequency: npt.NDArray[np.generic], count: int) -> Floats:
+    """``rarity`` as a share of the largest there can be, 0 to 1."""
+    return rarity(frequency, count) / np.float32(np.log(2 * max(count, FEWEST) + 2))
+
+
+def _smooth(values: Floats, around: Ints) -> Floats:
+    """Weighted sum of each memory's value and its neighbours'."""
+    padded = np.append(values, np.float32(0))
+    near = padded[around]
+    total: Floats = values + np.float32(NEAR) * (near[0] + near[1]) + np.float32(FAR) * (near[2] + near[3])
+    return total
+
+
+def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
+    """BM25 of ``counts`` [q, n]; 1 is a text of average length with every term once, K1 + 1 the limit."""
+    share = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
+    scores: Floats = share @ (counts / (counts + damping))
+    return scores
+
+
+def rank(
+    memories: Memories, query: Wanted, similarity: Floats | None, *, alpha: float | None = None
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return each memory's score, and whether it holds a word of the query itself.
+
+    ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
+    to vectors; the default is ``VECTOR / (1 + VECTOR)``.
+    """
+    keyword, session, matched = _keywords(memories, query)
+    by_keyword, by_vector = np.float32(1), np.float32(VECTOR)
+    if alpha is not None:
+        by_keyword, by_vector = np.float32((1 - alpha) * (1 + VECTOR)), np.float32(alpha * (1 + VECTOR))
+    relevance = by_keyword * keyword
+    if similarity is not None:
+        relevance += by_vector * _smooth(similarity, memories.around) / memories.span
+    score: Floats = relevance + np.float32(SESSION) * session
+    score += np.float32(LABEL) * _labels(memories.labels, query.terms)
+    if query.year is not None or query.month is not None:
+        score += np.float32(DATE) * _dates(memories.days, query)
+    if query.wants:
+        # a time in a memory about something else answers nothing: worth as much as the memory is relevant
+        fits = (memories.flags & query.wants) != 0
+        score += np.float32(CUE) * fits * np.clip(relevance, 0, 1)
+    score += np.float32(INFORMATIVE) * memories.informative
+    score += np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
+    return score, matched
+
+
+def _keywords(memories: Memories, query: Wanted) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """The keyword and the session part of each memory, and whether it holds a word of the query itself."""
+    n, q = len(memories.flags), len(query.terms)
+    nothing, matched = np.zeros(n, np.float32), np.zeros(n, bool)
+    known = np.flatnonzero(query.terms >= 0)
+    if not len(known) or not len(memories.terms):
+        return nothing, nothing, matched
+
+    # where the query's terms stand: term, row and count of each hit
+    slots = np.full(int(max(query.terms.max(), memories.terms.max())) + 1, -1, np.int16)
+    slots[query.terms[known]] = known
+    slot = slots[memories.terms]
+    hits = np.flatnonzero(slot >= 0)
+    if not len(hits):
+        return nothing, nothing, matched
+    slot = slot[hits].astype(np.int64)
+    row = memories.rows[hits]
+    count = memories.counts[hits]
+
+    # each hit counts for its own memory and for those around it; column n takes what falls outside a session
+    before, after, before2, after2 = memories.around[:, row]
+    columns = np.concatenate([row, after, before, after2, before2])
+    to_next = np.append(memories.before, np.float32(0))[after]
+    weights = np.concatenate([count, to_next * count, NEAR * count, FAR * count, FAR * count])
+    cells = np.tile(slot * (n + 1), 5) + columns
+    found = np.bincount(cells, weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
+    if query.frequency is None:
+        idf = rarity(np.bincount(slot, minlength=q), n)
+    else:
+        idf = rarity(query.frequency, query.count)
+    keyword = _saturated(found[:, :-1], memories.damping, idf)
+    matched[row] = True
+    return keyword, _sessions(memories, slot, row, count, q), matched
+
+
+def confidence(score: Floats) -> npt.NDArray[np.float64]:
+    """Map scores to 0..1, order kept: half at HALF, towards 1 as more parts agree.
+
+    ``rank`` divides nothing by the best result, so a query that nothing answers stays low. The algebraic curve
+    is taken rather than the logistic one because it flattens slowly: good results do not all round to 1.
+    """
+    x = STEEPNESS * (score.astype(np.float64) - HALF)
+    return 0.5 + 0.5 * x / np.sqrt(1 + x * x)
+
+
+def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) -> Floats:
+    """BM25 of the session of each memory as one text, 0 outside of sessions."""
+    size = len(memories.session_damping)
+    if size < 2:  # nothing to tell apart
+        return np.zeros(len(memories.sessions), np.float32)
+    cells = slot * (size + 1) + memories.sessions[row]
+    found = (
+        np.bincount(cells, count, minlength=q * (size + 1)).astype(np.float32).reshape(q, size + 1)[:, :-1]
+    )
+    idf = rarity((found > 0).sum(axis=1), size)
+    return np.append(_saturated(found, memories.session_damping, idf), np.float32(0))[memories.sessions]
+
+
+def _labels(labels: Ints, terms: Ints) -> Floats:
+    """1 where the query names the label, -1 where it names another one, 0 where none is named."""
+    named = np.zeros(len(labels), bool)
+    for term in terms[terms >= 0].tolist():
+        named |= labels == term
+    if not named.any():
+        return np.zeros(len(labels), np.float32)
+    return named - ((labels >= 0) & ~named).astype(np.float32)
+
+
+def _dates(days: Ints, query: Wanted) -> Floats:
+    """1 for the very day, a quarter for the month or the year only."""
+    date = days.astype("datetime64[D]")
+    month = date.astype("datetime64[M]")
+    match = np.ones(len(days), bool)
+    if query.year is not None:
+        match &= date.astype("datetime64[Y]").astype(np.int64) == query.year - 1970
+    if query.month is not None:
+        match &= month.astype(np.int64) % 12 == query.month - 1
+    share = np.where(match, np.float32(0.25), np.float32(0))
+    if query.month is not None and query.day is not None:
+        share[match & ((date - month).astype(np.int64) == query.day - 1)] = 1
+    return share
+
+
+def bm25(
+    postings: Sequence[tuple[Ints, npt.NDArray[np.generic]]], idf: Floats, lengths: Floats, average: float
+) -> Floats:
+    """Plain BM25 of all memories, to pick candidates; ``postings`` are the rows and counts of each term."""
+    scores = np.zeros(len(lengths), np.float32)
+    base, slope = np.float32(K1 * (1 - B)), np.float32(K1 * B / max(average, 1e-9))
+    for (rows, counts), weight in zip(postings, idf, strict=True):
+        tf = counts.astype(np.float32)
+        scores[rows] += weight * tf / (tf + base + slope * lengths[rows])
+    return scores
+
+
+def best(scores: Floats, limit: int) -> Ints:
+    """Rows of the ``limit`` largest scores above zero, in no order."""
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > 16 * limit:
+        # Partitioning a hundred thousand scores costs more than computing them. A sample tells about where the cut
+        # lies; only what is above a cautious guess is partitioned.
+        values = scores[rows]
+        sample = values[:: max(1, len(rows) // 4096)]
+        keep = min(len(sample) - 1, 4 * limit * len(sample) // len(rows) + 16)
+        above = rows[values >= np.partition(sample, len(sample) - 1 - keep)[len(sample) - 1 - keep]]
+        rows = above if len(above) >= limit else rows
+    if len(rows) > limit:
+        rows = rows[np.argpartition(scores[rows], len(rows) - limit)[len(rows) - limit :]]
+    return rows
+
+
+def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> tuple[Ints, Ints, Ints]:
+    """Candidates and the two memories on either side of each, with pointers among them.
+
+    ``previous`` and ``following`` are of the whole store, -1 for none. The memory next to a match may be its
+    answer, so the neighbours are candidates too.
+    """
+    parts = [rows]
+    for pointer in (previous, following):
+        near = pointer[rows]
+        near = near[near >= 0]
+        far = pointer[near]
+        parts += [near, far[far >= 0]]
+    chosen = np.unique(np.concatenate(parts))
+
+    def local(targets: Ints) -> Ints:
+        at = np.minimum(np.searchsorted(chosen, targets), len(chosen) - 1)
+        return np.where(chosen[at] == targets, at, -1)
+
+    return chosen, local(previous[chosen]), local(following[chosen])
+
+
+def take_rows(
+    starts: Ints, terms: Ints, counts: npt.NDArray[np.generic], rows: Ints
+) -> tuple[Ints, Ints, npt.NDArray[np.generic]]:
+    """Starts, terms and counts of some rows of a forward index."""
+    sizes = starts[rows + 1] - starts[rows]
+    ends = np.cumsum(sizes)
+    index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts[rows] - (ends - sizes), sizes)
+    return np.append(np.zeros(1, ends.dtype), ends), terms[index], counts[index]

@@ -1,0 +1,214 @@
+"""Indexes on disk between processes: one file a space, mapped into memory, never needed for correctness.
+
+A snapshot is a header in JSON and arrays, squeezed to the living slots. It is written beside the old one and put in its
+place at once. The store keeps the token of the newest snapshot, so one that does not belong to the store as it is now
+(a restored backup, a copied file) is recognised and left alone; the index is then read from the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain_engine.index import ranking
+from onebrain_engine.index.growable import Codes, Growable
+from onebrain_engine.index.lexicon import Lexicon
+from onebrain_engine.index.partition import FULL, Partition
+from onebrain_engine.index.postings import Postings
+from onebrain_engine.index.text import VERSION
+from onebrain_engine.index.vectors import Vectors
+from onebrain_engine.store.records import Space
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_FORMAT: Final = f"onebrain-index-1-{VERSION}"
+_ALIGN: Final = 64
+
+_COLUMNS: Final = (
+    "row",
+    "user",
+    "agent",
+    "session",
+    "talk",
+    "previous",
+    "following",
+    "created",
+    "updated",
+    "expires",
+    "importance",
+    "archived",
+    "flags",
+    "label",
+    "length",
+)
+_CODES: Final = ("users", "agents", "sessions", "talks")
+
+
+class Snapshots:
+    """The snapshots of one store, in a folder that is made at the first one.
+
+    Args:
+        folder: Where; it can be deleted at any time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def due(self, partition: Partition, *, closing: bool = False) -> bool:
+        """Return whether so much has been added since the last snapshot that reading it again would be slow."""
+        added = partition.size + partition.waiting - partition.snapshotted
+        if closing:
+            return added > max(1_000, partition.snapshotted // 20)
+        return added > max(25_000, partition.snapshotted // 2)
+
+    def save(self, partition: Partition, lexicon: Lexicon) -> str | None:
+        """Write a snapshot and return its token; None where the folder cannot be written. The caller holds the lock."""
+        token = os.urandom(12).hex()
+        header, arrays = _squeeze(partition, lexicon)
+        header |= {"format": _FORMAT, "token": token, "seq": partition.through}
+        path = self._path(partition.space)
+        beside = path.with_suffix(f".{token}.tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _write(beside, header, arrays)
+            beside.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            return None
+        partition.snapshotted = partition.size
+        return token
+
+    def load(self, partition: Partition, space: Space, lexicon: Lexicon) -> bool:
+        """Fill an empty index from the snapshot of its space; return False where there is none that fits."""
+        if space.snapshot is None:
+            return False
+        try:
+            header, arrays = _read(self._path(space))
+        except (OSError, ValueError, KeyError):
+            return False
+        if (
+            header.get("format") != _FORMAT
+            or header.get("token") != space.snapshot
+            or header["seq"] > space.seq
+        ):
+            return False
+        _fill(partition, header, arrays, lexicon)
+        return True
+
+    def _path(self, space: Space) -> Path:
+        return self._folder / f"space-{space.key}.idx"
+
+
+def _squeeze(partition: Partition, lexicon: Lexicon) -> tuple[dict[str, Any], Arrays]:
+    """Return the living slots of an index, their words numbered from 0."""
+    keep = np.flatnonzero(partition.alive.view)
+    starts, terms, counts = ranking.take_rows(
+        partition.starts.view, partition.terms.view, partition.counts.view, keep
+    )
+    used = np.bincount(terms, minlength=len(lexicon)) > 0
+    labels = partition.label.view[keep]
+    used[labels[labels >= 0]] = True
+    words = np.flatnonzero(used)
+    number = np.full(len(used) + 1, -1, np.int32)  # the last one is where -1, "no label", points
+    number[words] = np.arange(len(words))
+    place = np.full(partition.size + 1, -1, np.int64)
+    place[keep] = np.arange(len(keep))
+    arrays: Arrays = {name: getattr(partition, name).view[keep] for name in _COLUMNS}
+    arrays["previous"], arrays["following"] = place[arrays["previous"]], place[arrays["following"]]
+    arrays["label"] = number[labels]
+    arrays |= {"starts": starts.astype(np.int64), "terms": number[terms], "counts": counts}
+    if len(keep) > FULL:
+        postings = Postings.build(arrays["starts"], arrays["terms"], counts)
+        arrays |= {
+            "posting_starts": postings.starts,
+            "posting_ends": postings.ends,
+            "posting_slots": postings.slots,
+            "posting_counts": postings.counts,
+        }
+    if partition.vectors is not None:
+        vectors = Vectors(
+            partition.vectors.dimension, partition.vectors.take(_within(keep, len(partition.vectors)))
+        )
+        missing = len(keep) - len(vectors)
+        if missing:
+            vectors.extend(np.zeros((missing, vectors.dimension), np.float32))
+        arrays |= {"vectors": vectors.take(np.arange(len(keep))), "codes": vectors.codes}
+    header = {
+        "words": [lexicon.words[word] for word in words.tolist()],
+        **{name: getattr(partition, name).names for name in _CODES},
+    }
+    return header, arrays
+
+
+def _within(slots: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    return slots[slots < size]
+
+
+def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon: Lexicon) -> None:
+    """Put the arrays of a snapshot into an empty index."""
+    number = np.array([*lexicon.intern(header["words"]), -1], np.int32)
+    for name in _COLUMNS:
+        setattr(partition, name, Growable(arrays[name].dtype, arrays[name]))
+    partition.label = Growable(np.int32, number[arrays["label"]])
+    partition.starts = Growable(np.int64, arrays["starts"])
+    partition.terms = Growable(np.int32, number[arrays["terms"]])
+    partition.counts = Growable(arrays["counts"].dtype, arrays["counts"])
+    size = len(arrays["row"])
+    partition.alive = Growable(np.bool_, np.ones(size, bool))
+    for name in _CODES:
+        setattr(partition, name, Codes(header[name]))
+    partition.reset_derived()
+    if "posting_slots" in arrays:
+        starts = np.zeros(len(lexicon), np.int64)
+        ends = np.zeros(len(lexicon), np.int64)
+        known = number[: len(arrays["posting_starts"])]
+        starts[known], ends[known] = arrays["posting_starts"], arrays["posting_ends"]
+        partition.postings = Postings(starts, ends, arrays["posting_slots"], arrays["posting_counts"], size)
+    if "vectors" in arrays:
+        vectors = arrays["vectors"]
+        partition.vectors = Vectors(vectors.shape[1], vectors)
+        partition.vectors.codes = arrays["codes"]
+    partition.dead = 0
+    partition.through = header["seq"]
+    partition.snapshotted = size
+
+
+def _write(path: Path, header: dict[str, Any], arrays: Arrays) -> None:
+    layout: dict[str, Any] = {}
+    offset = 0
+    for name, array in arrays.items():
+        layout[name] = [array.dtype.str, list(array.shape), offset]
+        offset += -(-array.nbytes // _ALIGN) * _ALIGN
+    head = json.dumps({**header, "arrays": layout}).encode()
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.write(b"\0" * (-file.tell() % _ALIGN))
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).data if array.size else b"")
+            file.write(b"\0" * (-file.tell() % _ALIGN))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """Map a snapshot into memory; raise ValueError where it is cut short or garbled."""
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    size = int.from_bytes(data[:8], "little")
+    if size > len(data):
+        raise ValueError("cut short")
+    header: dict[str, Any] = json.loads(data[8 : 8 + size])
+    first = -(-(8 + size) // _ALIGN) * _ALIGN
+    arrays: Arrays = {}
+    for name, (dtype, shape, offset) in header["arrays"].items():
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(data, np.dtype(dtype), count, first + offset).reshape(shape)
+    return header, arrays

@@ -1,0 +1,371 @@
+"""Text analysis for ranking: words to stems, stop words, small flags, and what a question asks for.
+
+Pure functions over strings, no dependency. The stemmer is Porter's (1980), written out here rather than
+imported, because stems are kept in the store: a stemmer that changes with a library's version would silently
+break every index. A dictionary remembers each word's analysis, so a text costs a regular expression and one
+look-up per word.
+
+What the flags are for is told in ``ranking``; each is zero for texts it does not fit.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+__all__ = ["VERSION", "Analysis", "Query", "analyse", "analyse_query", "split_label", "stem", "without_terms"]
+
+# Raise it whenever a text would be analysed differently: analyses that were kept are then made anew.
+VERSION = 1
+
+# Flags of a memory, kept as one small integer.
+ENDS_ASKING = 1  # the last sentence is a question: the answer is more likely in the next memory than here
+ASKS = 2  # a question anywhere in the text: what follows may answer it
+HAS_TIME = 4  # says when something happened: "last week", "yesterday", "in June", "2019"
+HAS_NUMBER = 8  # holds a quantity: "3", "three", "twice"
+HAS_NAME = 16  # names something within a sentence: "in Chicago"; not "Thanks, Jon!"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Function words, pronouns, "get" and "go", contractions without their apostrophes. Words that only put a
+# question ("what kind of", "how many", "did") are among them: they say what is asked, not what it is about.
+STOP_WORDS = _words(
+    """
+    a about again all also although am an and any are as at be because been being both but by can could d
+    did do does doing done down each ever every for from get gets getting go goes going gone got gotten
+    had has have having he her here hers herself him himself his how however i if in into is it its itself
+    just kind ll m many may me might mine much must my myself never no nor not of off oh ok okay on or our
+    ours ourselves out over own re really s shall she should since so some still such t than that the
+    their theirs them themselves then there these they this those though to too type under until up upon
+    us ve very was we went were what when where whether which while who whom whose why will with would
+    yeah yes you your yours yourself yourselves
+    """
+)
+
+# Irregular forms, which no suffix rule can join, as "base: forms". The base is stemmed like any other word.
+_IRREGULAR = """
+arise: arose arisen; become: became; begin: began begun; bend: bent; bind: bound; bite: bit bitten; bleed:
+bled; blow: blew blown; break: broke broken; breed: bred; bring: brought; build: built; burn: burnt; buy:
+bought; catch: caught; choose: chose chosen; cling: clung; come: came; creep: crept; deal: dealt; dig: dug;
+draw: drew drawn; dream: dreamt; drink: drank drunk; drive: drove driven; eat: ate eaten; fall: fell fallen;
+feed: fed; feel: felt; fight: fought; find: found; flee: fled; fly: flew flown; forbid: forbade forbidden;
+forget: forgot forgotten; forgive: forgave forgiven; freeze: froze frozen; give: gave given gives; grow:
+grew grown; hang: hung; hear: heard; hide: hid hidden; hold: held; keep: kept; kneel: knelt; know: knew
+known; lay: laid; lead: led; lean: leant; learn: learnt; leave: left; lend: lent; lie: lain lying; light:
+lit; lose: lost; make: made making; mean: meant; meet: met; pay: paid; ride: rode ridden; ring: rang rung;
+rise: rose risen; run: ran; say: said; see: saw seen; seek: sought; sell: sold; send: sent; sew: sewn;
+shake: shook shaken; shine: shone; shoot: shot; show: shown; shrink: shrank shrunk; sing: sang sung; sink:
+sank sunk; sit: sat; sleep: slept; slide: slid; speak: spoke spoken; spend: spent; spin: spun; spring:
+sprang sprung; stand: stood; steal: stole stolen; stick: stuck; sting: stung; strike: struck; swear: swore
+sworn; sweep: swept; swim: swam swum; swing: swung; take: took taken; teach: taught; tear: tore torn; tell:
+told; think: thought; throw: threw thrown; understand: understood; wake: woke woken; wear: wore worn; weave:
+wove woven; weep: wept; win: won; write: wrote written writing; child: children; person: people; man: men;
+woman: women; foot: feet; tooth: teeth; mouse: mice; goose: geese; wife: wives; life: lives; knife: knives;
+shelf: shelves; wolf: wolves; half: halves; good: better best; bad: worse worst
+"""
+_FORMS = {
+    form: base.strip()
+    for entry in _IRREGULAR.split(";")
+    for base, _, forms in [entry.partition(":")]
+    for form in forms.split()
+}
+
+MONTHS = {
+    "january": 1,
+    "february": 2,
+    "march": 3,
+    "april": 4,
+    "may": 5,
+    "june": 6,
+    "july": 7,
+    "august": 8,
+    "september": 9,
+    "october": 10,
+    "november": 11,
+    "december": 12,
+}
+_QUANTITIES = _words(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred
+    thousand million once twice thrice couple several dozen half
+    """
+)
+_TIMES = (MONTHS.keys() - {"may", "march"}) | _words(  # those two are more often a verb
+    """
+    monday tuesday wednesday thursday friday saturday sunday yesterday today tonight tomorrow ago recently
+    lately nowadays weekend
+    """
+)
+# "last" and "week" say when only together
+_PERIODS = _words(
+    """
+    night day week weekend month year summer winter spring fall autumn morning afternoon evening days
+    weeks months years decade century
+    """
+)
+_BEFORE_PERIOD = _words("last next this past previous few couple several two three four five six other")
+
+_FLAG_TIME, _FLAG_PERIOD, _FLAG_BEFORE_PERIOD, _FLAG_NUMBER = 1, 2, 4, 8  # of one word, see _word
+
+# Scripts written without spaces are cut into overlapping pairs of characters, the usual stand-in for words.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORDS_ASCII = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+# Vowel signs and points belong to their word, though Python's \w leaves them out.
+_MARKS = "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
+_WORDS = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+(?:'[^\W\d_]+)?")
+_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}]")
+_LABEL = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [\w.'’-]+){0,2}):\s+(?=\S)")
+# A capital within a sentence, not after a comma or a greeting, where it would be someone spoken to. It begins
+# with a literal space because the engine then skips from space to space: 1 us a text instead of 20.
+_NAME = re.compile(
+    r""" (?=["'“‘(]?[A-Z])(?<=[a-z0-9] )(?<![Hh]ey )(?<![Hh]i )(?<![Hh]ello )(?<![Tt]hanks )(?<![Yy]ou )"""
+    r"""["'“‘(]?(?!I\b)[A-Z]\w"""
+)
+_TITLE = re.compile(r"""["“‘][A-Z]""")
+_ASIDE = re.compile(r"\([^()]*\)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the index keeps of one text."""
+
+    terms: Mapping[str, int]  # stem -> occurrences, stop words left out
+    length: int  # occurrences of all terms
+    flags: int  # ENDS_ASKING and so on, added up
+    label: str | None  # stem of "Maria" in "Maria: I moved to Porto"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a query asks for."""
+
+    terms: tuple[str, ...]  # distinct stems, in order
+    wants: int  # flags of memories that can answer: HAS_TIME, HAS_NUMBER, HAS_NAME
+    year: int | None
+    month: int | None
+    day: int | None
+
+
+def _vowels(word: str) -> list[bool]:
+    flags: list[bool] = []
+    for i, c in enumerate(word):
+        flags.append(c in "aeiou" or (c == "y" and i > 0 and not flags[i - 1]))
+    return flags
+
+
+def _measure(word: str) -> int:
+    """Number of vowel-consonant sequences: Porter's m."""
+    flags = _vowels(word)
+    return sum(a and not b for a, b in pairwise(flags))
+
+
+def _double(word: str) -> bool:
+    return len(word) > 1 and word[-1] == word[-2] and not _vowels(word)[-1]
+
+
+def _cvc(word: str) -> bool:
+    return len(word) > 2 and _vowels(word)[-3:] == [False, True, False] and word[-1] not in "wxy"
+
+
+_STEP2 = {
+    "ational": "ate", "tional": "tion", "enci": "ence", "anci": "ance", "izer": "ize", "abli": "able",
+    "alli": "al", "entli": "ent", "eli": "e", "ousli": "ous", "ization": "ize", "ation": "ate", "ator": "ate",
+    "alism": "al", "iveness": "ive", "fulness": "ful", "ousness": "ous", "aliti": "al", "iviti": "ive",
+    "biliti": "ble", "logi": "log",
+}  # fmt: skip
+_STEP3 = {"icate": "ic", "ative": "", "alize": "al", "iciti": "ic", "ical": "ic", "ful": "", "ness": ""}
+_STEP4 = (
+    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize",
+    "ion", "al", "er", "ic", "ou",
+)  # fmt: skip
+
+
+def _replace(word: str, rules: Mapping[str, str]) -> str:
+    for suffix, new in rules.items():
+        if word.endswith(suffix):
+            base = word[: -len(suffix)]
+            return base + new if _measure(base) > 0 else word
+    return word
+
+
+def _porter(word: str) -> str:
+    """Porter's stemmer, with its author's later departures."""
+    if len(word) < 3:
+        return word
+    if word.endswith(("sses", "ies")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    if word.endswith("eed"):
+        if _measure(word[:-3]) > 0:
+            word = word[:-1]
+    else:
+        for suffix in ("ed", "ing"):
+            base = word[: -len(suffix)]
+            if word.endswith(suffix) and any(_vowels(base)):
+                word = base
+                if word.endswith(("at", "bl", "iz")):
+                    word += "e"
+                elif _double(word) and word[-1] not in "lsz":
+                    word = word[:-1]
+                elif _measure(word) == 1 and _cvc(word):
+                    word += "e"
+                break
+    if word.endswith("y") and any(_vowels(word[:-1])):
+        word = word[:-1] + "i"
+    word = _replace(_replace(word, _STEP2), _STEP3)
+    for suffix in _STEP4:
+        if word.endswith(suffix):
+            base = word[: -len(suffix)]
+            if _measure(base) > 1 and (suffix != "ion" or base.endswith(("s", "t"))):
+                word = base
+            break
+    if word.endswith("e"):
+        m = _measure(word[:-1])
+        if m > 1 or (m == 1 and not _cvc(word[:-1])):
+            word = word[:-1]
+    if word.endswith("ll") and _measure(word[:-1]) > 1:
+        word = word[:-1]
+    return word
+
+
+def stem(word: str) -> str:
+    """Stem of a lower-case word; words that are not plain English letters are their own stem."""
+    word = _FORMS.get(word, word)
+    return _porter(word) if word.isascii() and word.isalpha() else word
+
+
+@lru_cache(maxsize=1 << 16)
+def _word(word: str) -> tuple[str | None, int]:
+    """Stem of a word (None for a stop word) and what it says of time and number."""
+    flags = 0
+    if word in _TIMES or (len(word) == 4 and word.isdecimal() and word[:2] in ("19", "20")):
+        flags |= _FLAG_TIME
+    if word in _PERIODS:
+        flags |= _FLAG_PERIOD
+    if word in _BEFORE_PERIOD:
+        flags |= _FLAG_BEFORE_PERIOD
+    if word.isdecimal() or word in _QUANTITIES:
+        flags |= _FLAG_NUMBER
+    base, _, tail = word.partition("'")
+    if tail:  # "don't" and "Maria's" are "do" and "Maria"
+        base = base.removesuffix("n") if tail == "t" else base
+    if base in STOP_WORDS or word in STOP_WORDS:
+        return None, flags
+    return stem(base), flags
+
+
+def _fold(text: str) -> str:
+    """Lower case, without accents, with plain apostrophes."""
+    text = text.casefold().replace("’", "'")
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in text if not "\u0300" <= c <= "\u036f"))
+
+
+def _split(folded: str) -> list[str]:
+    if folded.isascii():
+        return _WORDS_ASCII.findall(folded)
+    words: list[str] = []
+    for word in _WORDS.findall(folded):
+        if _UNSPACED_RUN.match(word) and len(word) > 1:
+            words += [word[i : i + 2] for i in range(len(word) - 1)]
+        else:
+            words.append(word)
+    return words
+
+
+def split_label(text: str) -> tuple[str | None, str]:
+    """Split "Maria: I moved" into its label and the rest."""
+    found = _LABEL.match(text[:80])
+    return (found.group(1), text[found.end() :]) if found else (None, text)
+
+
+def analyse(text: str) -> Analysis:
+    """Analyse a text to be stored."""
+    label, rest = split_label(text)
+    body = len(text) - len(rest)
+    counts: dict[str, int] = {}
+    flags = before = 0
+    for word in _split(_fold(text)):
+        term, kind = _word(word)
+        if kind:
+            if kind & _FLAG_TIME or (kind & _FLAG_PERIOD and before & _FLAG_BEFORE_PERIOD):
+                flags |= HAS_TIME
+            if kind & _FLAG_NUMBER:
+                flags |= HAS_NUMBER
+        before = kind
+        if term is not None:
+            counts[term] = counts.get(term, 0) + 1
+    if "?" in text:
+        flags |= ASKS
+        # "Is it? (image: a dog)" ends asking, "Is it? I see" does not
+        tail = _ASIDE.sub("", text).rpartition("?")[2]
+        if not any(map(str.isalnum, tail)):
+            flags |= ENDS_ASKING
+    if _NAME.search(text, body) or _TITLE.search(text, body):
+        flags |= HAS_NAME
+    name = None
+    if label is not None:
+        name = next((t for w in _split(_fold(label)) if (t := _word(w)[0]) is not None), None)
+    return Analysis(counts, sum(counts.values()), flags, name)
+
+
+_PERIOD = "date|day|year|month|week|weekend|time|season"
+_WHEN = re.compile(rf"\bwhen\b|\b(?:what|which)(?: \w+)? (?:{_PERIOD})\b|\bhow long ago\b")
+_NUMBER = re.compile(
+    r"\bhow (?:many|much|long|often|old|far|big|tall)\b|\b(?:what|which) (?:number|price|amount|age)\b"
+)
+_WHO = re.compile(r"\b(?:who|whom|whose|where|which|names?|named|called)\b")
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_DAY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th)?\b")
+_MONTH = re.compile(rf"\b({'|'.join(MONTHS)})\b")
+_ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d)(?:-(\d\d))?\b")
+
+
+def _date(folded: str, raw: str) -> tuple[int | None, int | None, int | None]:
+    """Year, month and day that a query names, each None where it does not."""
+    if iso := _ISO.search(folded):
+        return int(iso[1]), int(iso[2]), int(iso[3]) if iso[3] else None
+    year = int(y[0]) if (y := _YEAR.search(folded)) else None
+    found = _MONTH.search(folded)
+    # "may" and "march" are months only where written with a capital
+    if not found or (found[1] in ("may", "march") and found[1].capitalize() not in raw):
+        return year, None, None
+    near = _YEAR.sub(" ", folded[max(0, found.start() - 8) : found.end() + 8])
+    day = next((int(d) for d in _DAY.findall(near) if 1 <= int(d) <= 31), None)
+    return year, MONTHS[found[1]], day
+
+
+def analyse_query(text: str) -> Query:
+    """Analyse a query."""
+    folded = _fold(text)
+    terms = dict.fromkeys(term for word in _split(folded) if (term := _word(word)[0]) is not None)
+    wants = 0
+    if _WHEN.search(folded):
+        wants |= HAS_TIME
+    if _NUMBER.search(folded):
+        wants |= HAS_NUMBER
+    if _WHO.search(folded):
+        wants |= HAS_NAME
+    return Query(tuple(terms), wants, *_date(folded, text))
+
+
+def without_terms(text: str, terms: Collection[str]) -> str:
+    """The text without the words of these stems: a query without its speakers' names, for its vector.
+
+    A name weighs as much in a short query's vector as what is asked about it, and ``ranking`` has a part for
+    names. Whether the memories' vectors are taken with or without their labels then hardly matters.
+    """
+    if not terms:
+        return text
+    kept = [w for w in text.split() if not any(_word(p)[0] in terms for p in _split(_fold(w)))]
+    return " ".join(kept) or text

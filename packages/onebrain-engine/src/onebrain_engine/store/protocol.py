@@ -1,0 +1,92 @@
+"""The contract of a store: the truth, in transactions, every query bound to a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from onebrain.memory.models import Memory, Scope
+from onebrain_engine.store.records import Changes, Draft, Entry, Space
+
+
+class Reading(Protocol):
+    """A consistent view of what is stored."""
+
+    def space(self, tenant: str, name: str) -> Space | None:
+        """Return a space by name, or None where nothing was ever stored in it."""
+        ...
+
+    def spaces(self, tenant: str) -> Sequence[Space]:
+        """Return all spaces of a tenant."""
+        ...
+
+    def changes(self, tenant: str, space: Space, after: int) -> Changes:
+        """Return what happened in a space after change number `after`."""
+        ...
+
+    def memories(
+        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
+    ) -> Mapping[int, Memory]:
+        """Return memories by row; rows that are gone are left out."""
+        ...
+
+    def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
+        """Return row and space of every living memory in `scope` with one of these ids."""
+        ...
+
+    def columns(
+        self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
+    ) -> Iterator[Sequence[Any]]:
+        """Return ``(row, value, ...)`` of named columns for `rows` of a space, or for all of them."""
+        ...
+
+
+class Writing(Reading, Protocol):
+    """A transaction: all of it happens, or none."""
+
+    def open_space(self, tenant: str, name: str) -> Space:
+        """Return a space, made if need be."""
+        ...
+
+    def claim_vectors(self, space: Space, embedder: str, dimension: int) -> Space:
+        """Note whose vectors a space holds."""
+        ...
+
+    def put(
+        self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
+    ) -> tuple[list[bool], list[Entry]]:
+        """Store drafts in order; return for each whether it is new, and its entry for the index."""
+        ...
+
+    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
+        """Change columns of one memory, its ``vector`` included, and return its entry for the index."""
+        ...
+
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
+        """Remove rows; return how many there were."""
+        ...
+
+    def set_snapshot(self, space: Space, token: str) -> None:
+        """Note the newest snapshot of a space's index."""
+        ...
+
+    def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
+        """Return rows whose time is over."""
+        ...
+
+
+class Store(Protocol):
+    """Where memories are kept; safe to share between threads."""
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """Open a consistent view."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Writing]:
+        """Open a transaction; it commits at the end of the block and rolls back where the block raises."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; a second call does nothing."""
+        ...

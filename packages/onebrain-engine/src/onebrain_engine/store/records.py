@@ -1,0 +1,130 @@
+"""What passes between the engine and a store: plain rows, with times as microseconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from onebrain._core.codec import from_json
+from onebrain.memory.models import Memory, Scope
+
+NEVER = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return a datetime with an offset as microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_datetime(micros: int) -> datetime:
+    """Return microseconds since 1970 as a datetime in UTC, exactly."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A memory on its way into the store; JSON fields are encoded already."""
+
+    id: str
+    given_id: bool
+    user: str | None
+    agent: str | None
+    session: str | None
+    content: str
+    title: str | None
+    type: str | None
+    tags: str
+    metadata: str
+    importance: float | None
+    source: str | None
+    pinned: bool
+    archived: bool
+    created_at: int | None
+    expires_at: int | None
+    extra: str
+    vector: bytes | None
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the index needs to know of a stored memory."""
+
+    row: int
+    user: str | None
+    agent: str | None
+    session: str | None
+    content: str
+    created_at: int
+    updated_at: int
+    expires_at: int | None
+    importance: float | None
+    archived: bool
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One space of one tenant.
+
+    Attributes:
+        key: The store's own number for it.
+        name: Its name; empty for the default space.
+        seq: The number of its last change.
+        embedder: The fingerprint of the embedder whose vectors it holds; ``caller`` for vectors of the caller's own;
+            None where it holds none yet.
+        dimension: The length of its vectors.
+        snapshot: The token of the newest snapshot of its index.
+    """
+
+    key: int
+    name: str
+    seq: int
+    embedder: str | None
+    dimension: int | None
+    snapshot: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened in a space after a given change: rows new or changed, rows gone, and the last change's number."""
+
+    entries: Sequence[Entry]
+    gone: Sequence[int]
+    seq: int
+
+
+# The columns of a memory in the order of `to_memory`.
+MEMORY_COLUMNS = (
+    "row, id, user, agent, session, content, title, type, tags, metadata, importance, source, pinned, archived, "
+    "created_at, updated_at, expires_at, extra"
+)
+
+
+def to_memory(record: Sequence[Any], space: str, embedding: tuple[float, ...] | None = None) -> Memory:
+    """Return the memory of a record with `MEMORY_COLUMNS`; the store's own data needs no validation."""
+    return Memory.trusted(
+        {
+            "id": record[1],
+            "content": record[5],
+            "scope": Scope.trusted(
+                {"space": space or None, "user": record[2] or None, "agent": record[3], "session": record[4]}
+            ),
+            "title": record[6],
+            "type": record[7],
+            "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
+            "metadata": {} if record[9] == "{}" else from_json(record[9]),
+            "importance": record[10],
+            "source": record[11],
+            "pinned": bool(record[12]),
+            "archived": bool(record[13]),
+            "created_at": to_datetime(record[14]),
+            "updated_at": to_datetime(record[15]),
+            "expires_at": None if record[16] is None else to_datetime(record[16]),
+            "embedding": embedding,
+            "extra": {} if record[17] == "{}" else from_json(record[17]),
+        }
+    )

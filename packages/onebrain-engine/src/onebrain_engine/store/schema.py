@@ -1,0 +1,103 @@
+"""The SQLite schema and its migrations, one entry a version, from the first day.
+
+A migration is never changed once released; a new one is appended. ``PRAGMA user_version`` holds the version,
+``PRAGMA application_id`` marks the file as a brain.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from onebrain.errors import DatabaseCorrupt, SchemaTooNew
+
+APPLICATION_ID = 0x0B5A1007
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE space (
+            key INTEGER PRIMARY KEY,
+            tenant TEXT NOT NULL,
+            name TEXT NOT NULL,
+            seq INTEGER NOT NULL DEFAULT 0,
+            embedder TEXT,
+            dimension INTEGER,
+            snapshot TEXT,
+            UNIQUE (tenant, name)
+        )""",
+        # `row` is the order of storing, kept when a memory is updated; `seq` counts the changes of a space, so that
+        # an index can catch up. `user` is '' for none, because it is part of the identity.
+        """CREATE TABLE memory (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            tenant TEXT NOT NULL,
+            space INTEGER NOT NULL REFERENCES space (key),
+            seq INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            user TEXT NOT NULL DEFAULT '',
+            agent TEXT,
+            session TEXT,
+            content TEXT NOT NULL,
+            title TEXT,
+            type TEXT,
+            tags TEXT NOT NULL DEFAULT '[]',
+            metadata TEXT NOT NULL DEFAULT '{}',
+            importance REAL,
+            source TEXT,
+            pinned INTEGER NOT NULL DEFAULT 0,
+            archived INTEGER NOT NULL DEFAULT 0,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            expires_at INTEGER,
+            extra TEXT NOT NULL DEFAULT '{}'
+        )""",
+        "CREATE UNIQUE INDEX memory_identity ON memory (tenant, id, space, user)",
+        "CREATE INDEX memory_change ON memory (space, seq)",
+        "CREATE INDEX memory_expiry ON memory (tenant, expires_at) WHERE expires_at IS NOT NULL",
+        # Vectors apart from texts: reading a text then never walks over a vector's pages.
+        "CREATE TABLE vector (row INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        # What an index has to take out when it catches up: numbers only, nothing of what was removed.
+        """CREATE TABLE gone (
+            space INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            row INTEGER NOT NULL,
+            PRIMARY KEY (space, seq, row)
+        ) WITHOUT ROWID""",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the database to the newest version, in one transaction that other processes wait for."""
+    version = _version(connection, path)
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in MIGRATIONS[
+            _version(connection, path) :
+        ]:  # another process may have done it meanwhile
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    if version > len(MIGRATIONS) and mark == APPLICATION_ID:
+        raise SchemaTooNew(
+            f"{path} has schema version {version}, this onebrain-engine knows {len(MIGRATIONS)}; "
+            "upgrade it: pip install --upgrade onebrain-engine",
+            service="sqlite",
+        )
+    if mark != APPLICATION_ID and (
+        version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    ):
+        raise DatabaseCorrupt(
+            f"{path} is an SQLite database of another program; choose another file", service="sqlite"
+        )
+    return version

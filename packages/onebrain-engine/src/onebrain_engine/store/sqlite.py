@@ -1,0 +1,505 @@
+"""A store in one SQLite file: WAL, one writer at a time, any number of readers, threads and processes.
+
+A commit survives a crash of the process; with ``durability="full"`` it survives power loss, too, at the price of one
+fsync each.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
+from onebrain.memory.models import Memory, Scope
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
+from onebrain_engine.store.schema import migrate
+from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
+
+Durability = Literal["normal", "full"]
+MEMORY: Final = ":memory:"
+
+_SPACE = "key, name, seq, embedder, dimension, snapshot"
+_ENTRY = (
+    "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data"
+)
+# The most parameters that every SQLite build takes in one statement.
+_CHUNK = 900
+
+_INSERT = """INSERT INTO memory
+    (row, tenant, space, seq, id, user, agent, session, content, title, type, tags, metadata, importance, source,
+     pinned, archived, created_at, updated_at, expires_at, extra)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_REPLACE = """UPDATE memory SET seq = ?, agent = ?, session = ?, content = ?, title = ?, type = ?, tags = ?,
+    metadata = ?, importance = ?, source = ?, pinned = ?, archived = ?, created_at = ?, updated_at = ?,
+    expires_at = ?, extra = ? WHERE row = ?"""
+
+
+class SqliteStore:
+    """Keeps memories in one SQLite file, or in memory.
+
+    Args:
+        path: The file, made with its folder where it is missing; ``:memory:`` for none.
+        durability: ``normal`` survives a killed process, ``full`` a power failure.
+        busy_timeout: Seconds to wait for other writers before `DatabaseBusy`.
+
+    Raises:
+        StorageError: The file cannot be opened; a subclass says why.
+    """
+
+    def __init__(self, path: str, *, durability: Durability = "normal", busy_timeout: float = 30.0) -> None:
+        if durability not in ("normal", "full"):
+            raise ConfigurationError(f"durability must be 'normal' or 'full', not {durability!r:.40}")
+        self.path = path
+        self._durability = durability
+        self._timeout = busy_timeout
+        self._write_lock = threading.RLock()
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._closed = False
+        self._read_only = False
+        self._pid = os.getpid()
+        with translated(path):
+            self._writer = self._open_first()
+
+    # ---- connections ------------------------------------------------------------------------------------------------
+
+    def _open_first(self) -> sqlite3.Connection:
+        if self.path != MEMORY:
+            try:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"the folder of {self.path} cannot be made: {error.strerror}") from error
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = self._patiently(self._connect)
+            self._patiently(lambda: migrate(connection, self.path))
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            if not is_read_only(error) or not Path(self.path).is_file():
+                raise
+            self._read_only = True
+            connection = self._connect()
+            migrate(connection, self.path)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        target = self.path
+        if self._read_only:
+            # Without write access to the folder there can be no WAL index; the file is then read as it is.
+            writable = os.access(Path(self.path).parent, os.W_OK)
+            target = Path(self.path).absolute().as_uri() + ("?mode=ro" if writable else "?immutable=1")
+        connection = sqlite3.connect(
+            target,
+            timeout=min(self._timeout, 5.0),
+            isolation_level=None,
+            check_same_thread=False,
+            uri=self._read_only,
+        )
+        try:
+            if not self._read_only:
+                if self.path != MEMORY and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(
+                    f"PRAGMA synchronous = {'FULL' if self._durability == 'full' else 'NORMAL'}"
+                )
+            connection.execute("PRAGMA cache_size = -16384")
+            connection.execute("PRAGMA mmap_size = 1073741824")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _patiently(self, action: Any) -> Any:
+        """Do `action`, again while other writers stand in the way, until the timeout.
+
+        SQLite's own waiting is not fair, and gives up at once in some cases (a read that turns into a write, the
+        switch to WAL), so a few writers could starve one; waiting a random moment between tries prevents that.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(random.uniform(0.001, 0.02))
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StorageError("this brain is closed; connect again", service="sqlite")
+        if self._pid != os.getpid():
+            self._after_fork()
+
+    def _after_fork(self) -> None:
+        """Open connections of our own: a forked child must not touch its parent's."""
+        if self.path == MEMORY:
+            raise StorageError(
+                "an in-memory brain cannot be used in a forked process; use a file", service="sqlite"
+            )
+        # The parent's connections are left as they are: closing them here would release the parent's locks.
+        _inherited.extend((self._writer, *self._readers))
+        self._pid = os.getpid()
+        self._write_lock = threading.RLock()
+        self._readers_lock = threading.Lock()
+        self._readers = []
+        with translated(self.path):
+            self._writer = self._connect()
+
+    @contextmanager
+    def reading(self) -> Iterator[_Reading]:
+        """Open a consistent view."""
+        self._check()
+        if self.path == MEMORY:  # in memory there is one connection for all
+            with self._write_lock, translated(self.path):
+                yield _Reading(self._writer)
+            return
+        with self._readers_lock:
+            connection = self._readers.pop() if self._readers else None
+        with translated(self.path):
+            connection = connection or self._connect()
+            try:
+                connection.execute("BEGIN")
+                try:
+                    yield _Reading(connection)
+                finally:
+                    connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+        with self._readers_lock:
+            if not self._closed:
+                self._readers.append(connection)
+                return
+        connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[_Writing]:
+        """Open a transaction; waits for other writers, of this process and of others."""
+        self._check()
+        if self._read_only:
+            raise DatabaseReadOnly(
+                f"{self.path} cannot be written; check the permissions of the file and its folder",
+                service="sqlite",
+            )
+        with self._write_lock, translated(self.path):
+            self._check()
+            self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+            try:
+                yield _Writing(self._writer)
+                self._patiently(lambda: self._writer.execute("COMMIT"))
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every connection; a second call does nothing."""
+        with self._write_lock, self._readers_lock:
+            if self._closed or self._pid != os.getpid():
+                return
+            self._closed = True
+            for connection in (*self._readers, self._writer):
+                try:
+                    connection.close()
+                except (
+                    sqlite3.Error
+                ) as error:  # a full disk may stop the last checkpoint; nothing is lost by that
+                    if not isinstance(translate(error, self.path), OneBrainError):
+                        raise
+            self._readers.clear()
+
+
+# Connections of a parent process, kept so that nothing closes them in the child.
+_inherited: list[sqlite3.Connection] = []
+
+
+class _Reading:
+    """Queries."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def space(self, tenant: str, name: str) -> Space | None:
+        """Return a space by name."""
+        found = self._db.execute(
+            f"SELECT {_SPACE} FROM space WHERE tenant = ? AND name = ?", (tenant, name)
+        ).fetchone()
+        return Space(*found) if found else None
+
+    def spaces(self, tenant: str) -> Sequence[Space]:
+        """Return all spaces of a tenant."""
+        return [
+            Space(*found)
+            for found in self._db.execute(
+                f"SELECT {_SPACE} FROM space WHERE tenant = ? ORDER BY key", (tenant,)
+            )
+        ]
+
+    def changes(self, tenant: str, space: Space, after: int) -> Changes:
+        """Return what happened in a space after a change."""
+        # From the beginning, reading in the order of the table is many times faster than by the index of changes.
+        hint = "NOT INDEXED" if after == 0 else "INDEXED BY memory_change"
+        entries = [
+            _entry(record)
+            for record in self._db.execute(
+                f"SELECT {_ENTRY} FROM memory AS m {hint} LEFT JOIN vector AS v USING (row) "
+                "WHERE m.tenant = ? AND m.space = ? AND m.seq > ? ORDER BY row",
+                (tenant, space.key, after),
+            )
+        ]
+        gone = [
+            row
+            for (row,) in self._db.execute(
+                "SELECT row FROM gone WHERE space = ? AND seq > ?", (space.key, after)
+            )
+        ]
+        return Changes(entries, gone, space.seq)
+
+    def memories(
+        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
+    ) -> Mapping[int, Memory]:
+        """Return memories by row."""
+        found: dict[int, Memory] = {}
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            vectors: dict[int, tuple[float, ...]] = {}
+            if with_vectors:
+                for row, data in self._db.execute(
+                    f"SELECT row, data FROM vector WHERE row IN ({_marks(len(chunk))})", chunk
+                ):
+                    vectors[row] = tuple(np.frombuffer(data, np.float32).tolist())
+            # The plus signs keep the planner from the index of a space's changes, which would read the whole space.
+            for record in self._db.execute(
+                f"SELECT {MEMORY_COLUMNS} FROM memory WHERE row IN ({_marks(len(chunk))}) "
+                "AND +tenant = ? AND +space = ?",
+                (*chunk, tenant, space.key),
+            ):
+                found[record[0]] = to_memory(record, space.name, vectors.get(record[0]))
+        return found
+
+    def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
+        """Return row and space of every living memory in a scope with one of these ids."""
+        conditions, values = "", []
+        for column, value in (("s.name", scope.space), ("m.user", scope.user)):
+            if value is not None:
+                conditions, values = f"{conditions} AND {column} = ?", [*values, value]
+        for column, value in (("m.agent", scope.agent), ("m.session", scope.session)):
+            if value is not None:
+                conditions, values = f"{conditions} AND {column} = ?", [*values, value]
+        found: list[tuple[int, Space]] = []
+        columns = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            for row, *space in self._db.execute(
+                f"SELECT m.row, {columns} FROM memory AS m JOIN space AS s ON s.key = m.space "
+                f"WHERE m.tenant = ? AND m.id IN ({_marks(len(chunk))}) "
+                f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
+                (tenant, *chunk, now, *values),
+            ):
+                found.append((row, Space(*space)))
+        return found
+
+    def columns(
+        self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
+    ) -> Iterator[Sequence[Any]]:
+        """Return named columns of rows, or of all rows of a space."""
+        if rows is None:
+            yield from self._db.execute(
+                f"SELECT row, {', '.join(names)} FROM memory NOT INDEXED WHERE tenant = ? AND space = ?",
+                (tenant, space.key),
+            )
+            return
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            yield from self._db.execute(
+                f"SELECT row, {', '.join(names)} FROM memory WHERE row IN ({_marks(len(chunk))}) "
+                "AND +tenant = ? AND +space = ?",
+                (*chunk, tenant, space.key),
+            )
+
+
+class _Writing(_Reading):
+    """Queries and changes within one transaction."""
+
+    def open_space(self, tenant: str, name: str) -> Space:
+        """Return a space, made if need be."""
+        space = self.space(tenant, name)
+        if space is None:
+            self._db.execute("INSERT INTO space (tenant, name) VALUES (?, ?)", (tenant, name))
+            space = self.space(tenant, name)
+            assert space is not None
+        return space
+
+    def claim_vectors(self, space: Space, embedder: str, dimension: int) -> Space:
+        """Note whose vectors a space holds."""
+        self._db.execute(
+            "UPDATE space SET embedder = ?, dimension = ? WHERE key = ?", (embedder, dimension, space.key)
+        )
+        return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
+
+    def set_snapshot(self, space: Space, token: str) -> None:
+        """Note the newest snapshot of a space's index."""
+        self._db.execute("UPDATE space SET snapshot = ? WHERE key = ?", (token, space.key))
+
+    def put(
+        self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
+    ) -> tuple[list[bool], list[Entry]]:
+        """Store drafts in order."""
+        known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
+        (next_row,) = self._db.execute(
+            "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'memory'"
+        ).fetchone()
+        seq = space.seq
+        fresh: list[bool] = []
+        entries: list[Entry] = []
+        inserts: list[tuple[Any, ...]] = []
+        vectors: list[tuple[int, bytes]] = []
+        for draft in drafts:
+            seq += 1
+            user = draft.user or ""
+            old = known.get((draft.id, user)) if draft.given_id else None
+            created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
+            if old is None:
+                row, next_row = next_row, next_row + 1
+                inserts.append(
+                    (
+                        row, tenant, space.key, seq, draft.id, user, draft.agent, draft.session, draft.content,
+                        draft.title, draft.type, draft.tags, draft.metadata, draft.importance, draft.source,
+                        draft.pinned, draft.archived, created, now, draft.expires_at, draft.extra,
+                    )
+                )  # fmt: skip
+                if draft.given_id:
+                    known[draft.id, user] = (row, created)
+            else:
+                if inserts:  # the row may be one of this very batch
+                    self._db.executemany(_INSERT, inserts)
+                    inserts.clear()
+                row = old[0]
+                self._db.execute(
+                    _REPLACE,
+                    (
+                        seq, draft.agent, draft.session, draft.content, draft.title, draft.type, draft.tags,
+                        draft.metadata, draft.importance, draft.source, draft.pinned, draft.archived, created, now,
+                        draft.expires_at, draft.extra, row,
+                    ),
+                )  # fmt: skip
+                self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
+                vectors = [pair for pair in vectors if pair[0] != row]
+            if draft.vector is not None:
+                vectors.append((row, draft.vector))
+            fresh.append(old is None)
+            entries.append(
+                Entry(
+                    row, draft.user, draft.agent, draft.session, draft.content, created, now, draft.expires_at,
+                    draft.importance, draft.archived, draft.vector,
+                )
+            )  # fmt: skip
+        if inserts:
+            self._db.executemany(_INSERT, inserts)
+        if vectors:
+            self._db.executemany("INSERT INTO vector (row, data) VALUES (?, ?)", vectors)
+        self._set_seq(space, seq)
+        return fresh, entries
+
+    def _known(
+        self, tenant: str, space: Space, drafts: Sequence[Draft]
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        ids = [draft.id for draft in drafts]
+        known: dict[tuple[str, str], tuple[int, int]] = {}
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            for id, user, row, created in self._db.execute(
+                f"SELECT id, user, row, created_at FROM memory WHERE tenant = ? AND id IN ({_marks(len(chunk))}) "
+                "AND space = ?",
+                (tenant, *chunk, space.key),
+            ):
+                known[id, user] = (row, created)
+        return known
+
+    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
+        """Change columns of one memory."""
+        seq = space.seq + 1
+        columns = {name: value for name, value in values.items() if name != "vector"}
+        settings = "".join(f"{name} = ?, " for name in columns)
+        self._db.execute(
+            f"UPDATE memory SET {settings}seq = ?, updated_at = ? WHERE row = ? AND tenant = ?",
+            (*columns.values(), seq, now, row, tenant),
+        )
+        if "vector" in values:
+            self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
+            if values["vector"] is not None:
+                self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, values["vector"]))
+        self._set_seq(space, seq)
+        record = self._db.execute(
+            f"SELECT {_ENTRY} FROM memory AS m LEFT JOIN vector AS v USING (row) WHERE row = ? AND m.tenant = ?",
+            (row, tenant),
+        ).fetchone()
+        return _entry(record)
+
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
+        """Remove rows."""
+        count = 0
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            marks = _marks(len(chunk))
+            count += self._db.execute(
+                f"DELETE FROM memory WHERE row IN ({marks}) AND +tenant = ? AND +space = ?",
+                (*chunk, tenant, space.key),
+            ).rowcount
+            self._db.execute(f"DELETE FROM vector WHERE row IN ({marks})", chunk)
+        seq = space.seq + 1
+        self._db.executemany(
+            "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, r) for r in rows]
+        )
+        self._set_seq(space, seq)
+        return count
+
+    def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
+        """Return rows whose time is over."""
+        columns = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
+        return [
+            (row, Space(*space))
+            for row, *space in self._db.execute(
+                f"SELECT m.row, {columns} FROM memory AS m JOIN space AS s ON s.key = m.space "
+                "WHERE m.tenant = ? AND m.expires_at <= ? LIMIT 10000",
+                (tenant, now),
+            )
+        ]
+
+    def _set_seq(self, space: Space, seq: int) -> None:
+        self._db.execute("UPDATE space SET seq = ? WHERE key = ?", (seq, space.key))
+
+
+def _entry(record: Sequence[Any]) -> Entry:
+    row, user, agent, session, content, created, updated, expires, importance, archived, vector = record
+    return Entry(
+        row,
+        user or None,
+        agent,
+        session,
+        content,
+        created,
+        updated,
+        expires,
+        importance,
+        bool(archived),
+        vector,
+    )
+
+
+def _marks(count: int) -> str:
+    return ",".join("?" * count)

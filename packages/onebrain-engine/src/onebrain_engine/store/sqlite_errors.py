@@ -1,0 +1,75 @@
+"""From SQLite's errors to ours: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onebrain.errors import (
+    DatabaseBusy,
+    DatabaseCorrupt,
+    DatabaseFull,
+    DatabaseReadOnly,
+    OneBrainError,
+    OneBrainValidationError,
+    StorageError,
+)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether another writer stood in the way."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_read_only(error: sqlite3.Error) -> bool:
+    """Return whether the file or its folder cannot be written."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+
+
+def translate(error: sqlite3.Error, path: str) -> OneBrainError:
+    """Return the error of our tree for one of SQLite's; its text names the file, never what is in it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    reason = getattr(error, "sqlite_errorname", type(error).__name__)
+    facts = {"service": "sqlite", "code": reason}
+    if is_busy(error):
+        return DatabaseBusy(
+            f"{path} is held by another writer; nothing was written, try again or raise busy_timeout", **facts
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseCorrupt(
+            f"{path} is damaged or not a brain; restore a backup, or save what can be read with "
+            "sqlite3's .recover command",
+            **facts,
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return DatabaseFull(
+            f"no space left for {path}; free some and try again, nothing was written", **facts
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return DatabaseReadOnly(
+            f"{path} cannot be written; check the permissions of the file and its folder", **facts
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StorageError(
+            f"{path} cannot be opened; check that its folder exists and can be written", **facts
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return DatabaseFull(
+            f"{path} could not be written or read: {error}; is the disk full or failing?", **facts
+        )
+    if code == sqlite3.SQLITE_TOOBIG:
+        return OneBrainValidationError("a text is longer than SQLite can hold", **facts)
+    return StorageError(f"{path}: {error}", **facts)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
