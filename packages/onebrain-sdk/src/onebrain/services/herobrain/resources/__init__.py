@@ -1,0 +1,1 @@
+"""HeroBrain's resources, one module each."""

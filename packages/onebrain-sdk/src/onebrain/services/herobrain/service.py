@@ -1,0 +1,202 @@
+"""How HeroBrain wraps its answers, says that something failed, and how long to wait; and the limits it documents."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+
+from onebrain._core import retry
+from onebrain._core.retry import RetryPolicy
+from onebrain._core.service import Explanation, Reply, Service, Spec
+from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.transport import Response
+from onebrain._core.wire import read, rows
+from onebrain.errors import ConfigurationError, OneBrainResponseError, OneBrainValidationError
+from onebrain.services.herobrain.models import MemoryType
+
+T = TypeVar("T", bound=BaseModel)
+
+NAME = "herobrain"
+DEFAULT_URL = "https://api.herobrain.ai"
+TEST_TENANT = "00000000-0000-0000-0000-000000000001"
+MOST_CONTENT = 10_000
+MOST_ROWS = 100
+TYPES = frozenset(str(kind) for kind in MemoryType)
+
+_QUOTA = "INSUFFICIENT_QUOTA"
+
+
+def explain(response: Response, body: Any) -> Explanation:
+    """Read ``{success: false, errors: [{code, message, field?}], metadata?}``; anything else becomes the message."""
+    said: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+    metadata = said.get("metadata")
+    request_id = (
+        cast("Mapping[str, Any]", metadata).get("request_id") if isinstance(metadata, Mapping) else None
+    )
+    raw = said.get("errors")
+    listed: list[Any] = (
+        cast("list[Any]", raw) if isinstance(raw, list) else [said["error"]] if "error" in said else []
+    )
+    issues = [_issue(item) for item in listed]
+    if not issues:
+        text = response.content.decode("utf-8", "replace").strip()
+        html = "html" in response.headers.get("content-type", "")
+        message = said.get("message")
+        return Explanation(
+            message=message if isinstance(message, str) else "" if html or said or len(text) > 500 else text,
+            request_id=request_id if isinstance(request_id, str) else None,
+        )
+    first = issues[0]
+    message = first["message"] + (f" (field {first['field']})" if first.get("field") else "")
+    if len(issues) > 1:
+        message += f", and {len(issues) - 1} more in the error's details"
+    return Explanation(
+        message=message,
+        code=first.get("code"),
+        details=issues,
+        request_id=request_id if isinstance(request_id, str) else None,
+        quota=first.get("code") == _QUOTA,
+    )
+
+
+def _issue(item: Any) -> dict[str, Any]:
+    """Return one error as a dict with a message; older answers hold bare text."""
+    if isinstance(item, Mapping):
+        issue = {str(key): value for key, value in cast("Mapping[Any, Any]", item).items()}
+        return {**issue, "message": str(issue.get("message") or issue.get("code") or "")}
+    return {"message": str(item)}
+
+
+class HeroBrainService(Service):
+    """HeroBrain's transport facts, with its own way to say how long to wait, and the tenant that a client works for."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str,
+        tenant_id: str | None,
+        timeout: float | None = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        super().__init__(
+            NAME,
+            base_url,
+            explain=explain,
+            headers={"authorization": f"Bearer {api_key}"},
+            secrets=(api_key,),
+            timeout=timeout,
+            retry=retry or RetryPolicy(max_retries=3, base_delay=1.0),
+        )
+        self.tenant_id = tenant_id
+
+    def asked_wait(self, response: Response) -> float | None:
+        """Return the wait that ``Retry-After``, ``X-RateLimit-Retry-After`` or the end of the window asks for."""
+        asked = retry.retry_after(response.headers, "retry-after", "x-ratelimit-retry-after")
+        if asked is None and response.status == 429:
+            reset = retry.retry_after(response.headers, "x-ratelimit-reset")  # seconds since 1970
+            return None if reset is None else max(0.0, reset - time.time())
+        return asked
+
+    def tenant(self, given: str | None) -> str:
+        """Return the tenant of a call: the one given, else the client's."""
+        tenant = given if given is not None else self.tenant_id
+        if tenant is None:
+            raise ConfigurationError(
+                "HeroBrain needs a tenant: pass tenant_id to the client or the call, or set HEROBRAIN_TENANT_ID",
+                service=NAME,
+            )
+        if not isinstance(tenant, str) or not tenant.strip():
+            raise invalid("tenant_id: must not be blank")
+        return tenant
+
+
+class Resource(Coloured[Mode]):
+    """Calls on one kind of thing."""
+
+    def __init__(self, mode: Mode, service: HeroBrainService) -> None:
+        super().__init__(mode)
+        self._service = service
+
+    def _data(self, spec: Spec) -> Steps[Any]:
+        """Make a call and return what its envelope holds; None for an empty answer."""
+        reply: Reply = yield from self._service.ask(spec)
+        return unwrap(reply)
+
+    def _ask(self, kind: type[T], spec: Spec) -> Steps[T]:
+        return read(kind, (yield from self._data(spec)), service=NAME)
+
+    def _rows(self, kind: type[T], data: Any, *names: str) -> Sequence[T]:
+        return tuple(read(kind, row, service=NAME) for row in rows(data, *names, service=NAME))
+
+
+def unwrap(reply: Reply) -> Any:
+    """Return the ``data`` of a success; a body that says ``success: false`` with a good status is an error, too."""
+    data: Any = reply.data
+    if not isinstance(data, Mapping):
+        return cast("Any", data)
+    envelope = cast("Mapping[str, Any]", data)
+    if envelope.get("success") is False:
+        said = explain(Response(reply.status, reply.headers, b""), envelope)
+        raise OneBrainResponseError(
+            f"the service answered status {reply.status} and yet says that it failed: {said.message}",
+            service=NAME,
+            status_code=reply.status,
+            code=said.code,
+            request_id=said.request_id,
+            details=said.details,
+        )
+    if "data" not in envelope:
+        raise OneBrainResponseError(
+            "the answer lacks the envelope with 'data' that HeroBrain's API documents; is this a HeroBrain server?",
+            service=NAME,
+            status_code=reply.status,
+        )
+    return envelope["data"]
+
+
+def fields_of(data: Any) -> dict[str, Any]:
+    """Return the fields of an answer that need not have any."""
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+
+
+def invalid(message: str) -> OneBrainValidationError:
+    """Return the error for input that is refused before anything is sent."""
+    return OneBrainValidationError(message, service=NAME)
+
+
+def check_memory(fields: Mapping[str, Any]) -> None:
+    """Refuse what the API reference rules out; what is missing or None passes, and no value is quoted."""
+    content = fields.get("content")
+    if content is not None and not (isinstance(content, str) and 1 <= len(content) <= MOST_CONTENT):
+        raise invalid(f"content: must be a text of 1 to {MOST_CONTENT} characters")
+    kind = fields.get("type")
+    if kind is not None and kind not in TYPES:
+        raise invalid(f"type: must be one of {', '.join(sorted(TYPES))}")
+    for name in ("importance", "minRelevance"):
+        value = fields.get(name)
+        good = value is None or (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+        )
+        if not good:
+            raise invalid(f"{name}: must be a number from 0 to 1")
+    tags = fields.get("tags")
+    if tags is not None:
+        if isinstance(tags, str) or not isinstance(tags, Sequence):
+            raise invalid("tags: must be a list of strings")
+        if not all(isinstance(tag, str) for tag in cast("Sequence[Any]", tags)):
+            raise invalid("tags: must be a list of strings")
+    if fields.get("metadata") is not None and not isinstance(fields["metadata"], Mapping):
+        raise invalid("metadata: must be a JSON object")
+
+
+def within(name: str, value: Any, low: int, high: int | None) -> None:
+    """Refuse what is not a whole number in a range."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        raise invalid(
+            f"{name}: must be a whole number from {low}" + (f" to {high}" if high is not None else " on")
+        )
