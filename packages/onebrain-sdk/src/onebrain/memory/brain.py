@@ -575,13 +575,11 @@ class _Brain(Coloured[Mode]):
                 and memory_matches(residual, memory)
             )
 
+        by_age: tuple[Order, ...] = (*OLDEST, *NEWEST, *get_args(Order))
         request = ListRequest(
             scope=scope,
             filter=pushed,
-            order=next(
-                (order for order in (*OLDEST, *NEWEST, *sorted(can.orders)) if order in can.orders),
-                "created_at",
-            ),
+            order=next((order for order in by_age if order in can.orders), "created_at"),
             limit=_LIST_PAGE,
             include_archived=include_archived,
             with_embeddings=with_embeddings,

@@ -311,7 +311,8 @@ _KINDS: Final[dict[type, str]] = {
 
 def kind(value: Value) -> str:
     """Return the kind of a JSON value: null, bool, number, string, date, list or object."""
-    known = _KINDS.get(cast("type", type(value)))
+    exact: type[Value] = type(value)
+    known = _KINDS.get(exact)
     if known is not None:
         return known
     if value is None:

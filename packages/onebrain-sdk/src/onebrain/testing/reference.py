@@ -6,6 +6,7 @@ enough to test everything about a search but its quality. Use it in the tests of
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import threading
@@ -74,6 +75,8 @@ class ReferenceDriver:
     ) -> None:
         self.capabilities = capabilities
         self._rows: dict[str, Memory] = {}  # in the order of storing
+        self._sequence: dict[str, int] = {}  # the place of each in that order
+        self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
 
@@ -97,14 +100,12 @@ class ReferenceDriver:
         now = self._clock()
         id = item.id or uuid.uuid4().hex
         old = self._alive(now).get(id)
-        for row in self._rows.values():
-            if item.embedding and row.embedding and row.scope.space == item.scope.space:
-                if len(row.embedding) != len(item.embedding) and row.id != id:
-                    mismatch = EmbedderMismatch(
-                        f"the space holds vectors of {len(row.embedding)} dimensions, this one has {len(item.embedding)}"
-                    )
-                    return StoreResult(id=None, status="failed", error=mismatch)
-                break
+        try:
+            self._check_dimension(item.embedding, item.scope, but=id)
+        except EmbedderMismatch as error:
+            return StoreResult(id=None, status="failed", error=error)
+        if old is None:
+            self._sequence[id] = next(self._numbers)
         self._rows[id] = Memory(
             id=id,
             content=item.content,
@@ -125,9 +126,21 @@ class ReferenceDriver:
         )
         return StoreResult(id=id, status="updated" if old else "created")
 
+    def _check_dimension(self, vector: Sequence[float] | None, scope: Scope, *, but: str = "") -> None:
+        """Refuse a vector of another dimension than the ones in its space."""
+        for row in self._rows.values() if vector else ():
+            if row.embedding and row.scope.space == scope.space and row.id != but and vector:
+                if len(row.embedding) != len(vector):
+                    raise EmbedderMismatch(
+                        f"the space holds vectors of {len(row.embedding)} dimensions, this one has {len(vector)}",
+                        service=self.capabilities.service,
+                    )
+                return
+
     def search(self, request: SearchRequest, /) -> Steps[Found]:
         """Rank by the share of the query's words found, or by cosine."""
         with self._lock:
+            self._check_dimension(request.embedding, request.scope)
             rows = self._select(request.scope, request.filter, request.include_archived)
         if request.query is None and request.embedding is None:
             rows.reverse()
@@ -162,22 +175,19 @@ class ReferenceDriver:
         """Sort and cut."""
         with self._lock:
             rows = self._select(request.scope, request.filter, request.include_archived)
-        name, descending = request.order.lstrip("-"), request.order.startswith("-")
-        if descending:
-            rows.reverse()
-        if name == "importance":
-            rows.sort(key=lambda row: row.importance or 0.0, reverse=descending)
-        elif name != "sequence":
-            rows.sort(key=lambda row: _instant(getattr(row, name)), reverse=descending)
-        start = int(request.cursor or 0)
-        page = rows[start : start + request.limit]
-        more = start + request.limit < len(rows)
-        cursor = str(start + request.limit) if more else None
-        return done(
-            Page(
-                tuple(_shown(row, request.with_embeddings) for row in page), PageMeta(more, cursor, len(rows))
-            )
-        )
+            sequence = dict(self._sequence)
+        descending = request.order.startswith("-")
+        keyed = [(_sort_key(row, request.order), sequence[row.id], row) for row in rows]
+        keyed.sort(key=lambda item: item[:2], reverse=descending)
+        # The cursor says what the last page ended with, not how much it held, so that rows may come and go.
+        last = _position(request.cursor)
+        if last is not None:
+            keyed = [item for item in keyed if (item[:2] < last if descending else item[:2] > last)]
+        page = keyed[: request.limit]
+        more = len(keyed) > request.limit
+        cursor = to_json(page[-1][:2]) if more else None
+        shown = tuple(_shown(row, request.with_embeddings) for _, _, row in page)
+        return done(Page(shown, PageMeta(more, cursor, len(rows))))
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Change the given fields."""
@@ -193,6 +203,7 @@ class ReferenceDriver:
             for name in ("metadata", "extra"):
                 if name in fields and fields[name] is None:
                     fields[name] = {}
+            self._check_dimension(fields.get("embedding"), row.scope, but=id)
             fields = {
                 name: () if name == "tags" and value is None else value for name, value in fields.items()
             }
@@ -250,6 +261,24 @@ def _shown(row: Memory, with_embedding: bool) -> Memory:
 
 def _instant(value: datetime | None) -> datetime:
     return value or datetime.min.replace(tzinfo=UTC)
+
+
+def _sort_key(row: Memory, order: str) -> float:
+    name = order.lstrip("-")
+    if name == "sequence":
+        return 0.0
+    return row.importance or 0.0 if name == "importance" else _instant(getattr(row, name)).timestamp()
+
+
+def _position(cursor: str | None) -> tuple[float, int] | None:
+    """Return where a cursor points: the sort key and the place of the row before."""
+    if cursor is None:
+        return None
+    try:
+        key, place = from_json(cursor)
+        return float(key), int(place)
+    except (ValueError, TypeError):
+        raise OneBrainValidationError("cursor: is not one that page returned") from None
 
 
 def _words(text: str) -> set[str]:

@@ -1,0 +1,85 @@
+"""One scenario, both colours: an `AsyncBrain` with the face of a `Brain`, and calls that run at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
+from typing import Any, cast
+
+from onebrain.memory.brain import AsyncBrain, Brain
+
+
+class Looped:
+    """The verbs of an `AsyncBrain`, each driven to its end on an event loop of its own.
+
+    Scenarios are written once, against `Brain`; through this face they exercise the asynchronous one.
+    """
+
+    def __init__(self, brain: AsyncBrain) -> None:
+        self.brain = brain
+        self._runner = asyncio.Runner()
+
+    def as_brain(self) -> Brain:
+        """Return this face as what it looks like."""
+        return cast("Brain", self)
+
+    def __repr__(self) -> str:
+        return repr(self.brain)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.brain, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            if isinstance(result, AsyncIterator):
+                return self._rows(cast("AsyncIterator[Any]", result))
+            return self.run(result) if isawaitable(result) else result
+
+        return call
+
+    def run(self, awaitable: Any) -> Any:
+        """Run one awaitable to its end."""
+
+        async def wait() -> Any:
+            return await awaitable
+
+        return self._runner.run(wait())
+
+    def _rows(self, rows: AsyncIterator[Any]) -> Iterator[Any]:
+        async def following() -> tuple[Any, ...]:
+            async for row in rows:
+                return (row,)
+            return ()
+
+        try:
+            while got := self._runner.run(following()):
+                yield got[0]
+        finally:
+            if stop := getattr(rows, "aclose", None):
+                self.run(stop())
+
+    def finish(self) -> None:
+        """Close the brain and the loop."""
+        self.run(self.brain.close())
+        self._runner.close()
+
+
+Call = tuple[str, Mapping[str, Any]]
+
+
+def at_once(brain: Brain, calls: Sequence[Call], *, workers: int = 8) -> list[Any]:
+    """Make `calls`, each a verb and its arguments, at the same time, in threads or in tasks; return the results in order."""
+    if isinstance(brain, Looped):
+        target = brain.brain
+
+        async def gather() -> list[Any]:
+            return list(await asyncio.gather(*(getattr(target, verb)(**given) for verb, given in calls)))
+
+        return cast("list[Any]", brain.run(gather()))
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(getattr(brain, verb), **given) for verb, given in calls]
+        return [future.result() for future in futures]

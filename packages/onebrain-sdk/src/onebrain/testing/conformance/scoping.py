@@ -1,0 +1,155 @@
+"""Scopes never leak: no verb finds, changes or removes a memory outside the scope of the call."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, ClassVar
+
+import pytest
+
+from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError, Unsupported
+from onebrain.memory.brain import Brain
+from onebrain.memory.models import Scope
+from onebrain.testing.conformance.suite import Suite, found, ids, keep, keep_all, listed, needs
+
+PARTS = ("space", "user", "agent", "session")
+
+# Each of these has been taken for another one of them by some service: by LIKE and GLOB patterns, by prefixes, by
+# case, by Unicode normalization, by number parsing, or by separators inside composite keys.
+LOOKALIKES = (
+    *("1", "10", "01", "1.0", "user_1", "user_10", "userX1"),
+    *("a", "A", "ab", "a%", "a_", "a*", "a?", "[a]", "%", "_", "*"),
+    *("a/b", "a:b", "a.b", "a|b", "a,b", "a b", "a ", " a", "a\\b", "a\\%"),
+    *("é", unicodedata.normalize("NFD", "é"), "e", "É", "ß", "ss", "а", "ﬁ", "fi", "ı", "i", "İ"),
+    *("it's", '"a"', "null", "None", "true", "default", "🪟", "x" * 200, "x" * 199),
+)
+
+
+class ScopeSuite(Suite):
+    """Isolation on every verb."""
+
+    verb: ClassVar[str] = "scope"
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_a_scope_finds_only_its_own(self, brain: Brain, part: str) -> None:
+        stored = _neighbours(brain, part)
+        for value, id in stored.items():
+            scope = Scope(**{part: value})
+            assert found(brain, "lighthouse", scope=scope) == {id}
+            assert found(brain, None, scope=scope) == {id}
+            assert brain.get(id, scope=scope).scope == scope
+            if brain.capabilities.list:
+                assert listed(brain, scope=scope) == {id}
+                assert brain.count(scope=scope) == 1
+                assert ids(brain.page(scope=scope)) == [id]
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_a_context_holds_only_its_own(self, brain: Brain, part: str) -> None:
+        stored = _neighbours(brain, part)
+        for value, id in list(stored.items())[::3]:
+            for query in ("lighthouse", None):
+                context = brain.context(query, scope=Scope(**{part: value}), max_tokens=10_000)
+                assert ids(context.memories) == [id]
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_what_is_outside_cannot_be_got_changed_or_deleted(self, brain: Brain, part: str) -> None:
+        stored = _neighbours(brain, part)
+        values = list(stored)
+        for value, neighbour in zip(values, values[1:] + values[:1], strict=True):
+            scope, other = Scope(**{part: value}), stored[neighbour]
+            with pytest.raises(OneBrainNotFoundError):
+                brain.get(other, scope=scope)
+            assert brain.get_many([other], scope=scope) == []
+            assert brain.get_many([other, stored[value]], scope=scope) == [brain.get(stored[value])]
+            with pytest.raises((OneBrainNotFoundError, Unsupported)):
+                brain.update(other, scope=scope, content="taken over")
+            if brain.capabilities.delete:
+                assert brain.delete(other, scope=scope) == 0
+        memories = brain.get_many(list(stored.values()))
+        assert [memory.content for memory in memories] == [_text(place) for place in range(len(stored))]
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_forgetting_a_scope_leaves_its_neighbours(self, brain: Brain, part: str) -> None:
+        needs(brain, "delete", "list")
+        stored = _neighbours(brain, part)
+        left = set(stored.values())
+        for value in (*LOOKALIKES[:4], "a_", "%", "é", "a "):
+            scope = Scope(**{part: value})
+            assert set(brain.forget(scope=scope, dry_run=True).ids) == {stored[value]}
+            assert brain.forget(scope=scope).count == 1
+            left.discard(stored[value])
+            assert listed(brain) == left
+
+    def test_parts_do_not_stand_for_each_other(self, brain: Brain) -> None:
+        scopes = [
+            Scope(),
+            *(Scope(**{part: "a"}) for part in PARTS),
+            Scope(user="a", agent="b"),
+            Scope(user="b", agent="a"),
+            Scope(space="a", user="b"),
+            Scope(space="b", user="a"),
+            Scope(user="a", session="b"),
+            Scope(agent="a", session="b"),
+            Scope("a", "a", "a", "a"),
+            Scope("a", "b", "c", "d"),
+        ]
+        stored = [keep(brain, f"the lighthouse {place}", scope=scope) for place, scope in enumerate(scopes)]
+        for asked in scopes:
+            expected = {id for id, scope in zip(stored, scopes, strict=True) if asked.covers(scope)}
+            assert found(brain, "lighthouse", scope=asked) == expected
+            assert found(brain, None, scope=asked) == expected
+            assert {memory.id for memory in brain.get_many(stored, scope=asked)} == expected
+            if brain.capabilities.list:
+                assert listed(brain, scope=asked) == expected
+                assert brain.count(scope=asked) == len(expected)
+        assert [memory.scope for memory in brain.get_many(stored)] == scopes
+
+    def test_an_integer_part_is_its_text(self, brain: Brain) -> None:
+        id = keep(brain, "the lighthouse", scope=Scope(user=7))
+        assert found(brain, "lighthouse", scope=Scope(user="7")) == {id}
+
+    def test_metadata_cannot_pretend_a_scope(self, brain: Brain) -> None:
+        claims = {"user": "maria", "user_id": "maria", "$user": "maria", "scope": {"user": "maria"}}
+        id = keep(brain, "the lighthouse", scope=Scope(user="mario"), metadata=claims)
+        assert found(brain, "lighthouse", scope=Scope(user="maria")) == set()
+        assert brain.get(id).metadata == claims
+        assert brain.get(id).scope == Scope(user="mario")
+
+    def test_many_neighbours_do_not_crowd_out_a_scope(self, brain: Brain) -> None:
+        keep_all(brain, [f"the lighthouse of mario {n}" for n in range(300)], scope=Scope(user="mario"))
+        id = keep(brain, "the lighthouse", scope=Scope(user="maria"))
+        assert found(brain, "lighthouse of mario", scope=Scope(user="maria")) == {id}
+
+    @pytest.mark.parametrize("wrong", ["maria", {"user": "maria"}, None, ("a", "b")], ids=str)
+    def test_what_is_no_scope_is_refused_by_every_verb(self, brain: Brain, wrong: Any) -> None:
+        id = keep(brain, "the lighthouse")
+        calls: list[tuple[str, tuple[Any, ...]]] = [
+            ("store", ("x",)),
+            ("store_many", (["x"],)),
+            ("search", ("lighthouse",)),
+            ("context", ("lighthouse",)),
+            ("get", (id,)),
+            ("get_many", ([id],)),
+            ("page", ()),
+            ("count", ()),
+            ("update", (id,)),
+            ("delete", (id,)),
+            ("forget", ()),
+        ]
+        for verb, arguments in calls:
+            with pytest.raises(OneBrainValidationError, match="scope"):
+                getattr(brain, verb)(*arguments, scope=wrong)
+        with pytest.raises(OneBrainValidationError, match="scope"):
+            list(brain.list(scope=wrong))
+        assert len(brain.search("lighthouse")) == 1
+
+
+def _text(place: int) -> str:
+    return f"the lighthouse number {place}"
+
+
+def _neighbours(brain: Brain, part: str) -> dict[str, str]:
+    """Store one memory for each look-alike value of `part`; return their ids by value."""
+    assert len(set(LOOKALIKES)) == len(LOOKALIKES)
+    items = [{"content": _text(place), "scope": {part: value}} for place, value in enumerate(LOOKALIKES)]
+    return dict(zip(LOOKALIKES, keep_all(brain, items), strict=True))

@@ -1,0 +1,30 @@
+"""One table at the end: drivers x verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from onebrain.testing.report import Results
+
+results = Results()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    results.add(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if results:
+        terminalreporter.section(
+            "driver conformance: tests passed, failed, not applicable by the capabilities"
+        )
+        terminalreporter.write_line(results.table())
+
+
+@pytest.fixture(autouse=True)
+def _the_event_loop_is_never_blocked() -> Iterator[None]:
+    with blockbuster_ctx():
+        yield

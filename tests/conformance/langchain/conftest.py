@@ -1,0 +1,45 @@
+"""The brains on which LangChain's own suites run; what one cannot do is the reason of a skip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import onebrain
+from onebrain.testing.reference import REFERENCE, reference_brain
+
+# A service that makes its own vectors and takes nobody else's, and filters nothing itself.
+KEYWORDS_ONLY = replace(
+    REFERENCE,
+    service="keywords",
+    embeddings=False,
+    modes=frozenset({"keyword"}),
+    filters={},
+    logic=frozenset(),
+    orders=frozenset({"-created_at"}),
+    batch_size=2,
+    atomic_batch=False,
+    search_offset=False,
+)
+NO_IDS = replace(REFERENCE, service="no-ids", client_ids=False)
+
+
+@pytest.fixture(params=["reference", "keywords", "no-ids", "sqlite", "sqlite-file"])
+def brain(request, tmp_path):
+    kinds = {
+        "reference": reference_brain,
+        "keywords": lambda: reference_brain(KEYWORDS_ONLY),
+        "no-ids": lambda: reference_brain(NO_IDS),
+        "sqlite": lambda: onebrain.connect("sqlite://"),
+        "sqlite-file": lambda: onebrain.connect(f"sqlite:///{tmp_path / 'brain.db'}"),
+    }
+    brain = kinds[request.param]()
+    yield brain
+    brain.close()
+
+
+@pytest.fixture
+def needs_ids(brain):
+    if not brain.capabilities.client_ids:
+        pytest.skip(f"{brain.capabilities.service} takes no ids of the caller's own")

@@ -1,0 +1,202 @@
+"""The reference driver: with everything, it defines right answers; with less, the facade has to make up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from onebrain import Brain
+from onebrain.memory.driver import ListRequest
+from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.reference import REFERENCE, ReferenceDriver
+
+WITHOUT_ORDERS = replace(REFERENCE, orders=frozenset())
+
+
+class TestReference(DriverConformance):
+    driver = "reference"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver())
+
+
+class _Plain:
+    """Hides what is optional in the contract of a driver: `forget` and `count`."""
+
+    def __init__(self, driver: ReferenceDriver) -> None:
+        self._driver = driver
+        self.capabilities = driver.capabilities
+        for verb in ("transports", "store", "search", "get", "list", "update", "delete", "close"):
+            setattr(self, verb, getattr(driver, verb))
+
+
+class TestPlain(DriverConformance):
+    """Only what every driver must have."""
+
+    driver = "no forget, no count"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(_Plain(ReferenceDriver()))
+
+
+class TestWithoutFilters(DriverConformance):
+    driver = "no filters"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, filters={})))
+
+
+class TestSomeFilters(DriverConformance):
+    driver = "some filters, 'all' only"
+
+    @pytest.fixture
+    def empty_brain(self):
+        some = {
+            "*": frozenset({"eq", "in", "gt"}),
+            "x": frozenset({"eq", "ge", "exists", "contains"}),
+            "$tags": frozenset({"contains"}),
+            "$created_at": frozenset({"ge", "lt"}),
+        }
+        return Brain(ReferenceDriver(replace(REFERENCE, filters=some, logic=frozenset({"all"}))))
+
+
+class TestOneComparison(DriverConformance):
+    driver = "one comparison at a time"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, logic=frozenset())))
+
+
+class TestSmallSearches(DriverConformance):
+    driver = "search: 50 at most, no paging"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, search_limit=50, search_offset=False)))
+
+
+class TestSmallPages(DriverConformance):
+    driver = "search: pages of 7, no filters"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, search_limit=7, filters={})))
+
+
+class _Unordered(ReferenceDriver):
+    """Lists in no order that anybody declared."""
+
+    def list(self, request: ListRequest, /):
+        return super().list(replace(request, order="importance"))
+
+
+class TestWithoutOrders(DriverConformance):
+    driver = "no orders"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(_Unordered(WITHOUT_ORDERS))
+
+
+class TestOneOrder(DriverConformance):
+    driver = "newest first only, no filters"
+
+    @pytest.fixture
+    def empty_brain(self):
+        only = replace(REFERENCE, orders=frozenset({"-created_at"}), filters={})
+        return Brain(ReferenceDriver(only))
+
+
+class TestOneByOne(DriverConformance):
+    driver = "no batches, no ids"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, batch_size=1, client_ids=False)))
+
+
+class TestReadOnlyOnceStored(DriverConformance):
+    driver = "no update, no delete"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, update=False, delete=False)))
+
+
+class TestWithoutLists(DriverConformance):
+    driver = "no lists"
+
+    @pytest.fixture
+    def empty_brain(self):
+        return Brain(ReferenceDriver(replace(REFERENCE, list=False)))
+
+
+class TestBare(DriverConformance):
+    """As little as a service can do and still be a memory."""
+
+    driver = "bare"
+
+    @pytest.fixture
+    def empty_brain(self):
+        bare = replace(
+            REFERENCE,
+            client_ids=False,
+            update=False,
+            created_at=False,
+            expiry=False,
+            archive=False,
+            embeddings=False,
+            tags=False,
+            importance=False,
+            modes=frozenset({"keyword"}),
+            filters={},
+            logic=frozenset(),
+            orders=frozenset(),
+            batch_size=1,
+            content_limit=5000,
+        )
+        return Brain(ReferenceDriver(bare))
+
+
+def test_a_skip_names_what_the_driver_declares(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(_file("replace(REFERENCE, update=False)"))
+    result = pytester.runpytest_inprocess("-rs", "-k", "test_tags_are_replaced")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*reference declares update=False*"])
+
+
+def test_a_driver_that_breaks_its_word_fails(pytester: pytest.Pytester) -> None:
+    source = _file("REFERENCE").replace(
+        "ReferenceDriver(",
+        "Forgetful(",
+    )
+    broken = """
+class Forgetful(ReferenceDriver):
+    def delete(self, ids, scope, /):
+        return super().delete(ids, Scope())
+"""
+    pytester.makepyfile(source.replace("\nclass Test", broken + "\nclass Test"))
+    result = pytester.runpytest_inprocess("-k", "cannot_be_got_changed_or_deleted")
+    result.assert_outcomes(failed=8)
+
+
+def _file(capabilities: str) -> str:
+    lines: Sequence[str] = (
+        "from dataclasses import replace",
+        "import pytest",
+        "from onebrain import Brain, Scope",
+        "from onebrain.testing.conformance import DriverConformance",
+        "from onebrain.testing.reference import REFERENCE, ReferenceDriver",
+        "",
+        "class TestMine(DriverConformance):",
+        "    @pytest.fixture",
+        "    def empty_brain(self):",
+        f"        return Brain(ReferenceDriver({capabilities}))",
+    )
+    return "\n".join(lines) + "\n"
