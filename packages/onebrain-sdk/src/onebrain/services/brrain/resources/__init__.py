@@ -1,0 +1,1 @@
+"""The groups of endpoints, as the documentation groups them."""
