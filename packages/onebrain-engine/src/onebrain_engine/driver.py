@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from onebrain._core.paging import Page
-from onebrain._core.steps import Call, Steps
+from onebrain._core.steps import Steps, call
 from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import ConfigurationError
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
@@ -123,37 +123,37 @@ class EngineDriver:
 
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store memories in one transaction."""
-        return (yield Call(self.tenant.store, (items,)))
+        return (yield from call(self.tenant.store, items))
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
         """Search."""
-        return (yield Call(self.tenant.search, (request,)))
+        return (yield from call(self.tenant.search, request))
 
     def get(
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
         """Return memories by id."""
-        return (yield Call(self.tenant.get, (ids, scope), {"with_embeddings": with_embeddings}))
+        return (yield from call(self.tenant.get, ids, scope, with_embeddings=with_embeddings))
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Change one memory."""
-        return (yield Call(self.tenant.update, (id, changes, scope)))
+        return (yield from call(self.tenant.update, id, changes, scope))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove memories by id."""
-        return (yield Call(self.tenant.delete, (ids, scope)))
+        return (yield from call(self.tenant.delete, ids, scope))
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
         """Remove memories by scope and filter."""
-        return (yield Call(self.tenant.forget, (scope, filter), {"dry_run": dry_run}))
+        return (yield from call(self.tenant.forget, scope, filter, dry_run=dry_run))
 
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
         """Count memories."""
-        return (yield Call(self.tenant.count, (scope, filter), {"include_archived": include_archived}))
+        return (yield from call(self.tenant.count, scope, filter, include_archived=include_archived))
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of memories."""
-        return (yield Call(self.tenant.list, (request,)))
+        return (yield from call(self.tenant.list, request))
 
     def close(self) -> None:
         """Close the engine; a second call does nothing."""

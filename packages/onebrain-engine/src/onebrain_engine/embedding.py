@@ -152,4 +152,4 @@ def unit(vectors: Floats) -> Floats:
     """Scale rows to length one; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)).astype(np.float32)
     lengths[lengths == 0] = 1
-    return vectors / lengths[:, None]
+    return cast("Floats", vectors / lengths[:, None])

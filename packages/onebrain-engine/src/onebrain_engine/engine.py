@@ -25,7 +25,7 @@ from onebrain.errors import (
     OneBrainNotFoundError,
     OneBrainValidationError,
 )
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, several_with_id
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain_engine import cursors
@@ -334,7 +334,7 @@ class Tenant:
     # ---- read -------------------------------------------------------------------------------------------------------
 
     def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
-        """Return the memories with these ids in a scope; where several have one id, the newest row."""
+        """Return the memories with these ids in a scope, archived ones included."""
         with self._engine.store.reading() as read:
             found = read.find(self.name, ids, scope, now=_now())
             return list(self._memories(read, found, with_embeddings).values())
@@ -403,7 +403,9 @@ class Tenant:
             found = write.find(self.name, [id], scope, now=now)
             if not found:
                 raise OneBrainNotFoundError("no memory with this id in this scope", service="sqlite")
-            row, space = found[-1]
+            if len(found) > 1:
+                raise several_with_id("sqlite")
+            row, space = found[0]
             old = write.memories(self.name, space, [row])[row]
             values = _columns(given, old, merge=changes.merge_metadata)
             if "embedding" in given:

@@ -477,7 +477,7 @@ class Partition:
         if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
             near = self.vectors.nearest(ask.vector, max(_BY_VECTOR, ask.limit), selection.slots, pool=4)
             found = np.concatenate([found, near])
-        slots, _, _ = ranking.with_neighbours(found, self.previous.view, self.following.view)
+        slots = ranking.with_neighbours(found, self.previous.view, self.following.view)
         if selection.slots is not None:
             inside = np.zeros(self.size, bool)
             inside[selection.slots] = True

@@ -318,8 +318,8 @@ def best(scores: Floats, limit: int) -> Ints:
     return rows
 
 
-def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> tuple[Ints, Ints, Ints]:
-    """Candidates and the two memories on either side of each, with pointers among them.
+def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> npt.NDArray[np.int64]:
+    """Candidates and the two memories on either side of each, ascending.
 
     ``previous`` and ``following`` are of the whole store, -1 for none. The memory next to a match may be its
     answer, so the neighbours are candidates too.
@@ -330,13 +330,7 @@ def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> tuple[Ints, 
         near = near[near >= 0]
         far = pointer[near]
         parts += [near, far[far >= 0]]
-    chosen = np.unique(np.concatenate(parts))
-
-    def local(targets: Ints) -> Ints:
-        at = np.minimum(np.searchsorted(chosen, targets), len(chosen) - 1)
-        return np.where(chosen[at] == targets, at, -1)
-
-    return chosen, local(previous[chosen]), local(following[chosen])
+    return np.unique(np.concatenate(parts)).astype(np.int64)
 
 
 def take_rows(

@@ -293,7 +293,8 @@ class _Reading:
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids."""
-        conditions, values = "", []
+        conditions = ""
+        values: list[str] = []
         for column, value in (("s.name", scope.space), ("m.user", scope.user)):
             if value is not None:
                 conditions, values = f"{conditions} AND {column} = ?", [*values, value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from onebrain.errors import (
     DatabaseBusy,
@@ -34,7 +35,7 @@ def translate(error: sqlite3.Error, path: str) -> OneBrainError:
     """Return the error of our tree for one of SQLite's; its text names the file, never what is in it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     reason = getattr(error, "sqlite_errorname", type(error).__name__)
-    facts = {"service": "sqlite", "code": reason}
+    facts: dict[str, Any] = {"service": "sqlite", "code": reason}
     if is_busy(error):
         return DatabaseBusy(
             f"{path} is held by another writer; nothing was written, try again or raise busy_timeout", **facts

@@ -13,10 +13,11 @@ import asyncio
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from onebrain._core.transport import AsyncTransport, Request, SyncTransport
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -45,6 +46,12 @@ class Call:
 
 Effect: TypeAlias = Send | Sleep | Call
 Steps: TypeAlias = Generator[Effect, Any, T]
+
+
+def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Steps[T]:
+    """Return a plan that calls `function`, which may block, and returns its result."""
+    result: T = yield Call(function, args, kwargs)
+    return result
 
 
 def done(value: T) -> Steps[T]:

@@ -37,6 +37,7 @@ from onebrain.memory.driver import (
     ListRequest,
     SearchRequest,
     expiry,
+    several_with_id,
     unsupported,
 )
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, memory_matches, parse, split
@@ -65,6 +66,7 @@ Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
 DEFAULT_BUDGET = 2000
 _LIST_PAGE = 200
 _STORE_BATCH = 1000
+ORDERS: tuple[Order, ...] = get_args(Order)
 OLDEST: tuple[Order, ...] = ("sequence", "created_at")
 NEWEST: tuple[Order, ...] = ("-created_at", "-sequence")
 
@@ -443,7 +445,7 @@ class _Brain(Coloured[Mode]):
     def _pinned(self, scope: Scope, condition: Filter, limit: int) -> Steps[list[Memory]]:
         """Return up to `limit` pinned memories, the newest first where the service lists by age."""
         request, keep = self._listing(scope, every(Cmp("$pinned", "eq", True), condition), False, False)
-        newest = next((order for order in NEWEST if order in self.capabilities.orders), request.order)
+        newest = _first(self.capabilities.orders, *NEWEST) or request.order
         request = _replace(request, order=newest)
         pinned: dict[str, Memory] = {}
         looked = 0
@@ -460,8 +462,15 @@ class _Brain(Coloured[Mode]):
 
     @endpoint
     def get(self, id: str, *, scope: Scope = EVERYTHING, with_embeddings: bool = False) -> Steps[Memory]:
-        """Return one memory; raise `OneBrainNotFoundError` where `scope` has none with this id."""
+        """Return one memory.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+            OneBrainConflictError: It has several: an id is unique for one user in one space.
+        """
         memories = yield from self._get([id], scope, with_embeddings)
+        if len(memories) > 1:
+            raise several_with_id(self.capabilities.service)
         if not memories:
             raise OneBrainNotFoundError(
                 "no memory with this id in this scope", service=self.capabilities.service
@@ -472,7 +481,7 @@ class _Brain(Coloured[Mode]):
     def get_many(
         self, ids: Iterable[str], *, scope: Scope = EVERYTHING, with_embeddings: bool = False
     ) -> Steps[list[Memory]]:
-        """Return the memories with these ids, in the order of `ids`; those that do not exist are left out."""
+        """Return the memories with these ids, in the order of `ids`; an id that nothing in `scope` has is left out."""
         return (yield from self._get(_ids(ids), scope, with_embeddings))
 
     def _get(self, ids: Sequence[str], scope: Scope, with_embeddings: bool) -> Steps[list[Memory]]:
@@ -481,8 +490,11 @@ class _Brain(Coloured[Mode]):
         if not wanted:
             return []
         found = yield from self._driver.get(wanted, scope, with_embeddings=with_embeddings)
-        by_id = {memory.id: memory for memory in found if scope.covers(memory.scope)}
-        return [by_id[id] for id in ids if id in by_id]
+        by_id: dict[str, list[Memory]] = {}
+        for memory in found:
+            if scope.covers(memory.scope):
+                by_id.setdefault(memory.id, []).append(memory)
+        return [memory for id in ids for memory in by_id.get(id, ())]
 
     @endpoint
     def page(
@@ -531,7 +543,7 @@ class _Brain(Coloured[Mode]):
         can = self.capabilities
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
-        if order not in get_args(Order):
+        if order not in ORDERS:
             raise OneBrainValidationError(
                 f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
                 "each with an optional '-' for descending"
@@ -575,11 +587,10 @@ class _Brain(Coloured[Mode]):
                 and memory_matches(residual, memory)
             )
 
-        by_age: tuple[Order, ...] = (*OLDEST, *NEWEST, *get_args(Order))
         request = ListRequest(
             scope=scope,
             filter=pushed,
-            order=next((order for order in by_age if order in can.orders), "created_at"),
+            order=_first(can.orders, *OLDEST, *NEWEST, *ORDERS) or "created_at",
             limit=_LIST_PAGE,
             include_archived=include_archived,
             with_embeddings=with_embeddings,
@@ -962,6 +973,10 @@ def _check_range(name: str, value: float, low: float, high: float | None = None)
         raise OneBrainValidationError(f"{name}: must be a number of at least {low}, not {value!r:.40}")
     if high is not None and value > high:
         raise OneBrainValidationError(f"{name}: must be at most {high}, not {value!r:.40}")
+
+
+def _first(known: frozenset[Order], *wanted: Order) -> Order | None:
+    return next((order for order in wanted if order in known), None)
 
 
 def _order_key(memory: Memory, order: str) -> float:

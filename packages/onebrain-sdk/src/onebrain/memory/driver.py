@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps
 from onebrain._core.transport import AsyncTransport, SyncTransport
-from onebrain.errors import Unsupported
+from onebrain.errors import OneBrainConflictError, Unsupported
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import (
@@ -159,6 +159,13 @@ class Counts(Protocol):
 def unsupported(capabilities: Capabilities, what: str, hint: str = "") -> Unsupported:
     """Return the error for an ability that a service lacks."""
     return Unsupported(what, capabilities.service, hint=hint)
+
+
+def several_with_id(service: str) -> OneBrainConflictError:
+    """Return the error for an id that names several memories, of several users or in several spaces."""
+    return OneBrainConflictError(
+        "several memories have this id; say which one by scope=Scope(space=..., user=...)", service=service
+    )
 
 
 def expiry(item: NewMemory, now: datetime) -> datetime | None:

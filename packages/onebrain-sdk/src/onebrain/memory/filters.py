@@ -311,8 +311,7 @@ _KINDS: Final[dict[type, str]] = {
 
 def kind(value: Value) -> str:
     """Return the kind of a JSON value: null, bool, number, string, date, list or object."""
-    exact: type[Value] = type(value)
-    known = _KINDS.get(exact)
+    known = _KINDS.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
     if known is not None:
         return known
     if value is None:

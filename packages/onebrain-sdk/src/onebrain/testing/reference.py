@@ -22,7 +22,7 @@ from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.brain import Brain
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry, several_with_id
 from onebrain.memory.filters import Filter, memory_matches
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, StoreResult
 
@@ -64,6 +64,8 @@ def reference_brain(capabilities: Capabilities = REFERENCE) -> Brain:
     return Brain(ReferenceDriver(capabilities))
 
 
+# An id is the caller's own name for a memory, so it is unique only for one user in one space.
+Identity: TypeAlias = tuple[str | None, str | None, str]
 Rows: TypeAlias = list[Memory]  # the driver has a method named list
 
 
@@ -74,8 +76,8 @@ class ReferenceDriver:
         self, capabilities: Capabilities = REFERENCE, *, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.capabilities = capabilities
-        self._rows: dict[str, Memory] = {}  # in the order of storing
-        self._sequence: dict[str, int] = {}  # the place of each in that order
+        self._rows: dict[Identity, Memory] = {}  # in the order of storing
+        self._sequence: dict[Identity, int] = {}  # the place of each in that order
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
@@ -99,14 +101,15 @@ class ReferenceDriver:
             return StoreResult(id=None, status="failed", error=error)
         now = self._clock()
         id = item.id or uuid.uuid4().hex
-        old = self._alive(now).get(id)
+        key = (item.scope.space, item.scope.user, id)
+        old = self._alive(now).get(key)
         try:
-            self._check_dimension(item.embedding, item.scope, but=id)
+            self._check_dimension(item.embedding, item.scope, but=key)
         except EmbedderMismatch as error:
             return StoreResult(id=None, status="failed", error=error)
         if old is None:
-            self._sequence[id] = next(self._numbers)
-        self._rows[id] = Memory(
+            self._sequence[key] = next(self._numbers)
+        self._rows[key] = Memory(
             id=id,
             content=item.content,
             scope=item.scope,
@@ -126,10 +129,10 @@ class ReferenceDriver:
         )
         return StoreResult(id=id, status="updated" if old else "created")
 
-    def _check_dimension(self, vector: Sequence[float] | None, scope: Scope, *, but: str = "") -> None:
+    def _check_dimension(self, vector: Sequence[float] | None, scope: Scope, *, but: Identity | None = None) -> None:
         """Refuse a vector of another dimension than the ones in its space."""
         for row in self._rows.values() if vector else ():
-            if row.embedding and row.scope.space == scope.space and row.id != but and vector:
+            if row.embedding and row.scope.space == scope.space and _identity(row) != but and vector:
                 if len(row.embedding) != len(vector):
                     raise EmbedderMismatch(
                         f"the space holds vectors of {len(row.embedding)} dimensions, this one has {len(vector)}",
@@ -162,14 +165,7 @@ class ReferenceDriver:
     ) -> Steps[Sequence[Memory]]:
         """Look the ids up."""
         with self._lock:
-            rows = self._alive(self._clock())
-            return done(
-                [
-                    _shown(rows[id], with_embeddings)
-                    for id in ids
-                    if id in rows and scope.covers(rows[id].scope)
-                ]
-            )
+            return done([_shown(row, with_embeddings) for row in self._find(ids, scope)])
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Sort and cut."""
@@ -177,7 +173,7 @@ class ReferenceDriver:
             rows = self._select(request.scope, request.filter, request.include_archived)
             sequence = dict(self._sequence)
         descending = request.order.startswith("-")
-        keyed = [(_sort_key(row, request.order), sequence[row.id], row) for row in rows]
+        keyed = [(_sort_key(row, request.order), sequence[_identity(row)], row) for row in rows]
         keyed.sort(key=lambda item: item[:2], reverse=descending)
         # The cursor says what the last page ended with, not how much it held, so that rows may come and go.
         last = _position(request.cursor)
@@ -192,9 +188,12 @@ class ReferenceDriver:
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Change the given fields."""
         with self._lock:
-            row = self._alive(self._clock()).get(id)
-            if row is None or not scope.covers(row.scope):
+            found = self._find([id], scope)
+            if not found:
                 raise OneBrainNotFoundError("no memory with this id in this scope", service="reference")
+            if len(found) > 1:
+                raise several_with_id("reference")
+            row = found[0]
             fields = dict(changes.fields)
             if fields.get("metadata") is not None:
                 fields["metadata"] = _json(
@@ -203,29 +202,30 @@ class ReferenceDriver:
             for name in ("metadata", "extra"):
                 if name in fields and fields[name] is None:
                     fields[name] = {}
-            self._check_dimension(fields.get("embedding"), row.scope, but=id)
+            self._check_dimension(fields.get("embedding"), row.scope, but=_identity(row))
             fields = {
                 name: () if name == "tags" and value is None else value for name, value in fields.items()
             }
-            self._rows[id] = row.model_copy(update={**fields, "updated_at": self._clock()})
-            return done(_shown(self._rows[id], False))
+            changed = row.model_copy(update={**fields, "updated_at": self._clock()})
+            self._rows[_identity(row)] = changed
+            return done(_shown(changed, False))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove."""
         with self._lock:
-            rows = self._alive(self._clock())
-            gone = [id for id in ids if id in rows and scope.covers(rows[id].scope)]
-            for id in gone:
-                del self._rows[id]
+            gone = self._find(ids, scope)
+            for row in gone:
+                del self._rows[_identity(row)]
             return done(len(gone))
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
         """Remove what matches."""
         with self._lock:
-            ids = tuple(row.id for row in self._select(scope, filter, True))
+            rows = self._select(scope, filter, True)
             if not dry_run:
-                for id in ids:
-                    del self._rows[id]
+                for row in rows:
+                    del self._rows[_identity(row)]
+            ids = tuple(row.id for row in rows)
             return done(ForgetResult(count=len(ids), dry_run=dry_run, ids=ids))
 
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
@@ -233,11 +233,17 @@ class ReferenceDriver:
         with self._lock:
             return done(len(self._select(scope, filter, include_archived)))
 
-    def _alive(self, now: datetime) -> dict[str, Memory]:
+    def _find(self, ids: Sequence[str], scope: Scope) -> Rows:
+        wanted = set(ids)
+        return [
+            row for row in self._alive(self._clock()).values() if row.id in wanted and scope.covers(row.scope)
+        ]
+
+    def _alive(self, now: datetime) -> dict[Identity, Memory]:
         for row in [
             row for row in self._rows.values() if row.expires_at is not None and row.expires_at <= now
         ]:
-            del self._rows[row.id]
+            del self._rows[_identity(row)]
         return self._rows
 
     def _select(self, scope: Scope, filter: Filter, include_archived: bool) -> Rows:
@@ -249,6 +255,10 @@ class ReferenceDriver:
             and (include_archived or not row.archived)
             and memory_matches(filter, row)
         ]
+
+
+def _identity(row: Memory) -> Identity:
+    return (row.scope.space, row.scope.user, row.id)
 
 
 def _json(value: Any) -> dict[str, Any]:
