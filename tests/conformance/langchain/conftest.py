@@ -43,3 +43,15 @@ def brain(request, tmp_path):
 def needs_ids(brain):
     if not brain.capabilities.client_ids:
         pytest.skip(f"{brain.capabilities.service} takes no ids of the caller's own")
+
+
+@pytest.fixture
+def needs_vectors(brain):
+    if "vector" not in brain.capabilities.modes:
+        pytest.skip(f"{brain.capabilities.service} has no vector search: it finds no document without a common word")
+
+
+@pytest.fixture
+def needs_own_vectors(brain, needs_vectors):
+    if brain.capabilities.service in ("reference", "no-ids"):
+        pytest.skip(f"{brain.capabilities.service} makes no vectors of its own")
