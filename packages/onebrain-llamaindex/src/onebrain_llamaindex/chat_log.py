@@ -1,0 +1,203 @@
+"""The messages of chats as an ordered log in a brain: what both chat stores and `OneBrainMemory` read and write.
+
+Each message is a memory of the session that its chat's key names, in the order of storing. Replacing a chat is one
+atomic write on services whose batches are atomic: the new messages carry a tag, and a marker at their end makes that
+tag the chat. Readers see the old chat until the marker is there and the new one from then on; what it replaced is
+invisible at once and removed afterwards. More messages than fit a batch become visible with the last batch.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, cast
+from uuid import uuid4
+
+from llama_index.core.base.llms.types import ChatMessage
+
+from onebrain import Memory, NewMemory, OneBrainNotFoundError, Scope
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.filters import either
+from onebrain_llamaindex.filters import RESERVED, own
+from onebrain_llamaindex.ids import new_memory
+from onebrain_llamaindex.messages import dump, is_recalled, is_spoken, load, message_id, text_of
+from onebrain_llamaindex.steps import Steps, ask
+
+ACTIVE, ARCHIVED = "active", "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of a chat, and the memories that hold it: several where a message was stored again under its id."""
+
+    ids: tuple[str, ...]
+    memory: Memory
+
+    @property
+    def message(self) -> ChatMessage:
+        """The message."""
+        return load(self.memory)
+
+
+class ChatLog:
+    """Plans over the chats in one scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def where(self, key: str) -> Scope:
+        """Return the scope of one chat: its key is the session, hashed where a session cannot have that name."""
+        fits = 0 < len(key) <= 512 and bool(key.strip()) and key.isprintable()
+        session = key if fits else "#" + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return Scope(self.scope.space, self.scope.user, self.scope.agent, session)
+
+    def read(self, key: str, status: str | None = None, *, newest: int | None = None) -> Steps[list[Entry]]:
+        """Return the messages of a chat in order; with `newest`, only about that many from its end."""
+        return _visible((yield from self._rows(key, status, newest)))
+
+    def add(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
+        """Append messages to a chat; all or none where they fit a batch of a service whose batches are atomic."""
+        can: Capabilities = yield ask("capabilities")
+        items = [
+            self._memory(key, message, status, None, can) for message in messages if not is_recalled(message)
+        ]
+        if items:
+            (yield ask("store_many", items, wait=True)).raise_for_failures()
+
+    def set(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
+        """Replace a chat."""
+        can: Capabilities = yield ask("capabilities")
+        old = yield from self._rows(key)
+        tag = uuid4().hex
+        items = [
+            self._memory(key, message, status, tag, can) for message in messages if not is_recalled(message)
+        ]
+        marker = new_memory(
+            content="[chat replaced]",
+            scope=self.where(key),
+            metadata={RESERVED: {"chat": key, "marker": tag, "at": _now()}},
+            archived=can.archive,
+        )
+        results = yield ask("store_many", [*items, marker], wait=True)
+        if results.failed:
+            # The marker may be in; the chat before it must come back, so the half-made one goes as a whole.
+            yield ask(
+                "delete", [result.id for result in results if result.id is not None], scope=self.where(key)
+            )
+            results.raise_for_failures()
+        if old:
+            yield ask("delete", [row.id for row in old], scope=self.where(key))
+
+    def remove(self, key: str, entry: Entry) -> Steps[bool]:
+        """Remove one message; return whether it was still there."""
+        return bool((yield ask("delete", entry.ids, scope=self.where(key))))
+
+    def clear(self, key: str, status: str | None = None) -> Steps[list[Entry]]:
+        """Remove a chat, or its messages of one status, and return them."""
+        rows = yield from self._rows(key, status)
+        entries = _visible(rows)
+        # With the whole chat go its markers and what a set that broke off has left.
+        ids = [row.id for row in rows] if status is None else [id for entry in entries for id in entry.ids]
+        if ids:
+            yield ask("delete", ids, scope=self.where(key))
+        return entries
+
+    def archive(self, key: str, count: int) -> Steps[list[Entry]]:
+        """Mark the oldest `count` active messages as archived and return them."""
+        oldest = (yield from self.read(key, ACTIVE))[: max(0, count)]
+        for entry in oldest:
+            for id in entry.ids:
+                facts = {**_facts(entry.memory), "status": ARCHIVED}
+                try:
+                    yield ask("update", id, scope=self.where(key), metadata={RESERVED: facts})
+                except OneBrainNotFoundError:  # somebody removed it meanwhile
+                    continue
+        return oldest
+
+    def keys(self) -> Steps[list[str]]:
+        """Return the keys of all chats, oldest first."""
+        rows: list[Memory] = yield ask(
+            "list", filter=own("chat").exists(), scope=self.scope, order="sequence", include_archived=True
+        )
+        return list(dict.fromkeys(_facts(row)["chat"] for row in rows))
+
+    def exists(self, key: str) -> Steps[bool]:
+        """Return whether there is a chat under `key`, even an empty one."""
+        return bool((yield from self._rows(key, newest=1)))
+
+    def _rows(self, key: str, status: str | None = None, newest: int | None = None) -> Steps[list[Memory]]:
+        can: Capabilities = yield ask("capabilities")
+        condition = own("chat").eq(key)
+        rows: list[Memory] = yield ask(
+            "list",
+            filter=condition
+            if status is None
+            else condition & either(own("status").eq(status), own("marker").exists()),
+            scope=self.where(key),
+            order="sequence" if newest is None else "-sequence",
+            limit=newest,
+            include_archived=True,
+        )
+        if newest is not None:
+            rows.reverse()
+        if "sequence" not in can.orders:
+            rows.sort(key=lambda row: cast("int", _facts(row)["at"]))
+        return rows
+
+    def _memory(
+        self, key: str, message: ChatMessage, status: str, tag: str | None, can: Capabilities
+    ) -> NewMemory:
+        facts: dict[str, Any] = {
+            "chat": key,
+            "status": status,
+            "role": message.role.value,
+            "message": dump(message),
+            "at": _now(),
+        }
+        if tag is not None:
+            facts["set"] = tag
+        if (id := message_id(message)) is not None:
+            facts["message_id"] = id
+        return new_memory(
+            content=text_of(message),
+            scope=self.where(key),
+            source="chat",
+            metadata={RESERVED: facts},
+            # Instructions and the traffic of tools stay in the chat and out of what searches recall.
+            archived=can.archive and not is_spoken(message),
+        )
+
+
+def _visible(rows: Sequence[Memory]) -> list[Entry]:
+    """Return the messages among `rows`, all memories of one chat in order, that belong to the chat as it is now."""
+    marker = max((place for place, row in enumerate(rows) if _facts(row).get("marker")), default=-1)
+    current = _facts(rows[marker])["marker"] if marker >= 0 else None
+    entries: dict[str, Entry] = {}
+    for place, row in enumerate(rows):
+        facts = _facts(row)
+        tag = facts.get("set")
+        if "message" not in facts or (tag != current if tag is not None else place < marker):
+            continue
+        id = facts.get("message_id") or row.id
+        # Stored again, a message keeps its place and gets its new content.
+        entries[id] = Entry((*entries[id].ids, row.id) if id in entries else (row.id,), row)
+    return list(entries.values())
+
+
+def _facts(memory: Memory) -> dict[str, Any]:
+    return cast("dict[str, Any]", memory.metadata[RESERVED])
+
+
+_clock = threading.Lock()
+_last = 0
+
+
+def _now() -> int:
+    """Return nanoseconds that never repeat or go back in this process, for services that keep no order themselves."""
+    global _last
+    with _clock:
+        _last = max(_last + 1, time.time_ns())
+        return _last

@@ -1,0 +1,148 @@
+"""LlamaIndex's metadata filters as filters of a brain: all operators, all conditions, nested to any depth.
+
+They mean what the framework's own stores make of them, with these refinements: a comparison of values of different
+kinds does not match instead of raising `TypeError`; ``text_match_insensitive`` folds case as Unicode does; ``== None``
+matches a null or missing value and ``!= None`` a value that is there. What has no meaning, such as ``in`` with a
+string, raises `OneBrainValidationError`: nothing is guessed and nothing is ignored.
+
+A key is taken literally, dots included. ``ref_doc_id``, ``doc_id`` and ``document_id`` are the id of a node's source
+document, and the memory's own fields can be named with a dollar sign: ``$created_at``, ``$tags``, ``$user``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from llama_index.core.vector_stores.types import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+)
+
+from onebrain import F, OneBrainValidationError
+from onebrain.memory.filters import (
+    FALSE,
+    OWN_FIELDS,
+    TRUE,
+    Cmp,
+    Filter,
+    either,
+    every,
+    field_name,
+    negate,
+    parse,
+)
+
+# The one key of a memory's metadata that belongs to this package.
+RESERVED = "_onebrain"
+_SOURCES = frozenset({"ref_doc_id", "doc_id", "document_id"})
+
+Filters: TypeAlias = MetadataFilters | Filter | Mapping[str, Any]
+
+
+def own(name: str) -> F:
+    """Return the field that this package keeps under `name` in a memory's metadata."""
+    return F(field_name(RESERVED, name))
+
+
+def translate(filters: Filters | None) -> Filter:
+    """Return LlamaIndex's `filters` as a filter of a brain; a brain's own filters and Mongo-style dicts pass, too.
+
+    Example:
+        >>> translate(
+        ...     MetadataFilters(filters=[MetadataFilter(key="year", value=2025, operator=FilterOperator.GTE)])
+        ... )
+        Cmp(field='year', op='ge', value=2025)
+    """
+    if not isinstance(filters, MetadataFilters):
+        return parse(filters)
+    if not filters.filters:
+        return TRUE
+    parts = [
+        _comparison(part) if isinstance(part, MetadataFilter) else translate(part) for part in filters.filters
+    ]
+    if filters.condition is FilterCondition.OR:
+        return either(*parts)
+    if filters.condition is FilterCondition.NOT:  # none of them matches
+        return negate(either(*parts))
+    return every(*parts)
+
+
+def _comparison(part: MetadataFilter) -> Filter:
+    field, value, operator = _field(part.key), part.value, part.operator
+    if operator is FilterOperator.EQ:
+        return _equal(field, value)
+    if operator is FilterOperator.NE:
+        return negate(_equal(field, value))
+    if operator in _ORDER:
+        if isinstance(value, list) or value is None:
+            raise _wrong(part, "a number or a string")
+        return _ORDER[operator](field, value)
+    if operator in (FilterOperator.IN, FilterOperator.NIN):
+        found = field.in_(_with_booleans(_values(part)))
+        return found if operator is FilterOperator.IN else negate(found)
+    if operator is FilterOperator.ANY:
+        return either(*(_contains(field, item) for item in _values(part)))
+    if operator is FilterOperator.ALL:
+        return every(field.ne(None), *(_contains(field, item) for item in _values(part)))
+    if operator is FilterOperator.CONTAINS:
+        return _contains(field, value)
+    if operator is FilterOperator.IS_EMPTY:
+        return either(field.eq(None), field.eq(""), field.eq([]))
+    if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
+        if not isinstance(value, str):
+            raise _wrong(part, "a string")
+        return field.contains(value) if operator is FilterOperator.TEXT_MATCH else field.icontains(value)
+    raise OneBrainValidationError(f"the filter operator {operator!r} is not known here; please report it")
+
+
+_ORDER: dict[FilterOperator, Callable[[F, Any], Cmp]] = {
+    FilterOperator.GT: F.gt,
+    FilterOperator.GTE: F.ge,
+    FilterOperator.LT: F.lt,
+    FilterOperator.LTE: F.le,
+}
+
+
+def _field(key: str) -> F:
+    if key in _SOURCES:
+        return own("ref_doc_id")
+    if not key:
+        raise OneBrainValidationError("a metadata filter needs a key")
+    return F(key) if key in OWN_FIELDS else F(field_name(key))
+
+
+def _equal(field: F, value: Any) -> Filter:
+    wanted = _with_booleans([value])
+    return field.eq(value) if len(wanted) == 1 else field.in_(wanted)
+
+
+def _contains(field: F, value: Any) -> Filter:
+    if value is None:
+        return FALSE
+    return either(*(field.contains(item) for item in _with_booleans([value])))
+
+
+def _with_booleans(values: Sequence[Any]) -> list[Any]:
+    """Let 1 and 0 stand for true and false, too: the framework's filters cannot hold a boolean, its metadata can."""
+    wanted: list[Any] = []
+    for value in values:
+        wanted.append(value)
+        if not isinstance(value, str | list) and value in (0, 1):
+            wanted.append(bool(value))
+    return wanted
+
+
+def _values(part: MetadataFilter) -> list[Any]:
+    if not isinstance(part.value, list):
+        raise _wrong(part, "a list")
+    return cast("list[Any]", part.value)
+
+
+def _wrong(part: MetadataFilter, needed: str) -> OneBrainValidationError:
+    return OneBrainValidationError(
+        f"the filter on {part.key!r:.60} with operator {part.operator.value!r} takes {needed}, "
+        f"not {type(part.value).__name__}"
+    )

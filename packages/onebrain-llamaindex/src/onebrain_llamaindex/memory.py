@@ -1,0 +1,198 @@
+"""`OneBrainMemory`: the whole memory of an agent or chat engine, short-term and long-term, in one brain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+from uuid import uuid4
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.llms.llm import LLM
+from llama_index.core.memory.types import BaseMemory
+from pydantic import Field, PrivateAttr
+
+from onebrain import Context, F
+from onebrain.memory.context import estimate_tokens
+from onebrain.memory.filters import every
+from onebrain_llamaindex.chat_log import ChatLog, Entry
+from onebrain_llamaindex.chat_store import chat_scope
+from onebrain_llamaindex.connection import Connected, refuse
+from onebrain_llamaindex.filters import translate
+from onebrain_llamaindex.messages import RECALLED, text_of
+from onebrain_llamaindex.steps import Steps, ask
+
+_CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buffer has it
+
+
+class OneBrainMemory(Connected, BaseMemory):
+    """Keeps every message of a conversation for good, and recalls what matters for the next one.
+
+    ``get`` returns the newest messages that fit `token_limit`, beginning with a user's, and in front of them one
+    system message with what the brain recalls for the input: from earlier in this conversation, from other sessions of
+    the scope, and from whatever else is stored there. That message is for the model: it is never stored.
+
+    ``reset`` empties this conversation and nothing else.
+
+    Attributes:
+        scope: Whose memory: recalls come from the whole scope. Chats lie in its space, by default "llamaindex-chats".
+        session_id: The conversation; a new one by default. Give the same id to go on with it later.
+        token_limit: How long the returned history may be; the last turn is always whole.
+        max_messages: How many messages of history to look at, at most.
+        recall_tokens: How long the recalled text may be; 0 recalls nothing.
+        recall_limit: How many memories to consider at most.
+        min_score: Only memories with at least this score, 0..1.
+        filters: Which memories count: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
+        count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+
+    Example:
+        >>> import onebrain
+        >>> from llama_index.core.llms import ChatMessage
+        >>> brain = onebrain.connect("sqlite://")
+        >>> monday = OneBrainMemory(brain=brain, scope={"user": "maria"}, session_id="monday")
+        >>> monday.put(ChatMessage("I always take the window seat"))
+        >>> tuesday = OneBrainMemory(brain=brain, scope={"user": "maria"}, session_id="tuesday")
+        >>> "I always take the window seat" in tuesday.get("Which seat should I book?")[0].content
+        True
+        >>> tuesday.get_all()
+        []
+        >>> brain.close()
+    """
+
+    session_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
+    token_limit: int = Field(default=30000, ge=1)
+    max_messages: int = Field(default=500, ge=1)
+    recall_tokens: int = Field(default=1000, ge=0)
+    recall_limit: int = Field(default=20, ge=0)
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    filters: Any = Field(default=None, exclude=True)
+    count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
+
+    _log: ChatLog = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Settle where the chat lies, and check the filters; open nothing."""
+        super().model_post_init(context)
+        translate(self.filters)
+        self._log = ChatLog(chat_scope(self.scope))
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "OneBrainMemory"
+
+    @classmethod
+    def from_defaults(
+        cls, chat_history: Sequence[ChatMessage] | None = None, llm: LLM | None = None, **kwargs: Any
+    ) -> Self:
+        """Return a memory with the fields `kwargs`; `llm` sets the token limit, `chat_history` replaces the messages."""
+        if llm is not None:
+            kwargs.setdefault("token_limit", int(llm.metadata.context_window * _CONTEXT_SHARE))
+        memory = cls(**kwargs)
+        if chat_history is not None:
+            memory.set(list(chat_history))
+        return memory
+
+    def get(
+        self, input: str | ChatMessage | None = None, initial_token_count: int = 0, **kwargs: Any
+    ) -> list[ChatMessage]:
+        """Return what the model should see: what the brain recalls for `input`, then the newest messages.
+
+        Args:
+            input: The next user message; the default is the newest one of the conversation.
+            initial_token_count: How much of the token limit is spoken for, such as by a system prompt.
+            kwargs: None; an unknown keyword raises.
+        """
+        refuse(self, kwargs)
+        return self._connection.run(self._get(input, initial_token_count))
+
+    async def aget(
+        self, input: str | ChatMessage | None = None, initial_token_count: int = 0, **kwargs: Any
+    ) -> list[ChatMessage]:
+        """Return what the model should see: what the brain recalls for `input`, then the newest messages."""
+        refuse(self, kwargs)
+        return await self._connection.arun(self._get(input, initial_token_count))
+
+    def get_all(self) -> list[ChatMessage]:
+        """Return every message of the conversation."""
+        return _messages(self._connection.run(self._log.read(self.session_id)))
+
+    async def aget_all(self) -> list[ChatMessage]:
+        """Return every message of the conversation."""
+        return _messages(await self._connection.arun(self._log.read(self.session_id)))
+
+    def put(self, message: ChatMessage) -> None:
+        """Append a message to the conversation."""
+        self.put_messages([message])
+
+    async def aput(self, message: ChatMessage) -> None:
+        """Append a message to the conversation."""
+        await self.aput_messages([message])
+
+    def put_messages(self, messages: list[ChatMessage]) -> None:
+        """Append messages to the conversation, all of them or, where one is not valid, none."""
+        self._connection.run(self._log.add(self.session_id, messages))
+
+    async def aput_messages(self, messages: list[ChatMessage]) -> None:
+        """Append messages to the conversation, all of them or, where one is not valid, none."""
+        await self._connection.arun(self._log.add(self.session_id, messages))
+
+    def set(self, messages: list[ChatMessage]) -> None:
+        """Replace the conversation."""
+        self._connection.run(self._log.set(self.session_id, messages))
+
+    async def aset(self, messages: list[ChatMessage]) -> None:
+        """Replace the conversation."""
+        await self._connection.arun(self._log.set(self.session_id, messages))
+
+    def reset(self) -> None:
+        """Remove the messages of this conversation; other sessions and memories stay."""
+        self._connection.run(self._log.clear(self.session_id))
+
+    async def areset(self) -> None:
+        """Remove the messages of this conversation; other sessions and memories stay."""
+        await self._connection.arun(self._log.clear(self.session_id))
+
+    def _get(self, input: str | ChatMessage | None, initial_token_count: int) -> Steps[list[ChatMessage]]:
+        entries = yield from self._log.read(self.session_id, newest=self.max_messages)
+        window = self._window(entries, self.token_limit - initial_token_count)
+        history = _messages(window)
+        query = text_of(input) if isinstance(input, ChatMessage) else input
+        if query is None:
+            query = next((text_of(said) for said in reversed(history) if said.role is MessageRole.USER), None)
+        if query is None or not self.recall_tokens:
+            return history
+        shown = [id for entry in window for id in entry.ids]
+        found: Context = yield ask(
+            "context",
+            query,
+            scope=self.scope,
+            max_tokens=self.recall_tokens,
+            limit=self.recall_limit,
+            min_score=self.min_score,
+            filter=every(translate(self.filters), F.id.not_in(shown)),
+            count_tokens=self.count_tokens,
+        )
+        if not found.text:
+            return history
+        recalled = ChatMessage(found.text, role=MessageRole.SYSTEM, additional_kwargs={RECALLED: True})
+        return [recalled, *history]
+
+    def _window(self, entries: list[Entry], limit: int) -> list[Entry]:
+        """Return the newest entries that cost at most `limit` tokens and begin with a user's; the last turn in any case."""
+        count = self.count_tokens or estimate_tokens
+        starts = [place for place, entry in enumerate(entries) if entry.message.role is MessageRole.USER]
+        if not starts:
+            return entries
+        first = starts[-1]
+        cost = 0
+        for place in range(len(entries) - 1, -1, -1):
+            cost += sum(count(block.model_dump_json()) for block in entries[place].message.blocks)
+            if cost > limit:
+                break
+            if place in starts:
+                first = place
+        return entries[first:]
+
+
+def _messages(entries: Sequence[Entry]) -> list[ChatMessage]:
+    return [entry.message for entry in entries]

@@ -1,0 +1,157 @@
+"""`OneBrainMemoryBlock`: long-term memory for LlamaIndex's `Memory`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.memory import BaseMemoryBlock, Memory
+from pydantic import Field
+
+from onebrain import Context, NewMemory
+from onebrain.memory.context import CLOSING, estimate_tokens
+from onebrain.memory.filters import every, negate
+from onebrain_llamaindex.connection import Connected
+from onebrain_llamaindex.filters import RESERVED, own, translate
+from onebrain_llamaindex.ids import encode, new_memory, store
+from onebrain_llamaindex.messages import is_spoken, message_id, text_of
+from onebrain_llamaindex.steps import Steps, ask
+
+
+class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
+    """A memory block that recalls what matters for the latest user message, and keeps what `Memory` flushes.
+
+    What it recalls is fenced as data, dated, and within `max_tokens`. Where `Memory` has too little room it is cut
+    from its oldest line on; with ``priority=0`` it is never cut.
+
+    `Memory` hands a block only the messages that no longer fit its token limit, so a short chat never reaches it.
+    Call `save` or `asave` when a chat ends: what is saved twice is kept once.
+
+    Attributes:
+        scope: Whose memories: what is recalled comes from all sessions of the scope, what is kept goes into the
+            session that `Memory` names.
+        max_tokens: How long the recalled text may be.
+        limit: How many memories to consider at most.
+        min_score: Only memories with at least this score, 0..1.
+        filters: Which memories count: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
+        count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+
+    Example:
+        >>> import asyncio, onebrain
+        >>> from llama_index.core.llms import ChatMessage
+        >>> from llama_index.core.memory import Memory
+        >>> async def main() -> bool:
+        ...     brain = onebrain.connect("sqlite://")
+        ...     block = OneBrainMemoryBlock(brain=brain, scope={"user": "maria"})
+        ...     await block.asave([ChatMessage("I always take the window seat")], session_id="monday")
+        ...     memory = Memory.from_defaults(memory_blocks=[block])
+        ...     messages = await memory.aget(input="Which seat should I book?")
+        ...     brain.close()
+        ...     return "I always take the window seat" in messages[0].content
+        >>> asyncio.run(main())
+        True
+    """
+
+    name: str = "long_term_memory"
+    description: str | None = "What was said in earlier conversations."
+    priority: int = 1
+    max_tokens: int = Field(default=1000, ge=0)
+    limit: int = Field(default=20, ge=0)
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    filters: Any = Field(default=None, exclude=True)
+    count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check the filters; open nothing."""
+        super().model_post_init(context)
+        translate(self.filters)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "OneBrainMemoryBlock"
+
+    def save(self, chat: Memory | Sequence[ChatMessage], *, session_id: str | None = None) -> None:
+        """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
+        if isinstance(chat, Memory):
+            session_id = session_id or chat.session_id
+            chat = chat.get_all()
+        self._connection.run(self._keep(chat, session_id))
+
+    async def asave(self, chat: Memory | Sequence[ChatMessage], *, session_id: str | None = None) -> None:
+        """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
+        if isinstance(chat, Memory):
+            session_id = session_id or chat.session_id
+            chat = await chat.aget_all()
+        await self._connection.arun(self._keep(chat, session_id))
+
+    async def _aget(
+        self, messages: list[ChatMessage] | None = None, session_id: str | None = None, **block_kwargs: Any
+    ) -> str:
+        # Other blocks of the same Memory may have arguments of their own, so the rest is theirs.
+        query = next(
+            (text_of(message) for message in reversed(messages or []) if message.role is MessageRole.USER),
+            None,
+        )
+        if query is None:
+            return ""
+        found: Context = await self._connection.arun(self._recall(query))
+        return found.text
+
+    async def _aput(self, messages: list[ChatMessage]) -> None:
+        await self._connection.arun(self._keep(messages, None))
+
+    async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
+        """Return `content` without its oldest lines, at least `tokens_to_truncate` tokens shorter; None for nothing."""
+        count = self.count_tokens or _at_least
+        lines = content.splitlines(keepends=True)
+        opening, body, closing = lines[:2], lines[2:-1], lines[-1:]
+        if closing != [CLOSING]:
+            return None
+        saved = 0
+        while body and saved < tokens_to_truncate:
+            saved += count(body.pop(0))
+        return "".join([*opening, *body, *closing]) if body else None
+
+    def _recall(self, query: str) -> Steps[Context]:
+        # A chat store in the same brain may hold the same words: what it keeps is short-term memory's business.
+        condition = every(translate(self.filters), negate(own("chat").exists()))
+        found: Context = yield ask(
+            "context",
+            query,
+            scope=self.scope,
+            max_tokens=self.max_tokens,
+            limit=self.limit,
+            min_score=self.min_score,
+            filter=condition,
+            count_tokens=self.count_tokens,
+        )
+        return found
+
+    def _keep(self, messages: Sequence[ChatMessage], session_id: str | None) -> Steps[None]:
+        items: list[NewMemory] = []
+        for message in messages:
+            if not is_spoken(message):
+                continue
+            session = self.scope.session or session_id or message.additional_kwargs.get("session_id")
+            scope = self.scope.model_copy(update={"session": session})
+            text = text_of(message)
+            # The same message flushed twice, or saved and then flushed, has the same id: it is kept once.
+            mark = message_id(message) or sha256(f"{message.role.value}\0{text}".encode()).hexdigest()[:32]
+            items.append(
+                new_memory(
+                    id=encode(scope, "message", mark),
+                    content=text,
+                    scope=scope,
+                    source="chat",
+                    metadata={"role": message.role.value, RESERVED: {"kept": True}},
+                )
+            )
+        yield from store(items, self.scope)
+
+
+def _at_least(text: str) -> int:
+    """Estimate a text's tokens from below, so that cutting by it never cuts too little."""
+    return estimate_tokens(text) * 3 // 4

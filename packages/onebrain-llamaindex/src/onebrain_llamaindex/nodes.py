@@ -1,0 +1,117 @@
+"""Nodes of LlamaIndex as memories, and memories as nodes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    ImageDocument,
+    ImageNode,
+    IndexNode,
+    MediaResource,
+    MetadataMode,
+    Node,
+    TextNode,
+)
+
+from onebrain import Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain_llamaindex.filters import RESERVED
+from onebrain_llamaindex.ids import encode, new_memory
+
+_KINDS: dict[str, type[BaseNode]] = {
+    kind.__name__: kind for kind in (TextNode, Document, Node, ImageNode, ImageDocument, IndexNode)
+}
+_MEDIA = ("text_resource", "image_resource", "audio_resource", "video_resource")
+# What a language model should read of a memory's facts; the rest is for programs.
+_READABLE = frozenset({"title", "created_at"})
+
+
+def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory:
+    """Return `node` as a memory in `scope`: its text is the content, its metadata the metadata.
+
+    What else a node has, its relationships included, is kept beside its metadata under one key of this package's own.
+    """
+    kind = type(node).__name__
+    if kind not in _KINDS or _KINDS[kind] is not type(node):
+        # A subclass comes back as the framework's class that it extends, as in the framework's own stores.
+        kind = next((name for name in _KINDS if isinstance(node, _KINDS[name])), "")
+    if not kind:
+        raise OneBrainValidationError(f"a {type(node).__name__} is none of the framework's kinds of nodes")
+    if RESERVED in node.metadata:
+        raise OneBrainValidationError(f"metadata: the key {RESERVED!r} is reserved; rename it")
+    text = node.get_content(metadata_mode=MetadataMode.NONE)
+    dump = node.model_dump(mode="json", exclude={"embedding"})
+    metadata: dict[str, Any] = dump.pop("metadata")
+    for name in ("text", "class_name"):
+        dump.pop(name, None)
+    if isinstance(node, Node):
+        for name in _MEDIA:
+            resource: MediaResource | None = getattr(node, name)
+            if (
+                resource is not None and resource.data is not None
+            ):  # base64, which the framework's dump leaves out
+                dump[name]["data"] = resource.data.decode()
+        if dump["text_resource"] is not None:
+            del dump["text_resource"]["text"]
+    facts: dict[str, Any] = {"kind": kind, "node": dump, "ref_doc_id": node.ref_doc_id}
+    if not text.strip():  # a brain keeps no blank text
+        facts["text"] = text
+    return new_memory(
+        id=encode(scope, node.node_id),
+        content=text if text.strip() else f"[{kind}]",
+        scope=scope,
+        metadata={**metadata, RESERVED: facts},
+        embedding=tuple(node.embedding) if use_embedding and node.embedding else None,
+    )
+
+
+def node_of(memory: Memory) -> BaseNode:
+    """Return the node that was stored as `memory`; a memory of another origin as a `TextNode` with its facts."""
+    facts = memory.metadata.get(RESERVED)
+    if not isinstance(facts, dict) or "node" not in facts:
+        return TextNode(**_plain(memory))
+    facts = cast("dict[str, Any]", facts)
+    kind = _KINDS.get(facts["kind"], TextNode)
+    fields: dict[str, Any] = dict(facts["node"])
+    fields["metadata"] = _without_own(memory)
+    text: str = facts.get("text", memory.content)
+    if not issubclass(kind, Node):
+        fields["text"] = text
+    elif fields["text_resource"] is not None:
+        fields["text_resource"] = {**fields["text_resource"], "text": text}
+    return kind.from_dict(fields)
+
+
+def document_of(memory: Memory) -> Document:
+    """Return `memory` as a document of its own, whatever it was stored as."""
+    fields = _plain(memory)
+    return Document(text_resource=MediaResource(text=fields.pop("text")), **fields)
+
+
+def _plain(memory: Memory) -> dict[str, Any]:
+    """The fields of a node for a memory: what is known about it as metadata, the caller's own keys first."""
+    facts: dict[str, Any] = {}
+    for name in ("title", "type", "source", "importance"):
+        if (value := getattr(memory, name)) is not None:
+            facts[name] = value
+    if memory.tags:
+        facts["tags"] = list(memory.tags)
+    for name in ("created_at", "updated_at"):
+        if (moment := getattr(memory, name)) is not None:
+            facts[name] = moment.isoformat()
+    facts |= memory.scope.model_dump(exclude_none=True)
+    own = _without_own(memory)
+    added = [name for name in facts if name not in own]
+    return {
+        "id_": memory.id,
+        "text": memory.content,
+        "metadata": {**facts, **own},
+        "excluded_embed_metadata_keys": added,
+        "excluded_llm_metadata_keys": [name for name in added if name not in _READABLE],
+    }
+
+
+def _without_own(memory: Memory) -> dict[str, Any]:
+    return {key: value for key, value in memory.metadata.items() if key != RESERVED}

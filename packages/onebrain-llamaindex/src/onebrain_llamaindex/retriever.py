@@ -1,0 +1,115 @@
+"""`OneBrainRetriever`: the memories of a brain as the nodes of a retriever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
+from pydantic import SecretStr
+
+from onebrain import SearchResult
+from onebrain.memory.models import SearchMode
+from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope
+from onebrain_llamaindex.filters import Filters, translate
+from onebrain_llamaindex.nodes import node_of
+from onebrain_llamaindex.steps import Steps, ask
+
+
+class OneBrainRetriever(BaseRetriever):
+    """Finds memories by meaning and words, whatever stored them.
+
+    Each memory is a `TextNode` with its score (0..1, higher is better) and, in its metadata, what is known about it:
+    the caller's own metadata, ``title type tags source importance created_at updated_at`` and the parts of its scope.
+    What a `OneBrainVectorStore` keeps comes back as the node it was. The query's text is searched for; an embedding
+    that another retriever left in the query bundle is of another model, and is not used.
+
+    Args:
+        brain: A `Brain`, an `AsyncBrain`, or both as a pair.
+        url: Where to connect instead, as for `onebrain.connect`.
+        api_key: The service's key.
+        base_url: OneBrain's address, as an alternative to `url`.
+        scope: Whose memories, and where.
+        similarity_top_k: How many memories at most.
+        filters: LlamaIndex's `MetadataFilters`, a brain's filter such as ``F("year").ge(2025)``, or a Mongo-style dict.
+        mode: ``hybrid``, ``keyword`` or ``vector``; the default is the best that the memory has.
+        alpha: 0..1, the weight of meaning against words in hybrid mode.
+        min_score: Only memories with at least this score, 0..1.
+        include_archived: Archived memories, too.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> _ = brain.store("Maria prefers window seats", scope=onebrain.Scope(user="maria"), tags=["travel"])
+        >>> retriever = OneBrainRetriever(brain=brain, scope={"user": "maria"}, similarity_top_k=1)
+        >>> [
+        ...     (found.text, found.metadata["tags"])
+        ...     for found in retriever.retrieve("where does she like to sit?")
+        ... ]
+        [('Maria prefers window seats', ['travel'])]
+        >>> brain.close()
+    """
+
+    def __init__(
+        self,
+        *,
+        brain: AnyBrain | None = None,
+        url: str | None = None,
+        api_key: SecretStr | str | None = None,
+        base_url: str | None = None,
+        scope: ScopeLike | None = None,
+        similarity_top_k: int = 10,
+        filters: Filters | None = None,
+        mode: SearchMode | None = None,
+        alpha: float | None = None,
+        min_score: float = 0.0,
+        include_archived: bool = False,
+        callback_manager: CallbackManager | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[IndexNode] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
+        self._scope = as_scope(scope)
+        self.similarity_top_k = similarity_top_k
+        self._filter = translate(filters)
+        self._mode = mode
+        self._alpha = alpha
+        self._min_score = min_score
+        self._include_archived = include_archived
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # the base leaves a dict's types open
+            callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose
+        )
+
+    def __repr__(self) -> str:
+        where = repr(self._connection)
+        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return self._connection.run(self._search(query_bundle.query_str))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await self._connection.arun(self._search(query_bundle.query_str))
+
+    def _search(self, query: str) -> Steps[list[NodeWithScore]]:
+        found: SearchResult = yield ask(
+            "search",
+            query,
+            scope=self._scope,
+            limit=self.similarity_top_k,
+            filter=self._filter,
+            mode=self._mode,
+            alpha=self._alpha,
+            min_score=self._min_score,
+            include_archived=self._include_archived,
+        )
+        return [NodeWithScore(node=node_of(hit.memory), score=hit.score) for hit in found]
+
+    def close(self) -> None:
+        """Close what this retriever opened; a brain that was given stays open."""
+        self._connection.close()
+
+    async def aclose(self) -> None:
+        """Close what this retriever opened; a brain that was given stays open."""
+        await self._connection.aclose()

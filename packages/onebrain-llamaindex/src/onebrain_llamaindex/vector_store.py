@@ -1,0 +1,336 @@
+"""`OneBrainVectorStore`: a space of a brain as a LlamaIndex vector store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+from pydantic import Field
+
+from onebrain import Brain, Hit, OneBrainValidationError, SearchResult, Unsupported
+from onebrain.memory.filters import TRUE, Filter, every
+from onebrain.memory.models import SearchMode
+from onebrain_llamaindex.connection import Connected, in_space, refuse
+from onebrain_llamaindex.embedding import offer_embedding
+from onebrain_llamaindex.filters import own, translate
+from onebrain_llamaindex.ids import encode, store, with_ids
+from onebrain_llamaindex.nodes import memory_of, node_of
+from onebrain_llamaindex.steps import Steps, ask
+
+Mode: TypeAlias = VectorStoreQueryMode
+Result: TypeAlias = VectorStoreQueryResult
+
+DEFAULT_SPACE = "llamaindex"
+_TEXT_MODES = (Mode.TEXT_SEARCH, Mode.SPARSE)
+_MODES = (Mode.DEFAULT, Mode.HYBRID, Mode.MMR, *_TEXT_MODES)
+_PREFETCH = 4  # candidates of an mmr query for each of its results, at least _PREFETCH_MIN
+_PREFETCH_MIN = 50
+
+
+class OneBrainVectorStore(Connected, BasePydanticVectorStore):
+    """Keeps nodes in a space of a brain, and finds them by meaning, by words, or by both.
+
+    Nodes come back as they were added, relationships included, but without their embedding. Scores are 0..1, higher
+    is better. Node ids belong to the store's scope: two stores in one brain may use the same ids. A memory that
+    something else stored in the same space is found, too, as a `TextNode`.
+
+    By default the memory makes the vectors, so no embedding model is needed: embeddings that an index made are
+    dropped, and queries go by their text. With ``use_embeddings=True`` the store keeps the nodes' own embeddings and
+    searches by the query's, as other vector stores do.
+
+    | query mode | searches |
+    |---|---|
+    | default | by vector with ``use_embeddings``, else what the memory does best, usually hybrid |
+    | hybrid | by words and meaning; `alpha` weighs meaning against words, `hybrid_top_k` limits the results |
+    | text_search, sparse | by words; `sparse_top_k` limits the results |
+    | mmr | like default, then spread out by `mmr_threshold` (1 is relevance only, 0 diversity only, default 0.5) |
+
+    Other modes raise. Filters are described in `onebrain_llamaindex.filters`.
+
+    Attributes:
+        scope: Whose nodes, and where. Its space is the store's name, by default "llamaindex".
+        space: The name of the store, like a collection, instead of ``scope.space``.
+        use_embeddings: Keep the nodes' embeddings and search by the query's.
+        batch_size: How many nodes are stored at a time.
+
+    Example:
+        >>> from llama_index.core import Document, VectorStoreIndex
+        >>> store = OneBrainVectorStore(url="sqlite://", space="travel")
+        >>> index = VectorStoreIndex.from_vector_store(store)
+        >>> index.insert(Document(text="Maria prefers window seats", metadata={"year": 2025}))
+        >>> [found.text for found in index.as_retriever(similarity_top_k=1).retrieve("where does Maria sit?")]
+        ['Maria prefers window seats']
+        >>> store.close()
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = False
+    space: str | None = None
+    use_embeddings: bool = False
+    batch_size: int = Field(default=1000, ge=1)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Settle the space, and who embeds; open nothing."""
+        super().model_post_init(context)
+        self.scope = in_space(self.scope, self.space, DEFAULT_SPACE)
+        self.space = self.scope.space
+        self.stores_text = True
+        self.is_embedding_query = self.use_embeddings
+        if not self.use_embeddings:
+            offer_embedding()
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialized form."""
+        return "OneBrainVectorStore"
+
+    @property
+    def client(self) -> Brain:
+        """The brain, for what this interface cannot say."""
+        return self._connection.sync
+
+    # ---- write ------------------------------------------------------------------------------------------------------
+
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """Store nodes and return their ids; a node whose id is there already is replaced."""
+        refuse(self, kwargs)
+        return self._connection.run(self._add(nodes))
+
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """Store nodes and return their ids; a node whose id is there already is replaced."""
+        refuse(self, kwargs)
+        return await self._connection.arun(self._add(nodes))
+
+    def _add(self, nodes: Sequence[BaseNode]) -> Steps[list[str]]:
+        if self.use_embeddings:
+            for node in nodes:
+                if not node.embedding:
+                    raise OneBrainValidationError(
+                        f"node {node.node_id!r:.80} has no embedding; embed it first, or leave use_embeddings out"
+                    )
+        for start in range(0, len(nodes), self.batch_size):
+            batch = nodes[start : start + self.batch_size]
+            items = [memory_of(node, self.scope, use_embedding=self.use_embeddings) for node in batch]
+            yield from store(items, self.scope)
+        return [node.node_id for node in nodes]
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Remove all nodes of a source document; one that is not there is no error."""
+        refuse(self, delete_kwargs)
+        self._connection.run(self._forget(_of_document(ref_doc_id)))
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Remove all nodes of a source document; one that is not there is no error."""
+        refuse(self, delete_kwargs)
+        await self._connection.arun(self._forget(_of_document(ref_doc_id)))
+
+    def delete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Remove the nodes that have one of `node_ids` and match `filters`; give at least one of the two."""
+        refuse(self, delete_kwargs)
+        self._connection.run(self._delete_nodes(node_ids, filters))
+
+    async def adelete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Remove the nodes that have one of `node_ids` and match `filters`; give at least one of the two."""
+        refuse(self, delete_kwargs)
+        await self._connection.arun(self._delete_nodes(node_ids, filters))
+
+    def _delete_nodes(self, node_ids: list[str] | None, filters: MetadataFilters | None) -> Steps[None]:
+        condition = translate(filters)
+        if node_ids is None and condition == TRUE:
+            raise OneBrainValidationError(
+                "delete_nodes needs node_ids or filters; clear() removes every node"
+            )
+        if node_ids is None:
+            yield from self._forget(condition)
+        elif node_ids:
+            yield from self._forget(every((yield from self._with_ids(node_ids)), condition))
+
+    def clear(self) -> None:
+        """Remove every node of the store's scope, and whatever else is stored in it."""
+        self._connection.run(self._forget(TRUE))
+
+    async def aclear(self) -> None:
+        """Remove every node of the store's scope, and whatever else is stored in it."""
+        await self._connection.arun(self._forget(TRUE))
+
+    def _forget(self, condition: Filter) -> Steps[None]:
+        yield ask("forget", filter=condition, scope=self.scope)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
+        return self._connection.run(self._get_nodes(node_ids, filters))
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
+        return await self._connection.arun(self._get_nodes(node_ids, filters))
+
+    def _get_nodes(
+        self, node_ids: list[str] | None, filters: MetadataFilters | None
+    ) -> Steps[list[BaseNode]]:
+        if node_ids == []:
+            return []
+        condition = every((yield from self._with_ids(node_ids)), translate(filters))
+        memories = yield ask("list", filter=condition, scope=self.scope, order="sequence")
+        return [node_of(memory) for memory in memories]
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Return the best nodes for a query with their scores; the class says what the modes mean.
+
+        Args:
+            query: What to look for. Empty lists of `node_ids` and `doc_ids` restrict nothing.
+            kwargs: For the mode mmr, as ``vector_store_kwargs`` of a retriever: ``mmr_threshold``, and
+                ``mmr_prefetch_k`` or ``mmr_prefetch_factor``, the number of candidates or its ratio to the results.
+        """
+        return self._connection.run(self._query(query, kwargs))
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Return the best nodes for a query with their scores; the class says what the modes mean."""
+        return await self._connection.arun(self._query(query, kwargs))
+
+    def _query(self, query: VectorStoreQuery, kwargs: dict[str, Any]) -> Steps[VectorStoreQueryResult]:
+        mode = Mode(query.mode)
+        options = dict(kwargs)
+        threshold, prefetch = _mmr_options(query, options) if mode is Mode.MMR else (0.0, 0)
+        refuse(self, options)
+        if mode not in _MODES:
+            raise OneBrainValidationError(
+                f"query mode {mode.value!r} is not supported; there are {', '.join(m.value for m in _MODES)}"
+            )
+        for name in ("output_fields", "embedding_field"):
+            if getattr(query, name):
+                raise OneBrainValidationError(f"{name}: is not supported; nodes come back whole")
+        condition = translate(query.filters)
+        if query.node_ids:
+            condition = every(condition, (yield from self._with_ids(query.node_ids)))
+        if query.doc_ids:
+            condition = every(condition, own("ref_doc_id").in_(query.doc_ids))
+        limit = _limit(query, mode)
+        found: SearchResult = yield ask(
+            "search",
+            query.query_str,
+            scope=self.scope,
+            filter=condition,
+            limit=prefetch or limit,
+            with_embeddings=mode is Mode.MMR,
+            **self._how(query, mode),
+        )
+        hits: Sequence[Hit] = found
+        if mode is Mode.MMR:
+            hits = _spread(found, query.query_embedding if self.use_embeddings else None, limit, threshold)
+        nodes = [node_of(hit.memory) for hit in hits]
+        return VectorStoreQueryResult(
+            nodes=nodes, similarities=[hit.score for hit in hits], ids=[node.node_id for node in nodes]
+        )
+
+    def _how(self, query: VectorStoreQuery, mode: Mode) -> dict[str, Any]:
+        """The arguments that say by what to search, or an error where the query lacks it."""
+        if mode in _TEXT_MODES:
+            if query.query_str is None:
+                raise OneBrainValidationError(f"query mode {mode.value!r} needs query_str")
+            return {"mode": "keyword"}
+        if not self.use_embeddings:
+            if query.query_str is None and query.query_embedding:
+                raise OneBrainValidationError(
+                    "the query has an embedding and no text, and the memory makes its own vectors; pass query_str, or "
+                    "make the store with use_embeddings=True"
+                )
+            chosen: SearchMode | None = "hybrid" if mode is Mode.HYBRID else None
+            return {"mode": chosen, "alpha": query.alpha}
+        if not query.query_embedding:
+            raise OneBrainValidationError(
+                f"query mode {mode.value!r} needs query_embedding, for the store was made with use_embeddings=True"
+            )
+        if mode is Mode.HYBRID:
+            if query.query_str is None:
+                raise OneBrainValidationError("query mode 'hybrid' needs query_str beside query_embedding")
+            return {"mode": "hybrid", "alpha": query.alpha, "embedding": query.query_embedding}
+        return {"mode": "vector", "embedding": query.query_embedding}
+
+    def _with_ids(self, node_ids: list[str] | None) -> Steps[Filter]:
+        if node_ids is None:
+            return TRUE
+        can = yield ask("capabilities")
+        return with_ids(can, (id for node_id in node_ids for id in (encode(self.scope, node_id), node_id)))
+
+
+def _of_document(ref_doc_id: str) -> Filter:
+    if not isinstance(ref_doc_id, str) or not ref_doc_id:
+        raise OneBrainValidationError("ref_doc_id: must be the id of a document")
+    return own("ref_doc_id").eq(ref_doc_id)
+
+
+def _limit(query: VectorStoreQuery, mode: Mode) -> int:
+    if mode is Mode.HYBRID and query.hybrid_top_k is not None:
+        return query.hybrid_top_k
+    if mode in _TEXT_MODES and query.sparse_top_k is not None:
+        return query.sparse_top_k
+    return query.similarity_top_k
+
+
+def _mmr_options(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[float, int]:
+    """Take the options of an mmr query out of `options`; return its threshold and the number of candidates."""
+    threshold = options.pop("mmr_threshold", None)
+    threshold = query.mmr_threshold if threshold is None else threshold
+    threshold = 0.5 if threshold is None else threshold
+    if not 0 <= threshold <= 1:
+        raise OneBrainValidationError(f"mmr_threshold: must be between 0 and 1, not {threshold!r:.20}")
+    if "mmr_prefetch_k" in options and "mmr_prefetch_factor" in options:
+        raise OneBrainValidationError("mmr_prefetch_k and mmr_prefetch_factor: give one of the two")
+    factor = options.pop("mmr_prefetch_factor", None)
+    wanted = options.pop("mmr_prefetch_k", None)
+    if wanted is None:
+        wanted = (
+            factor * query.similarity_top_k
+            if factor
+            else max(_PREFETCH * query.similarity_top_k, _PREFETCH_MIN)
+        )
+    return threshold, max(int(wanted), query.similarity_top_k)
+
+
+def _spread(found: Sequence[Hit], query: list[float] | None, limit: int, threshold: float) -> list[Hit]:
+    """Choose `limit` hits by maximal marginal relevance; they keep their own scores."""
+    if not found:
+        return []
+    if any(hit.memory.embedding is None for hit in found):
+        raise Unsupported("query mode 'mmr'", hint="it needs the vectors of the memories found")
+    vectors = np.asarray([cast("tuple[float, ...]", hit.memory.embedding) for hit in found], dtype=np.float64)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    if query is None:
+        relevance = np.asarray([hit.score for hit in found])
+    else:
+        point = np.asarray(query, dtype=np.float64)
+        relevance = vectors @ (point / max(float(np.linalg.norm(point)), 1e-12))
+    gain = threshold * relevance
+    chosen: list[int] = []
+    while len(chosen) < min(limit, len(found)):
+        best = int(np.argmax(gain))
+        chosen.append(best)
+        # The framework weighs a candidate against the hit chosen last, not against all of them; so do we.
+        gain = threshold * relevance - (1 - threshold) * (vectors @ vectors[best])
+        gain[chosen] = -np.inf
+    return [found[index] for index in chosen]
