@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from blockbuster import blockbuster_ctx
 
+from onebrain.testing.conformance import Suite
 from onebrain.testing.report import Results
 
 results = Results()
@@ -25,6 +27,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _the_event_loop_is_never_blocked() -> Iterator[None]:
-    with blockbuster_ctx():
+def _the_event_loop_is_never_blocked(request: pytest.FixtureRequest) -> Iterator[None]:
+    with blockbuster_ctx() if issubclass(request.cls or object, Suite) else nullcontext():
         yield

@@ -12,6 +12,8 @@ from onebrain.memory.driver import ListRequest
 from onebrain.testing.conformance import DriverConformance
 from onebrain.testing.reference import REFERENCE, ReferenceDriver
 
+pytest_plugins = ["pytester"]
+
 WITHOUT_ORDERS = replace(REFERENCE, orders=frozenset())
 
 

@@ -339,7 +339,7 @@ class _Brain(Coloured[Mode]):
         can = self.capabilities
         condition = parse(filter)
         chosen = self._mode_for(mode, embedding)
-        query = None if query is None or not query.strip() else query
+        query = _query(query)
         pushed, residual = split(condition, can.can, can.logic)
         request = SearchRequest(
             query=query,
@@ -961,6 +961,19 @@ def _check_scope(scope: Scope) -> None:
         raise OneBrainValidationError(
             f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
         )
+
+
+def _query(query: str | None) -> str | None:
+    """Return the query, or None where there is nothing to look for in it."""
+    if query is None:
+        return None
+    if not isinstance(query, str):
+        raise OneBrainValidationError(f"query: must be text, not {type(query).__name__}")
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise OneBrainValidationError("query: holds a lone surrogate, which UTF-8 cannot carry") from None
+    return query if query.strip() else None
 
 
 def _check_whole(name: str, value: int, low: int) -> None:

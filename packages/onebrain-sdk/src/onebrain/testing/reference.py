@@ -129,7 +129,9 @@ class ReferenceDriver:
         )
         return StoreResult(id=id, status="updated" if old else "created")
 
-    def _check_dimension(self, vector: Sequence[float] | None, scope: Scope, *, but: Identity | None = None) -> None:
+    def _check_dimension(
+        self, vector: Sequence[float] | None, scope: Scope, *, but: Identity | None = None
+    ) -> None:
         """Refuse a vector of another dimension than the ones in its space."""
         for row in self._rows.values() if vector else ():
             if row.embedding and row.scope.space == scope.space and _identity(row) != but and vector:

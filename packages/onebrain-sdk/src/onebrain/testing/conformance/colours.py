@@ -19,7 +19,7 @@ class Looped:
 
     def __init__(self, brain: AsyncBrain) -> None:
         self.brain = brain
-        self._runner = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()
 
     def as_brain(self) -> Brain:
         """Return this face as what it looks like."""
@@ -43,11 +43,7 @@ class Looped:
 
     def run(self, awaitable: Any) -> Any:
         """Run one awaitable to its end."""
-
-        async def wait() -> Any:
-            return await awaitable
-
-        return self._runner.run(wait())
+        return self._loop.run_until_complete(awaitable)
 
     def _rows(self, rows: AsyncIterator[Any]) -> Iterator[Any]:
         async def following() -> tuple[Any, ...]:
@@ -56,7 +52,7 @@ class Looped:
             return ()
 
         try:
-            while got := self._runner.run(following()):
+            while got := self.run(following()):
                 yield got[0]
         finally:
             if stop := getattr(rows, "aclose", None):
@@ -64,8 +60,12 @@ class Looped:
 
     def finish(self) -> None:
         """Close the brain and the loop."""
-        self.run(self.brain.close())
-        self._runner.close()
+        try:
+            self.run(self.brain.close())
+        finally:
+            self.run(self._loop.shutdown_asyncgens())
+            self.run(self._loop.shutdown_default_executor())
+            self._loop.close()
 
 
 Call = tuple[str, Mapping[str, Any]]

@@ -39,7 +39,7 @@ class ContextSuite(Suite):
 
     @pytest.mark.parametrize("budget", [0, 1, 25, 40, 60, 100, 250, 500, 5000])
     def test_the_budget_is_never_exceeded(self, brain: Brain, budget: int) -> None:
-        keep_all(brain, [*NOTES, "lighthouse " * 500, "lighthouse " + "灯台" * 900])
+        keep_all(brain, [*NOTES, "lighthouse " * 150, "lighthouse " + "灯台" * 300])
         for query in ("lighthouse", None):
             context = brain.context(query, max_tokens=budget)
             assert context.token_count == estimate_tokens(context.text) <= budget

@@ -361,6 +361,7 @@ def _assert_agree(
     """
     within = scope or Scope()
     can = brain.capabilities
+    whole_searches = can.search_limit is None or can.search_offset
     wrong: dict[str, Any] = {}
     for place, one in enumerate(filters):
         expected = {id for id, memory in memories.items() if memory_matches(one, memory)}
@@ -369,7 +370,9 @@ def _assert_agree(
         wanted = expected if archived else active
         result = brain.search(query, scope=within, filter=one, limit=500, include_archived=archived)
         got = {hit.id for hit in result}
-        if got != wanted or not result.exhausted:
+        # A service whose searches end early may not get to everything, and then the result says so.
+        partial = whole_searches is False and not result.exhausted and got <= wanted
+        if not partial and (got != wanted or not result.exhausted):
             wrong[f"search({query!r}, {one!r})"] = _difference(got, wanted, memories)
         if can.list:
             got = listed(brain, scope=within, filter=one, include_archived=archived)

@@ -139,13 +139,17 @@ class SearchSuite(Suite):
         hits = brain.search(query, limit=100)
         assert set(ids(hits)) <= set(stored)
 
-    def test_a_query_with_a_lone_surrogate_works_or_is_refused(self, brain: Brain) -> None:
-        stored = keep_all(brain, NOTES)
-        try:
-            hits = brain.search("lighthouse \ud800", limit=100)
-        except OneBrainValidationError:
-            return
-        assert set(ids(hits)) <= set(stored)
+    def test_a_query_with_a_lone_surrogate_is_refused(self, brain: Brain) -> None:
+        keep_all(brain, NOTES)
+        with pytest.raises(OneBrainValidationError, match="surrogate"):
+            brain.search("lighthouse \ud800")
+        with pytest.raises(OneBrainValidationError, match="surrogate"):
+            brain.context("lighthouse \ud800")
+
+    @pytest.mark.parametrize("query", [7, b"lighthouse", ["lighthouse"]], ids=str)
+    def test_a_query_that_is_no_text_is_refused(self, brain: Brain, query: Any) -> None:
+        with pytest.raises(OneBrainValidationError, match="query"):
+            brain.search(query)
 
     def test_a_write_is_found_at_once(self, brain: Brain) -> None:
         for number in range(5):
