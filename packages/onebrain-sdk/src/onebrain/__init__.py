@@ -9,6 +9,8 @@ Start with `connect`, which returns a `Brain`::
     brain.search("where does she like to sit?", scope=onebrain.Scope(user="maria"))[0].content
 """
 
+from typing import TYPE_CHECKING, Any
+
 from onebrain._core.codec import UNSET
 from onebrain._core.paging import Page
 from onebrain.errors import (
@@ -53,11 +55,35 @@ from onebrain.memory.models import (
 )
 from onebrain.memory.urls import connect, connect_async
 
+if TYPE_CHECKING:
+    from onebrain.services.onebrain import AsyncOneBrain, OneBrain
+
 __version__ = "2.0.0"
+
+# Loaded when they are first used: importing onebrain must stay light.
+_LAZY = {
+    "AsyncOneBrain": "onebrain.services.onebrain",
+    "OneBrain": "onebrain.services.onebrain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 __all__ = [
     "UNSET",
     "AsyncBrain",
+    "AsyncOneBrain",
     "Brain",
     "Capabilities",
     "ConfigurationError",
@@ -73,6 +99,7 @@ __all__ = [
     "Memory",
     "MissingDependency",
     "NewMemory",
+    "OneBrain",
     "OneBrainAuthenticationError",
     "OneBrainConflictError",
     "OneBrainConnectionError",

@@ -1,0 +1,1 @@
+"""OneBrain's API, a module for each resource."""

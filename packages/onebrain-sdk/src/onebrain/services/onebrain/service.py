@@ -1,0 +1,246 @@
+"""What every request to OneBrain shares: base URL, key, and how its failures read."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, cast
+
+from onebrain._core.retry import RetryPolicy
+from onebrain._core.service import Explanation, Reply, Service, Spec
+from onebrain._core.steps import Steps
+from onebrain._core.transport import Response
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainAuthenticationError,
+    OneBrainError,
+    OneBrainInternalError,
+    OneBrainNotFoundError,
+    OneBrainResponseError,
+    UnsupportedByServer,
+)
+
+Region = Literal["eu", "us", "global"]
+REGIONS: Final[Mapping[str, str]] = {
+    "eu": "https://onebrain.rocks/api/eu",
+    "us": "https://onebrain.rocks/api/us",
+    "global": "https://onebrain.rocks/api/us",
+}
+
+# OneBrain's own Python server puts this header on every answer; see docs/http-api.md.
+SERVER_HEADER: Final = "x-onebrain-server"
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_BY_ID = re.compile(r"/v1/(?:memory|entities|projects|skills|briefings|api-keys|tags)/([^/]+)")
+_NO_IDS = frozenset({"duplicates", "graph", "config", "schedules", "triggers", "analytics", "embeddings"})
+
+
+def resolve_base_url(base_url: str | None, region: Region | None) -> str:
+    """Return the URL in front of ``/v1/...``, from the arguments, ``$ONEBRAIN_BASE_URL`` or the default region."""
+    if base_url is not None and region is not None:
+        raise ConfigurationError("base_url and region: give one of the two")
+    if region is not None:
+        if region not in REGIONS:
+            raise ConfigurationError(
+                f"region: must be one of {', '.join(sorted(REGIONS))}, not {region!r:.40}"
+            )
+        return REGIONS[region]
+    url = (base_url or os.environ.get("ONEBRAIN_BASE_URL") or REGIONS["eu"]).strip().rstrip("/")
+    if not url.lower().startswith(("https://", "http://")):
+        raise ConfigurationError("base_url: must begin with https:// or http://")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError("base_url: must not hold a user or password; the key has its own argument")
+    # Documents give it both with and without the version, and every path below brings it along.
+    return url.removesuffix("/v1").rstrip("/")
+
+
+def authorization(api_key: str | None, access_token: str | None, anonymous: bool) -> tuple[str, str]:
+    """Return the value of the authorization header and the secret in it; both empty for an anonymous client."""
+    given = [
+        name
+        for name, value in (
+            ("api_key", api_key),
+            ("access_token", access_token),
+            ("anonymous", anonymous or None),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise ConfigurationError(f"{' and '.join(given)}: give one of them")
+    if anonymous:
+        return "", ""
+    name, scheme, secret = "api_key", "ApiKey", api_key
+    if access_token is not None:
+        name, scheme, secret = "access_token", "Bearer", access_token
+    elif api_key is None:
+        secret = os.environ.get("ONEBRAIN_API_KEY")
+    secret = (secret or "").strip()
+    if not secret:
+        raise OneBrainAuthenticationError(
+            "no API key: pass api_key= or set ONEBRAIN_API_KEY; keys are made under Settings > API Keys of the "
+            "dashboard, or by your own server's `onebrain serve`",
+            service="onebrain",
+        )
+    if not secret.isascii() or any(character <= " " or character == "\x7f" for character in secret):
+        raise ConfigurationError(
+            f"{name}: holds a space or a character that no key has; was it copied whole?"
+        )
+    return f"{scheme} {secret}", secret
+
+
+class OneBrainService(Service):
+    """OneBrain's HTTP API, hosted or self-hosted."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        region: Region | None = None,
+        timeout: float | None = 10.0,
+        max_retries: int = 2,
+        headers: Mapping[str, str] | None = None,
+        access_token: str | None = None,
+        anonymous: bool = False,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        value, secret = authorization(api_key, access_token, anonymous)
+        if timeout is not None and not (
+            isinstance(timeout, int | float)
+            and not isinstance(timeout, bool)
+            and timeout > 0
+            and math.isfinite(timeout)
+        ):
+            raise ConfigurationError(
+                f"timeout: must be a number of seconds above 0, or None for no limit, not {timeout!r:.40}"
+            )
+        super().__init__(
+            "onebrain",
+            resolve_base_url(base_url, region),
+            explain=explain,
+            headers={**({"authorization": value} if value else {}), **_checked(headers or {})},
+            secrets=_secret_parts(secret),
+            timeout=timeout,
+            retry=retry or RetryPolicy(max_retries=max_retries),
+        )
+        self.features: frozenset[str] | None = None
+
+    def _failure(self, spec: Spec, response: Response, asked: float | None) -> OneBrainError:
+        error = super()._failure(spec, response, asked)
+        if (
+            isinstance(error, OneBrainInternalError)
+            and error.code == "INTERNAL_ERROR"
+            and SERVER_HEADER not in response.headers
+        ):
+            match = _BY_ID.match(spec.path)
+            if match and match[1] not in _NO_IDS and not _UUID.fullmatch(match[1]):
+                # OneBrain's hosted server fails on ids that are no UUIDs instead of not finding them.
+                return OneBrainNotFoundError(
+                    "there is nothing with this id; ids of this server are UUIDs",
+                    service=self.name,
+                    status_code=error.status_code,
+                    code=error.code,
+                    request_id=error.request_id,
+                )
+        return error
+
+    def has(self, feature: str) -> Steps[bool]:
+        """Return whether the server offers one of the additions that docs/http-api.md lists; asked once."""
+        if self.features is None:
+            try:
+                reply = yield from self.ask(Spec("GET", "/v1/capabilities"))
+            except OneBrainNotFoundError:
+                self.features = frozenset()
+            else:
+                found = enveloped(self, reply)
+                offered = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+                self.features = frozenset(map(str, offered.get("features") or ()))
+        return feature in self.features
+
+    def lacks(self, what: str, hint: str = "") -> UnsupportedByServer:
+        """Return the error for a call that this server cannot answer as it was meant."""
+        return UnsupportedByServer(what, self.name, hint=hint or "OneBrain's own Python server can")
+
+
+def enveloped(service: Service, reply: Reply) -> Any:
+    """Return what stands under ``data``; raise `OneBrainResponseError` where the envelope is not OneBrain's."""
+    answer: Any = reply.data
+    if isinstance(answer, dict):
+        body = cast("dict[str, Any]", answer)
+        if "data" in body:
+            return body["data"]
+    raise OneBrainResponseError(
+        "the answer is JSON, but not in OneBrain's envelope {data, meta}; is the base URL right?",
+        service=service.name,
+        status_code=reply.status,
+    )
+
+
+def explain(response: Response, body: Any) -> Explanation:
+    """Read a failed answer: OneBrain's envelope, its framework's own shape, or something in between."""
+    if not isinstance(body, dict):
+        return Explanation()
+    whole = cast("dict[str, Any]", body)
+    error: Any = whole.get("error")
+    meta: Any = whole.get("meta")
+    request_id: Any = cast("dict[str, Any]", meta).get("requestId") if isinstance(meta, dict) else None
+    request_id = request_id if isinstance(request_id, str) else None
+    if not isinstance(error, dict):
+        message: Any = whole.get("message") or error
+        message = message if isinstance(message, str) else ""
+        return Explanation(
+            message=message,
+            request_id=request_id,
+            unknown_route=response.status == 404 and message.startswith("Route "),
+        )
+    facts = cast("dict[str, Any]", error)
+    code: Any = facts.get("code")
+    text: Any = facts.get("message")
+    details: Any = facts.get("details")
+    issues = _issues(details)
+    return Explanation(
+        message=(str(text) if text else "") + (f" ({issues})" if issues else ""),
+        code=code if isinstance(code, str) else None,
+        details=details,
+        request_id=request_id,
+        existing_id=_existing(details),
+        quota=code == "LIMIT_EXCEEDED",
+    )
+
+
+def _issues(details: Any) -> str:
+    """Return the first few validation issues as ``path: what is wrong``."""
+    parts: list[str] = []
+    for issue in cast("list[Any]", details) if isinstance(details, list) else ():
+        if isinstance(issue, dict):
+            facts = cast("dict[str, Any]", issue)
+            where, what = facts.get("path"), facts.get("message")
+            if isinstance(where, list) and isinstance(what, str):
+                parts.append(f"{'.'.join(map(str, cast('list[Any]', where))) or 'body'}: {what}")
+    return "; ".join(parts[:3])
+
+
+def _existing(details: Any) -> str | None:
+    for issue in cast("list[Any]", details) if isinstance(details, list) else ():
+        if isinstance(issue, dict) and isinstance(
+            found := cast("dict[str, Any]", issue).get("existingId"), str
+        ):
+            return found
+    return None
+
+
+def _secret_parts(secret: str) -> tuple[str, ...]:
+    """Return the texts that must not show in an error: the whole key, and the part after the prefix alone."""
+    tail = re.split(r"[_:]", secret)[-1] if secret else ""
+    return (secret, tail) if len(tail) >= 12 else (secret,)
+
+
+def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ConfigurationError(f"headers: {name!r:.40} is not the name of a header")
+        if not isinstance(value, str) or not value.isascii() or any(c in value for c in "\r\n\0"):
+            raise ConfigurationError(f"headers: the value of {name!r:.40} must be printable ASCII text")
+    return headers
