@@ -1,0 +1,176 @@
+"""What a service has no place for travels in its metadata, under one reserved key, and comes back from there.
+
+A memory of ours has fields that a service lacks, such as a user, a session or a title. They go into the metadata as one
+object under `KEY`, which other clients of the service can see and leave alone. The scope is always in there, whatever
+the service makes of it, so that it can be checked on every memory that comes back.
+
+A service may also refuse or change what JSON allows: huge integers, floats without a fraction, keys of its own. Such
+metadata is kept a second time, as exact JSON text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+
+from onebrain._core.codec import from_json, to_json
+from onebrain._core.steps import Sleep, Steps
+from onebrain.memory.filters import instant_of
+from onebrain.memory.models import EVERYTHING, Scope
+
+KEY: Final = "onebrain"
+_EXACT: Final = "metadata"
+_PARTS: Final = ("space", "user", "agent", "session")
+# Beyond it, JSON readers that know only floats lose digits.
+_SAFE: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What was folded into a memory's metadata, and the caller's own metadata without it.
+
+    Attributes:
+        ours: Whether there was anything: False for memories that other clients stored.
+        scope: The scope, as given when storing.
+        kept: The other fields, by name.
+        metadata: The caller's own object.
+    """
+
+    ours: bool
+    scope: Scope
+    kept: Mapping[str, Any]
+    metadata: dict[str, Any]
+
+    def text(self, name: str) -> str | None:
+        """Return a text that was folded in, or None."""
+        value = self.kept.get(name)
+        return value if isinstance(value, str) else None
+
+    def number(self, name: str) -> float | None:
+        """Return a number that was folded in, or None."""
+        value = self.kept.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a time that was folded in, or None."""
+        value = self.kept.get(name)
+        return instant_of(value) if isinstance(value, str) else None
+
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        """Return a list of texts that was folded in, or None."""
+        value = self.kept.get(name)
+        return tuple(map(str, cast("Sequence[Any]", value))) if isinstance(value, list) else None
+
+
+def fold(
+    metadata: Mapping[str, Any], scope: Scope, kept: Mapping[str, Any], *, taken: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return `metadata` with `scope` and what is not None of `kept` under `KEY`.
+
+    Args:
+        metadata: The caller's own object.
+        scope: Where the memory belongs.
+        kept: Further fields, as JSON values; datetimes become ISO text.
+        taken: Keys that the service uses for itself.
+
+    Raises:
+        OneBrainValidationError: JSON cannot hold the metadata exactly.
+    """
+    text = to_json(metadata, what="metadata")
+    plain = cast("dict[str, Any]", from_json(text))
+    parts = {name: getattr(scope, name) for name in _PARTS if getattr(scope, name) is not None}
+    inside = {name: value for name, value in kept.items() if value is not None}
+    if parts:
+        inside["scope"] = parts
+    if KEY in plain or not plain.keys().isdisjoint(taken) or not _survives(plain):
+        inside[_EXACT] = text
+    outside = {
+        key: value for key, value in plain.items() if key != KEY and key not in taken and _survives(value)
+    }
+    return {**outside, KEY: inside}
+
+
+def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Letter:
+    """Return what `fold` made of a memory's metadata; whatever another client wrote is read without complaint."""
+    inside: Any = metadata.get(KEY)
+    if not isinstance(inside, Mapping):
+        own = {key: value for key, value in metadata.items() if key not in taken}
+        return Letter(False, EVERYTHING, {}, own)
+    kept = cast("Mapping[str, Any]", inside)
+    exact = kept.get(_EXACT)
+    own = {key: value for key, value in metadata.items() if key != KEY and key not in taken}
+    if isinstance(exact, str):
+        try:
+            read: Any = from_json(exact)
+        except ValueError:
+            read = None
+        own = cast("dict[str, Any]", read) if isinstance(read, dict) else own
+    return Letter(True, _scope(kept.get("scope")), kept, own)
+
+
+def _scope(value: Any) -> Scope:
+    if not isinstance(value, Mapping):
+        return EVERYTHING
+    parts = cast("Mapping[str, Any]", value)
+    try:
+        return Scope(**{name: parts[name] for name in _PARTS if isinstance(parts.get(name), str)})
+    except ValueError:  # another client's doing; no scope that is asked for selects it
+        return EVERYTHING
+
+
+def _survives(value: Any) -> bool:
+    """Whether every JSON reader gives `value` back as it is."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return True
+    if isinstance(value, int):
+        return abs(value) < _SAFE
+    if isinstance(value, float):
+        return not value.is_integer()
+    if isinstance(value, Mapping):
+        return all(_survives(item) for item in cast("Mapping[str, Any]", value).values())
+    return all(_survives(item) for item in cast("Sequence[Any]", value))
+
+
+def mark(kind: str, value: str) -> str:
+    """Return a tag that stands for one part of a scope: one opaque word, which no query's words match."""
+    return f"ob{kind}{hashlib.sha256(value.encode()).hexdigest()[:24]}"
+
+
+class Turns:
+    """Lets plans of one driver change one memory after the other, where the service has no atomic change.
+
+    Nothing is blocked: a plan that has to wait sleeps, in its own colour. Other processes are not kept out.
+    """
+
+    def __init__(self) -> None:
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+
+    def take(self, id: str, plan: Callable[[], Steps[Any]]) -> Steps[Any]:
+        """Run a plan while no other plan works on `id`."""
+        pause = 0.001
+        while not self._enter(id):
+            yield Sleep(pause)
+            pause = min(2 * pause, 0.02)
+        with self._leave(id):
+            return (yield from plan())
+
+    def _enter(self, id: str) -> bool:
+        with self._lock:
+            if id in self._busy:
+                return False
+            self._busy.add(id)
+            return True
+
+    @contextmanager
+    def _leave(self, id: str) -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(id)

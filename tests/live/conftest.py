@@ -1,0 +1,38 @@
+"""Tests against real services, for those who have one at hand: without the service's address they are skipped."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from onebrain.services.ai_memory import AiMemoryClient
+
+
+@pytest.fixture(scope="session")
+def ai_memory_url():
+    """The address of an ai-memory daemon that these tests may fill and empty as they like."""
+    url = os.environ.get("AI_MEMORY_URL")
+    if not url:
+        pytest.skip("needs an ai-memory daemon with an empty database: set AI_MEMORY_URL to its address")
+    with AiMemoryClient(url) as client:
+        # Every test empties the daemon, so nobody's memories may be in it.
+        if client.stats().total:
+            pytest.skip("the ai-memory daemon at AI_MEMORY_URL holds memories; these tests need an empty one")
+        yield url
+        clean(client)
+
+
+def clean(client):
+    """Remove everything that the daemon holds, what has expired and is not collected yet included."""
+    client.gc()
+    for namespace in client.namespaces():
+        client.forget(namespace=namespace.namespace)
+
+
+@pytest.fixture
+def ai_memory(ai_memory_url):
+    """A client of the emptied daemon."""
+    with AiMemoryClient(ai_memory_url) as client:
+        clean(client)
+        yield client

@@ -1,0 +1,17 @@
+"""The ai-memory driver keeps the promises of `Brain` on the real daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from onebrain import Brain
+from onebrain.memory.drivers.ai_memory import connect
+from onebrain.testing.conformance import DriverConformance
+
+
+class TestAiMemory(DriverConformance):
+    driver = "ai-memory 0.6.4"
+
+    @pytest.fixture
+    def empty_brain(self, ai_memory, ai_memory_url):
+        return Brain(connect(f"ai-memory+{ai_memory_url}"))
