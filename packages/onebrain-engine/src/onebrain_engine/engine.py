@@ -8,11 +8,13 @@ up at each call with what others have stored, and can be thrown away at any time
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +31,18 @@ from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, s
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain_engine import cursors
-from onebrain_engine.embedding import Checked, Embedder, WordLlama, unit
+from onebrain_engine.embedding import Checked, Embedder, default_embedder, unit
 from onebrain_engine.index.columns import Fetch
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Ask, Indexed, Partition
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, analyse_query, split_label, without_terms
-from onebrain_engine.store.protocol import Reading, Store, Writing
+from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
 from onebrain_engine.store.records import Draft, Entry, Space, to_micros
 
 Floats = npt.NDArray[np.float32]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CALLER: Final = "caller"
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
@@ -71,7 +75,9 @@ class Engine:
         snapshots: Snapshots | None = None,
     ) -> None:
         self.store = store
-        self.embedder = None if embedder is None else Checked(WordLlama() if embedder is ... else embedder)
+        self.embedder = (
+            None if embedder is None else Checked(default_embedder() if embedder is ... else embedder)
+        )
         self.lexicon = Lexicon()
         self.snapshots = snapshots
         self._partitions: OrderedDict[tuple[str, int], Partition] = OrderedDict()
@@ -131,7 +137,7 @@ class Engine:
         if token is not None:
             try:
                 with self.store.writing() as write:
-                    write.set_snapshot(partition.space, token)
+                    write.set_snapshot(tenant, partition.space, token)
             except OneBrainError:
                 return
 
@@ -146,6 +152,25 @@ class Engine:
         self.store.close()
 
 
+def _persistent(verb: Callable[P, T]) -> Callable[P, T]:
+    """Run a verb again where the database undid its transaction in favour of another, for as long as writers may wait."""
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        deadline: float | None = None
+        while True:
+            try:
+                return verb(*args, **kwargs)
+            except Contention as error:
+                if deadline is None:
+                    deadline = time.monotonic() + error.patience
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(random.uniform(0.001, 0.02))
+
+    return call
+
+
 class Tenant:
     """One tenant's memories; the verbs of a brain, in place.
 
@@ -154,10 +179,12 @@ class Tenant:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
+        self._service = engine.store.service
         self.name = name
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
+    @_persistent
     def store(self, items: Sequence[NewMemory]) -> list[StoreResult]:
         """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
         results: list[StoreResult | None] = [None] * len(items)
@@ -167,14 +194,16 @@ class Tenant:
             try:
                 draft = _draft(item, now)
             except OneBrainError as error:
-                results[place] = _failed(error)
+                results[place] = self._failed(error)
             else:
                 drafts.setdefault(item.scope.space or "", []).append((place, draft))
         # Vectors are made before the transaction begins, so that other writers need not wait for them.
         prepared = {name: self._embed([draft for _, draft in group]) for name, group in drafts.items()}
         stored: list[tuple[Space, list[bool], list[Entry], list[Draft], list[int]]] = []
         with self._engine.store.writing() as write:
-            for name, group in drafts.items():
+            for name, group in sorted(
+                drafts.items()
+            ):  # all writers take spaces in one order, so none waits in a circle
                 space = write.open_space(self.name, name)
                 good, space = self._fit(write, space, group, prepared[name], results)
                 if good:
@@ -223,21 +252,21 @@ class Tenant:
                 embedder, vector = CALLER, draft.vector
             elif (made := vectors.get(id(draft))) is not None:
                 if space.embedder == CALLER:
-                    results[place] = _failed(_mismatch(space, "a memory without a vector", None))
+                    results[place] = self._failed(self._mismatch(space, "a memory without a vector", None))
                     continue
                 assert self._engine.embedder is not None
                 embedder, vector = self._engine.embedder.fingerprint, made
             elif space.embedder == CALLER:
-                results[place] = _failed(_mismatch(space, "a memory without a vector", None))
+                results[place] = self._failed(self._mismatch(space, "a memory without a vector", None))
                 continue
             else:
                 good.append((place, draft))
                 continue
             dimension = len(vector) // 4
             if space.embedder is None:
-                space = write.claim_vectors(space, embedder, dimension)
+                space = write.claim_vectors(self.name, space, embedder, dimension)
             elif (space.embedder, space.dimension) != (embedder, dimension):
-                results[place] = _failed(_mismatch(space, embedder, dimension))
+                results[place] = self._failed(self._mismatch(space, embedder, dimension))
                 continue
             draft.vector = vector
             good.append((place, draft))
@@ -310,13 +339,13 @@ class Tenant:
         if mode != "keyword" and space.dimension is not None:
             if request.embedding is not None:
                 if len(request.embedding) != space.dimension:
-                    raise _mismatch(space, CALLER, len(request.embedding))
+                    raise self._mismatch(space, CALLER, len(request.embedding))
                 vector = unit(np.array([request.embedding], np.float32))[0]
             elif space.embedder == CALLER or self._engine.embedder is None:
                 if mode == "vector":
-                    raise _mismatch(space, "a query without a vector", None)
+                    raise self._mismatch(space, "a query without a vector", None)
             elif space.embedder != self._engine.embedder.fingerprint:
-                raise _mismatch(space, self._engine.embedder.fingerprint, None)
+                raise self._mismatch(space, self._engine.embedder.fingerprint, None)
             elif request.query is not None and query is not None:
                 labels = partition.label_terms()
                 named = [
@@ -392,6 +421,7 @@ class Tenant:
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
+    @_persistent
     def update(self, id: str, changes: Changes, scope: Scope) -> Memory:
         """Change one memory and return it."""
         given = dict(changes.fields)
@@ -402,27 +432,29 @@ class Tenant:
         with self._engine.store.writing() as write:
             found = write.find(self.name, [id], scope, now=now)
             if not found:
-                raise OneBrainNotFoundError("no memory with this id in this scope", service="sqlite")
+                raise OneBrainNotFoundError("no memory with this id in this scope", service=self._service)
             if len(found) > 1:
-                raise several_with_id("sqlite")
+                raise several_with_id(self._service)
             row, space = found[0]
             old = write.memories(self.name, space, [row])[row]
             values = _columns(given, old, merge=changes.merge_metadata)
             if "embedding" in given:
                 vector = _vector_bytes(given["embedding"])
                 if vector is not None and space.embedder is None:
-                    space = write.claim_vectors(space, CALLER, len(vector) // 4)
+                    space = write.claim_vectors(self.name, space, CALLER, len(vector) // 4)
                 elif vector is None or (space.embedder, space.dimension) != (CALLER, len(vector) // 4):
-                    raise _mismatch(space, CALLER, None if vector is None else len(vector) // 4)
+                    raise self._mismatch(space, CALLER, None if vector is None else len(vector) // 4)
                 values["vector"] = vector
             elif made is not None and given["content"] != old.content:
                 if space.embedder == CALLER:
-                    raise _mismatch(space, "new content without a vector", None)
+                    raise self._mismatch(space, "new content without a vector", None)
                 assert self._engine.embedder is not None
                 if space.embedder is None:
-                    space = write.claim_vectors(space, self._engine.embedder.fingerprint, len(made) // 4)
+                    space = write.claim_vectors(
+                        self.name, space, self._engine.embedder.fingerprint, len(made) // 4
+                    )
                 elif (space.embedder, space.dimension) != (self._engine.embedder.fingerprint, len(made) // 4):
-                    raise _mismatch(space, self._engine.embedder.fingerprint, len(made) // 4)
+                    raise self._mismatch(space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
             entry = write.change(self.name, space, row, values, now)
             memory = write.memories(self.name, space, [row])[row]
@@ -431,6 +463,7 @@ class Tenant:
             partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
         return memory
 
+    @_persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:
         """Remove memories by id; return how many were there."""
         with self._engine.store.writing() as write:
@@ -439,6 +472,7 @@ class Tenant:
                 for space, rows in _by_space(write.find(self.name, ids, scope, now=_now()))
             )
 
+    @_persistent
     def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
         """Remove everything in a scope that matches a filter."""
         ids: list[str] = []
@@ -460,6 +494,19 @@ class Tenant:
         return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _failed(self, error: OneBrainError) -> StoreResult:
+        error.service = error.service or self._service
+        return StoreResult(id=None, status="failed", error=error)
+
+    def _mismatch(self, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
+        holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
+        brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
+        return EmbedderMismatch(
+            f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
+            "Use the same embedder, or another space",
+            service=self._service,
+        )
 
     def _spaces(self, read: Reading, scope: Scope) -> Sequence[Space]:
         """Return the spaces that a scope may select from."""
@@ -488,11 +535,6 @@ def index_entry(entry: Entry) -> Indexed:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _failed(error: OneBrainError) -> StoreResult:
-    error.service = error.service or "sqlite"
-    return StoreResult(id=None, status="failed", error=error)
 
 
 def _draft(item: NewMemory, now: int) -> Draft:
@@ -548,16 +590,6 @@ def _columns(given: Mapping[str, Any], old: Memory, *, merge: bool) -> dict[str,
         else:
             values[name] = value
     return values
-
-
-def _mismatch(space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
-    holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
-    brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
-    return EmbedderMismatch(
-        f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
-        "Use the same embedder, or another space",
-        service="sqlite",
-    )
 
 
 def _by_space(found: Sequence[tuple[int, Space]]) -> list[tuple[Space, list[int]]]:

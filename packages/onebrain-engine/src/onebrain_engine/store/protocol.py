@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from onebrain.errors import DatabaseBusy
 from onebrain.memory.models import Memory, Scope
 from onebrain_engine.store.records import Changes, Draft, Entry, Space
 
@@ -49,7 +50,7 @@ class Writing(Reading, Protocol):
         """Return a space, made if need be."""
         ...
 
-    def claim_vectors(self, space: Space, embedder: str, dimension: int) -> Space:
+    def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
         ...
 
@@ -67,7 +68,7 @@ class Writing(Reading, Protocol):
         """Remove rows; return how many there were."""
         ...
 
-    def set_snapshot(self, space: Space, token: str) -> None:
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
         """Note the newest snapshot of a space's index."""
         ...
 
@@ -76,8 +77,23 @@ class Writing(Reading, Protocol):
         ...
 
 
+class Contention(DatabaseBusy):
+    """The database undid a transaction in favour of another one; nothing of it was kept, and it may be run again.
+
+    Attributes:
+        patience: Seconds for which to try.
+    """
+
+    patience: float = 0.0
+
+
 class Store(Protocol):
     """Where memories are kept; safe to share between threads."""
+
+    @property
+    def service(self) -> str:
+        """Its name in errors, such as ``"sqlite"``."""
+        ...
 
     def reading(self) -> AbstractContextManager[Reading]:
         """Open a consistent view."""

@@ -62,6 +62,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (space, seq, row)
         ) WITHOUT ROWID""",
     ),
+    (
+        # Encryption at rest: a sealed memory's texts stand here, and its vector is sealed, too.
+        "ALTER TABLE memory ADD COLUMN sealed BLOB",
+        "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 
@@ -83,6 +88,14 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def encryption_mark(connection: sqlite3.Connection) -> bytes | None:
+    """Return the mark of an encrypted database, None of any other."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'setting'").fetchone():
+        return None
+    found = connection.execute("SELECT value FROM setting WHERE name = 'encryption'").fetchone()
+    return found[0] if found else None
 
 
 def _version(connection: sqlite3.Connection, path: str) -> int:

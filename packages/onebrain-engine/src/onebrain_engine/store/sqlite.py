@@ -20,8 +20,9 @@ import numpy as np
 
 from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
 from onebrain.memory.models import Memory, Scope
+from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
-from onebrain_engine.store.schema import migrate
+from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
 
 Durability = Literal["normal", "full"]
@@ -29,18 +30,19 @@ MEMORY: Final = ":memory:"
 
 _SPACE = "key, name, seq, embedder, dimension, snapshot"
 _ENTRY = (
-    "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data"
+    "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
+    "m.sealed"
 )
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
 
 _INSERT = """INSERT INTO memory
     (row, tenant, space, seq, id, user, agent, session, content, title, type, tags, metadata, importance, source,
-     pinned, archived, created_at, updated_at, expires_at, extra)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+     pinned, archived, created_at, updated_at, expires_at, extra, sealed)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _REPLACE = """UPDATE memory SET seq = ?, agent = ?, session = ?, content = ?, title = ?, type = ?, tags = ?,
     metadata = ?, importance = ?, source = ?, pinned = ?, archived = ?, created_at = ?, updated_at = ?,
-    expires_at = ?, extra = ? WHERE row = ?"""
+    expires_at = ?, extra = ?, sealed = ? WHERE row = ?"""
 
 
 class SqliteStore:
@@ -50,17 +52,29 @@ class SqliteStore:
         path: The file, made with its folder where it is missing; ``:memory:`` for none.
         durability: ``normal`` survives a killed process, ``full`` a power failure.
         busy_timeout: Seconds to wait for other writers before `DatabaseBusy`.
+        cipher: Seals what is stored from now on, and opens what was sealed; None for neither.
 
     Raises:
         StorageError: The file cannot be opened; a subclass says why.
+        ConfigurationError: The file is encrypted, with another key or where none is given.
     """
 
-    def __init__(self, path: str, *, durability: Durability = "normal", busy_timeout: float = 30.0) -> None:
+    service: str = "sqlite"
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        durability: Durability = "normal",
+        busy_timeout: float = 30.0,
+        cipher: Cipher | None = None,
+    ) -> None:
         if durability not in ("normal", "full"):
             raise ConfigurationError(f"durability must be 'normal' or 'full', not {durability!r:.40}")
         self.path = path
         self._durability = durability
         self._timeout = busy_timeout
+        self._seal = Seal(cipher, path, self.service)
         self._write_lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -81,7 +95,9 @@ class SqliteStore:
         connection: sqlite3.Connection | None = None
         try:
             connection = self._patiently(self._connect)
+            self._seal.accept(encryption_mark(connection))  # before anything is written
             self._patiently(lambda: migrate(connection, self.path))
+            self._patiently(lambda: self._encrypt(connection))
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
@@ -89,12 +105,31 @@ class SqliteStore:
                 raise
             self._read_only = True
             connection = self._connect()
+            self._seal.accept(encryption_mark(connection))
             migrate(connection, self.path)
         except BaseException:
             if connection is not None:
                 connection.close()
             raise
         return connection
+
+    def _encrypt(self, connection: sqlite3.Connection) -> None:
+        """Mark a database that was not encrypted until now."""
+        cipher = self._seal.cipher
+        if cipher is None or self._seal.accept(encryption_mark(connection)):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._seal.accept(
+                encryption_mark(connection)
+            ):  # another process may have done it meanwhile
+                connection.execute(
+                    "INSERT INTO setting (name, value) VALUES ('encryption', ?)", (cipher.fresh_mark(),)
+                )
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         target = self.path
@@ -116,6 +151,8 @@ class SqliteStore:
                 connection.execute(
                     f"PRAGMA synchronous = {'FULL' if self._durability == 'full' else 'NORMAL'}"
                 )
+                if self._seal.cipher is not None:  # what was stored in clear is not left in free pages
+                    connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA cache_size = -16384")
             connection.execute("PRAGMA mmap_size = 1073741824")
         except BaseException:
@@ -165,7 +202,7 @@ class SqliteStore:
         self._check()
         if self.path == MEMORY:  # in memory there is one connection for all
             with self._write_lock, translated(self.path):
-                yield _Reading(self._writer)
+                yield _Reading(self._writer, self._seal)
             return
         with self._readers_lock:
             connection = self._readers.pop() if self._readers else None
@@ -174,7 +211,7 @@ class SqliteStore:
             try:
                 connection.execute("BEGIN")
                 try:
-                    yield _Reading(connection)
+                    yield _Reading(connection, self._seal)
                 finally:
                     connection.execute("COMMIT")
             except BaseException:
@@ -199,7 +236,7 @@ class SqliteStore:
             self._check()
             self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
-                yield _Writing(self._writer)
+                yield _Writing(self._writer, self._seal)
                 self._patiently(lambda: self._writer.execute("COMMIT"))
             except BaseException:
                 if self._writer.in_transaction:
@@ -230,8 +267,9 @@ _inherited: list[sqlite3.Connection] = []
 class _Reading:
     """Queries."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, seal: Seal) -> None:
         self._db = connection
+        self._seal = seal
 
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name."""
@@ -254,7 +292,7 @@ class _Reading:
         # From the beginning, reading in the order of the table is many times faster than by the index of changes.
         hint = "NOT INDEXED" if after == 0 else "INDEXED BY memory_change"
         entries = [
-            _entry(record)
+            self._entry(tenant, space, record)
             for record in self._db.execute(
                 f"SELECT {_ENTRY} FROM memory AS m {hint} LEFT JOIN vector AS v USING (row) "
                 "WHERE m.tenant = ? AND m.space = ? AND m.seq > ? ORDER BY row",
@@ -269,6 +307,28 @@ class _Reading:
         ]
         return Changes(entries, gone, space.seq)
 
+    def _entry(self, tenant: str, space: Space, record: Sequence[Any]) -> Entry:
+        (
+            row,
+            user,
+            agent,
+            session,
+            content,
+            created,
+            updated,
+            expires,
+            importance,
+            archived,
+            vector,
+            sealed,
+        ) = record
+        if sealed is not None:
+            content = self._seal.memory(tenant, space.key, row, sealed)[0]
+            vector = None if vector is None else self._seal.vector(tenant, space.key, row, vector)
+        return Entry(
+            row, user or None, agent, session, content, created, updated, expires, importance, bool(archived), vector
+        )  # fmt: skip
+
     def memories(
         self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
     ) -> Mapping[int, Memory]:
@@ -276,19 +336,28 @@ class _Reading:
         found: dict[int, Memory] = {}
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
-            vectors: dict[int, tuple[float, ...]] = {}
+            vectors: dict[int, bytes] = {}
             if with_vectors:
-                for row, data in self._db.execute(
-                    f"SELECT row, data FROM vector WHERE row IN ({_marks(len(chunk))})", chunk
-                ):
-                    vectors[row] = tuple(np.frombuffer(data, np.float32).tolist())
+                vectors = dict(
+                    self._db.execute(
+                        f"SELECT row, data FROM vector WHERE row IN ({_marks(len(chunk))})", chunk
+                    )
+                )
             # The plus signs keep the planner from the index of a space's changes, which would read the whole space.
-            for record in self._db.execute(
-                f"SELECT {MEMORY_COLUMNS} FROM memory WHERE row IN ({_marks(len(chunk))}) "
+            for *record, sealed in self._db.execute(
+                f"SELECT {MEMORY_COLUMNS}, sealed FROM memory WHERE row IN ({_marks(len(chunk))}) "
                 "AND +tenant = ? AND +space = ?",
                 (*chunk, tenant, space.key),
             ):
-                found[record[0]] = to_memory(record, space.name, vectors.get(record[0]))
+                row: int = record[0]
+                vector = vectors.get(row)
+                if vector is not None and sealed is not None:
+                    vector = self._seal.vector(tenant, space.key, row, vector)
+                found[row] = to_memory(
+                    self._seal.record(tenant, space.key, record, sealed),
+                    space.name,
+                    None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
+                )
         return found
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
@@ -318,17 +387,30 @@ class _Reading:
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
         """Return named columns of rows, or of all rows of a space."""
+        secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
+        sealed_column = "sealed" if secret else "NULL"
+        for *record, sealed in self._columns(
+            tenant, space, f"row, {', '.join(names)}, {sealed_column}", rows
+        ):
+            if sealed is not None:
+                fields = self._seal.memory(tenant, space.key, record[0], sealed)
+                for place, field in secret:
+                    record[place] = fields[field]
+            yield record
+
+    def _columns(
+        self, tenant: str, space: Space, columns: str, rows: Sequence[int] | None
+    ) -> Iterator[Sequence[Any]]:
         if rows is None:
             yield from self._db.execute(
-                f"SELECT row, {', '.join(names)} FROM memory NOT INDEXED WHERE tenant = ? AND space = ?",
+                f"SELECT {columns} FROM memory NOT INDEXED WHERE tenant = ? AND space = ?",
                 (tenant, space.key),
             )
             return
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             yield from self._db.execute(
-                f"SELECT row, {', '.join(names)} FROM memory WHERE row IN ({_marks(len(chunk))}) "
-                "AND +tenant = ? AND +space = ?",
+                f"SELECT {columns} FROM memory WHERE row IN ({_marks(len(chunk))}) AND +tenant = ? AND +space = ?",
                 (*chunk, tenant, space.key),
             )
 
@@ -345,16 +427,19 @@ class _Writing(_Reading):
             assert space is not None
         return space
 
-    def claim_vectors(self, space: Space, embedder: str, dimension: int) -> Space:
+    def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
         self._db.execute(
-            "UPDATE space SET embedder = ?, dimension = ? WHERE key = ?", (embedder, dimension, space.key)
+            "UPDATE space SET embedder = ?, dimension = ? WHERE key = ? AND tenant = ?",
+            (embedder, dimension, space.key, tenant),
         )
         return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
 
-    def set_snapshot(self, space: Space, token: str) -> None:
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
         """Note the newest snapshot of a space's index."""
-        self._db.execute("UPDATE space SET snapshot = ? WHERE key = ?", (token, space.key))
+        self._db.execute(
+            "UPDATE space SET snapshot = ? WHERE key = ? AND tenant = ?", (token, space.key, tenant)
+        )
 
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
@@ -376,11 +461,14 @@ class _Writing(_Reading):
             created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
             if old is None:
                 row, next_row = next_row, next_row + 1
+                content, title, type, tags, metadata, source, extra, sealed = self._sealed(
+                    tenant, space, row, draft
+                )
                 inserts.append(
                     (
-                        row, tenant, space.key, seq, draft.id, user, draft.agent, draft.session, draft.content,
-                        draft.title, draft.type, draft.tags, draft.metadata, draft.importance, draft.source,
-                        draft.pinned, draft.archived, created, now, draft.expires_at, draft.extra,
+                        row, tenant, space.key, seq, draft.id, user, draft.agent, draft.session, content, title, type,
+                        tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, now,
+                        draft.expires_at, extra, sealed,
                     )
                 )  # fmt: skip
                 if draft.given_id:
@@ -390,18 +478,20 @@ class _Writing(_Reading):
                     self._db.executemany(_INSERT, inserts)
                     inserts.clear()
                 row = old[0]
+                content, title, type, tags, metadata, source, extra, sealed = self._sealed(
+                    tenant, space, row, draft
+                )
                 self._db.execute(
                     _REPLACE,
                     (
-                        seq, draft.agent, draft.session, draft.content, draft.title, draft.type, draft.tags,
-                        draft.metadata, draft.importance, draft.source, draft.pinned, draft.archived, created, now,
-                        draft.expires_at, draft.extra, row,
+                        seq, draft.agent, draft.session, content, title, type, tags, metadata, draft.importance, source,
+                        draft.pinned, draft.archived, created, now, draft.expires_at, extra, sealed, row,
                     ),
                 )  # fmt: skip
                 self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
                 vectors = [pair for pair in vectors if pair[0] != row]
             if draft.vector is not None:
-                vectors.append((row, draft.vector))
+                vectors.append((row, self._sealed_vector(tenant, space, row, draft.vector)))
             fresh.append(old is None)
             entries.append(
                 Entry(
@@ -415,6 +505,17 @@ class _Writing(_Reading):
             self._db.executemany("INSERT INTO vector (row, data) VALUES (?, ?)", vectors)
         self._set_seq(space, seq)
         return fresh, entries
+
+    def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
+        """Return the `SEALED` columns of a draft as they are kept, and what they are sealed into."""
+        fields = [getattr(draft, name) for name in SEALED]
+        if self._seal.cipher is None:
+            return (*fields, None)
+        return (*BLANK, self._seal.cipher.seal_memory(tenant, space.key, row, fields))
+
+    def _sealed_vector(self, tenant: str, space: Space, row: int, vector: bytes) -> bytes:
+        cipher = self._seal.cipher
+        return vector if cipher is None else cipher.seal("vector", tenant, space.key, row, vector)
 
     def _known(
         self, tenant: str, space: Space, drafts: Sequence[Draft]
@@ -434,6 +535,8 @@ class _Writing(_Reading):
     def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
         """Change columns of one memory."""
         seq = space.seq + 1
+        if self._seal.cipher is not None:
+            values = self._sealed_changes(tenant, space, row, values)
         columns = {name: value for name, value in values.items() if name != "vector"}
         settings = "".join(f"{name} = ?, " for name in columns)
         self._db.execute(
@@ -443,13 +546,35 @@ class _Writing(_Reading):
         if "vector" in values:
             self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
             if values["vector"] is not None:
-                self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, values["vector"]))
+                vector = self._sealed_vector(tenant, space, row, values["vector"])
+                self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, vector))
         self._set_seq(space, seq)
         record = self._db.execute(
             f"SELECT {_ENTRY} FROM memory AS m LEFT JOIN vector AS v USING (row) WHERE row = ? AND m.tenant = ?",
             (row, tenant),
         ).fetchone()
-        return _entry(record)
+        return self._entry(tenant, space, record)
+
+    def _sealed_changes(
+        self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return changes of a memory that leave nothing of it in clear, whatever was in clear before."""
+        cipher = self._seal.cipher
+        assert cipher is not None
+        *fields, sealed, vector = self._db.execute(
+            f"SELECT {', '.join(SEALED)}, sealed, v.data FROM memory AS m LEFT JOIN vector AS v USING (row) "
+            "WHERE row = ? AND m.tenant = ?",
+            (row, tenant),
+        ).fetchone()
+        changed = dict(values)
+        if sealed is not None:
+            fields = list(self._seal.memory(tenant, space.key, row, sealed))
+        elif vector is not None:
+            changed.setdefault("vector", vector)
+        clear = [changed.pop(name, field) for name, field in zip(SEALED, fields, strict=True)]
+        changed.update(zip(SEALED, BLANK, strict=True))
+        changed["sealed"] = cipher.seal_memory(tenant, space.key, row, clear)
+        return changed
 
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
         """Remove rows."""
@@ -483,23 +608,6 @@ class _Writing(_Reading):
 
     def _set_seq(self, space: Space, seq: int) -> None:
         self._db.execute("UPDATE space SET seq = ? WHERE key = ?", (seq, space.key))
-
-
-def _entry(record: Sequence[Any]) -> Entry:
-    row, user, agent, session, content, created, updated, expires, importance, archived, vector = record
-    return Entry(
-        row,
-        user or None,
-        agent,
-        session,
-        content,
-        created,
-        updated,
-        expires,
-        importance,
-        bool(archived),
-        vector,
-    )
 
 
 def _marks(count: int) -> str:

@@ -36,6 +36,7 @@ from onebrain.memory.driver import (
     Found,
     ListRequest,
     SearchRequest,
+    Settles,
     expiry,
     several_with_id,
     unsupported,
@@ -274,7 +275,10 @@ class _Brain(Coloured[Mode]):
         missing = stored
         pause = 0.05
         while missing:
-            there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
+            if isinstance(self._driver, Settles):
+                there = set((yield from self._driver.settled(missing)))
+            else:
+                there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
             missing = [id for id in missing if id not in there]
             if not missing or pause > 30:
                 break
@@ -933,6 +937,13 @@ def _vector(value: Any) -> tuple[float, ...]:
     return vector
 
 
+def _query(query: str | None) -> str | None:
+    """Return a query that every service can read: None where it is blank, lone surrogates replaced."""
+    if query is None or not query.strip():
+        return None
+    return query.encode("utf-8", "replace").decode()
+
+
 def _ids(ids: str | Iterable[str]) -> list[str]:
     if isinstance(ids, str):
         return [ids]
@@ -961,19 +972,6 @@ def _check_scope(scope: Scope) -> None:
         raise OneBrainValidationError(
             f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
         )
-
-
-def _query(query: str | None) -> str | None:
-    """Return the query, or None where there is nothing to look for in it."""
-    if query is None:
-        return None
-    if not isinstance(query, str):
-        raise OneBrainValidationError(f"query: must be text, not {type(query).__name__}")
-    try:
-        query.encode()
-    except UnicodeEncodeError:
-        raise OneBrainValidationError("query: holds a lone surrogate, which UTF-8 cannot carry") from None
-    return query if query.strip() else None
 
 
 def _check_whole(name: str, value: int, low: int) -> None:

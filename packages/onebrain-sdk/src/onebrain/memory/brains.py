@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from onebrain.errors import ConfigurationError
@@ -39,6 +40,7 @@ class Brains:
     ) -> None:
         self._sync: Brain | None = None
         self._async: AsyncBrain | None = None
+        self._shared: Brains | None = None
         self._owner = brain is None
         if brain is None:
             if url is not None and base_url is not None:
@@ -49,7 +51,7 @@ class Brains:
         if url is not None or base_url is not None or api_key is not None or options:
             raise ConfigurationError("brain: give either a brain or where to connect, not both")
         if isinstance(brain, Brains):
-            self._sync, self._async = brain.sync, brain.asynchronous
+            self._shared = brain
         elif isinstance(brain, Brain):
             self._sync = brain
         elif isinstance(brain, AsyncBrain):
@@ -63,11 +65,15 @@ class Brains:
             raise ConfigurationError(f"brain: must be a Brain or an AsyncBrain, not {type(brain).__name__}")
 
     def __repr__(self) -> str:
-        return f"Brains({self._sync or self._async or 'not yet open'!r})"
+        return (
+            repr(self._shared) if self._shared else f"Brains({self._sync or self._async or 'not yet open'!r})"
+        )
 
     @property
     def sync(self) -> Brain:
         """The memory for synchronous code."""
+        if self._shared is not None:
+            return self._shared.sync
         if self._sync is None:
             if self._async is not None:
                 self._sync = self._async.to_sync()
@@ -79,11 +85,19 @@ class Brains:
     @property
     def asynchronous(self) -> AsyncBrain:
         """The memory for asynchronous code."""
+        if self._shared is not None:
+            return self._shared.asynchronous
         if self._async is None:
             self._async = self.sync.to_async()
         return self._async
 
     def close(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
+        """Close what was opened here; a brain that was given stays open. On an event loop, use `aclose`."""
         if self._owner and self._sync is not None:
             self._sync.close()
+
+    async def aclose(self) -> None:
+        """Close what was opened here, the connections of the running event loop included."""
+        if self._owner and self._async is not None:
+            await self._async.close()
+        await asyncio.to_thread(self.close)

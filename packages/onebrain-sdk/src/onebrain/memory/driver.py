@@ -92,7 +92,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Forgets` or a `Counts`.
+    A driver may also be a `Forgets`, a `Counts` or a `Settles`.
     """
 
     @property
@@ -153,6 +153,15 @@ class Counts(Protocol):
 
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
         """Return how many memories match."""
+        ...
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A driver of an eventual service that knows better than by reading when a search can find a memory."""
+
+    def settled(self, ids: Sequence[str], /) -> Steps[Sequence[str]]:
+        """Return those of `ids` that a search can find by now."""
         ...
 
 

@@ -33,7 +33,6 @@ from onebrain._core.transport import (
 )
 from onebrain.errors import (
     ConfigurationError,
-    OneBrainConnectionError,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainPermissionError,
@@ -172,11 +171,10 @@ class RememberOSDriver:
             bodies = [body for _, body in group]
             try:
                 stored = yield from self._create(collection, bodies)
-            except OneBrainConnectionError:
-                raise
             except OneBrainError as error:
-                if len(groups) == 1 and len(items) > 1:
+                if not any(result is not None and result.ok for result in results):
                     raise
+                # Something is stored already, and whoever asked has to learn what.
                 stored = [_failed(error)] * len(group)
             for (place, _), result in zip(group, stored, strict=True):
                 results[place] = result
@@ -202,7 +200,9 @@ class RememberOSDriver:
         for body in bodies:
             try:
                 memory = yield from self._client.memories.create(collection=collection, **body)
-            except OneBrainValidationError as error:
+            except OneBrainError as error:
+                if not isinstance(error, OneBrainValidationError) and not results:
+                    raise
                 results.append(_failed(error))
             else:
                 results.append(StoreResult(id=_join(collection, memory.id)))
@@ -472,7 +472,8 @@ def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge
     """Return the arguments of `memories.update` that turn `row` into what `fields` say."""
     patch: dict[str, Any] = {}
     letter = unfold(row.metadata)
-    scope, kept, metadata = letter.scope, dict(letter.kept), letter.metadata
+    scope, metadata = letter.scope, letter.metadata
+    kept: dict[str, Any] = dict(letter.kept)
     for name in ("scope", "metadata"):  # the envelope's own, made anew below
         kept.pop(name, None)
     given = set(letter.texts("given") or ())
