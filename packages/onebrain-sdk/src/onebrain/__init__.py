@@ -56,12 +56,25 @@ from onebrain.memory.models import (
 from onebrain.memory.urls import connect, connect_async
 
 if TYPE_CHECKING:
+    from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
+    from onebrain.services.brrain import AsyncBrrain, Brrain
+    from onebrain.services.herobrain import AsyncHeroBrain, HeroBrain
     from onebrain.services.onebrain import AsyncOneBrain, OneBrain
+    from onebrain.services.rememberos import AsyncRememberOS, RememberOS
 
 __version__ = "2.0.0"
 
 # Loaded when they are first used: importing onebrain must stay light.
 _LAZY = {
+    "AsyncBrrain": "onebrain.services.brrain",
+    "AsyncRememberOS": "onebrain.services.rememberos",
+    "Brrain": "onebrain.services.brrain",
+    "RememberOS": "onebrain.services.rememberos",
+    "AiMemoryClient": "onebrain.services.ai_memory",
+    "AsyncAiMemoryClient": "onebrain.services.ai_memory",
+    "AsyncHeroBrain": "onebrain.services.herobrain",
+    "HeroBrain": "onebrain.services.herobrain",
+    "Tier": "onebrain.services.ai_memory",
     "AsyncOneBrain": "onebrain.services.onebrain",
     "OneBrain": "onebrain.services.onebrain",
 }
@@ -82,9 +95,15 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "UNSET",
+    "AiMemoryClient",
+    "AsyncAiMemoryClient",
     "AsyncBrain",
+    "AsyncBrrain",
+    "AsyncHeroBrain",
     "AsyncOneBrain",
+    "AsyncRememberOS",
     "Brain",
+    "Brrain",
     "Capabilities",
     "ConfigurationError",
     "Context",
@@ -95,6 +114,7 @@ __all__ = [
     "EmbedderMismatch",
     "F",
     "ForgetResult",
+    "HeroBrain",
     "Hit",
     "Memory",
     "MissingDependency",
@@ -113,12 +133,14 @@ __all__ = [
     "OneBrainValidationError",
     "Page",
     "QuotaExceeded",
+    "RememberOS",
     "SchemaTooNew",
     "Scope",
     "SearchResult",
     "StorageError",
     "StoreResult",
     "StoreResults",
+    "Tier",
     "Unsupported",
     "UnsupportedByServer",
     "WebhookVerificationError",

@@ -56,12 +56,13 @@ class ItemError(Record):
 
 
 class BatchItem(Record):
-    """What became of one memory of a batch."""
+    """What became of one memory of a batch; `replayed` is that of `Stored`."""
 
     id: str | None = None
     status: str
     error: ItemError | None = None
     index: int | None = None
+    replayed: bool = False
 
     @property
     def ok(self) -> bool:

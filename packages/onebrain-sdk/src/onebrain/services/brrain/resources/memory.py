@@ -141,7 +141,7 @@ class MemoryResource(Coloured[Mode]):
             known = existing_id(dict(item.error)) if item.error is not None else None
             if not item.ok and reply.in_doubt and known is not None and _is_conflict(item):
                 # An earlier attempt of this very request stored it, and its answer was lost.
-                item = BatchItem(id=known, status="stored", index=start + place)
+                item = BatchItem(id=known, status="stored", replayed=True)
             items.append(item.model_copy(update={"index": start + place}))
         return items
 
