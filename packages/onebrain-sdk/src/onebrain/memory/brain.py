@@ -938,10 +938,16 @@ def _vector(value: Any) -> tuple[float, ...]:
 
 
 def _query(query: str | None) -> str | None:
-    """Return a query that every service can read: None where it is blank, lone surrogates replaced."""
-    if query is None or not query.strip():
+    """Return the query, or None where there is nothing to look for in it."""
+    if query is None:
         return None
-    return query.encode("utf-8", "replace").decode()
+    if not isinstance(query, str):
+        raise OneBrainValidationError(f"query: must be text, not {type(query).__name__}")
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise OneBrainValidationError("query: holds a lone surrogate, which UTF-8 cannot carry") from None
+    return query if query.strip() else None
 
 
 def _ids(ids: str | Iterable[str]) -> list[str]:
