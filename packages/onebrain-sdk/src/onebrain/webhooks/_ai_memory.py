@@ -124,7 +124,13 @@ def _check_input(body: Any, secret: Any) -> None:
 
 
 def _verify(
-    body: bytes, signature: str, timestamp: str, secret: str, max_age: float, max_skew: float, now: float | None
+    body: bytes,
+    signature: str,
+    timestamp: str,
+    secret: str,
+    max_age: float,
+    max_skew: float,
+    now: float | None,
 ) -> None:
     given = _FORM.fullmatch(signature)
     if given is None:

@@ -38,7 +38,9 @@ def verify_herobrain(body: bytes, headers: Mapping[str, str], *, secret: str) ->
         >>> import hashlib, hmac
         >>> body = b'{"event": "memory.created", "data": {"id": "mem_abc123def456"}}'
         >>> signature = hmac.new(b"your-webhook-secret", body, hashlib.sha256).hexdigest()
-        >>> verify_herobrain(body, {"X-HeroBrain-Signature": signature}, secret="your-webhook-secret")["event"]
+        >>> verify_herobrain(body, {"X-HeroBrain-Signature": signature}, secret="your-webhook-secret")[
+        ...     "event"
+        ... ]
         'memory.created'
     """
     if not isinstance(body, bytes | bytearray | memoryview):

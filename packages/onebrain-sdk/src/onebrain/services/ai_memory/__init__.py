@@ -50,6 +50,7 @@ from onebrain.services.ai_memory.models import (
     Unsubscribed,
     UpdateMemory,
 )
+from onebrain.webhooks._ai_memory import verify_webhook_signature
 
 __all__ = [
     "Access",
@@ -98,4 +99,5 @@ __all__ = [
     "Unsubscribed",
     "UpdateMemory",
     "ValidationError",
+    "verify_webhook_signature",
 ]
