@@ -137,7 +137,7 @@ def unwrap(reply: Reply) -> Any:
     """Return the ``data`` of a success; a body that says ``success: false`` with a good status is an error, too."""
     data: Any = reply.data
     if not isinstance(data, Mapping):
-        return cast("Any", data)
+        return data  # pyright: ignore[reportUnknownVariableType]
     envelope = cast("Mapping[str, Any]", data)
     if envelope.get("success") is False:
         said = explain(Response(reply.status, reply.headers, b""), envelope)
