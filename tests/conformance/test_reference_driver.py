@@ -25,6 +25,14 @@ class TestReference(DriverConformance):
         return Brain(ReferenceDriver())
 
 
+class Emulated(DriverConformance):
+    """In one colour: what the facade makes up for is written once, and the full drivers prove the colours."""
+
+    @pytest.fixture(params=["sync"])
+    def colour(self, request):
+        return request.param
+
+
 class _Plain:
     """Hides what is optional in the contract of a driver: `forget` and `count`."""
 
@@ -35,7 +43,7 @@ class _Plain:
             setattr(self, verb, getattr(driver, verb))
 
 
-class TestPlain(DriverConformance):
+class TestPlain(Emulated):
     """Only what every driver must have."""
 
     driver = "no forget, no count"
@@ -45,7 +53,7 @@ class TestPlain(DriverConformance):
         return Brain(_Plain(ReferenceDriver()))
 
 
-class TestWithoutFilters(DriverConformance):
+class TestWithoutFilters(Emulated):
     driver = "no filters"
 
     @pytest.fixture
@@ -53,7 +61,7 @@ class TestWithoutFilters(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, filters={})))
 
 
-class TestSomeFilters(DriverConformance):
+class TestSomeFilters(Emulated):
     driver = "some filters, 'all' only"
 
     @pytest.fixture
@@ -67,7 +75,7 @@ class TestSomeFilters(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, filters=some, logic=frozenset({"all"}))))
 
 
-class TestOneComparison(DriverConformance):
+class TestOneComparison(Emulated):
     driver = "one comparison at a time"
 
     @pytest.fixture
@@ -75,7 +83,7 @@ class TestOneComparison(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, logic=frozenset())))
 
 
-class TestSmallSearches(DriverConformance):
+class TestSmallSearches(Emulated):
     driver = "search: 50 at most, no paging"
 
     @pytest.fixture
@@ -83,7 +91,7 @@ class TestSmallSearches(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, search_limit=50, search_offset=False)))
 
 
-class TestSmallPages(DriverConformance):
+class TestSmallPages(Emulated):
     driver = "search: pages of 7, no filters"
 
     @pytest.fixture
@@ -98,7 +106,7 @@ class _Unordered(ReferenceDriver):
         return super().list(replace(request, order="importance"))
 
 
-class TestWithoutOrders(DriverConformance):
+class TestWithoutOrders(Emulated):
     driver = "no orders"
 
     @pytest.fixture
@@ -106,7 +114,7 @@ class TestWithoutOrders(DriverConformance):
         return Brain(_Unordered(WITHOUT_ORDERS))
 
 
-class TestOneOrder(DriverConformance):
+class TestOneOrder(Emulated):
     driver = "newest first only, no filters"
 
     @pytest.fixture
@@ -115,7 +123,7 @@ class TestOneOrder(DriverConformance):
         return Brain(ReferenceDriver(only))
 
 
-class TestOneByOne(DriverConformance):
+class TestOneByOne(Emulated):
     driver = "no batches, no ids"
 
     @pytest.fixture
@@ -123,7 +131,7 @@ class TestOneByOne(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, batch_size=1, client_ids=False)))
 
 
-class TestReadOnlyOnceStored(DriverConformance):
+class TestReadOnlyOnceStored(Emulated):
     driver = "no update, no delete"
 
     @pytest.fixture
@@ -131,7 +139,7 @@ class TestReadOnlyOnceStored(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, update=False, delete=False)))
 
 
-class TestWithoutLists(DriverConformance):
+class TestWithoutLists(Emulated):
     driver = "no lists"
 
     @pytest.fixture
@@ -139,7 +147,7 @@ class TestWithoutLists(DriverConformance):
         return Brain(ReferenceDriver(replace(REFERENCE, list=False)))
 
 
-class TestBare(DriverConformance):
+class TestBare(Emulated):
     """As little as a service can do and still be a memory."""
 
     driver = "bare"
@@ -168,7 +176,7 @@ class TestBare(DriverConformance):
 
 def test_a_skip_names_what_the_driver_declares(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_file("replace(REFERENCE, update=False)"))
-    result = pytester.runpytest_inprocess("-rs", "-k", "test_tags_are_replaced")
+    result = pytester.runpytest_inprocess("-p", "no:asyncio", "-rs", "-k", "test_tags_are_replaced")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*reference declares update=False*"])
 
@@ -184,7 +192,7 @@ class Forgetful(ReferenceDriver):
         return super().delete(ids, Scope())
 """
     pytester.makepyfile(source.replace("\nclass Test", broken + "\nclass Test"))
-    result = pytester.runpytest_inprocess("-k", "cannot_be_got_changed_or_deleted")
+    result = pytester.runpytest_inprocess("-p", "no:asyncio", "-k", "cannot_be_got_changed_or_deleted")
     result.assert_outcomes(failed=8)
 
 

@@ -66,6 +66,8 @@ Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
 # How many memories a filtered search may look at before it stops short and says so.
 DEFAULT_BUDGET = 2000
 _LIST_PAGE = 200
+# URLs that name no place: opening one again finds another, empty brain.
+IN_MEMORY = frozenset({"sqlite://", "sqlite:///:memory:"})
 _STORE_BATCH = 1000
 ORDERS: tuple[Order, ...] = get_args(Order)
 OLDEST: tuple[Order, ...] = ("sequence", "created_at")
@@ -96,7 +98,7 @@ class _Brain(Coloured[Mode]):
 
     def __reduce__(self) -> Any:
         # A key never travels in a pickle: the copy takes it from the environment, as `connect` does.
-        if self._origin is None or self._origin[0] in ("sqlite://", "sqlite:///:memory:"):
+        if self._origin is None or self._origin[0] in IN_MEMORY:
             raise TypeError(
                 f"{self!r} cannot be pickled: only what `connect` made of a URL can be opened again"
             )

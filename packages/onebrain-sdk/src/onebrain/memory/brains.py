@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import threading
+from collections.abc import Mapping
+from typing import Any, Self
 
 from onebrain.errors import ConfigurationError
-from onebrain.memory.brain import AsyncBrain, Brain
+from onebrain.memory.brain import IN_MEMORY, AsyncBrain, Brain
 from onebrain.memory.urls import make_driver, resolve
+
+# Of threads that use a memory for the first time at once, one opens it; opened twice, "sqlite://" would be two memories.
+_OPENING = threading.RLock()
 
 
 class Brains:
@@ -41,6 +46,8 @@ class Brains:
         self._sync: Brain | None = None
         self._async: AsyncBrain | None = None
         self._shared: Brains | None = None
+        self._given = brain
+        self._lock = threading.RLock()  # two threads may come for the first use at once
         self._owner = brain is None
         if brain is None:
             if url is not None and base_url is not None:
@@ -69,27 +76,43 @@ class Brains:
             repr(self._shared) if self._shared else f"Brains({self._sync or self._async or 'not yet open'!r})"
         )
 
+    # A memory is shared by copies, and a key never travels in a pickle, as for a `Brain`.
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        if self._given is not None:
+            return type(self), (self._given,)
+        if self._url in IN_MEMORY:
+            raise TypeError(f"{self!r} cannot be pickled: a brain in memory cannot be opened again")
+        return _reopen, (type(self), self._url, self._options)
+
     @property
     def sync(self) -> Brain:
         """The memory for synchronous code."""
         if self._shared is not None:
             return self._shared.sync
-        if self._sync is None:
-            if self._async is not None:
-                self._sync = self._async.to_sync()
-            else:
-                driver = make_driver(self._url, api_key=self._api_key, **self._options)
-                self._sync = Brain(driver, origin=(self._url, self._options))
-        return self._sync
+        with self._lock:
+            if self._sync is None:
+                if self._async is not None:
+                    self._sync = self._async.to_sync()
+                else:
+                    driver = make_driver(self._url, api_key=self._api_key, **self._options)
+                    self._sync = Brain(driver, origin=(self._url, self._options))
+            return self._sync
 
     @property
     def asynchronous(self) -> AsyncBrain:
         """The memory for asynchronous code."""
         if self._shared is not None:
             return self._shared.asynchronous
-        if self._async is None:
-            self._async = self.sync.to_async()
-        return self._async
+        with self._lock:
+            if self._async is None:
+                self._async = self.sync.to_async()
+            return self._async
 
     def close(self) -> None:
         """Close what was opened here; a brain that was given stays open. On an event loop, use `aclose`."""
@@ -101,3 +124,7 @@ class Brains:
         if self._owner and self._async is not None:
             await self._async.close()
         await asyncio.to_thread(self.close)
+
+
+def _reopen(kind: type[Brains], url: str, options: Mapping[str, Any]) -> Brains:
+    return kind(url=url, **options)

@@ -56,10 +56,10 @@ class Results:
         >>> results.count("brrain", "store", "skipped", 2)
         >>> results.count("brrain", "update", "skipped", 8)
         >>> print(results.table())
-        | driver | store       | update |
-        |--------|-------------|--------|
-        | sqlite | 20          | 8      |
-        | brrain | 18, 2 n/a   | n/a    |
+        | driver | store     | update |
+        |--------|-----------|--------|
+        | sqlite | 20        | 8      |
+        | brrain | 18, 2 n/a | n/a    |
     """
 
     def __init__(self) -> None:
