@@ -1,5 +1,14 @@
 """Checking that a webhook delivery was sent by the service that it claims to be from."""
 
+from onebrain.webhooks._ai_memory import AiMemoryEvent, verify_ai_memory
+from onebrain.webhooks._herobrain import HeroBrainEvent, verify_herobrain
 from onebrain.webhooks._rememberos import RememberOSEvent, verify_rememberos
 
-__all__ = ["RememberOSEvent", "verify_rememberos"]
+__all__ = [
+    "AiMemoryEvent",
+    "HeroBrainEvent",
+    "RememberOSEvent",
+    "verify_ai_memory",
+    "verify_herobrain",
+    "verify_rememberos",
+]

@@ -7,9 +7,12 @@ import hmac
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from pydantic import SecretStr, ValidationError
 
 from onebrain._core.codec import from_json
+from onebrain._core.record import Record
 from onebrain.errors import OneBrainValidationError, WebhookVerificationError
 
 _SERVICE: Final = "ai-memory"
@@ -19,15 +22,34 @@ _FORM: Final = re.compile(r"sha256=([0-9a-fA-F]{64})", re.ASCII)
 _SECONDS: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
+class AiMemoryEvent(Record):
+    """What happened in an ai-memory daemon; further fields, such as ``tier`` or ``relation``, depend on the event.
+
+    Attributes:
+        event: Such as ``"memory_delete"``, ``"memory_promote"``, ``"memory_link_created"``.
+        memory_id: The memory it happened to.
+        agent_id: Whose memory that is.
+        delivered_at: When the daemon sent it, as it wrote it.
+        correlation_id: From version 0.7 on; the receiver answers with it.
+    """
+
+    event: str
+    memory_id: str | None = None
+    namespace: str | None = None
+    agent_id: str | None = None
+    delivered_at: str | None = None
+    correlation_id: str | None = None
+
+
 def verify_ai_memory(
     body: bytes,
     headers: Mapping[str, str],
     *,
-    secret: str,
+    secret: str | bytes | SecretStr,
     max_age: float = 300.0,
     max_skew: float = 60.0,
     now: float | None = None,
-) -> dict[str, Any]:
+) -> AiMemoryEvent:
     """Return the event of a delivery, or raise where it is not to be trusted.
 
     Args:
@@ -52,31 +74,28 @@ def verify_ai_memory(
         ...     secret="correct horse",
         ...     now=1700000010,
         ... )
-        >>> event["event"]
+        >>> event.event
         'memory_delete'
     """
-    _check_input(body, secret)
+    key = _key(body, secret)
     given = {str(name).lower(): value for name, value in headers.items()}
     signature, timestamp = given.get(_SIGNATURE), given.get(_TIMESTAMP)
     if not signature:
         raise _refused("it has no X-AI-Memory-Signature header; does the subscription have a secret?")
     if not timestamp:
         raise _refused("it has no X-AI-Memory-Timestamp header")
-    _verify(body, signature.strip(), timestamp.strip(), secret, max_age, max_skew, now)
+    _verify(body, signature.strip(), timestamp.strip(), key, max_age, max_skew, now)
     try:
-        event: Any = from_json(bytes(body))
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        raise _refused("its body is not a JSON object")
-    return cast("dict[str, Any]", event)
+        return AiMemoryEvent.model_validate(from_json(bytes(body)))
+    except (ValueError, ValidationError):
+        raise _refused("its body is not an event of ai-memory") from None
 
 
 def verify_webhook_signature(
     body: bytes,
     signature: str,
     *,
-    secret: str,
+    secret: str | bytes | SecretStr,
     timestamp: str | None = None,
     max_age: float = 300.0,
     max_skew: float = 60.0,
@@ -98,36 +117,40 @@ def verify_webhook_signature(
         now: Seconds since 1970; the default is the clock.
         legacy_body_only: Check the old form, and only that.
     """
-    _check_input(body, secret)
+    key = _key(body, secret)
     if legacy_body_only:
         if timestamp is not None:
             raise OneBrainValidationError("legacy_body_only has no timestamp; leave one of the two out")
         given = _FORM.fullmatch(signature or "")
-        expected = hmac.new(secret.encode(), bytes(body), hashlib.sha256).hexdigest()
+        expected = hmac.new(key, bytes(body), hashlib.sha256).hexdigest()
         return given is not None and hmac.compare_digest(given[1].lower(), expected)
     if timestamp is None:
         raise OneBrainValidationError(
             "timestamp is needed: ai-memory signs it together with the body; pass the X-AI-Memory-Timestamp header"
         )
     try:
-        _verify(body, signature or "", timestamp, secret, max_age, max_skew, now)
+        _verify(body, signature or "", timestamp, key, max_age, max_skew, now)
     except WebhookVerificationError:
         return False
     return True
 
 
-def _check_input(body: Any, secret: Any) -> None:
+def _key(body: Any, secret: Any) -> bytes:
+    """Return the secret's bytes; an empty one would let anybody sign."""
     if not isinstance(body, bytes | bytearray | memoryview):
         raise OneBrainValidationError("body: must be the raw bytes of the request")
-    if not isinstance(secret, str) or not secret:
-        raise OneBrainValidationError("secret: must not be empty, for then anybody could sign")
+    text: Any = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    key: Any = text.encode() if isinstance(text, str) else text
+    if not isinstance(key, bytes) or not key:
+        raise OneBrainValidationError("secret: must be a text that is not empty")
+    return key
 
 
 def _verify(
     body: bytes,
     signature: str,
     timestamp: str,
-    secret: str,
+    secret: bytes,
     max_age: float,
     max_skew: float,
     now: float | None,
@@ -137,7 +160,7 @@ def _verify(
         raise _refused("its X-AI-Memory-Signature is not 'sha256=' and 64 hexadecimal digits")
     if _SECONDS.fullmatch(timestamp) is None:
         raise _refused("its X-AI-Memory-Timestamp is not a number of seconds")
-    key = hashlib.sha256(secret.encode()).digest()
+    key = hashlib.sha256(secret).digest()
     expected = hmac.new(key, timestamp.encode() + b"." + bytes(body), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(given[1].lower(), expected):
         raise _refused("its signature does not fit the body, the timestamp and this secret")

@@ -10,9 +10,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from pydantic import Field, SecretStr, ValidationError
 
 from onebrain._core.codec import from_json
+from onebrain._core.record import Record
 from onebrain.errors import OneBrainValidationError, WebhookVerificationError
 
 _SERVICE: Final = "herobrain"
@@ -20,7 +23,23 @@ _SIGNATURE: Final = "x-herobrain-signature"
 _FORM: Final = re.compile(r"(?:sha256=)?([0-9a-fA-F]{64})", re.ASCII)
 
 
-def verify_herobrain(body: bytes, headers: Mapping[str, str], *, secret: str) -> dict[str, Any]:
+class HeroBrainEvent(Record):
+    """What happened.
+
+    Attributes:
+        event: Such as ``"memory.created"``.
+        data: What it happened to, with its ``tenantId``.
+        metadata: The delivery's ``request_id``, ``timestamp`` and ``version``.
+    """
+
+    event: str
+    data: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+def verify_herobrain(
+    body: bytes, headers: Mapping[str, str], *, secret: str | bytes | SecretStr
+) -> HeroBrainEvent:
     """Return the event of a delivery, or raise where it is not to be trusted.
 
     There is no timestamp in what HeroBrain signs, so an old delivery can be sent again by whoever has seen it: keep
@@ -45,24 +64,23 @@ def verify_herobrain(body: bytes, headers: Mapping[str, str], *, secret: str) ->
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise OneBrainValidationError("body: must be the raw bytes of the request")
-    if not isinstance(secret, str) or not secret:
-        raise OneBrainValidationError("secret: must not be empty, for then anybody could sign")
+    text: Any = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    key: Any = text.encode() if isinstance(text, str) else text
+    if not isinstance(key, bytes) or not key:
+        raise OneBrainValidationError("secret: must be a text that is not empty")
     given = {str(name).lower(): value for name, value in headers.items()}.get(_SIGNATURE)
     if not given:
         raise _refused("it has no X-HeroBrain-Signature header")
     signature = _FORM.fullmatch(given.strip())
     if signature is None:
         raise _refused("its X-HeroBrain-Signature is not 64 hexadecimal digits")
-    expected = hmac.new(secret.encode(), bytes(body), hashlib.sha256).hexdigest()
+    expected = hmac.new(key, bytes(body), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(signature[1].lower(), expected):
         raise _refused("its signature does not fit the body and this secret")
     try:
-        event: Any = from_json(bytes(body))
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        raise _refused("its body is not a JSON object")
-    return cast("dict[str, Any]", event)
+        return HeroBrainEvent.model_validate(from_json(bytes(body)))
+    except (ValueError, ValidationError):
+        raise _refused("its body is not an event of HeroBrain") from None
 
 
 def _refused(reason: str) -> WebhookVerificationError:
