@@ -109,6 +109,11 @@ class Connection:
         return self
 
 
+# What every pydantic component sets itself, because the framework's own base class would decide otherwise: a misspelt
+# option is an error, and an error does not show the key that was given.
+STRICT = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+
+
 class Connected(Serializable):
     """The fields that say where a component's memory is, for components that are pydantic models.
 
@@ -120,7 +125,7 @@ class Connected(Serializable):
         scope: Whose memory, and where.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+    model_config = STRICT
 
     brain: AnyBrain | None = Field(default=None, exclude=True, repr=False)
     url: str | None = None

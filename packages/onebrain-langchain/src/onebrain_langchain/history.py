@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage, RemoveMessage, ToolMessage
 from pydantic import SecretStr
 
 from onebrain import ConfigurationError, F, Memory, NewMemory, OneBrainValidationError, Scope
@@ -152,6 +152,8 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
         items: list[NewMemory] = []
         for message in messages:
             # An id made here, beforehand: a request that is repeated on a bad connection stores nothing twice.
-            id = encode(self._scope, message.id or str(uuid4()), kind=_KIND, hashed=True)
+            # A RemoveMessage carries the id of another message, which it must not replace.
+            kind = "removal" if isinstance(message, RemoveMessage) else _KIND
+            id = encode(self._scope, message.id or str(uuid4()), kind=kind, hashed=True)
             items.append(new_memory(id=id if client_ids else None, scope=self._scope, **to_fields(message)))
         return items

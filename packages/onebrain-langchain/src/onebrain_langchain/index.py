@@ -12,7 +12,7 @@ from langchain_core.indexing import DeleteResponse, DocumentIndex, UpsertRespons
 from pydantic import Field, PrivateAttr
 
 from onebrain import OneBrainValidationError
-from onebrain_langchain.connection import Connected, refuse
+from onebrain_langchain.connection import STRICT, Connected, refuse
 from onebrain_langchain.vectorstore import OneBrainVectorStore
 
 
@@ -35,6 +35,8 @@ class OneBrainIndex(Connected, DocumentIndex):
         ['seat']
         >>> brain.close()
     """
+
+    model_config = STRICT
 
     space: str | None = None
     k: int = Field(default=4, ge=0)

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_bu
 from pydantic import Field, PrivateAttr
 
 from onebrain import ConfigurationError, F
-from onebrain_langchain.connection import Connected
+from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.history import OneBrainChatMessageHistory
 
 
@@ -37,6 +37,8 @@ class OneBrainMemory(Connected, BaseMemory):
         AI: Noted.
         >>> brain.close()
     """
+
+    model_config = STRICT
 
     session_id: str | None = None
     memory_key: str = "history"

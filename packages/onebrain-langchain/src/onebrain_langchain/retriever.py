@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from onebrain import SearchResult
 from onebrain.memory.models import SearchMode
-from onebrain_langchain.connection import Connected, ScopeLike, as_scope, refuse
+from onebrain_langchain.connection import STRICT, Connected, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import document
 from onebrain_langchain.filters import FilterLike, checked, jsonable
 
@@ -40,6 +40,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
         ['Maria prefers window seats']
         >>> brain.close()
     """
+
+    model_config = STRICT
 
     k: int = Field(default=10, ge=0)
     top_k: int | None = Field(default=None, ge=0)

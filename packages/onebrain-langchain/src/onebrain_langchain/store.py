@@ -51,6 +51,7 @@ from onebrain_langchain.verbs import Plan, arun, ask, run
 
 _PAGE = 200
 _BATCH = 1000
+_LONGEST_TTL = 60 * 24 * 365 * 1000  # minutes; dates end some millennia later
 
 # A label holds no dot and is not empty, so labels that each end with one are an injective encoding of a namespace in
 # which prefixes compare label by label: ("a",) is "a.", which "ab." does not begin with.
@@ -226,7 +227,7 @@ class OneBrainStore(BaseStore):
             if minutes is None:
                 continue
             with suppress(OneBrainNotFoundError):  # it was deleted meanwhile, or its time was up
-                yield ask("update", id, scope=self._scope, ttl=timedelta(minutes=minutes))
+                yield ask("update", id, scope=self._scope, ttl=_lifetime(minutes))
 
     # ---- put and delete ---------------------------------------------------------------------------------------------
 
@@ -257,7 +258,7 @@ class OneBrainStore(BaseStore):
             content=text or f"({name.strip()})",  # without text it is found by get, and unranked
             scope=self._scope,
             metadata={"item": item},
-            ttl=None if op.ttl is None else timedelta(minutes=op.ttl),
+            ttl=None if op.ttl is None else _lifetime(op.ttl),
             embedding=None if vector is None else tuple(vector),
         )
 
@@ -383,6 +384,12 @@ def _check_keys(what: str, given: Mapping[str, Any], known: set[str]) -> None:
         )
 
 
+def _lifetime(minutes: float) -> timedelta:
+    if not minutes > 0:
+        raise OneBrainValidationError("ttl: must be more than 0 minutes; None keeps an item for ever")
+    return timedelta(minutes=min(minutes, _LONGEST_TTL))
+
+
 def _path(namespace: Sequence[str]) -> str:
     return "".join(label + "." for label in namespace)
 
@@ -410,13 +417,16 @@ def _matches(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
 
 def _fields(memory: Memory) -> dict[str, Any]:
     item = memory.metadata["item"]
-    updated = datetime.fromisoformat(item["updated_at"])
+    updated = datetime.fromisoformat(
+        item["updated_at"]
+    )  # of the last put; what refreshes a lifetime is no update
+    created = memory.created_at or updated
     return {
         "namespace": _labels(item["namespace"]),
         "key": item["key"],
         "value": item["value"],
-        "created_at": memory.created_at or updated,
-        "updated_at": updated,
+        "created_at": created,
+        "updated_at": max(created, updated),
     }
 
 

@@ -27,7 +27,7 @@ from onebrain import (
 from onebrain.memory.context import CLOSING, OPENING, line
 from onebrain.memory.filters import either
 from onebrain.memory.models import SearchMode
-from onebrain_langchain.connection import Connected
+from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.documents import new_memory
 from onebrain_langchain.ids import encode
 from onebrain_langchain.scoping import ScopeSource, check_source, resolve_scope, running_context
@@ -45,6 +45,8 @@ class BrainTool(Connected, BaseTool):
             context or the config; a function is given the context. A run that does not say is refused.
         handle_tool_error: Tell the model about its own mistakes, such as an unknown id; everything else is raised.
     """
+
+    model_config = STRICT
 
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
@@ -342,6 +344,8 @@ class OneBrainToolkit(Connected, BaseToolkit):
         ['onebrain_search', 'onebrain_context', 'onebrain_entity']
         >>> brain.close()
     """
+
+    model_config = STRICT
 
     scope_from: ScopeSource | None = Field(default=None, exclude=True, repr=False)
     read_only: bool = False
