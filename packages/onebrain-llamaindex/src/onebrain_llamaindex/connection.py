@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from onebrain import AsyncBrain, Brain, ConfigurationError, Scope
+from onebrain import AsyncBrain, Brain, ConfigurationError, OneBrainValidationError, Scope
 from onebrain.errors import redact
 from onebrain.memory.brains import Brains
 from onebrain.memory.urls import resolve
@@ -103,9 +103,7 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close what was opened here; a brain that was given stays open."""
-        if self._brain is None and self._async is not None:
-            await self._async.close()
-        await asyncio.to_thread(self._brains.close)
+        await self._brains.aclose()
 
     def __getstate__(self) -> dict[str, Any]:
         if self.address != self._url:
@@ -212,8 +210,8 @@ def as_scope(value: Any) -> Scope:
         raise ConfigurationError(
             "scope: has the parts space, user, agent and session, and no other"
         ) from None
-    except ValidationError as error:
-        raise ConfigurationError(f"scope: {_problems(error)}") from None
+    except OneBrainValidationError as error:
+        raise ConfigurationError(f"scope: {error.message}") from None
 
 
 def _problems(error: ValidationError) -> str:

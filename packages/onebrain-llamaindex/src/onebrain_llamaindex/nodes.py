@@ -42,8 +42,7 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
     if RESERVED in node.metadata:
         raise OneBrainValidationError(f"metadata: the key {RESERVED!r} is reserved; rename it")
     text = node.get_content(metadata_mode=MetadataMode.NONE)
-    dump = node.model_dump(mode="json", exclude={"embedding"})
-    metadata: dict[str, Any] = dump.pop("metadata")
+    dump = node.model_dump(mode="json", exclude={"embedding", "metadata"})
     for name in ("text", "class_name"):
         dump.pop(name, None)
     if isinstance(node, Node):
@@ -62,7 +61,7 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
         id=encode(scope, node.node_id),
         content=text if text.strip() else f"[{kind}]",
         scope=scope,
-        metadata={**metadata, RESERVED: facts},
+        metadata={**node.metadata, RESERVED: facts},
         embedding=tuple(node.embedding) if use_embedding and node.embedding else None,
     )
 
