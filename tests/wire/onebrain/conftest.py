@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,3 +118,51 @@ def replay(replay_server: Exchanges, exchanges: dict[int, dict[str, Any]]) -> An
         assert replay_server.due == [], "not every recorded request was sent"
 
     return expecting
+
+
+# ---- a server with a memory -----------------------------------------------------------------------------------------
+
+
+def _hosted() -> Any:
+    """Load hosted.py beside this file: test modules cannot import each other."""
+    spec = importlib.util.spec_from_file_location("onebrain_hosted_server", HERE / "hosted.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def hosted_module() -> Any:
+    return _hosted()
+
+
+@pytest.fixture(scope="session")
+def serving(hosted_module: Any) -> Iterator[Any]:
+    server = hosted_module.Serving()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hosted(serving: Any, hosted_module: Any) -> Any:
+    """A fresh account on a server like the hosted one; its ``url`` and ``key`` are where a client connects."""
+    serving.account = hosted_module.Hosted()
+    serving.account.url = serving.url
+    return serving.account
+
+
+@pytest.fixture
+def additions(serving: Any, hosted_module: Any) -> Any:
+    """A fresh account on a server that has the additions of docs/http-api.md, too."""
+    serving.account = hosted_module.Additions()
+    serving.account.url = serving.url
+    return serving.account
+
+
+@pytest.fixture
+def onebrain_server_url(additions: Any) -> Iterator[tuple[str, str]]:
+    """Base URL and key of the server on which the documentation's examples run."""
+    yield additions.url, additions.key

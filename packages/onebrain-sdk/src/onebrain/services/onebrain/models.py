@@ -37,7 +37,7 @@ Scopes: Final = (
 
 # The key in a memory's metadata under which what the wire has no field for travels: tags, source, entity_id,
 # project_id and, from a `Brain`, the scope and its other fields. Reading takes it out again.
-RESERVED: Final = "_onebrain"
+RESERVED: Final = "onebrain"
 
 Json = dict[str, Any]
 T = TypeVar("T")

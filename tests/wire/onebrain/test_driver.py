@@ -1,0 +1,24 @@
+"""The driver keeps the promises of `Brain` on a server with the hosted one's shortcomings, and on one with our additions."""
+
+from __future__ import annotations
+
+import pytest
+
+import onebrain
+from onebrain.testing.conformance import DriverConformance
+
+
+class TestOnHosted(DriverConformance):
+    driver = "onebrain (hosted wire)"
+
+    @pytest.fixture
+    def empty_brain(self, hosted):
+        return onebrain.connect(f"onebrain+{hosted.url}", api_key=hosted.key)
+
+
+class TestOnAdditions(DriverConformance):
+    driver = "onebrain (with additions)"
+
+    @pytest.fixture
+    def empty_brain(self, additions):
+        return onebrain.connect(f"onebrain+{additions.url}", api_key=additions.key)
