@@ -146,14 +146,17 @@ async def test_memory_cuts_the_block_by_its_priority_and_the_fence_stays_whole(s
 
 
 async def test_truncating_saves_at_least_what_was_asked(sqlite):
-    sqlite.store_many([f"Sentence {number} about tea, cups and kettles" for number in range(20)])
+    sqlite.store("The kettle for green tea is in the cupboard")
+    sqlite.store_many([f"Sentence {number} about cups and tables" for number in range(20)])
     block = OneBrainMemoryBlock(brain=sqlite)
-    text = await block.aget([said("tea cups kettles")])
+    text = await block.aget([said("where is the kettle for green tea?")])
     for tokens in (1, 30, 100):
         cut = await block.atruncate(text, tokens)
         assert len(text) - len(cut) >= 4 * tokens
         assert cut.endswith("</memories>")
+        assert "The kettle for green tea" in cut  # the oldest, but the best
     assert await block.atruncate(text, 10_000) is None
+    assert await block.atruncate("some other text", 1) is None
 
 
 async def test_the_block_can_be_inserted_into_the_users_message(sqlite):

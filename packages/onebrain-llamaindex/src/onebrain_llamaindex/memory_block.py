@@ -11,7 +11,7 @@ from llama_index.core.memory import BaseMemoryBlock, Memory
 from pydantic import Field
 
 from onebrain import Context, NewMemory
-from onebrain.memory.context import CLOSING, estimate_tokens
+from onebrain.memory.context import estimate_tokens
 from onebrain.memory.filters import every, negate
 from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import RESERVED, own, translate
@@ -23,8 +23,8 @@ from onebrain_llamaindex.steps import Steps, ask
 class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
     """A memory block that recalls what matters for the latest user message, and keeps what `Memory` flushes.
 
-    What it recalls is fenced as data, dated, and within `max_tokens`. Where `Memory` has too little room it is cut
-    from its oldest line on; with ``priority=0`` it is never cut.
+    What it recalls is fenced as data, dated, and within `max_tokens`. Where `Memory` has too little room it is cut to
+    the best memories that fit; with ``priority=0`` it is never cut.
 
     `Memory` hands a block only the messages that no longer fit its token limit, so a short chat never reaches it.
     Call `save` or `asave` when a chat ends: what is saved twice is kept once.
@@ -97,32 +97,39 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         )
         if query is None:
             return ""
-        found: Context = await self._connection.arun(self._recall(query))
-        return found.text
+        return await self._recalled(query, self.max_tokens)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         await self._connection.arun(self._keep(messages, None))
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """Return `content` without its oldest lines, at least `tokens_to_truncate` tokens shorter; None for nothing."""
-        count = self.count_tokens or _at_least
-        lines = content.splitlines(keepends=True)
-        opening, body, closing = lines[:2], lines[2:-1], lines[-1:]
-        if closing != [CLOSING]:
-            return None
-        saved = 0
-        while body and saved < tokens_to_truncate:
-            saved += count(body.pop(0))
-        return "".join([*opening, *body, *closing]) if body else None
+        """Recall again within fewer tokens, so that the best memories stay; None where nothing fits any more.
 
-    def _recall(self, query: str) -> Steps[Context]:
+        `Memory` drops a block that is cut too little, and its tokenizer is not known here: give `count_tokens` to count
+        as it does. Without it a third more is cut than was asked for.
+        """
+        if self.count_tokens is not None:
+            left = self.count_tokens(content) - tokens_to_truncate
+        else:
+            left = estimate_tokens(content) - tokens_to_truncate * 4 // 3
+        if left <= 0 or not isinstance(content, _Recalled):
+            return None
+        return await self._recalled(content.query, left) or None
+
+    async def _recalled(self, query: str, max_tokens: int) -> str:
+        found = await self._connection.arun(self._recall(query, max_tokens))
+        text = _Recalled(found.text)
+        text.query = query
+        return text
+
+    def _recall(self, query: str, max_tokens: int) -> Steps[Context]:
         # A chat store in the same brain may hold the same words: what it keeps is short-term memory's business.
         condition = every(translate(self.filters), negate(own("chat").exists()))
         found: Context = yield ask(
             "context",
             query,
             scope=self.scope,
-            max_tokens=self.max_tokens,
+            max_tokens=max_tokens,
             limit=self.limit,
             min_score=self.min_score,
             filter=condition,
@@ -152,6 +159,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         yield from store(items, self.scope)
 
 
-def _at_least(text: str) -> int:
-    """Estimate a text's tokens from below, so that cutting by it never cuts too little."""
-    return estimate_tokens(text) * 3 // 4
+class _Recalled(str):
+    """A recalled text that knows what it was recalled for: `Memory` hands it back when it has to be cut."""
+
+    query: str
