@@ -15,6 +15,7 @@ from onebrain import (
     Brain,
     F,
     NewMemory,
+    OneBrainConflictError,
     OneBrainValidationError,
     Scope,
     StoreResult,
@@ -459,3 +460,15 @@ def test_one_async_brain_works_on_one_event_loop_after_another():
     brain = AsyncBrain(ReferenceDriver())
     asyncio.run(brain.store("boat"))
     assert len(asyncio.run(brain.search("boat"))) == 1
+
+
+def test_forgetting_stops_where_it_would_take_a_namesake_along():
+    """No scope means "without a user", so the one that has none cannot be told from its namesake."""
+    brain = Brain(Bare(ReferenceDriver()))
+    brain.store("boat", id="1", metadata={"n": 1})
+    brain.store("boat", id="1", metadata={"n": 2}, scope=Scope(user="maria"))
+    with pytest.raises(OneBrainConflictError):
+        brain.forget(filter=F("n").eq(1))
+    assert brain.count() == 2
+    assert brain.forget(filter=F("n").eq(2)).count == 1
+    assert brain.forget(filter=F("n").eq(1)).count == 1

@@ -62,6 +62,7 @@ T = TypeVar("T")
 Embedding: TypeAlias = Sequence[float]
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
+Identity: TypeAlias = tuple[str | None, str | None, str]
 
 # How many memories a filtered search may look at before it stops short and says so.
 DEFAULT_BUDGET = 2000
@@ -362,7 +363,7 @@ class _Brain(Coloured[Mode]):
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
         hits: list[Hit] = []
-        seen: set[str] = set()
+        seen: set[Identity] = set()
         exhausted = False
         if residual == TRUE:
             fetch, budget = limit, max(limit, budget)  # the budget is for filtering here
@@ -374,11 +375,11 @@ class _Brain(Coloured[Mode]):
             found: Found = yield from self._driver.search(_replace(request, limit=fetch, offset=offset))
             for hit in found.hits:
                 memory = hit.memory
-                if memory.id in seen or hit.score < min_score or not scope.covers(memory.scope):
+                if _identity(memory) in seen or hit.score < min_score or not scope.covers(memory.scope):
                     continue
                 if (memory.archived and not include_archived) or not memory_matches(residual, memory):
                     continue
-                seen.add(memory.id)
+                seen.add(_identity(memory))
                 hits.append(hit)
             looked = offset + len(found.hits)
             if not found.more or (found.hits and min_score > 0 and found.hits[-1].score < min_score):
@@ -445,7 +446,7 @@ class _Brain(Coloured[Mode]):
         found = yield from _Brain.search.plan(
             self, query, scope=scope, limit=limit, filter=condition, mode=mode, min_score=min_score
         )
-        chosen = {memory.id: memory for memory in (*pinned, *found.memories)}
+        chosen = {_identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
 
     def _pinned(self, scope: Scope, condition: Filter, limit: int) -> Steps[list[Memory]]:
@@ -453,11 +454,11 @@ class _Brain(Coloured[Mode]):
         request, keep = self._listing(scope, every(Cmp("$pinned", "eq", True), condition), False, False)
         newest = _first(self.capabilities.orders, *NEWEST) or request.order
         request = _replace(request, order=newest)
-        pinned: dict[str, Memory] = {}
+        pinned: dict[Identity, Memory] = {}
         looked = 0
         while len(pinned) < limit and looked < DEFAULT_BUDGET:
             page: Page[Memory] = yield from self._driver.list(request)
-            pinned.update((memory.id, memory) for memory in page.data if keep(memory))
+            pinned.update((_identity(memory), memory) for memory in page.data if keep(memory))
             looked += len(page.data)
             if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
                 break
@@ -576,7 +577,7 @@ class _Brain(Coloured[Mode]):
         start = 0 if cursor is None else _place(cursor, ordered, order)
         end = len(ordered) if limit is None else start + limit
         more = end < len(ordered)
-        after = to_json([ordered[end - 1].id, _order_key(ordered[end - 1], order)]) if more else None
+        after = _cursor(ordered[end - 1], order) if more else None
         return Page(tuple(ordered[start:end]), PageMeta(more, after, len(ordered)))
 
     def _listing(
@@ -605,10 +606,12 @@ class _Brain(Coloured[Mode]):
 
     def _walk(self, request: ListRequest, keep: Callable[[Memory], bool]) -> Steps[list[Memory]]:
         """Return all memories of all pages, oldest first where the service lists by age at all."""
-        rows: dict[str, Memory] = {}  # a service may repeat a row on the next page when others were added
+        rows: dict[
+            Identity, Memory
+        ] = {}  # a service may repeat a row on the next page when others were added
         while True:
             page: Page[Memory] = yield from self._driver.list(request)
-            rows.update((memory.id, memory) for memory in page.data if keep(memory))
+            rows.update((_identity(memory), memory) for memory in page.data if keep(memory))
             if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
                 break
             request = _replace(request, cursor=page.meta.cursor)
@@ -753,8 +756,31 @@ class _Brain(Coloured[Mode]):
         ids = tuple(memory.id for memory in rows)
         count = len(ids)
         if ids and not dry_run:
-            count = yield from self._driver.delete(ids, scope)
+            count = yield from self._delete_rows(rows, scope)
         return ForgetResult(count=count, dry_run=dry_run, ids=ids)
+
+    def _delete_rows(self, rows: Sequence[Memory], scope: Scope) -> Steps[int]:
+        """Remove exactly these memories, and not what another user or space calls by the same id."""
+        ids = list(dict.fromkeys(memory.id for memory in rows))
+        if self.capabilities.client_ids:
+            named = yield from self._driver.get(ids, scope)
+            doomed = set(map(_identity, rows))
+            bystanders = [memory for memory in named if _identity(memory) not in doomed]
+            shared = {memory.id for memory in bystanders}
+        else:
+            bystanders, shared = [], set[str]()
+        apart: dict[Scope, list[str]] = {}
+        for memory in rows:
+            if memory.id in shared:
+                own = Scope(memory.scope.space, memory.scope.user).within(scope)
+                if any(memory.id == other.id and own.covers(other.scope) for other in bystanders):
+                    raise several_with_id(self.capabilities.service)
+                apart.setdefault(own, []).append(memory.id)
+        together = [id for id in ids if id not in shared]
+        count = (yield from self._driver.delete(together, scope)) if together else 0
+        for own, some in apart.items():
+            count += yield from self._driver.delete(some, own)
+        return count
 
     # Last, because a method named list hides the type from annotations below it.
     def _list(
@@ -1007,15 +1033,25 @@ def _order_key(memory: Memory, order: str) -> float:
     return 0.0 if moment is None else moment.timestamp()
 
 
+def _identity(memory: Memory) -> Identity:
+    """Return what tells a memory from all others: an id is unique for one user in one space."""
+    return memory.scope.space, memory.scope.user, memory.id
+
+
+def _cursor(last: Memory, order: str) -> str:
+    """Return where a page of an order made here ends."""
+    return to_json([_identity(last), _order_key(last, order)])
+
+
 def _place(cursor: str, ordered: Sequence[Memory], order: str) -> int:
     """Return where the page after `cursor` begins: behind the memory that it names, or where that one was."""
     try:
-        id, key = from_json(cursor)
+        (space, user, id), key = from_json(cursor)
         key = float(key)
     except (ValueError, TypeError):
         raise OneBrainValidationError("cursor: is not one that page returned") from None
     for place, memory in enumerate(ordered):
-        if memory.id == id:
+        if _identity(memory) == (space, user, id):
             return place + 1
     sign = -1 if order.startswith("-") else 1
     behind = (place for place, memory in enumerate(ordered) if sign * _order_key(memory, order) >= sign * key)

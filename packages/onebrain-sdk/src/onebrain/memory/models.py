@@ -28,9 +28,10 @@ Order = Literal[
 Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "failed"]
 
 
-class _Model(BaseModel):
+class _Model(BaseModel, frozen=True):
+    # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
@@ -110,7 +111,7 @@ Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
 Metadata: TypeAlias = dict[str, Any]
 
 
-class Scope(_Model):
+class Scope(_Model, frozen=True):
     """Whose memory, and where: an argument of every call, never state of a client.
 
     A scope selects the memories that agree with it on every part it names; ``Scope()`` selects everything that the
@@ -173,11 +174,11 @@ class Scope(_Model):
 EVERYTHING = Scope()
 
 
-class Memory(_Model):
+class Memory(_Model, frozen=True):
     """One stored memory, as it was stored: nothing in it is merged, rewritten or dropped.
 
     Attributes:
-        id: Unique in the brain.
+        id: Unique for one user in one space.
         content: The text, byte for byte.
         scope: Where it belongs.
         title: A short heading, where there is one.
@@ -213,7 +214,7 @@ class Memory(_Model):
     extra: Metadata = Field(default_factory=dict, repr=False)
 
 
-class NewMemory(_Model):
+class NewMemory(_Model, frozen=True):
     """A memory to store; everything but `content` may be left out.
 
     Attributes:
@@ -244,7 +245,7 @@ class NewMemory(_Model):
     extra: Metadata = Field(default_factory=dict)
 
 
-class Hit(_Model):
+class Hit(_Model, frozen=True):
     """A memory that a search found.
 
     Attributes:
@@ -266,7 +267,7 @@ class Hit(_Model):
         return self.memory.content
 
 
-class SearchResult(_Model, Sequence[Hit]):
+class SearchResult(_Model, Sequence[Hit], frozen=True):
     """The hits of a search, best first: a sequence.
 
     Attributes:
@@ -298,7 +299,7 @@ class SearchResult(_Model, Sequence[Hit]):
         return tuple(hit.memory for hit in self.hits)
 
 
-class StoreResult(_Model):
+class StoreResult(_Model, frozen=True):
     """What became of one memory to store.
 
     Attributes:
@@ -320,7 +321,7 @@ class StoreResult(_Model):
         return self.status != "failed"
 
 
-class StoreResults(_Model, Sequence[StoreResult]):
+class StoreResults(_Model, Sequence[StoreResult], frozen=True):
     """One result for each memory to store, in the order given: a sequence."""
 
     results: tuple[StoreResult, ...] = ()
@@ -356,7 +357,7 @@ class StoreResults(_Model, Sequence[StoreResult]):
         return [result.id for result in self.raise_for_failures().results if result.id is not None]
 
 
-class Context(_Model):
+class Context(_Model, frozen=True):
     """Memories as text for a prompt.
 
     Attributes:
@@ -375,7 +376,7 @@ class Context(_Model):
         return self.text
 
 
-class ForgetResult(_Model):
+class ForgetResult(_Model, frozen=True):
     """What `forget` removed, or would have removed.
 
     Attributes:

@@ -7,8 +7,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError, Unsupported
+from onebrain.errors import (
+    OneBrainConflictError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+    Unsupported,
+)
 from onebrain.memory.brain import Brain
+from onebrain.memory.filters import F
 from onebrain.memory.models import Scope
 from onebrain.testing.conformance.suite import Suite, found, ids, keep, keep_all, listed, needs
 
@@ -119,6 +125,49 @@ class ScopeSuite(Suite):
         keep_all(brain, [f"the lighthouse of mario {n}" for n in range(300)], scope=Scope(user="mario"))
         id = keep(brain, "the lighthouse", scope=Scope(user="maria"))
         assert found(brain, "lighthouse of mario", scope=Scope(user="maria")) == {id}
+
+    def test_an_id_is_unique_for_one_user_in_one_space(self, brain: Brain) -> None:
+        needs(brain, "client_ids")
+        scopes = [Scope("one", "maria"), Scope("one", "mario"), Scope("two", "maria")]
+        for place, scope in enumerate(scopes):
+            result = brain.store(
+                f"the lighthouse {place}", id="1", scope=scope, metadata={"n": place}, wait=True
+            )
+            assert (result.id, result.status) == ("1", "created")
+        assert [brain.get("1", scope=scope).content for scope in scopes] == [
+            f"the lighthouse {place}" for place in range(3)
+        ]
+        assert {memory.scope for memory in brain.get_many(["1"])} == set(scopes)
+        assert {hit.memory.scope for hit in brain.search("lighthouse")} == set(scopes)
+        assert {hit.memory.scope for hit in brain.search(filter=F("n").ge(0))} == set(scopes)
+        assert {memory.scope for memory in brain.context("lighthouse").memories} == set(scopes)
+        if brain.capabilities.list:
+            assert {memory.scope for memory in brain.list(order="created_at")} == set(scopes)
+            assert brain.count() == 3
+        for ambiguous in (Scope(), Scope(user="maria"), Scope("one")):
+            with pytest.raises(OneBrainConflictError):
+                brain.get("1", scope=ambiguous)
+            with pytest.raises((OneBrainConflictError, Unsupported)):
+                brain.update("1", scope=ambiguous, title="whose?")
+        brain.store("the harbour", id="1", scope=scopes[1], wait=True)
+        assert [memory.content for memory in brain.get_many(["1"], scope=Scope(user="maria"))] == [
+            "the lighthouse 0",
+            "the lighthouse 2",
+        ]
+
+    def test_removing_one_leaves_its_namesakes(self, brain: Brain) -> None:
+        needs(brain, "client_ids", "delete")
+        scopes = [Scope("one", user) for user in ("a", "b", "c", "d")]
+        for place, scope in enumerate(scopes):
+            keep(brain, "the lighthouse", id="1", scope=scope, metadata={"n": place})
+        assert brain.delete("1", scope=scopes[0]) == 1
+        if brain.capabilities.list:
+            result = brain.forget(filter=F("n").eq(1))
+            assert (result.count, result.ids) == (1, ("1",))
+        else:
+            brain.delete("1", scope=scopes[1])
+        assert [memory.scope for memory in brain.get_many(["1"])] == scopes[2:]
+        assert brain.delete("1") == 2
 
     @pytest.mark.parametrize("wrong", ["maria", {"user": "maria"}, None, ("a", "b")], ids=str)
     def test_what_is_no_scope_is_refused_by_every_verb(self, brain: Brain, wrong: Any) -> None:
