@@ -279,19 +279,24 @@ class OneBrainDriver:
             for row in found.data
             if row.id in memories and _selected(memories[row.id], request)
         ]
+        words = _words(request.query)
+        if request.mode == "keyword" and not found.filtered:
+            # What this server calls keywords is a likeness of letters, which finds texts without one word in common.
+            hits = [hit for hit in hits if _shares(words, hit.memory)]
         full = len(found.data) >= top
-        # The server itself may look at a part of the account only, so a short answer proves nothing beyond `plain`.
-        if plain or found.filtered or mode == "vector":
+        if found.filtered or mode == "vector" or (plain and len(hits) >= request.limit):
             return Found(hits=hits, more=full, mode=mode)
         if len(hits) >= request.limit:
             return Found(hits=hits, more=True, mode=mode)
-        rest, complete = yield from self._rest(request, hits)
+        # It looks at a part of the account only, and leaves out what is long: a short answer proves nothing.
+        rest, complete = yield from self._rest(request, words, hits)
         return Found(hits=hits + rest, more=not complete, mode=mode)
 
-    def _rest(self, request: SearchRequest, hits: Sequence[Hit]) -> Steps[tuple[list[Hit], bool]]:
+    def _rest(
+        self, request: SearchRequest, words: Sequence[str], hits: Sequence[Hit]
+    ) -> Steps[tuple[list[Hit], bool]]:
         """Return what else in the scope shares words with the query, ranked below `hits`, and whether that is all."""
         rows, complete = yield from self._scan(request)
-        words = [word.casefold() for word in _WORD.findall(request.query or "")]
         seen = {hit.memory.id for hit in hits}
         least = hits[-1].score if hits else 1.0
         ranked = [
@@ -453,7 +458,7 @@ class OneBrainDriver:
                 raise unsupported(
                     CAPABILITIES, "changing the type of a memory", "delete it and store it again"
                 )
-            kept["type"] = None if wanted in _TYPES else wanted
+            kept["type"] = given["type"]
         content = given.get("content", old.content)
         _check_length(content)
         title = given.get("title", old.title)
@@ -558,7 +563,7 @@ def _draft(item: NewMemory) -> wire.Json:
     kept = {
         "format": _FORMAT,
         "title": item.title,
-        "type": None if item.type is None or item.type in _TYPES else item.type,
+        "type": item.type,
         "tags": list(item.tags) or None,
         "importance": item.importance,
         "source": item.source,
@@ -610,7 +615,7 @@ def _memory(row: wire.Memory) -> Memory:
         content=row.content,
         scope=scope,
         title=letter.text("title") if ours else row.title or None,
-        type=letter.text("type") or row.type,
+        type=letter.text("type") if ours else row.type,
         tags=letter.texts("tags") or row.tags,
         metadata=letter.metadata,
         importance=letter.number("importance"),
@@ -652,6 +657,18 @@ def _check_length(content: str) -> None:
 def _possible(id: str) -> bool:
     """Return whether an id can be asked for at all; one that cannot does not exist."""
     return id.strip() not in ("", ".", "..") and len(id) <= 512
+
+
+def _words(query: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(query)]
+
+
+def _shares(words: Sequence[str], memory: Memory) -> bool:
+    """Return whether a memory has one of the words, give or take an ending; scripts without spaces always pass."""
+    if not all(word.isascii() for word in words):
+        return True
+    stems = [word[: max(4, len(word) - 2)] for word in words]
+    return not stems or found_in(stems, f"{memory.title or ''}\n{memory.content}") > 0
 
 
 def _selected(memory: Memory, request: SearchRequest) -> bool:
