@@ -1,0 +1,215 @@
+"""The graph's tables and their connections, on SQLite or PostgreSQL: the same statements on both."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
+from onebrain_engine.driver import sqlite_path
+from onebrain_engine.store.sqlite_errors import translated
+
+# One entry a version. A migration is never changed once released; a new one is appended. BYTES is BLOB or BYTEA.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE graph_entity (
+            tenant TEXT NOT NULL, id TEXT NOT NULL, name_key TEXT NOT NULL, type TEXT NOT NULL,
+            created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, body BYTES NOT NULL,
+            PRIMARY KEY (tenant, id), UNIQUE (tenant, name_key)
+        )""",
+        "CREATE INDEX graph_entity_newest ON graph_entity (tenant, updated_at, id)",
+        """CREATE TABLE graph_link (
+            tenant TEXT NOT NULL, id TEXT NOT NULL, entity_id TEXT NOT NULL, memory_id TEXT NOT NULL,
+            link_type TEXT NOT NULL, created_at BIGINT NOT NULL,
+            PRIMARY KEY (tenant, id), UNIQUE (tenant, entity_id, memory_id, link_type)
+        )""",
+        "CREATE INDEX graph_link_memory ON graph_link (tenant, memory_id)",
+        """CREATE TABLE graph_relation (
+            tenant TEXT NOT NULL, id TEXT NOT NULL, source_id TEXT NOT NULL, target_id TEXT NOT NULL,
+            relation TEXT NOT NULL, created_at BIGINT NOT NULL,
+            PRIMARY KEY (tenant, id), UNIQUE (tenant, source_id, target_id, relation)
+        )""",
+        "CREATE INDEX graph_relation_target ON graph_relation (tenant, target_id)",
+        "CREATE TABLE graph_revision (tenant TEXT PRIMARY KEY, revision BIGINT NOT NULL)",
+    ),
+)
+_ADVISORY_LOCK: Final = 0x0B5A1009
+
+
+class Rows(Protocol):
+    """One transaction."""
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        """Run a statement with ``?`` for each value; return its rows, where it has some."""
+        ...
+
+    def change(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement that changes rows; return how many."""
+        ...
+
+
+class Tables(Protocol):
+    """Where the graph is kept."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Rows]:
+        """Open a consistent view."""
+        ...
+
+    @contextmanager
+    def writing(self) -> Iterator[Rows]:
+        """Open a transaction."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def open_tables(url: str) -> Tables:
+    """Open the graph's tables in the database of a URL."""
+    if url.startswith(("postgresql://", "postgres://")):
+        return _Postgres(url)
+    if url.startswith("sqlite:"):
+        return _Sqlite(sqlite_path(url))
+    raise ConfigurationError("a graph is kept in an SQLite or PostgreSQL database")
+
+
+class _SqliteRows:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        return self._connection.execute(statement, values).fetchall()
+
+    def change(self, statement: str, values: Sequence[Any] = ()) -> int:
+        return self._connection.execute(statement, values).rowcount
+
+
+class _Sqlite:
+    """One connection for writing and a few for reading."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._memory = path == ":memory:"
+        self._lock = threading.RLock()
+        self._idle: list[sqlite3.Connection] = []
+        self._idle_lock = threading.Lock()
+        self._closed = False
+        with translated(path):
+            self._writer = self._connect()
+        with self.writing() as rows:
+            rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
+            _migrate(rows, "BLOB")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        if not self._memory:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Rows]:
+        if self._closed:
+            raise StorageError("this graph is closed")
+        if self._memory:
+            with self._lock, translated(self._path):
+                yield _SqliteRows(self._writer)
+            return
+        with self._idle_lock:
+            connection = self._idle.pop() if self._idle else None
+        with translated(self._path):
+            connection = connection or self._connect()
+            try:
+                connection.execute("BEGIN")
+                yield _SqliteRows(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+        with self._idle_lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[Rows]:
+        if self._closed:
+            raise StorageError("this graph is closed")
+        with self._lock, translated(self._path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield _SqliteRows(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._lock, self._idle_lock:
+            self._closed = True
+            for connection in (*self._idle, self._writer):
+                connection.close()
+            self._idle.clear()
+
+
+class _PostgresRows:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        cursor = self._connection.execute(statement.replace("?", "%s"), values)
+        return cursor.fetchall() if cursor.description is not None else []
+
+    def change(self, statement: str, values: Sequence[Any] = ()) -> int:
+        return int(self._connection.execute(statement.replace("?", "%s"), values).rowcount)
+
+
+class _Postgres:
+    """A pool of connections."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            psycopg = importlib.import_module("psycopg")
+            pools = importlib.import_module("psycopg_pool")
+        except ImportError:
+            raise MissingDependency('PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"') from None
+        self._failure = psycopg.Error
+        self._pool = pools.ConnectionPool(url, min_size=0, max_size=8, open=True, timeout=10.0)
+        with self.writing() as rows:
+            rows.run("SELECT pg_advisory_xact_lock(?)", (_ADVISORY_LOCK,))  # replicas may start together
+            rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
+            _migrate(rows, "BYTEA")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Rows]:
+        try:
+            with self._pool.connection() as connection:
+                yield _PostgresRows(connection)
+        except self._failure as error:
+            raise StorageError(f"the database failed: {type(error).__name__}", service="postgresql") from error
+
+    reading = writing = _connection
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _migrate(rows: Rows, kind: str) -> None:
+    done = rows.run("SELECT COALESCE(MAX(version), 0) FROM graph_schema")[0][0]
+    if done > len(MIGRATIONS):
+        raise SchemaTooNew(
+            f"the graph has schema {done}, this onebrain-engine knows {len(MIGRATIONS)}; "
+            "upgrade it: pip install --upgrade onebrain-engine"
+        )
+    for number, migration in enumerate(MIGRATIONS[done:], done + 1):
+        for statement in migration:
+            rows.run(statement.replace("BYTES", kind))
+        rows.run("INSERT INTO graph_schema (version) VALUES (?)", (number,))

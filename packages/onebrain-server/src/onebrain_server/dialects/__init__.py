@@ -1,0 +1,1 @@
+"""The wire formats that the server speaks, one folder a service."""

@@ -1,0 +1,394 @@
+"""OneBrain's memories as the engine's, and back.
+
+What the engine has a field for goes there; ``confidence``, ``status`` and ``sourceType`` travel in its `extra`. A memory
+that is not active is archived to the engine, which leaves it out of searches at no cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from onebrain.errors import OneBrainNotFoundError
+from onebrain.memory.driver import Changes, ListRequest, SearchRequest
+from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain_engine.graph.proposals import title_of
+from onebrain_server.clock import iso
+from onebrain_server.dialects.onebrain.wire import Wire
+from onebrain_server.http.problems import invalid, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import new_id
+
+MemoryType = Literal["fact", "preference", "decision", "goal", "experience", "skill"]
+MemoryStatus = Literal["active", "candidate", "archived", "conflicted"]
+SourceType = Literal["user_input", "system_inference", "ai_extraction", "user_confirmed"]
+SearchMode = Literal["keyword", "vector", "hybrid"]
+
+TYPES: Final = get_args(MemoryType)
+TITLE_LIMIT: Final = 500
+BODY_LIMIT: Final = 10_000
+RESERVED: Final = "_onebrain"  # where clients keep what other servers have no field for
+
+Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
+Body = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT)]
+Confidence = Annotated[float, Field(ge=0, le=1)]
+Tag = Annotated[str, Field(min_length=1, max_length=255)]
+Tags = Annotated[list[Tag], Field(max_length=100)]
+Part = Annotated[str, Field(min_length=1, max_length=512, pattern=r"\S")]
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("must have an offset, such as Z")
+    return value
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+
+
+class ScopeFields(Wire):
+    """Whose memory, and where; parts left open are not restricted."""
+
+    space: Part | None = None
+    user: Part | None = None
+    agent: Part | None = None
+    session: Part | None = None
+
+    def scope(self) -> Scope:
+        """Return it as the engine's."""
+        return Scope(self.space, self.user, self.agent, self.session)
+
+
+class MemoryFields(Wire):
+    """A memory to store: ``body`` is the wire's name of the text, ``content`` the documentation's."""
+
+    id: Id | None = None
+    type: MemoryType = "fact"
+    title: Title | None = None
+    body: Body | None = None
+    content: Body | None = None
+    source_type: SourceType = "user_input"
+    confidence: Confidence | None = None
+    metadata: dict[str, Any] | None = None
+    tags: Tags | None = None
+    source: Annotated[str, Field(max_length=255)] | None = None
+    entity_id: Id | None = None
+    project_id: Id | None = None
+    scope: ScopeFields | None = None
+    importance: Confidence | None = None
+    pinned: bool = False
+    created_at: Moment | None = None
+    expires_at: Moment | None = None
+    embedding: Annotated[list[float], Field(min_length=1, max_length=8192)] | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> MemoryFields:
+        if (self.body is None) == (self.content is None):
+            raise ValueError("give the text as body or as content, not as both")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        text = self.body if self.body is not None else self.content
+        assert text is not None
+        return text
+
+
+class MemoryRow(Wire):
+    """A memory, as every answer shows it."""
+
+    id: str
+    user_id: str
+    type: str
+    title: str
+    body: str
+    source_type: str
+    confidence: float
+    status: MemoryStatus
+    metadata: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+    tags: list[str]
+    source: str | None
+    scope: dict[str, str] | None
+    entity_id: str | None
+    project_id: str | None
+    importance: float | None
+    pinned: bool
+    expires_at: str | None
+
+
+class HitRow(MemoryRow):
+    """A memory that a search found."""
+
+    score: float
+    dice_score: float | None
+    vector_score: float | None
+
+
+def draft(
+    call: Call,
+    fields: MemoryFields,
+    *,
+    status: MemoryStatus = "active",
+    source_type: str | None = None,
+    confidence: float | None = None,
+) -> NewMemory:
+    """Return a memory to store in the engine's terms."""
+    text = fields.text
+    metadata = fields.metadata or {}
+    kept = metadata.get(RESERVED)
+    own: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
+    tags = fields.tags if fields.tags is not None else own.get("tags")
+    extra: dict[str, Any] = {
+        "sourceType": source_type or fields.source_type,
+        "confidence": confidence if confidence is not None else 1 if fields.confidence is None else fields.confidence,
+        "status": status,
+    }
+    for name, value in (("entityId", fields.entity_id), ("projectId", fields.project_id)):
+        if value is not None:
+            extra[name] = value
+    return NewMemory(
+        id=fields.id or (id_of(call.idempotency) if call.idempotency is not None else new_id()),
+        content=text,
+        scope=EVERYTHING if fields.scope is None else fields.scope.scope(),
+        title=fields.title or title_of(text, TITLE_LIMIT) or "Untitled",
+        type=fields.type,
+        tags=tuple(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else (),
+        metadata=metadata,
+        importance=fields.importance,
+        source=fields.source if fields.source is not None else own.get("source") if isinstance(own.get("source"), str) else None,
+        pinned=fields.pinned,
+        archived=status != "active",
+        created_at=fields.created_at,
+        expires_at=fields.expires_at,
+        embedding=None if fields.embedding is None else tuple(fields.embedding),
+        extra=extra,
+    )
+
+
+def id_of(digest: str) -> str:
+    """Return the id that an idempotency key gives a memory, so that a repeated request cannot store it twice."""
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-{digest[20:32]}"
+
+
+def status_of(memory: Memory) -> MemoryStatus:
+    """Return a memory's status; what was stored without one is active or archived."""
+    if not memory.archived:
+        return "active"
+    found = memory.extra.get("status")
+    return found if found in ("candidate", "conflicted") else "archived"
+
+
+def row(memory: Memory, user_id: str) -> dict[str, Any]:
+    """Return a memory as answers show it."""
+    extra = memory.extra
+    created, updated, expires = memory.created_at, memory.updated_at, memory.expires_at
+    assert created is not None
+    assert updated is not None
+    place = memory.scope
+    return {
+        "id": memory.id,
+        "userId": user_id,
+        "type": memory.type or "fact",
+        "title": memory.title or title_of(memory.content, TITLE_LIMIT) or "Untitled",
+        "body": memory.content,
+        "sourceType": extra.get("sourceType", "user_input"),
+        "confidence": extra.get("confidence", 1),
+        "status": status_of(memory),
+        "metadata": memory.metadata or None,
+        "createdAt": iso(created),
+        "updatedAt": iso(updated),
+        "tags": memory.tags,
+        "source": memory.source,
+        "scope": {name: value for name, value in place.__dict__.items() if value is not None} if place else None,
+        "entityId": extra.get("entityId"),
+        "projectId": extra.get("projectId"),
+        "importance": memory.importance,
+        "pinned": memory.pinned,
+        "expiresAt": None if expires is None else iso(expires),
+    }
+
+
+def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
+    """Return memories as answers show them."""
+    user_id = call.tenant_id
+    return [row(memory, user_id) for memory in memories]
+
+
+def one(call: Call, id: str) -> Memory:
+    """Return a memory of the caller's; raise where there is none with this id."""
+    found = call.memories.get([id], EVERYTHING)
+    if not found:
+        raise not_found("Memory item")
+    return found[-1]
+
+
+def with_status(status: str | None) -> tuple[Filter, bool]:
+    """Return the filter for a status, and whether archived memories have to be looked at."""
+    if status == "active":
+        return TRUE, False
+    if status is None:
+        return TRUE, True
+    if status == "archived":
+        others = either(*(Cmp("$extra.status", "eq", other) for other in ("candidate", "conflicted")))
+        return every(Cmp("$archived", "eq", True), negate(others)), True
+    return every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", status)), True
+
+
+def wanted(
+    call: Call,
+    *,
+    type: str | None = None,
+    tags: Sequence[str] | None = None,
+    entity_id: str | None = None,
+    project_id: str | None = None,
+    search: str | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Filter:
+    """Return the filter for what a list or a search asks for."""
+    parts: list[Filter] = []
+    if type is not None:
+        parts.append(Cmp("$type", "eq", type))
+    parts.extend(Cmp("$tags", "contains", tag) for tag in tags or ())
+    if search:
+        parts.append(either(Cmp("$title", "icontains", search), Cmp("$content", "icontains", search)))
+    if entity_id is not None:
+        linked = [link.memory_id for link in call.graph.links(entity_id=call.graph.get(entity_id).id)]
+        parts.append(Cmp("$id", "in", linked))
+    if project_id is not None:
+        if call.server.records.get(call.tenant_id, "project", project_id) is None:
+            raise not_found("Project")
+        links = call.server.records.links(call.tenant_id, "project", owner_id=project_id)
+        parts.append(Cmp("$id", "in", [link.memory_id for link in links]))
+    if given:
+        try:
+            parts.append(parse(given))
+        except (RecursionError, TypeError):
+            raise invalid(["filter"], "cannot be read as a filter") from None
+    return every(*parts)
+
+
+def everything(
+    call: Call, filter: Filter = TRUE, *, include_archived: bool = False, most: int | None = None
+) -> list[Memory]:
+    """Return all memories that match, newest first."""
+    found: list[Memory] = []
+    cursor: str | None = None
+    while True:
+        size = 500 if most is None else min(500, most - len(found))
+        page = call.memories.list(
+            ListRequest(filter=filter, limit=size, cursor=cursor, include_archived=include_archived)
+        )
+        found.extend(page.data)
+        cursor = page.meta.cursor
+        if cursor is None or (most is not None and len(found) >= most):
+            return found
+
+
+def store(call: Call, drafts: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories, all or none of them, and return them as they are now."""
+    results = call.memories.store(drafts)
+    for result in results:
+        if result.error is not None:
+            raise result.error
+    found: dict[str, Memory] = {}
+    for memory in call.memories.get([str(result.id) for result in results], EVERYTHING):
+        found[memory.id] = memory
+    return [found[str(result.id)] for result in results]
+
+
+def change(call: Call, memory: Memory, **fields: Any) -> Memory:
+    """Change a memory; ``status``, ``confidence`` and the like are put where they are kept."""
+    extra = dict(memory.extra)
+    columns: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name == "status":
+            extra["status"] = value
+            columns["archived"] = value != "active"
+        elif name in ("confidence", "sourceType", "entityId", "projectId"):
+            extra[name] = value
+        else:
+            columns[name] = value
+    if extra != memory.extra:
+        columns["extra"] = extra
+    return call.memories.update(memory.id, Changes(fields=columns, merge_metadata=False), memory.scope)
+
+
+def delete(call: Call, ids: Sequence[str]) -> int:
+    """Delete memories with their links, and note that they are gone."""
+    there = [memory.id for memory in call.memories.get(ids, EVERYTHING)]
+    if not there:
+        return 0
+    call.server.journal.bury(call.tenant_id, there)
+    count = call.memories.delete(there, EVERYTHING)
+    call.server.records.forget_memories(call.tenant_id, there)
+    call.graph.forget_memories(there)
+    return count
+
+
+def similarity(left: str, right: str) -> float:
+    """Return how alike two texts are, 0..1, regardless of case and spaces; of long ones, their beginnings."""
+    a, b = (" ".join(text.casefold().split())[:600] for text in (left, right))
+    if a == b:
+        return 1.0
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    bound = matcher.quick_ratio()
+    return matcher.ratio() if bound > 0.4 else bound
+
+
+def relatives(call: Call, title: str, body: str, type: str) -> list[Memory]:
+    """Return the active memories of a type that are most likely to say the same."""
+    query = f"{title} {body}"[:1000]
+    request = SearchRequest(query=query, filter=Cmp("$type", "eq", type), limit=25, mode="keyword")
+    found = {hit.memory.id: hit.memory for hit in call.memories.search(request).hits}
+    same = every(Cmp("$type", "eq", type), Cmp("$title", "eq", title))
+    for memory in call.memories.list(ListRequest(filter=same, limit=25)).data:
+        found.setdefault(memory.id, memory)
+    return list(found.values())
+
+
+def twin(call: Call, title: str, body: str, type: str) -> Memory | None:
+    """Return the active memory that says what a new one says: title alike to 0.8, body to 0.48."""
+    best: tuple[float, Memory] | None = None
+    for memory in relatives(call, title, body, type):
+        names, texts = similarity(title, memory.title or ""), similarity(body, memory.content)
+        if names >= 0.8 and texts >= 0.48 and (best is None or names + texts > best[0]):
+            best = (names + texts, memory)
+    return None if best is None else best[1]
+
+
+def rival(call: Call, title: str, body: str, type: str) -> Memory | None:
+    """Return the active memory of the same title that says something else."""
+    folded = title.casefold().strip()
+    for memory in relatives(call, title, body, type):
+        if (memory.title or "").casefold().strip() == folded and similarity(body, memory.content) < 0.9:
+            return memory
+    return None
+
+
+def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
+    """Link a memory to the entity and the project that it was stored for."""
+    if fields.entity_id is not None:
+        call.graph.link(fields.entity_id, memory_id, "about")
+    if fields.project_id is not None:
+        call.server.records.link(call.tenant_id, "project", fields.project_id, memory_id, "context")
+
+
+def check_links(call: Call, fields: MemoryFields, place: Sequence[str | int] = ()) -> None:
+    """Raise where a memory is to be stored for an entity or project that is not there."""
+    if fields.entity_id is not None:
+        try:
+            call.graph.get(fields.entity_id)
+        except OneBrainNotFoundError:
+            raise invalid([*place, "entityId"], "there is no entity with this id") from None
+    if fields.project_id is not None and call.server.records.get(call.tenant_id, "project", fields.project_id) is None:
+        raise invalid([*place, "projectId"], "there is no project with this id")
+

@@ -1,0 +1,205 @@
+"""OneBrain's envelope, failures, login and paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Generic, TypeVar
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import to_json
+
+from onebrain_server.http.operation import Answer, Operation
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
+from onebrain_server.security import keys
+from onebrain_server.state.accounts import Caller
+
+T = TypeVar("T")
+
+# Where the same API is reachable: as documented, for a self-hosted base URL, and for a region's.
+_ALIASES: Final = re.compile(r"^/api(?:/[a-z]{2,12})?(?=/v1(?:/|$)|/health(?:/|$))")
+
+
+class Wire(BaseModel):
+    """The base of requests and answers: camelCase outside; names that are not known are dropped, as the format has it."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", protected_namespaces=(), hide_input_in_errors=True
+    )
+
+
+class Query(Wire):
+    """The base of query strings."""
+
+
+class Meta(Wire):
+    """Beside every answer."""
+
+    request_id: str
+
+
+class Pagination(Wire):
+    """Where a page stands in its list."""
+
+    cursor: str | None
+    has_more: bool
+    total: int
+
+
+class PageMeta(Meta):
+    """Beside every page."""
+
+    pagination: Pagination
+
+
+class Envelope(Wire, Generic[T]):
+    """Every answer that succeeds."""
+
+    data: T
+    meta: Meta
+
+
+class PageEnvelope(Wire, Generic[T]):
+    """Every page."""
+
+    data: T
+    meta: PageMeta
+
+
+class Page(Generic[T]):
+    """Marks an operation that answers with a page of rows."""
+
+
+class Failure(Wire):
+    """What went wrong."""
+
+    code: str
+    message: str
+    details: list[dict[str, Any]] | None = None
+
+
+class FailureEnvelope(Wire):
+    """Every answer that fails."""
+
+    error: Failure
+    meta: Meta
+
+
+Limit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Paging(Query):
+    """One page of a list."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 20
+
+
+def paged(rows: list[Any], cursor: str | None, total: int) -> Answer:
+    """Return a page; a cursor says that another one follows."""
+    return Answer(rows, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": total})
+
+
+def bad_cursor() -> Problem:
+    """Return the failure for a cursor that no list returned."""
+    return Problem(
+        400,
+        "VALIDATION_ERROR",
+        "Invalid query parameters",
+        details=[{"code": "custom", "path": ["cursor"], "message": "not a cursor that this list returned"}],
+    )
+
+
+def failure(problem: Problem, request_id: str) -> bytes:
+    """Return the body of a failure."""
+    error: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if problem.details is not None:
+        error["details"] = list(problem.details)
+    return to_json({"error": error, "meta": {"requestId": request_id}})
+
+
+def unknown(method: str, path: str, status: int) -> bytes:
+    """Return the body for a route that does not exist, or not for this method: the one shape without an envelope."""
+    if status == 405:
+        return to_json(
+            {"message": f"{method} is not allowed for {unquote(path)[:200]}", "error": "Method Not Allowed", "statusCode": 405}
+        )
+    return to_json({"message": f"Route {method}:{unquote(path)[:200]} not found", "error": "Not Found", "statusCode": 404})
+
+
+def rewrite(path: str) -> str:
+    """Turn ``/api/v1/...`` and ``/api/eu/v1/...`` into ``/v1/...``, also where a client put the version in twice."""
+    if path.startswith("/api"):
+        path = _ALIASES.sub("", path, count=1)
+    if path.startswith("/v1/v1/"):
+        path = path[3:]
+    return path
+
+
+def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller | None]:
+    """Return who calls where that is remembered, or a function that looks it up."""
+    given = call.header("authorization")
+    if given is None:
+        cookie = _cookie(call.header("cookie") or "", "accessToken")
+        if cookie is not None and not operation.keys_only:
+            if call.header("x-requested-with") is None:
+                raise Problem(403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With")
+            return _by_token(call, cookie)
+        if operation.keys_only:
+            raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
+        raise _unauthorized("TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key")
+    scheme, _, value = given.partition(" ")
+    if scheme not in ("ApiKey", "Bearer") or not value or value != value.strip():
+        raise _unauthorized("INVALID_AUTH_SCHEME", "Invalid authorization scheme", 'Use "ApiKey <key>" or "Bearer <jwt>"')
+    if scheme == "Bearer" and not value.startswith("ob_"):
+        if operation.keys_only:
+            raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
+        return _by_token(call, value)
+    remembered = call.server.accounts.remembered(value)
+    if remembered is not None:
+        return remembered
+    if keys.parse(value) is None:
+        raise _unauthorized("INVALID_API_KEY", "Malformed API key", 'API key format: "ApiKey ob_<prefix>_<secret>"')
+
+    def look_up() -> Caller:
+        caller = call.server.accounts.by_key(value)
+        if caller is None:
+            raise _unauthorized("INVALID_API_KEY", "Invalid or expired API key", "Sign in to manage your API keys")
+        return caller
+
+    return look_up
+
+
+def _by_token(call: Call, token: str) -> Caller | Callable[[], Caller | None]:
+    claims = call.server.tokens.read(token)
+    if claims is None:
+        raise _unauthorized("TOKEN_EXPIRED", "Token expired or invalid", "Sign in to refresh your access token")
+    remembered = call.server.accounts.remembered(token)
+    if remembered is not None:
+        return remembered
+
+    def look_up() -> Caller:
+        caller = call.server.accounts.by_session(token, str(claims["sub"]), str(claims["sid"]))
+        if caller is None:
+            raise _unauthorized("TOKEN_EXPIRED", "This login has ended", "Sign in again")
+        return caller
+
+    return look_up
+
+
+def _unauthorized(code: str, message: str, hint: str) -> Problem:
+    # What was sent is never repeated: a malformed key may be a good one with a space too many.
+    details = [{"tokenUrl": "/v1/auth/login", "register": "POST /v1/auth/register", "hint": hint}]
+    return Problem(401, code, message, details=details, headers={"www-authenticate": "ApiKey"})
+
+
+def _cookie(header: str, name: str) -> str | None:
+    for part in header.split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name and value:
+            return value
+    return None

@@ -1,0 +1,1 @@
+"""How requests become calls and results become answers, for every dialect."""

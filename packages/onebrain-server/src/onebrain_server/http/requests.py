@@ -1,0 +1,84 @@
+"""One request as handlers see it: who calls, for which tenant, with what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onebrain_server.http.problems import Problem
+from onebrain_server.state.accounts import Caller
+
+if TYPE_CHECKING:
+    from onebrain_engine import Tenant
+    from onebrain_engine.graph import TenantGraph
+    from onebrain_server.server import Server
+
+
+class Call:
+    """One request."""
+
+    __slots__ = ("_headers", "caller", "content", "idempotency", "ip", "path", "query_string", "request_id", "server", "tokens")
+
+    def __init__(self, server: Server, scope: dict[str, Any], request_id: str, ip: str) -> None:
+        self.server = server
+        self.request_id = request_id
+        self.ip = ip
+        self.path: str = scope["path"]
+        self.query_string: bytes = scope["query_string"]
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.caller: Caller | None = None
+        self.content = b""
+        self.idempotency: str | None = None
+        self.tokens = 0
+
+    def header(self, name: str) -> str | None:
+        """Return a header by its lower-case name."""
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def media_type(self) -> str:
+        """The body's media type, in lower case; empty for none."""
+        return (self.header("content-type") or "").lower()
+
+    def wants_json(self, *, default: bool) -> bool:
+        """Return whether the client asks for JSON rather than text; `default` where it asks for anything."""
+        accept = (self.header("accept") or "*/*").lower()
+        if "application/json" in accept:
+            return True
+        return False if "text/plain" in accept else default
+
+    @property
+    def known(self) -> Caller:
+        """Who calls; operations that need a login always have one."""
+        if self.caller is None:
+            raise Problem(401, "TOKEN_REQUIRED", "No API token provided")
+        return self.caller
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant that everything is bound to."""
+        return self.known.account.id
+
+    @property
+    def memories(self) -> Tenant:
+        """The tenant's memories."""
+        return self.server.engine.tenant(self.tenant_id)
+
+    @property
+    def graph(self) -> TenantGraph:
+        """The tenant's entities."""
+        return self.server.graph.tenant(self.tenant_id)
+
+    def audit(self, action: str, target: str | None = None) -> None:
+        """Note a change that matters for security."""
+        caller = self.known
+        actor = f"key:{caller.key.prefix}" if caller.key is not None else f"account:{caller.account.id}"
+        self.server.journal.audit(
+            self.tenant_id, actor, action, target=target, ip=self.ip, request_id=self.request_id
+        )
+
+    def act(self, action: str, resource: str, **details: Any) -> None:
+        """Note what an agent did."""
+        key = self.known.key
+        if key is not None:
+            self.server.journal.act(self.tenant_id, key.id, action, resource, details=details or None)

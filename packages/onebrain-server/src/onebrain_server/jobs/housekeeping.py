@@ -1,0 +1,13 @@
+"""Background jobs, declared in one place."""
+
+from __future__ import annotations
+
+from onebrain_server.server import Server
+
+
+def begin(server: Server) -> None:
+    """Start the background jobs of a server."""
+    server.every(1, server.flush, "flush")
+    server.every(1, server.limiter.share, "limits")
+    server.every(3600, server.journal.tidy, "tidy")
+    server.start()

@@ -1,0 +1,69 @@
+"""Structured logs: one JSON object a line, on standard error, without keys and without the text of any memory."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from pydantic_core import to_json
+
+from onebrain.errors import redact
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "error": 40}
+
+
+class Log:
+    """Writes log lines.
+
+    Args:
+        level: The least level that is written.
+        stream: Where to; standard error by default.
+    """
+
+    def __init__(self, level: str = "info", stream: TextIO | None = None) -> None:
+        self._least = _LEVELS[level]
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def access(
+        self, request_id: str, method: str, route: str, status: int, seconds: float, caller: str | None
+    ) -> None:
+        """Note a request: at ``info`` where it failed on our side or was refused, at ``debug`` where all went well."""
+        level = "error" if status >= 500 else "info" if status >= 400 else "debug"
+        if _LEVELS[level] >= self._least:
+            self._write(
+                level,
+                "request",
+                request_id=request_id,
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 2),
+                caller=caller,
+            )
+
+    def failure(self, request_id: str, where: str, error: BaseException) -> None:
+        """Note an error that nobody expected: its kind and where it happened, not its text."""
+        frames = traceback.extract_tb(error.__traceback__)[-6:]
+        trace = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+        self._write("error", "failure", request_id=request_id, where=where, error=type(error).__name__, trace=trace)
+
+    def note(self, level: str, message: str, **facts: Any) -> None:
+        """Note something about the server itself."""
+        if _LEVELS[level] >= self._least:
+            self._write(level, message, **facts)
+
+    def _write(self, level: str, message: str, **facts: Any) -> None:
+        row = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": level,
+            "message": message,
+            **{name: value for name, value in facts.items() if value is not None},
+        }
+        line = redact(to_json(row).decode())
+        with self._lock:
+            print(line, file=self._stream or sys.stderr, flush=True)

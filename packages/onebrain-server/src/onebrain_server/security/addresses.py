@@ -1,0 +1,119 @@
+"""The address guard: which hosts the server may be sent to by its users.
+
+A URL that a user gives (a page to ingest, a webhook) must not reach what only the server can reach. The name is resolved
+once, every address it has must be public, and the connection goes to the very address that was checked, so that a name
+that changes its address between check and use (DNS rebinding) gains nothing. Redirects are followed by hand, each checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+REDIRECTS: Final = 3
+_PORTS: Final = frozenset({80, 443, 8080, 8443})
+
+
+class AddressRefused(Exception):
+    """The URL leads where users of this server may not send it; the text says why and names no address."""
+
+
+def is_public(address: str) -> bool:
+    """Return whether an address is reachable by everyone, IPv4 inside IPv6 included.
+
+    Example:
+        >>> is_public("169.254.169.254"), is_public("::ffff:10.0.0.1"), is_public("93.184.216.34")
+        (False, False, True)
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip.teredo is not None or ip in ipaddress.ip_network("64:ff9b::/96"):
+            return False
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+class Fetcher:
+    """Sends requests to URLs that users gave.
+
+    Args:
+        private: Whether private addresses and plain HTTP are allowed.
+    """
+
+    def __init__(self, *, private: bool = False) -> None:
+        self._private = private
+
+    async def resolve(self, url: str) -> tuple[httpx.URL, str, str]:
+        """Return the URL with a checked address for its host, the host's name, and its ``Host`` header."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (self._private and parts.scheme == "http"):
+            raise AddressRefused("the URL must begin with https://")
+        if parts.username is not None or parts.password is not None:
+            raise AddressRefused("the URL must not hold a user or password")
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise AddressRefused("the URL's port is no number from 0 to 65535") from None
+        if not host:
+            raise AddressRefused("the URL names no host")
+        actual = port or (443 if parts.scheme == "https" else 80)
+        if not self._private and actual not in _PORTS:
+            raise AddressRefused("the URL's port is not one of the web")
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, actual, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise AddressRefused("the URL's host has no address") from None
+        addresses = [str(entry[4][0]) for entry in found]
+        if not self._private and not all(is_public(address) for address in addresses):
+            raise AddressRefused("the URL leads to a private address")
+        target = httpx.URL(url).copy_with(host=addresses[0])
+        return target, host, host if port is None else f"{host}:{port}"
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float = 10.0,
+        most: int = 5 * 1024 * 1024,
+        redirects: int = REDIRECTS,
+    ) -> tuple[int, httpx.Headers, bytes]:
+        """Send a request and return status, headers and at most `most` bytes of the answer.
+
+        Raises:
+            AddressRefused: The URL, or one it redirects to, may not be reached.
+            httpx.HTTPError: The request failed.
+        """
+        async with asyncio.timeout(timeout), httpx.AsyncClient(trust_env=False, follow_redirects=False) as client:
+            for _ in range(redirects + 1):
+                target, host, authority = await self.resolve(url)
+                request = client.build_request(
+                    method,
+                    target,
+                    headers={"user-agent": "onebrain-server", **(headers or {}), "host": authority},
+                    content=content,
+                    extensions={"sni_hostname": host},
+                )
+                async with client.stream(
+                    method, target, headers=request.headers, content=content, extensions={"sni_hostname": host}
+                ) as response:
+                    if response.is_redirect and method == "GET":
+                        url = urljoin(url, response.headers.get("location", ""))
+                        continue
+                    body = b""
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > most:
+                            raise AddressRefused(f"the answer is larger than {most // 1024} KB")
+                    return response.status_code, response.headers, body
+        raise AddressRefused("too many redirects")

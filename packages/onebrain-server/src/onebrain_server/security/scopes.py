@@ -1,0 +1,18 @@
+"""What a key may do."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Scope = Literal[
+    "brain.read",
+    "brain.write",
+    "memory.extract.write",
+    "entity.read",
+    "entity.write",
+    "connect.read",
+    "connect.write",
+]
+SCOPES: Final[tuple[str, ...]] = get_args(Scope)
+ALL: Final = frozenset(SCOPES)
+READ_ONLY: Final = ("connect.read", "brain.read", "entity.read")

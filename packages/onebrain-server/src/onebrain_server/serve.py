@@ -1,0 +1,103 @@
+"""Running the server: one command, no configuration, and a first key that is printed once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from onebrain_server.app import create_app
+from onebrain_server.server import Server
+from onebrain_server.settings import Settings
+
+HEADER_SECONDS = 10.0  # how long the head of a request may take to arrive
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose clients must send a whole head in time: connections that only wait cost others theirs."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._head: asyncio.TimerHandle | None = None
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """Give a request on a kept connection its time."""
+        super().on_message_begin()
+        if self._head is None:
+            self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: the head is there."""
+        self._arrived()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting: nobody is there."""
+        self._arrived()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._head = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def _arrived(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _give_up(self) -> None:
+        self._head = None
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+
+def run(settings: Settings, *, print_key: bool = True) -> None:
+    """Serve until the process is told to stop; requests in flight are finished first.
+
+    Args:
+        settings: How the server is configured.
+        print_key: Whether the first key of an empty database is printed, which is the only time it is shown.
+    """
+    for warning in Settings.absent():
+        print(f"warning: {warning}", file=sys.stderr)
+    server = Server(settings)
+    try:
+        key = server.accounts.first_key() if print_key else None
+        app = create_app(server=server)
+        listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, settings.port))
+        except OSError as error:
+            listening.close()
+            raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port") from None
+        port = listening.getsockname()[1]
+        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        print(f"OneBrain server at http://{shown}:{port}", flush=True)
+        if key is not None:
+            print(f"First API key, shown this once:\n\n    {key}\n", flush=True)
+        uvicorn.Server(configuration(app)).run(sockets=[listening])
+    finally:
+        server.close()
+
+
+def configuration(app: Any) -> uvicorn.Config:
+    """Return how uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=30,
+        backlog=2048,
+    )

@@ -1,0 +1,151 @@
+"""The parts of a running server, made once and shared by all requests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from onebrain_engine.driver import driver
+from onebrain_engine.graph import Graph
+from onebrain_engine.graph.model import ChatModel
+from onebrain_server.http.problems import Problem
+from onebrain_server.logs import Log
+from onebrain_server.metrics import Metrics
+from onebrain_server.security.addresses import Fetcher
+from onebrain_server.security.limits import Limiter
+from onebrain_server.security.sealing import Sealer
+from onebrain_server.security.tokens import Tokens
+from onebrain_server.settings import Settings
+from onebrain_server.state.accounts import Accounts
+from onebrain_server.state.database import Database
+from onebrain_server.state.journal import Journal
+from onebrain_server.state.records import Records
+
+T = TypeVar("T")
+
+
+class Server:
+    """Everything that operations work with.
+
+    Args:
+        settings: How it is configured.
+        log: Where it logs.
+    """
+
+    def __init__(self, settings: Settings, *, log: Log | None = None) -> None:
+        self.settings = settings
+        self.log = log or Log(settings.log_level)
+        self.metrics = Metrics()
+        self.sealer = Sealer(settings.memory_encryption_key)
+        options: dict[str, Any] = {}
+        if settings.memory_encryption_key is not None:
+            options["encryption_key"] = settings.memory_encryption_key
+        self._driver = driver(settings.database_url, **options)
+        self.engine = self._driver.engine
+        try:
+            self.graph = Graph.open(settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest)
+            self.database = Database(settings.database_url)
+        except BaseException:
+            self._driver.close()
+            raise
+        self.accounts = Accounts(self.database)
+        self.records = Records(self.database, self.sealer)
+        self.journal = Journal(self.database, self.sealer)
+        self.limiter = Limiter(settings, self.database)
+        self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
+        self.fetcher = Fetcher(private=settings.private_addresses)
+        self.model = (
+            None
+            if settings.model_url is None
+            else ChatModel(settings.model_url, api_key=settings.model_key, model=settings.model_name)
+        )
+        self._pool = ThreadPoolExecutor(settings.threads, "onebrain")
+        self._busy: set[tuple[str, str]] = set()
+        self._busy_lock = threading.Lock()
+        self._changing = [threading.Lock() for _ in range(64)]
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._jobs: list[tuple[float, Callable[[], None], str]] = []
+        self.document: Callable[[], dict[str, Any]] | None = None
+        self._closed = False
+
+    async def loop_run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a blocking function in the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    @contextmanager
+    def once(self, tenant: str, name: str) -> Iterator[None]:
+        """Refuse a second request with the same idempotency key while the first is at work."""
+        with self._busy_lock:
+            if (tenant, name) in self._busy:
+                raise Problem(
+                    409,
+                    "IDEMPOTENCY_IN_PROGRESS",
+                    "A request with this Idempotency-Key is being answered; try again",
+                    headers={"retry-after": "1"},
+                )
+            self._busy.add((tenant, name))
+        try:
+            yield
+        finally:
+            with self._busy_lock:
+                self._busy.discard((tenant, name))
+
+    @contextmanager
+    def changing(self, tenant: str, id: str) -> Iterator[None]:
+        """Let one request at a time read and then change a record."""
+        with self._changing[hash((tenant, id)) % len(self._changing)]:
+            yield
+
+    def every(self, seconds: float, job: Callable[[], None], name: str) -> None:
+        """Do a job again and again in the background; declared before `start`."""
+        self._jobs.append((seconds, job, name))
+
+    def start(self) -> None:
+        """Start the background jobs; a second call does nothing."""
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="onebrain-keeper", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        passed = 0.0
+        while not self._stop.wait(1.0):
+            passed += 1.0
+            for seconds, job, name in self._jobs:
+                if passed % seconds < 1.0:
+                    self._do(job, name)
+
+    def _do(self, job: Callable[[], None], name: str) -> None:
+        try:
+            job()
+        except Exception as error:  # a job that fails must not stop the others
+            self.log.failure("-", f"job {name}", error)
+
+    def flush(self) -> None:
+        """Write what was gathered in memory."""
+        self.journal.flush()
+        self.accounts.flush()
+
+    async def close_async(self) -> None:
+        """Close from the event loop, which is not blocked."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Stop the jobs, write what was gathered, and release files and connections; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._pool.shutdown()
+        self._do(self.flush, "flush")
+        if self.model is not None:
+            self.model.close()
+        self.graph.close()
+        self.database.close()
+        self._driver.close()

@@ -1,0 +1,171 @@
+"""What a server can be told, from environment variables; nothing has to be."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from onebrain.errors import ConfigurationError
+from onebrain.memory.urls import data_directory
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+
+# Variables of OneBrain's documentation for parts that this server does not have. Setting one must not look as if it worked.
+ABSENT: Final[Mapping[str, str]] = {
+    "RESEND_API_KEY": "mail: magic links and confirmation mails are not sent",
+    "STRIPE_SECRET_KEY": "payments",
+    "GOOGLE_CLIENT_ID": "login with Google",
+    "APPLE_CLIENT_ID": "login with Apple",
+    "GITHUB_CLIENT_ID": "login with GitHub",
+    "TOTP_ENCRYPTION_KEY": "two-factor login",
+}
+
+FREE_PLAN: Final[Mapping[str, int]] = {
+    "memories": 10_000,
+    "memory_writes_per_month": 10_000,
+    "extract_calls_per_month": 1_000,
+    "context_calls_per_month": 10_000,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that configures a server.
+
+    Attributes:
+        database_url: ``sqlite:///server.db``, ``sqlite://`` (in memory) or ``postgresql://...``.
+        host: Address to listen on; the default is reachable from this machine only.
+        port: Port to listen on; 0 for any free one.
+        jwt_secret: Signs access tokens, at least 32 characters; made and kept in the database where it is None.
+        development: True relaxes what only a browser on localhost needs: cookies without TLS.
+        cors_origins: Origins whose pages may call the API.
+        rate_limit_window: Seconds of the two limits below.
+        rate_limit_max: Requests a window for each key; 0 for no limits at all.
+        rate_limit_write_max: Writes a window, for each key and route; the other limits of single routes grow with it.
+        log_level: debug, info, warn or error.
+        memory_encryption_key: 32 bytes as 64 hex digits: texts are encrypted at rest.
+        max_body_bytes: The largest request that is read.
+        body_seconds: How long a request's body may take to arrive.
+        threads: Calls that run at the same time.
+        free_plan: Allowances of accounts that registered themselves; the owner's plan has none.
+        registration: Whether strangers may register accounts and agents.
+        private_addresses: Whether webhooks and ``ingest-url`` may reach private addresses, as tests must.
+        model_url: Base URL of an OpenAI-compatible API, for what a language model does better; None for no model.
+        model_key: Its key.
+        model_name: Its model.
+        public_url: The server's address as agents are told it; where None, the request's own host.
+
+    Example:
+        >>> Settings.from_environment({"PORT": "8080"}).port
+        8080
+    """
+
+    database_url: str
+    host: str = "127.0.0.1"
+    port: int = 3000
+    jwt_secret: str | None = field(default=None, repr=False)
+    development: bool = False
+    cors_origins: tuple[str, ...] = ()
+    rate_limit_window: int = 60
+    rate_limit_max: int = 600
+    rate_limit_write_max: int = 30
+    log_level: LogLevel = "info"
+    memory_encryption_key: bytes | None = field(default=None, repr=False)
+    max_body_bytes: int = 12 * 1024 * 1024
+    body_seconds: float = 30.0
+    threads: int = 12
+    free_plan: Mapping[str, int] = field(default_factory=lambda: dict(FREE_PLAN))
+    registration: bool = True
+    private_addresses: bool = False
+    model_url: str | None = None
+    model_key: str | None = field(default=None, repr=False)
+    model_name: str = "gpt-4o-mini"
+    public_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jwt_secret is not None and len(self.jwt_secret) < 32:
+            raise ConfigurationError("JWT_SECRET: must have at least 32 characters; make one with openssl rand -hex 32")
+        if self.memory_encryption_key is not None and len(self.memory_encryption_key) != 32:
+            raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
+        if "*" in self.cors_origins:
+            raise ConfigurationError("CORS_ORIGINS: '*' would let every page use your users' logins; name the origins")
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
+
+    @classmethod
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        database_url: str | None = None,
+    ) -> Settings:
+        """Read settings from environment variables; the arguments win over them.
+
+        Raises:
+            ConfigurationError: A variable has a value that cannot be meant; the message names it.
+        """
+        given = os.environ if environment is None else environment
+
+        def text(name: str) -> str | None:
+            return (given.get(name) or "").strip() or None
+
+        key = text("MEMORY_ENCRYPTION_KEY")
+        if key is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", key):
+            raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 64 hex digits; make one with openssl rand -hex 32")
+        level = (text("LOG_LEVEL") or "info").lower()
+        level = "warn" if level == "warning" else level
+        if level not in ("debug", "info", "warn", "error"):
+            raise ConfigurationError(f"LOG_LEVEL: must be debug, info, warn or error, not {level!r:.20}")
+        origins = text("CORS_ORIGINS") or ""
+        return cls(
+            database_url=database_url or text("DATABASE_URL") or f"sqlite:///{data_directory() / 'server.db'}",
+            host=host or text("HOST") or "127.0.0.1",
+            port=_number(text("PORT"), "PORT", 3000) if port is None else port,
+            jwt_secret=text("JWT_SECRET"),
+            development=(text("NODE_ENV") or "production").lower() == "development",
+            cors_origins=tuple(part.strip().rstrip("/") for part in origins.split(",") if part.strip()),
+            rate_limit_window=_number(text("RATE_LIMIT_WINDOW"), "RATE_LIMIT_WINDOW", 60, least=1),
+            rate_limit_max=_number(text("RATE_LIMIT_MAX"), "RATE_LIMIT_MAX", 600),
+            rate_limit_write_max=_number(text("RATE_LIMIT_WRITE_MAX"), "RATE_LIMIT_WRITE_MAX", 30, least=1),
+            log_level=level,
+            memory_encryption_key=None if key is None else bytes.fromhex(key),
+            free_plan=_allowances(text("FREE_PLAN_LIMITS")),
+            registration=(text("REGISTRATION") or "open").lower() != "closed",
+            private_addresses=(text("ALLOW_PRIVATE_ADDRESSES") or "").lower() in ("1", "true", "yes"),
+            model_url=text("MODEL_URL"),
+            model_key=text("MODEL_API_KEY"),
+            model_name=text("MODEL_NAME") or "gpt-4o-mini",
+            public_url=(text("PUBLIC_URL") or "").rstrip("/") or None,
+        )
+
+    @classmethod
+    def absent(cls, environment: Mapping[str, str] | None = None) -> list[str]:
+        """Return a warning for every variable that is set and has no effect here."""
+        given = os.environ if environment is None else environment
+        return [f"{name} is set, but this server has no {what}" for name, what in ABSENT.items() if given.get(name)]
+
+
+def _number(value: str | None, name: str, default: int, *, least: int = 0) -> int:
+    if value is None:
+        return default
+    if not value.isdecimal() or int(value) < least:
+        raise ConfigurationError(f"{name}: must be a whole number of at least {least}, not {value!r:.20}")
+    return int(value)
+
+
+def _allowances(value: str | None) -> Mapping[str, int]:
+    """Read ``memories=500,context_calls_per_month=100``; what is left out keeps its default, 0 stands for no limit."""
+    found = dict(FREE_PLAN)
+    for part in (value or "").split(","):
+        if not part.strip():
+            continue
+        name, _, number = part.partition("=")
+        if name.strip() not in FREE_PLAN:
+            raise ConfigurationError(f"FREE_PLAN_LIMITS: {name.strip()!r:.40} is none of {', '.join(FREE_PLAN)}")
+        found[name.strip()] = _number(number.strip(), "FREE_PLAN_LIMITS", 0)
+    return found

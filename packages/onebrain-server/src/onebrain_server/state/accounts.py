@@ -1,0 +1,434 @@
+"""Accounts, their logins and their keys; and who stands behind a request."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from onebrain_server.clock import now_micros
+from onebrain_server.ids import new_id, random_id
+from onebrain_server.security import keys
+from onebrain_server.security.passwords import hash_password, verify_password
+from onebrain_server.security.scopes import ALL, SCOPES
+from onebrain_server.security.tokens import REFRESH_LIFETIME
+from onebrain_server.state.database import Database
+from onebrain_server.state.records import Taken
+from onebrain_server.state.tables import account, api_key, session, setting
+
+# A key or account that another replica changes is known here after so many seconds; this process knows at once.
+REMEMBERED: Final = 2.0
+_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account; its id is the tenant of everything it owns."""
+
+    id: str
+    email: str
+    display_name: str | None
+    locale: str
+    role: str
+    plan: str
+    is_active: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One API key, without its secret."""
+
+    tenant: str
+    id: str
+    prefix: str
+    secret_hash: str
+    name: str
+    description: str | None
+    scopes: tuple[str, ...]
+    trust_level: str
+    is_active: bool
+    rate_limit_per_min: int | None
+    last_used_at: int | None
+    last_synced_at: int | None
+    expires_at: int | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One device that is logged in."""
+
+    id: str
+    ip_address: str | None
+    user_agent: str | None
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who stands behind a request: an account, and the key it came with, if any."""
+
+    account: Account
+    key: Key | None
+    scopes: frozenset[str]
+    session_id: str | None = None
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that every query is bound to."""
+        return self.account.id
+
+    @property
+    def trusted(self) -> bool:
+        """Whether what it writes is active at once."""
+        return self.key is None or self.key.trust_level == "trusted"
+
+    @property
+    def subject(self) -> str:
+        """Whose rate limits count."""
+        return self.key.prefix if self.key is not None else self.account.id
+
+
+class Accounts:
+    """Accounts and keys of all tenants."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._callers: dict[str, tuple[float, Caller]] = {}
+        self._used: dict[tuple[str, str], int] = {}
+        self._failures: dict[str, list[float]] = {}
+
+    # ---- settings of the server itself ------------------------------------------------------------------------------
+
+    def secret(self, name: str) -> str:
+        """Return a secret of the server, made at its first use and shared by all replicas."""
+        where = setting.c.name == name
+        with self._database.writing() as connection:
+            found = connection.execute(sa.select(setting.c.value).where(where)).scalar()
+            if found is None:
+                found = secrets.token_hex(32)
+                connection.execute(setting.insert().values(name=name, value=found))
+        return str(found)
+
+    def first_key(self) -> str | None:
+        """Make the owner's account and its first key on an empty database; None where there is an account already."""
+        with self._database.writing() as connection:
+            if self._database.postgres:
+                connection.execute(sa.text("LOCK TABLE server_account IN EXCLUSIVE MODE"))
+            if connection.execute(sa.select(account.c.id).limit(1)).first() is not None:
+                return None
+            owner = random_id()
+            connection.execute(
+                account.insert().values(
+                    id=owner,
+                    email="owner@localhost",
+                    display_name="Owner",
+                    locale="en",
+                    role="admin",
+                    plan="team",
+                    is_active=True,
+                    created_at=now_micros(),
+                )
+            )
+            values, whole = _new_key(owner, "First key", SCOPES, "trusted", None)
+            connection.execute(api_key.insert().values(**values))
+        return whole
+
+    # ---- accounts ---------------------------------------------------------------------------------------------------
+
+    def register(self, email: str, password: str | None, name: str | None, locale: str, *, plan: str = "free") -> Account:
+        """Make an account; raise `Taken` where the address has one."""
+        made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
+        hashed = None if password is None else hash_password(password)
+        with self._database.writing() as connection:
+            same = sa.select(account.c.id).where(account.c.email == made.email)
+            if connection.execute(same).first() is not None:
+                raise Taken
+            connection.execute(
+                account.insert().values(
+                    id=made.id,
+                    email=made.email,
+                    password=hashed,
+                    display_name=name,
+                    locale=locale,
+                    role="user",
+                    plan=plan,
+                    is_active=True,
+                    created_at=made.created_at,
+                )
+            )
+        return made
+
+    def by_id(self, id: str) -> Account | None:
+        """Return an account."""
+        with self._database.reading() as connection:
+            row = connection.execute(_ACCOUNT.where(account.c.id == id)).first()
+        return None if row is None else Account(*row)
+
+    def remove(self, id: str) -> None:
+        """Remove an account with its logins and keys; what else it owns is removed by its owners."""
+        with self._database.writing() as connection:
+            for table in (session, api_key):
+                connection.execute(table.delete().where(table.c.tenant == id))
+            connection.execute(account.delete().where(account.c.id == id))
+        self._forget_tenant(id)
+
+    def login(self, email: str, password: str) -> Account | None:
+        """Return the account of an address and password; None where they do not fit."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                _ACCOUNT.add_columns(account.c.password).where(account.c.email == email.strip().lower())
+            ).first()
+        good = verify_password(password, None if row is None else row[-1])
+        return Account(*row[:-1]) if good and row is not None else None
+
+    def locked(self, email: str) -> int:
+        """Return for how many seconds an address is locked after five failures within half an hour; 0 for not."""
+        with self._lock:
+            recent = [at for at in self._failures.get(email.strip().lower(), ()) if at > time.monotonic() - 1800]
+        return int(recent[-5] + 1800 - time.monotonic()) + 1 if len(recent) >= 5 else 0
+
+    def note_login(self, email: str, *, good: bool) -> None:
+        """Count a failed login, or forget the failures after a good one."""
+        name = email.strip().lower()
+        with self._lock:
+            if good:
+                self._failures.pop(name, None)
+                return
+            if len(self._failures) > 10_000:
+                self._failures.clear()
+            self._failures.setdefault(name, []).append(time.monotonic())
+            del self._failures[name][:-10]
+
+    # ---- logins -----------------------------------------------------------------------------------------------------
+
+    def open_session(self, tenant: str, ip: str, agent: str | None) -> tuple[str, str]:
+        """Open a login; return its id and refresh token."""
+        id, token, moment = new_id(), secrets.token_urlsafe(32), now_micros()
+        with self._database.writing() as connection:
+            connection.execute(
+                session.insert().values(
+                    tenant=tenant,
+                    id=id,
+                    token_hash=_hash(token),
+                    ip_address=ip[:64],
+                    user_agent=(agent or "")[:512] or None,
+                    created_at=moment,
+                    expires_at=moment + REFRESH_LIFETIME * _SECOND,
+                )
+            )
+        return id, token
+
+    def refresh_session(self, token: str) -> tuple[Account, str, str] | None:
+        """Exchange a refresh token for a new one; return account, login id and token. A used one is worth nothing."""
+        fresh, moment = secrets.token_urlsafe(32), now_micros()
+        with self._database.writing() as connection:
+            where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
+            row = connection.execute(sa.select(session.c.tenant, session.c.id).where(where).with_for_update()).first()
+            if row is None:
+                return None
+            connection.execute(
+                session.update()
+                .where((session.c.tenant == row[0]) & (session.c.id == row[1]))
+                .values(token_hash=_hash(fresh), expires_at=moment + REFRESH_LIFETIME * _SECOND)
+            )
+        found = self.by_id(row[0])
+        return None if found is None or not found.is_active else (found, row[1], fresh)
+
+    def sessions(self, tenant: str) -> list[Login]:
+        """Return an account's logins, newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(
+                    session.c.id, session.c.ip_address, session.c.user_agent, session.c.created_at, session.c.expires_at
+                )
+                .where((session.c.tenant == tenant) & (session.c.expires_at > now_micros()))
+                .order_by(session.c.id.desc())
+            )
+            return [Login(*row) for row in rows]
+
+    def close_session(self, tenant: str, id: str) -> bool:
+        """End a login."""
+        with self._database.writing() as connection:
+            where = (session.c.tenant == tenant) & (session.c.id == id)
+            gone = connection.execute(session.delete().where(where)).rowcount > 0
+        self._forget_tenant(tenant)
+        return gone
+
+    # ---- keys -------------------------------------------------------------------------------------------------------
+
+    def create_key(
+        self, tenant: str, name: str, scopes: Sequence[str], *, trust: str = "review", expires_at: int | None = None
+    ) -> tuple[Key, str]:
+        """Make a key; return it, and the whole key, which is shown once."""
+        values, whole = _new_key(tenant, name, scopes, trust, expires_at)
+        with self._database.writing() as connection:
+            connection.execute(api_key.insert().values(**values))
+        made = self.key(tenant, str(values["id"]))
+        assert made is not None
+        return made, whole
+
+    def key(self, tenant: str, id: str) -> Key | None:
+        """Return one of a tenant's keys."""
+        with self._database.reading() as connection:
+            row = connection.execute(_KEY.where((api_key.c.tenant == tenant) & (api_key.c.id == id))).first()
+        return None if row is None else _key(row)
+
+    def keys(self, tenant: str) -> list[Key]:
+        """Return a tenant's keys, newest first."""
+        newest = (api_key.c.created_at.desc(), api_key.c.id.desc())
+        with self._database.reading() as connection:
+            rows = connection.execute(_KEY.where(api_key.c.tenant == tenant).order_by(*newest)).all()
+        return [_key(row) for row in rows]
+
+    def change_key(self, tenant: str, id: str, changes: Mapping[str, Any]) -> Key | None:
+        """Change a key; its callers are known anew at once."""
+        if changes:
+            with self._database.writing() as connection:
+                where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
+                connection.execute(api_key.update().where(where).values(**changes))
+            self._forget_tenant(tenant)
+        return self.key(tenant, id)
+
+    def revoke_key(self, tenant: str, id: str) -> bool:
+        """Remove a key; it is refused from now on."""
+        with self._database.writing() as connection:
+            where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
+            gone = connection.execute(api_key.delete().where(where)).rowcount > 0
+        self._forget_tenant(tenant)
+        return gone
+
+    # ---- callers ----------------------------------------------------------------------------------------------------
+
+    def remembered(self, credential: str) -> Caller | None:
+        """Return who a credential stands for if that was looked up a moment ago: no query, so the event loop may ask."""
+        found = self._callers.get(credential)
+        if found is None or found[0] <= time.monotonic():
+            return None
+        key = found[1].key
+        if key is not None and key.expires_at is not None and key.expires_at <= now_micros():
+            return None
+        return found[1]
+
+    def by_key(self, credential: str) -> Caller | None:
+        """Return who an API key stands for; None where it is malformed, unknown, expired or switched off."""
+        parsed = keys.parse(credential)
+        if parsed is None:
+            return None
+        prefix, secret = parsed
+        with self._database.reading() as connection:
+            row = connection.execute(_KEY.where(api_key.c.prefix == prefix)).first()
+            if row is None or not keys.same(keys.digest(secret), row.secret_hash):
+                return None
+            found = _key(row)
+            if not found.is_active or (found.expires_at is not None and found.expires_at <= now_micros()):
+                return None
+            owner = connection.execute(_ACCOUNT.where(account.c.id == found.tenant)).first()
+        if owner is None or not owner.is_active:
+            return None
+        caller = Caller(Account(*owner), found, frozenset(found.scopes))
+        self._remember(credential, caller)
+        return caller
+
+    def by_session(self, credential: str, tenant: str, session_id: str) -> Caller | None:
+        """Return who an access token stands for; None where its login has ended."""
+        with self._database.reading() as connection:
+            where = (session.c.tenant == tenant) & (session.c.id == session_id)
+            if connection.execute(sa.select(session.c.id).where(where)).first() is None:
+                return None
+            owner = connection.execute(_ACCOUNT.where(account.c.id == tenant)).first()
+        if owner is None or not owner.is_active:
+            return None
+        caller = Caller(Account(*owner), None, ALL, session_id)
+        self._remember(credential, caller)
+        return caller
+
+    def note_use(self, caller: Caller) -> None:
+        """Note that a key was used; written a second later, with others."""
+        if caller.key is not None:
+            self._used[caller.tenant, caller.key.id] = now_micros()
+
+    def flush(self) -> None:
+        """Write when keys were last used."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        with self._database.writing() as connection:
+            for (tenant, id), at in used.items():
+                where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
+                connection.execute(api_key.update().where(where).values(last_used_at=at))
+
+    def _remember(self, credential: str, caller: Caller) -> None:
+        with self._lock:
+            if len(self._callers) > 10_000:
+                self._callers.clear()
+            self._callers[credential] = (time.monotonic() + REMEMBERED, caller)
+
+    def _forget_tenant(self, tenant: str) -> None:
+        with self._lock:
+            for credential in [name for name, (_, caller) in self._callers.items() if caller.tenant == tenant]:
+                del self._callers[credential]
+
+
+_ACCOUNT = sa.select(
+    account.c.id,
+    account.c.email,
+    account.c.display_name,
+    account.c.locale,
+    account.c.role,
+    account.c.plan,
+    account.c.is_active,
+    account.c.created_at,
+)
+_KEY = sa.select(api_key)
+
+
+def _new_key(
+    tenant: str, name: str, scopes: Sequence[str], trust: str, expires_at: int | None
+) -> tuple[dict[str, Any], str]:
+    prefix, hashed, whole = keys.make()
+    values: dict[str, Any] = {
+        "tenant": tenant,
+        "id": random_id(),
+        "prefix": prefix,
+        "secret_hash": hashed,
+        "name": name,
+        "scopes": ",".join(scope for scope in SCOPES if scope in set(scopes)),
+        "trust_level": trust,
+        "is_active": True,
+        "expires_at": expires_at,
+        "created_at": now_micros(),
+    }
+    return values, whole
+
+
+def _key(row: Any) -> Key:
+    return Key(
+        row.tenant,
+        row.id,
+        row.prefix,
+        row.secret_hash,
+        row.name,
+        row.description,
+        tuple(row.scopes.split(",")) if row.scopes else (),
+        row.trust_level,
+        row.is_active,
+        row.rate_limit_per_min,
+        row.last_used_at,
+        row.last_synced_at,
+        row.expires_at,
+        row.created_at,
+    )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

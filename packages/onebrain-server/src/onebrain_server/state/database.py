@@ -1,0 +1,124 @@
+"""The database of the server's own tables: the engine's, through SQLAlchemy, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, event
+from sqlalchemy.pool import StaticPool
+
+from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
+from onebrain_engine.driver import sqlite_path
+from onebrain_server.state import tables
+
+_ADVISORY_LOCK: Final = 0x0B5A1008
+
+
+def _create_all(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+
+
+# One entry a version. A migration is never changed once released; a new one is appended.
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all,)
+
+
+class Database:
+    """Connections for reading and for writing; both are transactions.
+
+    Args:
+        url: ``sqlite:///file``, ``sqlite://`` or ``postgresql://...``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.postgres = url.startswith(("postgresql://", "postgres://"))
+        self._lock: threading.RLock | None = None
+        if self.postgres:
+            target = "postgresql+psycopg://" + url.partition("://")[2]
+            self._reader = self._writer = sa.create_engine(target, pool_size=8, max_overflow=8, pool_pre_ping=True)
+        elif url.startswith("sqlite:"):
+            path = sqlite_path(url)
+            if path == ":memory:":
+                self._lock = threading.RLock()  # one connection for all
+                self._reader = self._writer = _sqlite("", "BEGIN", poolclass=StaticPool)
+            else:
+                self._reader = _sqlite(path, "BEGIN")
+                self._writer = _sqlite(path, "BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+        else:
+            raise ConfigurationError("DATABASE_URL: must begin with sqlite: or postgresql:")
+        self._migrate()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a consistent view."""
+        with self._guarded(), _translated(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction; it commits at the end of the block and rolls back where the block raises."""
+        with self._guarded(), _translated(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        if self._lock is None:
+            yield
+        else:
+            with self._lock:
+                yield
+
+    def _migrate(self) -> None:
+        version = tables.schema_version
+        with self.writing() as connection:
+            if self.postgres:  # replicas may start together
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            version.create(connection, checkfirst=True)
+            done = connection.execute(sa.select(sa.func.max(version.c.version))).scalar() or 0
+            if done > len(MIGRATIONS):
+                raise SchemaTooNew(
+                    f"the database has server schema {done}, this onebrain-server knows {len(MIGRATIONS)}; "
+                    "upgrade it: pip install --upgrade onebrain-server"
+                )
+            for number, migration in enumerate(MIGRATIONS[done:], done + 1):
+                migration(connection)
+                connection.execute(version.insert().values(version=number))
+
+
+def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite+pysqlite:///{path}",
+        connect_args={"check_same_thread": False, "timeout": 30.0, "isolation_level": None},
+        **options,
+    )
+
+    def prepare(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA busy_timeout = 30000")
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", start)
+    return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise the driver's errors as ours, without the statement and its parameters."""
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except sa.exc.DBAPIError as error:
+        raise StorageError(f"the server's database failed: {type(error.orig).__name__}") from error

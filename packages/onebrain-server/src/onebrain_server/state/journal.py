@@ -1,0 +1,257 @@
+"""What happened: usage by route, agents' activity, the audit log, tombstones, and answers kept for idempotency keys."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from onebrain._core.codec import from_json, to_json
+from onebrain_server.clock import iso_micros, now_micros
+from onebrain_server.ids import new_id
+from onebrain_server.security.sealing import Sealer
+from onebrain_server.state.database import Database
+from onebrain_server.state.tables import activity, audit, idempotency, tombstone, usage
+
+_DAY: Final = 86_400 * 1_000_000
+_KEPT_DAYS: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that an agent did."""
+
+    id: str
+    key_id: str
+    action: str
+    resource: str
+    status: str
+    details: dict[str, Any] | None
+    created_at: int
+
+
+class Journal:
+    """Notes of all tenants. What merely counts is gathered in memory and written once a second."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str, str], list[int]] = {}
+        self._acts: list[dict[str, Any]] = []
+
+    # ---- usage ------------------------------------------------------------------------------------------------------
+
+    def count(self, tenant: str, route: str, *, failed: bool, tokens: int = 0) -> None:
+        """Count a call."""
+        with self._lock:
+            counts = self._counts.setdefault((tenant, _today(), route), [0, 0, 0])
+            counts[0] += 1
+            counts[1] += failed
+            counts[2] += tokens
+
+    def act(
+        self, tenant: str, key_id: str, action: str, resource: str, *, status: str = "success", details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note what an agent did."""
+        row = {
+            "tenant": tenant,
+            "id": new_id(),
+            "key_id": key_id,
+            "action": action,
+            "resource": resource[:64],
+            "status": status,
+            "details": None if details is None else to_json(details)[:2048],
+            "created_at": now_micros(),
+        }
+        with self._lock:
+            self._acts.append(row)
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            acts, self._acts = self._acts, []
+        if not counts and not acts:
+            return
+        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
+        with self._database.writing() as connection:
+            for (tenant, day, route), (count, errors, tokens) in counts.items():
+                statement = insert(usage).values(
+                    tenant=tenant, day=day, route=route, count=count, errors=errors, tokens=tokens
+                )
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["tenant", "day", "route"],
+                        set_={
+                            "count": usage.c.count + count,
+                            "errors": usage.c.errors + errors,
+                            "tokens": usage.c.tokens + tokens,
+                        },
+                    )
+                )
+            if acts:
+                connection.execute(activity.insert(), acts)
+
+    def usage(self, tenant: str, first_day: str, last_day: str) -> list[tuple[str, str, int, int, int]]:
+        """Return (day, route, count, errors, tokens) from one day to another, both included."""
+        self.flush()
+        where = (usage.c.tenant == tenant) & (usage.c.day >= first_day) & (usage.c.day <= last_day)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(usage.c.day, usage.c.route, usage.c.count, usage.c.errors, usage.c.tokens)
+                .where(where)
+                .order_by(usage.c.day, usage.c.route)
+            )
+            return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+    # ---- agents -----------------------------------------------------------------------------------------------------
+
+    def acts(
+        self, tenant: str, *, key_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> tuple[list[Act], str | None]:
+        """Return what agents did, newest first, and the cursor of the next page."""
+        self.flush()
+        where = activity.c.tenant == tenant
+        if key_id is not None:
+            where &= activity.c.key_id == key_id
+        if cursor is not None:
+            where &= activity.c.id < cursor
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(
+                    activity.c.id,
+                    activity.c.key_id,
+                    activity.c.action,
+                    activity.c.resource,
+                    activity.c.status,
+                    activity.c.details,
+                    activity.c.created_at,
+                )
+                .where(where)
+                .order_by(activity.c.id.desc())
+                .limit(limit + 1)
+            ).all()
+        found = [
+            Act(row[0], row[1], row[2], row[3], row[4], None if row[5] is None else _details(row[5]), row[6])
+            for row in rows
+        ]
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+    def act_counts(self, tenant: str, key_id: str | None = None) -> list[tuple[str, str, str, int]]:
+        """Return (key id, action, status, count)."""
+        self.flush()
+        where = activity.c.tenant == tenant
+        if key_id is not None:
+            where &= activity.c.key_id == key_id
+        columns = (activity.c.key_id, activity.c.action, activity.c.status)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(*columns, sa.func.count()).where(where).group_by(*columns).order_by(*columns)
+            )
+            return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    # ---- audit ------------------------------------------------------------------------------------------------------
+
+    def audit(
+        self, tenant: str, actor: str, action: str, *, target: str | None, ip: str, request_id: str
+    ) -> None:
+        """Note a change that matters for security, at once."""
+        with self._database.writing() as connection:
+            connection.execute(
+                audit.insert().values(
+                    tenant=tenant,
+                    id=new_id(),
+                    actor=actor,
+                    action=action,
+                    target=target,
+                    ip_address=ip[:64],
+                    request_id=request_id[:128],
+                    created_at=now_micros(),
+                )
+            )
+
+    def audited(self, tenant: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest notes of the audit log."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(limit)
+            ).mappings()
+            return [dict(row) for row in rows]
+
+    # ---- tombstones -------------------------------------------------------------------------------------------------
+
+    def bury(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Note that memories are being deleted; a note for one that is still there counts for nothing."""
+        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
+        moment = now_micros()
+        with self._database.writing() as connection:
+            for id in memory_ids:
+                statement = insert(tombstone).values(tenant=tenant, memory_id=id, deleted_at=moment)
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["tenant", "memory_id"], set_={"deleted_at": moment}
+                    )
+                )
+
+    def buried(self, tenant: str, since: int, until: int) -> list[tuple[str, int]]:
+        """Return (memory id, time) of what was deleted after `since` and up to `until`."""
+        where = (tombstone.c.tenant == tenant) & (tombstone.c.deleted_at > since) & (tombstone.c.deleted_at <= until)
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(tombstone.c.memory_id, tombstone.c.deleted_at).where(where))
+            return [(row[0], row[1]) for row in rows]
+
+    # ---- idempotency ------------------------------------------------------------------------------------------------
+
+    def kept_answer(self, tenant: str, key: str) -> tuple[str, int, bytes] | None:
+        """Return fingerprint, status and body of the answer kept for an idempotency key."""
+        where = (idempotency.c.tenant == tenant) & (idempotency.c.key_digest == self._sealer.digest(tenant, key))
+        where &= idempotency.c.created_at > now_micros() - _DAY
+        with self._database.reading() as connection:
+            row = connection.execute(
+                sa.select(idempotency.c.fingerprint, idempotency.c.status, idempotency.c.body).where(where)
+            ).first()
+        return None if row is None else (row[0], row[1], self._sealer.open(tenant, row[2]).encode())
+
+    def keep_answer(self, tenant: str, key: str, fingerprint: str, status: int, body: bytes) -> None:
+        """Keep an answer for a day."""
+        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
+        statement = insert(idempotency).values(
+            tenant=tenant,
+            key_digest=self._sealer.digest(tenant, key),
+            fingerprint=fingerprint,
+            status=status,
+            body=self._sealer.seal(tenant, body.decode()),
+            created_at=now_micros(),
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement.on_conflict_do_nothing())
+
+    def tidy(self) -> None:
+        """Remove what is too old to matter."""
+        moment = now_micros()
+        with self._database.writing() as connection:
+            connection.execute(idempotency.delete().where(idempotency.c.created_at < moment - _DAY))
+            connection.execute(activity.delete().where(activity.c.created_at < moment - _KEPT_DAYS * _DAY))
+
+    def forget_tenant(self, tenant: str) -> None:
+        """Remove everything noted about a tenant but the audit log."""
+        with self._database.writing() as connection:
+            for table in (usage, activity, tombstone, idempotency):
+                connection.execute(table.delete().where(table.c.tenant == tenant))
+
+
+def _today() -> str:
+    return iso_micros(now_micros())[:10]
+
+
+def _details(text: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = from_json(text)
+    except ValueError:
+        return None
+    return found

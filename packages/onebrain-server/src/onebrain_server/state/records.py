@@ -1,0 +1,296 @@
+"""Small documents of many kinds: projects, tags, skills, briefings; and links from them to memories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from onebrain._core.codec import from_json, to_json
+from onebrain_server.clock import now_micros
+from onebrain_server.ids import new_id
+from onebrain_server.security.sealing import Sealer
+from onebrain_server.state.database import Database
+from onebrain_server.state.tables import account, link, record
+
+
+class Taken(Exception):
+    """Another record of this kind has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document."""
+
+    id: str
+    status: str | None
+    label: str | None
+    created_at: int
+    updated_at: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link from a record to a memory."""
+
+    id: str
+    owner_id: str
+    memory_id: str
+    link_type: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One page of records."""
+
+    rows: Sequence[Record]
+    cursor: str | None
+    total: int
+
+
+class Records:
+    """All records of all tenants; each method names the tenant."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    # ---- documents --------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        tenant: str,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        unique: str | None = None,
+        status: str | None = None,
+        label: str | None = None,
+        at: int | None = None,
+    ) -> Record:
+        """Store a new record; raise `Taken` where another one has the same unique name or id."""
+        moment = at or now_micros()
+        made = Record(id or new_id(), status, label, moment, moment, dict(body))
+        with self._database.writing() as connection:
+            where = (record.c.tenant == tenant) & (record.c.kind == kind)
+            same = record.c.id == made.id
+            if unique is not None:
+                same = same | (record.c.unique_key == self._digest(tenant, kind, unique))
+            if connection.execute(sa.select(record.c.id).where(where & same)).first() is not None:
+                raise Taken
+            connection.execute(
+                record.insert().values(
+                    tenant=tenant,
+                    kind=kind,
+                    id=made.id,
+                    unique_key=None if unique is None else self._digest(tenant, kind, unique),
+                    status=status,
+                    label=label,
+                    created_at=moment,
+                    updated_at=moment,
+                    body=self._sealer.seal(tenant, to_json(made.body)),
+                )
+            )
+            _touch(connection, tenant)
+        return made
+
+    def get(self, tenant: str, kind: str, id: str) -> Record | None:
+        """Return one record."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
+        with self._database.reading() as connection:
+            found = connection.execute(_COLUMNS.where(where)).first()
+        return None if found is None else self._read(tenant, found)
+
+    def change(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        changes: Mapping[str, Any],
+        *,
+        unique: str | None = None,
+        status: str | None = None,
+        label: str | None = None,
+        touch: bool = True,
+    ) -> Record | None:
+        """Set keys of a record's body, and its status, label or unique name where given; None where there is none."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
+        with self._database.writing() as connection:
+            found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
+            if found is None:
+                return None
+            old = self._read(tenant, found)
+            moment = max(now_micros(), old.updated_at + 1) if touch else old.updated_at
+            new = Record(
+                id, status or old.status, label or old.label, old.created_at, moment, {**old.body, **changes}
+            )
+            values: dict[str, Any] = {
+                "status": new.status,
+                "label": new.label,
+                "updated_at": moment,
+                "body": self._sealer.seal(tenant, to_json(new.body)),
+            }
+            if unique is not None:
+                digest = self._digest(tenant, kind, unique)
+                taken = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
+                if connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first() is not None:
+                    raise Taken
+                values["unique_key"] = digest
+            connection.execute(record.update().where(where).values(**values))
+            _touch(connection, tenant)
+        return new
+
+    def remove(self, tenant: str, kind: str, id: str) -> bool:
+        """Remove a record and its links."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
+        owned = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == id)
+        with self._database.writing() as connection:
+            gone = connection.execute(record.delete().where(where)).rowcount > 0
+            if gone:
+                connection.execute(link.delete().where(owned))
+                _touch(connection, tenant)
+        return gone
+
+    def page(
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: str | None = None,
+        label: str | None = None,
+    ) -> Rows | None:
+        """Return one page, newest first; None where the cursor is none of this list's."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind)
+        if status is not None:
+            where &= record.c.status == status
+        if label is not None:
+            where &= record.c.label == label
+        with self._database.reading() as connection:
+            total = connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+            if cursor is not None:
+                mark = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == cursor)
+                at = connection.execute(sa.select(record.c.created_at).where(mark)).scalar()
+                if at is None:
+                    return None
+                where &= (record.c.created_at < at) | ((record.c.created_at == at) & (record.c.id < cursor))
+            newest = _COLUMNS.where(where).order_by(record.c.created_at.desc(), record.c.id.desc()).limit(limit + 1)
+            found = [self._read(tenant, row) for row in connection.execute(newest)]
+        more = len(found) > limit
+        return Rows(found[:limit], found[limit - 1].id if more else None, int(total))
+
+    def all(self, tenant: str, kind: str, *, status: str | None = None) -> list[Record]:
+        """Return all records of a kind, newest first."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind)
+        if status is not None:
+            where &= record.c.status == status
+        order = (record.c.created_at.desc(), record.c.id.desc())
+        with self._database.reading() as connection:
+            return [self._read(tenant, row) for row in connection.execute(_COLUMNS.where(where).order_by(*order))]
+
+    def count(self, tenant: str, kind: str, *, status: str | None = None) -> int:
+        """Return how many records of a kind there are."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind)
+        if status is not None:
+            where &= record.c.status == status
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+
+    def tenants_with(self, kind: str) -> list[str]:
+        """Return the tenants that have a record of a kind: for jobs, which work for all of them."""
+        with self._database.reading() as connection:
+            return list(connection.execute(sa.select(record.c.tenant).where(record.c.kind == kind).distinct()).scalars())
+
+    def revision(self, tenant: str) -> int:
+        """Return a number that grows with every change of a tenant's records and links."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(account.c.revision).where(account.c.id == tenant)).scalar() or 0
+
+    # ---- links ------------------------------------------------------------------------------------------------------
+
+    def link(self, tenant: str, kind: str, owner_id: str, memory_id: str, link_type: str) -> Link:
+        """Link a record to a memory; raise `Taken` where this very link is there."""
+        made = Link(new_id(), owner_id, memory_id, link_type, now_micros())
+        same = (
+            (link.c.tenant == tenant)
+            & (link.c.kind == kind)
+            & (link.c.owner_id == owner_id)
+            & (link.c.memory_id == memory_id)
+            & (link.c.link_type == link_type)
+        )
+        with self._database.writing() as connection:
+            if connection.execute(sa.select(link.c.id).where(same)).first() is not None:
+                raise Taken
+            connection.execute(
+                link.insert().values(
+                    tenant=tenant,
+                    kind=kind,
+                    id=made.id,
+                    owner_id=owner_id,
+                    memory_id=memory_id,
+                    link_type=link_type,
+                    created_at=made.created_at,
+                )
+            )
+            _touch(connection, tenant)
+        return made
+
+    def unlink(
+        self, tenant: str, kind: str, owner_id: str, *, link_id: str | None = None, memory_id: str | None = None
+    ) -> bool:
+        """Remove one link by its id, or all to a memory."""
+        where = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == owner_id)
+        where &= (link.c.id == link_id) if link_id is not None else (link.c.memory_id == memory_id)
+        with self._database.writing() as connection:
+            gone = connection.execute(link.delete().where(where)).rowcount > 0
+            if gone:
+                _touch(connection, tenant)
+        return gone
+
+    def links(
+        self, tenant: str, kind: str, *, owner_id: str | None = None, memory_ids: Iterable[str] | None = None
+    ) -> list[Link]:
+        """Return links, oldest first: of one record, or of memories."""
+        where = (link.c.tenant == tenant) & (link.c.kind == kind)
+        if owner_id is not None:
+            where &= link.c.owner_id == owner_id
+        if memory_ids is not None:
+            where &= link.c.memory_id.in_(list(memory_ids))
+        chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
+        with self._database.reading() as connection:
+            rows = connection.execute(chosen.where(where).order_by(link.c.created_at, link.c.id))
+            return [Link(*row) for row in rows]
+
+    def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Remove every link to memories that are gone."""
+        with self._database.writing() as connection:
+            for start in range(0, len(memory_ids), 500):
+                some = list(memory_ids[start : start + 500])
+                connection.execute(link.delete().where((link.c.tenant == tenant) & link.c.memory_id.in_(some)))
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _digest(self, tenant: str, kind: str, name: str) -> str:
+        return self._sealer.digest(tenant, f"{kind}\0{name}")
+
+    def _read(self, tenant: str, row: Any) -> Record:
+        id, status, label, created_at, updated_at, body = row
+        return Record(id, status, label, created_at, updated_at, from_json(self._sealer.open(tenant, body)))
+
+
+_COLUMNS = sa.select(
+    record.c.id, record.c.status, record.c.label, record.c.created_at, record.c.updated_at, record.c.body
+)
+
+
+def _touch(connection: Connection, tenant: str) -> None:
+    connection.execute(
+        account.update().where(account.c.id == tenant).values(revision=account.c.revision + 1)
+    )

@@ -1,0 +1,175 @@
+"""The tables. Every key begins with the tenant; only what finds a tenant (a mail address, a key's prefix) does not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData()
+
+schema_version = Table("server_schema", metadata, Column("version", Integer, primary_key=True))
+
+# Secrets and marks of the server itself.
+setting = Table("server_setting", metadata, Column("name", String(64), primary_key=True), Column("value", String))
+
+account = Table(
+    "server_account",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("password", String(256)),
+    Column("display_name", String(256)),
+    Column("locale", String(8), nullable=False, server_default="en"),
+    Column("role", String(16), nullable=False, server_default="user"),
+    Column("plan", String(32), nullable=False, server_default="free"),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # Counts every change of the tenant's records, so that replicas know when what they remember is old.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+)
+
+session = Table(
+    "server_session",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("ip_address", String(64)),
+    Column("user_agent", String(512)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+api_key = Table(
+    "server_api_key",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("prefix", String(32), nullable=False, unique=True),
+    Column("secret_hash", String(64), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("description", String(1024)),
+    Column("scopes", String(512), nullable=False),
+    Column("trust_level", String(16), nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("rate_limit_per_min", Integer),
+    Column("last_used_at", BigInteger),
+    Column("last_synced_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Projects, tags, skills, briefings and the like: small documents of many kinds with the same needs. `body` may be sealed,
+# so what is searched for stands beside it: a status, a label, and a digest where names are unique.
+record = Table(
+    "server_record",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("kind", String(24), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("unique_key", String(64)),
+    Column("status", String(24)),
+    Column("label", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("tenant", "kind", "unique_key", name="server_record_unique"),
+)
+Index("server_record_newest", record.c.tenant, record.c.kind, record.c.created_at, record.c.id)
+
+# From a record (a project, a tag) to a memory.
+link = Table(
+    "server_link",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(24), nullable=False),
+    Column("owner_id", String(64), nullable=False),
+    Column("memory_id", String(512), nullable=False),
+    Column("link_type", String(100), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "kind", "owner_id", "memory_id", "link_type", name="server_link_unique"),
+)
+Index("server_link_memory", link.c.tenant, link.c.memory_id)
+
+# What was deleted, for those who synchronize: an id and a time, nothing of what it said.
+tombstone = Table(
+    "server_tombstone",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("memory_id", String(512), primary_key=True),
+    Column("deleted_at", BigInteger, nullable=False),
+)
+Index("server_tombstone_time", tombstone.c.tenant, tombstone.c.deleted_at)
+
+usage = Table(
+    "server_usage",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("route", String(128), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+)
+
+activity = Table(
+    "server_activity",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("key_id", String(36), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("resource", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("details", String(2048)),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("server_activity_key", activity.c.tenant, activity.c.key_id, activity.c.id)
+
+audit = Table(
+    "server_audit",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(512)),
+    Column("ip_address", String(64)),
+    Column("request_id", String(128)),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+idempotency = Table(
+    "server_idempotency",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("key_digest", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("server_idempotency_time", idempotency.c.created_at)
+
+# Requests counted by several replicas together.
+rate = Table(
+    "server_rate",
+    metadata,
+    Column("bucket", String(160), primary_key=True),
+    Column("window_start", BigInteger, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
