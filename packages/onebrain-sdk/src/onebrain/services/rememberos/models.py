@@ -223,12 +223,13 @@ class NewKey(Record):
         if not isinstance(data, Mapping):
             return data
         answer = dict(cast("Mapping[str, Any]", data))
-        for name in ("key", "api_key", "new_key", "new_api_key"):
-            if isinstance(answer.get(name), str):
-                return {**answer, "key": answer.pop(name)}
-        for name, value in list(answer.items()):
-            if isinstance(value, str) and value.startswith("mv_"):
-                return {**answer, "key": answer.pop(name)}
+        likely = ("key", "api_key", "new_key", "new_api_key")
+        found = next((name for name in likely if isinstance(answer.get(name), str)), None) or next(
+            (name for name, value in answer.items() if isinstance(value, str) and value.startswith("mv_")),
+            None,
+        )
+        if found is not None:
+            answer["key"] = answer.pop(found)
         return answer
 
 

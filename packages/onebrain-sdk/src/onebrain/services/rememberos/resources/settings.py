@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from onebrain._core.endpoint import endpoint
@@ -22,6 +23,9 @@ STORAGE = "/v1/memory/storage/config"
 DATABASE = "/v1/memory/database/config"
 EXTRACTION = "/v1/memory/extraction/config"
 WEBHOOK = "/v1/memory/webhook/config"
+
+# A password inside a DSN of either form, which a database's own message may quote by itself.
+_PASSWORD = re.compile(r"(?:(?<=password=)|(?<=://)[^:/@\s]*:)([^\s@]+)")
 
 
 class Email(Resource[Mode]):
@@ -100,7 +104,8 @@ class Database(Resource[Mode]):
     @endpoint
     def set(self, dsn: str) -> Steps[DatabaseConfig]:
         """Use a database of your own, by its DSN; the service tries it before it saves."""
-        reply = yield from guarded(self._service.ask(PUT(DATABASE, dsn=dsn).but(timeout=SLOW)), dsn)
+        hidden = [dsn, *_PASSWORD.findall(dsn)]
+        reply = yield from guarded(self._service.ask(PUT(DATABASE, dsn=dsn).but(timeout=SLOW)), hidden)
         return read(DatabaseConfig, reply.data or {}, service=NAME)
 
     @endpoint
