@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import Field
 
 import onebrain
 from onebrain.testing.reference import reference_brain
@@ -29,3 +35,43 @@ def call(request):
 
     call.asynchronous = request.param == "async"
     return call
+
+
+class ScriptedModel(BaseChatModel):
+    """Answers with what it was given, in turn, and keeps what it was asked."""
+
+    answers: list[Any]
+    seen: list[list[BaseMessage]] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self):
+        return "scripted"
+
+    def bind_tools(self, tools, **kwargs):
+        return self
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        self.seen.append(list(messages))
+        answer = self.answers.pop(0)
+        answer = answer(messages) if callable(answer) else answer
+        message = AIMessage(answer) if isinstance(answer, str) else answer
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        return self._generate(messages)
+
+    @property
+    def prompts(self):
+        """The system message of each call, as text."""
+        return [
+            next((str(message.text) for message in messages if message.type == "system"), "")
+            for messages in self.seen
+        ]
+
+
+@pytest.fixture
+def scripted():
+    def scripted(*answers):
+        return ScriptedModel(answers=list(answers))
+
+    return scripted

@@ -250,7 +250,7 @@ async def test_messages_can_be_recalled_as_memories(brain, history, call):
 
 
 async def test_it_serves_a_runnable_with_message_history(brain, call):
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="RunnableWithMessageHistory"):
         chain = RunnableWithMessageHistory(
             RunnableLambda(lambda messages: AIMessage(f"{len(messages)} messages")),
             lambda session_id: OneBrainChatMessageHistory(session_id, brain=brain),

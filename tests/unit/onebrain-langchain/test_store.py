@@ -251,7 +251,7 @@ async def test_embeddings_of_ones_own_are_used_and_checked(brain, call):
     assert items[0].score == pytest.approx(1, abs=1e-5)
     assert len(items) == 3
     wrong = OneBrainStore(brain=brain, index={"dims": 9, "embed": embed})
-    with pytest.raises(onebrain.EmbedderMismatch, match="9.*8"):
+    with pytest.raises(onebrain.EmbedderMismatch, match=r"9.*8"):
         await call(wrong.put, ("e",), "x", {"text": "x"})
 
 

@@ -184,14 +184,14 @@ async def test_diverse_search_chooses_what_langchains_own_store_chooses(store, c
 def test_diversity_is_chosen_as_langchain_chooses_it():
     from langchain_core.embeddings import Embeddings
 
-    class Fixed(Embeddings):
-        vectors = {"q": [1.0, 0.1], "a": [1.0, 0.0], "b": [0.99, 0.05], "c": [0.5, 0.8], "d": [0.2, 1.0]}
+    vectors = {"q": [1.0, 0.1], "a": [1.0, 0.0], "b": [0.99, 0.05], "c": [0.5, 0.8], "d": [0.2, 1.0]}
 
+    class Fixed(Embeddings):
         def embed_documents(self, texts):
-            return [self.vectors[text] for text in texts]
+            return [vectors[text] for text in texts]
 
         def embed_query(self, text):
-            return self.vectors[text]
+            return vectors[text]
 
     ours = OneBrainVectorStore(Fixed(), brain=reference_brain())
     theirs = InMemoryVectorStore(Fixed())

@@ -87,14 +87,11 @@ class Connection:
     async def aclose(self) -> None:
         """Close what was opened here; a brain that was given stays open."""
         if self._brain is None and self._opened:
-            await self._brains.asynchronous.close()
-            await asyncio.to_thread(self._brains.close)
+            await self._brains.aclose()
 
     def portable(self) -> dict[str, Any]:
         """Return what another process needs to connect to the same place, without the key."""
-        # A `Brains` may hold a key; its open brain does not.
-        brain = self._brain.sync if isinstance(self._brain, Brains) else self._brain
-        return {"brain": brain, "url": self.url}
+        return {"brain": self._brain, "url": self.url}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.portable()

@@ -35,8 +35,11 @@ def document(memory: Memory, score: float | None = None) -> Document:
 def new_memory(**fields: Any) -> NewMemory:
     """Return a memory to store; raise `OneBrainValidationError`, without the text, where it is not valid."""
     try:
-        return NewMemory(**fields)
+        memory = NewMemory(**fields)
     except ValidationError as error:
         issues = error.errors(include_url=False, include_input=False, include_context=False)
         problems = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:5]]
         raise OneBrainValidationError("; ".join(problems)) from None
+    if not memory.content.strip():
+        raise OneBrainValidationError("content: must not be blank")
+    return memory

@@ -1,7 +1,8 @@
 """Ids of a framework as ids of memories.
 
-A memory's id is unique in the whole brain, a document's only in its vector store and a message's only in its
-conversation. Two stores in one brain may both hold a document "1", so the id of a memory begins with its scope.
+A memory's id is unique for one user in one space, with some services in the whole brain; a document's only in its
+vector store and a message's only in its conversation. Two stores may both hold a document "1", also where they differ
+in nothing but the agent or the session, so the id of a memory begins with its whole scope.
 """
 
 from __future__ import annotations

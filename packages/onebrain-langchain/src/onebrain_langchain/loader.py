@@ -62,6 +62,10 @@ class OneBrainLoader(BaseLoader):
             "include_archived": include_archived,
         }
 
+    def __repr__(self) -> str:
+        where = repr(self._connection)
+        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._arguments['scope']!r})"
+
     def lazy_load(self) -> Iterator[Document]:
         """Yield one document for each memory."""
         for memory in self._connection.sync.list(**self._arguments):

@@ -111,6 +111,10 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         }
         self._name = name
 
+    def __repr__(self) -> str:
+        where = repr(self._connection)
+        return f"{type(self).__name__}({where + ', ' if where else ''}name={self._name!r})"
+
     @property
     def name(self) -> str:
         """What tells this middleware from others in the same agent."""

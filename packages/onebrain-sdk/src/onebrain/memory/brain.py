@@ -103,6 +103,7 @@ class _Brain(Coloured[Mode]):
             raise TypeError(
                 f"{self!r} cannot be pickled: only what `connect` made of a URL can be opened again"
             )
+        check_picklable(self._origin[0])
         return _reopen, (type(self), *self._origin)
 
     # A brain is a connection: copies share it.
@@ -902,6 +903,15 @@ class AsyncBrain(_Brain[Async]):
 # ---- helpers --------------------------------------------------------------------------------------------------------
 
 filter_ = filter  # the verbs have an argument named filter
+
+
+def check_picklable(url: str) -> None:
+    """Raise `TypeError` where a pickle would hold a password, as part of the URL."""
+    if redact(url) != url:
+        raise TypeError(
+            f"a brain at {redact(url)!r} cannot be pickled, because its URL holds a password; "
+            "put the URL into $ONEBRAIN_URL and connect without one"
+        )
 
 
 def _reopen(kind: type[Any], url: str, options: Mapping[str, Any]) -> Any:

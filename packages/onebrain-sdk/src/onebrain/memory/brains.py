@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from onebrain.errors import ConfigurationError
-from onebrain.memory.brain import IN_MEMORY, AsyncBrain, Brain
+from onebrain.memory.brain import IN_MEMORY, AsyncBrain, Brain, check_picklable
 from onebrain.memory.urls import make_driver, resolve
 
 # Of threads that use a memory for the first time at once, one opens it; opened twice, "sqlite://" would be two memories.
@@ -88,6 +88,7 @@ class Brains:
             return type(self), (self._given,)
         if self._url in IN_MEMORY:
             raise TypeError(f"{self!r} cannot be pickled: a brain in memory cannot be opened again")
+        check_picklable(self._url)
         return _reopen, (type(self), self._url, self._options)
 
     @property
