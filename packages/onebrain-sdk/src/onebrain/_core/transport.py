@@ -153,7 +153,8 @@ def translate(error: Exception, request: Request) -> OneBrainError:
         return OneBrainTimeoutError(f"no answer to {where} within {request.timeout} s ({reason})")
     if not kinds.isdisjoint(_NEVER_SENT):
         return not_sent(OneBrainConnectionError(f"could not connect for {where} ({reason})"))
-    if not kinds.isdisjoint(_UNREADABLE):
+    inner = {kind.__name__ for kind in type(error.__cause__).__mro__}
+    if not (kinds | inner).isdisjoint(_UNREADABLE):  # aiohttp raises it wrapped
         return OneBrainResponseError(f"the answer to {where} could not be decompressed ({reason})")
     return OneBrainConnectionError(f"the connection for {where} failed ({reason})")
 
