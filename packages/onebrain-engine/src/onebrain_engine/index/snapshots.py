@@ -11,12 +11,15 @@ import contextlib
 import json
 import mmap
 import os
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from onebrain.errors import DatabaseCorrupt
 from onebrain_engine.index import ranking
 from onebrain_engine.index.growable import Codes, Growable
 from onebrain_engine.index.lexicon import Lexicon
@@ -24,6 +27,7 @@ from onebrain_engine.index.partition import FULL, Partition
 from onebrain_engine.index.postings import Postings
 from onebrain_engine.index.text import VERSION
 from onebrain_engine.index.vectors import Vectors
+from onebrain_engine.store.encryption import Cipher
 from onebrain_engine.store.records import Space
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -56,10 +60,12 @@ class Snapshots:
 
     Args:
         folder: Where; it can be deleted at any time.
+        cipher: Seals them whole; they are then opened in memory instead of being mapped into it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cipher: Cipher | None = None) -> None:
         self._folder = folder
+        self._cipher = cipher
 
     def due(self, partition: Partition, *, closing: bool = False) -> bool:
         """Return whether so much has been added since the last snapshot that reading it again would be slow."""
@@ -77,7 +83,7 @@ class Snapshots:
         beside = path.with_suffix(f".{token}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write(beside, header, arrays)
+            _write(beside, header, arrays, self._sealing(partition.space))
             beside.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -91,8 +97,8 @@ class Snapshots:
         if space.snapshot is None:
             return False
         try:
-            header, arrays = _read(self._path(space))
-        except (OSError, ValueError, KeyError):
+            header, arrays = _read(self._path(space), self._opening(space))
+        except (OSError, ValueError, KeyError, DatabaseCorrupt):
             return False
         if (
             header.get("format") != _FORMAT
@@ -102,6 +108,14 @@ class Snapshots:
             return False
         _fill(partition, header, arrays, lexicon)
         return True
+
+    def _sealing(self, space: Space) -> Callable[[memoryview], bytes] | None:
+        cipher = self._cipher
+        return None if cipher is None else lambda data: cipher.seal_large("index", "", space.key, data)
+
+    def _opening(self, space: Space) -> Callable[[memoryview], bytes] | None:
+        cipher = self._cipher
+        return None if cipher is None else lambda data: cipher.open_large("index", "", space.key, data)
 
     def _path(self, space: Space) -> Path:
         return self._folder / f"space-{space.key}.idx"
@@ -181,7 +195,9 @@ def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon:
     partition.snapshotted = size
 
 
-def _write(path: Path, header: dict[str, Any], arrays: Arrays) -> None:
+def _write(
+    path: Path, header: dict[str, Any], arrays: Arrays, seal: Callable[[memoryview], bytes] | None
+) -> None:
     layout: dict[str, Any] = {}
     offset = 0
     for name, array in arrays.items():
@@ -189,19 +205,25 @@ def _write(path: Path, header: dict[str, Any], arrays: Arrays) -> None:
         offset += -(-array.nbytes // _ALIGN) * _ALIGN
     head = json.dumps({**header, "arrays": layout}).encode()
     with path.open("wb") as file:
-        file.write(len(head).to_bytes(8, "little") + head)
-        file.write(b"\0" * (-file.tell() % _ALIGN))
+        target: BinaryIO = file if seal is None else BytesIO()
+        target.write(len(head).to_bytes(8, "little") + head)
+        target.write(b"\0" * (-target.tell() % _ALIGN))
         for array in arrays.values():
-            file.write(np.ascontiguousarray(array).data if array.size else b"")
-            file.write(b"\0" * (-file.tell() % _ALIGN))
+            target.write(np.ascontiguousarray(array).data if array.size else b"")
+            target.write(b"\0" * (-target.tell() % _ALIGN))
+        if isinstance(target, BytesIO) and seal is not None:
+            file.write(seal(target.getbuffer()))
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+def _read(path: Path, unseal: Callable[[memoryview], bytes] | None) -> tuple[dict[str, Any], Arrays]:
     """Map a snapshot into memory; raise ValueError where it is cut short or garbled."""
+    data: mmap.mmap | bytes
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if unseal is not None:
+        data = unseal(memoryview(data))
     size = int.from_bytes(data[:8], "little")
     if size > len(data):
         raise ValueError("cut short")

@@ -1,0 +1,755 @@
+"""A store in PostgreSQL: any number of threads, processes and machines, one writer a space at a time.
+
+A transaction locks the spaces that it writes to before anything else, so a space's change numbers follow the order of
+its commits. Connections are opened when needed, kept for later, and replaced where the server has closed them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import psycopg
+from psycopg import conninfo, sql
+from psycopg.pq import TransactionStatus
+
+from onebrain.errors import (
+    ConfigurationError,
+    DatabaseBusy,
+    OneBrainConnectionError,
+    StorageError,
+)
+from onebrain.memory.models import Memory, Scope
+from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
+from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
+from onebrain_engine.store.postgres_errors import SERVICE, is_gone, translate, translate_connect, translated
+from onebrain_engine.store.postgres_schema import prepare, vector_is_missing
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_log = logging.getLogger("onebrain_engine")
+
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot"
+_ENTRY = (
+    'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
+    "m.archived, v.data, m.sealed, v.sealed"
+)
+_WITH_VECTOR = 'FROM onebrain.memory AS m LEFT JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v.space = m.space AND v."row" = m."row"'
+# The columns of `onebrain.memory` that are written, with the types of their arrays.
+_WRITTEN: Mapping[str, str] = {
+    "row": "int8",
+    "seq": "int8",
+    "identity": "bytea",
+    "owner": "bytea",
+    "id": "text",
+    "user": "text",
+    "agent": "text",
+    "session": "text",
+    "content": "text",
+    "title": "text",
+    "type": "text",
+    "tags": "text",
+    "metadata": "text",
+    "importance": "float8",
+    "source": "text",
+    "pinned": "bool",
+    "archived": "bool",
+    "created_at": "int8",
+    "updated_at": "int8",
+    "expires_at": "int8",
+    "extra": "text",
+    "sealed": "bytea",
+}
+_KEPT = ("row", "identity", "owner", "id", "user")  # of a memory that is stored again
+
+
+def _quoted(names: Sequence[str], table: str = "") -> str:
+    return ", ".join(f'{table}"{name}"' for name in names)
+
+
+_ARRAYS = ", ".join(f"%s::{type}[]" for type in _WRITTEN.values())
+_INSERT = (
+    f"INSERT INTO onebrain.memory (tenant, space, {_quoted(list(_WRITTEN))}) "
+    f"SELECT %s, %s::int8, * FROM unnest({_ARRAYS})"
+)
+_REPLACE = (
+    "UPDATE onebrain.memory AS m SET "
+    + ", ".join(f'"{name}" = new."{name}"' for name in _WRITTEN if name not in _KEPT)
+    + f" FROM unnest({_ARRAYS}) AS new ({_quoted(list(_WRITTEN))}) "
+    'WHERE m.tenant = %s AND m.space = %s AND m."row" = new."row"'
+)
+
+
+class PostgresStore:
+    """Keeps memories in PostgreSQL 13 or newer with pgvector, in a schema named ``onebrain``.
+
+    It connects when it is first used, and again whenever the server has been away.
+
+    Example:
+        >>> store = PostgresStore("postgresql://app:secret@localhost/app")
+        >>> store
+        PostgresStore('the PostgreSQL database app on localhost')
+        >>> store.close()
+
+    The role needs the right to create that schema at the first start, or has to own it. Row-level security keeps tenants
+    apart a second time, except for superusers, whom PostgreSQL lets through everything: use a plain role.
+
+    Args:
+        url: ``postgresql://user:password@host/database``, with any parameter that libpq knows.
+        busy_timeout: Seconds to wait for other writers and for a free connection before `DatabaseBusy`.
+        pool_size: The most connections at a time.
+        cipher: Seals what is stored from now on, and opens what was sealed; None for neither.
+
+    Raises:
+        ConfigurationError: The URL is wrong. At first use: the database does not exist or lacks pgvector, or it is
+            encrypted, with another key or where none is given.
+    """
+
+    service: str = SERVICE
+
+    def __init__(
+        self, url: str, *, busy_timeout: float = 30.0, pool_size: int = 10, cipher: Cipher | None = None
+    ) -> None:
+        if pool_size < 1:
+            raise ConfigurationError(f"pool_size must be at least 1, not {pool_size!r:.40}", service=SERVICE)
+        self._parameters, self.where = _parameters(url)
+        self._timeout = busy_timeout
+        self._seal = Seal(cipher, self.where, SERVICE)
+        self._size = pool_size
+        self._closed = False
+        self._prepared = False
+        self._start_pool()
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self.where!r})"
+
+    # ---- connections ------------------------------------------------------------------------------------------------
+
+    def _start_pool(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[Connection] = []
+        self._idle_lock = threading.Lock()
+        self._prepare_lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(self._size)
+
+    def _open(self) -> Connection:
+        """Open a connection; the first one brings the database up to date."""
+        try:
+            connection: Connection = psycopg.connect(**self._parameters, autocommit=True)
+        except psycopg.Error as error:
+            raise translate_connect(error, self.where) from None
+        try:
+            adapt_text(connection)
+            with self._prepare_lock:
+                if not self._prepared:
+                    self._prepare(connection)
+            adapt_vectors(connection)
+        except psycopg.Error as error:
+            connection.close()
+            raise translate(error, self.where) from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"{self.where} keeps text as {encoding}, which cannot hold every memory; "
+                "use a database made with ENCODING 'UTF8'",
+                service=SERVICE,
+            )
+        try:
+            prepare(connection, self._seal, self.where)
+        except psycopg.Error as error:
+            if vector_is_missing(error):
+                raise ConfigurationError(
+                    f"{self.where} has no pgvector, and this role cannot add it; let an administrator install it "
+                    "on the server and run there, in this database: CREATE EXTENSION vector",
+                    service=SERVICE,
+                ) from None
+            raise
+        bypass = connection.execute(
+            "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        if bypass is not None and bypass[0]:
+            _log.warning(
+                "%s: this role passes row-level security, so tenants are kept apart by queries alone; "
+                "use a role that is no superuser",
+                self.where,
+            )
+        self._prepared = True
+
+    def _take(self) -> Connection:
+        """Return a connection, an idle one if there is one; it may have been closed by the server meanwhile."""
+        self._check()
+        if not self._free.acquire(timeout=self._timeout):
+            raise DatabaseBusy(
+                f"all {self._size} connections to {self.where} are in use; raise pool_size, or use fewer threads",
+                service=SERVICE,
+            )
+        try:
+            with self._idle_lock:
+                connection = self._idle.pop() if self._idle else None
+            return connection or self._open()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _give(self, connection: Connection) -> None:
+        """Take a connection back."""
+        with self._idle_lock:
+            usable = not self._closed and connection.info.transaction_status == TransactionStatus.IDLE
+            if usable:
+                self._idle.append(connection)
+        if not usable:
+            connection.close()
+        self._free.release()
+
+    def renew(self, connection: Connection) -> Connection:
+        """Return a new connection for one that the server has closed; the idle ones are as old as that."""
+        with self._idle_lock:
+            stale, self._idle = [connection, *self._idle], []
+        for old in stale:
+            old.close()
+        return self._open()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StorageError("this brain is closed; connect again", service=SERVICE)
+        if self._pid != os.getpid():
+            # A forked child must not touch its parent's connections, nor close them.
+            _inherited.extend(self._idle)
+            self._start_pool()
+
+    # ---- transactions -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[_Reading]:
+        """Open a consistent view."""
+        with self._session(_READ) as session:
+            yield _Reading(session, self._seal)
+
+    @contextmanager
+    def writing(self) -> Iterator[_Writing]:
+        """Open a transaction; it waits for other writers of the spaces that it touches."""
+        with self._session(_WRITE) as session:
+            yield _Writing(session, self._seal)
+
+    @contextmanager
+    def _session(self, begin: str) -> Iterator[_Session]:
+        session = _Session(self, self._take(), begin, self._timeout)
+        try:
+            with translated(self.where, patience=self._timeout):
+                try:
+                    yield session
+                except BaseException:
+                    session.roll_back()
+                    raise
+            session.commit()
+        finally:
+            self._give(session.connection)
+
+    def close(self) -> None:
+        """Close every connection; a second call does nothing."""
+        with self._idle_lock:
+            if self._closed or self._pid != os.getpid():
+                return
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+# Connections of a parent process, kept so that nothing closes them in the child.
+_inherited: list[Connection] = []
+
+
+def _parameters(url: str) -> tuple[dict[str, Any], str]:
+    """Return what psycopg needs to connect, and a name for the database that holds no secret."""
+    try:
+        parameters: dict[str, Any] = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ConfigurationError(
+            "this is not a PostgreSQL URL; use for example 'postgresql://user:password@localhost/database'",
+            service=SERVICE,
+        ) from None
+    host, port, name = (parameters.get(key) for key in ("host", "port", "dbname"))
+    place = f"{host or os.environ.get('PGHOST') or 'localhost'}{f':{port}' if port else ''}"
+    defaults = {
+        "connect_timeout": 10,
+        "application_name": "onebrain",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    where = f"the PostgreSQL database {name or os.environ.get('PGDATABASE') or 'of this user'} on {place}"
+    return {**defaults, **parameters, "client_encoding": "utf8"}, where
+
+
+class _Session:
+    """One transaction on one connection, begun at its first query, for that query's tenant."""
+
+    def __init__(self, store: PostgresStore, connection: Connection, begin: str, timeout: float) -> None:
+        self.connection = connection
+        self._store = store
+        self._begin = begin
+        self._timeout = timeout
+        self._tenant: str | None = None
+
+    def of(self, tenant: str) -> Connection:
+        """Return the connection, ready for queries of a tenant."""
+        if tenant != self._tenant:
+            if self._tenant is None:
+                self._start(tenant)
+            else:
+                self.connection.execute("SELECT set_config('onebrain.tenant', %s, true)", (tenant,))
+            self._tenant = tenant
+        return self.connection
+
+    def _start(self, tenant: str) -> None:
+        # One message for all, and each a setting of this transaction only, so that a pooler in between does no harm.
+        start = sql.SQL(
+            "{}; SELECT set_config('onebrain.tenant', {}, true), set_config('lock_timeout', {}, true)"
+        ).format(
+            sql.SQL(self._begin),  # pyright: ignore[reportArgumentType]
+            sql.Literal(tenant),
+            sql.Literal(str(max(1, round(self._timeout * 1000)))),
+        )
+        text = start.as_bytes(self.connection)
+        try:
+            self.connection.execute(text, prepare=False)
+        except psycopg.Error as error:
+            if not is_gone(error):
+                raise
+            # The server was restarted since this connection was last used; nothing has been asked of it yet.
+            self.connection = self._store.renew(self.connection)
+            self.connection.execute(text, prepare=False)
+
+    def commit(self) -> None:
+        """Keep what was done."""
+        if self._tenant is None:
+            return
+        try:
+            self.connection.execute("COMMIT")
+        except psycopg.Error as error:
+            problem = translate(error, self._store.where, patience=self._timeout)
+            if isinstance(problem, OneBrainConnectionError) and self._begin == _WRITE:
+                problem = OneBrainConnectionError(
+                    f"{self._store.where} closed the connection before it confirmed this write, which may or may not "
+                    "be kept; look before you write it again, or write under ids of your own",
+                    service=SERVICE,
+                    code=error.sqlstate,
+                )
+                problem.in_doubt = True
+            raise problem from None
+
+    def roll_back(self) -> None:
+        """Undo what was done; a lost connection has done so by itself."""
+        if self._tenant is None or self.connection.closed:
+            return
+        try:
+            self.connection.execute("ROLLBACK")
+        except psycopg.Error as error:
+            _log.debug("rolling back: %s", type(error).__name__)
+
+
+class _Reading:
+    """Queries."""
+
+    def __init__(self, session: _Session, seal: Seal) -> None:
+        self._session = session
+        self._seal = seal
+
+    _lock = ""
+
+    def space(self, tenant: str, name: str) -> Space | None:
+        """Return a space by name."""
+        found = (
+            self._session.of(tenant)
+            .execute(
+                f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.label = %s{self._lock}",
+                (tenant, digest(name)),
+            )
+            .fetchone()
+        )
+        return Space(*found) if found else None
+
+    def spaces(self, tenant: str) -> Sequence[Space]:
+        """Return all spaces of a tenant."""
+        found = self._session.of(tenant).execute(
+            f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s "
+            f'ORDER BY s.name COLLATE "C"{self._lock}',
+            (tenant,),
+        )
+        return sorted((Space(*record) for record in found), key=lambda space: space.key)
+
+    def changes(self, tenant: str, space: Space, after: int) -> Changes:
+        """Return what happened in a space after a change."""
+        db = self._session.of(tenant)
+        entries = [
+            self._entry(tenant, space, record)
+            for record in db.execute(
+                f"SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m.seq > %s "
+                'ORDER BY m."row"',
+                (tenant, space.key, after),
+                binary=True,
+            )
+        ]
+        gone = db.execute(
+            'SELECT "row" FROM onebrain.gone WHERE tenant = %s AND space = %s AND seq > %s',
+            (tenant, space.key, after),
+        )
+        return Changes(entries, [row for (row,) in gone], space.seq)
+
+    def _entry(self, tenant: str, space: Space, record: Sequence[Any]) -> Entry:
+        (
+            row, user, agent, session, content, created, updated, expires, importance, archived, vector, sealed,
+            sealed_vector,
+        ) = record  # fmt: skip
+        if sealed is not None:
+            content = self._seal.memory(tenant, space.key, row, sealed)[0]
+        if sealed_vector is not None:
+            vector = self._seal.vector(tenant, space.key, row, sealed_vector)
+        return Entry(
+            row, user or None, agent, session, content, created, updated, expires, importance, archived, vector
+        )  # fmt: skip
+
+    def memories(
+        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
+    ) -> Mapping[int, Memory]:
+        """Return memories by row."""
+        found: dict[int, Memory] = {}
+        columns = f"{_quoted(MEMORY_COLUMNS.split(', '), 'm.')}, m.sealed"
+        vector_columns, source = (
+            ("v.data, v.sealed", _WITH_VECTOR)
+            if with_vectors
+            else ("NULL, NULL", "FROM onebrain.memory AS m")
+        )
+        for *record, sealed, vector, sealed_vector in self._session.of(tenant).execute(
+            f'SELECT {columns}, {vector_columns} {source} WHERE m.tenant = %s AND m.space = %s AND m."row" = ANY(%s)',
+            (tenant, space.key, list(rows)),
+            binary=True,
+        ):
+            row: int = record[0]
+            if sealed_vector is not None:
+                vector = self._seal.vector(tenant, space.key, row, sealed_vector)
+            found[row] = to_memory(
+                self._seal.record(tenant, space.key, record, sealed),
+                space.name,
+                None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
+            )
+        return found
+
+    def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
+        """Return row and space of every living memory in a scope with one of these ids."""
+        conditions = ""
+        values: list[Any] = [tenant, [digest(id) for id in ids], now]
+        for condition, value in (
+            ("s.label = %s", None if scope.space is None else digest(scope.space)),
+            ('m."user" = %s', scope.user),
+            ("m.agent = %s", scope.agent),
+            ("m.session = %s", scope.session),
+        ):
+            if value is not None:
+                conditions += f" AND {condition}"
+                values.append(value)
+        return [
+            (row, Space(*space))
+            for row, *space in self._session.of(tenant).execute(
+                f'SELECT m."row", {_SPACE} FROM onebrain.memory AS m '
+                "JOIN onebrain.space AS s ON s.tenant = m.tenant AND s.key = m.space "
+                "WHERE m.tenant = %s AND m.identity = ANY(%s) AND (m.expires_at IS NULL OR m.expires_at > %s)"
+                f'{conditions} ORDER BY m."row"',
+                values,
+            )
+        ]
+
+    def columns(
+        self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
+    ) -> Iterator[Sequence[Any]]:
+        """Return named columns of rows, or of all rows of a space."""
+        secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
+        condition, values = ("", []) if rows is None else (' AND "row" = ANY(%s)', [list(rows)])
+        for *record, sealed in self._session.of(tenant).execute(
+            f"SELECT {_quoted(['row', *names])}, {'sealed' if secret else 'NULL'} FROM onebrain.memory "
+            f"WHERE tenant = %s AND space = %s{condition}",
+            [tenant, space.key, *values],
+            binary=True,
+        ):
+            if sealed is not None:
+                fields = self._seal.memory(tenant, space.key, record[0], sealed)
+                for place, field in secret:
+                    record[place] = fields[field]
+            yield record
+
+
+class _Writing(_Reading):
+    """Queries and changes within one transaction; a space is locked when it is first looked at."""
+
+    _lock = " FOR UPDATE"
+
+    def open_space(self, tenant: str, name: str) -> Space:
+        """Return a space, made if need be."""
+        space = self.space(tenant, name)
+        if space is None:
+            self._session.of(tenant).execute(
+                "INSERT INTO onebrain.space (tenant, label, name) VALUES (%s, %s, %s) "
+                "ON CONFLICT (tenant, label) DO NOTHING",
+                (tenant, digest(name), name),
+            )
+            space = self.space(tenant, name)
+            assert space is not None
+        return space
+
+    def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
+        """Note whose vectors a space holds."""
+        self._session.of(tenant).execute(
+            "UPDATE onebrain.space SET embedder = %s, dimension = %s WHERE tenant = %s AND key = %s",
+            (embedder, dimension, tenant, space.key),
+        )
+        return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
+
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
+        """Note the newest snapshot of a space's index."""
+        self._session.of(tenant).execute(
+            "UPDATE onebrain.space SET snapshot = %s WHERE tenant = %s AND key = %s",
+            (token, tenant, space.key),
+        )
+
+    def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
+        """Return row and space of every living memory in a scope with one of these ids, the spaces locked."""
+        seen = super().find(tenant, ids, scope, now=now)
+        if not seen:
+            return seen
+        locked = {
+            record[0]: Space(*record)
+            for record in self._session.of(tenant).execute(
+                f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.key = ANY(%s) "
+                f'ORDER BY s.name COLLATE "C"{self._lock}',
+                (tenant, list({space.key for _, space in seen})),
+            )
+        }
+        # While we waited for the locks, others may have changed what is there.
+        return [
+            (row, locked[space.key])
+            for row, space in super().find(tenant, ids, scope, now=now)
+            if space.key in locked
+        ]
+
+    def put(
+        self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
+    ) -> tuple[list[bool], list[Entry]]:
+        """Store drafts in order."""
+        db = self._session.of(tenant)
+        known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
+        rows = iter(
+            db.execute(
+                "SELECT nextval('onebrain.memory_row') FROM generate_series(1, %s)", (len(drafts),)
+            ).fetchall()
+        )
+        seq = space.seq
+        fresh: list[bool] = []
+        entries: list[Entry] = []
+        inserts: dict[int, tuple[Any, ...]] = {}
+        replacements: dict[int, tuple[Any, ...]] = {}
+        vectors: dict[int, bytes | None] = {}
+        for draft in drafts:
+            seq += 1
+            identity, owner = digest(draft.id), digest(draft.user or "")
+            old = known.get((identity, owner)) if draft.given_id else None
+            created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
+            row: int = next(rows)[0] if old is None else old[0]
+            content, title, type, tags, metadata, source, extra, sealed = self._sealed(
+                tenant, space, row, draft
+            )
+            # A memory that stands twice in one batch is stored once, as it was given last.
+            target = inserts if old is None or row in inserts else replacements
+            target[row] = (
+                row, seq, identity, owner, draft.id, draft.user or "", draft.agent, draft.session, content, title,
+                type, tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, now,
+                draft.expires_at, extra, sealed,
+            )  # fmt: skip
+            if draft.given_id and old is None:
+                known[identity, owner] = (row, created)
+            vectors[row] = draft.vector
+            fresh.append(old is None)
+            entries.append(
+                Entry(
+                    row, draft.user, draft.agent, draft.session, draft.content, created, now, draft.expires_at,
+                    draft.importance, draft.archived, draft.vector,
+                )
+            )  # fmt: skip
+        with db.pipeline():
+            if inserts:
+                db.execute(_INSERT, (tenant, space.key, *_arrays(inserts.values())))
+            if replacements:
+                db.execute(_REPLACE, (*_arrays(replacements.values()), tenant, space.key))
+                self._remove_vectors(db, tenant, space, list(replacements))
+            self._add_vectors(db, tenant, space, vectors)
+            self._set_seq(tenant, space, seq)
+        return fresh, entries
+
+    def _known(
+        self, tenant: str, space: Space, drafts: Sequence[Draft]
+    ) -> dict[tuple[bytes, bytes], tuple[int, int]]:
+        if not drafts:
+            return {}
+        return {
+            (identity, owner): (row, created)
+            for identity, owner, row, created in self._session.of(tenant).execute(
+                'SELECT identity, owner, "row", created_at FROM onebrain.memory '
+                "WHERE tenant = %s AND identity = ANY(%s) AND space = %s",
+                (tenant, [digest(draft.id) for draft in drafts], space.key),
+            )
+        }
+
+    def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
+        """Return the `SEALED` columns of a draft as they are kept, and what they are sealed into."""
+        fields = [getattr(draft, name) for name in SEALED]
+        if self._seal.cipher is None:
+            return (*fields, None)
+        return (*BLANK, self._seal.cipher.seal_memory(tenant, space.key, row, fields))
+
+    @staticmethod
+    def _remove_vectors(db: Connection, tenant: str, space: Space, rows: Sequence[int]) -> None:
+        db.execute(
+            'DELETE FROM onebrain.vector WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+            (tenant, space.key, list(rows)),
+        )
+
+    def _add_vectors(
+        self, db: Connection, tenant: str, space: Space, vectors: Mapping[int, bytes | None]
+    ) -> None:
+        given = {row: vector for row, vector in vectors.items() if vector is not None}
+        if not given:
+            return
+        cipher = self._seal.cipher
+        if cipher is not None:
+            sealed = [cipher.seal("vector", tenant, space.key, row, data) for row, data in given.items()]
+            db.execute(
+                'INSERT INTO onebrain.vector (tenant, space, "row", sealed) '
+                "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %s::bytea[])",
+                (tenant, space.key, list(given), sealed),
+            )
+            return
+        db.execute(
+            'INSERT INTO onebrain.vector (tenant, space, "row", data) '
+            "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %b)",
+            (tenant, space.key, list(given), [Vector(data) for data in given.values()]),
+        )
+
+    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
+        """Change columns of one memory."""
+        db = self._session.of(tenant)
+        seq = space.seq + 1
+        if self._seal.cipher is not None:
+            values = self._sealed_changes(tenant, space, row, values)
+        columns = {name: value for name, value in values.items() if name != "vector"}
+        settings = "".join(f'"{name}" = %s, ' for name in columns)
+        place = (tenant, space.key, row)
+        with db.pipeline():
+            db.execute(
+                f"UPDATE onebrain.memory SET {settings}seq = %s, updated_at = %s "
+                'WHERE tenant = %s AND space = %s AND "row" = %s',
+                (*columns.values(), seq, now, *place),
+            )
+            if "vector" in values:
+                self._remove_vectors(db, tenant, space, [row])
+                self._add_vectors(db, tenant, space, {row: values["vector"]})
+            self._set_seq(tenant, space, seq)
+        record = db.execute(
+            f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
+            place,
+            binary=True,
+        ).fetchone()
+        assert record is not None
+        return self._entry(tenant, space, record)
+
+    def _sealed_changes(
+        self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return changes of a memory that leave nothing of it in clear, whatever was in clear before."""
+        cipher = self._seal.cipher
+        assert cipher is not None
+        record = (
+            self._session.of(tenant)
+            .execute(
+                f"SELECT {_quoted(SEALED, 'm.')}, m.sealed, v.data {_WITH_VECTOR} "
+                'WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
+                (tenant, space.key, row),
+                binary=True,
+            )
+            .fetchone()
+        )
+        assert record is not None
+        *fields, sealed, vector = record
+        changed = dict(values)
+        if sealed is not None:
+            fields = list(self._seal.memory(tenant, space.key, row, sealed))
+        elif vector is not None:
+            changed.setdefault("vector", vector)
+        clear = [changed.pop(name, field) for name, field in zip(SEALED, fields, strict=True)]
+        changed.update(zip(SEALED, BLANK, strict=True))
+        changed["sealed"] = cipher.seal_memory(tenant, space.key, row, clear)
+        return changed
+
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
+        """Remove rows."""
+        db = self._session.of(tenant)
+        gone, seq = list(rows), space.seq + 1
+        with db.pipeline():
+            removed = db.execute(
+                'DELETE FROM onebrain.memory WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+                (tenant, space.key, gone),
+            )
+            self._remove_vectors(db, tenant, space, gone)
+            db.execute(
+                'INSERT INTO onebrain.gone (tenant, space, seq, "row") SELECT %s, %s::int8, %s::int8, unnest(%s::int8[])',
+                (tenant, space.key, seq, gone),
+            )
+            self._set_seq(tenant, space, seq)
+        return removed.rowcount
+
+    def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
+        """Return rows whose time is over, of spaces that nobody is writing to: they can wait, and so avoid a deadlock."""
+        db = self._session.of(tenant)
+        spaces = {
+            record[0]: Space(*record)
+            for record in db.execute(
+                f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.key IN "
+                "(SELECT space FROM onebrain.memory WHERE tenant = %s AND expires_at <= %s) "
+                "FOR UPDATE SKIP LOCKED",
+                (tenant, tenant, now),
+            )
+        }
+        if not spaces:
+            return []
+        return [
+            (row, spaces[space])
+            for row, space in db.execute(
+                'SELECT "row", space FROM onebrain.memory '
+                "WHERE tenant = %s AND expires_at <= %s AND space = ANY(%s) LIMIT 10000",
+                (tenant, now, list(spaces)),
+            )
+        ]
+
+    def _set_seq(self, tenant: str, space: Space, seq: int) -> None:
+        self._session.of(tenant).execute(
+            "UPDATE onebrain.space SET seq = %s WHERE tenant = %s AND key = %s", (seq, tenant, space.key)
+        )
+
+
+def _arrays(records: Any) -> list[list[Any]]:
+    return [list(column) for column in zip(*records, strict=True)]

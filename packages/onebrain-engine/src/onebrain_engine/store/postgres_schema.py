@@ -1,0 +1,156 @@
+"""The PostgreSQL schema and its migrations, one entry a version, from the first day.
+
+Everything stands in a schema named ``onebrain``. Every key begins with the tenant, so that tables can be partitioned or
+distributed by it, and row-level security shows each transaction the rows of its own tenant only, the owner of the
+tables included. A migration is never changed once released; a new one is appended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from onebrain.errors import SchemaTooNew
+from onebrain_engine.store.encryption import Seal
+
+_LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after the other
+
+_TABLES = ("space", "memory", "vector", "gone")
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE EXTENSION IF NOT EXISTS vector",
+        "CREATE TABLE onebrain.setting (name text PRIMARY KEY, value bytea NOT NULL)",
+        # Names and ids are found by a digest of 16 bytes: an index entry may hold no more than some 2,700.
+        """CREATE TABLE onebrain.space (
+            tenant text NOT NULL,
+            key bigint GENERATED ALWAYS AS IDENTITY,
+            label bytea NOT NULL,
+            name text NOT NULL,
+            seq bigint NOT NULL DEFAULT 0,
+            embedder text,
+            dimension integer,
+            snapshot text,
+            PRIMARY KEY (tenant, key),
+            UNIQUE (tenant, label)
+        )""",
+        # `row` is the order of storing, kept when a memory is updated; `seq` counts the changes of a space, so that
+        # an index can catch up. `user` is '' for none, because it is part of the identity.
+        "CREATE SEQUENCE onebrain.memory_row",
+        """CREATE TABLE onebrain.memory (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            seq bigint NOT NULL,
+            identity bytea NOT NULL,
+            owner bytea NOT NULL,
+            id text NOT NULL,
+            "user" text NOT NULL,
+            agent text,
+            session text,
+            content text NOT NULL,
+            title text,
+            type text,
+            tags text NOT NULL,
+            metadata text NOT NULL,
+            importance double precision,
+            source text,
+            pinned boolean NOT NULL,
+            archived boolean NOT NULL,
+            created_at bigint NOT NULL,
+            updated_at bigint NOT NULL,
+            expires_at bigint,
+            extra text NOT NULL,
+            sealed bytea,
+            PRIMARY KEY (tenant, space, "row")
+        )""",
+        "CREATE UNIQUE INDEX memory_identity ON onebrain.memory (tenant, identity, space, owner)",
+        "CREATE INDEX memory_change ON onebrain.memory (tenant, space, seq)",
+        "CREATE INDEX memory_expiry ON onebrain.memory (tenant, expires_at) WHERE expires_at IS NOT NULL",
+        # Vectors apart from texts: reading a text then never walks over a vector's pages. One of the two is given:
+        # `data`, or `sealed` where the memory is encrypted.
+        """CREATE TABLE onebrain.vector (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            data vector,
+            sealed bytea,
+            PRIMARY KEY (tenant, space, "row")
+        )""",
+        # What an index has to take out when it catches up: numbers only, nothing of what was removed.
+        """CREATE TABLE onebrain.gone (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            seq bigint NOT NULL,
+            "row" bigint NOT NULL,
+            PRIMARY KEY (tenant, space, seq, "row")
+        )""",
+        *(
+            statement
+            for table in _TABLES
+            for statement in (
+                f"ALTER TABLE onebrain.{table} ENABLE ROW LEVEL SECURITY",
+                f"ALTER TABLE onebrain.{table} FORCE ROW LEVEL SECURITY",
+                f"CREATE POLICY own_tenant ON onebrain.{table} "
+                "USING (tenant = current_setting('onebrain.tenant', true)) "
+                "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+            )
+        ),
+    ),
+)
+
+
+def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None:
+    """Bring the database to the newest version and mark it as encrypted, in one transaction that replicas wait for.
+
+    Raises:
+        ConfigurationError: It is encrypted, with another key or where none is given; nothing was changed.
+        SchemaTooNew: A newer version of this package made it.
+    """
+    version, mark = _state(connection, where)
+    encrypted = seal.accept(mark)
+    if version == len(MIGRATIONS) and (encrypted or seal.cipher is None):
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        # Another replica may have done it meanwhile.
+        version, mark = _state(connection, where)
+        encrypted = seal.accept(mark)
+        if version == 0:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS onebrain")
+            connection.execute(
+                "CREATE TABLE onebrain.migration (version integer PRIMARY KEY, at timestamptz NOT NULL)"
+            )
+        for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in migration:
+                connection.execute(statement)
+            connection.execute("INSERT INTO onebrain.migration VALUES (%s, now())", (number,))
+        if seal.cipher is not None and not encrypted:
+            connection.execute(
+                "INSERT INTO onebrain.setting VALUES ('encryption', %s)", (seal.cipher.fresh_mark(),)
+            )
+
+
+def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
+    """Return the version of the schema, 0 for none, and the mark of an encrypted database."""
+    known = connection.execute("SELECT to_regclass('onebrain.migration') IS NOT NULL").fetchone()
+    if known is None or not known[0]:
+        return 0, None
+    found = connection.execute("SELECT coalesce(max(version), 0) FROM onebrain.migration").fetchone()
+    version: int = found[0] if found else 0
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(
+            f"{where} has schema version {version}, this onebrain-engine knows {len(MIGRATIONS)}; "
+            "upgrade it: pip install --upgrade onebrain-engine",
+            service="postgresql",
+        )
+    mark = connection.execute("SELECT value FROM onebrain.setting WHERE name = 'encryption'").fetchone()
+    return version, None if mark is None else mark[0]
+
+
+def vector_is_missing(error: psycopg.Error) -> bool:
+    """Return whether the server has no pgvector to install, or this role may not install it."""
+    kinds = (errors.UndefinedFile, errors.FeatureNotSupported, errors.InsufficientPrivilege)
+    return isinstance(error, kinds) and '"vector"' in (error.diag.message_primary or "")

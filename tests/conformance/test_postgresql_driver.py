@@ -1,0 +1,38 @@
+"""The embedded brain in PostgreSQL, and encrypted in both stores."""
+
+from __future__ import annotations
+
+import pytest
+
+import onebrain
+from onebrain.testing.conformance import DriverConformance
+
+KEY = "0123456789abcdef" * 4
+
+
+class TestPostgresql(DriverConformance):
+    driver = "postgresql"
+
+    @pytest.fixture
+    def empty_brain(self, postgres_url, new_tenant):
+        return onebrain.connect(postgres_url, tenant=new_tenant())
+
+
+class TestEncryptedPostgresql(DriverConformance):
+    driver = "postgresql, encrypted"
+
+    @pytest.fixture(scope="class")
+    def encrypted_url(self, postgres):
+        return postgres.new_database()
+
+    @pytest.fixture
+    def empty_brain(self, encrypted_url, new_tenant):
+        return onebrain.connect(encrypted_url, tenant=new_tenant(), encryption_key=KEY)
+
+
+class TestEncryptedSqlite(DriverConformance):
+    driver = "sqlite, encrypted"
+
+    @pytest.fixture
+    def empty_brain(self, tmp_path):
+        return onebrain.connect(f"sqlite:///{tmp_path}/brain.db", encryption_key=KEY)
