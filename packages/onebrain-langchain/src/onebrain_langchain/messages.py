@@ -37,10 +37,10 @@ def to_fields(message: BaseMessage) -> dict[str, Any]:
         )
     data = {name: _encode(value, f"message.{name}") for name, value in _fields(whole).items()}
     content = text_of(whole)
-    if data.get("content") == content:
+    if not content.strip():
+        content = _outline(whole)
+    elif data["content"] == content:
         del data["content"]  # it is the memory's own
-    else:
-        content = content if content.strip() else _outline(whole)
     return {
         "content": content,
         "source": "chat",
