@@ -1,7 +1,5 @@
 """Nodes of LlamaIndex as memories, and memories as nodes."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 from llama_index.core.schema import (

@@ -1,7 +1,5 @@
 """`OneBrainToolSpec`: a brain's verbs as tools for an agent."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 
