@@ -163,6 +163,6 @@ def additions(serving: Any, hosted_module: Any) -> Any:
 
 
 @pytest.fixture
-def onebrain_server_url(additions: Any) -> Iterator[tuple[str, str]]:
+def onebrain_server_url(additions: Any) -> tuple[str, str]:
     """Base URL and key of the server on which the documentation's examples run."""
-    yield additions.url, additions.key
+    return additions.url, additions.key

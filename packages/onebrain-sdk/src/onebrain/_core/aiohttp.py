@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 from onebrain._core.transport import HttpOptions, PerLoop, Request, Response, closed, forks, translate
 from onebrain.errors import MissingDependency, OneBrainError
@@ -35,6 +36,7 @@ class AiohttpTransport:
         self._given = session
         self._context: ssl.SSLContext | None = None
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._open, _close)
+        self._proxies: dict[tuple[str, str], str | None] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._closed = False
         forks.watch(self)
@@ -51,7 +53,7 @@ class AiohttpTransport:
                 headers=request.headers,
                 data=request.content,
                 timeout=self._timeouts.get(request.timeout) or self._timeout(request.timeout),
-                proxy=self._options.proxy,
+                proxy=self._proxy(request.url),
                 allow_redirects=False,
             ) as response:
                 content = await response.read()
@@ -71,8 +73,19 @@ class AiohttpTransport:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._context or True, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=self._options.trust_env,
         )
+
+    def _proxy(self, url: str) -> str | None:
+        if self._options.proxy is not None or not self._options.trust_env:
+            return self._options.proxy
+        # aiohttp would read the environment, and a file, at every request; here it is read once for each host.
+        scheme, _, rest = url.partition("://")
+        origin = scheme, rest.partition("/")[0]
+        if origin not in self._proxies:
+            found = getproxies()
+            wanted = found.get(scheme) or found.get("all")
+            self._proxies[origin] = None if wanted is None or proxy_bypass(origin[1]) else wanted
+        return self._proxies[origin]
 
     def _timeout(self, seconds: float | None) -> aiohttp.ClientTimeout:
         # As in httpx: for connecting, and again for each read; never for the whole, which may be an upload.

@@ -616,7 +616,7 @@ def _memory(row: wire.Memory) -> Memory:
         scope=scope,
         title=letter.text("title") if ours else row.title or None,
         type=letter.text("type") if ours else row.type,
-        tags=letter.texts("tags") or row.tags,
+        tags=letter.texts("tags") or () if ours else row.tags,
         metadata=letter.metadata,
         importance=letter.number("importance"),
         source=letter.text("source") if ours else row.source,
