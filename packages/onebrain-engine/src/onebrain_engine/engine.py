@@ -200,12 +200,17 @@ class Tenant:
         # Vectors are made before the transaction begins, so that other writers need not wait for them.
         prepared = {name: self._embed([draft for _, draft in group]) for name, group in drafts.items()}
         stored: list[tuple[Space, list[bool], list[Entry], list[Draft], list[int]]] = []
+        fitting: list[tuple[list[tuple[int, Draft]], Space]] = []
         with self._engine.store.writing() as write:
-            for name, group in sorted(
-                drafts.items()
-            ):  # all writers take spaces in one order, so none waits in a circle
+            # All writers take spaces in one order, so that none waits in a circle.
+            for name, group in sorted(drafts.items()):
                 space = write.open_space(self.name, name)
-                good, space = self._fit(write, space, group, prepared[name], results)
+                fitting.append(self._fit(write, space, group, prepared[name], results))
+            # Numbered in the order given, whatever their spaces.
+            kept = sorted((pair for good, _ in fitting for pair in good), key=lambda pair: pair[0])
+            for (_, draft), row in zip(kept, write.new_rows(self.name, len(kept)), strict=True):
+                draft.row = row
+            for good, space in fitting:
                 if good:
                     fresh, entries = write.put(self.name, space, [draft for _, draft in good], now)
                     stored.append(

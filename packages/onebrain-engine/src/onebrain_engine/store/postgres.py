@@ -548,17 +548,19 @@ class _Writing(_Reading):
             if space.key in locked
         ]
 
+    def new_rows(self, tenant: str, count: int) -> Sequence[int]:
+        """Return numbers for new rows; the spaces they are for must be locked by now."""
+        found = self._session.of(tenant).execute(
+            "SELECT nextval('onebrain.memory_row') FROM generate_series(1, %s)", (count,)
+        )
+        return [number for (number,) in found]
+
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
     ) -> tuple[list[bool], list[Entry]]:
         """Store drafts in order."""
         db = self._session.of(tenant)
         known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
-        rows = iter(
-            db.execute(
-                "SELECT nextval('onebrain.memory_row') FROM generate_series(1, %s)", (len(drafts),)
-            ).fetchall()
-        )
         seq = space.seq
         fresh: list[bool] = []
         entries: list[Entry] = []
@@ -570,7 +572,7 @@ class _Writing(_Reading):
             identity, owner = digest(draft.id), digest(draft.user or "")
             old = known.get((identity, owner)) if draft.given_id else None
             created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
-            row: int = next(rows)[0] if old is None else old[0]
+            row = draft.row if old is None else old[0]
             content, title, type, tags, metadata, source, extra, sealed = self._sealed(
                 tenant, space, row, draft
             )

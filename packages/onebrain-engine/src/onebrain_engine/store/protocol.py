@@ -54,10 +54,14 @@ class Writing(Reading, Protocol):
         """Note whose vectors a space holds."""
         ...
 
+    def new_rows(self, tenant: str, count: int) -> Sequence[int]:
+        """Return ascending numbers for new rows, above all others of the spaces that are open."""
+        ...
+
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
     ) -> tuple[list[bool], list[Entry]]:
-        """Store drafts in order; return for each whether it is new, and its entry for the index."""
+        """Store drafts in order, new ones at their `row`; return for each whether it is new, and its entry for the index."""
         ...
 
     def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:

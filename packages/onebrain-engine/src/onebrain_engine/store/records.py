@@ -27,7 +27,7 @@ def to_datetime(micros: int) -> datetime:
 
 @dataclass(slots=True)
 class Draft:
-    """A memory on its way into the store; JSON fields are encoded already."""
+    """A memory on its way into the store; JSON fields are encoded already, and `row` is its row if it is new."""
 
     id: str
     given_id: bool
@@ -47,6 +47,7 @@ class Draft:
     expires_at: int | None
     extra: str
     vector: bytes | None
+    row: int = 0
 
 
 @dataclass(slots=True)

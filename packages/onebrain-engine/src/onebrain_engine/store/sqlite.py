@@ -441,14 +441,18 @@ class _Writing(_Reading):
             "UPDATE space SET snapshot = ? WHERE key = ? AND tenant = ?", (token, space.key, tenant)
         )
 
+    def new_rows(self, tenant: str, count: int) -> Sequence[int]:
+        """Return numbers for new rows."""
+        (first,) = self._db.execute(
+            "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'memory'"
+        ).fetchone()
+        return range(first, first + count)
+
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
     ) -> tuple[list[bool], list[Entry]]:
         """Store drafts in order."""
         known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
-        (next_row,) = self._db.execute(
-            "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'memory'"
-        ).fetchone()
         seq = space.seq
         fresh: list[bool] = []
         entries: list[Entry] = []
@@ -460,7 +464,7 @@ class _Writing(_Reading):
             old = known.get((draft.id, user)) if draft.given_id else None
             created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
             if old is None:
-                row, next_row = next_row, next_row + 1
+                row = draft.row
                 content, title, type, tags, metadata, source, extra, sealed = self._sealed(
                     tenant, space, row, draft
                 )
