@@ -7,6 +7,8 @@ in nothing but the agent or the session, so the id of a memory begins with its w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -16,6 +18,7 @@ _LONGEST = 512  # characters of a memory's id
 _LONGEST_PREFIX = 200
 
 
+@lru_cache(maxsize=1024)
 def prefix(scope: Scope, kind: str = "") -> str:
     """Return what the ids of all memories of one `kind` in one `scope` begin with; different for different scopes.
 
@@ -35,16 +38,17 @@ def encode(scope: Scope, id: str, *, kind: str = "", hashed: bool = False) -> st
 
     An id that is too long is hashed, where `hashed` says that nobody needs to read it back, or refused.
     """
-    whole = prefix(scope, kind) + id
-    if len(whole) <= _LONGEST:
-        return whole
+    start = prefix(scope, kind)
+    if len(start) + len(id) <= _LONGEST:
+        return start + id
     if hashed:
-        return prefix(scope, kind) + "#" + sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
+        return start + "#" + sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
     raise OneBrainValidationError(
-        f"an id of {len(id)} characters is too long; this store takes at most {_LONGEST - len(prefix(scope, kind))}"
+        f"an id of {len(id)} characters is too long; this store takes at most {_LONGEST - len(start)}"
     )
 
 
-def decode(scope: Scope, id: str) -> str:
-    """Return the id by which a framework knows a memory in `scope`; one that was stored otherwise keeps its own."""
-    return id.removeprefix(prefix(scope))
+def decode(scope: Scope, ids: Iterable[str]) -> list[str]:
+    """Return the ids by which a framework knows memories in `scope`; one that was stored otherwise keeps its own."""
+    start = prefix(scope)
+    return [id.removeprefix(start) for id in ids]

@@ -95,7 +95,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
             raise TypeError("k and top_k are the same option: give one of the two")
         limit = k if k is not None else top_k if top_k is not None else self.k
         return {
-            "scope": as_scope(scope).within(self.scope),
+            "scope": self.scope if scope is None else as_scope(scope).within(self.scope),
             "limit": limit,
             "filter": self.filter if filter is None else filter,
             "mode": search_mode or self.search_mode,

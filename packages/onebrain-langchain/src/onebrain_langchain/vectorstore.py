@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -32,10 +31,18 @@ from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import new_memory
 from onebrain_langchain.filters import FilterLike
-from onebrain_langchain.ids import decode, encode
+from onebrain_langchain.ids import decode, encode, prefix
 
 # A brain keeps no blank text; a document may be blank (a scanned page), so its text travels here.
 BLANK = "onebrain:blank"
+
+
+class _Row(NamedTuple):
+    """One text to add."""
+
+    text: str
+    metadata: dict[str, Any]
+    id: str | None
 
 
 class OneBrainVectorStore(VectorStore):
@@ -98,6 +105,7 @@ class OneBrainVectorStore(VectorStore):
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._embedding = embedding
         self._scope = given.within(Scope(space=space or "langchain"))
+        self._prefix = prefix(self._scope)
         self._search_mode: SearchMode | None = search_mode
         self._alpha = alpha
         self._batch_size = batch_size
@@ -156,8 +164,8 @@ class OneBrainVectorStore(VectorStore):
         brain, where = self._connection.sync, self._within(scope)
         embedder = self._embedder(brain)
         added: list[str] = []
-        for batch in _batches(_documents(texts, metadatas, ids), batch_size or self._batch_size):
-            pages = [document.page_content for document in batch]
+        for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
+            pages = [row.text for row in batch]
             vectors = None if embedder is None else embedder.embed_documents(pages)
             stored = brain.store_many(_memories(batch, vectors, where, brain))
             added.extend(_added(stored, where, len(added)))
@@ -181,8 +189,8 @@ class OneBrainVectorStore(VectorStore):
         brain, where = await self._connection.open(), self._within(scope)
         embedder = self._embedder(brain)
         added: list[str] = []
-        for batch in _batches(_documents(texts, metadatas, ids), batch_size or self._batch_size):
-            pages = [document.page_content for document in batch]
+        for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
+            pages = [row.text for row in batch]
             vectors = None if embedder is None else await embedder.aembed_documents(pages)
             stored = await brain.store_many(_memories(batch, vectors, where, brain))
             added.extend(_added(stored, where, len(added)))
@@ -448,7 +456,7 @@ class OneBrainVectorStore(VectorStore):
         if BLANK in metadata:
             content = metadata[BLANK]
             metadata = {key: value for key, value in metadata.items() if key != BLANK}
-        return Document(id=decode(self._scope, memory.id), page_content=content, metadata=metadata)
+        return Document(id=memory.id.removeprefix(self._prefix), page_content=content, metadata=metadata)
 
     def _found(self, memories: Iterable[Memory]) -> list[Document]:
         return [self._document(memory) for memory in memories]
@@ -457,47 +465,43 @@ class OneBrainVectorStore(VectorStore):
         return [(self._document(hit.memory), hit.score) for hit in found]
 
 
-def _documents(
+def _rows(
     texts: Iterable[str], metadatas: Sequence[dict[str, Any]] | None, ids: Sequence[str | None] | None
-) -> list[Document]:
+) -> list[_Row]:
     listed = list(texts)
     for name, values in (("metadatas", metadatas), ("ids", ids)):
         if values and len(values) != len(listed):
             raise OneBrainValidationError(f"{name}: there are {len(values)} for {len(listed)} texts")
+    nothing: dict[str, Any] = {}
     return [
-        Document(
-            id=(ids[place] if ids else None) or None,
-            page_content=text,
-            metadata=(metadatas[place] if metadatas else None) or {},
+        _Row(
+            text, (metadatas[place] if metadatas else None) or nothing, (ids[place] if ids else None) or None
         )
         for place, text in enumerate(listed)
     ]
 
 
-def _batches(documents: Sequence[Document], size: int) -> Iterator[list[Document]]:
-    rest = iter(documents)
-    while batch := list(islice(rest, size)):
-        yield batch
+def _batches(rows: Sequence[_Row], size: int) -> Iterator[Sequence[_Row]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _memories(
-    batch: Sequence[Document],
+    batch: Sequence[_Row],
     vectors: Sequence[Sequence[float]] | None,
     scope: Scope,
     brain: Brain | AsyncBrain,
 ) -> list[NewMemory]:
-    """Return documents as memories."""
+    """Return rows as memories."""
     memories: list[NewMemory] = []
-    for place, document in enumerate(batch):
-        id = document.id
+    for place, (text, metadata, id) in enumerate(batch):
         if id is None and brain.capabilities.client_ids:
             id = str(uuid4())  # known beforehand, so that a repeated request stores nothing twice
-        blank = not document.page_content.strip()
+        blank = isinstance(text, str) and not text.strip()
         memories.append(
             new_memory(
                 id=None if id is None else encode(scope, id),
-                content="(blank)" if blank else document.page_content,
-                metadata={**document.metadata, BLANK: document.page_content} if blank else document.metadata,
+                content="(blank)" if blank else text,
+                metadata={**metadata, BLANK: text} if blank else metadata,
                 scope=scope,
                 embedding=None if vectors is None else tuple(vectors[place]),
             )
@@ -508,7 +512,7 @@ def _memories(
 def _added(stored: StoreResults, scope: Scope, before: int) -> list[str]:
     """Return the ids of a batch, or raise its first failure with a note on what became of the rest."""
     try:
-        return [decode(scope, id) for id in stored.ids]
+        return decode(scope, stored.ids)
     except OneBrainError as error:
         failed, total = stored.failed, before + len(stored)
         error.add_note(
