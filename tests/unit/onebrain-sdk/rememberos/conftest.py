@@ -53,6 +53,8 @@ class Host:
                 case "POST", ["collections", name, "memories", "bulk"]:
                     if not 1 <= len(body) <= 100:
                         raise Refused(422, "1 to 100 memories")
+                    for item in body:
+                        self.check(item)
                     rows = [self.create(tenant.setdefault(name, {}), item) for item in body]
                     return 201, {"created": len(rows), "ids": [row["id"] for row in rows]}
                 case "GET", ["collections", name, "memories"]:
@@ -77,9 +79,12 @@ class Host:
             raise Refused(404, "Collection not found")
         return tenant[name]
 
-    def create(self, rows: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-        if not 1 <= len(body["text"]) <= 10_000 or "\x00" in json.dumps(body, ensure_ascii=False):
+    def check(self, body: dict[str, Any]) -> None:
+        if not 1 <= len(body.get("text", "x")) <= 10_000 or "\\u0000" in json.dumps(body):
             raise Refused(422, "text: 1 to 10000 characters, none of them NUL")
+
+    def create(self, rows: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        self.check(body)
         number = next(self.clock)
         now = datetime.now(UTC).isoformat()
         row = {
@@ -108,8 +113,7 @@ class Host:
             return 200, {"deleted": True}
         if method == "PATCH":
             assert body.keys() <= {"text", "importance", "category", "metadata"}
-            if "\x00" in json.dumps(body, ensure_ascii=False):
-                raise Refused(422, "no NUL")
+            self.check(body)
             row |= body
         elif method == "POST" and rest in (["pin"], ["archive"]):
             row |= body

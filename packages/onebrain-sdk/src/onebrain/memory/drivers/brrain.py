@@ -13,7 +13,7 @@ is made, which ``wait=True`` waits for.
 bRRAIn refuses a text that its workspace holds already. As a brain keeps every memory, a second copy is stored with an
 invisible mark behind it, which is taken off again when it is read.
 
-Scores are the relevance scores of the service, 0..1.
+Scores are the relevance scores of the service, 0..1. Of a query, the first 4,000 characters count.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ _MODES: Final[dict[SearchMode, models.SearchMode]] = {
     "vector": "semantic",
     "keyword": "keyword",
 }
+# A query travels in the URL, which servers bound; an embedding is made from less than this, anyway.
+_QUERY: Final = 4000
 # How many rows one search looks at where the scope or filter cannot be given to the service.
 _BUDGET: Final = 2000
 # Before the mark of a second copy: a line break, so that no word changes, and a character that is not shown.
@@ -231,6 +233,7 @@ class BrrainDriver:
         if request.alpha is not None and request.mode == "hybrid":
             raise unsupported(self.capabilities, "choosing alpha", "leave it out")
         now = datetime.now(UTC)
+        query = request.query[:_QUERY]
         scope, mode = request.scope, request.mode
         tags = [*_marks(scope), *_tags(request.filter)]
         hits: list[Hit] = []
@@ -238,8 +241,8 @@ class BrrainDriver:
         looked = 0
         while True:
             page = yield from self._client.memory.retrieve(
-                None if mode == "keyword" else request.query,
-                keyword=None if mode == "vector" else request.query,
+                None if mode == "keyword" else query,
+                keyword=None if mode == "vector" else query,
                 limit=min(MAX_PAGE, max(request.limit, 1)),
                 cursor=cursor,
                 tags=tags or None,

@@ -11,7 +11,7 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.brain import Brain
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.filters import F
-from onebrain.testing.conformance.suite import PAST, Suite, ids, keep, keep_all, needs
+from onebrain.testing.conformance.suite import PAST, Suite, ids, keep, keep_all, needs, queries
 
 NOTES = [
     f"The lighthouse keeper counted {number} ships in the fog, and wrote them down" for number in range(40)
@@ -24,7 +24,7 @@ class ContextSuite(Suite):
     verb: ClassVar[str] = "context"
 
     def test_nothing_known_is_an_empty_text(self, brain: Brain) -> None:
-        for query in ("lighthouse", None):
+        for query in queries(brain, "lighthouse"):
             context = brain.context(query)
             assert (context.text, context.memories, context.token_count) == ("", (), 0)
             assert not context.truncated
@@ -40,7 +40,7 @@ class ContextSuite(Suite):
     @pytest.mark.parametrize("budget", [0, 1, 25, 40, 60, 100, 250, 500, 5000])
     def test_the_budget_is_never_exceeded(self, brain: Brain, budget: int) -> None:
         keep_all(brain, [*NOTES, "lighthouse " * 150, "lighthouse " + "灯台" * 300])
-        for query in ("lighthouse", None):
+        for query in queries(brain, "lighthouse"):
             context = brain.context(query, max_tokens=budget)
             assert context.token_count == estimate_tokens(context.text) <= budget
             assert context.truncated or len(context.memories) == 42

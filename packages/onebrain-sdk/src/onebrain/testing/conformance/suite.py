@@ -124,6 +124,11 @@ def found(brain: Brain, query: str | None, **options: Any) -> set[str]:
     return set(ids(brain.search(query, limit=1000, **options)))
 
 
+def queries(brain: Brain, query: str) -> tuple[str | None, ...]:
+    """Return `query` and, where the service lists, None: a search without a query is a list of the newest."""
+    return (query, None) if brain.capabilities.list else (query,)
+
+
 def listed(brain: Brain, **options: Any) -> set[str]:
     """Return the ids of everything that a list holds."""
     return set(ids(brain.list(**options)))
