@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
+from onebrain_server.cache import Cache
 from onebrain_server.http.problems import Problem
 from onebrain_server.logs import Log
 from onebrain_server.metrics import Metrics
@@ -56,6 +57,7 @@ class Server:
         self.records = Records(self.database, self.sealer)
         self.journal = Journal(self.database, self.sealer)
         self.limiter = Limiter(settings, self.database)
+        self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)
         self.model = (

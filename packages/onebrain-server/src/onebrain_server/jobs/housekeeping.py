@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from onebrain_server.jobs import briefings
 from onebrain_server.server import Server
 
 
@@ -10,4 +13,6 @@ def begin(server: Server) -> None:
     server.every(1, server.flush, "flush")
     server.every(1, server.limiter.share, "limits")
     server.every(3600, server.journal.tidy, "tidy")
+    server.every(30, partial(briefings.run_schedules, server), "schedules")
+    server.every(60, partial(briefings.run_triggers, server), "triggers")
     server.start()

@@ -146,6 +146,28 @@ class Records:
             _touch(connection, tenant)
         return new
 
+    def change_if(
+        self, tenant: str, kind: str, id: str, key: str, expected: Any, changes: Mapping[str, Any]
+    ) -> bool:
+        """Set keys of a record's body if one of them is still what it was; return whether it was."""
+        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
+        with self._database.writing() as connection:
+            found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
+            if found is None:
+                return False
+            old = self._read(tenant, found)
+            if old.body.get(key) != expected:
+                return False
+            body = self._sealer.seal(tenant, to_json({**old.body, **changes}))
+            connection.execute(record.update().where(where).values(body=body))
+        return True
+
+    def forget_tenant(self, tenant: str) -> None:
+        """Remove everything of a tenant."""
+        with self._database.writing() as connection:
+            for table in (record, link):
+                connection.execute(table.delete().where(table.c.tenant == tenant))
+
     def remove(self, tenant: str, kind: str, id: str) -> bool:
         """Remove a record and its links."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)

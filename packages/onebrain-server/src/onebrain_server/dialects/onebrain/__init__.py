@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.onebrain import memory, public, wire
+from onebrain_server.dialects.onebrain import (
+    agents,
+    auth,
+    billing,
+    brain,
+    briefings,
+    connect,
+    entities,
+    extraction,
+    keys,
+    memory,
+    merge,
+    projects,
+    public,
+    skills,
+    tags,
+    transfer,
+    user,
+    wire,
+)
 from onebrain_server.http.dialect import Dialect
 
-_RESOURCES = (public.root, public.routes, memory.routes)
+_RESOURCES = (
+    public.root,
+    public.routes,
+    auth.routes,
+    memory.routes,
+    extraction.routes,
+    tags.routes,
+    entities.routes,
+    projects.routes,
+    brain.routes,
+    connect.routes,
+    keys.routes,
+    agents.routes,
+    skills.routes,
+    briefings.routes,
+    billing.routes,
+    merge.routes,
+    transfer.routes,
+    user.routes,
+)
 
 dialect = Dialect(
     name="onebrain",

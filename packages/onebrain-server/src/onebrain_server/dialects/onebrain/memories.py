@@ -261,7 +261,11 @@ def wanted(
     if search:
         parts.append(either(Cmp("$title", "icontains", search), Cmp("$content", "icontains", search)))
     if entity_id is not None:
-        linked = [link.memory_id for link in call.graph.links(entity_id=call.graph.get(entity_id).id)]
+        try:
+            call.graph.get(entity_id)
+        except OneBrainNotFoundError:
+            raise not_found("Entity") from None
+        linked = [link.memory_id for link in call.graph.links(entity_id=entity_id)]
         parts.append(Cmp("$id", "in", linked))
     if project_id is not None:
         if call.server.records.get(call.tenant_id, "project", project_id) is None:

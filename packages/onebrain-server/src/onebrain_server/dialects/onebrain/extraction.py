@@ -1,0 +1,441 @@
+"""Memories from what others wrote: single notes for review, texts, chats, pages and files; and housekeeping among memories."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import httpx
+from pydantic import Field
+
+from onebrain._core.codec import from_json
+from onebrain.memory.filters import TRUE, Cmp
+from onebrain_engine.graph import Proposal, propose, propose_from_chat
+from onebrain_engine.graph.proposals import title_of
+from onebrain_server.clock import now
+from onebrain_server.dialects.onebrain import memories
+from onebrain_server.dialects.onebrain.memories import Id, MemoryFields, MemoryRow, MemoryType, Tags
+from onebrain_server.dialects.onebrain.plans import charge, charge_memories
+from onebrain_server.dialects.onebrain.wire import Wire
+from onebrain_server.http.operation import File, Routes
+from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import random_id
+from onebrain_server.security.addresses import AddressRefused
+
+routes = Routes("/v1/memory", "memory")
+FILE_LIMIT = 10 * 1024 * 1024
+
+
+def add_candidate(call: Call, fields: MemoryFields, place: list[str | int] | None = None) -> dict[str, Any]:
+    """Store a memory for review, compared with the active ones of its type."""
+    memories.check_links(call, fields, place or ())
+    title = fields.title or title_of(fields.text, memories.TITLE_LIMIT)
+    same = memories.twin(call, title, fields.text, fields.type)
+    other = memories.rival(call, title, fields.text, fields.type) if same is None else None
+    status: memories.MemoryStatus = "archived" if same is not None else "conflicted" if other is not None else "candidate"
+    [memory] = memories.store(call, [memories.draft(call, fields, status=status)])
+    memories.link(call, fields, memory.id)
+    if same is not None:
+        with call.server.changing(call.tenant_id, same.id):
+            known = memories.one(call, same.id)
+            sure = min(1.0, round(float(known.extra.get("confidence", 1)) + 0.1, 4))
+            if sure != known.extra.get("confidence", 1):
+                memories.change(call, known, confidence=sure)
+    if other is not None:
+        with call.server.changing(call.tenant_id, other.id):
+            memories.change(call, memories.one(call, other.id), status="conflicted")
+    return memories.row(memory, call.tenant_id)
+
+
+@routes.post("/extract", needs="memory.extract.write", answers=MemoryRow, status=201, limit="write", idempotent=True)
+def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
+    """Store one memory for review.
+
+    What an active memory says already is archived at once and makes that one surer; the same title with another text
+    marks both as conflicting.
+    """
+    charge(call, "extract_calls_per_month")
+    charge_memories(call, 1)
+    made = add_candidate(call, body)
+    call.act("write", "memory", status=made["status"])
+    return made
+
+
+class BatchAnswer(Wire):
+    """What a batch stored."""
+
+    created: int
+    duplicates: int
+    items: list[MemoryRow]
+
+
+Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
+
+
+@routes.post("/batch", needs="memory.extract.write", answers=BatchAnswer, status=201, limit="write", idempotent=True)
+def batch(call: Call, body: Batch) -> dict[str, Any]:
+    """Store up to ten memories for review."""
+    charge(call, "extract_calls_per_month")
+    charge_memories(call, len(body))
+    for place, fields in enumerate(body):
+        memories.check_links(call, fields, [place])
+    base, items = call.idempotency, []
+    for place, fields in enumerate(body):
+        if base is not None:
+            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+        items.append(add_candidate(call, fields, [place]))
+    call.idempotency = base
+    call.act("write", "memory", count=len(items))
+    return {
+        "created": len(items),
+        "duplicates": sum(item["status"] == "archived" for item in items),
+        "items": items,
+    }
+
+
+class ProposalRow(Wire):
+    """A memory that is proposed, or was stored where the call says so."""
+
+    title: str
+    body: str
+    type: str
+    confidence: float
+    id: str | None = None
+
+
+class ExtractFields(Wire):
+    """A text to find memories in; with ``store`` they are kept."""
+
+    text: Annotated[str, Field(min_length=1, max_length=50_000)]
+    ai_provider: Literal["gemini", "openai"] | None = None
+    store: bool = False
+    entity_id: Id | None = None
+    project_id: Id | None = None
+    tags: Tags | None = None
+
+
+class ExtractAnswer(Wire):
+    """What was found, and by whom: a model's name, or ``fallback`` for the rules that need none."""
+
+    memories: list[dict[str, Any]]
+    provider: str
+
+
+@routes.post("/ai-extract", needs="brain.write", answers=ExtractAnswer, limit="write", idempotent=True)
+def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
+    """Propose memories from a text; with ``store`` they are stored and their rows returned."""
+    model = call.server.model
+    found = model.memories(body.text) if model is not None else None
+    provider = model.name if model is not None and found is not None else "fallback"
+    proposals = propose(body.text) if found is None else found
+    if not body.store:
+        return {"memories": [_proposed(one) for one in proposals], "provider": provider}
+    fields = [
+        MemoryFields(
+            type=_type(one.type),
+            title=one.title,
+            body=one.body,
+            source_type="ai_extraction",
+            confidence=one.confidence,
+            tags=body.tags,
+            entity_id=body.entity_id,
+            project_id=body.project_id,
+        )
+        for one in proposals
+    ]
+    for one in fields[:1]:
+        memories.check_links(call, one)
+    charge_memories(call, len(fields))
+    base, drafts = call.idempotency, []
+    for place, one in enumerate(fields):
+        if base is not None:
+            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+        drafts.append(memories.draft(call, one))
+    call.idempotency = base
+    stored = memories.store(call, drafts) if drafts else []
+    for one, memory in zip(fields, stored, strict=True):
+        memories.link(call, one, memory.id)
+    call.act("write", "memory", count=len(stored))
+    return {"memories": memories.rows(stored, call), "provider": provider}
+
+
+class Candidates(Wire):
+    """Memories that are proposed; nothing is stored."""
+
+    candidates: list[ProposalRow]
+    source_event_id: str
+
+
+class ChatFields(Wire):
+    """A chat to find memories in."""
+
+    transcript: Annotated[str, Field(min_length=1, max_length=100_000)]
+    format: Literal["auto", "user-assistant", "timestamp"] = "auto"
+
+
+@routes.post("/parse-chat", needs="brain.write", answers=Candidates, limit="write")
+def parse_chat(call: Call, body: ChatFields) -> dict[str, Any]:
+    """Propose memories from what people say in a chat; what an assistant answers is left out."""
+    return _candidates(propose_from_chat(body.transcript, body.format))
+
+
+class UrlFields(Wire):
+    """A page to find memories in."""
+
+    url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
+
+
+@routes.post("/ingest-url", needs="brain.write", answers=Candidates, limit="write", errors=(422,))
+async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
+    """Fetch a page and propose memories from it; private addresses are refused, behind redirects too."""
+    if urlsplit(body.url).scheme != "https" and not call.server.settings.private_addresses:
+        raise invalid(["url"], "must begin with https://")
+    try:
+        status, headers, content = await call.server.fetcher.send("GET", body.url, headers={"accept": "text/html, text/plain"})
+    except AddressRefused as refused:
+        raise Problem(422, "INGEST_ERROR", f"The page was not fetched: {refused}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
+        raise Problem(422, "INGEST_ERROR", "The page could not be fetched") from None
+    if status >= 400:
+        raise Problem(422, "INGEST_ERROR", f"The page answered with status {status}")
+    media_type = headers.get("content-type", "text/html").partition(";")[0].strip().lower()
+    if media_type not in ("text/html", "text/plain", "text/markdown", "application/xhtml+xml"):
+        raise Problem(422, "INGEST_ERROR", "The page is no text")
+    text = content.decode("utf-8", "replace")
+    found = await call.server.loop_run(lambda: propose(page_text(text) if "html" in media_type else text))
+    return _candidates(found)
+
+
+@routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", upload=True)
+def upload(call: Call, file: File) -> dict[str, Any]:
+    """Propose memories from a .txt, .csv, .json, .md or .docx file of at most 10 MB."""
+    if len(file.data) > FILE_LIMIT:
+        raise Problem(413, "PAYLOAD_TOO_LARGE", "The file is larger than 10 MB")
+    return _candidates(propose(file_text(file)))
+
+
+def file_text(file: File) -> str:
+    """Return a file's text, by the end of its name."""
+    ending = file.name.lower().rpartition(".")[2]
+    try:
+        if ending in ("txt", "md"):
+            return file.data.decode("utf-8-sig", "replace")
+        if ending == "csv":
+            rows = csv.reader(io.StringIO(file.data.decode("utf-8-sig", "replace")))
+            return "\n".join(". ".join(cell for cell in row if cell.strip()) for row in rows)
+        if ending == "json":
+            return "\n".join(_strings(from_json(file.data)))
+        if ending == "docx":
+            return _docx(file.data)
+    except (ValueError, KeyError, csv.Error, zipfile.BadZipFile, ElementTree.ParseError, RecursionError):
+        raise Problem(400, "UPLOAD_ERROR", f"The file cannot be read as .{ending}") from None
+    if ending == "pdf":
+        raise Problem(400, "UPLOAD_ERROR", "This server reads no PDF; save it as text and upload that")
+    raise Problem(400, "UPLOAD_ERROR", "Only .txt, .md, .csv, .json and .docx files can be read")
+
+
+def _docx(data: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        info = archive.getinfo("word/document.xml")
+        if info.file_size > 5 * FILE_LIMIT:  # a small archive may hold an endless file
+            raise Problem(400, "UPLOAD_ERROR", "The document is too large")
+        content = archive.read(info)
+    if b"<!DOCTYPE" in content[:2000] or b"<!ENTITY" in content:
+        raise Problem(400, "UPLOAD_ERROR", "The document cannot be read as .docx")
+    space = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+    paragraphs = ElementTree.fromstring(content).iter(f"{space}p")
+    return "\n".join("".join(text.text or "" for text in paragraph.iter(f"{space}t")) for paragraph in paragraphs)
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
+
+
+class _Text(HTMLParser):
+    """Collects what a page shows."""
+
+    _BLOCKS = frozenset({"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"})
+    _HIDDEN = frozenset({"script", "style", "noscript", "template", "nav", "footer", "head", "svg"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin an element."""
+        self._hidden += tag in self._HIDDEN
+        if tag in self._BLOCKS:
+            self.pieces.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End an element."""
+        self._hidden -= tag in self._HIDDEN and self._hidden > 0
+        if tag in self._BLOCKS:
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        """Take a text."""
+        if not self._hidden:
+            self.pieces.append(data)
+
+
+def page_text(page: str) -> str:
+    """Return what a page shows, without what it hides."""
+    parser = _Text()
+    parser.feed(page)
+    parser.close()
+    return "\n".join(line for raw in "".join(parser.pieces).splitlines() if (line := " ".join(raw.split())))
+
+
+def _type(name: str) -> MemoryType:
+    return name if name in memories.TYPES else "fact"  # type: ignore[return-value]
+
+
+def _proposed(one: Proposal) -> dict[str, Any]:
+    return {"title": one.title, "body": one.body, "type": one.type, "confidence": one.confidence}
+
+
+def _candidates(found: list[Proposal]) -> dict[str, Any]:
+    return {"candidates": [_proposed(one) for one in found], "sourceEventId": random_id()}
+
+
+# ---- housekeeping -----------------------------------------------------------------------------------------------------
+
+
+class Duplicate(Wire):
+    """Two memories with similar titles."""
+
+    memory_a: MemoryRow
+    memory_b: MemoryRow
+    similarity: float
+
+
+@routes.get("/duplicates", needs="brain.read", answers=list[Duplicate])
+def duplicates(call: Call) -> list[dict[str, Any]]:
+    """Return pairs with similar titles, most similar first, among the 500 newest memories that are not archived."""
+    living = [one for one in memories.everything(call, include_archived=True, most=500) if memories.status_of(one) != "archived"]
+    found: list[tuple[float, int, int]] = []
+    titles = [" ".join((one.title or "").casefold().split()) for one in living]
+    words = [frozenset(re.findall(r"\w+", title)) for title in titles]
+    for left in range(len(living)):
+        for right in range(left + 1, len(living)):
+            # Titles without a common word are compared only where they are short.
+            if not words[left] & words[right] and max(len(titles[left]), len(titles[right])) > 12:
+                continue
+            score = memories.similarity(titles[left], titles[right])
+            if score >= 0.6:
+                found.append((score, left, right))
+    found.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    user = call.tenant_id
+    return [
+        {
+            "memoryA": memories.row(living[left], user),
+            "memoryB": memories.row(living[right], user),
+            "similarity": round(score, 3),
+        }
+        for score, left, right in found[:100]
+    ]
+
+
+class ConsolidateFields(Wire):
+    """What to consolidate."""
+
+    type: MemoryType | None = None
+    threshold: Annotated[float, Field(ge=0.1, le=1)] = 0.85
+    dry_run: bool = False
+
+
+class ConsolidatedGroup(Wire):
+    """Memories that became one: the first stays, the others are archived."""
+
+    ids: list[str]
+    title: str
+    body: str
+
+
+class ConsolidateAnswer(Wire):
+    """What was merged."""
+
+    merged: int
+    groups: list[ConsolidatedGroup]
+
+
+@routes.post("/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False)
+def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
+    """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
+    wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
+    living = memories.everything(call, wanted, most=1000)
+    groups: list[list[int]] = []
+    for place, one in enumerate(living):
+        for group in groups:
+            first = living[group[0]]
+            if first.type == one.type and _says_the_same(first.title or "", first.content, one.title or "", one.content, body.threshold):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    answer: list[dict[str, Any]] = []
+    merged = 0
+    for group in groups:
+        if len(group) < 2:
+            continue
+        members = sorted(
+            (living[place] for place in group),
+            key=lambda one: (-float(one.extra.get("confidence", 1)), -one.pinned, -len(one.content)),
+        )
+        kept, others = members[0], [one for one in members[1:] if not one.pinned]
+        if not others:
+            continue
+        merged += len(others)
+        if not body.dry_run:
+            for one in others:
+                with call.server.changing(call.tenant_id, one.id):
+                    memories.change(call, memories.one(call, one.id), status="archived")
+        answer.append({"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content})
+    return {"merged": merged, "groups": answer}
+
+
+def _says_the_same(title: str, body: str, other_title: str, other_body: str, threshold: float) -> bool:
+    shorter, longer = sorted((len(body), len(other_body)))
+    if shorter * 2 < longer * threshold:  # texts of such different lengths cannot be so alike
+        return False
+    return memories.similarity(body, other_body) >= threshold and memories.similarity(title, other_title) >= threshold / 2
+
+
+class ExpireFields(Wire):
+    """How old is too old."""
+
+    ttl_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+
+
+class ExpireAnswer(Wire):
+    """How many were archived."""
+
+    expired: int
+
+
+@routes.post("/expire", needs="brain.write", answers=ExpireAnswer, limit="write", body_required=False)
+def expire(call: Call, body: ExpireFields) -> dict[str, Any]:
+    """Archive active memories that were not changed for so many days; pinned ones stay."""
+    before = now() - timedelta(days=body.ttl_days)
+    old = [one for one in memories.everything(call, Cmp("$updated_at", "lt", before)) if not one.pinned]
+    for one in old:
+        with call.server.changing(call.tenant_id, one.id):
+            memories.change(call, memories.one(call, one.id), status="archived")
+    return {"expired": len(old)}
+
+
+__all__ = ["add_candidate", "routes"]

@@ -1,0 +1,195 @@
+"""``/v1/api-keys``: a key can make and change keys that may do no more than itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.security.scopes import Scope
+from onebrain_server.state.accounts import Key
+
+routes = Routes("/v1/api-keys", "api-keys")
+TrustLevel = Literal["review", "trusted"]
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=7)]
+_DAY = 86_400 * 1_000_000
+
+
+class KeyRow(Wire):
+    """A key, without its secret."""
+
+    id: str
+    user_id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    trust_level: TrustLevel
+    last_used_at: str | None
+    expires_at: str | None
+    created_at: str
+
+
+class NewKeyRow(KeyRow):
+    """A key just made, with the whole key, which is shown this once."""
+
+    full_key: str
+
+
+class WholeKeyRow(Wire):
+    """A key with everything that can be changed."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    trust_level: TrustLevel
+    description: str | None
+    rate_limit_per_min: int | None
+    is_active: bool
+    last_used_at: str | None
+    last_synced_at: str | None
+    expires_at: str | None
+    created_at: str
+
+
+def row(key: Key) -> dict[str, Any]:
+    """Return a key as answers show it."""
+    return {
+        "id": key.id,
+        "userId": key.tenant,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": key.scopes,
+        "trustLevel": key.trust_level,
+        "lastUsedAt": iso_or_none(key.last_used_at),
+        "expiresAt": iso_or_none(key.expires_at),
+        "createdAt": iso_micros(key.created_at),
+    }
+
+
+def whole_row(key: Key) -> dict[str, Any]:
+    """Return a key with everything that can be changed."""
+    found = row(key)
+    del found["userId"]
+    return {
+        **found,
+        "description": key.description,
+        "rateLimitPerMin": key.rate_limit_per_min,
+        "isActive": key.is_active,
+        "lastSyncedAt": iso_or_none(key.last_synced_at),
+    }
+
+
+def _within(call: Call, scopes: Any, trust: str | None, key: Key | None = None) -> None:
+    """Raise where a caller asks for, or lays hand on, more than it may do itself."""
+    caller = call.known
+    missing = sorted({*scopes, *(key.scopes if key is not None else ())} - caller.scopes)
+    if missing:
+        raise Problem(403, "INSUFFICIENT_SCOPE", f"API key missing required scope: {missing[0]}")
+    if not caller.trusted and (trust == "trusted" or (key is not None and key.trust_level == "trusted")):
+        raise Problem(403, "FORBIDDEN", "A key under review cannot make or change trusted keys")
+
+
+def _one(call: Call, id: str) -> Key:
+    key = call.server.accounts.key(call.tenant_id, id)
+    if key is None:
+        raise not_found("API key")
+    return key
+
+
+@routes.get("", needs="brain.read", answers=Page[KeyRow])
+def list_keys(call: Call, query: Paging) -> Answer:
+    """List keys, newest first; their secrets are not stored anywhere."""
+    call.server.accounts.flush()
+    found = call.server.accounts.keys(call.tenant_id)
+    start = 0
+    if query.cursor is not None:
+        places = [place for place, key in enumerate(found) if key.id == query.cursor]
+        if not places:
+            raise bad_cursor()
+        start = places[0] + 1
+    rows = found[start : start + query.limit]
+    more = start + query.limit < len(found)
+    return paged([row(key) for key in rows], rows[-1].id if more else None, len(found))
+
+
+class KeyFields(Wire):
+    """A key to make; without scopes it may do what the caller may."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Scopes | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
+
+
+@routes.post("", needs="brain.write", answers=NewKeyRow, status=201, limit="write")
+def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
+    """Make a key, under review at first; the whole key is shown this once."""
+    caller = call.known
+    scopes = body.scopes if body.scopes is not None else sorted(caller.scopes)
+    _within(call, scopes, None)
+    expires = None if body.expires_in_days is None else now_micros() + body.expires_in_days * _DAY
+    if caller.key is not None and caller.key.expires_at is not None:
+        # A key that ends must not outlive itself by a child.
+        expires = caller.key.expires_at if expires is None else min(expires, caller.key.expires_at)
+    made, whole = call.server.accounts.create_key(call.tenant_id, body.name, scopes, expires_at=expires)
+    call.audit("key.create", made.prefix)
+    return {**row(made), "fullKey": whole}
+
+
+class TrustFields(Wire):
+    """Whether what a key writes is active at once."""
+
+    trust_level: TrustLevel
+
+
+@routes.patch("/{id}/trust", needs="brain.write", answers=KeyRow, errors=(404,))
+def change_trust(call: Call, id: str, body: TrustFields) -> dict[str, Any]:
+    """Trust a key, or put it back under review."""
+    _within(call, (), body.trust_level, _one(call, id))
+    changed = call.server.accounts.change_key(call.tenant_id, id, {"trust_level": body.trust_level})
+    if changed is None:
+        raise not_found("API key")
+    call.audit("key.trust", f"{changed.prefix} {body.trust_level}")
+    return row(changed)
+
+
+class KeyChanges(Wire):
+    """What to change of a key."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    description: Annotated[str, Field(max_length=1000)] | None = None
+    trust_level: TrustLevel | None = None
+    rate_limit_per_min: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    scopes: Scopes | None = None
+    is_active: bool | None = None
+
+
+@routes.patch("/{id}", needs="brain.write", answers=WholeKeyRow, errors=(404,))
+def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
+    """Change what is given of a key; a key that is switched off is refused from now on."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    for name in ("name", "trust_level", "scopes", "is_active"):
+        if name in changes and changes[name] is None:
+            raise invalid([name], "Expected a value, received null", code="invalid_type", expected="string", received="null")
+    _within(call, body.scopes or (), body.trust_level, _one(call, id))
+    if "scopes" in changes:
+        changes["scopes"] = ",".join(dict.fromkeys(changes["scopes"]))
+    changed = call.server.accounts.change_key(call.tenant_id, id, changes)
+    if changed is None:
+        raise not_found("API key")
+    call.audit("key.change", f"{changed.prefix} {','.join(sorted(changes))}")
+    return whole_row(changed)
+
+
+@routes.delete("/{id}", needs="brain.write", errors=(404,))
+def revoke_key(call: Call, id: str) -> None:
+    """Revoke a key, at once and for good."""
+    key = _one(call, id)
+    _within(call, (), None, key)
+    call.server.accounts.revoke_key(call.tenant_id, id)
+    call.audit("key.revoke", key.prefix)
