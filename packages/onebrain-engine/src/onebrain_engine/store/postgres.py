@@ -37,7 +37,7 @@ _log = logging.getLogger("onebrain_engine")
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 _SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot"
 _ENTRY = (
