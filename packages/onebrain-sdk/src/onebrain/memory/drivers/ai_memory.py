@@ -7,6 +7,8 @@ Where things go:
   there is dropped here. The daemon's own namespaces (``_agents``, ``_messages/...``) are not shown.
 * ``user`` and ``session`` are in the metadata, each with a tag for the daemon to filter by; ``agent`` is in the metadata
   and, where its characters allow it, the memory's ``agent_id``.
+* An id of the caller's own becomes a UUID made from it, its user and its space, with a tag to find it by where a scope does
+  not name both. It is in the metadata, too.
 * A title has to be unique in ai-memory, so ours gets a short random word behind it, and is kept as it is in the metadata.
   A memory without a title gets one from its first words.
 * Every memory is in tier ``long``, also when it expires: recalling moves the expiry of the other tiers. `importance`
@@ -27,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, quote
 
+from onebrain._core.codec import to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Plan, Steps
@@ -45,7 +48,15 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry, unsupported
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    ListRequest,
+    SearchRequest,
+    expiry,
+    several_with_id,
+    unsupported,
+)
 from onebrain.memory.drivers._envelope import KEY, Letter, Turns, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
@@ -177,7 +188,13 @@ class AiMemoryDriver:
                 results[place] = StoreResult(id=None, status="failed", error=error)
         if len(items) == 1 and drafts and drafts[0].plain:
             results[0] = yield from self._store_one(drafts[0])
-        elif drafts:
+            return [results[0]]
+        for place in list(drafts):
+            # An id that looks like the daemon's own may be the one of a memory that was stored without any.
+            row = (yield from self._row(drafts[place].id)) if rules.is_uuid(drafts[place].id) else None
+            if row is not None and drafts[place].replaces(row):
+                results[place] = yield from self._replace(drafts.pop(place), row)
+        if drafts:
             results.update((yield from self._import(drafts)))
         return [results[place] for place in range(len(items))]
 
@@ -223,7 +240,9 @@ class AiMemoryDriver:
         for place in drafts:
             draft = drafts[place]
             if not results[place].ok and draft.chosen:
-                results[place] = yield from self._replace(draft, results[place])
+                row = yield from self._row(draft.fields["id"])
+                if row is not None:  # else the import failed for another reason
+                    results[place] = yield from self._replace(draft, row)
         if (
             any(result.status == "created" for result in results.values())
             and (yield from self._api.health()).embedder_ready
@@ -231,15 +250,12 @@ class AiMemoryDriver:
             # An import makes no vectors, a change of the title does.
             for place in drafts:
                 if results[place].status == "created":
-                    row = drafts[place].fields
-                    yield from self._api.update(row["id"], title=row["title"])
+                    fields = drafts[place].fields
+                    yield from self._api.update(fields["id"], title=fields["title"])
         return results
 
-    def _replace(self, draft: _Draft, refused: StoreResult) -> Steps[StoreResult]:
-        """Write a memory over the one that has its id; where there is none, the import failed for another reason."""
-        row = yield from self._row(draft.fields["id"])
-        if row is None:
-            return refused
+    def _replace(self, draft: _Draft, row: wire.Memory) -> Steps[StoreResult]:
+        """Write a memory over the one that has its id."""
         status = "created" if _gone(row) else "updated"
         fields = draft.fields
         if row.expires_at is not None and fields.get("expires_at") is None:
@@ -313,18 +329,37 @@ class AiMemoryDriver:
         """Get each memory."""
         memories: Rows = []
         for id in ids:
-            row = yield from self._live(id, scope)
-            if row is not None:
-                memories.append(_memory(row))
+            memories += [_memory(row) for row in (yield from self._find(id, scope))]
         return memories
 
-    def _live(self, id: str, scope: Scope) -> Steps[wire.Memory | None]:
-        """Return the daemon's row of one of our ids, if it is alive and in `scope`."""
-        row = yield from self._row(_wire_id(id))
-        if row is None or _gone(row) or not _visible(row):
-            return None
-        memory = _memory(row)
-        return row if memory.id == id and scope.covers(memory.scope) else None
+    def _find(self, id: str, scope: Scope) -> Steps[Rows]:
+        """Return the daemon's rows of the memories in `scope` with one of our ids: each user in each space has one."""
+
+        def wanted(row: wire.Memory | None) -> bool:
+            if row is None or _gone(row) or not _visible(row):
+                return False
+            memory = _memory(row)
+            return memory.id == id and scope.covers(memory.scope)
+
+        if rules.is_uuid(id):
+            row = yield from self._row(id)
+            if wanted(row):
+                return [row]
+        if scope.space is not None and scope.user is not None:
+            row = yield from self._row(_wire_id(id, scope))
+            return [row] if wanted(row) else []
+        namespace = None if scope.space is None else _namespace(scope.space)
+        rows: Rows = []
+        offset = 0
+        while True:
+            page = yield from self._api.page(
+                namespace=namespace, tags=mark("i", id), limit=rules.MOST_LISTED, offset=offset
+            )
+            rows += filter(wanted, page.memories)
+            offset += rules.MOST_LISTED
+            if page.count < rules.MOST_LISTED:
+                rows.sort(key=lambda row: _age(_memory(row)))
+                return rows
 
     def _row(self, wire_id: str) -> Steps[wire.Memory | None]:
         try:
@@ -361,9 +396,12 @@ class AiMemoryDriver:
         return memory
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
-        row = yield from self._live(id, scope)
-        if row is None:
+        rows = yield from self._find(id, scope)
+        if not rows:
             raise OneBrainNotFoundError("no memory with this id in this scope", service=rules.NAME)
+        if len(rows) > 1:
+            raise several_with_id(rules.NAME)
+        row: wire.Memory = rows[0]
         old, given = _memory(row), changes.fields
         for name in ("pinned", "archived", "embedding"):
             if given.get(name):
@@ -410,22 +448,22 @@ class AiMemoryDriver:
         """Look at each memory and remove it, if it is in `scope`."""
         gone = 0
         for id in ids:
-            row = yield from self._live(id, scope)
-            if row is None:
-                continue
-            try:
-                answer = yield from self._api.delete(row.id)
-            except OneBrainNotFoundError as error:
-                gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
-            else:
-                if isinstance(answer, wire.Pending):
-                    raise unsupported(
-                        CAPABILITIES,
-                        "deleting here without an approval",
-                        f"the namespace's policy made it wait as action {answer.id}",
-                    )
-                gone += 1
+            for row in (yield from self._find(id, scope)):
+                gone += yield from self._remove(row.id)
         return gone
+
+    def _remove(self, wire_id: str) -> Steps[int]:
+        try:
+            answer = yield from self._api.delete(wire_id)
+        except OneBrainNotFoundError as error:
+            return int(error.in_doubt)  # an attempt of our own whose answer got lost has removed it
+        if isinstance(answer, wire.Pending):
+            raise unsupported(
+                CAPABILITIES,
+                "deleting here without an approval",
+                f"the namespace's policy made it wait as action {answer.id}",
+            )
+        return 1
 
 
 # ---- from a memory to a row -----------------------------------------------------------------------------------------
@@ -446,24 +484,34 @@ class _Draft:
         created_at: The time that the caller gave it, if any.
     """
 
-    __slots__ = ("chosen", "created_at", "fields", "id", "plain")
+    __slots__ = ("chosen", "created_at", "fields", "id", "plain", "scope")
 
     def __init__(self, fields: dict[str, Any], item: NewMemory, now: datetime) -> None:
         self.fields = fields
         self.id = item.id if item.id is not None else cast("str", fields["id"])
         self.chosen = item.id is not None
         self.created_at = item.created_at
+        self.scope = item.scope
         past = (
             "expires_at" in fields and expiry(item, now) is not None and cast("Any", expiry(item, now)) <= now
         )
         self.plain = not self.chosen and item.created_at is None and not past
+
+    def replaces(self, row: wire.Memory) -> bool:
+        """Whether `row` is this very memory: of the same id, user and space."""
+        memory = _memory(row)
+        return (memory.id, memory.scope.user, memory.scope.space) == (
+            self.id,
+            self.scope.user,
+            self.scope.space,
+        )
 
 
 def _draft(item: NewMemory, now: datetime, agent_id: str | None) -> _Draft:
     """Return `item` as a row, or raise what ai-memory would refuse."""
     ends = expiry(item, now)
     extra = _checked_extra(item.extra)
-    wire_id = _wire_id(item.id) if item.id is not None else str(uuid.uuid4())
+    wire_id = _wire_id(item.id, item.scope) if item.id is not None else str(uuid.uuid4())
     new = Memory(
         id=wire_id,
         content=item.content,
@@ -481,7 +529,7 @@ def _draft(item: NewMemory, now: datetime, agent_id: str | None) -> _Draft:
     fields = _fields(
         new,
         created_at=None,
-        id=item.id if wire_id != item.id else None,
+        id=item.id,
         native={"agent_id": agent} if agent else {},
         extra=extra,
     )
@@ -527,7 +575,7 @@ def _fields(
         "content": content,
         "namespace": _namespace(memory.scope.space),
         "tier": extra.get("tier", "long"),
-        "tags": tags + _marks(memory.scope),
+        "tags": tags + _marks(memory.scope, id),
         "priority": extra.get("priority") or _priority(memory.importance),
         "confidence": extra.get("confidence", 1.0),
         "source": memory.source if memory.source in rules.SOURCES else "api",
@@ -580,12 +628,13 @@ def _refused(reason: str) -> OneBrainError:
     )
 
 
-def _wire_id(id: str) -> str:
-    """Return the daemon's id for one of ours: a UUID as it is, anything else as a UUID made from it.
+def _wire_id(id: str, scope: Scope) -> str:
+    """Return the daemon's id for one that a caller chose: a UUID made from it and from whose it is.
 
-    The daemon matches ids by their beginning, so all of them must have one length.
+    An id is unique for one user in one space here, and in the whole daemon there; and because the daemon matches ids
+    by their beginning, all of them must have one length.
     """
-    return id if rules.is_uuid(id) and id == id.lower() else str(uuid.uuid5(_IDS, id))
+    return str(uuid.uuid5(_IDS, to_json([scope.space, scope.user, id])))
 
 
 def _namespace(space: str | None) -> str:
@@ -598,10 +647,11 @@ def _namespace(space: str | None) -> str:
     return encoded if len(encoded) <= 512 else mark("n", space)
 
 
-def _marks(scope: Scope) -> Rows:
+def _marks(scope: Scope, id: str | None) -> Rows:
+    """Return the tags that stand for a scope, and for an id that a caller chose."""
     return [
         mark(kind, value)
-        for kind, value in (("u", scope.user), ("a", scope.agent), ("s", scope.session))
+        for kind, value in (("u", scope.user), ("a", scope.agent), ("s", scope.session), ("i", id))
         if value is not None
     ]
 
@@ -651,7 +701,7 @@ def _memory(row: wire.Memory) -> Memory:
             extra=_extra(row),
         )
     exact_tags = letter.texts("tags")
-    marks = set(_marks(letter.scope))
+    marks = set(_marks(letter.scope, letter.text("id")))
     return Memory(
         id=letter.text("id") or row.id,
         content=letter.text("content") or row.content,

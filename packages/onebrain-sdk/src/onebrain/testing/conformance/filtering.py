@@ -281,7 +281,11 @@ class FilterSuite(Suite):
             id for id, memory in memories.items() if memory.metadata.get("city") in ("Lisbon", "lisbon")
         }
         for query in queries(brain, "boat"):
-            assert found(brain, query, filter=condition) == expected
+            result = brain.search(query, filter=condition, limit=1000)
+            got = {hit.id for hit in result}
+            # A service that can neither filter nor page may not get there, and then the result says so.
+            assert got <= expected
+            assert got == expected or not result.exhausted
         if brain.capabilities.list:
             assert listed(brain, filter=condition) == expected
             assert brain.count(filter=condition) == 2
