@@ -148,9 +148,9 @@ def test_a_search_is_filtered_by_what_memories_were_given(client, things):
         "entity": client.memory.search("likes the Alps", entity_id=things.ada, limit=2),
         "project": client.memory.search("likes the Alps", project_id=things.apollo, limit=2),
     }
-    assert {name: [hit.id for hit in hits.data] for name, hits in found.items()} == dict.fromkeys(
-        found, [one.id]
-    )
+    assert {name: [hit.id for hit in hits.data] for name, hits in found.items()} == {
+        name: [one.id] for name in found
+    }
     assert all(hit.score > 0 for hits in found.values() for hit in hits)
 
 
