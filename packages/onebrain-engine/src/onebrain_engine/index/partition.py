@@ -119,6 +119,8 @@ class Partition:
         self._places = Growable(np.int64)
         self._orders: dict[str, Ints] = {}
         self._label_terms: set[int] | None = None
+        self._frequencies: Ints | None = None
+        self._told: tuple[Floats, float] | None = None
 
     @property
     def size(self) -> int:
@@ -189,7 +191,10 @@ class Partition:
             self._label_terms.update(label for label in labels if label >= 0)
         sizes = [len(item.analysis.terms) for item in items]
         self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
-        self.terms.extend([id for item in items for id in intern(item.analysis.terms)])
+        terms = [id for item in items for id in intern(item.analysis.terms)]
+        self.terms.extend(terms)
+        if self._frequencies is not None:
+            np.add.at(self._frequency(), terms, 1)
         counts = [min(count, 65_535) for item in items for count in item.analysis.terms.values()]
         self.counts.extend(counts)
         self.length.extend([sum(item.analysis.terms.values()) for item in items])
@@ -197,13 +202,8 @@ class Partition:
         self._link(first, talks, dict(replaced))
         for n, entry in enumerate(entries, first):
             slot_of[entry.row] = n
-        if replaced:
-            old = np.array([pair[0] for pair in replaced])
-            self.alive.view[old] = False
-            self.dead += len(old)
-        self._selections.clear()
-        self._selected = 0
-        self._orders.clear()
+        self._kill([old for old, _ in replaced])
+        self._changed()
 
     def _append_vectors(self, items: Sequence[Indexed]) -> None:
         vectors = [item.vector for item in items]
@@ -286,11 +286,8 @@ class Partition:
         self._last_of_talk(self.size)
         for slot in slots:
             self._unlink(slot)
-        self.alive.view[slots] = False
-        self.dead += len(slots)
-        self._selections.clear()
-        self._selected = 0
-        self._orders.clear()
+        self._kill(slots)
+        self._changed()
 
     def slot_of(self) -> dict[int, int]:
         """Return the living slot of each row."""
@@ -404,7 +401,7 @@ class Partition:
             frequency, count = None, 0
         else:
             slots, frequency, count = self._candidates(selection, ask, terms)
-            memories = self._prepare(slots, self._information())
+            memories = self._prepare(slots, self._statistics()[0])
         wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
         similarity = None
         if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
@@ -418,13 +415,40 @@ class Partition:
             places = _best_first(scores, rows, ask.limit)
         return (places if slots is None else slots[places]), ranking.confidence(scores[places])
 
-    def _information(self) -> Floats:
-        """Return what each word tells, by how rare it is in the whole space."""
-        frequencies = np.zeros(len(self._lexicon), np.int64)
-        if self.postings is not None:
-            known = self.postings.frequencies
-            frequencies[: len(known)] = known
-        return ranking.information(frequencies, max(self.size - self.dead, 1))
+    def _frequency(self) -> Ints:
+        """Return in how many living slots each word occurs, by the word's number."""
+        known = self._frequencies
+        if known is None:
+            terms = self.terms.view[np.repeat(self.alive.view, np.diff(self.starts.view))]
+            known = np.bincount(terms, minlength=len(self._lexicon))
+        elif len(known) < len(self._lexicon):
+            known = np.concatenate([known, np.zeros(len(self._lexicon) - len(known), np.int64)])
+        self._frequencies = known
+        return known
+
+    def _statistics(self) -> tuple[Floats, float]:
+        """Return what each word tells, by how rare it is in the whole space, and the mean length of a memory."""
+        if self._told is None:
+            lengths = self.length.view[self.alive.view] if self.dead else self.length.view
+            count = max(self.size - self.dead, 1)
+            self._told = ranking.information(self._frequency(), count), float(lengths.sum()) / count
+        return self._told
+
+    def _kill(self, slots: Sequence[int]) -> None:
+        """Take slots out of everything that counts."""
+        self.alive.view[list(slots)] = False
+        self.dead += len(slots)
+        if self._frequencies is not None:
+            starts = self.starts.view
+            for slot in slots:
+                self._frequencies[self.terms.view[starts[slot] : starts[slot + 1]]] -= 1
+
+    def _changed(self) -> None:
+        """Forget what was derived from all slots together."""
+        self._selections.clear()
+        self._selected = 0
+        self._orders.clear()
+        self._told = None
 
     def _prepare(self, slots: Ints | None, information: Floats | None = None) -> ranking.Memories:
         """Prepare slots for ranking; neighbours that are not among them lend nothing."""
@@ -505,10 +529,10 @@ class Partition:
                     slots = np.concatenate([slots, tail_slots[at]])
                     counts = np.concatenate([counts, tail_counts[at]])
             lists.append((slots, counts))
-        frequency = np.array([len(slots) for slots, _ in lists], np.int64)
+        frequency = np.where(terms >= 0, self._frequency()[terms], 0)
+        idf = ranking.rarity(frequency, size - self.dead)
         lengths = cast("Floats", self.length.view)
-        average = float(self.starts.view[-1]) / max(size, 1)
-        return ranking.bm25(lists, ranking.rarity(frequency, size), lengths, average), frequency
+        return ranking.bm25(lists, idf, lengths, self._statistics()[1]), frequency
 
     def label_terms(self) -> set[int]:
         """Return the words that stand as a label before some memory, such as the names of speakers."""

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 # Up to here the product with all vectors is about as fast as the way over codes with a pool that misses next to nothing.
-EXACT = 24_000
+EXACT = 12_000
 # The same where missing a few is no harm.
 ROUGH = 4_000
 

@@ -31,7 +31,8 @@ Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "fai
 class _Model(BaseModel, frozen=True):
     # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    # Validators are built at the first use: building them would double the time that `import onebrain` takes.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
@@ -171,7 +172,7 @@ class Scope(_Model, frozen=True):
         return not (self.space is None and self.user is None and self.agent is None and self.session is None)
 
 
-EVERYTHING = Scope()
+EVERYTHING = Scope.trusted({"space": None, "user": None, "agent": None, "session": None})
 
 
 class Memory(_Model, frozen=True):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onebrain.errors import ConfigurationError, MissingDependency, redact
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.driver import Driver
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "onebrain.drivers"
 CLOUD = "https://onebrain.rocks/api/eu"
@@ -96,6 +98,8 @@ def data_directory() -> Path:
 
 def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driver:
     """Find the driver that a URL names among the installed ones, and make it."""
+    from importlib.metadata import entry_points
+
     scheme, separator, _ = url.partition(":")
     name = scheme.partition("+")[0].lower()
     name = _ALIASES.get(name, name)

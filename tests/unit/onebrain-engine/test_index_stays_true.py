@@ -1,0 +1,186 @@
+"""However an index came to be, step by step, read from the store, or from a snapshot, it gives the same answers."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+import onebrain
+from onebrain import F, Scope
+from onebrain_engine import Engine, SqliteStore
+from onebrain_engine.driver import EngineDriver
+from onebrain_engine.index.snapshots import Snapshots
+
+WORDS = (
+    ["lighthouse", "harbour", "window", "seat", "marathon", "boiler", "wedding", "violin", "hazelnut", "glacier", "ticket", "allotment"]
+)
+QUERIES = [
+    "who repaired the boiler?",
+    "marathon",
+    "When did Maria take the window seat?",
+    "violin lesson at the harbour",
+]
+
+
+def brain_on(path, *, snapshots: bool = False) -> onebrain.Brain:
+    engine = Engine(SqliteStore(str(path)), snapshots=Snapshots(path.parent / "index") if snapshots else None)
+    return onebrain.Brain(EngineDriver(engine, engine.tenant(), service="sqlite"))
+
+
+def answers(brain: onebrain.Brain, scope: Scope) -> list:
+    """Everything a caller can see of a brain, with scores rounded to what float32 sums keep."""
+    seen = []
+    for query in QUERIES:
+        for mode in ("hybrid", "keyword", "vector"):
+            hits = brain.search(query, scope=scope, mode=mode, limit=8)
+            seen.append([(hit.id, round(hit.score, 4)) for hit in hits])
+    seen.append([memory.id for memory in brain.list(scope=scope, order="sequence")])
+    seen.append([memory.id for memory in brain.list(scope=scope, order="-created_at")])
+    seen.append(
+        sorted(memory.id for memory in brain.list(scope=scope, filter=F("n").ge(3) | F("n").eq(None)))
+    )
+    return seen
+
+
+class Changes(RuleBasedStateMachine):
+    """Random changes to one brain, compared again and again with a fresh one on the same file."""
+
+    ids = st.sampled_from([f"id-{number}" for number in range(12)])
+    texts = st.builds(
+        lambda speaker, words, ending: f"{speaker}{' '.join(words)}{ending}",
+        st.sampled_from(["", "Maria: ", "Jon: "]),
+        st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
+        st.sampled_from(["", "?", " yesterday", " 42"]),
+    )
+    scopes = st.builds(
+        Scope,
+        space=st.sampled_from([None, "notes"]),
+        user=st.sampled_from([None, "maria", "jon"]),
+        session=st.sampled_from([None, "one", "two"]),
+    )
+
+    @initialize()
+    def begin(self) -> None:
+        import tempfile
+        from pathlib import Path
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "brain.db"
+        self.brain = brain_on(self.path)
+        self.other = brain_on(self.path)  # another process, as far as the file is concerned
+        self.steps = 0
+
+    @rule(id=ids, text=texts, scope=scopes, n=st.none() | st.integers(0, 9), which=st.booleans())
+    def store(self, id, text, scope, n, which) -> None:
+        metadata = {} if n is None else {"n": n}
+        (self.brain if which else self.other).store(text, id=id, scope=scope, metadata=metadata)
+
+    @rule(items=st.lists(texts, min_size=1, max_size=6), scope=scopes)
+    def store_many(self, items, scope) -> None:
+        self.brain.store_many(items, scope=scope).raise_for_failures()
+
+    @rule(id=ids, text=texts, archived=st.booleans())
+    def update(self, id, text, archived) -> None:
+        for memory in self.brain.get_many([id]):
+            scope = Scope(memory.scope.space, memory.scope.user)
+            if memory.scope.space is not None and memory.scope.user is not None:
+                self.brain.update(id, scope=scope, content=text, archived=archived)
+
+    @rule(id=ids, scope=scopes, which=st.booleans())
+    def delete(self, id, scope, which) -> None:
+        (self.brain if which else self.other).delete(id, scope=scope)
+
+    @rule(session=st.sampled_from(["one", "two"]))
+    def forget(self, session) -> None:
+        self.brain.forget(scope=Scope(session=session), filter=F("n").le(2))
+
+    @invariant()
+    def the_answers_are_those_of_a_fresh_index(self) -> None:
+        if not hasattr(self, "brain"):
+            return
+        self.steps += 1
+        if self.steps % 4:
+            return
+        fresh = brain_on(self.path)
+        for scope in (Scope(), Scope(user="maria"), Scope(space="notes", session="one")):
+            expected = answers(fresh, scope)
+            assert answers(self.brain, scope) == expected
+            assert answers(self.other, scope) == expected
+        fresh.close()
+
+    def teardown(self) -> None:
+        if hasattr(self, "brain"):
+            self.brain.close()
+            self.other.close()
+            self.folder.cleanup()
+
+
+TestChanges = Changes.TestCase
+TestChanges.settings = settings(
+    max_examples=12, stateful_step_count=24, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "brain.db"
+
+
+def fill(brain: onebrain.Brain, count: int, seed: int) -> None:
+    rng = random.Random(seed)
+    items = [
+        {
+            "content": f"{rng.choice(['Maria', 'Jon'])}: {' '.join(rng.choices(WORDS, k=rng.randint(2, 9)))} {number}",
+            "id": f"{seed}-{number}",
+            "scope": Scope(user=f"user-{number % 7}", session=f"session-{number % 50}"),
+            "metadata": {"n": number % 11},
+        }
+        for number in range(count)
+    ]
+    brain.store_many(items).raise_for_failures()
+
+
+def test_a_snapshot_gives_the_answers_of_the_store(path):
+    with brain_on(path, snapshots=True) as brain:
+        fill(brain, 6000, seed=1)
+        brain.delete([f"1-{number}" for number in range(0, 6000, 9)])
+        brain.update("1-1", content="Jon: the glacier ticket", metadata={"n": 99})
+        brain.search("glacier")
+    assert list((path.parent / "index").glob("*.idx"))
+    with brain_on(path, snapshots=True) as brain:
+        fill(brain, 300, seed=2)  # after the snapshot
+        brain.delete([f"1-{number}" for number in range(1, 6000, 10)])
+        with brain_on(path) as plain:
+            assert brain.driver.engine is not plain.driver.engine
+            for scope in (Scope(), Scope(user="user-3"), Scope(session="session-7")):
+                assert answers(brain, scope) == answers(plain, scope)
+
+
+def test_a_large_selection_ranks_as_a_small_one_does(path, monkeypatch):
+    """Picking candidates first must find what ranking everything finds."""
+    import onebrain_engine.index.partition as partition
+
+    with brain_on(path) as brain:
+        fill(brain, 3000, seed=3)
+        brain.store("Maria: the aurora over Tromsø was green", scope=Scope(user="user-1"))
+        whole = [brain.search(query, limit=5) for query in [*QUERIES, "green aurora"]]
+        monkeypatch.setattr(partition, "FULL", 100)
+        picked = [brain.search(query, limit=5) for query in [*QUERIES, "green aurora"]]
+        assert picked[-1][0].id == whole[-1][0].id
+        for some, all_ in zip(picked, whole, strict=True):
+            assert len({hit.id for hit in some} & {hit.id for hit in all_}) >= 3
+
+
+def test_many_changes_do_not_pile_up(path):
+    with brain_on(path) as brain:
+        for round in range(30):
+            brain.store_many([{"content": f"version {round} of {n}", "id": str(n)} for n in range(100)])
+            brain.search("version")
+        (partition,) = brain.driver.engine._partitions.values()
+        assert partition.size < 2500
+        assert brain.count() == 100
+        assert {hit.content.split()[1] for hit in brain.search("version", limit=100)} == {"29"}
