@@ -146,6 +146,11 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # the suite opens dozens of connections at once
+
+
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
     host = Host()
@@ -183,8 +188,7 @@ def host() -> Iterator[Host]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     host.url = f"http://127.0.0.1:{server.server_port}"

@@ -159,6 +159,11 @@ def _contains(stored: Any, wanted: Any) -> bool:
     return type(stored) is type(wanted) and stored == wanted
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # the suite opens dozens of connections at once
+
+
 @pytest.fixture(scope="session")
 def host_url() -> Iterator[str]:
     if url := os.environ.get("ONEBRAIN_TEST_REMEMBEROS_URL"):
@@ -196,8 +201,7 @@ def host_url() -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
