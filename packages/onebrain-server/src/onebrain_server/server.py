@@ -44,7 +44,7 @@ class Server:
         self.sealer = Sealer(settings.memory_encryption_key)
         options: dict[str, Any] = {}
         if settings.memory_encryption_key is not None:
-            options["encryption_key"] = settings.memory_encryption_key
+            options["encryption_key"] = settings.memory_encryption_key.hex()
         self._driver = driver(settings.database_url, **options)
         self.engine = self._driver.engine
         try:

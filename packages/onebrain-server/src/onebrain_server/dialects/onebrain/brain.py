@@ -154,8 +154,6 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
     else:
         page = call.memories.list(ListRequest(filter=narrowed, limit=20))
         chosen, total = list(page.data), page.meta.total or 0
-    versions = records.page(tenant, "merge", limit=1)
-    latest = versions.rows[0].body["version"] if versions is not None and versions.rows else None
     return {
         "profile": profile_row(call, profile_record(call)),
         "recentMemories": [
@@ -181,7 +179,7 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
             "totalMemories": total,
             "totalEntities": call.graph.count(),
             "totalProjects": len(active),
-            "latestVersion": latest,
+            "latestVersion": contexts.latest_version(call),
         },
     }
 

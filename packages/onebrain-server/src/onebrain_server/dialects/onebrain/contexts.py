@@ -139,6 +139,7 @@ def _build(
             "totalMemories": total,
             "totalEntities": call.graph.count(),
             "totalProjects": len(projects),
+            "latestVersion": latest_version(call),
         }
     most = budget.tokens if max_tokens is None else max_tokens
     text, estimate, truncated = fit(structured, most)
@@ -157,6 +158,12 @@ def _build(
             "identityIncluded": "profile" in structured,
         },
     }
+
+
+def latest_version(call: Call) -> int | None:
+    """Return the number of the last merge."""
+    page = call.server.records.page(call.tenant_id, "merge", limit=1)
+    return page.rows[0].body["version"] if page is not None and page.rows else None
 
 
 def choose(call: Call, asked: str, narrowed: Filter, count: int) -> tuple[list[Memory], int]:

@@ -17,8 +17,10 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain_engine import cursors
 from onebrain_engine.graph.proposals import title_of
-from onebrain_server.clock import iso
+from onebrain_engine.store.records import to_micros
+from onebrain_server.clock import iso, now_micros
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
@@ -86,6 +88,8 @@ class MemoryFields(Wire):
     created_at: Moment | None = None
     expires_at: Moment | None = None
     embedding: Annotated[list[float], Field(min_length=1, max_length=8192)] | None = None
+    # Only "archived" has an effect: what waits for review is for the server to decide, as the format has it.
+    status: Annotated[str, Field(max_length=32)] | None = None
 
     @model_validator(mode="after")
     def _one_text(self) -> MemoryFields:
@@ -172,6 +176,11 @@ def draft(
         embedding=None if fields.embedding is None else tuple(fields.embedding),
         extra=extra,
     )
+
+
+def given_status(fields: MemoryFields) -> MemoryStatus:
+    """Return the status that a memory is stored with."""
+    return "archived" if fields.status == "archived" else "active"
 
 
 def id_of(digest: str) -> str:
@@ -278,6 +287,18 @@ def wanted(
         except (RecursionError, TypeError):
             raise invalid(["filter"], "cannot be read as a filter") from None
     return every(*parts)
+
+
+def cursor_after(call: Call, id: str) -> str | None:
+    """Return the list's cursor that points behind the memory with this id."""
+    with call.server.engine.store.reading() as read:
+        found = read.find(call.tenant_id, [id], EVERYTHING, now=now_micros())
+        if not found:
+            return None
+        row, space = found[-1]
+        memory = read.memories(call.tenant_id, space, [row])[row]
+    assert memory.created_at is not None
+    return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 
 
 def everything(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -66,7 +67,11 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
     try:
         page = call.memories.list(request)
     except OneBrainValidationError:
-        raise bad_cursor() from None
+        # Other servers' cursor is the last row's id; whoever kept one goes on from there.
+        cursor = None if query.cursor is None else memories.cursor_after(call, query.cursor)
+        if cursor is None:
+            raise bad_cursor() from None
+        page = call.memories.list(replace(request, cursor=cursor))
     return paged(memories.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
 
 
@@ -76,7 +81,7 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     memories.check_links(call, body)
     charge(call, "memory_writes_per_month")
     charge_memories(call, 1)
-    new = memories.draft(call, body)
+    new = memories.draft(call, body, status=memories.given_status(body))
     [memory] = memories.store(call, [new])
     memories.link(call, body, memory.id)
     call.act("write", "memory")
@@ -275,6 +280,7 @@ class ImportResult(Wire):
     id: str | None
     status: Literal["created", "updated", "failed"]
     error: str | None = None
+    message: str | None = None
 
 
 class ImportAnswer(Wire):
@@ -297,10 +303,11 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
             fields = MemoryFields.model_validate(item)
             memories.check_links(call, fields, ["items", place])
         except ValueError as error:
-            results.append({"id": None, "status": "failed", "error": _first(error)})
+            results.append({"id": None, "status": "failed", "error": _first(error), "message": _first(error)})
         except Problem as problem:
             issue = (problem.details or [{"message": problem.message}])[0]
-            results.append({"id": None, "status": "failed", "error": str(issue["message"])})
+            text = str(issue["message"])
+            results.append({"id": None, "status": "failed", "error": text, "message": text})
         else:
             good.append((place, fields))
             results.append({"id": None, "status": "created", "error": None})
@@ -310,13 +317,14 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     for place, fields in good:
         if base is not None:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        drafts.append(memories.draft(call, fields))
+        drafts.append(memories.draft(call, fields, status=memories.given_status(fields)))
     call.idempotency = base
     stored = call.memories.store(drafts) if drafts else []
     kept: list[str] = []
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
-            results[place] = {"id": None, "status": "failed", "error": result.error.message}
+            text = result.error.message
+            results[place] = {"id": None, "status": "failed", "error": text, "message": text}
             continue
         results[place] = {"id": result.id, "status": result.status, "error": None}
         kept.append(str(result.id))

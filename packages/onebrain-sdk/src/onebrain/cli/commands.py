@@ -1,0 +1,248 @@
+"""The commands. Each opens the brain that ``--url`` names, as `onebrain.connect` does, and closes it again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+import onebrain
+from onebrain._core.codec import to_json
+from onebrain.errors import OneBrainError
+from onebrain.memory.models import Memory, NewMemory, Scope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def opened(url: str | None, api_key: str | None) -> Iterator[onebrain.Brain]:
+    """Open a brain; say what went wrong in one line."""
+    try:
+        with onebrain.connect(url, api_key=api_key) as brain:
+            yield brain
+    except OneBrainError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def brain_options(command: F) -> F:
+    """Add the options that choose a brain and a scope."""
+    for option in reversed(
+        (
+            click.option("--url", help="Which brain; the default is $ONEBRAIN_URL, else the cloud or the embedded one."),
+            click.option("--api-key", envvar="ONEBRAIN_API_KEY", help="Its key.", show_envvar=True),
+            click.option("--space", help="A vector store, collection or project."),
+            click.option("--user", help="Whose memories."),
+            click.option("--agent", help="The agent that wrote them."),
+            click.option("--session", help="The conversation or document."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def show(memory: Memory, as_json: bool, score: float | None = None) -> None:
+    """Print one memory on one line, or as JSON."""
+    if as_json:
+        row = memory.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        click.echo(to_json(row if score is None else {**row, "score": round(score, 6)}))
+        return
+    mark = "" if score is None else f"{score:.3f}  "
+    click.echo(f"{mark}{memory.id}  {' '.join(memory.content.split())}")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(onebrain.__version__, prog_name="onebrain")
+def cli() -> None:
+    """Long-term memory: store, search, and serve it."""
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on; $HOST, else 127.0.0.1, reachable from this machine only.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; $PORT, else 3000; 0 for any free one.")
+@click.option("--db", help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.")
+def serve(host: str | None, port: int | None, db: str | None) -> None:
+    """Serve OneBrain's API. The first start prints an API key, once."""
+    try:
+        from onebrain_server.serve import run
+        from onebrain_server.settings import Settings
+    except ImportError as error:
+        raise click.ClickException(
+            f"the server is not installed ({error.name} is missing): pip install onebrain-server"
+        ) from None
+    try:
+        run(Settings.from_environment(host=host, port=port, database_url=db))
+    except OneBrainError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command()
+@click.argument("content")
+@click.option("--tag", "tags", multiple=True, help="A label; may be repeated.")
+@click.option("--title", help="A short heading.")
+@click.option("--type", "kind", help="A kind, such as fact or preference.")
+@click.option("--metadata", help="A JSON object.")
+@brain_options
+def store(
+    content: str,
+    tags: tuple[str, ...],
+    title: str | None,
+    kind: str | None,
+    metadata: str | None,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """Store a memory and print its id; "-" reads the text from standard input."""
+    text = click.get_text_stream("stdin").read() if content == "-" else content
+    with opened(url, api_key) as brain:
+        given = json_object(metadata)
+        result = brain.store(
+            text, scope=Scope(space, user, agent, session), tags=tags, title=title, type=kind, metadata=given
+        )
+        click.echo(result.id)
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """Read an option that holds a JSON object."""
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise click.BadParameter("is not valid JSON", param_hint="--metadata") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--metadata")
+    return found
+
+
+@cli.command()
+@click.argument("query")
+@click.option("--limit", default=5, type=click.IntRange(1, 1000), help="How many at most.")
+@click.option("--mode", default="hybrid", type=click.Choice(["hybrid", "keyword", "vector"]))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@brain_options
+def search(
+    query: str,
+    limit: int,
+    mode: Any,
+    as_json: bool,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """Find the memories that answer a query, best first."""
+    with opened(url, api_key) as brain:
+        for hit in brain.search(query, scope=Scope(space, user, agent, session), limit=limit, mode=mode):
+            show(hit.memory, as_json, hit.score)
+
+
+@cli.command()
+@click.argument("query")
+@click.option("--max-tokens", default=1500, type=click.IntRange(1), help="The most tokens of the text.")
+@brain_options
+def context(
+    query: str,
+    max_tokens: int,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """Print what is known about a question, ready for a prompt."""
+    with opened(url, api_key) as brain:
+        found = brain.context(query, scope=Scope(space, user, agent, session), max_tokens=max_tokens)
+        click.echo(found.text, nl=not found.text.endswith("\n"))
+
+
+@cli.command("list")
+@click.option("--limit", default=20, type=click.IntRange(1), help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@brain_options
+def list_memories(
+    limit: int,
+    as_json: bool,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """List memories, newest first."""
+    with opened(url, api_key) as brain:
+        for memory in brain.list(scope=Scope(space, user, agent, session), limit=limit):
+            show(memory, as_json)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
+@brain_options
+def export(
+    file: Path,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """Write every memory to a file, or to standard output, as one JSON object a line."""
+    count = 0
+    with opened(url, api_key) as brain, click.open_file(str(file), "w", encoding="utf-8") as out:
+        scope = Scope(space, user, agent, session)
+        for memory in brain.list(scope=scope, order="created_at", include_archived=True):
+            row = memory.model_dump(mode="json", exclude_none=True, exclude={"updated_at"})
+            out.write(to_json(row) + "\n")
+            count += 1
+    click.echo(f"{count} memories", err=True)
+
+
+@cli.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
+@brain_options
+def import_memories(
+    file: Path,
+    url: str | None,
+    api_key: str | None,
+    space: str | None,
+    user: str | None,
+    agent: str | None,
+    session: str | None,
+) -> None:
+    """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them."""
+    items: list[NewMemory] = []
+    outer = Scope(space, user, agent, session)
+    known = NewMemory.model_fields.keys()
+    try:
+        with click.open_file(str(file), encoding="utf-8") as source:
+            for number, line in enumerate(source, 1):
+                if line.strip():
+                    row = json.loads(line)
+                    fields = {name: value for name, value in row.items() if name in known and value is not None}
+                    own = Scope(**fields.pop("scope", {}))
+                    items.append(NewMemory(**fields, scope=outer.within(own) if outer else own))
+    except (ValueError, TypeError, AttributeError):
+        raise click.ClickException(f"line {number}: not a memory as `onebrain export` writes it") from None
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
+    with opened(url, api_key) as brain:
+        results = brain.store_many(items)
+        failed = results.failed
+        for place in failed:
+            click.echo(f"line {place + 1}: {results[place].error}", err=True)
+        click.echo(f"{len(results) - len(failed)} memories", err=True)
+        if failed:
+            sys.exit(1)
