@@ -73,7 +73,7 @@ async def async_code(client: AsyncOneBrain) -> None:
 def construction() -> None:
     OneBrain("ob_key", base_url="https://brain.example/api/v1", timeout=None, headers={"x": "y"}).close()
     onebrain.AsyncOneBrain(region="us", transport="aiohttp")
-    OneBrain("ob_key", "https://brain.example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    OneBrain("ob_key", "https://b.example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     OneBrain(region="mars")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     OneBrain(transport="aiohttp")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    AsyncOneBrain(transport="smoke")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncOneBrain(transport="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
