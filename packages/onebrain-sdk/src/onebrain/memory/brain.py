@@ -104,7 +104,13 @@ class _Brain(Coloured[Mode]):
                 f"{self!r} cannot be pickled: only what `connect` made of a URL can be opened again"
             )
         check_picklable(self._origin[0])
-        return _reopen, (type(self), *self._origin)
+        url, options = self._origin
+        if options.get("encryption_key") is not None or redact(url) != url:
+            secret = "encryption_key" if options.get("encryption_key") is not None else "password"
+            raise TypeError(
+                f"{self!r} cannot be pickled: its {secret} would be in the pickle; connect again where it is needed"
+            )
+        return _reopen, (type(self), url, options)
 
     # A brain is a connection: copies share it.
     def __deepcopy__(self, memo: Any) -> Self:
