@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from onebrain._core.codec import UNSET
 from onebrain._core.paging import Page
+from onebrain._core.retry import RetryPolicy
+from onebrain._core.transport import HttpOptions
 from onebrain.errors import (
     ConfigurationError,
     DatabaseBusy,
@@ -116,6 +118,7 @@ __all__ = [
     "ForgetResult",
     "HeroBrain",
     "Hit",
+    "HttpOptions",
     "Memory",
     "MissingDependency",
     "NewMemory",
@@ -134,6 +137,7 @@ __all__ = [
     "Page",
     "QuotaExceeded",
     "RememberOS",
+    "RetryPolicy",
     "SchemaTooNew",
     "Scope",
     "SearchResult",

@@ -338,7 +338,7 @@ class OneBrainDriver:
 
     def _whole(self, hits: Sequence[wire.MemoryHit]) -> Steps[dict[str, Memory]]:
         """Return the memories behind a search's rows, which come without metadata from some servers."""
-        if all("metadata" in hit.model_fields_set for hit in hits):
+        if all(hit.model_fields_set & {"metadata", "tags"} for hit in hits):
             return {hit.id: _memory(hit) for hit in hits}
         found: dict[str, Memory] = {}
         ids = [hit.id for hit in hits]
