@@ -10,6 +10,8 @@ model is measured. The filter keeps one node in fifty. Recall compares the ids f
 
 from __future__ import annotations
 
+import _path  # noqa: F401  # isort: skip
+
 import argparse
 import gc
 import json

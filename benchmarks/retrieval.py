@@ -9,6 +9,8 @@ weighs hits by their rank. Both are averaged over questions: categories 1 to 4 t
 
 from __future__ import annotations
 
+import _path  # noqa: F401  # isort: skip
+
 import argparse
 import json
 import math

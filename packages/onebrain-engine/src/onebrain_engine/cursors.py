@@ -22,7 +22,8 @@ def decode(cursor: str | None, order: str) -> tuple[Any, int] | None:
     try:
         made_for, key, row = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         number = int(row)
-        key + 0
+        if not isinstance(key, int | float):
+            raise TypeError
     except (ValueError, TypeError, binascii.Error):
         raise OneBrainValidationError("cursor: not a cursor that a list returned") from None
     if made_for != order:

@@ -64,7 +64,7 @@ class WordLlama:
             encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         for vector, encoding in zip(vectors, encodings, strict=True):
             if ids := encoding.ids:
-                table.take(ids, axis=0).sum(axis=0, out=vector)
+                np.sum(table[ids], axis=0, out=vector)
         return unit(vectors)
 
     def embed_query(self, text: str, /) -> Floats:
@@ -89,7 +89,9 @@ class WordLlama:
                     str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")
                 )
                 tokenizer.no_padding()
-                weights = safetensors.numpy.load_file(folder / "weights" / "l2_supercat_256.safetensors")
+                weights: dict[str, Floats] = safetensors.numpy.load_file(  # pyright: ignore[reportUnknownMemberType]
+                    folder / "weights" / "l2_supercat_256.safetensors"
+                )
                 self._tokenizer = tokenizer
                 self._table = weights["embedding.weight"].astype(np.float32)
         return self._table
@@ -126,9 +128,9 @@ class Checked:
 
     def _matrix(self, vectors: Any, count: int) -> Floats:
         try:
-            matrix = np.asarray(vectors, np.float32)
+            matrix: npt.NDArray[Any] = np.asarray(vectors, np.float32)
         except (TypeError, ValueError):
-            matrix = np.zeros((0,), np.float32)
+            matrix = np.zeros((0, 0), np.float32)
         if (
             matrix.ndim != 2
             or matrix.shape[0] != count
@@ -147,7 +149,7 @@ def _fingerprint(embedder: Any) -> str:
     own = getattr(embedder, "fingerprint", None)
     if isinstance(own, str) and own:
         return own
-    kind = type(embedder)
+    kind = cast("type[object]", type(embedder))
     for name in ("model", "model_name", "model_id", "deployment"):
         value = getattr(embedder, name, None)
         if isinstance(value, str) and value:

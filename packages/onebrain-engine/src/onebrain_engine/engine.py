@@ -585,8 +585,8 @@ def _columns(given: Mapping[str, Any], old: Memory, *, merge: bool) -> dict[str,
         if name == "embedding":
             continue
         if name == "metadata" and value is not None and merge:
-            value = {**old.metadata, **value}
-        if name in _JSON_COLUMNS:
+            values[name] = to_json({**old.metadata, **value}, what=name)
+        elif name in _JSON_COLUMNS:
             values[name] = _JSON_COLUMNS[name] if value is None else to_json(value, what=name)
         elif name in _TIME_COLUMNS:
             values[name] = None if value is None else to_micros(value)
@@ -606,7 +606,7 @@ def _by_space(found: Sequence[tuple[int, Space]]) -> list[tuple[Space, list[int]
 
 
 def _behind(
-    keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[Any, int], descending: bool
+    keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[float, int], descending: bool
 ) -> int:
     """Return the place of the first entry behind `after` in sorted keys with ties by row."""
     key, row = after
@@ -614,7 +614,6 @@ def _behind(
         # Searching wants ascending order; count from the other end.
         first = len(keys) - int(np.searchsorted(keys[::-1], key, "right"))
         last = len(keys) - int(np.searchsorted(keys[::-1], key, "left"))
-        ties = rows[first:last]
-        return first + int(np.count_nonzero(ties >= row))
+        return first + int(np.sum(rows[first:last] >= row))
     first, last = int(np.searchsorted(keys, key, "left")), int(np.searchsorted(keys, key, "right"))
-    return first + int(np.count_nonzero(rows[first:last] <= row))
+    return first + int(np.sum(rows[first:last] <= row))

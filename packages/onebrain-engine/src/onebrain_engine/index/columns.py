@@ -76,10 +76,9 @@ class _Column:
     def read(self, raw: Any, parsed: dict[str, Any]) -> int:
         """Return the code of a slot's value; `parsed` keeps JSON columns parsed for the other fields of the row."""
         if self.source in ("metadata", "extra"):
-            value = parsed.get(self.source)
-            if value is None:
-                value = parsed[self.source] = {} if raw == "{}" else from_json(raw)
-            value = lookup(value, self._path)
+            if self.source not in parsed:
+                parsed[self.source] = {} if raw == "{}" else from_json(raw)
+            value = lookup(parsed[self.source], self._path)
         elif self.source == "space":
             value = MISSING if self._space is None else self._space
         else:

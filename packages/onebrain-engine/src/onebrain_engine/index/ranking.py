@@ -175,8 +175,7 @@ def _smooth(values: Floats, around: Ints) -> Floats:
 def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
     """BM25 of ``counts`` [q, n]; 1 is a text of average length with every term once, K1 + 1 the limit."""
     share = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
-    scores: Floats = share @ (counts / (counts + damping))
-    return scores
+    return (share @ (counts / (counts + damping))).astype(np.float32)
 
 
 def rank(
@@ -194,7 +193,7 @@ def rank(
     relevance = by_keyword * keyword
     if similarity is not None:
         relevance += by_vector * _smooth(similarity, memories.around) / memories.span
-    score: Floats = relevance + np.float32(SESSION) * session
+    score: Floats = (relevance + np.float32(SESSION) * session).astype(np.float32, copy=False)
     score += np.float32(LABEL) * _labels(memories.labels, query.terms)
     if query.year is not None or query.month is not None:
         score += np.float32(DATE) * _dates(memories.days, query)

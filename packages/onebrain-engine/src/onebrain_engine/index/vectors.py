@@ -6,7 +6,7 @@ nearest vectors with high probability; their exact cosines decide. The pool grow
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -106,8 +106,8 @@ class Vectors:
         """Return the Hamming distance of every code to the query's."""
         self._encode()
         code = _codes(query[None, :], self._words)
-        kind: Any = np.uint8 if self.dimension <= 255 else np.uint16
-        total = np.zeros(self._coded, kind)
+        kind = np.dtype("u1" if self.dimension <= 255 else "u2")
+        total = cast("npt.NDArray[np.uint16]", np.zeros(self._coded, kind))
         for word in range(self._words):
             total += np.bitwise_count(self._codes[word, : self._coded] ^ code[word, 0])
         return total

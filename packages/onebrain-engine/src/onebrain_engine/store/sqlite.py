@@ -11,10 +11,10 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
+
+T = TypeVar("T")
 
 Durability = Literal["normal", "full"]
 MEMORY: Final = ":memory:"
@@ -94,10 +96,10 @@ class SqliteStore:
                 raise StorageError(f"the folder of {self.path} cannot be made: {error.strerror}") from error
         connection: sqlite3.Connection | None = None
         try:
-            connection = self._patiently(self._connect)
+            opened = connection = self._patiently(self._connect)
             self._seal.accept(encryption_mark(connection))  # before anything is written
-            self._patiently(lambda: migrate(connection, self.path))
-            self._patiently(lambda: self._encrypt(connection))
+            self._patiently(lambda: migrate(opened, self.path))
+            self._patiently(lambda: self._encrypt(opened))
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
@@ -160,7 +162,7 @@ class SqliteStore:
             raise
         return connection
 
-    def _patiently(self, action: Any) -> Any:
+    def _patiently(self, action: Callable[[], T]) -> T:
         """Do `action`, again while other writers stand in the way, until the timeout.
 
         SQLite's own waiting is not fair, and gives up at once in some cases (a read that turns into a write, the
@@ -197,7 +199,7 @@ class SqliteStore:
             self._writer = self._connect()
 
     @contextmanager
-    def reading(self) -> Iterator[_Reading]:
+    def reading(self) -> Generator[_Reading, None, None]:
         """Open a consistent view."""
         self._check()
         if self.path == MEMORY:  # in memory there is one connection for all
@@ -224,7 +226,7 @@ class SqliteStore:
         connection.close()
 
     @contextmanager
-    def writing(self) -> Iterator[_Writing]:
+    def writing(self) -> Generator[_Writing, None, None]:
         """Open a transaction; waits for other writers, of this process and of others."""
         self._check()
         if self._read_only:

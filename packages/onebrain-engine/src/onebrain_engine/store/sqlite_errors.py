@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,7 +68,7 @@ def translate(error: sqlite3.Error, path: str) -> OneBrainError:
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
+def translated(path: str) -> Generator[None, None, None]:
     """Raise SQLite's errors as ours."""
     try:
         yield
