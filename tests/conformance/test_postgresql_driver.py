@@ -10,6 +10,11 @@ from onebrain.testing.conformance import DriverConformance
 KEY = "0123456789abcdef" * 4
 
 
+@pytest.fixture(scope="module")
+def encrypted_url(postgres):
+    return postgres.new_database()
+
+
 class TestPostgresql(DriverConformance):
     driver = "postgresql"
 
@@ -20,10 +25,6 @@ class TestPostgresql(DriverConformance):
 
 class TestEncryptedPostgresql(DriverConformance):
     driver = "postgresql, encrypted"
-
-    @pytest.fixture(scope="class")
-    def encrypted_url(self, postgres):
-        return postgres.new_database()
 
     @pytest.fixture
     def empty_brain(self, encrypted_url, new_tenant):

@@ -100,7 +100,9 @@ def driver(
     store: Store
     cipher = None if encryption_key is None else Cipher(encryption_key, service=service)
     if service == "postgresql":
-        store = _postgres(url, busy_timeout=busy_timeout, pool_size=pool_size or 10, cipher=cipher)
+        store = _postgres(
+            url, busy_timeout=busy_timeout, pool_size=10 if pool_size is None else pool_size, cipher=cipher
+        )
         snapshots = None
     else:
         path = sqlite_path(url)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -35,9 +35,9 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _log = logging.getLogger("onebrain_engine")
 
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READ = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_WRITE = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED")
 
 _SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot"
 _ENTRY = (
@@ -236,19 +236,19 @@ class PostgresStore:
     # ---- transactions -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self) -> Iterator[_Reading]:
+    def reading(self) -> Generator[_Reading]:
         """Open a consistent view."""
         with self._session(_READ) as session:
             yield _Reading(session, self._seal)
 
     @contextmanager
-    def writing(self) -> Iterator[_Writing]:
+    def writing(self) -> Generator[_Writing]:
         """Open a transaction; it waits for other writers of the spaces that it touches."""
         with self._session(_WRITE) as session:
             yield _Writing(session, self._seal)
 
     @contextmanager
-    def _session(self, begin: str) -> Iterator[_Session]:
+    def _session(self, begin: sql.SQL) -> Generator[_Session]:
         session = _Session(self, self._take(), begin, self._timeout)
         try:
             with translated(self.where, patience=self._timeout):
@@ -301,12 +301,18 @@ def _parameters(url: str) -> tuple[dict[str, Any], str]:
 class _Session:
     """One transaction on one connection, begun at its first query, for that query's tenant."""
 
-    def __init__(self, store: PostgresStore, connection: Connection, begin: str, timeout: float) -> None:
+    def __init__(self, store: PostgresStore, connection: Connection, begin: sql.SQL, timeout: float) -> None:
         self.connection = connection
         self._store = store
         self._begin = begin
         self._timeout = timeout
         self._tenant: str | None = None
+
+    def run(
+        self, tenant: str, statement: str, values: Sequence[Any] = (), *, binary: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Run one statement; it is ours, and holds nothing of a caller's: that travels in `values`."""
+        return self.of(tenant).execute(statement.encode(), values, binary=binary)
 
     def of(self, tenant: str) -> Connection:
         """Return the connection, ready for queries of a tenant."""
@@ -323,7 +329,7 @@ class _Session:
         start = sql.SQL(
             "{}; SELECT set_config('onebrain.tenant', {}, true), set_config('lock_timeout', {}, true)"
         ).format(
-            sql.SQL(self._begin),  # pyright: ignore[reportArgumentType]
+            self._begin,
             sql.Literal(tenant),
             sql.Literal(str(max(1, round(self._timeout * 1000)))),
         )
@@ -376,19 +382,17 @@ class _Reading:
 
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name."""
-        found = (
-            self._session.of(tenant)
-            .execute(
-                f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.label = %s{self._lock}",
-                (tenant, digest(name)),
-            )
-            .fetchone()
-        )
+        found = self._session.run(
+            tenant,
+            f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.label = %s{self._lock}",
+            (tenant, digest(name)),
+        ).fetchone()
         return Space(*found) if found else None
 
     def spaces(self, tenant: str) -> Sequence[Space]:
         """Return all spaces of a tenant."""
-        found = self._session.of(tenant).execute(
+        found = self._session.run(
+            tenant,
             f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s "
             f'ORDER BY s.name COLLATE "C"{self._lock}',
             (tenant,),
@@ -397,17 +401,18 @@ class _Reading:
 
     def changes(self, tenant: str, space: Space, after: int) -> Changes:
         """Return what happened in a space after a change."""
-        db = self._session.of(tenant)
         entries = [
             self._entry(tenant, space, record)
-            for record in db.execute(
+            for record in self._session.run(
+                tenant,
                 f"SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m.seq > %s "
                 'ORDER BY m."row"',
                 (tenant, space.key, after),
                 binary=True,
             )
         ]
-        gone = db.execute(
+        gone = self._session.run(
+            tenant,
             'SELECT "row" FROM onebrain.gone WHERE tenant = %s AND space = %s AND seq > %s',
             (tenant, space.key, after),
         )
@@ -437,7 +442,8 @@ class _Reading:
             if with_vectors
             else ("NULL, NULL", "FROM onebrain.memory AS m")
         )
-        for *record, sealed, vector, sealed_vector in self._session.of(tenant).execute(
+        for *record, sealed, vector, sealed_vector in self._session.run(
+            tenant,
             f'SELECT {columns}, {vector_columns} {source} WHERE m.tenant = %s AND m.space = %s AND m."row" = ANY(%s)',
             (tenant, space.key, list(rows)),
             binary=True,
@@ -467,7 +473,8 @@ class _Reading:
                 values.append(value)
         return [
             (row, Space(*space))
-            for row, *space in self._session.of(tenant).execute(
+            for row, *space in self._session.run(
+                tenant,
                 f'SELECT m."row", {_SPACE} FROM onebrain.memory AS m '
                 "JOIN onebrain.space AS s ON s.tenant = m.tenant AND s.key = m.space "
                 "WHERE m.tenant = %s AND m.identity = ANY(%s) AND (m.expires_at IS NULL OR m.expires_at > %s)"
@@ -482,7 +489,8 @@ class _Reading:
         """Return named columns of rows, or of all rows of a space."""
         secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
         condition, values = ("", []) if rows is None else (' AND "row" = ANY(%s)', [list(rows)])
-        for *record, sealed in self._session.of(tenant).execute(
+        for *record, sealed in self._session.run(
+            tenant,
             f"SELECT {_quoted(['row', *names])}, {'sealed' if secret else 'NULL'} FROM onebrain.memory "
             f"WHERE tenant = %s AND space = %s{condition}",
             [tenant, space.key, *values],
@@ -504,7 +512,8 @@ class _Writing(_Reading):
         """Return a space, made if need be."""
         space = self.space(tenant, name)
         if space is None:
-            self._session.of(tenant).execute(
+            self._session.run(
+                tenant,
                 "INSERT INTO onebrain.space (tenant, label, name) VALUES (%s, %s, %s) "
                 "ON CONFLICT (tenant, label) DO NOTHING",
                 (tenant, digest(name), name),
@@ -515,7 +524,8 @@ class _Writing(_Reading):
 
     def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
-        self._session.of(tenant).execute(
+        self._session.run(
+            tenant,
             "UPDATE onebrain.space SET embedder = %s, dimension = %s WHERE tenant = %s AND key = %s",
             (embedder, dimension, tenant, space.key),
         )
@@ -523,7 +533,8 @@ class _Writing(_Reading):
 
     def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
         """Note the newest snapshot of a space's index."""
-        self._session.of(tenant).execute(
+        self._session.run(
+            tenant,
             "UPDATE onebrain.space SET snapshot = %s WHERE tenant = %s AND key = %s",
             (token, tenant, space.key),
         )
@@ -535,7 +546,8 @@ class _Writing(_Reading):
             return seen
         locked = {
             record[0]: Space(*record)
-            for record in self._session.of(tenant).execute(
+            for record in self._session.run(
+                tenant,
                 f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.key = ANY(%s) "
                 f'ORDER BY s.name COLLATE "C"{self._lock}',
                 (tenant, list({space.key for _, space in seen})),
@@ -550,8 +562,8 @@ class _Writing(_Reading):
 
     def new_rows(self, tenant: str, count: int) -> Sequence[int]:
         """Return numbers for new rows; the spaces they are for must be locked by now."""
-        found = self._session.of(tenant).execute(
-            "SELECT nextval('onebrain.memory_row') FROM generate_series(1, %s)", (count,)
+        found = self._session.run(
+            tenant, "SELECT nextval('onebrain.memory_row') FROM generate_series(1, %s)", (count,)
         )
         return [number for (number,) in found]
 
@@ -559,7 +571,6 @@ class _Writing(_Reading):
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
     ) -> tuple[list[bool], list[Entry]]:
         """Store drafts in order."""
-        db = self._session.of(tenant)
         known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
         seq = space.seq
         fresh: list[bool] = []
@@ -593,13 +604,13 @@ class _Writing(_Reading):
                     draft.importance, draft.archived, draft.vector,
                 )
             )  # fmt: skip
-        with db.pipeline():
+        with self._session.of(tenant).pipeline():
             if inserts:
-                db.execute(_INSERT, (tenant, space.key, *_arrays(inserts.values())))
+                self._session.run(tenant, _INSERT, (tenant, space.key, *_arrays(inserts.values())))
             if replacements:
-                db.execute(_REPLACE, (*_arrays(replacements.values()), tenant, space.key))
-                self._remove_vectors(db, tenant, space, list(replacements))
-            self._add_vectors(db, tenant, space, vectors)
+                self._session.run(tenant, _REPLACE, (*_arrays(replacements.values()), tenant, space.key))
+                self._remove_vectors(tenant, space, list(replacements))
+            self._add_vectors(tenant, space, vectors)
             self._set_seq(tenant, space, seq)
         return fresh, entries
 
@@ -610,7 +621,8 @@ class _Writing(_Reading):
             return {}
         return {
             (identity, owner): (row, created)
-            for identity, owner, row, created in self._session.of(tenant).execute(
+            for identity, owner, row, created in self._session.run(
+                tenant,
                 'SELECT identity, owner, "row", created_at FROM onebrain.memory '
                 "WHERE tenant = %s AND identity = ANY(%s) AND space = %s",
                 (tenant, [digest(draft.id) for draft in drafts], space.key),
@@ -624,29 +636,29 @@ class _Writing(_Reading):
             return (*fields, None)
         return (*BLANK, self._seal.cipher.seal_memory(tenant, space.key, row, fields))
 
-    @staticmethod
-    def _remove_vectors(db: Connection, tenant: str, space: Space, rows: Sequence[int]) -> None:
-        db.execute(
+    def _remove_vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> None:
+        self._session.run(
+            tenant,
             'DELETE FROM onebrain.vector WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
             (tenant, space.key, list(rows)),
         )
 
-    def _add_vectors(
-        self, db: Connection, tenant: str, space: Space, vectors: Mapping[int, bytes | None]
-    ) -> None:
+    def _add_vectors(self, tenant: str, space: Space, vectors: Mapping[int, bytes | None]) -> None:
         given = {row: vector for row, vector in vectors.items() if vector is not None}
         if not given:
             return
         cipher = self._seal.cipher
         if cipher is not None:
             sealed = [cipher.seal("vector", tenant, space.key, row, data) for row, data in given.items()]
-            db.execute(
+            self._session.run(
+                tenant,
                 'INSERT INTO onebrain.vector (tenant, space, "row", sealed) '
                 "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %s::bytea[])",
                 (tenant, space.key, list(given), sealed),
             )
             return
-        db.execute(
+        self._session.run(
+            tenant,
             'INSERT INTO onebrain.vector (tenant, space, "row", data) '
             "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %b)",
             (tenant, space.key, list(given), [Vector(data) for data in given.values()]),
@@ -654,24 +666,25 @@ class _Writing(_Reading):
 
     def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
         """Change columns of one memory."""
-        db = self._session.of(tenant)
         seq = space.seq + 1
         if self._seal.cipher is not None:
             values = self._sealed_changes(tenant, space, row, values)
         columns = {name: value for name, value in values.items() if name != "vector"}
         settings = "".join(f'"{name}" = %s, ' for name in columns)
         place = (tenant, space.key, row)
-        with db.pipeline():
-            db.execute(
+        with self._session.of(tenant).pipeline():
+            self._session.run(
+                tenant,
                 f"UPDATE onebrain.memory SET {settings}seq = %s, updated_at = %s "
                 'WHERE tenant = %s AND space = %s AND "row" = %s',
                 (*columns.values(), seq, now, *place),
             )
             if "vector" in values:
-                self._remove_vectors(db, tenant, space, [row])
-                self._add_vectors(db, tenant, space, {row: values["vector"]})
+                self._remove_vectors(tenant, space, [row])
+                self._add_vectors(tenant, space, {row: values["vector"]})
             self._set_seq(tenant, space, seq)
-        record = db.execute(
+        record = self._session.run(
+            tenant,
             f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
             place,
             binary=True,
@@ -685,16 +698,13 @@ class _Writing(_Reading):
         """Return changes of a memory that leave nothing of it in clear, whatever was in clear before."""
         cipher = self._seal.cipher
         assert cipher is not None
-        record = (
-            self._session.of(tenant)
-            .execute(
-                f"SELECT {_quoted(SEALED, 'm.')}, m.sealed, v.data {_WITH_VECTOR} "
-                'WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
-                (tenant, space.key, row),
-                binary=True,
-            )
-            .fetchone()
-        )
+        record = self._session.run(
+            tenant,
+            f"SELECT {_quoted(SEALED, 'm.')}, m.sealed, v.data {_WITH_VECTOR} "
+            'WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
+            (tenant, space.key, row),
+            binary=True,
+        ).fetchone()
         assert record is not None
         *fields, sealed, vector = record
         changed = dict(values)
@@ -709,15 +719,16 @@ class _Writing(_Reading):
 
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
         """Remove rows."""
-        db = self._session.of(tenant)
         gone, seq = list(rows), space.seq + 1
-        with db.pipeline():
-            removed = db.execute(
+        with self._session.of(tenant).pipeline():
+            removed = self._session.run(
+                tenant,
                 'DELETE FROM onebrain.memory WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
                 (tenant, space.key, gone),
             )
-            self._remove_vectors(db, tenant, space, gone)
-            db.execute(
+            self._remove_vectors(tenant, space, gone)
+            self._session.run(
+                tenant,
                 'INSERT INTO onebrain.gone (tenant, space, seq, "row") SELECT %s, %s::int8, %s::int8, unnest(%s::int8[])',
                 (tenant, space.key, seq, gone),
             )
@@ -726,10 +737,10 @@ class _Writing(_Reading):
 
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
         """Return rows whose time is over, of spaces that nobody is writing to: they can wait, and so avoid a deadlock."""
-        db = self._session.of(tenant)
         spaces = {
             record[0]: Space(*record)
-            for record in db.execute(
+            for record in self._session.run(
+                tenant,
                 f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.key IN "
                 "(SELECT space FROM onebrain.memory WHERE tenant = %s AND expires_at <= %s) "
                 "FOR UPDATE SKIP LOCKED",
@@ -740,7 +751,8 @@ class _Writing(_Reading):
             return []
         return [
             (row, spaces[space])
-            for row, space in db.execute(
+            for row, space in self._session.run(
+                tenant,
                 'SELECT "row", space FROM onebrain.memory '
                 "WHERE tenant = %s AND expires_at <= %s AND space = ANY(%s) LIMIT 10000",
                 (tenant, now, list(spaces)),
@@ -748,8 +760,10 @@ class _Writing(_Reading):
         ]
 
     def _set_seq(self, tenant: str, space: Space, seq: int) -> None:
-        self._session.of(tenant).execute(
-            "UPDATE onebrain.space SET seq = %s WHERE tenant = %s AND key = %s", (seq, tenant, space.key)
+        self._session.run(
+            tenant,
+            "UPDATE onebrain.space SET seq = %s WHERE tenant = %s AND key = %s",
+            (seq, tenant, space.key),
         )
 
 

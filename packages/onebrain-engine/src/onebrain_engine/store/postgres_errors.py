@@ -6,7 +6,7 @@ Nor is psycopg's error kept as the cause: a traceback would print it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -113,7 +113,7 @@ def translate_connect(error: psycopg.Error, where: str) -> OneBrainError:
 
 
 @contextmanager
-def translated(where: str, *, patience: float = 0.0) -> Iterator[None]:
+def translated(where: str, *, patience: float = 0.0) -> Generator[None]:
     """Raise psycopg's errors as ours."""
     try:
         yield

@@ -125,7 +125,7 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
             )
         for number, migration in enumerate(MIGRATIONS[version:], version + 1):
             for statement in migration:
-                connection.execute(statement)
+                connection.execute(statement.encode())
             connection.execute("INSERT INTO onebrain.migration VALUES (%s, now())", (number,))
         if seal.cipher is not None and not encrypted:
             connection.execute(
