@@ -77,6 +77,7 @@ def run(settings: Settings, *, print_key: bool = True) -> None:
         except OSError as error:
             listening.close()
             raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port") from None
+        listening.listen(2048)  # from here on clients wait instead of being refused
         port = listening.getsockname()[1]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"OneBrain server at http://{shown}:{port}", flush=True)

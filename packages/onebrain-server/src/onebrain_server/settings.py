@@ -76,7 +76,7 @@ class Settings:
     memory_encryption_key: bytes | None = field(default=None, repr=False)
     max_body_bytes: int = 12 * 1024 * 1024
     body_seconds: float = 30.0
-    threads: int = 12
+    threads: int = 8
     free_plan: Mapping[str, int] = field(default_factory=lambda: dict(FREE_PLAN))
     registration: bool = True
     private_addresses: bool = False

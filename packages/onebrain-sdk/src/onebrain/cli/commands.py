@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,9 @@ def cli() -> None:
 @click.option("--db", help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.")
 def serve(host: str | None, port: int | None, db: str | None) -> None:
     """Serve OneBrain's API. The first start prints an API key, once."""
+    # Requests run side by side already; threads inside numpy would only get in each other's way. Set before its import.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     try:
         from onebrain_server.serve import run
         from onebrain_server.settings import Settings
