@@ -160,7 +160,7 @@ class OneBrainDriver:
         self._service = service
         self._api = Client(Plan(), service)
         self._http = http
-        self._transport = transport
+        self._transport: Library | None = transport
         self._scan_limit = scan_limit
         self._turns = Turns()
         self._owners = (
