@@ -9,7 +9,9 @@ import pytest
 @pytest.fixture
 def client(onebrain_server, onebrain_api_key):
     """A client of an account of its own."""
-    with httpx.Client(base_url=onebrain_server.url, headers={"authorization": f"ApiKey {onebrain_api_key}"}) as found:
+    with httpx.Client(
+        base_url=onebrain_server.url, headers={"authorization": f"ApiKey {onebrain_api_key}"}
+    ) as found:
         yield found
 
 

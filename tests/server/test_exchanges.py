@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from onebrain_server.security.scopes import SCOPES
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -96,7 +97,10 @@ INTENDED = {
     52: (409, "a name that is taken is a conflict, not a failure of the server"),
     59: (409, "a name that is taken is a conflict, not a failure of the server"),
     65: (409, "a link that is there is a conflict, not a failure of the server"),
-    67: (".data is object, not array", "the documented form: nodes and edges; the array stands under entities"),
+    67: (
+        ".data is object, not array",
+        "the documented form: nodes and edges; the array stands under entities",
+    ),
     90: (200, "the documentation has free scopes: any word is a focus"),
     103: (200, "a time may have any offset"),
     106: (".data is array, not object", "one shape for every page"),
@@ -126,7 +130,9 @@ def answers(onebrain_server):
         for exchange in load(FILE):
             for number, path, body, id in GAPS:
                 if number == exchange["n"]:
-                    made = client.post(path, json=body, headers={"authorization": keys["ApiKey ob_TRUSTED_KEY"]})
+                    made = client.post(
+                        path, json=body, headers={"authorization": keys["ApiKey ob_TRUSTED_KEY"]}
+                    )
                     ids.learn({"id": id}, {"id": made.json()["data"]["id"]})
             headers = dict(exchange["headers"] or {})
             if exchange["auth"]:
@@ -134,8 +140,12 @@ def answers(onebrain_server):
             content = None
             if exchange["body"] is not None:
                 headers["content-type"] = "application/json"
-                content = b"" if exchange["body"] == "" else ids.translate(json.dumps(exchange["body"])).encode()
-            answer = client.request(exchange["method"], ids.translate(exchange["path"]), headers=headers, content=content)
+                content = (
+                    b"" if exchange["body"] == "" else ids.translate(json.dumps(exchange["body"])).encode()
+                )
+            answer = client.request(
+                exchange["method"], ids.translate(exchange["path"]), headers=headers, content=content
+            )
             try:
                 data = answer.json()
             except ValueError:
@@ -160,7 +170,9 @@ def test_every_exchange_is_answered_alike_but_for_the_intended_differences(answe
             continue
         differences = missing(shape(exchange["response"]), shape(data))
         if isinstance(intended, str):
-            differences = [one for one in differences if not one.startswith(intended.split(" ")[0].rsplit(".", 1)[0])]
+            differences = [
+                one for one in differences if not one.startswith(intended.split(" ")[0].rsplit(".", 1)[0])
+            ]
         unexpected += [f"{name}: {one}" for one in differences]
     assert unexpected == []
     assert unused == {}

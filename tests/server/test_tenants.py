@@ -11,6 +11,7 @@ from onebrain_server.dialects.onebrain import dialect
 
 def fill(client):
     """Make one of everything and return the ids by the name of their resource."""
+
     def made(path, **body):
         answer = client.post(path, json=body)
         assert answer.status_code == 201, answer.text
@@ -29,12 +30,18 @@ def fill(client):
         "projects": project,
         "tags": tag,
         "skills": made("/v1/skills", title="Deploy", body="Run make deploy")["id"],
-        "schedules": made("/v1/briefings/schedules", type="morning", cronExpression="0 8 * * *", channels=["in_app"])["id"],
-        "triggers": made("/v1/briefings/triggers", eventType="candidate_threshold", channels=["in_app"])["id"],
+        "schedules": made(
+            "/v1/briefings/schedules", type="morning", cronExpression="0 8 * * *", channels=["in_app"]
+        )["id"],
+        "triggers": made("/v1/briefings/triggers", eventType="candidate_threshold", channels=["in_app"])[
+            "id"
+        ],
         "connections": made("/v1/connect/connections", agentName="bot")["connectionId"],
         "api-keys": made("/v1/api-keys", name="k", scopes=["brain.read"])["id"],
         "links": made(f"/v1/entities/{entity}/links", memoryItemId=memory, linkType="about")["id"],
-        "memory-links": made(f"/v1/projects/{project}/memory-links", memoryItemId=memory, linkType="context")["id"],
+        "memory-links": made(f"/v1/projects/{project}/memory-links", memoryItemId=memory, linkType="context")[
+            "id"
+        ],
         "relations": made(f"/v1/entities/{entity}/relations", targetId=other, relation="works_at")["id"],
     }
 
@@ -69,7 +76,11 @@ def path_of(operation, ids):
     for place, segment in enumerate(segments):
         if segment.startswith("{"):
             name = segments[place - 1]
-            segments[place] = "1" if name == "rollback" else ids.get(RESOURCES.get(name, name), "00000000-0000-4000-8000-000000000000")
+            segments[place] = (
+                "1"
+                if name == "rollback"
+                else ids.get(RESOURCES.get(name, name), "00000000-0000-4000-8000-000000000000")
+            )
     return "/".join(segments)
 
 
@@ -79,7 +90,12 @@ def everything(client):
     exported.pop("exportedAt")
     lists = [
         client.get(path).json()["data"]
-        for path in ("/v1/api-keys", "/v1/briefings/schedules", "/v1/briefings/triggers", "/v1/connect/connections")
+        for path in (
+            "/v1/api-keys",
+            "/v1/briefings/schedules",
+            "/v1/briefings/triggers",
+            "/v1/connect/connections",
+        )
     ]
     for key in lists[0]:
         key.pop("lastUsedAt")

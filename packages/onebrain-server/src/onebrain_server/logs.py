@@ -50,7 +50,9 @@ class Log:
         """Note an error that nobody expected: its kind and where it happened, not its text."""
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         trace = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-        self._write("error", "failure", request_id=request_id, where=where, error=type(error).__name__, trace=trace)
+        self._write(
+            "error", "failure", request_id=request_id, where=where, error=type(error).__name__, trace=trace
+        )
 
     def note(self, level: str, message: str, **facts: Any) -> None:
         """Note something about the server itself."""

@@ -38,7 +38,11 @@ class Metrics:
     def text(self) -> str:
         """Return everything in Prometheus' text format."""
         with self._lock:
-            requests, durations, running = dict(self._requests), {k: list(v) for k, v in self._durations.items()}, self._running
+            requests, durations, running = (
+                dict(self._requests),
+                {k: list(v) for k, v in self._durations.items()},
+                self._running,
+            )
         lines = [
             "# HELP onebrain_requests_total Requests answered.",
             "# TYPE onebrain_requests_total counter",

@@ -53,7 +53,9 @@ class PatientProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._head = None
         if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
             self.transport.close()
 
 
@@ -76,7 +78,9 @@ def run(settings: Settings, *, print_key: bool = True) -> None:
             listening.bind((settings.host, settings.port))
         except OSError as error:
             listening.close()
-            raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port") from None
+            raise SystemExit(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port"
+            ) from None
         listening.listen(2048)  # from here on clients wait instead of being refused
         port = listening.getsockname()[1]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -48,7 +48,9 @@ class Server:
         self._driver = driver(settings.database_url, **options)
         self.engine = self._driver.engine
         try:
-            self.graph = Graph.open(settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest)
+            self.graph = Graph.open(
+                settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest
+            )
             self.database = Database(settings.database_url)
         except BaseException:
             self._driver.close()

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from onebrain.errors import ConfigurationError
 from onebrain.memory.urls import data_directory
@@ -87,11 +87,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.jwt_secret is not None and len(self.jwt_secret) < 32:
-            raise ConfigurationError("JWT_SECRET: must have at least 32 characters; make one with openssl rand -hex 32")
+            raise ConfigurationError(
+                "JWT_SECRET: must have at least 32 characters; make one with openssl rand -hex 32"
+            )
         if self.memory_encryption_key is not None and len(self.memory_encryption_key) != 32:
             raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
         if "*" in self.cors_origins:
-            raise ConfigurationError("CORS_ORIGINS: '*' would let every page use your users' logins; name the origins")
+            raise ConfigurationError(
+                "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"
+            )
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
 
@@ -116,14 +120,18 @@ class Settings:
 
         key = text("MEMORY_ENCRYPTION_KEY")
         if key is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", key):
-            raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 64 hex digits; make one with openssl rand -hex 32")
+            raise ConfigurationError(
+                "MEMORY_ENCRYPTION_KEY: must be 64 hex digits; make one with openssl rand -hex 32"
+            )
         level = (text("LOG_LEVEL") or "info").lower()
         level = "warn" if level == "warning" else level
         if level not in ("debug", "info", "warn", "error"):
             raise ConfigurationError(f"LOG_LEVEL: must be debug, info, warn or error, not {level!r:.20}")
         origins = text("CORS_ORIGINS") or ""
         return cls(
-            database_url=database_url or text("DATABASE_URL") or f"sqlite:///{data_directory() / 'server.db'}",
+            database_url=database_url
+            or text("DATABASE_URL")
+            or f"sqlite:///{data_directory() / 'server.db'}",
             host=host or text("HOST") or "127.0.0.1",
             port=_number(text("PORT"), "PORT", 3000) if port is None else port,
             jwt_secret=text("JWT_SECRET"),
@@ -132,7 +140,7 @@ class Settings:
             rate_limit_window=_number(text("RATE_LIMIT_WINDOW"), "RATE_LIMIT_WINDOW", 60, least=1),
             rate_limit_max=_number(text("RATE_LIMIT_MAX"), "RATE_LIMIT_MAX", 600),
             rate_limit_write_max=_number(text("RATE_LIMIT_WRITE_MAX"), "RATE_LIMIT_WRITE_MAX", 30, least=1),
-            log_level=level,
+            log_level=cast("LogLevel", level),
             memory_encryption_key=None if key is None else bytes.fromhex(key),
             free_plan=_allowances(text("FREE_PLAN_LIMITS")),
             registration=(text("REGISTRATION") or "open").lower() != "closed",
@@ -147,7 +155,11 @@ class Settings:
     def absent(cls, environment: Mapping[str, str] | None = None) -> list[str]:
         """Return a warning for every variable that is set and has no effect here."""
         given = os.environ if environment is None else environment
-        return [f"{name} is set, but this server has no {what}" for name, what in ABSENT.items() if given.get(name)]
+        return [
+            f"{name} is set, but this server has no {what}"
+            for name, what in ABSENT.items()
+            if given.get(name)
+        ]
 
 
 def _number(value: str | None, name: str, default: int, *, least: int = 0) -> int:
@@ -166,6 +178,8 @@ def _allowances(value: str | None) -> Mapping[str, int]:
             continue
         name, _, number = part.partition("=")
         if name.strip() not in FREE_PLAN:
-            raise ConfigurationError(f"FREE_PLAN_LIMITS: {name.strip()!r:.40} is none of {', '.join(FREE_PLAN)}")
+            raise ConfigurationError(
+                f"FREE_PLAN_LIMITS: {name.strip()!r:.40} is none of {', '.join(FREE_PLAN)}"
+            )
         found[name.strip()] = _number(number.strip(), "FREE_PLAN_LIMITS", 0)
     return found

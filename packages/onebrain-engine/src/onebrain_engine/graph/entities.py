@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final
@@ -84,7 +85,12 @@ class Graph:
     """
 
     def __init__(
-        self, tables: Tables, *, seal: Seal | None = None, open: Unseal | None = None, digest: Digest | None = None
+        self,
+        tables: Tables,
+        *,
+        seal: Seal | None = None,
+        open: Unseal | None = None,
+        digest: Digest | None = None,
     ) -> None:
         self.tables = tables
         self.seal: Seal = seal or (lambda tenant, text: text.encode())
@@ -222,7 +228,9 @@ class TenantGraph:
         with self._graph.tables.reading() as rows:
             total = rows.run(f"SELECT COUNT(*) FROM graph_entity WHERE {where}", values)[0][0]
             if cursor is not None:
-                mark = rows.run("SELECT updated_at FROM graph_entity WHERE tenant = ? AND id = ?", (self.name, cursor))
+                mark = rows.run(
+                    "SELECT updated_at FROM graph_entity WHERE tenant = ? AND id = ?", (self.name, cursor)
+                )
                 if not mark:
                     return None
                 where += " AND (updated_at < ? OR (updated_at = ? AND id < ?))"
@@ -237,7 +245,8 @@ class TenantGraph:
         """Return all entities, last changed first."""
         with self._graph.tables.reading() as rows:
             found = rows.run(
-                f"SELECT {_ENTITY} FROM graph_entity WHERE tenant = ? ORDER BY updated_at DESC, id DESC", (self.name,)
+                f"SELECT {_ENTITY} FROM graph_entity WHERE tenant = ? ORDER BY updated_at DESC, id DESC",
+                (self.name,),
             )
         return [self._entity(row) for row in found]
 
@@ -288,7 +297,8 @@ class TenantGraph:
             for link in self._links_of(rows, remove_id):
                 if (link.memory_id, link.link_type) not in have:
                     rows.run(
-                        "UPDATE graph_link SET entity_id = ? WHERE tenant = ? AND id = ?", (keep_id, self.name, link.id)
+                        "UPDATE graph_link SET entity_id = ? WHERE tenant = ? AND id = ?",
+                        (keep_id, self.name, link.id),
                     )
                     moved += 1
             known = {(r.source_id, r.target_id, r.relation) for r in self._relations_of(rows, keep_id)}
@@ -322,10 +332,8 @@ class TenantGraph:
                     entity = self.find(one.name, one.type)
                     if entity is None:
                         continue
-            try:
+            with suppress(OneBrainConflictError):
                 self.link(entity.id, memory_id, link_type)
-            except OneBrainConflictError:
-                pass
             noted.append(entity)
         return noted
 
@@ -353,20 +361,27 @@ class TenantGraph:
         """Remove a link."""
         with self._graph.tables.writing() as rows:
             gone = rows.change(
-                "DELETE FROM graph_link WHERE tenant = ? AND entity_id = ? AND id = ?", (self.name, entity_id, link_id)
+                "DELETE FROM graph_link WHERE tenant = ? AND entity_id = ? AND id = ?",
+                (self.name, entity_id, link_id),
             )
             if gone:
                 self._touch(rows)
         return gone > 0
 
     def links(
-        self, *, entity_id: str | None = None, entity_ids: Sequence[str] | None = None, memory_ids: Sequence[str] | None = None
+        self,
+        *,
+        entity_id: str | None = None,
+        entity_ids: Sequence[str] | None = None,
+        memory_ids: Sequence[str] | None = None,
     ) -> list[Link]:
         """Return links, oldest first: of one entity, of several, or to memories."""
         with self._graph.tables.reading() as rows:
             if entity_id is not None:
                 return self._links_of(rows, entity_id)
-            column, wanted = ("entity_id", entity_ids) if entity_ids is not None else ("memory_id", memory_ids or ())
+            column, wanted = (
+                ("entity_id", entity_ids) if entity_ids is not None else ("memory_id", memory_ids or ())
+            )
             found: list[Link] = []
             for start in range(0, len(wanted), _CHUNK):
                 some = wanted[start : start + _CHUNK]
@@ -386,7 +401,8 @@ class TenantGraph:
             for start in range(0, len(memory_ids), _CHUNK):
                 some = memory_ids[start : start + _CHUNK]
                 rows.run(
-                    f"DELETE FROM graph_link WHERE tenant = ? AND memory_id IN ({_marks(some)})", (self.name, *some)
+                    f"DELETE FROM graph_link WHERE tenant = ? AND memory_id IN ({_marks(some)})",
+                    (self.name, *some),
                 )
             self._touch(rows)
 
@@ -475,7 +491,9 @@ class TenantGraph:
 
     def _entity(self, row: Sequence[Any]) -> Entity:
         body = from_json(self._graph.unseal(self.name, bytes(row[4])))
-        return Entity(row[0], body["name"], row[1], body.get("description"), body.get("metadata"), row[2], row[3])
+        return Entity(
+            row[0], body["name"], row[1], body.get("description"), body.get("metadata"), row[2], row[3]
+        )
 
     def _body(self, entity: Entity) -> bytes:
         body = {"name": entity.name, "description": entity.description, "metadata": entity.metadata}
@@ -524,7 +542,9 @@ def alike(left: str, right: str) -> float:
         >>> alike("Ada Lovelace", "lovelace, ada")
         1.0
     """
-    words = [sorted("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in (left, right)]
+    words = [
+        sorted("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in (left, right)
+    ]
     if not words[0] or not words[1]:
         return 0.0
     if words[0] == words[1]:

@@ -34,7 +34,9 @@ class ChatModel:
         timeout: Seconds for one answer.
     """
 
-    def __init__(self, base_url: str, *, api_key: str | None = None, model: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self, base_url: str, *, api_key: str | None = None, model: str, timeout: float = 30.0
+    ) -> None:
         self.name = model
         headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._client = httpx.Client(base_url=base_url.rstrip("/"), headers=headers, timeout=timeout)

@@ -10,8 +10,12 @@ from typing import Final, Literal
 ChatFormat = Literal["auto", "user-assistant", "timestamp"]
 
 _SPLIT: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-Þ0-9])|\n+")
-_TURN: Final = re.compile(r"^\s*(?:\[[^\]]{4,40}\]\s*)?(?:\d{1,4}[-/.:]\S*\s+(?:\d{1,2}:\S*\s+)?)?([A-Za-z][\w .'-]{0,40}?)\s*:\s+(.+)$")
-_STAMP: Final = re.compile(r"^\s*\[?\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[T ,]+\d{1,2}:\d{2}(?::\d{2})?)?(?:\s*[AP]M)?\]?\s*(?:-\s*)?")
+_TURN: Final = re.compile(
+    r"^\s*(?:\[[^\]]{4,40}\]\s*)?(?:\d{1,4}[-/.:]\S*\s+(?:\d{1,2}:\S*\s+)?)?([A-Za-z][\w .'-]{0,40}?)\s*:\s+(.+)$"
+)
+_STAMP: Final = re.compile(
+    r"^\s*\[?\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[T ,]+\d{1,2}:\d{2}(?::\d{2})?)?(?:\s*[AP]M)?\]?\s*(?:-\s*)?"
+)
 _ASSISTANT: Final = frozenset({"assistant", "ai", "bot", "system", "chatgpt", "claude", "gemini", "model"})
 
 _KINDS: Final[tuple[tuple[str, float, re.Pattern[str]], ...]] = tuple(
@@ -26,7 +30,10 @@ _KINDS: Final[tuple[tuple[str, float, re.Pattern[str]], ...]] = tuple(
     )
 )  # fmt: skip
 _QUESTION: Final = re.compile(r"\?\s*$")
-_FILLER: Final = re.compile(r"^(?:ok(?:ay)?|thanks?|thank you|sure|yes|no|great|hi|hello|hey|noted|got it|bye)\b.{0,20}$", re.IGNORECASE)
+_FILLER: Final = re.compile(
+    r"^(?:ok(?:ay)?|thanks?|thank you|sure|yes|no|great|hi|hello|hey|noted|got it|bye)\b.{0,20}$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,9 @@ class _Postgres:
             psycopg = importlib.import_module("psycopg")
             pools = importlib.import_module("psycopg_pool")
         except ImportError:
-            raise MissingDependency('PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"') from None
+            raise MissingDependency(
+                'PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"'
+            ) from None
         self._failure = psycopg.Error
         self._pool = pools.ConnectionPool(url, min_size=0, max_size=8, open=True, timeout=10.0)
         with self.writing() as rows:
@@ -194,7 +196,9 @@ class _Postgres:
             with self._pool.connection() as connection:
                 yield _PostgresRows(connection)
         except self._failure as error:
-            raise StorageError(f"the database failed: {type(error).__name__}", service="postgresql") from error
+            raise StorageError(
+                f"the database failed: {type(error).__name__}", service="postgresql"
+            ) from error
 
     reading = writing = _connection
 

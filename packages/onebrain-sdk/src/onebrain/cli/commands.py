@@ -34,7 +34,9 @@ def brain_options(command: F) -> F:
     """Add the options that choose a brain and a scope."""
     for option in reversed(
         (
-            click.option("--url", help="Which brain; the default is $ONEBRAIN_URL, else the cloud or the embedded one."),
+            click.option(
+                "--url", help="Which brain; the default is $ONEBRAIN_URL, else the cloud or the embedded one."
+            ),
             click.option("--api-key", envvar="ONEBRAIN_API_KEY", help="Its key.", show_envvar=True),
             click.option("--space", help="A vector store, collection or project."),
             click.option("--user", help="Whose memories."),
@@ -64,8 +66,13 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--host", help="Address to listen on; $HOST, else 127.0.0.1, reachable from this machine only.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; $PORT, else 3000; 0 for any free one.")
-@click.option("--db", help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; $PORT, else 3000; 0 for any free one."
+)
+@click.option(
+    "--db",
+    help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.",
+)
 def serve(host: str | None, port: int | None, db: str | None) -> None:
     """Serve OneBrain's API. The first start prints an API key, once."""
     # Requests run side by side already; threads inside numpy would only get in each other's way. Set before its import.
@@ -105,7 +112,7 @@ def store(
     session: str | None,
 ) -> None:
     """Store a memory and print its id; "-" reads the text from standard input."""
-    text = click.get_text_stream("stdin").read() if content == "-" else content
+    text = sys.stdin.read() if content == "-" else content
     with opened(url, api_key) as brain:
         given = json_object(metadata)
         result = brain.store(
@@ -230,12 +237,16 @@ def import_memories(
     items: list[NewMemory] = []
     outer = Scope(space, user, agent, session)
     known = NewMemory.model_fields.keys()
+    number = 0
     try:
         with click.open_file(str(file), encoding="utf-8") as source:
-            for number, line in enumerate(source, 1):
+            for line in source:
+                number += 1
                 if line.strip():
                     row = json.loads(line)
-                    fields = {name: value for name, value in row.items() if name in known and value is not None}
+                    fields = {
+                        name: value for name, value in row.items() if name in known and value is not None
+                    }
                     own = Scope(**fields.pop("scope", {}))
                     items.append(NewMemory(**fields, scope=outer.within(own) if outer else own))
     except (ValueError, TypeError, AttributeError):

@@ -33,7 +33,7 @@ class Dialect:
     failure: Callable[[Problem, str], bytes]
     unknown: Callable[[str, str, int], bytes]
     credential: Callable[[Call, Operation], Caller | Callable[[], Caller | None] | None]
-    rewrite: Callable[[str], str] = staticmethod(lambda path: path)
+    rewrite: Callable[[str], str] = str
 
 
 class Table:

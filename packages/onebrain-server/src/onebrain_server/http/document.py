@@ -42,7 +42,10 @@ def describe(app: FastAPI, operation: Operation) -> None:
     responses[operation.status] = success
     if operation.answers_also is not None:
         for status, description in operation.answers_also.items():
-            responses[status] = {"description": description, **({"model": response_model} if status < 300 else {})}
+            responses[status] = {
+                "description": description,
+                **({"model": response_model} if status < 300 else {}),
+            }
     words = operation.description.split("\n\n")[0]
     name = operation.function.__name__
     app.add_api_route(
@@ -114,7 +117,14 @@ def _stand_in(operation: Operation) -> Any:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[str, Path(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$")],
+            annotation=Annotated[
+                str,
+                Path(
+                    min_length=1,
+                    max_length=512,
+                    pattern=r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$",
+                ),
+            ],
         )
         for name in operation.parameters
     ]

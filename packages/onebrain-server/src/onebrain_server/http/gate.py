@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from onebrain_server.http.dialect import Dialect, Table
 from onebrain_server.http.operation import Answer, File, Operation
@@ -34,7 +34,9 @@ _SECURITY_HEADERS: Final = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
     (b"x-onebrain-server", b"2.0.0"),
 )
-_EXPOSED: Final = b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after, etag"
+_EXPOSED: Final = (
+    b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after, etag"
+)
 _INLINE: Final = 16 * 1024  # larger bodies are awaited in pieces
 
 
@@ -47,7 +49,12 @@ class Gate:
         dialects: The wire formats.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], server: Server, dialects: Iterable[Dialect]) -> None:
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        server: Server,
+        dialects: Iterable[Dialect],
+    ) -> None:
         self._app = app
         self._server = server
         self._dialects = [(dialect, Table(dialect.operations)) for dialect in dialects]
@@ -133,7 +140,9 @@ class _Exchange:
                 return
             found = self._gate.find(path)
             if found is None:
-                status = await self._reply(404, dialect.unknown(method, path, 404), "application/json; charset=utf-8")
+                status = await self._reply(
+                    404, dialect.unknown(method, path, 404), "application/json; charset=utf-8"
+                )
                 return
             dialect, methods, parameters = found
             # HEAD is GET without its body, which the server below leaves out.
@@ -156,9 +165,9 @@ class _Exchange:
         except Exception as error:
             # The text of an unknown error may hold anything, a memory included: only its kind and place are logged.
             server.log.failure(self._request_id, self._route, error)
-            problem = Problem(500, "INTERNAL_ERROR", "Internal server error")
+            unexpected = Problem(500, "INTERNAL_ERROR", "Internal server error")
             status = 500
-            body = dialect.failure(problem, self._request_id)
+            body = dialect.failure(unexpected, self._request_id)
             await self._reply(500, body, "application/json; charset=utf-8")
         finally:
             self._finish(operation, status)
@@ -175,7 +184,11 @@ class _Exchange:
         caller = call.caller
         own = caller.key.rate_limit_per_min if caller is not None and caller.key is not None else None
         self._limit(f"ip:{self._ip}" if caller is None else caller.subject, operation, own)
-        if caller is not None and operation.needs not in ("login", "anyone") and operation.needs not in caller.scopes:
+        if (
+            caller is not None
+            and operation.needs not in ("login", "anyone")
+            and operation.needs not in caller.scopes
+        ):
             raise Problem(403, "INSUFFICIENT_SCOPE", f"API key missing required scope: {operation.needs}")
         if caller is not None:
             server.accounts.note_use(caller)
@@ -257,7 +270,9 @@ class _Exchange:
     async def _file(self, call: Call) -> File:
         """Return the one file of a multipart form."""
         if not call.media_type.startswith("multipart/form-data"):
-            raise Problem(415, "REQUEST_ERROR", "The file must be sent as multipart/form-data, in the field 'file'")
+            raise Problem(
+                415, "REQUEST_ERROR", "The file must be sent as multipart/form-data, in the field 'file'"
+            )
         content = await self._body(self._server.settings.max_body_bytes)
 
         async def stream() -> Any:
@@ -270,7 +285,9 @@ class _Exchange:
         except (MultiPartException, ValueError, KeyError):
             raise Problem(400, "UPLOAD_ERROR", "The form cannot be read") from None
         try:
-            found = form.get("file") or next((value for value in form.values() if isinstance(value, UploadFile)), None)
+            found = form.get("file") or next(
+                (value for value in form.values() if isinstance(value, UploadFile)), None
+            )
             if not isinstance(found, UploadFile):
                 raise Problem(400, "UPLOAD_ERROR", "No file uploaded: send one in the field 'file'")
             return File(found.filename or "file", found.content_type or "", await found.read())
@@ -280,7 +297,9 @@ class _Exchange:
     # ---- answers ----------------------------------------------------------------------------------------------------
 
     async def _deliver(self, operation: Operation, answer: Answer) -> int:
-        headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+        headers = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()
+        ]
         status = answer.status or operation.status
         if status in (204, 304):
             return await self._reply(status, b"", None, headers)
@@ -311,7 +330,9 @@ class _Exchange:
             headers.append((b"x-ratelimit-reset", str(state.reset).encode()))
         headers.extend(self._gate.cors(self._origin))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+        await self._send(
+            {"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body}
+        )
         return status
 
     async def _preflight(self) -> int:

@@ -112,7 +112,9 @@ class Operation:
         if not content:
             if "json" in media_type:
                 raise Problem(
-                    400, "REQUEST_ERROR", "Body cannot be empty when content-type is set to 'application/json'"
+                    400,
+                    "REQUEST_ERROR",
+                    "Body cannot be empty when content-type is set to 'application/json'",
                 )
             if not self.body_required:
                 content = b"{}"
@@ -123,7 +125,10 @@ class Operation:
         try:
             return self.body.validate_json(content, strict=True)
         except ValidationError as error:
-            if any(issue["type"] == "json_invalid" for issue in error.errors(include_input=False, include_url=False)):
+            if any(
+                issue["type"] == "json_invalid"
+                for issue in error.errors(include_input=False, include_url=False)
+            ):
                 raise Problem(400, "REQUEST_ERROR", "The body is not valid JSON") from None
             raise invalid_input(error, "request body") from None
 
@@ -133,7 +138,11 @@ class Operation:
         for name in self.parameters:
             value = parameters[name]
             if not value.strip() or len(value) > 512 or _CONTROL.search(value):
-                raise invalid([name], "must have 1 to 512 characters, none of them a control character", where="path parameters")
+                raise invalid(
+                    [name],
+                    "must have 1 to 512 characters, none of them a control character",
+                    where="path parameters",
+                )
             given[name] = value
         if self.query is not None:
             given["query"] = self.parse_query(call.query_string)
@@ -144,9 +153,15 @@ class Operation:
         try:
             if self.body is not None:
                 given["body"] = self.parse_body(content, call.media_type)
-            elif not content and "json" in call.media_type and self.method in ("POST", "PUT", "PATCH", "DELETE"):
+            elif (
+                not content
+                and "json" in call.media_type
+                and self.method in ("POST", "PUT", "PATCH", "DELETE")
+            ):
                 raise Problem(
-                    400, "REQUEST_ERROR", "Body cannot be empty when content-type is set to 'application/json'"
+                    400,
+                    "REQUEST_ERROR",
+                    "Body cannot be empty when content-type is set to 'application/json'",
                 )
             kept = call.header("idempotency-key") if self.idempotent else None
             if kept is not None:
@@ -167,7 +182,9 @@ class Operation:
     def _once(self, call: Call, given: dict[str, Any], content: bytes, key: str) -> Answer:
         """Run the handler unless an answer for this key is kept; return the same answer for the same request."""
         if not _IDEMPOTENCY.fullmatch(key):
-            raise Problem(400, "VALIDATION_ERROR", "Idempotency-Key must have 1 to 255 printable ASCII characters")
+            raise Problem(
+                400, "VALIDATION_ERROR", "Idempotency-Key must have 1 to 255 printable ASCII characters"
+            )
         server, tenant = call.server, call.tenant_id
         name = f"{self.route}\0{key}"
         fingerprint = hashlib.sha256(call.path.encode() + b"\0" + content).hexdigest()
@@ -176,12 +193,16 @@ class Operation:
             if kept is not None:
                 if kept[0] != fingerprint:
                     raise Problem(
-                        409, "IDEMPOTENCY_CONFLICT", "This Idempotency-Key was used for another request; use a new one"
+                        409,
+                        "IDEMPOTENCY_CONFLICT",
+                        "This Idempotency-Key was used for another request; use a new one",
                     )
                 return Answer(raw=kept[2], status=kept[1], headers={"idempotency-replayed": "true"})
             call.idempotency = server.sealer.digest(tenant, name)
             answer = self._answer(self.function(call, **given), call)
-            server.journal.keep_answer(tenant, name, fingerprint, answer.status or self.status, answer.raw or b"")
+            server.journal.keep_answer(
+                tenant, name, fingerprint, answer.status or self.status, answer.raw or b""
+            )
         return answer
 
     def _answer(self, result: Any, call: Call) -> Answer:
@@ -190,9 +211,16 @@ class Operation:
         answer.status = status
         if answer.raw is None and status not in (204, 304):
             if self.envelope:
-                meta = b'","pagination":' + to_json(answer.pagination) if answer.pagination is not None else b'"'
+                meta = (
+                    b'","pagination":' + to_json(answer.pagination) if answer.pagination is not None else b'"'
+                )
                 answer.raw = (
-                    b'{"data":' + to_json(answer.data) + b',"meta":{"requestId":"' + call.request_id.encode() + meta + b"}}"
+                    b'{"data":'
+                    + to_json(answer.data)
+                    + b',"meta":{"requestId":"'
+                    + call.request_id.encode()
+                    + meta
+                    + b"}}"
                 )
             else:
                 answer.raw = to_json(answer.data)
@@ -298,7 +326,9 @@ class Routes:
 
 
 def _is_list(annotation: Any) -> bool:
-    return "list" in str(annotation).lower() or any("list" in str(part).lower() for part in get_args(annotation))
+    return "list" in str(annotation).lower() or any(
+        "list" in str(part).lower() for part in get_args(annotation)
+    )
 
 
 __all__ = ["Answer", "File", "Operation", "Routes"]

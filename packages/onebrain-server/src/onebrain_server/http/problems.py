@@ -53,7 +53,14 @@ def not_found(what: str) -> Problem:
     return Problem(404, "NOT_FOUND", f"{what} not found")
 
 
-def invalid(path: Sequence[str | int], message: str, *, code: str = "custom", where: str = "request body", **facts: Any) -> Problem:
+def invalid(
+    path: Sequence[str | int],
+    message: str,
+    *,
+    code: str = "custom",
+    where: str = "request body",
+    **facts: Any,
+) -> Problem:
     """Return the failure for one wrong value."""
     return Problem(
         400,
@@ -76,13 +83,27 @@ def from_engine(error: OneBrainError) -> Problem:
     if isinstance(error, OneBrainConflictError):
         return Problem(409, "CONFLICT", error.message)
     if isinstance(error, EmbedderMismatch | OneBrainValidationError):
-        return Problem(400, "VALIDATION_ERROR", "Invalid request", details=[{"code": "custom", "path": [], "message": error.message}])
+        return Problem(
+            400,
+            "VALIDATION_ERROR",
+            "Invalid request",
+            details=[{"code": "custom", "path": [], "message": error.message}],
+        )
     if isinstance(error, DatabaseBusy):
-        return Problem(503, "SERVICE_UNAVAILABLE", "The database is busy; try again", headers={"retry-after": "1"})
+        return Problem(
+            503, "SERVICE_UNAVAILABLE", "The database is busy; try again", headers={"retry-after": "1"}
+        )
     if isinstance(error, DatabaseFull):
-        return Problem(503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"})
+        return Problem(
+            503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"}
+        )
     if isinstance(error, StorageError):
-        return Problem(503, "SERVICE_UNAVAILABLE", "The database cannot be reached; try again", headers={"retry-after": "5"})
+        return Problem(
+            503,
+            "SERVICE_UNAVAILABLE",
+            "The database cannot be reached; try again",
+            headers={"retry-after": "5"},
+        )
     return Problem(500, "INTERNAL_ERROR", "Internal server error")
 
 
@@ -97,7 +118,9 @@ def _issue(error: ErrorDetails) -> dict[str, Any]:
         code, message = "invalid_type", "Required"
         facts = {"expected": "string", "received": "undefined"}
     elif kind in ("literal_error", "enum"):
-        options = [option.strip("'") for option in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
+        options = [
+            option.strip("'") for option in str(context.get("expected", "")).replace(" or ", ", ").split(", ")
+        ]
         received = given if isinstance(given, str) and len(given) <= 64 else type(given).__name__
         code, facts = "invalid_enum_value", {"received": received, "options": options}
         expected = " | ".join(f"'{option}'" for option in options)
@@ -132,7 +155,10 @@ def _issue(error: ErrorDetails) -> dict[str, Any]:
         code, facts = "invalid_string", {"validation": "regex"}
     elif kind.endswith(("_type", "_parsing")):
         code = "invalid_type"
-        facts = {"expected": _EXPECTED.get(kind, kind.removesuffix("_type").removesuffix("_parsing")), "received": _named(given)}
+        facts = {
+            "expected": _EXPECTED.get(kind, kind.removesuffix("_type").removesuffix("_parsing")),
+            "received": _named(given),
+        }
     else:
         code = "custom"
     return {"code": code, **facts, "path": [*error["loc"]], "message": message}

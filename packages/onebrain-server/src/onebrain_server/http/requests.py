@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 class Call:
     """One request."""
 
-    __slots__ = ("_headers", "caller", "content", "idempotency", "ip", "path", "query_string", "request_id", "server", "tokens")
+    __slots__ = (
+        "_headers",
+        "caller",
+        "content",
+        "idempotency",
+        "ip",
+        "path",
+        "query_string",
+        "request_id",
+        "server",
+        "tokens",
+    )
 
     def __init__(self, server: Server, scope: dict[str, Any], request_id: str, ip: str) -> None:
         self.server = server

@@ -30,7 +30,13 @@ DEFAULTS: Final[dict[str, Any]] = {
     "webhookSecret": None,
     "contentPreferences": {},
 }
-_WORDS: Final = {"morning": "Morning", "midday": "Midday", "evening": "Evening", "event_triggered": "Event", "weekly_health": "Weekly health"}
+_WORDS: Final = {
+    "morning": "Morning",
+    "midday": "Midday",
+    "evening": "Evening",
+    "event_triggered": "Event",
+    "weekly_health": "Weekly health",
+}
 
 
 def config_of(server: Server, tenant: str) -> dict[str, Any]:
@@ -39,24 +45,32 @@ def config_of(server: Server, tenant: str) -> dict[str, Any]:
     return {**DEFAULTS, **(found.body if found is not None else {})}
 
 
-def compose(server: Server, tenant: str, first: datetime, last: datetime, narrowed: Filter | None = None) -> dict[str, Any]:
+def compose(
+    server: Server, tenant: str, first: datetime, last: datetime, narrowed: Filter | None = None
+) -> dict[str, Any]:
     """Return what happened between two moments: summary, highlights and things to do, taken from the memories themselves."""
     span = every(Cmp("$updated_at", "ge", first), Cmp("$updated_at", "lt", last))
     wanted = span if narrowed is None else every(span, narrowed)
     memories = server.engine.tenant(tenant)
     page = memories.list(ListRequest(filter=wanted, order="-updated_at", limit=200))
     waiting = memories.count(
-        EVERYTHING, every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate")), include_archived=True
+        EVERYTHING,
+        every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate")),
+        include_archived=True,
     )
     total = page.meta.total or len(page.data)
     kinds: dict[str, int] = {}
     for memory in page.data:
         kinds[memory.type or "fact"] = kinds.get(memory.type or "fact", 0) + 1
     counted = ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items()))
-    summary = f"{total} {'memory' if total == 1 else 'memories'} new or changed" + (f": {counted}." if counted else ".")
+    summary = f"{total} {'memory' if total == 1 else 'memories'} new or changed" + (
+        f": {counted}." if counted else "."
+    )
     if waiting:
         summary += f" {waiting} {'waits' if waiting == 1 else 'wait'} for review."
-    order = sorted(page.data, key=lambda one: (not one.pinned, -float(one.extra.get("confidence", 1)), -_time(one)))
+    order = sorted(
+        page.data, key=lambda one: (not one.pinned, -float(one.extra.get("confidence", 1)), -_time(one))
+    )
     highlights = [_line(one) for one in order if one.type not in ("goal",)][:5]
     to_do = [_line(one) for one in order if one.type in ("goal", "decision")][:5]
     if waiting:
@@ -76,7 +90,9 @@ def text_of(content: dict[str, Any]) -> str:
 def day_span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Return when a day begins and ends in a time zone."""
     first = datetime.combine(day, time(), tzinfo=zone)
-    return first.astimezone(UTC), (datetime.combine(day + timedelta(days=1), time(), tzinfo=zone)).astimezone(UTC)
+    return first.astimezone(UTC), (datetime.combine(day + timedelta(days=1), time(), tzinfo=zone)).astimezone(
+        UTC
+    )
 
 
 def send(server: Server, tenant: str, kind: str, channels: list[str], *, title: str | None = None) -> Record:
@@ -125,7 +141,12 @@ def run_schedules(server: Server) -> None:
             upcoming = None if following is None else to_micros(following)
             with server.once(tenant, f"schedule {schedule.id} {due}"):
                 claimed = server.records.change_if(
-                    tenant, SCHEDULE, schedule.id, "nextFireAt", due, {"nextFireAt": upcoming, "lastFiredAt": now_micros()}
+                    tenant,
+                    SCHEDULE,
+                    schedule.id,
+                    "nextFireAt",
+                    due,
+                    {"nextFireAt": upcoming, "lastFiredAt": now_micros()},
                 )
                 if claimed and config["isEnabled"] and not quiet(config, moment, zone):
                     send(server, tenant, schedule.body["type"], schedule.body["channels"])
@@ -147,7 +168,9 @@ def run_triggers(server: Server) -> None:
             ):
                 name = trigger.body["eventType"]
                 kind = "weekly_health" if name == "weekly_health" else "event_triggered"
-                send(server, tenant, kind, trigger.body["channels"], title=name.replace("_", " ").capitalize())
+                send(
+                    server, tenant, kind, trigger.body["channels"], title=name.replace("_", " ").capitalize()
+                )
 
 
 def _happened(server: Server, tenant: str, trigger: Record) -> bool:
@@ -163,7 +186,8 @@ def _happened(server: Server, tenant: str, trigger: Record) -> bool:
     if name == "high_importance_memory":
         since = trigger.body["lastFiredAt"] or trigger.created_at
         important = every(
-            Cmp("$importance", "ge", 0.8 if threshold is None else threshold), Cmp("$created_at", "gt", iso_micros(since))
+            Cmp("$importance", "ge", 0.8 if threshold is None else threshold),
+            Cmp("$created_at", "gt", iso_micros(since)),
         )
         return memories.count(EVERYTHING, important, include_archived=False) > 0
     last = trigger.body["lastFiredAt"] or trigger.created_at
@@ -176,7 +200,7 @@ def quiet(config: dict[str, Any], moment: datetime, zone: ZoneInfo) -> bool:
     if not first or not last or first == last:
         return False
     clock = moment.astimezone(zone).strftime("%H:%M")
-    return first <= clock < last if first < last else clock >= first or clock < last
+    return bool(first <= clock < last if first < last else clock >= first or clock < last)
 
 
 def _line(memory: Memory) -> str:

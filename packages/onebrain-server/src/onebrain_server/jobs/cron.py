@@ -15,7 +15,9 @@ class Cron:
     """When something happens again and again.
 
     Example:
-        >>> Cron.parse("0 8 * * 1-5").after(datetime(2026, 11, 20, 9, tzinfo=UTC), ZoneInfo("UTC")).isoformat()
+        >>> Cron.parse("0 8 * * 1-5").after(
+        ...     datetime(2026, 11, 20, 9, tzinfo=UTC), ZoneInfo("UTC")
+        ... ).isoformat()
         '2026-11-23T08:00:00+00:00'
     """
 
@@ -34,7 +36,14 @@ class Cron:
             raise ValueError("a cron expression has five fields")
         sets = [_field(part, *bounds) for part, bounds in zip(parts, _FIELDS, strict=True)]
         weekdays = frozenset(day % 7 for day in sets[4])
-        return cls(sets[0], sets[1], sets[2], sets[3], weekdays, not parts[2].startswith("*") and not parts[4].startswith("*"))
+        return cls(
+            sets[0],
+            sets[1],
+            sets[2],
+            sets[3],
+            weekdays,
+            not parts[2].startswith("*") and not parts[4].startswith("*"),
+        )
 
     def after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """Return the first time after a moment, in UTC; None where there is none, as for a 31 February."""

@@ -31,7 +31,9 @@ async def deliver(fetcher: Fetcher, url: str, secret: str | None, event: dict[st
     body = to_json(event)
     headers = {"content-type": "application/json", **signed(secret, body, int(time.time()))}
     try:
-        status, _, _ = await fetcher.send("POST", url, headers=headers, content=body, most=64 * 1024, redirects=0)
+        status, _, _ = await fetcher.send(
+            "POST", url, headers=headers, content=body, most=64 * 1024, redirects=0
+        )
     except (AddressRefused, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
         return False
     return 200 <= status < 300

@@ -94,7 +94,10 @@ class Fetcher:
             AddressRefused: The URL, or one it redirects to, may not be reached.
             httpx.HTTPError: The request failed.
         """
-        async with asyncio.timeout(timeout), httpx.AsyncClient(trust_env=False, follow_redirects=False) as client:
+        async with (
+            asyncio.timeout(timeout),
+            httpx.AsyncClient(trust_env=False, follow_redirects=False) as client,
+        ):
             for _ in range(redirects + 1):
                 target, host, authority = await self.resolve(url)
                 request = client.build_request(
@@ -105,7 +108,11 @@ class Fetcher:
                     extensions={"sni_hostname": host},
                 )
                 async with client.stream(
-                    method, target, headers=request.headers, content=content, extensions={"sni_hostname": host}
+                    method,
+                    target,
+                    headers=request.headers,
+                    content=content,
+                    extensions={"sni_hostname": host},
                 ) as response:
                     if response.is_redirect and method == "GET":
                         url = urljoin(url, response.headers.get("location", ""))

@@ -68,7 +68,9 @@ class Limiter:
         self._lock = threading.Lock()
         self._database = database if database is not None and database.postgres else None
 
-    def take(self, subject: str, route: str, kind: str | None, ip: str, own: int | None = None) -> State | None:
+    def take(
+        self, subject: str, route: str, kind: str | None, ip: str, own: int | None = None
+    ) -> State | None:
         """Count one request and say where its caller stands; None where nothing is limited.
 
         Args:
@@ -102,9 +104,9 @@ class Limiter:
                     self._unsent[bucket] = self._unsent.get(bucket, 0) + 1
                     count += self._others.get(bucket, 0)
                 state = State(most, max(0, most - count), max(1, int(start + seconds - moment)), count > most)
-                if (
-                    tightest is None
-                    or (state.exceeded, -state.remaining) > (tightest.exceeded, -tightest.remaining)
+                if tightest is None or (state.exceeded, -state.remaining) > (
+                    tightest.exceeded,
+                    -tightest.remaining,
                 ):
                     tightest = state
         return tightest
@@ -129,7 +131,9 @@ class Limiter:
             wanted = {who[:160] for who, _ in live}
             if wanted:
                 for who, start, count in connection.execute(
-                    sa.select(rate.c.bucket, rate.c.window_start, rate.c.count).where(rate.c.bucket.in_(wanted))
+                    sa.select(rate.c.bucket, rate.c.window_start, rate.c.count).where(
+                        rate.c.bucket.in_(wanted)
+                    )
                 ):
                     totals[who, start] = count
             connection.execute(rate.delete().where(rate.c.window_start < moment - 90_000))

@@ -49,11 +49,15 @@ class Sealer:
         if kind == _PLAIN:
             return rest.decode()
         if self._key is None:
-            raise StorageError("the database holds encrypted texts; set MEMORY_ENCRYPTION_KEY to the key they were made with")
+            raise StorageError(
+                "the database holds encrypted texts; set MEMORY_ENCRYPTION_KEY to the key they were made with"
+            )
         try:
             return self._ciphers(tenant).decrypt(rest[:12], rest[12:], tenant.encode()).decode()
         except InvalidTag:
-            raise StorageError("a text cannot be decrypted: MEMORY_ENCRYPTION_KEY is not the key it was made with") from None
+            raise StorageError(
+                "a text cannot be decrypted: MEMORY_ENCRYPTION_KEY is not the key it was made with"
+            ) from None
 
     def digest(self, tenant: str, text: str) -> str:
         """Return a digest to compare by; with a key it tells nothing to those who do not have it."""
@@ -61,5 +65,7 @@ class Sealer:
 
     def _cipher(self, tenant: str) -> AESGCM:
         assert self._key is not None
-        derived = HKDF(hashes.SHA256(), 32, None, b"onebrain server record\0" + tenant.encode()).derive(self._key)
+        derived = HKDF(hashes.SHA256(), 32, None, b"onebrain server record\0" + tenant.encode()).derive(
+            self._key
+        )
         return AESGCM(derived)

@@ -145,7 +145,9 @@ class Accounts:
 
     # ---- accounts ---------------------------------------------------------------------------------------------------
 
-    def register(self, email: str, password: str | None, name: str | None, locale: str, *, plan: str = "free") -> Account:
+    def register(
+        self, email: str, password: str | None, name: str | None, locale: str, *, plan: str = "free"
+    ) -> Account:
         """Make an account; raise `Taken` where the address has one."""
         made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
         hashed = None if password is None else hash_password(password)
@@ -194,7 +196,9 @@ class Accounts:
     def locked(self, email: str) -> int:
         """Return for how many seconds an address is locked after five failures within half an hour; 0 for not."""
         with self._lock:
-            recent = [at for at in self._failures.get(email.strip().lower(), ()) if at > time.monotonic() - 1800]
+            recent = [
+                at for at in self._failures.get(email.strip().lower(), ()) if at > time.monotonic() - 1800
+            ]
         return int(recent[-5] + 1800 - time.monotonic()) + 1 if len(recent) >= 5 else 0
 
     def note_login(self, email: str, *, good: bool) -> None:
@@ -233,7 +237,9 @@ class Accounts:
         fresh, moment = secrets.token_urlsafe(32), now_micros()
         with self._database.writing() as connection:
             where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
-            row = connection.execute(sa.select(session.c.tenant, session.c.id).where(where).with_for_update()).first()
+            row = connection.execute(
+                sa.select(session.c.tenant, session.c.id).where(where).with_for_update()
+            ).first()
             if row is None:
                 return None
             connection.execute(
@@ -249,7 +255,11 @@ class Accounts:
         with self._database.reading() as connection:
             rows = connection.execute(
                 sa.select(
-                    session.c.id, session.c.ip_address, session.c.user_agent, session.c.created_at, session.c.expires_at
+                    session.c.id,
+                    session.c.ip_address,
+                    session.c.user_agent,
+                    session.c.created_at,
+                    session.c.expires_at,
                 )
                 .where((session.c.tenant == tenant) & (session.c.expires_at > now_micros()))
                 .order_by(session.c.id.desc())
@@ -267,7 +277,13 @@ class Accounts:
     # ---- keys -------------------------------------------------------------------------------------------------------
 
     def create_key(
-        self, tenant: str, name: str, scopes: Sequence[str], *, trust: str = "review", expires_at: int | None = None
+        self,
+        tenant: str,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        trust: str = "review",
+        expires_at: int | None = None,
     ) -> tuple[Key, str]:
         """Make a key; return it, and the whole key, which is shown once."""
         values, whole = _new_key(tenant, name, scopes, trust, expires_at)
@@ -375,7 +391,9 @@ class Accounts:
 
     def _forget_tenant(self, tenant: str) -> None:
         with self._lock:
-            for credential in [name for name, (_, caller) in self._callers.items() if caller.tenant == tenant]:
+            for credential in [
+                name for name, (_, caller) in self._callers.items() if caller.tenant == tenant
+            ]:
                 del self._callers[credential]
 
 

@@ -38,7 +38,9 @@ class Database:
         self._lock: threading.RLock | None = None
         if self.postgres:
             target = "postgresql+psycopg://" + url.partition("://")[2]
-            self._reader = self._writer = sa.create_engine(target, pool_size=8, max_overflow=8, pool_pre_ping=True)
+            self._reader = self._writer = sa.create_engine(
+                target, pool_size=8, max_overflow=8, pool_pre_ping=True
+            )
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
             if path == ":memory:":

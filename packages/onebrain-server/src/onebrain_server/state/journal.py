@@ -55,7 +55,14 @@ class Journal:
             counts[2] += tokens
 
     def act(
-        self, tenant: str, key_id: str, action: str, resource: str, *, status: str = "success", details: Mapping[str, Any] | None = None
+        self,
+        tenant: str,
+        key_id: str,
+        action: str,
+        resource: str,
+        *,
+        status: str = "success",
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         """Note what an agent did."""
         row = {
@@ -200,7 +207,11 @@ class Journal:
 
     def buried(self, tenant: str, since: int, until: int) -> list[tuple[str, int]]:
         """Return (memory id, time) of what was deleted after `since` and up to `until`."""
-        where = (tombstone.c.tenant == tenant) & (tombstone.c.deleted_at > since) & (tombstone.c.deleted_at <= until)
+        where = (
+            (tombstone.c.tenant == tenant)
+            & (tombstone.c.deleted_at > since)
+            & (tombstone.c.deleted_at <= until)
+        )
         with self._database.reading() as connection:
             rows = connection.execute(sa.select(tombstone.c.memory_id, tombstone.c.deleted_at).where(where))
             return [(row[0], row[1]) for row in rows]
@@ -209,7 +220,9 @@ class Journal:
 
     def kept_answer(self, tenant: str, key: str) -> tuple[str, int, bytes] | None:
         """Return fingerprint, status and body of the answer kept for an idempotency key."""
-        where = (idempotency.c.tenant == tenant) & (idempotency.c.key_digest == self._sealer.digest(tenant, key))
+        where = (idempotency.c.tenant == tenant) & (
+            idempotency.c.key_digest == self._sealer.digest(tenant, key)
+        )
         where &= idempotency.c.created_at > now_micros() - _DAY
         with self._database.reading() as connection:
             row = connection.execute(

@@ -138,8 +138,13 @@ class Records:
             }
             if unique is not None:
                 digest = self._digest(tenant, kind, unique)
-                taken = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
-                if connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first() is not None:
+                taken = (
+                    (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
+                )
+                if (
+                    connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first()
+                    is not None
+                ):
                     raise Taken
                 values["unique_key"] = digest
             connection.execute(record.update().where(where).values(**values))
@@ -196,14 +201,20 @@ class Records:
         if label is not None:
             where &= record.c.label == label
         with self._database.reading() as connection:
-            total = connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+            total = (
+                connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+            )
             if cursor is not None:
                 mark = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == cursor)
                 at = connection.execute(sa.select(record.c.created_at).where(mark)).scalar()
                 if at is None:
                     return None
                 where &= (record.c.created_at < at) | ((record.c.created_at == at) & (record.c.id < cursor))
-            newest = _COLUMNS.where(where).order_by(record.c.created_at.desc(), record.c.id.desc()).limit(limit + 1)
+            newest = (
+                _COLUMNS.where(where)
+                .order_by(record.c.created_at.desc(), record.c.id.desc())
+                .limit(limit + 1)
+            )
             found = [self._read(tenant, row) for row in connection.execute(newest)]
         more = len(found) > limit
         return Rows(found[:limit], found[limit - 1].id if more else None, int(total))
@@ -215,7 +226,9 @@ class Records:
             where &= record.c.status == status
         order = (record.c.created_at.desc(), record.c.id.desc())
         with self._database.reading() as connection:
-            return [self._read(tenant, row) for row in connection.execute(_COLUMNS.where(where).order_by(*order))]
+            return [
+                self._read(tenant, row) for row in connection.execute(_COLUMNS.where(where).order_by(*order))
+            ]
 
     def count(self, tenant: str, kind: str, *, status: str | None = None) -> int:
         """Return how many records of a kind there are."""
@@ -223,17 +236,25 @@ class Records:
         if status is not None:
             where &= record.c.status == status
         with self._database.reading() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+            return (
+                connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
+            )
 
     def tenants_with(self, kind: str) -> list[str]:
         """Return the tenants that have a record of a kind: for jobs, which work for all of them."""
         with self._database.reading() as connection:
-            return list(connection.execute(sa.select(record.c.tenant).where(record.c.kind == kind).distinct()).scalars())
+            return list(
+                connection.execute(
+                    sa.select(record.c.tenant).where(record.c.kind == kind).distinct()
+                ).scalars()
+            )
 
     def revision(self, tenant: str) -> int:
         """Return a number that grows with every change of a tenant's records and links."""
         with self._database.reading() as connection:
-            return connection.execute(sa.select(account.c.revision).where(account.c.id == tenant)).scalar() or 0
+            return (
+                connection.execute(sa.select(account.c.revision).where(account.c.id == tenant)).scalar() or 0
+            )
 
     # ---- links ------------------------------------------------------------------------------------------------------
 
@@ -265,7 +286,13 @@ class Records:
         return made
 
     def unlink(
-        self, tenant: str, kind: str, owner_id: str, *, link_id: str | None = None, memory_id: str | None = None
+        self,
+        tenant: str,
+        kind: str,
+        owner_id: str,
+        *,
+        link_id: str | None = None,
+        memory_id: str | None = None,
     ) -> bool:
         """Remove one link by its id, or all to a memory."""
         where = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == owner_id)
@@ -295,7 +322,9 @@ class Records:
         with self._database.writing() as connection:
             for start in range(0, len(memory_ids), 500):
                 some = list(memory_ids[start : start + 500])
-                connection.execute(link.delete().where((link.c.tenant == tenant) & link.c.memory_id.in_(some)))
+                connection.execute(
+                    link.delete().where((link.c.tenant == tenant) & link.c.memory_id.in_(some))
+                )
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
@@ -313,6 +342,4 @@ _COLUMNS = sa.select(
 
 
 def _touch(connection: Connection, tenant: str) -> None:
-    connection.execute(
-        account.update().where(account.c.id == tenant).values(revision=account.c.revision + 1)
-    )
+    connection.execute(account.update().where(account.c.id == tenant).values(revision=account.c.revision + 1))

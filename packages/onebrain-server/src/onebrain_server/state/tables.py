@@ -22,7 +22,9 @@ metadata: Final = MetaData()
 schema_version = Table("server_schema", metadata, Column("version", Integer, primary_key=True))
 
 # Secrets and marks of the server itself.
-setting = Table("server_setting", metadata, Column("name", String(64), primary_key=True), Column("value", String))
+setting = Table(
+    "server_setting", metadata, Column("name", String(64), primary_key=True), Column("value", String)
+)
 
 account = Table(
     "server_account",
@@ -172,4 +174,3 @@ rate = Table(
     Column("window_start", BigInteger, primary_key=True),
     Column("count", Integer, nullable=False),
 )
-

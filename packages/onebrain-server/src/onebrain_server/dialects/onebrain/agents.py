@@ -32,7 +32,9 @@ class AgentRow(WholeKeyRow):
 
 def _waiting(call: Call, key_id: str) -> Any:
     return every(
-        Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"), Cmp("$extra.keyId", "eq", key_id)
+        Cmp("$archived", "eq", True),
+        Cmp("$extra.status", "eq", "candidate"),
+        Cmp("$extra.keyId", "eq", key_id),
     )
 
 
@@ -121,8 +123,12 @@ class ActivityRow(Wire):
 
 
 def _activity(call: Call, key_id: str | None, query: Paging) -> Answer:
-    names = {key.id: {"name": key.name, "prefix": key.prefix} for key in call.server.accounts.keys(call.tenant_id)}
-    found, cursor = call.server.journal.acts(call.tenant_id, key_id=key_id, limit=query.limit, cursor=query.cursor)
+    names = {
+        key.id: {"name": key.name, "prefix": key.prefix} for key in call.server.accounts.keys(call.tenant_id)
+    }
+    found, cursor = call.server.journal.acts(
+        call.tenant_id, key_id=key_id, limit=query.limit, cursor=query.cursor
+    )
     total = sum(row[3] for row in call.server.journal.act_counts(call.tenant_id, key_id))
     rows = [
         {
@@ -194,7 +200,9 @@ class NewAgent(Wire):
     api_key: dict[str, Any]
 
 
-@routes.post("/register", needs="anyone", answers=NewAgent, status=201, limit="agents.register", errors=(403, 409))
+@routes.post(
+    "/register", needs="anyone", answers=NewAgent, status=201, limit="agents.register", errors=(403, 409)
+)
 def register_agent(call: Call, body: AgentFields) -> dict[str, Any]:
     """Register an agent: an empty brain of its own, and a key that may read it for ninety days."""
     if not call.server.settings.registration:

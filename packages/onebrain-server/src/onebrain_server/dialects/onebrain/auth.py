@@ -63,11 +63,18 @@ def register(call: Call, body: RegisterFields) -> dict[str, Any]:
     if not call.server.settings.registration:
         raise Problem(403, "FORBIDDEN", "This server takes no registrations")
     try:
-        account = call.server.accounts.register(body.email, body.password, body.display_name or body.name, body.locale)
+        account = call.server.accounts.register(
+            body.email, body.password, body.display_name or body.name, body.locale
+        )
     except Taken:
         raise Problem(409, "EMAIL_ALREADY_EXISTS", "There is an account with this address already") from None
     call.server.journal.audit(
-        account.id, f"account:{account.id}", "account.register", target=None, ip=call.ip, request_id=call.request_id
+        account.id,
+        f"account:{account.id}",
+        "account.register",
+        target=None,
+        ip=call.ip,
+        request_id=call.request_id,
     )
     return _row(account)
 
@@ -90,7 +97,12 @@ class SessionRow(Wire):
 
 def _session(call: Call, account: Account, session_id: str, refresh: str) -> Answer:
     access = call.server.tokens.make(account.id, session_id)
-    data = {"accessToken": access, "refreshToken": refresh, "expiresIn": tokens.LIFETIME, "user": _row(account)}
+    data = {
+        "accessToken": access,
+        "refreshToken": refresh,
+        "expiresIn": tokens.LIFETIME,
+        "user": _row(account),
+    }
     secure = "" if call.server.settings.development else " Secure;"
     cookie = f"accessToken={access}; Path=/; HttpOnly;{secure} SameSite=Lax; Max-Age={tokens.LIFETIME}"
     return Answer(data, headers={"set-cookie": cookie})
@@ -102,7 +114,12 @@ def login(call: Call, body: LoginFields) -> Answer:
     accounts = call.server.accounts
     wait = accounts.locked(body.email)
     if wait:
-        raise Problem(429, "ACCOUNT_LOCKED", "Too many failed logins; try again later", headers={"retry-after": str(wait)})
+        raise Problem(
+            429,
+            "ACCOUNT_LOCKED",
+            "Too many failed logins; try again later",
+            headers={"retry-after": str(wait)},
+        )
     account = accounts.login(body.email, body.password)
     accounts.note_login(body.email, good=account is not None)
     if account is None:
@@ -111,7 +128,12 @@ def login(call: Call, body: LoginFields) -> Answer:
         raise Problem(401, "ACCOUNT_DISABLED", "This account is switched off")
     session_id, refresh = accounts.open_session(account.id, call.ip, call.header("user-agent"))
     call.server.journal.audit(
-        account.id, f"account:{account.id}", "account.login", target=None, ip=call.ip, request_id=call.request_id
+        account.id,
+        f"account:{account.id}",
+        "account.login",
+        target=None,
+        ip=call.ip,
+        request_id=call.request_id,
     )
     return _session(call, account, session_id, refresh)
 

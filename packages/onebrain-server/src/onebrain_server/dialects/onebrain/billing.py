@@ -75,9 +75,15 @@ def _span(period: str) -> tuple[str, date, date]:
         return "monthly", today.replace(day=1), today
     match = _MONTH.fullmatch(period)
     if match is None or match[1] == "0000":
-        raise invalid(["period"], "must be daily, weekly, monthly, current, or a month such as 2026-01", where="query parameters")
+        raise invalid(
+            ["period"],
+            "must be daily, weekly, monthly, current, or a month such as 2026-01",
+            where="query parameters",
+        )
     first = date(int(match[1]), int(match[2]), 1)
-    following = date(first.year + first.month // 12, first.month % 12 + 1, 1) if first.year < 9999 else date.max
+    following = (
+        date(first.year + first.month // 12, first.month % 12 + 1, 1) if first.year < 9999 else date.max
+    )
     return period, first, following - timedelta(days=1)
 
 
@@ -86,14 +92,20 @@ def usage(call: Call, query: PeriodQuery) -> dict[str, Any]:
     """Return how much was used in a period."""
     name, first, last = _span(query.period)
     counted: dict[str, list[int]] = {}
-    for _, route, count, errors, tokens in call.server.journal.usage(call.tenant_id, first.isoformat(), last.isoformat()):
+    for _, route, count, errors, tokens in call.server.journal.usage(
+        call.tenant_id, first.isoformat(), last.isoformat()
+    ):
         row = counted.setdefault(route, [0, 0, 0])
         row[0], row[1], row[2] = row[0] + count, row[1] + errors, row[2] + tokens
     return {
         "period": name,
-        "usage": [{"type": route, "count": row[0], "tokensUsed": row[2]} for route, row in sorted(counted.items())],
+        "usage": [
+            {"type": route, "count": row[0], "tokensUsed": row[2]} for route, row in sorted(counted.items())
+        ],
         "apiCalls": sum(row[0] for row in counted.values()),
-        "memoriesCreated": sum(row[0] - row[1] for route, row in counted.items() if _STORING.fullmatch(route)),
+        "memoriesCreated": sum(
+            row[0] - row[1] for route, row in counted.items() if _STORING.fullmatch(route)
+        ),
         "searchQueries": sum(row[0] for route, row in counted.items() if route == "POST /v1/memory/search"),
     }
 
@@ -121,7 +133,9 @@ def usage_summary(call: Call) -> dict[str, Any]:
     """Return the plan's allowances and what is used of them."""
     name = call.known.account.plan
     today = now().date()
-    rows = call.server.journal.usage(call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat())
+    rows = call.server.journal.usage(
+        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
+    )
     return {
         "plan": {"name": name, "displayName": plans.NAMES.get(name, name.title())},
         "limits": plans.allowances(call),
@@ -141,7 +155,9 @@ class Analytics(Wire):
 def usage_analytics(call: Call) -> dict[str, Any]:
     """Return the calls of thirty days, by route and by day."""
     today = now().date()
-    rows = call.server.journal.usage(call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat())
+    rows = call.server.journal.usage(
+        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
+    )
     types: dict[str, list[int]] = {}
     days: dict[str, list[int]] = {}
     for day, route, count, _, tokens in rows:

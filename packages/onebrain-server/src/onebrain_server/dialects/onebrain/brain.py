@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from onebrain.memory.driver import ListRequest
-from onebrain.memory.filters import TRUE, Cmp
+from onebrain.memory.filters import TRUE, Cmp, Filter
 from onebrain_server.clock import iso, iso_micros
 from onebrain_server.dialects.onebrain import contexts, projects
 from onebrain_server.dialects.onebrain.memories import Id
@@ -77,7 +77,13 @@ def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("traits", "preferences"):
         if name in changes and changes[name] is None:
-            raise invalid([name], "Expected object, received null", code="invalid_type", expected="object", received="null")
+            raise invalid(
+                [name],
+                "Expected object, received null",
+                code="invalid_type",
+                expected="object",
+                received="null",
+            )
     records, tenant = call.server.records, call.tenant_id
     changed = records.change(tenant, "profile", "profile", changes)
     if changed is None:
@@ -141,7 +147,7 @@ class NarrowQuery(Query):
 def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
     """Return the newest memories, the entities with most links, active projects, and numbers."""
     records, tenant = call.server.records, call.tenant_id
-    narrowed = TRUE
+    narrowed: Filter = TRUE
     active = records.all(tenant, "project", status="active")
     if query.project_id is not None:
         projects.one(call, query.project_id)
@@ -228,7 +234,9 @@ class ContextAnswer(Wire):
     meta: ContextMeta
 
 
-@routes.get("/context/{scope}", needs="brain.read", answers=ContextAnswer, errors=(404,), media_type="text/plain")
+@routes.get(
+    "/context/{scope}", needs="brain.read", answers=ContextAnswer, errors=(404,), media_type="text/plain"
+)
 def get_context(call: Call, scope: str, query: NarrowQuery) -> Any:
     """Return a context; as plain text where the client asks for that.
 
@@ -237,10 +245,19 @@ def get_context(call: Call, scope: str, query: NarrowQuery) -> Any:
     a focus, such as ``coding``.
     """
     if not _FOCUS_NAME.fullmatch(scope):
-        raise Problem(400, "INVALID_SCOPE", f"Invalid context scope. Valid: {', '.join(contexts.SCOPES)}, or a word to focus on")
+        raise Problem(
+            400,
+            "INVALID_SCOPE",
+            f"Invalid context scope. Valid: {', '.join(contexts.SCOPES)}, or a word to focus on",
+        )
     charge(call, "context_calls_per_month")
     found = contexts.context(
-        call, scope, query=query.query, language=query.language, project_id=query.project_id, max_tokens=query.max_tokens
+        call,
+        scope,
+        query=query.query,
+        language=query.language,
+        project_id=query.project_id,
+        max_tokens=query.max_tokens,
     )
     call.act("read", "context", scope=scope)
     if call.wants_json(default=True):

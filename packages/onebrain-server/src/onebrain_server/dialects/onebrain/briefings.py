@@ -84,7 +84,9 @@ class ConfigChanges(Wire):
     timezone: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)] | None = None
     quiet_hours_start: Clock | None = None
     quiet_hours_end: Clock | None = None
-    webhook_url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")] | None = None
+    webhook_url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")] | None = (
+        None
+    )
     webhook_secret: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     content_preferences: dict[str, Any] | None = None
 
@@ -98,7 +100,13 @@ async def change_config(call: Call, body: ConfigChanges) -> dict[str, Any]:
     given = body.model_fields_set
     for name in ("is_enabled", "timezone", "content_preferences"):
         if name in given and getattr(body, name) is None:
-            raise invalid([_WIRE[name]], "Expected a value, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [_WIRE[name]],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
     if body.webhook_url is not None:
         if urlsplit(body.webhook_url).scheme != "https" and not call.server.settings.private_addresses:
             raise invalid(["webhookUrl"], "must begin with https://")
@@ -286,7 +294,10 @@ def analytics(call: Call, query: DaysQuery) -> dict[str, Any]:
         "engagementRate": round(engaged / len(found), 4) if found else 0,
         "byType": [{"type": name, "count": count} for name, count in sorted(types.items())],
         "byChannel": [{"channel": name, "count": count} for name, count in sorted(channels.items())],
-        "topActions": [{"action": name, "count": count} for name, count in sorted(actions.items(), key=lambda row: -row[1])],
+        "topActions": [
+            {"action": name, "count": count}
+            for name, count in sorted(actions.items(), key=lambda row: -row[1])
+        ],
     }
 
 
@@ -334,7 +345,12 @@ class ListQuery(Paging):
 def list_briefings(call: Call, query: ListQuery) -> Answer:
     """List delivered briefings, newest first."""
     page = call.server.records.page(
-        call.tenant_id, work.KIND, limit=query.limit, cursor=query.cursor, status=query.status, label=query.type
+        call.tenant_id,
+        work.KIND,
+        limit=query.limit,
+        cursor=query.cursor,
+        status=query.status,
+        label=query.type,
     )
     if page is None:
         raise bad_cursor()
@@ -371,7 +387,9 @@ def daily(call: Call, date: str, query: DailyQuery) -> dict[str, Any]:
         day = now().astimezone(zone).date() if date == "today" else Date.fromisoformat(date)
         first, last = work.day_span(day, zone)
     except (ValueError, OverflowError):
-        raise invalid(["date"], "must be today, or a date such as 2026-03-30", where="path parameters") from None
+        raise invalid(
+            ["date"], "must be today, or a date such as 2026-03-30", where="path parameters"
+        ) from None
     narrowed = None
     if query.project_id is not None:
         projects.one(call, query.project_id)

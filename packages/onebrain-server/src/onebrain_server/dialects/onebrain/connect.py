@@ -85,7 +85,7 @@ class ReadAnswer(Wire):
 )
 def read_connect(call: Call, query: ReadQuery) -> Answer:
     """Return an agent's system prompt; as JSON where ``Accept`` has application/json, else as text."""
-    scope = query.scope if query.scope in contexts.SCOPES else "deep"
+    scope = query.scope if query.scope is not None and query.scope in contexts.SCOPES else "deep"
     found = contexts.context(call, scope, query=query.query)
     base = call.server.settings.public_url or f"http://{call.header('host') or 'localhost'}"
     single, batch = f"{base}/v1/connect/memory", f"{base}/v1/connect/memories"
@@ -114,9 +114,15 @@ def read_connect(call: Call, query: ReadQuery) -> Answer:
         "authHeader": "Authorization: ApiKey <your-key>",
         "maxBatchSize": 10,
     }
-    meta = {"tokenEstimate": estimate, "scope": scope, "writeBackEnabled": may_write, "generatedAt": iso(now())}
+    meta = {
+        "tokenEstimate": estimate,
+        "scope": scope,
+        "writeBackEnabled": may_write,
+        "generatedAt": iso(now()),
+    }
     return Answer(
-        {"systemPrompt": prompt, "writeBack": write_back if may_write else None, "meta": meta}, headers=headers
+        {"systemPrompt": prompt, "writeBack": write_back if may_write else None, "meta": meta},
+        headers=headers,
     )
 
 
@@ -215,7 +221,14 @@ Few = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
 Many = Annotated[list[MemoryFields], Field(min_length=1, max_length=100)]
 
 
-@routes.post("/memories", needs="connect.write", answers=WriteAnswer, keys_only=True, limit="connect.write", idempotent=True)
+@routes.post(
+    "/memories",
+    needs="connect.write",
+    answers=WriteAnswer,
+    keys_only=True,
+    limit="connect.write",
+    idempotent=True,
+)
 def write_memories(call: Call, body: Few) -> dict[str, Any]:
     """Store up to ten memories as an agent."""
     return write_all(call, body)
@@ -309,7 +322,9 @@ def _changes(
         if page.meta.cursor is not None:
             return found, until, _cursor(since, last, "memories", page.meta.cursor)
         part, place = "deleted", None
-    gone = sorted(call.server.journal.buried(call.tenant_id, since, last), key=lambda pair: (pair[1], pair[0]))
+    gone = sorted(
+        call.server.journal.buried(call.tenant_id, since, last), key=lambda pair: (pair[1], pair[0])
+    )
     there = {memory.id for memory in call.memories.get([id for id, _ in gone], EVERYTHING)} if gone else set()
     gone = [pair for pair in gone if pair[0] not in there]
     start = int(place) if place is not None and place.isdecimal() else 0
@@ -380,7 +395,9 @@ def _one(call: Call, id: str) -> Record:
     return record
 
 
-@routes.post("/connections", needs="connect.write", answers=ConnectionRow, status=201, keys_only=True, limit="write")
+@routes.post(
+    "/connections", needs="connect.write", answers=ConnectionRow, status=201, keys_only=True, limit="write"
+)
 def register(call: Call, body: ConnectionFields) -> dict[str, Any]:
     """Register an agent."""
     fields = {
@@ -405,7 +422,13 @@ class SyncFields(Wire):
 
 
 @routes.post(
-    "/connections/{id}/sync", needs="connect.write", answers=WriteAnswer, keys_only=True, limit="connect.write", errors=(404,), idempotent=True
+    "/connections/{id}/sync",
+    needs="connect.write",
+    answers=WriteAnswer,
+    keys_only=True,
+    limit="connect.write",
+    errors=(404,),
+    idempotent=True,
 )
 def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
     """Store an agent's memories, as ``/v1/connect/memories`` does."""
@@ -413,7 +436,14 @@ def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
     return write_all(call, body.memories)
 
 
-@routes.get("/connections/{id}/pull", needs="connect.read", answers=Page[dict[str, Any]], keys_only=True, limit="connect.read", errors=(404,))
+@routes.get(
+    "/connections/{id}/pull",
+    needs="connect.read",
+    answers=Page[dict[str, Any]],
+    keys_only=True,
+    limit="connect.read",
+    errors=(404,),
+)
 def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
     """Return what changed, oldest first and deletions last; without ``since``, since this connection's last such call."""
     record = _one(call, id)
@@ -423,7 +453,9 @@ def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
     if moves:
         call.server.records.change(call.tenant_id, "connection", id, {"lastSyncedAt": until}, touch=False)
     call.act("delta_sync", "memory", count=len(changes))
-    return Answer(changes, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": len(changes)})
+    return Answer(
+        changes, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": len(changes)}
+    )
 
 
 @routes.delete("/connections/{id}", needs="connect.write", keys_only=True, errors=(404,))

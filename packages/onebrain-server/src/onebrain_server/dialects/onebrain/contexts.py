@@ -68,7 +68,13 @@ def revision(call: Call) -> tuple[int, int, int]:
 
 
 def context(
-    call: Call, scope: str, *, query: str | None = None, language: str | None = None, project_id: str | None = None, max_tokens: int | None = None
+    call: Call,
+    scope: str,
+    *,
+    query: str | None = None,
+    language: str | None = None,
+    project_id: str | None = None,
+    max_tokens: int | None = None,
 ) -> dict[str, Any]:
     """Return ``{scope, formatted, structured, meta}``."""
     key = (call.tenant_id, scope, query, language, project_id, max_tokens)
@@ -82,10 +88,17 @@ def context(
 
 
 def _build(
-    call: Call, scope: str, query: str | None, language: str | None, project_id: str | None, max_tokens: int | None
+    call: Call,
+    scope: str,
+    query: str | None,
+    language: str | None,
+    project_id: str | None,
+    max_tokens: int | None,
 ) -> dict[str, Any]:
     budget = SCOPES.get(scope, FOCUSED)
-    asked = " ".join(part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part)
+    asked = " ".join(
+        part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
+    )
     records, tenant = call.server.records, call.tenant_id
     narrowed: Filter = TRUE
     if project_id is not None:
@@ -250,7 +263,10 @@ def write(structured: Mapping[str, Any]) -> str:
         lines = [_line(profile["summary"])] if profile["summary"] else []
         for label, values in (("Traits", profile["traits"]), ("Preferences", profile["preferences"])):
             if values:
-                lines.append(f"{label}: " + ", ".join(f"{_line(name)}={_line(value)}" for name, value in values.items()))
+                lines.append(
+                    f"{label}: "
+                    + ", ".join(f"{_line(name)}={_line(value)}" for name, value in values.items())
+                )
         if lines:
             sections.append("\n".join(["## User Profile", *lines]))
     for heading, lines in (
@@ -258,21 +274,24 @@ def write(structured: Mapping[str, Any]) -> str:
         (
             "Key Entities",
             [
-                f"- {_line(row['name'])} ({_line(row['type'])})" + (f" — {_line(row['description'])}" if row["description"] else "")
+                f"- {_line(row['name'])} ({_line(row['type'])})"
+                + (f" — {_line(row['description'])}" if row["description"] else "")
                 for row in structured["entities"]
             ],
         ),
         (
             "Projects",
             [
-                f"- {_line(row['name'])} [{row['status']}]" + (f" — {_line(row['description'])}" if row["description"] else "")
+                f"- {_line(row['name'])} [{row['status']}]"
+                + (f" — {_line(row['description'])}" if row["description"] else "")
                 for row in structured["projects"]
             ],
         ),
         (
             "Learned Skills",
             [
-                f"- {_line(row['title'])}" + (f" (triggers: {', '.join(map(_line, row['triggers']))})" if row["triggers"] else "")
+                f"- {_line(row['title'])}"
+                + (f" (triggers: {', '.join(map(_line, row['triggers']))})" if row["triggers"] else "")
                 for row in structured["skills"]
             ],
         ),
@@ -281,7 +300,9 @@ def write(structured: Mapping[str, Any]) -> str:
             sections.append("\n".join([f"## {heading}", *lines]))
     stats = structured.get("stats")
     if stats is not None:
-        numbers = ", ".join(f"{label}: {stats['total' + label]}" for label in ("Memories", "Entities", "Projects"))
+        numbers = ", ".join(
+            f"{label}: {stats['total' + label]}" for label in ("Memories", "Entities", "Projects")
+        )
         sections.append(f"## Stats\n{numbers}")
     return "\n\n".join(sections)
 

@@ -112,7 +112,9 @@ class EntityFields(Wire):
     metadata: dict[str, Any] | None = None
 
 
-@routes.post("", needs="entity.write", answers=EntityRow, status=201, limit="write", errors=(409,), idempotent=True)
+@routes.post(
+    "", needs="entity.write", answers=EntityRow, status=201, limit="write", errors=(409,), idempotent=True
+)
 def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
     """Make an entity; a name can be used once for each type."""
     try:
@@ -146,7 +148,9 @@ class GraphAnswer(Wire):
     entities: list[LinkedEntityRow]
 
 
-def _graph(call: Call, entities: list[Entity], relations: list[Relation], links: list[Link]) -> dict[str, Any]:
+def _graph(
+    call: Call, entities: list[Entity], relations: list[Relation], links: list[Link]
+) -> dict[str, Any]:
     owned: dict[str, list[dict[str, Any]]] = {}
     for link in links:
         owned.setdefault(link.entity_id, []).append(link_row(link))
@@ -156,7 +160,9 @@ def _graph(call: Call, entities: list[Entity], relations: list[Relation], links:
     }
     nodes = [{"id": entity.id, "name": entity.name, "type": entity.type} for entity in entities]
     nodes += [{"id": id, "name": title, "type": "memory"} for id, title in sorted(titles.items())]
-    edges = [{"source": one.source_id, "target": one.target_id, "relation": one.relation} for one in relations]
+    edges = [
+        {"source": one.source_id, "target": one.target_id, "relation": one.relation} for one in relations
+    ]
     edges += [
         {"source": link.entity_id, "target": link.memory_id, "relation": link.link_type}
         for link in links
@@ -200,7 +206,8 @@ def duplicate_entities(call: Call) -> dict[str, Any]:
     pairs = call.graph.duplicates()
     return {
         "duplicates": [
-            {"entityA": row(call, left), "entityB": row(call, right), "similarity": score} for left, right, score in pairs[:100]
+            {"entityA": row(call, left), "entityB": row(call, right), "similarity": score}
+            for left, right, score in pairs[:100]
         ]
     }
 
@@ -243,7 +250,9 @@ class ExtractAnswer(Wire):
     count: int
 
 
-@routes.post("/auto-extract", needs="entity.write", answers=ExtractAnswer, status=201, limit="write", errors=(404,))
+@routes.post(
+    "/auto-extract", needs="entity.write", answers=ExtractAnswer, status=201, limit="write", errors=(404,)
+)
 def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Find the entities that a memory names, make those that are new, and link them to it."""
     memory = memories.one(call, body.memory_id)
@@ -277,7 +286,13 @@ def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "type"):
         if name in changes and changes[name] is None:
-            raise invalid([name], "Expected string, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [name],
+                "Expected string, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
     try:
         return row(call, call.graph.update(id, **changes))
     except OneBrainConflictError as error:
@@ -304,7 +319,9 @@ class EntityLinkRow(LinkRow):
     entity_id: str
 
 
-@routes.post("/{id}/links", needs="entity.write", answers=EntityLinkRow, status=201, limit="write", errors=(404, 409))
+@routes.post(
+    "/{id}/links", needs="entity.write", answers=EntityLinkRow, status=201, limit="write", errors=(404, 409)
+)
 def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Link an entity to a memory."""
     _one(call, id)
@@ -351,7 +368,9 @@ def relation_row(relation: Relation) -> dict[str, Any]:
     }
 
 
-@routes.post("/{id}/relations", needs="entity.write", answers=RelationRow, status=201, limit="write", errors=(404, 409))
+@routes.post(
+    "/{id}/relations", needs="entity.write", answers=RelationRow, status=201, limit="write", errors=(404, 409)
+)
 def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
     """Relate one entity to another, such as Sarah ``works_at`` Cyberdyne."""
     _one(call, id)

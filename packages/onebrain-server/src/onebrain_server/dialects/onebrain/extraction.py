@@ -40,7 +40,9 @@ def add_candidate(call: Call, fields: MemoryFields, place: list[str | int] | Non
     title = fields.title or title_of(fields.text, memories.TITLE_LIMIT)
     same = memories.twin(call, title, fields.text, fields.type)
     other = memories.rival(call, title, fields.text, fields.type) if same is None else None
-    status: memories.MemoryStatus = "archived" if same is not None else "conflicted" if other is not None else "candidate"
+    status: memories.MemoryStatus = (
+        "archived" if same is not None else "conflicted" if other is not None else "candidate"
+    )
     [memory] = memories.store(call, [memories.draft(call, fields, status=status)])
     memories.link(call, fields, memory.id)
     if same is not None:
@@ -55,7 +57,9 @@ def add_candidate(call: Call, fields: MemoryFields, place: list[str | int] | Non
     return memories.row(memory, call.tenant_id)
 
 
-@routes.post("/extract", needs="memory.extract.write", answers=MemoryRow, status=201, limit="write", idempotent=True)
+@routes.post(
+    "/extract", needs="memory.extract.write", answers=MemoryRow, status=201, limit="write", idempotent=True
+)
 def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store one memory for review.
 
@@ -80,7 +84,9 @@ class BatchAnswer(Wire):
 Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
 
 
-@routes.post("/batch", needs="memory.extract.write", answers=BatchAnswer, status=201, limit="write", idempotent=True)
+@routes.post(
+    "/batch", needs="memory.extract.write", answers=BatchAnswer, status=201, limit="write", idempotent=True
+)
 def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
     charge(call, "extract_calls_per_month")
@@ -199,7 +205,9 @@ async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
     if urlsplit(body.url).scheme != "https" and not call.server.settings.private_addresses:
         raise invalid(["url"], "must begin with https://")
     try:
-        status, headers, content = await call.server.fetcher.send("GET", body.url, headers={"accept": "text/html, text/plain"})
+        status, headers, content = await call.server.fetcher.send(
+            "GET", body.url, headers={"accept": "text/html, text/plain"}
+        )
     except AddressRefused as refused:
         raise Problem(422, "INGEST_ERROR", f"The page was not fetched: {refused}") from None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
@@ -252,7 +260,9 @@ def _docx(data: bytes) -> str:
         raise Problem(400, "UPLOAD_ERROR", "The document cannot be read as .docx")
     space = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
     paragraphs = ElementTree.fromstring(content).iter(f"{space}p")
-    return "\n".join("".join(text.text or "" for text in paragraph.iter(f"{space}t")) for paragraph in paragraphs)
+    return "\n".join(
+        "".join(text.text or "" for text in paragraph.iter(f"{space}t")) for paragraph in paragraphs
+    )
 
 
 def _strings(value: Any) -> list[str]:
@@ -266,7 +276,9 @@ def _strings(value: Any) -> list[str]:
 class _Text(HTMLParser):
     """Collects what a page shows."""
 
-    _BLOCKS = frozenset({"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"})
+    _BLOCKS = frozenset(
+        {"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"}
+    )
     _HIDDEN = frozenset({"script", "style", "noscript", "template", "nav", "footer", "head", "svg"})
 
     def __init__(self) -> None:
@@ -326,7 +338,11 @@ class Duplicate(Wire):
 @routes.get("/duplicates", needs="brain.read", answers=list[Duplicate])
 def duplicates(call: Call) -> list[dict[str, Any]]:
     """Return pairs with similar titles, most similar first, among the 500 newest memories that are not archived."""
-    living = [one for one in memories.everything(call, include_archived=True, most=500) if memories.status_of(one) != "archived"]
+    living = [
+        one
+        for one in memories.everything(call, include_archived=True, most=500)
+        if memories.status_of(one) != "archived"
+    ]
     found: list[tuple[float, int, int]] = []
     titles = [" ".join((one.title or "").casefold().split()) for one in living]
     words = [frozenset(re.findall(r"\w+", title)) for title in titles]
@@ -373,7 +389,9 @@ class ConsolidateAnswer(Wire):
     groups: list[ConsolidatedGroup]
 
 
-@routes.post("/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False)
+@routes.post(
+    "/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False
+)
 def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
@@ -382,7 +400,9 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     for place, one in enumerate(living):
         for group in groups:
             first = living[group[0]]
-            if first.type == one.type and _says_the_same(first.title or "", first.content, one.title or "", one.content, body.threshold):
+            if first.type == one.type and _says_the_same(
+                first.title or "", first.content, one.title or "", one.content, body.threshold
+            ):
                 group.append(place)
                 break
         else:
@@ -404,7 +424,9 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
             for one in others:
                 with call.server.changing(call.tenant_id, one.id):
                     memories.change(call, memories.one(call, one.id), status="archived")
-        answer.append({"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content})
+        answer.append(
+            {"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content}
+        )
     return {"merged": merged, "groups": answer}
 
 
@@ -412,7 +434,10 @@ def _says_the_same(title: str, body: str, other_title: str, other_body: str, thr
     shorter, longer = sorted((len(body), len(other_body)))
     if shorter * 2 < longer * threshold:  # texts of such different lengths cannot be so alike
         return False
-    return memories.similarity(body, other_body) >= threshold and memories.similarity(title, other_title) >= threshold / 2
+    return (
+        memories.similarity(body, other_body) >= threshold
+        and memories.similarity(title, other_title) >= threshold / 2
+    )
 
 
 class ExpireFields(Wire):

@@ -175,7 +175,13 @@ def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "trust_level", "scopes", "is_active"):
         if name in changes and changes[name] is None:
-            raise invalid([name], "Expected a value, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [name],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
     _within(call, body.scopes or (), body.trust_level, _one(call, id))
     if "scopes" in changes:
         changes["scopes"] = ",".join(dict.fromkeys(changes["scopes"]))

@@ -6,12 +6,13 @@ that is not active is archived to the engine, which leaves it out of searches at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
@@ -51,7 +52,16 @@ def _aware(value: datetime) -> datetime:
     return value
 
 
-Moment = Annotated[datetime, AfterValidator(_aware)]
+def _written_out(value: Any) -> Any:
+    """Refuse bare numbers, which would be read as seconds since 1970."""
+    if not isinstance(value, str | datetime) or (
+        isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)
+    ):
+        raise ValueError("must be ISO 8601 text, such as 2026-01-15T09:30:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_aware)]
 
 
 class ScopeFields(Wire):
@@ -153,7 +163,11 @@ def draft(
     tags = fields.tags if fields.tags is not None else own.get("tags")
     extra: dict[str, Any] = {
         "sourceType": source_type or fields.source_type,
-        "confidence": confidence if confidence is not None else 1 if fields.confidence is None else fields.confidence,
+        "confidence": confidence
+        if confidence is not None
+        else 1
+        if fields.confidence is None
+        else fields.confidence,
         "status": status,
     }
     for name, value in (("entityId", fields.entity_id), ("projectId", fields.project_id)):
@@ -168,7 +182,11 @@ def draft(
         tags=tuple(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else (),
         metadata=metadata,
         importance=fields.importance,
-        source=fields.source if fields.source is not None else own.get("source") if isinstance(own.get("source"), str) else None,
+        source=fields.source
+        if fields.source is not None
+        else own.get("source")
+        if isinstance(own.get("source"), str)
+        else None,
         pinned=fields.pinned,
         archived=status != "active",
         created_at=fields.created_at,
@@ -217,7 +235,9 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
         "updatedAt": iso(updated),
         "tags": memory.tags,
         "source": memory.source,
-        "scope": {name: value for name, value in place.__dict__.items() if value is not None} if place else None,
+        "scope": {name: value for name, value in place.__dict__.items() if value is not None}
+        if place
+        else None,
         "entityId": extra.get("entityId"),
         "projectId": extra.get("projectId"),
         "importance": memory.importance,
@@ -414,6 +434,8 @@ def check_links(call: Call, fields: MemoryFields, place: Sequence[str | int] = (
             call.graph.get(fields.entity_id)
         except OneBrainNotFoundError:
             raise invalid([*place, "entityId"], "there is no entity with this id") from None
-    if fields.project_id is not None and call.server.records.get(call.tenant_id, "project", fields.project_id) is None:
+    if (
+        fields.project_id is not None
+        and call.server.records.get(call.tenant_id, "project", fields.project_id) is None
+    ):
         raise invalid([*place, "projectId"], "there is no project with this id")
-

@@ -75,7 +75,9 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
     return paged(memories.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
 
 
-@routes.post("", needs="brain.write", answers=MemoryRow, status=201, limit="write", idempotent=True, errors=(409,))
+@routes.post(
+    "", needs="brain.write", answers=MemoryRow, status=201, limit="write", idempotent=True, errors=(409,)
+)
 def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
     memories.check_links(call, body)
@@ -227,7 +229,7 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
         raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
     scope = EVERYTHING if body.scope is None else body.scope.scope()
     if body.ids is not None:
-        found = [memory for memory in call.memories.get(body.ids, scope)]
+        found = call.memories.get(body.ids, scope)
         if body.filter:
             raise invalid(["filter"], "ids and filter do not go together")
         ids = [memory.id for memory in found]
@@ -388,7 +390,9 @@ class ReindexAnswer(Wire):
     errors: int
 
 
-@routes.post("/embeddings/reindex", needs="brain.write", answers=ReindexAnswer, body_required=False, limit="write")
+@routes.post(
+    "/embeddings/reindex", needs="brain.write", answers=ReindexAnswer, body_required=False, limit="write"
+)
 def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
     """Make vectors for memories that have none; there are never any, for storing makes them."""
     return {"total": 0, "queued": 0, "errors": 0}
@@ -419,7 +423,13 @@ class MemoryChanges(Wire):
 
 
 _NULLABLE = {"metadata", "tags", "source", "importance", "expires_at"}
-_COLUMNS = {"title": "title", "tags": "tags", "source": "source", "importance": "importance", "pinned": "pinned"}
+_COLUMNS = {
+    "title": "title",
+    "tags": "tags",
+    "source": "source",
+    "importance": "importance",
+    "pinned": "pinned",
+}
 
 
 @routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,))
@@ -428,7 +438,13 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     given = body.model_fields_set
     for name in given:
         if name not in _NULLABLE and getattr(body, name) is None:
-            raise invalid([name], f"Expected a value, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [name],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
     if body.body is not None and body.content is not None:
         raise invalid(["content"], "give the text as body or as content, not as both")
     with call.server.changing(call.tenant_id, id):

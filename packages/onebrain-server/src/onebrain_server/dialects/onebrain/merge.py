@@ -61,7 +61,13 @@ def _version(call: Call, before: list[dict[str, Any]], log: list[dict[str, Any]]
     while True:
         newest = records.page(tenant, KIND, limit=1)
         number = newest.rows[0].body["version"] + 1 if newest is not None and newest.rows else 1
-        body = {"version": number, "before": before, "after": _snapshot(call), "mergedAt": iso(now()), "log": log}
+        body = {
+            "version": number,
+            "before": before,
+            "after": _snapshot(call),
+            "mergedAt": iso(now()),
+            "log": log,
+        }
         try:
             return records.add(tenant, KIND, body, unique=str(number))
         except Taken:  # another merge was faster
@@ -83,7 +89,12 @@ def run(call: Call) -> dict[str, Any]:
         same = memories.twin(call, title, one.content, kind)
         other = memories.rival(call, title, one.content, kind) if same is None else None
         if same is not None:
-            status, action, ids, reason = "archived", "archive", [one.id, same.id], "An active memory says the same"
+            status, action, ids, reason = (
+                "archived",
+                "archive",
+                [one.id, same.id],
+                "An active memory says the same",
+            )
         elif other is not None:
             status, action, ids = "conflicted", "conflict", [one.id, other.id]
             reason = "An active memory of this title says something else"
@@ -93,7 +104,9 @@ def run(call: Call) -> dict[str, Any]:
         counts[status] += 1
         with call.server.changing(call.tenant_id, one.id):
             try:
-                memories.change(call, memories.one(call, one.id), status="active" if status == "activated" else status)
+                memories.change(
+                    call, memories.one(call, one.id), status="active" if status == "activated" else status
+                )
             except (Problem, OneBrainNotFoundError):
                 continue  # it was deleted meanwhile
         log.append({"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())})
@@ -113,7 +126,11 @@ class VersionRow(Wire):
 
 def _row(record: Record) -> dict[str, Any]:
     body = record.body
-    rows = [{name: one[name] for name in ("id", "type", "title", "confidence")} for one in body["after"] if one["status"] == "active"]
+    rows = [
+        {name: one[name] for name in ("id", "type", "title", "confidence")}
+        for one in body["after"]
+        if one["status"] == "active"
+    ]
     return {
         "id": record.id,
         "version": body["version"],
@@ -147,11 +164,17 @@ def rollback(call: Call, version: str) -> dict[str, Any]:
         raise invalid(["version"], "must be a version's number", where="path parameters")
     if not call.known.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot roll back")
-    wanted = [record for record in call.server.records.all(call.tenant_id, KIND) if record.body["version"] == int(version)]
+    wanted = [
+        record
+        for record in call.server.records.all(call.tenant_id, KIND)
+        if record.body["version"] == int(version)
+    ]
     if not wanted:
         raise not_found("Version")
     before = _snapshot(call)
-    there = {one.id: one for one in call.memories.get([row["id"] for row in wanted[0].body["after"]], EVERYTHING)}
+    there = {
+        one.id: one for one in call.memories.get([row["id"] for row in wanted[0].body["after"]], EVERYTHING)
+    }
     restored = skipped = 0
     for row in wanted[0].body["after"]:
         one = there.get(row["id"])
@@ -162,11 +185,20 @@ def rollback(call: Call, version: str) -> dict[str, Any]:
         if _differs(one, row):
             with call.server.changing(call.tenant_id, one.id):
                 memories.change(call, one, status=row["status"], confidence=row["confidence"])
-    log = [{"action": "rollback", "memoryIds": [], "reason": f"Back to version {int(version)}", "timestamp": iso(now())}]
+    log = [
+        {
+            "action": "rollback",
+            "memoryIds": [],
+            "reason": f"Back to version {int(version)}",
+            "timestamp": iso(now()),
+        }
+    ]
     made = _version(call, before, log)
     call.audit("merge.rollback", version)
     return {"success": True, "versionId": made.id, "restoredCount": restored, "skippedCount": skipped}
 
 
 def _differs(one: Memory, row: Mapping[str, Any]) -> bool:
-    return memories.status_of(one) != row["status"] or one.extra.get("confidence", 1) != row["confidence"]
+    return memories.status_of(one) != row["status"] or bool(
+        one.extra.get("confidence", 1) != row["confidence"]
+    )

@@ -124,7 +124,13 @@ def update_project(call: Call, id: str, body: ProjectChanges) -> dict[str, Any]:
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "status"):
         if name in changes and changes[name] is None:
-            raise invalid([name], "Expected string, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [name],
+                "Expected string, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
     status = changes.pop("status", None)
     changed = call.server.records.change(call.tenant_id, KIND, id, changes, status=status)
     if changed is None:
@@ -145,7 +151,14 @@ class ProjectLinkRow(LinkRow):
     project_id: str
 
 
-@routes.post("/{id}/memory-links", needs="brain.write", answers=ProjectLinkRow, status=201, limit="write", errors=(404, 409))
+@routes.post(
+    "/{id}/memory-links",
+    needs="brain.write",
+    answers=ProjectLinkRow,
+    status=201,
+    limit="write",
+    errors=(404, 409),
+)
 def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Put a memory into a project."""
     one(call, id)

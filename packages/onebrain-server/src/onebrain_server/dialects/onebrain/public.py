@@ -62,7 +62,9 @@ def health(call: Call) -> dict[str, Any]:
 @root.get("/metrics", needs="anyone", answers=str, media_type="text/plain")
 def metrics(call: Call) -> Answer:
     """Return counters in Prometheus' text format; they name no tenant."""
-    return Answer(raw=call.server.metrics.text().encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Answer(
+        raw=call.server.metrics.text().encode(), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 class Capabilities(Wire):
@@ -132,7 +134,9 @@ def plans(call: Call) -> list[dict[str, Any]]:
             "priceYearly": 0,
             "trialDays": 0,
             "limits": limits if name == "free" else [{**limit, "value": None} for limit in limits],
-            "features": [{"key": feature, "value": "true"} for feature in ("deep_recall", "skills", "briefings")],
+            "features": [
+                {"key": feature, "value": "true"} for feature in ("deep_recall", "skills", "briefings")
+            ],
         }
         for name, text in described.items()
     ]

@@ -237,7 +237,13 @@ def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
     for name in body.model_fields_set:
         value = getattr(body, name)
         if value is None and name not in ("description", "context_scope"):
-            raise invalid([name], "Expected a value, received null", code="invalid_type", expected="string", received="null")
+            raise invalid(
+                [name],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
         if name in _NAMES:
             changes[_NAMES[name]] = value
     if body.prompt_template is not None and body.body is None:
@@ -310,7 +316,9 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
     values = {name: str(value) for name, value in (body.variables or {}).items()}
     values["input"] = body.input
     if "context" in _HOLE.findall(template):
-        found = contexts.context(call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000])
+        found = contexts.context(
+            call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000]
+        )
         values["context"] = found["formatted"]
     # Each hole is filled once: what stands in an input is never taken for another hole.
     prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -51,7 +52,9 @@ def list_tags(call: Call) -> list[dict[str, Any]]:
     return [_row(call, record) for record in call.server.records.all(call.tenant_id, "tag")]
 
 
-@routes.post("/tags", needs="brain.write", answers=TagRow, status=201, limit="write", errors=(409,), idempotent=True)
+@routes.post(
+    "/tags", needs="brain.write", answers=TagRow, status=201, limit="write", errors=(409,), idempotent=True
+)
 def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
     """Make a tag; a name can be used once."""
     try:
@@ -89,19 +92,24 @@ class TaggedRow(Wire):
     tag_color: str | None
 
 
-@routes.post("/memory/{id}/tags", needs="brain.write", answers=TaggedRow, status=201, limit="write", errors=(404,))
+@routes.post(
+    "/memory/{id}/tags", needs="brain.write", answers=TaggedRow, status=201, limit="write", errors=(404,)
+)
 def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     """Put a tag on a memory; doing so twice changes nothing."""
     memories.one(call, id)
     record = call.server.records.get(call.tenant_id, "tag", body.tag_id)
     if record is None:
         raise not_found("Tag")
-    try:
+    with suppress(Taken):
         call.server.records.link(call.tenant_id, "tag", record.id, id, "tag")
-    except Taken:
-        pass
     _name(call, id, record.body["name"], add=True)
-    return {"memoryItemId": id, "tagId": record.id, "tagName": record.body["name"], "tagColor": record.body["color"]}
+    return {
+        "memoryItemId": id,
+        "tagId": record.id,
+        "tagName": record.body["name"],
+        "tagColor": record.body["color"],
+    }
 
 
 @routes.delete("/memory/{id}/tags/{tagId}", needs="brain.write", errors=(404,))

@@ -34,10 +34,17 @@ def export_user(call: Call) -> dict[str, Any]:
             "locale": account.locale,
             "createdAt": iso_micros(account.created_at),
         },
-        **{name: value for name, value in whole(call).items() if name not in ("format", "version", "exportedAt")},
+        **{
+            name: value
+            for name, value in whole(call).items()
+            if name not in ("format", "version", "exportedAt")
+        },
         "apiKeys": [keys.whole_row(key) for key in call.server.accounts.keys(call.tenant_id)],
         "audit": [
-            {**{name: row[name] for name in ("id", "actor", "action", "target")}, "createdAt": iso_micros(row["created_at"])}
+            {
+                **{name: row[name] for name in ("id", "actor", "action", "target")},
+                "createdAt": iso_micros(row["created_at"]),
+            }
             for row in call.server.journal.audited(call.tenant_id)
         ],
     }
@@ -141,7 +148,10 @@ def create_organization(call: Call, body: OrganizationFields) -> dict[str, Any]:
     """Make an organization."""
     try:
         made = call.server.records.add(
-            call.tenant_id, "organization", {"name": body.name, "description": body.description}, unique=body.name
+            call.tenant_id,
+            "organization",
+            {"name": body.name, "description": body.description},
+            unique=body.name,
         )
     except Taken:
         raise Problem(409, "CONFLICT", "There is an organization with this name already") from None

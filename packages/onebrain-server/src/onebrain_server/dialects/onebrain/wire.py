@@ -27,7 +27,11 @@ class Wire(BaseModel):
     """The base of requests and answers: camelCase outside; names that are not known are dropped, as the format has it."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", protected_namespaces=(), hide_input_in_errors=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        protected_namespaces=(),
+        hide_input_in_errors=True,
     )
 
 
@@ -126,9 +130,19 @@ def unknown(method: str, path: str, status: int) -> bytes:
     """Return the body for a route that does not exist, or not for this method: the one shape without an envelope."""
     if status == 405:
         return to_json(
-            {"message": f"{method} is not allowed for {unquote(path)[:200]}", "error": "Method Not Allowed", "statusCode": 405}
+            {
+                "message": f"{method} is not allowed for {unquote(path)[:200]}",
+                "error": "Method Not Allowed",
+                "statusCode": 405,
+            }
         )
-    return to_json({"message": f"Route {method}:{unquote(path)[:200]} not found", "error": "Not Found", "statusCode": 404})
+    return to_json(
+        {
+            "message": f"Route {method}:{unquote(path)[:200]} not found",
+            "error": "Not Found",
+            "statusCode": 404,
+        }
+    )
 
 
 def rewrite(path: str) -> str:
@@ -147,14 +161,20 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
         cookie = _cookie(call.header("cookie") or "", "accessToken")
         if cookie is not None and not operation.keys_only:
             if call.header("x-requested-with") is None:
-                raise Problem(403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With")
+                raise Problem(
+                    403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With"
+                )
             return _by_token(call, cookie)
         if operation.keys_only:
             raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
-        raise _unauthorized("TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key")
+        raise _unauthorized(
+            "TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key"
+        )
     scheme, _, value = given.partition(" ")
     if scheme not in ("ApiKey", "Bearer") or not value or value != value.strip():
-        raise _unauthorized("INVALID_AUTH_SCHEME", "Invalid authorization scheme", 'Use "ApiKey <key>" or "Bearer <jwt>"')
+        raise _unauthorized(
+            "INVALID_AUTH_SCHEME", "Invalid authorization scheme", 'Use "ApiKey <key>" or "Bearer <jwt>"'
+        )
     if scheme == "Bearer" and not value.startswith("ob_"):
         if operation.keys_only:
             raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
@@ -163,12 +183,16 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
     if remembered is not None:
         return remembered
     if keys.parse(value) is None:
-        raise _unauthorized("INVALID_API_KEY", "Malformed API key", 'API key format: "ApiKey ob_<prefix>_<secret>"')
+        raise _unauthorized(
+            "INVALID_API_KEY", "Malformed API key", 'API key format: "ApiKey ob_<prefix>_<secret>"'
+        )
 
     def look_up() -> Caller:
         caller = call.server.accounts.by_key(value)
         if caller is None:
-            raise _unauthorized("INVALID_API_KEY", "Invalid or expired API key", "Sign in to manage your API keys")
+            raise _unauthorized(
+                "INVALID_API_KEY", "Invalid or expired API key", "Sign in to manage your API keys"
+            )
         return caller
 
     return look_up
@@ -177,7 +201,9 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
 def _by_token(call: Call, token: str) -> Caller | Callable[[], Caller | None]:
     claims = call.server.tokens.read(token)
     if claims is None:
-        raise _unauthorized("TOKEN_EXPIRED", "Token expired or invalid", "Sign in to refresh your access token")
+        raise _unauthorized(
+            "TOKEN_EXPIRED", "Token expired or invalid", "Sign in to refresh your access token"
+        )
     remembered = call.server.accounts.remembered(token)
     if remembered is not None:
         return remembered
