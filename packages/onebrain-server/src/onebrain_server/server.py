@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -82,7 +82,7 @@ class Server:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     @contextmanager
-    def once(self, tenant: str, name: str) -> Iterator[None]:
+    def once(self, tenant: str, name: str) -> Generator[None, None, None]:
         """Refuse a second request with the same idempotency key while the first is at work."""
         with self._busy_lock:
             if (tenant, name) in self._busy:
@@ -100,7 +100,7 @@ class Server:
                 self._busy.discard((tenant, name))
 
     @contextmanager
-    def changing(self, tenant: str, id: str) -> Iterator[None]:
+    def changing(self, tenant: str, id: str) -> Generator[None, None, None]:
         """Let one request at a time read and then change a record."""
         with self._changing[hash((tenant, id)) % len(self._changing)]:
             yield

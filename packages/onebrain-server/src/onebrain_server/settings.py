@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from onebrain.errors import ConfigurationError
 from onebrain.memory.urls import data_directory
@@ -22,6 +22,8 @@ ABSENT: Final[Mapping[str, str]] = {
     "GITHUB_CLIENT_ID": "login with GitHub",
     "TOTP_ENCRYPTION_KEY": "two-factor login",
 }
+
+_LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warn": "warn", "error": "error"}
 
 FREE_PLAN: Final[Mapping[str, int]] = {
     "memories": 10_000,
@@ -125,7 +127,7 @@ class Settings:
             )
         level = (text("LOG_LEVEL") or "info").lower()
         level = "warn" if level == "warning" else level
-        if level not in ("debug", "info", "warn", "error"):
+        if level not in _LEVELS:
             raise ConfigurationError(f"LOG_LEVEL: must be debug, info, warn or error, not {level!r:.20}")
         origins = text("CORS_ORIGINS") or ""
         return cls(
@@ -140,7 +142,7 @@ class Settings:
             rate_limit_window=_number(text("RATE_LIMIT_WINDOW"), "RATE_LIMIT_WINDOW", 60, least=1),
             rate_limit_max=_number(text("RATE_LIMIT_MAX"), "RATE_LIMIT_MAX", 600),
             rate_limit_write_max=_number(text("RATE_LIMIT_WRITE_MAX"), "RATE_LIMIT_WRITE_MAX", 30, least=1),
-            log_level=cast("LogLevel", level),
+            log_level=_LEVELS[level],
             memory_encryption_key=None if key is None else bytes.fromhex(key),
             free_plan=_allowances(text("FREE_PLAN_LIMITS")),
             registration=(text("REGISTRATION") or "open").lower() != "closed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -40,7 +40,7 @@ class Live:
 
 
 @contextmanager
-def live_server(settings: Settings | None = None) -> Iterator[Live]:
+def live_server(settings: Settings | None = None) -> Generator[Live, None, None]:
     """Run a server until the end of the block, on a free port of this machine.
 
     Args:

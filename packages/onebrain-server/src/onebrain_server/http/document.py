@@ -41,11 +41,10 @@ def describe(app: FastAPI, operation: Operation) -> None:
             success["content"]["application/json"] = {}
     responses[operation.status] = success
     if operation.answers_also is not None:
-        for status, description in operation.answers_also.items():
-            responses[status] = {
-                "description": description,
-                **({"model": response_model} if status < 300 else {}),
-            }
+        for status, (description, model) in operation.answers_also.items():
+            responses[status] = {"description": description}
+            if model is not None:
+                responses[status]["model"] = Envelope[model]
     words = operation.description.split("\n\n")[0]
     name = operation.function.__name__
     app.add_api_route(

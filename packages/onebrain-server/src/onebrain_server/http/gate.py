@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -275,7 +275,7 @@ class _Exchange:
             )
         content = await self._body(self._server.settings.max_body_bytes)
 
-        async def stream() -> Any:
+        async def stream() -> AsyncGenerator[bytes, None]:
             yield content
 
         try:

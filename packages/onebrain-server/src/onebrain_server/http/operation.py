@@ -36,7 +36,7 @@ class Answer:
 
     data: Any = None
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     pagination: dict[str, Any] | None = None
     raw: bytes | None = None  # the whole body, instead of the envelope
     media_type: str = "application/json; charset=utf-8"
@@ -84,7 +84,7 @@ class Operation:
     parameters: tuple[str, ...] = ()
     asynchronous: bool = False
     envelope: bool = True
-    answers_also: Mapping[int, str] | None = None
+    answers_also: Mapping[int, tuple[str, Any]] | None = None
 
     route: str = ""  # its name in usage counts and metrics: the method and the template of its path
 
@@ -260,7 +260,7 @@ class Routes:
         envelope: bool = True,
         body_required: bool = True,
         upload: bool = False,
-        answers_also: Mapping[int, str] | None = None,
+        answers_also: Mapping[int, tuple[str, Any]] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare an operation; its handler takes the call, the path's parameters, ``query`` and ``body``."""
 
@@ -314,15 +314,18 @@ class Routes:
 
     def patch(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a PATCH."""
-        return self.add("PATCH", path, **{"limit": "write", **options})
+        given: dict[str, Any] = {"limit": "write", **options}
+        return self.add("PATCH", path, **given)
 
     def put(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a PUT."""
-        return self.add("PUT", path, **{"limit": "write", **options})
+        given: dict[str, Any] = {"limit": "write", **options}
+        return self.add("PUT", path, **given)
 
     def delete(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a DELETE, which answers 204."""
-        return self.add("DELETE", path, **{"limit": "write", "status": 204, **options})
+        given: dict[str, Any] = {"limit": "write", "status": 204, **options}
+        return self.add("DELETE", path, **given)
 
 
 def _is_list(annotation: Any) -> bool:

@@ -100,7 +100,7 @@ def send(server: Server, tenant: str, kind: str, channels: list[str], *, title: 
     last = now()
     first = last - timedelta(days=7 if kind == "weekly_health" else 1)
     content = compose(server, tenant, first, last)
-    body = {
+    body: dict[str, Any] = {
         "title": title or f"{_WORDS[kind]} briefing, {last.date().isoformat()}",
         "contentText": text_of(content),
         "deliveredVia": [],
@@ -111,7 +111,7 @@ def send(server: Server, tenant: str, kind: str, channels: list[str], *, title: 
     done = ["in_app"] if "in_app" in channels else []
     failed = False
     if "webhook" in channels:
-        event = {
+        event: dict[str, Any] = {
             "event": "briefing.delivered",
             "briefingId": record.id,
             "title": body["title"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
@@ -54,13 +55,13 @@ class Database:
         self._migrate()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Generator[Connection, None, None]:
         """Open a consistent view."""
         with self._guarded(), _translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> Generator[Connection, None, None]:
         """Open a transaction; it commits at the end of the block and rolls back where the block raises."""
         with self._guarded(), _translated(), self._writer.begin() as connection:
             yield connection
@@ -71,7 +72,7 @@ class Database:
         self._writer.dispose()
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self) -> Generator[None, None, None]:
         if self._lock is None:
             yield
         else:
@@ -116,11 +117,11 @@ def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None, None, None]:
     """Raise the driver's errors as ours, without the statement and its parameters."""
     try:
         yield
-    except sa.exc.IntegrityError:
+    except IntegrityError:
         raise
-    except sa.exc.DBAPIError as error:
+    except DBAPIError as error:
         raise StorageError(f"the server's database failed: {type(error.orig).__name__}") from error

@@ -87,7 +87,7 @@ def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
     records, tenant = call.server.records, call.tenant_id
     changed = records.change(tenant, "profile", "profile", changes)
     if changed is None:
-        whole = {"summary": "", "traits": {}, "preferences": {}, **changes}
+        whole: dict[str, Any] = {"summary": "", "traits": {}, "preferences": {}, **changes}
         try:
             changed = records.add(tenant, "profile", whole, id="profile")
         except Taken:  # another request was faster

@@ -81,7 +81,7 @@ class ReadAnswer(Wire):
     keys_only=True,
     limit="connect.read",
     media_type="text/plain",
-    answers_also={304: "The agent has it already"},
+    answers_also={304: ("The agent has it already", None)},
 )
 def read_connect(call: Call, query: ReadQuery) -> Answer:
     """Return an agent's system prompt; as JSON where ``Accept`` has application/json, else as text."""
@@ -171,7 +171,7 @@ class WrittenRow(Wire):
     keys_only=True,
     limit="connect.write",
     idempotent=True,
-    answers_also={200: "An active memory says the same; nothing was stored"},
+    answers_also={200: ("An active memory says the same; nothing was stored", WrittenRow)},
 )
 def write_memory(call: Call, body: MemoryFields) -> Answer:
     """Store a memory as an agent: active for a trusted key, else a candidate. 200 instead of 201 for a duplicate."""
@@ -325,7 +325,9 @@ def _changes(
     gone = sorted(
         call.server.journal.buried(call.tenant_id, since, last), key=lambda pair: (pair[1], pair[0])
     )
-    there = {memory.id for memory in call.memories.get([id for id, _ in gone], EVERYTHING)} if gone else set()
+    there: set[str] = (
+        {memory.id for memory in call.memories.get([id for id, _ in gone], EVERYTHING)} if gone else set()
+    )
     gone = [pair for pair in gone if pair[0] not in there]
     start = int(place) if place is not None and place.isdecimal() else 0
     room = limit - len(found)

@@ -111,7 +111,9 @@ def _build(
     structured: dict[str, Any] = {}
     if budget.profile:
         profile = records.get(tenant, "profile", "profile")
-        body = profile.body if profile is not None else {"summary": "", "traits": {}, "preferences": {}}
+        body: dict[str, Any] = (
+            profile.body if profile is not None else {"summary": "", "traits": {}, "preferences": {}}
+        )
         structured["profile"] = {name: body[name] for name in ("summary", "traits", "preferences")}
     structured["memories"] = [
         {

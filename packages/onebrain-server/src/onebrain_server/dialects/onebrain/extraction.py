@@ -8,7 +8,7 @@ import re
 import zipfile
 from datetime import timedelta
 from html.parser import HTMLParser
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from onebrain._core.codec import from_json
 from onebrain.memory.filters import TRUE, Cmp
+from onebrain.memory.models import NewMemory
 from onebrain_engine.graph import Proposal, propose, propose_from_chat
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import now
@@ -93,7 +94,8 @@ def batch(call: Call, body: Batch) -> dict[str, Any]:
     charge_memories(call, len(body))
     for place, fields in enumerate(body):
         memories.check_links(call, fields, [place])
-    base, items = call.idempotency, []
+    base = call.idempotency
+    items: list[dict[str, Any]] = []
     for place, fields in enumerate(body):
         if base is not None:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
@@ -160,7 +162,8 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     for one in fields[:1]:
         memories.check_links(call, one)
     charge_memories(call, len(fields))
-    base, drafts = call.idempotency, []
+    base = call.idempotency
+    drafts: list[NewMemory] = []
     for place, one in enumerate(fields):
         if base is not None:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
@@ -269,8 +272,10 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [text for item in value.values() for text in _strings(item)]
-    return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
+        return [text for item in cast("dict[str, Any]", value).values() for text in _strings(item)]
+    if isinstance(value, list):
+        return [text for item in cast("list[Any]", value) for text in _strings(item)]
+    return []
 
 
 class _Text(HTMLParser):

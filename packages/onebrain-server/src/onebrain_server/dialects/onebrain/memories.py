@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -159,8 +159,11 @@ def draft(
     text = fields.text
     metadata = fields.metadata or {}
     kept = metadata.get(RESERVED)
-    own: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
-    tags = fields.tags if fields.tags is not None else own.get("tags")
+    own: Mapping[str, Any] = (
+        cast("Mapping[str, Any]", kept) if isinstance(kept, Mapping) else dict[str, Any]()
+    )
+    tags: Any = fields.tags if fields.tags is not None else own.get("tags")
+    labels = cast("list[Any]", tags) if isinstance(tags, list) else []
     extra: dict[str, Any] = {
         "sourceType": source_type or fields.source_type,
         "confidence": confidence
@@ -179,7 +182,7 @@ def draft(
         scope=EVERYTHING if fields.scope is None else fields.scope.scope(),
         title=fields.title or title_of(text, TITLE_LIMIT) or "Untitled",
         type=fields.type,
-        tags=tuple(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else (),
+        tags=tuple(labels) if all(isinstance(tag, str) for tag in labels) else (),
         metadata=metadata,
         importance=fields.importance,
         source=fields.source

@@ -10,7 +10,7 @@ from pydantic import Field
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
-from onebrain.memory.models import EVERYTHING, Order
+from onebrain.memory.models import EVERYTHING, NewMemory, Order
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import (
     Body,
@@ -314,7 +314,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
             good.append((place, fields))
             results.append({"id": None, "status": "created", "error": None})
     charge_memories(call, len(good))
-    drafts = []
+    drafts: list[NewMemory] = []
     base = call.idempotency
     for place, fields in good:
         if base is not None:

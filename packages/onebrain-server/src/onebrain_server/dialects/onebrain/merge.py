@@ -185,7 +185,7 @@ def rollback(call: Call, version: str) -> dict[str, Any]:
         if _differs(one, row):
             with call.server.changing(call.tenant_id, one.id):
                 memories.change(call, one, status=row["status"], confidence=row["confidence"])
-    log = [
+    log: list[dict[str, Any]] = [
         {
             "action": "rollback",
             "memoryIds": [],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from onebrain.errors import OneBrainConflictError, OneBrainError, OneBrainNotFoundError
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.models import EVERYTHING, NewMemory
 from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import brain, contexts, entities, memories, projects
@@ -170,12 +171,12 @@ class ImportFields(Wire):
     format: Literal["onebrain-export"]
     version: Annotated[int, Field(ge=1, le=VERSION)]
     profile: dict[str, Any] | None = None
-    memories: list[dict[str, Any]] = Field(default_factory=list)
-    tags: list[dict[str, Any]] = Field(default_factory=list)
-    entities: list[dict[str, Any]] = Field(default_factory=list)
-    relations: list[dict[str, Any]] = Field(default_factory=list)
-    projects: list[dict[str, Any]] = Field(default_factory=list)
-    skills: list[dict[str, Any]] = Field(default_factory=list)
+    memories: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    tags: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    entities: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    relations: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    projects: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    skills: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
 
 
 class ImportAnswer(Wire):
@@ -211,7 +212,9 @@ def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
     return {**counts, "errors": errors[:100]}
 
 
-def _each(rows: list[dict[str, Any]], name: str, errors: list[str], take: Any) -> int:
+def _each(
+    rows: list[dict[str, Any]], name: str, errors: list[str], take: Callable[[dict[str, Any]], None]
+) -> int:
     count = 0
     for place, row in enumerate(rows):
         try:
@@ -230,7 +233,7 @@ def _each(rows: list[dict[str, Any]], name: str, errors: list[str], take: Any) -
 def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
     count = 0
     for start in range(0, len(rows), 500):
-        drafts = []
+        drafts: list[NewMemory] = []
         for place, row in enumerate(rows[start : start + 500], start):
             try:
                 fields = MemoryFields.model_validate({**row, "entityId": None, "projectId": None})
@@ -318,7 +321,8 @@ def _entity(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
 
 
 def _relation(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
-    source, target = names.get(row["sourceId"], row["sourceId"]), names.get(row["targetId"], row["targetId"])
+    source, target = str(row["sourceId"]), str(row["targetId"])
+    source, target = names.get(source, source), names.get(target, target)
     try:
         call.graph.relate(source, target, str(row["relation"])[:100])
     except OneBrainConflictError:
@@ -356,7 +360,7 @@ def _skill(call: Call, row: dict[str, Any]) -> None:
         for name, value in row.items()
         if name not in ("id", "status", "createdAt", "updatedAt", "decayScore")
     }
-    for name, default in (
+    defaults: tuple[tuple[str, Any], ...] = (
         ("memoryId", ""),
         ("triggerConditions", []),
         ("verificationSteps", []),
@@ -364,7 +368,8 @@ def _skill(call: Call, row: dict[str, Any]) -> None:
         ("confidenceScore", 0.5),
         ("usageCount", 0),
         ("lastUsedAt", None),
-    ):
+    )
+    for name, default in defaults:
         body.setdefault(name, default)
     at = to_micros(datetime.fromisoformat(row["createdAt"]))
     try:
