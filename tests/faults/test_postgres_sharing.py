@@ -20,6 +20,7 @@ from onebrain.errors import (
     DatabaseBusy,
     DatabaseReadOnly,
     OneBrainConnectionError,
+    OneBrainValidationError,
     SchemaTooNew,
 )
 
@@ -144,6 +145,27 @@ def test_replicas_may_start_together_on_an_empty_database(postgres):
     assert [replica.communicate()[0].strip() for replica in replicas] == ["created"] * 5
     with onebrain.connect(url, tenant="acme", embedder=None) as brain:
         assert brain.count() == 5
+
+
+def test_stores_that_open_an_empty_database_at_the_same_moment_make_it_once(postgres):
+    for _ in range(5):
+        url = postgres.new_database()
+        brains = [onebrain.connect(url, embedder=None) for _ in range(8)]
+        barrier = threading.Barrier(len(brains))
+        counts = []
+
+        def use(brain, barrier=barrier, counts=counts):
+            barrier.wait()
+            counts.append(brain.count())
+
+        threads = [threading.Thread(target=use, args=(brain,)) for brain in brains]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert counts == [0] * len(brains)
+        for brain in brains:
+            brain.close()
 
 
 def test_row_level_security_hides_every_row_from_a_query_without_its_tenant(postgres_url, new_tenant):
@@ -325,3 +347,25 @@ def test_a_read_only_server_can_be_read(postgres_url, new_tenant):
         assert brain.search("where does Maria like to sit?")[0].content == "Maria prefers window seats"
         with pytest.raises(DatabaseReadOnly):
             brain.store("more")
+
+
+def test_the_longest_names_fit_into_every_key(postgres_url):
+    longest = [
+        "".join(chr(0x1F000 + (start * 131 + n * 17) % 0x4FF) for n in range(512)) for start in range(6)
+    ]
+    tenant, space, user, agent, session, id = longest
+    scope = Scope(space, user, agent, session)
+    with onebrain.connect(postgres_url, tenant=tenant, embedder=None) as brain:
+        assert brain.store("text", id=id, scope=scope).status == "created"
+        assert brain.store("text two", id=id, scope=scope).status == "updated"
+        assert brain.get(id, scope=scope).content == "text two"
+        assert brain.delete(id) == 1
+
+
+def test_a_vector_too_long_for_pgvector_is_refused_and_nothing_is_stored(postgres_url, new_tenant):
+    with onebrain.connect(postgres_url, tenant=new_tenant(), embedder=None) as brain:
+        assert brain.store("the most", embedding=[0.5] * 16_000).ok
+        assert brain.count() == 1
+        with pytest.raises(OneBrainValidationError, match="16,000 dimensions"):
+            brain.store("too many", embedding=[0.5] * 16_001, scope=Scope(space="other"))
+        assert brain.count() == 1

@@ -405,12 +405,12 @@ class _Reading:
             self._entry(tenant, space, record)
             for record in self._session.run(
                 tenant,
-                f"SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m.seq > %s "
-                'ORDER BY m."row"',
+                f"SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m.seq > %s",
                 (tenant, space.key, after),
                 binary=True,
             )
         ]
+        entries.sort(key=lambda entry: entry.row)  # the server would sort all vectors along, on its disk
         gone = self._session.run(
             tenant,
             'SELECT "row" FROM onebrain.gone WHERE tenant = %s AND space = %s AND seq > %s',

@@ -80,7 +80,10 @@ def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> One
             **facts,
         )
     if state in ("54000", "22001"):
-        return OneBrainValidationError("a text is longer than PostgreSQL can hold", **facts)
+        return OneBrainValidationError(
+            "a text or vector is longer than PostgreSQL can hold; vectors have at most 16,000 dimensions",
+            **facts,
+        )
     if state.startswith("53"):
         return StorageError(f"{where} is out of memory or other resources; nothing was written", **facts)
     if state in _MISSING:

@@ -114,6 +114,9 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
     if version == len(MIGRATIONS) and (encrypted or seal.cipher is None):
         return
     with connection.transaction():
+        connection.execute(
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        )  # whatever the server's default is
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         # Another replica may have done it meanwhile.
         version, mark = _state(connection, where)
@@ -135,8 +138,12 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
 
 def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
     """Return the version of the schema, 0 for none, and the mark of an encrypted database."""
-    known = connection.execute("SELECT to_regclass('onebrain.migration') IS NOT NULL").fetchone()
-    if known is None or not known[0]:
+    # Not to_regclass: what it remembers may be older than the lock that was just waited for.
+    known = connection.execute(
+        "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = 'onebrain' AND c.relname = 'migration'"
+    ).fetchone()
+    if known is None:
         return 0, None
     found = connection.execute("SELECT coalesce(max(version), 0) FROM onebrain.migration").fetchone()
     version: int = found[0] if found else 0
