@@ -25,14 +25,22 @@ KEYWORDS_ONLY = replace(
 NO_IDS = replace(REFERENCE, service="no-ids", client_ids=False)
 
 
-@pytest.fixture(params=["reference", "keywords", "no-ids", "sqlite", "sqlite-file"])
+KINDS = ["reference", "keywords", "no-ids", "sqlite", "sqlite-file", "postgresql", "onebrain"]
+
+
+@pytest.fixture(params=KINDS)
 def brain(request, tmp_path):
+    fixture = request.getfixturevalue
     kinds = {
         "reference": reference_brain,
         "keywords": lambda: reference_brain(KEYWORDS_ONLY),
         "no-ids": lambda: reference_brain(NO_IDS),
         "sqlite": lambda: onebrain.connect("sqlite://"),
         "sqlite-file": lambda: onebrain.connect(f"sqlite:///{tmp_path / 'brain.db'}"),
+        "postgresql": lambda: onebrain.connect(fixture("postgres_url"), tenant=fixture("new_tenant")()),
+        "onebrain": lambda: onebrain.connect(
+            f"onebrain+{fixture('onebrain_server_url')}", api_key=fixture("onebrain_api_key")
+        ),
     }
     brain = kinds[request.param]()
     yield brain
@@ -48,7 +56,9 @@ def needs_ids(brain):
 @pytest.fixture
 def needs_vectors(brain):
     if "vector" not in brain.capabilities.modes:
-        pytest.skip(f"{brain.capabilities.service} has no vector search: it finds no document without a common word")
+        pytest.skip(
+            f"{brain.capabilities.service} has no vector search: it finds no document without a common word"
+        )
 
 
 @pytest.fixture

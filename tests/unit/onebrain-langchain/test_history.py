@@ -19,8 +19,9 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
 
 import onebrain
@@ -265,6 +266,35 @@ async def test_it_serves_a_runnable_with_message_history(brain, call):
         "two",
         "3 messages",
     ]
+
+
+async def test_it_serves_a_graph(brain, call, scripted):
+    """A node of a LangGraph graph that reads the conversation, asks the model and keeps both messages."""
+    model = scripted("Noted.", "By the window.")
+
+    def history(config):
+        return OneBrainChatMessageHistory(config["configurable"]["thread_id"], brain=brain)
+
+    def answer(state: MessagesState, config: RunnableConfig) -> MessagesState:
+        asked = state["messages"][-1]
+        reply = model.invoke([*history(config).messages, asked])
+        history(config).add_messages([asked, reply])
+        return {"messages": [reply]}
+
+    async def aanswer(state: MessagesState, config: RunnableConfig) -> MessagesState:
+        asked = state["messages"][-1]
+        reply = await model.ainvoke([*await history(config).aget_messages(), asked])
+        await history(config).aadd_messages([asked, reply])
+        return {"messages": [reply]}
+
+    graph = StateGraph(MessagesState).add_node("answer", aanswer if call.asynchronous else answer)
+    agent = graph.add_edge(START, "answer").compile()
+    config = {"configurable": {"thread_id": "t1"}}
+    await call(agent.invoke, {"messages": [("user", "I like window seats.")]}, config)
+    await call(agent.invoke, {"messages": [("user", "Where do I sit?")]}, config)
+    said = ["I like window seats.", "Noted.", "Where do I sit?", "By the window."]
+    assert [message.content for message in model.seen[1]] == said[:3]
+    assert [message.content for message in await read(history(config), call)] == said
 
 
 def test_five_thousand_messages_of_four_writers_with_retries(url):

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from langchain_core.documents import Document
@@ -23,6 +24,7 @@ from onebrain import Memory, OneBrainValidationError
 
 # The mark that says of an object what it stands for.
 _MARK = "$langchain"
+_REQUIRED = object()  # equals nothing
 _TYPES = frozenset({"human", "ai", "system", "chat", "function", "tool", "remove"})
 
 
@@ -39,7 +41,7 @@ def to_fields(message: BaseMessage) -> dict[str, Any]:
     content = text_of(whole)
     if not content.strip():
         content = _outline(whole)
-    elif data["content"] == content:
+    elif data.get("content") == content:
         del data["content"]  # it is the memory's own
     return {
         "content": content,
@@ -61,8 +63,23 @@ def text_of(message: BaseMessage) -> str:
 
 
 def _fields(message: BaseMessage) -> dict[str, Any]:
-    names = type(message).model_fields
-    return {**{name: getattr(message, name) for name in names}, **(message.model_extra or {})}
+    """Return the fields of a message that say more than their defaults do."""
+    fields = {
+        name: value
+        for name, default in _defaults(type(message)).items()
+        if (value := getattr(message, name)) != default
+    }
+    return {**fields, **(message.model_extra or {})}
+
+
+@lru_cache(maxsize=64)
+def _defaults(kind: type[BaseMessage]) -> dict[str, Any]:
+    return {
+        name: _REQUIRED
+        if name == "content" or field.is_required()
+        else field.get_default(call_default_factory=True)
+        for name, field in kind.model_fields.items()
+    }
 
 
 def _outline(message: BaseMessage) -> str:

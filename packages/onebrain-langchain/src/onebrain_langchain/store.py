@@ -12,6 +12,7 @@ from langgraph.store.base import (
     Embeddings,
     GetOp,
     IndexConfig,
+    InvalidNamespaceError,
     Item,
     ListNamespacesOp,
     MatchCondition,
@@ -391,7 +392,10 @@ def _lifetime(minutes: float) -> timedelta:
 
 
 def _path(namespace: Sequence[str]) -> str:
-    return "".join(label + "." for label in namespace)
+    path = "".join(label + "." for label in namespace)
+    if "\x00" in path:  # older releases of LangGraph let it pass
+        raise InvalidNamespaceError("a namespace label cannot hold NUL")
+    return path
 
 
 def _labels(path: str) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias, overload
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from onebrain._core.models import LazyModel
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.filters import instant_of
 
@@ -28,16 +29,16 @@ Order = Literal[
 Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "failed"]
 
 
-class _Model(BaseModel, frozen=True):
+class _Model(LazyModel, frozen=True):
     # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
-    # Validators are built at the first use: building them would double the time that `import onebrain` takes.
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=True)
+    # Lazy, because building validators would double the time that `import onebrain` takes.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
         """Make a model of fields known to be valid and complete, in a fraction of `model_construct`'s time."""
-        model = cls.__new__(cls)
+        model = object.__new__(cls)
         set_attribute = object.__setattr__
         set_attribute(model, "__dict__", fields)
         set_attribute(model, "__pydantic_fields_set__", set(fields))
