@@ -44,7 +44,7 @@ def describe(app: FastAPI, operation: Operation) -> None:
         for status, (description, model) in operation.answers_also.items():
             responses[status] = {"description": description}
             if model is not None:
-                responses[status]["model"] = Envelope[model]
+                responses[status]["model"] = Envelope[model]  # type: ignore[valid-type]
     words = operation.description.split("\n\n")[0]
     name = operation.function.__name__
     app.add_api_route(

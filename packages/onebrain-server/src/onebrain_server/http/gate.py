@@ -32,7 +32,7 @@ _SECURITY_HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-site"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
-    (b"x-onebrain-server", b"2.0.0"),
+    (b"x-onebrain-server", b"python"),
 )
 _EXPOSED: Final = (
     b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after, etag"

@@ -309,8 +309,9 @@ class Routes:
         return self.add("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a POST; one that stores is limited as a write."""
-        return self.add("POST", path, **options)
+        """Declare a POST; it honours idempotency keys unless it says otherwise, as what answers with secrets must."""
+        given: dict[str, Any] = {"idempotent": True, **options}
+        return self.add("POST", path, **given)
 
     def patch(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a PATCH."""

@@ -53,6 +53,11 @@ def not_found(what: str) -> Problem:
     return Problem(404, "NOT_FOUND", f"{what} not found")
 
 
+def conflict(message: str, existing_id: str | None) -> Problem:
+    """Return the failure for something that is there already."""
+    return Problem(409, "CONFLICT", message, details=[{"existingId": existing_id}])
+
+
 def invalid(
     path: Sequence[str | int],
     message: str,

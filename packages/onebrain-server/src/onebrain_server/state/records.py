@@ -18,7 +18,11 @@ from onebrain_server.state.tables import account, link, record
 
 
 class Taken(Exception):
-    """Another record of this kind has this name."""
+    """Another record of this kind has this name; `existing_id` says which."""
+
+    def __init__(self, existing_id: str | None = None) -> None:
+        super().__init__(existing_id)
+        self.existing_id = existing_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,9 @@ class Records:
             same = record.c.id == made.id
             if unique is not None:
                 same = same | (record.c.unique_key == self._digest(tenant, kind, unique))
-            if connection.execute(sa.select(record.c.id).where(where & same)).first() is not None:
-                raise Taken
+            found = connection.execute(sa.select(record.c.id).where(where & same)).first()
+            if found is not None:
+                raise Taken(found[0])
             connection.execute(
                 record.insert().values(
                     tenant=tenant,
@@ -141,11 +146,9 @@ class Records:
                 taken = (
                     (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
                 )
-                if (
-                    connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first()
-                    is not None
-                ):
-                    raise Taken
+                other = connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first()
+                if other is not None:
+                    raise Taken(other[0])
                 values["unique_key"] = digest
             connection.execute(record.update().where(where).values(**values))
             _touch(connection, tenant)
@@ -269,8 +272,9 @@ class Records:
             & (link.c.link_type == link_type)
         )
         with self._database.writing() as connection:
-            if connection.execute(sa.select(link.c.id).where(same)).first() is not None:
-                raise Taken
+            found = connection.execute(sa.select(link.c.id).where(same)).first()
+            if found is not None:
+                raise Taken(found[0])
             connection.execute(
                 link.insert().values(
                     tenant=tenant,

@@ -201,7 +201,13 @@ class NewAgent(Wire):
 
 
 @routes.post(
-    "/register", needs="anyone", answers=NewAgent, status=201, limit="agents.register", errors=(403, 409)
+    "/register",
+    idempotent=False,
+    needs="anyone",
+    answers=NewAgent,
+    status=201,
+    limit="agents.register",
+    errors=(403, 409),
 )
 def register_agent(call: Call, body: AgentFields) -> dict[str, Any]:
     """Register an agent: an empty brain of its own, and a key that may read it for ninety days."""

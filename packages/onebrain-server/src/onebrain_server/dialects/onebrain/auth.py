@@ -57,7 +57,15 @@ class RegisterFields(Wire):
     locale: Literal["de", "en", "es"] = "en"
 
 
-@routes.post("/register", needs="anyone", answers=UserRow, status=201, limit="auth", errors=(403, 409))
+@routes.post(
+    "/register",
+    idempotent=False,
+    needs="anyone",
+    answers=UserRow,
+    status=201,
+    limit="auth",
+    errors=(403, 409),
+)
 def register(call: Call, body: RegisterFields) -> dict[str, Any]:
     """Make an account; its address stays unverified, for this server sends no mail."""
     if not call.server.settings.registration:
@@ -108,7 +116,7 @@ def _session(call: Call, account: Account, session_id: str, refresh: str) -> Ans
     return Answer(data, headers={"set-cookie": cookie})
 
 
-@routes.post("/login", needs="anyone", answers=SessionRow, limit="auth", errors=(401, 403))
+@routes.post("/login", idempotent=False, needs="anyone", answers=SessionRow, limit="auth", errors=(401, 403))
 def login(call: Call, body: LoginFields) -> Answer:
     """Log in with a password; five failures lock the address for half an hour."""
     accounts = call.server.accounts
@@ -144,7 +152,9 @@ class RefreshFields(Wire):
     refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
 
 
-@routes.post("/refresh", needs="anyone", answers=SessionRow, limit="auth.refresh", errors=(401,))
+@routes.post(
+    "/refresh", idempotent=False, needs="anyone", answers=SessionRow, limit="auth.refresh", errors=(401,)
+)
 def refresh(call: Call, body: RefreshFields) -> Answer:
     """Exchange a refresh token for new tokens; the old one is worth nothing from then on."""
     found = call.server.accounts.refresh_session(body.refresh_token)
@@ -197,7 +207,7 @@ def end_session(call: Call, id: str) -> None:
         raise not_found("Session")
 
 
-@routes.post("/logout", needs="login", status=204, limit="write")
+@routes.post("/logout", idempotent=False, needs="login", status=204, limit="write")
 def logout(call: Call) -> Answer:
     """Log this device out; an API key is not a login, so nothing happens to it."""
     if call.known.session_id is not None:

@@ -23,6 +23,7 @@ _STORING = re.compile(r"POST /v1/(?:memory|memory/extract|connect/memory)")
 class Plan(Wire):
     """The account's plan."""
 
+    name: str
     plan_name: str
     display_name: str
     memory_limit: int | None
@@ -34,6 +35,7 @@ def plan(call: Call) -> dict[str, Any]:
     """Return the plan, its limit of memories, and how many there are."""
     name = call.known.account.plan
     return {
+        "name": plans.NAMES.get(name, name.title()),
         "planName": name,
         "displayName": plans.NAMES.get(name, name.title()),
         "memoryLimit": plans.limit_of(call, "memories"),

@@ -11,7 +11,7 @@ from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter
 from onebrain_server.clock import iso, iso_micros
 from onebrain_server.dialects.onebrain import contexts, projects
-from onebrain_server.dialects.onebrain.memories import Id
+from onebrain_server.dialects.onebrain.memories import Id, MemoryRow
 from onebrain_server.dialects.onebrain.plans import charge
 from onebrain_server.dialects.onebrain.wire import Query, Wire
 from onebrain_server.http.operation import Answer, Routes
@@ -21,7 +21,7 @@ from onebrain_server.state.records import Record, Taken
 
 routes = Routes("/v1", "brain")
 
-_FOCUS_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_ -]{0,63}")
+_FOCUS_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 JsonObject = dict[str, Any]
 
 
@@ -132,6 +132,10 @@ class Overview(Wire):
     top_entities: list[TopEntity]
     active_projects: list[ActiveProject]
     stats: JsonObject
+    system_prompt: str
+    token_count: int
+    truncated: bool
+    memories: list[MemoryRow]
 
 
 class NarrowQuery(Query):
@@ -160,7 +164,16 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
     else:
         page = call.memories.list(ListRequest(filter=narrowed, limit=20))
         chosen, total = list(page.data), page.meta.total or 0
+    text = contexts.context(
+        call,
+        "assistant",
+        query=query.query,
+        language=query.language,
+        project_id=query.project_id,
+        max_tokens=query.max_tokens,
+    )
     return {
+        **{name: text[name] for name in ("systemPrompt", "tokenCount", "truncated", "memories")},
         "profile": profile_row(call, profile_record(call)),
         "recentMemories": [
             {
@@ -232,6 +245,10 @@ class ContextAnswer(Wire):
     formatted: str
     structured: JsonObject
     meta: ContextMeta
+    system_prompt: str
+    token_count: int
+    truncated: bool
+    memories: list[MemoryRow]
 
 
 @routes.get(

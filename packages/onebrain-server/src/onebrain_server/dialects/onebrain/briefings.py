@@ -315,6 +315,8 @@ class BriefingRow(Wire):
     summary: str
     highlights: list[str]
     action_items: list[str]
+    date: str
+    generated_at: str
 
 
 def _row(record: Record) -> dict[str, Any]:
@@ -331,6 +333,8 @@ def _row(record: Record) -> dict[str, Any]:
         "summary": body["summary"],
         "highlights": body["highlights"],
         "actionItems": body["actionItems"],
+        "date": iso_micros(record.created_at)[:10],
+        "generatedAt": iso_micros(record.created_at),
     }
 
 

@@ -202,8 +202,8 @@ class WriteAnswer(Wire):
 def write_all(call: Call, items: list[MemoryFields]) -> dict[str, Any]:
     """Store several memories as an agent."""
     charge_memories(call, len(items))
-    for place, fields in enumerate(items):
-        memories.check_links(call, fields, [place])
+    for fields in items:
+        memories.check_links(call, fields)
     results: list[dict[str, Any]] = []
     base = call.idempotency
     for place, fields in enumerate(items):
@@ -265,10 +265,12 @@ def delta(call: Call, query: DeltaQuery) -> dict[str, Any]:
     key = call.known.key
     assert key is not None
     since = None if query.since is None else to_micros(query.since)
-    moves = since is None and query.cursor is None
+    first = since is None and query.cursor is None
     if since is None:
         since = key.last_synced_at or 0
-    changes, until, cursor = _changes(call, since, query.cursor, query.limit, order="-updated_at")
+    changes, until, cursor, moves = _changes(
+        call, since, query.cursor, query.limit, order="-updated_at", moves=first
+    )
     if moves:
         call.server.accounts.change_key(call.tenant_id, key.id, {"last_synced_at": until})
     call.act("delta_sync", "memory", count=len(changes))
@@ -288,9 +290,17 @@ def delta(call: Call, query: DeltaQuery) -> dict[str, Any]:
 
 
 def _changes(
-    call: Call, since: int, cursor: str | None, limit: int, *, order: Literal["updated_at", "-updated_at"]
-) -> tuple[list[dict[str, Any]], int, str | None]:
-    """Return one page of changes, until when it is complete, and the cursor of the next page.
+    call: Call,
+    since: int,
+    cursor: str | None,
+    limit: int,
+    *,
+    order: Literal["updated_at", "-updated_at"],
+    moves: bool,
+) -> tuple[list[dict[str, Any]], int, str | None, bool]:
+    """Return one page of changes, until when it is complete, the next page's cursor, and whether a stored time moves now.
+
+    That time moves with the last page of what was asked for without ``since``, so that nothing is lost on the way.
 
     First the memories that changed, then what was deleted; one that is there is never named as deleted.
     """
@@ -298,7 +308,7 @@ def _changes(
         last, place = now_micros(), None
         part = "memories"
     else:
-        since, last, part, place = _span(cursor)
+        since, last, part, place, moves = _span(cursor)
     until = max(since, last - _OVERLAP)
     found: list[dict[str, Any]] = []
     if part == "memories":
@@ -320,7 +330,7 @@ def _changes(
             fresh = to_micros(memory.created_at) > since
             found.append({**row, "action": "created" if fresh else "updated", "timestamp": row["updatedAt"]})
         if page.meta.cursor is not None:
-            return found, until, _cursor(since, last, "memories", page.meta.cursor)
+            return found, until, _cursor(since, last, "memories", page.meta.cursor, moves), False
         part, place = "deleted", None
     gone = sorted(
         call.server.journal.buried(call.tenant_id, since, last), key=lambda pair: (pair[1], pair[0])
@@ -332,26 +342,34 @@ def _changes(
     start = int(place) if place is not None and place.isdecimal() else 0
     room = limit - len(found)
     if gone[start:] and room <= 0:
-        return found, until, _cursor(since, last, "deleted", str(start))
+        return found, until, _cursor(since, last, "deleted", str(start), moves), False
     for id, at in gone[start : start + room]:
-        found.append({"id": id, "action": "deleted", "timestamp": iso_micros(at)})
+        found.append(
+            {"id": id, "action": "deleted", "updatedAt": iso_micros(at), "timestamp": iso_micros(at)}
+        )
     more = start + room < len(gone)
-    return found, until, _cursor(since, last, "deleted", str(start + room)) if more else None
+    if more:
+        return found, until, _cursor(since, last, "deleted", str(start + room), moves), False
+    return found, until, None, moves
 
 
-def _cursor(since: int, last: int, part: str, place: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([since, last, part, place]).encode()).decode().rstrip("=")
+def _cursor(since: int, last: int, part: str, place: str, moves: bool) -> str:
+    return (
+        base64.urlsafe_b64encode(json.dumps([since, last, part, place, moves]).encode()).decode().rstrip("=")
+    )
 
 
-def _span(cursor: str) -> tuple[int, int, str, str]:
+def _span(cursor: str) -> tuple[int, int, str, str, bool]:
     try:
-        since, last, part, place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        since, last, part, place, moves = json.loads(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        )
         if part not in ("memories", "deleted") or not isinstance(place, str):
             raise ValueError
         limit = 2**53
         if not (0 <= int(since) < limit and 0 <= int(last) < limit):
             raise ValueError
-        return int(since), int(last), part, place
+        return int(since), int(last), part, place, moves is True
     except (ValueError, TypeError):
         raise bad_cursor() from None
 
@@ -449,9 +467,11 @@ def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
 def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
     """Return what changed, oldest first and deletions last; without ``since``, since this connection's last such call."""
     record = _one(call, id)
-    moves = query.since is None and query.cursor is None
+    first = query.since is None and query.cursor is None
     since = to_micros(query.since) if query.since is not None else record.body["lastSyncedAt"] or 0
-    changes, until, cursor = _changes(call, since, query.cursor, query.limit, order="updated_at")
+    changes, until, cursor, moves = _changes(
+        call, since, query.cursor, query.limit, order="updated_at", moves=first
+    )
     if moves:
         call.server.records.change(call.tenant_id, "connection", id, {"lastSyncedAt": until}, touch=False)
     call.act("delta_sync", "memory", count=len(changes))

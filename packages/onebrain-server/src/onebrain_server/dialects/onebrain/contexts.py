@@ -13,6 +13,7 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter
 from onebrain.memory.models import Memory
 from onebrain_server.clock import now
+from onebrain_server.dialects.onebrain import memories
 from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
 
@@ -158,8 +159,15 @@ def _build(
         }
     most = budget.tokens if max_tokens is None else max_tokens
     text, estimate, truncated = fit(structured, most)
+    if max_tokens is not None and len(text.encode()) > 4 * max_tokens:  # the profile alone is too long
+        text, truncated = text.encode()[: 4 * max_tokens].decode(errors="ignore"), True
+    shown = {row["id"] for row in structured["memories"]}
     return {
         "scope": scope,
+        "systemPrompt": text,
+        "tokenCount": -(-len(text.encode()) // 4),
+        "truncated": truncated,
+        "memories": memories.rows((memory for memory in chosen if memory.id in shown), call),
         "formatted": text,
         "structured": structured,
         "meta": {

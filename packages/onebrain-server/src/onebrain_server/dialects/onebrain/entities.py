@@ -14,7 +14,7 @@ from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Routes
-from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.problems import Problem, conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 
 routes = Routes("/v1/entities", "entities")
@@ -84,7 +84,7 @@ def _one(call: Call, id: str) -> Entity:
 
 
 def _taken(error: OneBrainConflictError, what: str) -> Problem:
-    return Problem(409, "CONFLICT", f"There is {what} already", details=[{"existingId": error.existing_id}])
+    return conflict(f"There is {what} already", error.existing_id)
 
 
 class ListQuery(Paging):
@@ -146,6 +146,10 @@ class GraphAnswer(Wire):
     nodes: list[Node]
     edges: list[Edge]
     entities: list[LinkedEntityRow]
+    truncated: bool
+
+
+_MOST_NODES = 500
 
 
 def _graph(
@@ -169,7 +173,13 @@ def _graph(
         if link.memory_id in titles
     ]
     linked = [{**row(call, entity), "links": owned.get(entity.id, [])} for entity in entities]
-    return {"nodes": nodes, "edges": edges, "entities": linked}
+    kept = {node["id"] for node in nodes[:_MOST_NODES]}
+    return {
+        "nodes": nodes[:_MOST_NODES],
+        "edges": [edge for edge in edges if edge["source"] in kept and edge["target"] in kept],
+        "entities": linked,
+        "truncated": len(nodes) > _MOST_NODES,
+    }
 
 
 @routes.get("/graph", needs="entity.read", answers=GraphAnswer)

@@ -35,9 +35,9 @@ routes = Routes("/v1/memory", "memory")
 FILE_LIMIT = 10 * 1024 * 1024
 
 
-def add_candidate(call: Call, fields: MemoryFields, place: list[str | int] | None = None) -> dict[str, Any]:
+def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
     """Store a memory for review, compared with the active ones of its type."""
-    memories.check_links(call, fields, place or ())
+    memories.check_links(call, fields)
     title = fields.title or title_of(fields.text, memories.TITLE_LIMIT)
     same = memories.twin(call, title, fields.text, fields.type)
     other = memories.rival(call, title, fields.text, fields.type) if same is None else None
@@ -92,14 +92,14 @@ def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
     charge(call, "extract_calls_per_month")
     charge_memories(call, len(body))
-    for place, fields in enumerate(body):
-        memories.check_links(call, fields, [place])
+    for fields in body:
+        memories.check_links(call, fields)
     base = call.idempotency
     items: list[dict[str, Any]] = []
     for place, fields in enumerate(body):
         if base is not None:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        items.append(add_candidate(call, fields, [place]))
+        items.append(add_candidate(call, fields))
     call.idempotency = base
     call.act("write", "memory", count=len(items))
     return {

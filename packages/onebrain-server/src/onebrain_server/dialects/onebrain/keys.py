@@ -126,7 +126,7 @@ class KeyFields(Wire):
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
 
 
-@routes.post("", needs="brain.write", answers=NewKeyRow, status=201, limit="write")
+@routes.post("", needs="brain.write", answers=NewKeyRow, status=201, limit="write", idempotent=False)
 def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
     """Make a key, under review at first; the whole key is shown this once."""
     caller = call.known

@@ -35,7 +35,7 @@ SearchMode = Literal["keyword", "vector", "hybrid"]
 TYPES: Final = get_args(MemoryType)
 TITLE_LIMIT: Final = 500
 BODY_LIMIT: Final = 10_000
-RESERVED: Final = "_onebrain"  # where clients keep what other servers have no field for
+RESERVED: Final = "onebrain"  # where clients keep what other servers have no field for
 
 Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
@@ -131,7 +131,7 @@ class MemoryRow(Wire):
     updated_at: str
     tags: list[str]
     source: str | None
-    scope: dict[str, str] | None
+    scope: dict[str, str]
     entity_id: str | None
     project_id: str | None
     importance: float | None
@@ -238,9 +238,7 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
         "updatedAt": iso(updated),
         "tags": memory.tags,
         "source": memory.source,
-        "scope": {name: value for name, value in place.__dict__.items() if value is not None}
-        if place
-        else None,
+        "scope": {name: value for name, value in place.__dict__.items() if value is not None},
         "entityId": extra.get("entityId"),
         "projectId": extra.get("projectId"),
         "importance": memory.importance,
@@ -430,15 +428,15 @@ def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
         call.server.records.link(call.tenant_id, "project", fields.project_id, memory_id, "context")
 
 
-def check_links(call: Call, fields: MemoryFields, place: Sequence[str | int] = ()) -> None:
+def check_links(call: Call, fields: MemoryFields) -> None:
     """Raise where a memory is to be stored for an entity or project that is not there."""
     if fields.entity_id is not None:
         try:
             call.graph.get(fields.entity_id)
         except OneBrainNotFoundError:
-            raise invalid([*place, "entityId"], "there is no entity with this id") from None
+            raise not_found("Entity") from None
     if (
         fields.project_id is not None
         and call.server.records.get(call.tenant_id, "project", fields.project_id) is None
     ):
-        raise invalid([*place, "projectId"], "there is no project with this id")
+        raise not_found("Project")

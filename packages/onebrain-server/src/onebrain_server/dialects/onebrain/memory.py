@@ -283,6 +283,7 @@ class ImportResult(Wire):
     status: Literal["created", "updated", "failed"]
     error: str | None = None
     message: str | None = None
+    code: str | None = None
 
 
 class ImportAnswer(Wire):
@@ -303,13 +304,23 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     for place, item in enumerate(body.items):
         try:
             fields = MemoryFields.model_validate(item)
-            memories.check_links(call, fields, ["items", place])
+            memories.check_links(call, fields)
         except ValueError as error:
-            results.append({"id": None, "status": "failed", "error": _first(error), "message": _first(error)})
+            results.append(
+                {
+                    "id": None,
+                    "status": "failed",
+                    "error": _first(error),
+                    "message": _first(error),
+                    "code": "VALIDATION_ERROR",
+                }
+            )
         except Problem as problem:
             issue = (problem.details or [{"message": problem.message}])[0]
             text = str(issue["message"])
-            results.append({"id": None, "status": "failed", "error": text, "message": text})
+            results.append(
+                {"id": None, "status": "failed", "error": text, "message": text, "code": "VALIDATION_ERROR"}
+            )
         else:
             good.append((place, fields))
             results.append({"id": None, "status": "created", "error": None})
@@ -326,7 +337,13 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
             text = result.error.message
-            results[place] = {"id": None, "status": "failed", "error": text, "message": text}
+            results[place] = {
+                "id": None,
+                "status": "failed",
+                "error": text,
+                "message": text,
+                "code": "VALIDATION_ERROR",
+            }
             continue
         results[place] = {"id": result.id, "status": result.status, "error": None}
         kept.append(str(result.id))

@@ -9,7 +9,7 @@ from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.entities import Description, LinkFields, LinkRow, Name
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Routes
-from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.problems import conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Link, Record, Taken
 
@@ -165,8 +165,8 @@ def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     memories.one(call, body.memory_item_id)
     try:
         made = call.server.records.link(call.tenant_id, KIND, id, body.memory_item_id, body.link_type)
-    except Taken:
-        raise Problem(409, "CONFLICT", "There is such a link already") from None
+    except Taken as taken:
+        raise conflict("There is such a link already", taken.existing_id) from None
     return {"projectId": id, **link_row(made)}
 
 

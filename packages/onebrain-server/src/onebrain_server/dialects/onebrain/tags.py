@@ -12,7 +12,7 @@ from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.operation import Routes
-from onebrain_server.http.problems import Problem, not_found
+from onebrain_server.http.problems import conflict, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
 
@@ -61,8 +61,8 @@ def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
         made = call.server.records.add(
             call.tenant_id, "tag", {"name": body.name, "color": body.color}, unique=body.name
         )
-    except Taken:
-        raise Problem(409, "CONFLICT", "There is a tag with this name already") from None
+    except Taken as taken:
+        raise conflict("There is a tag with this name already", taken.existing_id) from None
     return _row(call, made)
 
 

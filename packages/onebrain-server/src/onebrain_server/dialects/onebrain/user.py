@@ -14,7 +14,7 @@ from onebrain_server.dialects.onebrain import keys, memories
 from onebrain_server.dialects.onebrain.transfer import whole
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.operation import Routes
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, conflict
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
 
@@ -93,7 +93,7 @@ class DeleteFields(Wire):
     confirm_email: Annotated[str, Field(min_length=1, max_length=320)]
 
 
-@routes.post("/user/delete", needs="brain.write", status=204, limit="write", errors=(403,))
+@routes.post("/user/delete", idempotent=False, needs="brain.write", status=204, limit="write", errors=(403,))
 def delete_account(call: Call, body: DeleteFields) -> None:
     """Delete the account and everything that it owns, at once and for good."""
     account = call.known.account
@@ -153,8 +153,8 @@ def create_organization(call: Call, body: OrganizationFields) -> dict[str, Any]:
             {"name": body.name, "description": body.description},
             unique=body.name,
         )
-    except Taken:
-        raise Problem(409, "CONFLICT", "There is an organization with this name already") from None
+    except Taken as taken:
+        raise conflict("There is an organization with this name already", taken.existing_id) from None
     return _organization(made)
 
 
