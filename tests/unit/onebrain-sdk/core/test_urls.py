@@ -129,7 +129,7 @@ except onebrain.MissingDependency as error:
 
 def test_a_driver_whose_package_is_broken_names_what_is_missing(environment):
     point = EntryPoint(name="sqlite", value="no_such_package_at_all.driver:driver", group=GROUP)
-    environment.setattr("onebrain.memory.urls.entry_points", lambda **_: [point])
+    environment.setattr("importlib.metadata.entry_points", lambda **_: [point])
     with pytest.raises(
         MissingDependency, match=r'no_such_package_at_all.*pip install "onebrain-sdk\[local\]"'
     ):
@@ -138,7 +138,7 @@ def test_a_driver_whose_package_is_broken_names_what_is_missing(environment):
 
 def test_a_driver_of_a_third_party_is_found_by_the_name_before_the_plus(environment):
     point = EntryPoint(name="mine", value="onebrain.testing.reference:ReferenceDriver", group=GROUP)
-    environment.setattr("onebrain.memory.urls.entry_points", lambda **_: [point])
+    environment.setattr("importlib.metadata.entry_points", lambda **_: [point])
     with pytest.raises(ConfigurationError, match=r"the mine driver: .*api_key"):
         make_driver("mine+https://host")
 
