@@ -44,7 +44,12 @@ _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
     "m.archived, v.data, m.sealed, v.sealed"
 )
-_WITH_VECTOR = 'FROM onebrain.memory AS m LEFT JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v.space = m.space AND v."row" = m."row"'
+_WITH_VECTOR = (
+    'FROM onebrain.memory AS m LEFT JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v."row" = m."row"'
+)
+# Below, `space + 0` keeps the planner from the index of a space's changes where rows or ids are named: without statistics,
+# as after a bulk load, it takes any one condition on a space for as good as those, and would read the whole space.
+
 # The columns of `onebrain.memory` that are written, with the types of their arrays.
 _WRITTEN: Mapping[str, str] = {
     "row": "int8",
@@ -86,7 +91,7 @@ _REPLACE = (
     "UPDATE onebrain.memory AS m SET "
     + ", ".join(f'"{name}" = new."{name}"' for name in _WRITTEN if name not in _KEPT)
     + f" FROM unnest({_ARRAYS}) AS new ({_quoted(list(_WRITTEN))}) "
-    'WHERE m.tenant = %s AND m.space = %s AND m."row" = new."row"'
+    'WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = new."row"'
 )
 
 
@@ -444,7 +449,7 @@ class _Reading:
         )
         for *record, sealed, vector, sealed_vector in self._session.run(
             tenant,
-            f'SELECT {columns}, {vector_columns} {source} WHERE m.tenant = %s AND m.space = %s AND m."row" = ANY(%s)',
+            f'SELECT {columns}, {vector_columns} {source} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = ANY(%s)',
             (tenant, space.key, list(rows)),
             binary=True,
         ):
@@ -476,7 +481,7 @@ class _Reading:
             for row, *space in self._session.run(
                 tenant,
                 f'SELECT m."row", {_SPACE} FROM onebrain.memory AS m '
-                "JOIN onebrain.space AS s ON s.tenant = m.tenant AND s.key = m.space "
+                "JOIN onebrain.space AS s ON s.tenant = m.tenant AND s.key = m.space + 0 "
                 "WHERE m.tenant = %s AND m.identity = ANY(%s) AND (m.expires_at IS NULL OR m.expires_at > %s)"
                 f'{conditions} ORDER BY m."row"',
                 values,
@@ -488,11 +493,13 @@ class _Reading:
     ) -> Iterator[Sequence[Any]]:
         """Return named columns of rows, or of all rows of a space."""
         secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
-        condition, values = ("", []) if rows is None else (' AND "row" = ANY(%s)', [list(rows)])
+        condition, values = (
+            ("space = %s", []) if rows is None else ('space + 0 = %s AND "row" = ANY(%s)', [list(rows)])
+        )
         for *record, sealed in self._session.run(
             tenant,
             f"SELECT {_quoted(['row', *names])}, {'sealed' if secret else 'NULL'} FROM onebrain.memory "
-            f"WHERE tenant = %s AND space = %s{condition}",
+            f"WHERE tenant = %s AND {condition}",
             [tenant, space.key, *values],
             binary=True,
         ):
@@ -624,7 +631,7 @@ class _Writing(_Reading):
             for identity, owner, row, created in self._session.run(
                 tenant,
                 'SELECT identity, owner, "row", created_at FROM onebrain.memory '
-                "WHERE tenant = %s AND identity = ANY(%s) AND space = %s",
+                "WHERE tenant = %s AND identity = ANY(%s) AND space + 0 = %s",
                 (tenant, [digest(draft.id) for draft in drafts], space.key),
             )
         }
@@ -639,7 +646,7 @@ class _Writing(_Reading):
     def _remove_vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> None:
         self._session.run(
             tenant,
-            'DELETE FROM onebrain.vector WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+            'DELETE FROM onebrain.vector WHERE tenant = %s AND space + 0 = %s AND "row" = ANY(%s)',
             (tenant, space.key, list(rows)),
         )
 
@@ -676,7 +683,7 @@ class _Writing(_Reading):
             self._session.run(
                 tenant,
                 f"UPDATE onebrain.memory SET {settings}seq = %s, updated_at = %s "
-                'WHERE tenant = %s AND space = %s AND "row" = %s',
+                'WHERE tenant = %s AND space + 0 = %s AND "row" = %s',
                 (*columns.values(), seq, now, *place),
             )
             if "vector" in values:
@@ -685,7 +692,7 @@ class _Writing(_Reading):
             self._set_seq(tenant, space, seq)
         record = self._session.run(
             tenant,
-            f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
+            f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = %s',
             place,
             binary=True,
         ).fetchone()
@@ -701,7 +708,7 @@ class _Writing(_Reading):
         record = self._session.run(
             tenant,
             f"SELECT {_quoted(SEALED, 'm.')}, m.sealed, v.data {_WITH_VECTOR} "
-            'WHERE m.tenant = %s AND m.space = %s AND m."row" = %s',
+            'WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = %s',
             (tenant, space.key, row),
             binary=True,
         ).fetchone()
@@ -723,7 +730,7 @@ class _Writing(_Reading):
         with self._session.of(tenant).pipeline():
             removed = self._session.run(
                 tenant,
-                'DELETE FROM onebrain.memory WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+                'DELETE FROM onebrain.memory WHERE tenant = %s AND space + 0 = %s AND "row" = ANY(%s)',
                 (tenant, space.key, gone),
             )
             self._remove_vectors(tenant, space, gone)
@@ -754,7 +761,7 @@ class _Writing(_Reading):
             for row, space in self._session.run(
                 tenant,
                 'SELECT "row", space FROM onebrain.memory '
-                "WHERE tenant = %s AND expires_at <= %s AND space = ANY(%s) LIMIT 10000",
+                "WHERE tenant = %s AND expires_at <= %s AND space + 0 = ANY(%s) LIMIT 10000",
                 (tenant, now, list(spaces)),
             )
         ]

@@ -64,7 +64,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             expires_at bigint,
             extra text NOT NULL,
             sealed bytea,
-            PRIMARY KEY (tenant, space, "row")
+            PRIMARY KEY (tenant, "row")
         )""",
         "CREATE UNIQUE INDEX memory_identity ON onebrain.memory (tenant, identity, space, owner)",
         "CREATE INDEX memory_change ON onebrain.memory (tenant, space, seq)",
@@ -77,7 +77,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             "row" bigint NOT NULL,
             data vector,
             sealed bytea,
-            PRIMARY KEY (tenant, space, "row")
+            PRIMARY KEY (tenant, "row")
         )""",
         # What an index has to take out when it catches up: numbers only, nothing of what was removed.
         """CREATE TABLE onebrain.gone (
