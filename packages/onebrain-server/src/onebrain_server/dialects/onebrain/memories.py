@@ -53,12 +53,15 @@ def _aware(value: datetime) -> datetime:
 
 
 def _written_out(value: Any) -> Any:
-    """Refuse bare numbers, which would be read as seconds since 1970."""
-    if not isinstance(value, str | datetime) or (
-        isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)
-    ):
+    """Read ISO 8601 text; bare numbers, which could be seconds or years, are refused."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
         raise ValueError("must be ISO 8601 text, such as 2026-01-15T09:30:00Z")
-    return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be ISO 8601 text, such as 2026-01-15T09:30:00Z") from None
 
 
 Moment = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_aware)]

@@ -30,7 +30,7 @@ from onebrain_server.dialects.onebrain.memories import (
 from onebrain_server.dialects.onebrain.plans import charge, charge_memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Routes
-from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 
 routes = Routes("/v1/memory", "memory")
@@ -93,7 +93,7 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
 class SearchFields(Wire):
     """What to look for."""
 
-    query: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    query: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     mode: SearchMode = "hybrid"
     top_k: int | None = Field(default=None, ge=1, le=50, alias="top_k")
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -494,8 +494,8 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
 @routes.delete("/{id}", needs="brain.write", errors=(404,))
 def delete_memory(call: Call, id: str) -> None:
     """Delete a memory with its links; synchronizing agents are told that it is gone."""
-    memories.one(call, id)
-    memories.delete(call, [id])
+    if not memories.delete(call, [id]):
+        raise not_found("Memory item")
     call.act("delete", "memory")
 
 

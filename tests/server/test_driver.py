@@ -1,0 +1,16 @@
+"""The onebrain driver keeps the promises of `Brain` against the live server."""
+
+from __future__ import annotations
+
+import pytest
+
+import onebrain
+from onebrain.testing.conformance import DriverConformance
+
+
+class TestOneBrain(DriverConformance):
+    driver = "onebrain (server)"
+
+    @pytest.fixture
+    def empty_brain(self, onebrain_server_url, onebrain_api_key):
+        return onebrain.connect(f"onebrain+{onebrain_server_url}", api_key=onebrain_api_key)
