@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import onebrain
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 KEY = "0123456789abcdef" * 4
 
@@ -17,6 +17,7 @@ def encrypted_url(postgres):
 
 class TestPostgresql(DriverConformance):
     driver = "postgresql"
+    colour = only("async")
 
     @pytest.fixture
     def empty_brain(self, postgres_url, new_tenant):
@@ -25,6 +26,7 @@ class TestPostgresql(DriverConformance):
 
 class TestEncryptedPostgresql(DriverConformance):
     driver = "postgresql, encrypted"
+    colour = only("sync")
 
     @pytest.fixture
     def empty_brain(self, encrypted_url, new_tenant):
@@ -33,6 +35,7 @@ class TestEncryptedPostgresql(DriverConformance):
 
 class TestEncryptedSqlite(DriverConformance):
     driver = "sqlite, encrypted"
+    colour = only("sync")
 
     @pytest.fixture
     def empty_brain(self, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from onebrain import Brain
 from onebrain.memory.driver import ListRequest
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 from onebrain.testing.reference import REFERENCE, ReferenceDriver
 
 pytest_plugins = ["pytester"]
@@ -28,9 +28,7 @@ class TestReference(DriverConformance):
 class Emulated(DriverConformance):
     """In one colour: what the facade makes up for is written once, and the full drivers prove the colours."""
 
-    @pytest.fixture(params=["sync"])
-    def colour(self, request):
-        return request.param
+    colour = only("sync")
 
 
 class _Plain:

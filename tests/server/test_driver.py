@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 import onebrain
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestOneBrain(DriverConformance):
     driver = "onebrain (server)"
+    colour = only("async")
 
     @pytest.fixture
     def empty_brain(self, onebrain_server_url, onebrain_api_key):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 import onebrain
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestOnHosted(DriverConformance):
     driver = "onebrain (hosted wire)"
+    colour = only("sync")
 
     @pytest.fixture
     def empty_brain(self, hosted):
@@ -18,6 +19,7 @@ class TestOnHosted(DriverConformance):
 
 class TestOnAdditions(DriverConformance):
     driver = "onebrain (with additions)"
+    colour = only("async")
 
     @pytest.fixture
     def empty_brain(self, additions):

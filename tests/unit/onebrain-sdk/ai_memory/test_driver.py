@@ -16,11 +16,12 @@ from onebrain import (
     Unsupported,
 )
 from onebrain.memory.drivers.ai_memory import connect
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestAiMemory(DriverConformance):
     driver = "ai-memory"
+    colour = only("sync")
 
     @pytest.fixture
     def empty_brain(self, daemon_like, local_brain):

@@ -7,11 +7,12 @@ import pytest
 import onebrain
 from onebrain import ConfigurationError, OneBrainPermissionError, OneBrainValidationError, Scope
 from onebrain.memory.drivers.herobrain import connect
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestHeroBrain(DriverConformance):
     driver = "herobrain"
+    colour = only("async")
 
     @pytest.fixture
     def empty_brain(self, stand_in, local_brain):

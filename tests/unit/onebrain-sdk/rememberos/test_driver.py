@@ -7,10 +7,12 @@ import pytest
 import onebrain
 from onebrain import F, Scope
 from onebrain.errors import ConfigurationError, OneBrainNotFoundError, OneBrainValidationError, Unsupported
-from onebrain.testing.conformance import DriverConformance
+from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestRememberOS(DriverConformance):
+    colour = only("sync")
+
     @pytest.fixture
     def empty_brain(self, brain_of):
         return brain_of()

@@ -55,10 +55,10 @@ from onebrain.testing.conformance.scoping import ScopeSuite  # noqa: E402
 from onebrain.testing.conformance.searching import SearchSuite  # noqa: E402
 from onebrain.testing.conformance.sharing import ErrorSuite, SharingSuite  # noqa: E402
 from onebrain.testing.conformance.storing import StoreSuite  # noqa: E402
-from onebrain.testing.conformance.suite import Suite  # noqa: E402
+from onebrain.testing.conformance.suite import Suite, only  # noqa: E402
 from onebrain.testing.conformance.vectors import VectorSuite  # noqa: E402
 
-__all__ = ["DriverConformance", "Suite"]
+__all__ = ["DriverConformance", "Suite", "only"]
 
 
 class DriverConformance(

@@ -20,6 +20,23 @@ PAST = datetime(2001, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 FUTURE = datetime(2201, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
 
+def only(colour: Colour) -> Any:
+    """Return a fixture that runs a suite in one colour, for drivers whose colours something else proves.
+
+    Drivers hold no colour; what differs between the two is the transport, and that is the same for many drivers::
+
+        class TestMine(DriverConformance):
+            colour = only("async")
+    """
+
+    @pytest.fixture(name="colour", params=[colour])
+    def one(self: Any, request: pytest.FixtureRequest) -> Colour:
+        chosen: Colour = request.param
+        return chosen
+
+    return one
+
+
 class Suite:
     """The fixtures of the suite.
 
