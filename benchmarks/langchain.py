@@ -7,7 +7,7 @@ Vector stores: LangChain's `InMemoryVectorStore`, and Chroma and Qdrant where th
 `InMemoryStore`, and `SqliteStore` where it is installed (``pip install langgraph-checkpoint-sqlite``). Ours writes a
 file. All get their embeddings from the same table of vectors, so no embedding model is measured. The filter keeps one
 document in fifty. Recall compares what is found with an exact search. The last table is what the adapters cost: the same
-work through the component and through the `Brain` below it, in turns.
+memories through the component and through the `Brain` below it, in turns.
 """
 
 # ruff: noqa: E402  # the search path comes first
@@ -375,7 +375,12 @@ def measure_overhead(data: Data, queries: Sequence[str]) -> dict[str, Any]:
                 "store: put": (
                     lambda place: store.put(("docs",), keys[place], {"text": f"{place} aisle"}),
                     lambda place: brain.store(
-                        f"{place} aisle", id=f"put {place}", scope=shelf, metadata={"item": {"n": place}}
+                        f"text: {place} aisle",
+                        id=f"put {place}",
+                        scope=shelf,
+                        metadata={
+                            "item": {**items[place].metadata["item"], "value": {"text": f"{place} aisle"}}
+                        },
                     ),
                     range(len(keys)),
                 ),
@@ -387,7 +392,11 @@ def measure_overhead(data: Data, queries: Sequence[str]) -> dict[str, Any]:
                 "history: add": (
                     lambda place: history.add_message(HumanMessage(f"message {place}")),
                     lambda place: brain.store(
-                        f"message {place}", id=f"m{next(serial)}", scope=Scope(session="s"), metadata={"n": 1}
+                        f"message {place}",
+                        id=f"m{next(serial)}",
+                        scope=Scope(session="s"),
+                        source="chat",
+                        metadata={"kind": "message", "role": "human", "message": {}},
                     ),
                     range(200),
                 ),

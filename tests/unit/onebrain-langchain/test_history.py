@@ -159,17 +159,19 @@ ANY_MESSAGE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(ANY_MESSAGE, max_size=4, unique_by=lambda message: message.id or id(message)))
-def test_any_message_comes_back_equal(messages):
-    for brain in (reference_brain(), EMBEDDED):
-        history = OneBrainChatMessageHistory("any", brain=brain)
-        history.clear()
-        history.add_messages(messages)
-        assert history.messages == messages
+def test_any_message_comes_back_equal():
+    with onebrain.connect("sqlite://") as embedded:
 
+        @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(ANY_MESSAGE, max_size=4, unique_by=lambda message: message.id or id(message)))
+        def check(messages):
+            for brain in (reference_brain(), embedded):
+                history = OneBrainChatMessageHistory("any", brain=brain)
+                history.clear()
+                history.add_messages(messages)
+                assert history.messages == messages
 
-EMBEDDED = onebrain.connect("sqlite://")
+        check()
 
 
 async def test_a_message_with_an_id_is_kept_once_and_in_its_place(history, call):
