@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx
 
@@ -96,5 +96,7 @@ class ChatModel:
             found = from_json(answer)
         except ValueError:
             return None
-        rows = found.get(name) if isinstance(found, dict) else None
-        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
+        rows: Any = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
+        if not isinstance(rows, list):
+            return None
+        return [cast("dict[str, Any]", row) for row in cast("list[Any]", rows) if isinstance(row, dict)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
@@ -56,12 +56,12 @@ class Tables(Protocol):
     """Where the graph is kept."""
 
     @contextmanager
-    def reading(self) -> Iterator[Rows]:
+    def reading(self) -> Generator[Rows, None, None]:
         """Open a consistent view."""
         ...
 
     @contextmanager
-    def writing(self) -> Iterator[Rows]:
+    def writing(self) -> Generator[Rows, None, None]:
         """Open a transaction."""
         ...
 
@@ -114,7 +114,7 @@ class _Sqlite:
         return connection
 
     @contextmanager
-    def reading(self) -> Iterator[Rows]:
+    def reading(self) -> Generator[Rows, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         if self._memory:
@@ -139,7 +139,7 @@ class _Sqlite:
         connection.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Rows]:
+    def writing(self) -> Generator[Rows, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         with self._lock, translated(self._path):
@@ -191,7 +191,7 @@ class _Postgres:
             _migrate(rows, "BYTEA")
 
     @contextmanager
-    def _connection(self) -> Iterator[Rows]:
+    def _connection(self) -> Generator[Rows, None, None]:
         try:
             with self._pool.connection() as connection:
                 yield _PostgresRows(connection)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
@@ -49,7 +49,10 @@ Part = Annotated[str, Field(min_length=1, max_length=512, pattern=r"\S")]
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("must have an offset, such as Z")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
 def _written_out(value: Any) -> Any:
