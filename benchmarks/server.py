@@ -23,15 +23,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-WORDS = """garden river window coffee train meeting budget python database holiday music guitar kitchen recipe mountain
-camera doctor school planet bridge market letter winter summer engine garage pencil travel ticket museum festival
-keyboard language painting football marathon neighbor apartment contract invoice deadline project sprint review
-design release customer support airport luggage passport weather forecast umbrella bicycle helmet battery charger
-telescope harbor island forest desert candle blanket mirror carpet ladder hammer violin theater novel poem journal""".split()
+WORDS = ["garden", "river", "window", "coffee", "train", "meeting", "budget", "python", "database", "holiday", "music", "guitar", "kitchen", "recipe", "mountain", "camera", "doctor", "school", "planet", "bridge", "market", "letter", "winter", "summer", "engine", "garage", "pencil", "travel", "ticket", "museum", "festival", "keyboard", "language", "painting", "football", "marathon", "neighbor", "apartment", "contract", "invoice", "deadline", "project", "sprint", "review", "design", "release", "customer", "support", "airport", "luggage", "passport", "weather", "forecast", "umbrella", "bicycle", "helmet", "battery", "charger", "telescope", "harbor", "island", "forest", "desert", "candle", "blanket", "mirror", "carpet", "ladder", "hammer", "violin", "theater", "novel", "poem", "journal"]
 PEOPLE = ["Maria", "Ahmed", "Yuki", "Lars", "Chen", "Olga", "Pedro", "Amara", "Nina", "Tom"]
 
 HOSTED_RATE = {"keyword search": 344, "list 20": 368, "create": 204}  # requests/s, 16 connections
-HOSTED_P50 = {"create": 7.2, "list 20": 5.9, "keyword search": 6.4, "deep context": 14.9, "connect brief": 10.6}
+HOSTED_P50 = {
+    "create": 7.2,
+    "list 20": 5.9,
+    "keyword search": 6.4,
+    "deep context": 14.9,
+    "connect brief": 10.6,
+}
 
 
 def text(chance: random.Random) -> str:
@@ -89,13 +91,17 @@ def calls(key: str, seed: int) -> dict[str, Any]:
         "hybrid search": lambda: request(*searching, {"query": query()}),
         "list 20": lambda: request("GET", "/v1/memory?limit=20", key),
         "deep context": lambda: request("GET", "/v1/context/deep", key),
-        "deep context, asked": lambda: request("GET", f"/v1/context/deep?query={query().replace(' ', '+')}", key),
+        "deep context, asked": lambda: request(
+            "GET", f"/v1/context/deep?query={query().replace(' ', '+')}", key
+        ),
         "connect brief": lambda: request("GET", "/v1/connect?scope=brief", key),
         "create": create,
     }
 
 
-async def measure(host: str, port: int, keys: list[str], name: str, connections: int, seconds: float) -> dict[str, float]:
+async def measure(
+    host: str, port: int, keys: list[str], name: str, connections: int, seconds: float
+) -> dict[str, float]:
     """Ask one call again and again over so many connections; return requests/s and percentiles in milliseconds."""
     times: list[float] = []
     deadline = time.perf_counter() + seconds + 0.5
@@ -128,7 +134,9 @@ async def fill(host: str, port: int, key: str, count: int) -> None:
         for start in range(0, count, 500):
             bodies = [text(chance) for _ in range(min(500, count - start))]
             items = [{"type": "fact", "title": body[:40], "body": body} for body in bodies]
-            status, answer = await connection.send(request("POST", "/v1/memory/import", key, {"items": items}))
+            status, answer = await connection.send(
+                request("POST", "/v1/memory/import", key, {"items": items})
+            )
             if status != 201:
                 raise RuntimeError(f"filling: {status} {answer[:200]!r}")
 
@@ -170,7 +178,9 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
             if status != 200:
                 raise RuntimeError(f"login: {status} {answer[:200]!r}")
             token = json.loads(answer)["data"]["accessToken"]
-            made = request("POST", "/v1/api-keys", "x", {"name": "bench"}).replace(b"ApiKey x", f"Bearer {token}".encode())
+            made = request("POST", "/v1/api-keys", "x", {"name": "bench"}).replace(
+                b"ApiKey x", f"Bearer {token}".encode()
+            )
             status, answer = await connection.send(made)
             keys.append(json.loads(answer)["data"]["fullKey"])
     for key in keys:
@@ -182,7 +192,9 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--memories", type=int, nargs="+", default=[2000])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
     parser.add_argument("--db", help="an empty database instead of a new SQLite file")
@@ -190,7 +202,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results: list[dict[str, Any]] = []
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {(options.db or 'sqlite').partition(':')[0]}", file=sys.stderr)
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {(options.db or 'sqlite').partition(':')[0]}",
+        file=sys.stderr,
+    )
     for count in options.memories:
         with tempfile.TemporaryDirectory() as folder:
             served = Served(options.db or f"sqlite:///{Path(folder) / 'server.db'}")
@@ -200,7 +215,9 @@ def main() -> None:
                     for connections in (1, 16):
                         row: dict[str, Any] = {"memories": count, "call": name, "connections": connections}
                         row |= asyncio.run(
-                            measure("127.0.0.1", served.port, [served.key], name, connections, options.seconds)
+                            measure(
+                                "127.0.0.1", served.port, [served.key], name, connections, options.seconds
+                            )
                         )
                         hosted = HOSTED_RATE.get(name) if connections == 16 else None
                         row["times_hosted"] = row["rate"] / hosted if hosted and count == 2000 else None
@@ -221,7 +238,9 @@ def main() -> None:
             os.environ["RATE_LIMIT_MAX"] = "0"
             served = Served(f"sqlite:///{Path(folder) / 'server.db'}")
             try:
-                found = asyncio.run(tenants("127.0.0.1", served.port, served.key, options.tenants, options.seconds))
+                found = asyncio.run(
+                    tenants("127.0.0.1", served.port, served.key, options.tenants, options.seconds)
+                )
             finally:
                 served.stop()
             results.append(found)

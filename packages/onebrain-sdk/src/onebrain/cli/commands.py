@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
-def opened(url: str | None, api_key: str | None) -> Iterator[onebrain.Brain]:
+def opened(url: str | None, api_key: str | None) -> Generator[onebrain.Brain, None, None]:
     """Open a brain; say what went wrong in one line."""
     try:
         with onebrain.connect(url, api_key=api_key) as brain:
@@ -131,7 +131,7 @@ def json_object(text: str | None) -> dict[str, Any]:
         raise click.BadParameter("is not valid JSON", param_hint="--metadata") from None
     if not isinstance(found, dict):
         raise click.BadParameter("must be a JSON object", param_hint="--metadata")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 @cli.command()
