@@ -19,7 +19,7 @@ import pytest
 @pytest.mark.skipif(
     "ONEBRAIN_FUZZ" not in os.environ, reason="takes minutes: set ONEBRAIN_FUZZ to cases for each operation"
 )
-def test_the_server_keeps_its_document(onebrain_server_url, onebrain_api_key):
+def test_the_server_keeps_its_document(onebrain_server_url, onebrain_api_key, tmp_path):
     program = shutil.which("schemathesis") or Path(sys.executable).with_name("schemathesis")
     done = subprocess.run(
         [
@@ -27,7 +27,7 @@ def test_the_server_keeps_its_document(onebrain_server_url, onebrain_api_key):
             "--exclude-checks", "positive_data_acceptance", "-n", os.environ["ONEBRAIN_FUZZ"],
             "-H", f"Authorization: ApiKey {onebrain_api_key}",
         ],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:]
 
