@@ -14,16 +14,19 @@ from onebrain import Scope
 ROUNDS = 50
 
 # Forks a writer for each line it reads, so that Python and the engine are loaded only once. The writer acknowledges
-# each store on its own line; the parent kills it after as many milliseconds as the line said.
+# each store on its own line; the parent kills it as many milliseconds after its first store as the line said, and every
+# fifth one after that time from its start, so that opening is hit, too.
 WRITERS = """
 import os, signal, sys, time
 import onebrain
-import onebrain_engine.driver
 from onebrain import Scope
+from onebrain_engine.embedding import default_embedder
 
 url = sys.argv[1]
+default_embedder().embed_query("loaded before the first fork")
 for line in sys.stdin:
     number, milliseconds = line.split()
+    begun, begin = os.pipe()
     child = os.fork()
     if child == 0:
         brain = onebrain.connect(url)
@@ -37,7 +40,12 @@ for line in sys.stdin:
                 text = f"writer {number} memory {count} lighthouse"
                 ids = [brain.store(text, scope=Scope(user="one"), metadata={"n": count}).id]
             os.write(1, ("ack " + " ".join(ids) + "|" + text + "\\n").encode())
+            if count == 0:
+                os.write(begin, b"1")
             count += 1
+    if int(number) % 5:
+        os.read(begun, 1)
+    os.close(begun), os.close(begin)
     time.sleep(int(milliseconds) / 1000)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

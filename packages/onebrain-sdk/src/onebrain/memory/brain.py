@@ -354,6 +354,8 @@ class _Brain(Coloured[Mode]):
         condition = parse(filter)
         chosen = self._mode_for(mode, embedding)
         query = _query(query)
+        if query is None and embedding is None and not can.list:
+            raise unsupported(can, "listing memories without a query", "search for something")
         pushed, residual = split(condition, can.can, can.logic)
         request = SearchRequest(
             query=query,

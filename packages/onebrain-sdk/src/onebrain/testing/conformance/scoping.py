@@ -138,7 +138,7 @@ class ScopeSuite(Suite):
         ]
         assert {memory.scope for memory in brain.get_many(["1"])} == set(scopes)
         assert {hit.memory.scope for hit in brain.search("lighthouse")} == set(scopes)
-        assert {hit.memory.scope for hit in brain.search(filter=F("n").ge(0))} == set(scopes)
+        assert {hit.memory.scope for hit in brain.search("lighthouse", filter=F("n").ge(0))} == set(scopes)
         assert {memory.scope for memory in brain.context("lighthouse").memories} == set(scopes)
         if brain.capabilities.list:
             assert {memory.scope for memory in brain.list(order="created_at")} == set(scopes)
