@@ -15,9 +15,20 @@ from onebrain_engine import Engine, SqliteStore
 from onebrain_engine.driver import EngineDriver
 from onebrain_engine.index.snapshots import Snapshots
 
-WORDS = (
-    ["lighthouse", "harbour", "window", "seat", "marathon", "boiler", "wedding", "violin", "hazelnut", "glacier", "ticket", "allotment"]
-)
+WORDS = [
+    "lighthouse",
+    "harbour",
+    "window",
+    "seat",
+    "marathon",
+    "boiler",
+    "wedding",
+    "violin",
+    "hazelnut",
+    "glacier",
+    "ticket",
+    "allotment",
+]
 QUERIES = [
     "who repaired the boiler?",
     "marathon",
