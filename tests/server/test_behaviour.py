@@ -276,3 +276,9 @@ def test_openapi_metrics_and_health_are_open(onebrain_server_url):
     assert len(document["paths"]) > 90
     assert "onebrain_requests_total" in httpx.get(onebrain_server_url + "/metrics").text
     assert httpx.get(onebrain_server_url + "/health").json()["data"]["status"] == "ok"
+
+
+def test_a_memory_that_has_expired_already_is_refused(client):
+    answer = client.post("/v1/memory", json={"body": "x", "expiresAt": "2020-01-01T00:00:00Z"})
+    assert answer.status_code == 400
+    assert "expiresAt" in answer.text

@@ -171,6 +171,7 @@ class WrittenRow(Wire):
     keys_only=True,
     limit="connect.write",
     idempotent=True,
+    errors=(404,),
     answers_also={200: ("An active memory says the same; nothing was stored", WrittenRow)},
 )
 def write_memory(call: Call, body: MemoryFields) -> Answer:
@@ -228,6 +229,7 @@ Many = Annotated[list[MemoryFields], Field(min_length=1, max_length=100)]
     keys_only=True,
     limit="connect.write",
     idempotent=True,
+    errors=(404,),
 )
 def write_memories(call: Call, body: Few) -> dict[str, Any]:
     """Store up to ten memories as an agent."""

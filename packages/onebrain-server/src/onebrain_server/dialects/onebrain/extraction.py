@@ -59,7 +59,13 @@ def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
 
 
 @routes.post(
-    "/extract", needs="memory.extract.write", answers=MemoryRow, status=201, limit="write", idempotent=True
+    "/extract",
+    needs="memory.extract.write",
+    answers=MemoryRow,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404,),
 )
 def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store one memory for review.
@@ -86,7 +92,13 @@ Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
 
 
 @routes.post(
-    "/batch", needs="memory.extract.write", answers=BatchAnswer, status=201, limit="write", idempotent=True
+    "/batch",
+    needs="memory.extract.write",
+    answers=BatchAnswer,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404,),
 )
 def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
@@ -137,7 +149,9 @@ class ExtractAnswer(Wire):
     provider: str
 
 
-@routes.post("/ai-extract", needs="brain.write", answers=ExtractAnswer, limit="write", idempotent=True)
+@routes.post(
+    "/ai-extract", needs="brain.write", answers=ExtractAnswer, limit="write", idempotent=True, errors=(404,)
+)
 def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Propose memories from a text; with ``store`` they are stored and their rows returned."""
     model = call.server.model

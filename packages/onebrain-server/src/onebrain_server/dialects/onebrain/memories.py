@@ -21,7 +21,7 @@ from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
 from onebrain_engine import cursors
 from onebrain_engine.graph.proposals import title_of
 from onebrain_engine.store.records import to_micros
-from onebrain_server.clock import iso, now_micros
+from onebrain_server.clock import iso, now, now_micros
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
@@ -111,6 +111,8 @@ class MemoryFields(Wire):
     def _one_text(self) -> MemoryFields:
         if (self.body is None) == (self.content is None):
             raise ValueError("give the text as body or as content, not as both")
+        if self.expires_at is not None and self.expires_at <= now():
+            raise ValueError("expiresAt must be in the future")
         return self
 
     @property
@@ -354,6 +356,8 @@ def store(call: Call, drafts: Sequence[NewMemory]) -> list[Memory]:
     found: dict[str, Memory] = {}
     for memory in call.memories.get([str(result.id) for result in results], EVERYTHING):
         found[memory.id] = memory
+    if len(found) < len({result.id for result in results}):  # another request deleted one at once
+        raise not_found("Memory item")
     return [found[str(result.id)] for result in results]
 
 

@@ -76,7 +76,7 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
 
 
 @routes.post(
-    "", needs="brain.write", answers=MemoryRow, status=201, limit="write", idempotent=True, errors=(409,)
+    "", needs="brain.write", answers=MemoryRow, status=201, limit="write", idempotent=True, errors=(404, 409)
 )
 def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
@@ -355,7 +355,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         "created": len(kept),
         "errors": errors,
         "results": results,
-        "data": memories.rows((found[id] for id in dict.fromkeys(kept)), call),
+        "data": memories.rows((found[id] for id in dict.fromkeys(kept) if id in found), call),
     }
 
 
