@@ -34,7 +34,7 @@ _DAY = 86_400_000_000  # microseconds
 
 # Up to so many memories every one is ranked in full; beyond, candidates are picked first.
 FULL = 4_000
-_BY_KEYWORD, _BY_VECTOR = 150, 100  # candidates of each kind, and their neighbours
+_BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
 _KEPT = 500_000  # memories in all selections that are kept with their preparation
 
 ORDERS = {"created_at": "created", "updated_at": "updated", "importance": "importance", "sequence": "row"}

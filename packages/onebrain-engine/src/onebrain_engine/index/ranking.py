@@ -175,7 +175,9 @@ def _smooth(values: Floats, around: Ints) -> Floats:
 def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
     """BM25 of ``counts`` [q, n]; 1 is a text of average length with every term once, K1 + 1 the limit."""
     share = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
-    return (share @ (counts / (counts + damping))).astype(np.float32)
+    # Not a matrix product: that would wake BLAS's other threads for a few thousand numbers.
+    scores: Floats = np.einsum("q,qn->n", share, counts / (counts + damping)).astype(np.float32, copy=False)
+    return scores
 
 
 def rank(
