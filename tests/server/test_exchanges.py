@@ -1,13 +1,11 @@
 """The recorded exchanges with OneBrain's hosted server: ours answers with the same status and shape.
 
-The recording has gaps (some requests were left out), so what they made is made here first. The file lies outside of this
-repository; its place is in ``ONEBRAIN_EXCHANGES``, and a copy beside this module is used where there is one.
+The recording has gaps (some requests were left out), so what they made is made here first.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -78,7 +76,7 @@ class Ids:
         return UUID.sub(lambda match: self._known.get(match[0], match[0]), text)
 
 
-FILE = Path(os.environ.get("ONEBRAIN_EXCHANGES") or Path(__file__).parent / "exchanges.jsonl")
+FILE = Path(__file__).parents[1] / "wire" / "onebrain" / "exchanges.jsonl"
 
 # What stood in the gaps: number of the next exchange, method, path, body, and the id that the recording uses for it.
 GAPS = [
@@ -114,8 +112,6 @@ INTENDED = {
 
 @pytest.fixture(scope="module")
 def answers(onebrain_server):
-    if not FILE.is_file():
-        pytest.skip("needs the recorded exchanges: set ONEBRAIN_EXCHANGES to their file")
     accounts = onebrain_server.server.accounts
     user = accounts.register("exchanges@example.com", "Passw0rd!", None, "en", plan="team")
     keys = {
