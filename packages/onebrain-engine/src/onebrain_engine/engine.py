@@ -296,7 +296,6 @@ class Tenant:
         with self._engine.store.reading() as read:
             found: list[tuple[float, int, int, Partition]] = []
             mode: SearchMode = request.mode
-            more = False
             for space in self._spaces(read, request.scope):
                 partition = self._engine.partition(self.name, space)
                 with partition.lock:

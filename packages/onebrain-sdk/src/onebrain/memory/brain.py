@@ -20,7 +20,6 @@ from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Async, Coloured, Mode, Sleep, Steps, Sync
 from onebrain.errors import (
-    ConfigurationError,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
@@ -1074,6 +1073,3 @@ def _place(cursor: str, ordered: Sequence[Memory], order: str) -> int:
     sign = -1 if order.startswith("-") else 1
     behind = (place for place, memory in enumerate(ordered) if sign * _order_key(memory, order) >= sign * key)
     return next(behind, len(ordered))
-
-
-__all__ = ["AsyncBrain", "Brain", "ConfigurationError"]
