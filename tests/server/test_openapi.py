@@ -33,7 +33,7 @@ def test_the_server_keeps_its_document(onebrain_server_url, onebrain_api_key, tm
 
 
 def test_every_operation_is_documented_with_its_failures(onebrain_server):
-    document = onebrain_server.server.document()
+    document = onebrain_server.server.documents["onebrain"]()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             statuses = set(operation["responses"])
@@ -47,7 +47,7 @@ def test_every_operation_is_documented_with_its_failures(onebrain_server):
 def test_operation_ids_are_unique(onebrain_server):
     found = [
         operation["operationId"]
-        for methods in onebrain_server.server.document()["paths"].values()
+        for methods in onebrain_server.server.documents["onebrain"]()["paths"].values()
         for operation in methods.values()
     ]
     assert len(found) == len(set(found))

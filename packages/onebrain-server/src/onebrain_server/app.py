@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 
-from onebrain_server.dialects import onebrain
-from onebrain_server.http.document import SECURITY_SCHEMES, describe
+from onebrain_server.dialects import DIALECTS
+from onebrain_server.http.document import document_of
 from onebrain_server.http.gate import Gate
-from onebrain_server.jobs import begin
+from onebrain_server.jobs.housekeeping import begin
 from onebrain_server.server import Server
 from onebrain_server.settings import Settings
 
-DIALECTS = (onebrain.dialect,)
+VERSION = "2.0.0"
 
 
 def create_app(settings: Settings | None = None, *, server: Server | None = None) -> FastAPI:
@@ -32,6 +31,11 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
         >>> app.state.server.close()
     """
     parts = server or Server(settings or Settings.from_environment())
+    for dialect in DIALECTS:
+        title = "OneBrain" if dialect.room is None else f"OneBrain as {dialect.name}"
+        parts.documents[dialect.name] = document_of(dialect, title=title, version=VERSION)
+        if dialect.channel is not None:
+            parts.deliveries.open(dialect.name, dialect.channel)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -42,40 +46,9 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
             await parts.close_async()
 
     app = FastAPI(
-        title="OneBrain",
-        version="2.0.0",
-        description="Memory for agents: OneBrain's API, served by onebrain-server.",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
+        title="OneBrain", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    for dialect in DIALECTS:
-        for operation in dialect.operations:
-            describe(app, operation)
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            made = _without_defaults(FastAPI.openapi(app))
-            made.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
-            app.openapi_schema = made
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
-    parts.document = document
+    app.openapi = parts.documents[DIALECTS[0].name]  # type: ignore[method-assign]
     app.state.server = parts
     app.add_middleware(Gate, server=parts, dialects=DIALECTS)
     return app
-
-
-def _without_defaults(document: dict[str, Any]) -> dict[str, Any]:
-    """Remove the 422 answers that FastAPI adds: this server answers bad input with 400."""
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            answer = operation["responses"].get("422")
-            if answer is not None and "HTTPValidationError" in str(answer):
-                del operation["responses"]["422"]
-    schemas = document.get("components", {}).get("schemas", {})
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
-    return document

@@ -9,11 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from onebrain.memory.filters import TRUE
+from onebrain.memory.models import EVERYTHING
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
 from onebrain_server.cache import Cache
 from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import room_of
+from onebrain_server.jobs.deliveries import Deliveries
 from onebrain_server.logs import Log
 from onebrain_server.metrics import Metrics
 from onebrain_server.security.addresses import Fetcher
@@ -24,6 +28,7 @@ from onebrain_server.settings import Settings
 from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.database import Database
 from onebrain_server.state.journal import Journal
+from onebrain_server.state.outbox import Outbox
 from onebrain_server.state.records import Records
 
 T = TypeVar("T")
@@ -62,6 +67,9 @@ class Server:
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)
+        self.deliveries = Deliveries(
+            Outbox(self.database, self.sealer), self.fetcher, self.records, settings.delivery_delays, self.log
+        )
         self.model = (
             None
             if settings.model_url is None
@@ -74,7 +82,7 @@ class Server:
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
         self._jobs: list[tuple[float, Callable[[], None], str]] = []
-        self.document: Callable[[], dict[str, Any]] | None = None
+        self.documents: dict[str, Callable[[], dict[str, Any]]] = {}  # OpenAPI, by the dialect's name
         self._closed = False
 
     async def loop_run(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -112,6 +120,7 @@ class Server:
     def start(self) -> None:
         """Start the background jobs; a second call does nothing."""
         if self._keeper is None:
+            self.deliveries.start()
             self._keeper = threading.Thread(target=self._keep, name="onebrain-keeper", daemon=True)
             self._keeper.start()
 
@@ -128,6 +137,17 @@ class Server:
             job()
         except Exception as error:  # a job that fails must not stop the others
             self.log.failure("-", f"job {name}", error)
+
+    def forget_account(self, tenant: str) -> None:
+        """Remove an account and everything it owns, in every service's room."""
+        for room in (None, *(name for name in self.documents if name != "onebrain")):
+            self.engine.tenant(room_of(tenant, room)).forget(EVERYTHING, TRUE, dry_run=False)
+            self.graph.tenant(room_of(tenant, room)).forget_all()
+        self.records.forget_tenant(tenant)
+        self.deliveries.forget_tenant(tenant)
+        self.journal.flush()
+        self.journal.forget_tenant(tenant)
+        self.accounts.remove(tenant)
 
     def flush(self) -> None:
         """Write what was gathered in memory."""
@@ -146,6 +166,7 @@ class Server:
         self._stop.set()
         if self._keeper is not None:
             self._keeper.join()
+        self.deliveries.close()
         self._pool.shutdown()
         self._do(self.flush, "flush")
         if self.model is not None:

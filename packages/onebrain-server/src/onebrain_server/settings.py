@@ -59,6 +59,7 @@ class Settings:
         model_key: Its key.
         model_name: Its model.
         public_url: The server's address as agents are told it; where None, the request's own host.
+        delivery_delays: Seconds after which a webhook that was not taken is delivered again, one for each try.
 
     Example:
         >>> Settings.from_environment({"PORT": "8080"}).port
@@ -86,6 +87,7 @@ class Settings:
     model_key: str | None = field(default=None, repr=False)
     model_name: str = "gpt-4o-mini"
     public_url: str | None = None
+    delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
         if self.jwt_secret is not None and len(self.jwt_secret) < 32:

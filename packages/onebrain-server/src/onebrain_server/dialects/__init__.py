@@ -1,1 +1,12 @@
-"""The wire formats that the server speaks, one folder a service."""
+"""The wire formats that the server speaks, one folder a service; the first is its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from onebrain_server.dialects import onebrain
+from onebrain_server.http.dialect import Dialect
+
+DIALECTS: Final[tuple[Dialect, ...]] = (onebrain.dialect,)
+
+__all__ = ["DIALECTS"]

@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from onebrain_server.http.operation import Operation
+from pydantic import BaseModel
+
+from onebrain_server.http.operation import Answer, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.jobs.deliveries import Channel
+from onebrain_server.security.limits import State
 from onebrain_server.state.accounts import Caller
 
 _PARAMETER: Final = re.compile(r"{([a-zA-Z_]+)}")
+
+
+def own_scopes(caller: Caller) -> frozenset[str]:
+    """Return a caller's scopes as they are."""
+    return caller.scopes
+
+
+def x_ratelimit(state: State) -> dict[str, str]:
+    """Return the headers that most services tell a caller's budget with; ``reset`` counts seconds from now."""
+    return {
+        "x-ratelimit-limit": str(state.limit),
+        "x-ratelimit-remaining": str(state.remaining),
+        "x-ratelimit-reset": str(state.reset),
+    }
+
+
+def data_alone(operation: Operation) -> Any:
+    """Return the model of an operation's answers where they stand without an envelope."""
+    return None if operation.answers is str else operation.answers
+
+
+def bearer(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return the login of operations that take a key as ``Authorization: Bearer``."""
+    return [{"Key": []}]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """What the OpenAPI document of a dialect says of all its operations.
+
+    Attributes:
+        failure: The model of a failure's body; None where it is plain text.
+        success: The model of a success's body, from the operation.
+        wrapped: The model of a success's body, from the model of its data.
+        invalid: The status of input that does not fit its model.
+        security: The logins that an operation takes.
+        schemes: The logins by name.
+    """
+
+    failure: type[BaseModel] | None
+    success: Callable[[Operation], Any] = data_alone
+    wrapped: Callable[[Any], Any] = lambda model: model
+    invalid: int = 400
+    security: Callable[[Operation], list[dict[str, list[str]]]] = bearer
+    schemes: Mapping[str, Any] = field(default_factory=lambda: {"Key": {"type": "http", "scheme": "bearer"}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +70,36 @@ class Dialect:
 
     Attributes:
         name: The service's name.
+        prefix: Where all its paths begin; empty for the server's own format, whose memories are the account's. Every
+            other service has a room of its own in each account, so that no service's rules can be gone round by another.
         operations: Everything it offers.
-        failure: Writes a failure's body.
-        unknown: Writes the body for a route that does not exist, from method and path.
+        failure: Writes the answer to a request that failed, from the problem and the request's id.
+        unknown: Writes the answer for a route that does not exist (404) or not for this method (405), from method, path
+            and status.
         credential: Reads who calls from a request: what was remembered of it, or a function that looks it up.
+        shapes: What its OpenAPI document says of all operations.
+        scopes: What a caller may do here, in the words of `Operation.needs`.
+        limits: Writes the headers that tell a caller's budget.
+        channel: How its webhooks are signed; None where it has none.
         rewrite: Turns the other paths under which it is reachable into its own.
     """
 
     name: str
+    prefix: str = ""
     operations: Sequence[Operation]
-    failure: Callable[[Problem, str], bytes]
-    unknown: Callable[[str, str, int], bytes]
+    failure: Callable[[Problem, str], Answer]
+    unknown: Callable[[str, str, int], Answer]
     credential: Callable[[Call, Operation], Caller | Callable[[], Caller | None] | None]
+    shapes: Shapes
+    scopes: Callable[[Caller], frozenset[str]] = own_scopes
+    limits: Callable[[State], Mapping[str, str]] = x_ratelimit
+    channel: Channel | None = None
     rewrite: Callable[[str], str] = str
+
+    @property
+    def room(self) -> str | None:
+        """The room of its memories in an account; None for the account itself."""
+        return self.name if self.prefix else None
 
 
 class Table:

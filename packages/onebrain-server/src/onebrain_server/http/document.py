@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any, Final, get_args, get_origin
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, Path, Query
 from fastapi import File as FormFile
 from fastapi.responses import Response
 
-from onebrain_server.dialects.onebrain.wire import Envelope, FailureEnvelope, Page, PageEnvelope
+from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.http.operation import Operation
 
 _REASONS: Final = {
     400: "The request is wrong; `details` says where",
+    402: "The plan's allowance is used up",
     401: "No login, or none that is good",
     403: "The login may not do this",
     404: "There is nothing with this id",
@@ -24,16 +27,37 @@ _REASONS: Final = {
     415: "The body has another media type",
     422: "It was understood, and could not be done",
     429: "Too many requests, or the plan's allowance is used up",
+    501: "This server does not offer it",
+    502: "A service that this one needs did not answer as it should",
     503: "The database cannot be reached; try again",
 }
 
 
-def describe(app: FastAPI, operation: Operation) -> None:
+def document_of(dialect: Dialect, *, title: str, version: str) -> Callable[[], dict[str, Any]]:
+    """Return a function that returns a dialect's OpenAPI document, made at its first call."""
+
+    @cache
+    def document() -> dict[str, Any]:
+        app = FastAPI(
+            title=title, version=version, description=f"Memory for agents, in {dialect.name}'s format."
+        )
+        for operation in dialect.operations:
+            describe(app, operation, dialect.shapes)
+        made = _without_defaults(app.openapi())
+        made.setdefault("components", {})["securitySchemes"] = dict(dialect.shapes.schemes)
+        return made
+
+    return document
+
+
+def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
     """Add an operation to an application's document."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for status in sorted(_statuses(operation)):
-        responses[status] = {"model": FailureEnvelope, "description": _REASONS[status]}
-    response_model = _model(operation)
+    for status in sorted(_statuses(operation, shapes)):
+        responses[status] = {"description": _REASONS[status]}
+        if shapes.failure is not None:
+            responses[status]["model"] = shapes.failure
+    response_model = shapes.success(operation)
     success: dict[str, Any] = {"description": "Success"}
     if operation.media_type is not None:
         success["content"] = {operation.media_type: {"schema": {"type": "string"}}}
@@ -44,7 +68,7 @@ def describe(app: FastAPI, operation: Operation) -> None:
         for status, (description, model) in operation.answers_also.items():
             responses[status] = {"description": description}
             if model is not None:
-                responses[status]["model"] = Envelope[model]  # type: ignore[valid-type]
+                responses[status]["model"] = shapes.wrapped(model)
     words = operation.description.split("\n\n")[0]
     name = operation.function.__name__
     app.add_api_route(
@@ -59,23 +83,8 @@ def describe(app: FastAPI, operation: Operation) -> None:
         summary=words.partition(";")[0].partition(". ")[0].rstrip("."),
         description=operation.description,
         operation_id=f"{operation.tags[0]}_{name}" + ("_json" if operation.path.endswith(".json") else ""),
-        openapi_extra={} if operation.needs == "anyone" else {"security": _security(operation)},
+        openapi_extra={} if operation.needs == "anyone" else {"security": shapes.security(operation)},
     )
-
-
-SECURITY_SCHEMES: Final = {
-    "ApiKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "`ApiKey ob_<prefix>_<secret>`",
-    },
-    "AccessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-}
-
-
-def _security(operation: Operation) -> list[dict[str, list[str]]]:
-    return [{"ApiKey": []}] if operation.keys_only else [{"ApiKey": []}, {"AccessToken": []}]
 
 
 def _json_response() -> type[Response]:
@@ -84,26 +93,15 @@ def _json_response() -> type[Response]:
     return JSONResponse
 
 
-def _statuses(operation: Operation) -> set[int]:
-    found = {*operation.errors, 400, 408, 413, 429, 503}
+def _statuses(operation: Operation, shapes: Shapes) -> set[int]:
+    found = {*operation.errors, 400, shapes.invalid, 408, 413, 429, 503}
     if operation.needs != "anyone":
         found |= {401, 403}
-    if operation.body is not None or operation.upload:
+    if operation.body is not None or operation.form:
         found.add(415)
     if operation.idempotent:
         found.add(409)
     return found
-
-
-def _model(operation: Operation) -> Any:
-    if operation.answers is None or operation.answers is str:
-        return None
-    if not operation.envelope:
-        return operation.answers
-    if get_origin(operation.answers) is Page:
-        [row] = get_args(operation.answers)
-        return PageEnvelope[list[row]]  # type: ignore[valid-type]
-    return Envelope[operation.answers]  # type: ignore[name-defined]
 
 
 def _stand_in(operation: Operation) -> Any:
@@ -142,10 +140,23 @@ def _stand_in(operation: Operation) -> Any:
                 **({} if operation.body_required else {"default": None}),
             )
         )
-    if operation.upload:
+    if operation.form:
         parameters.append(
             inspect.Parameter("file", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[bytes, FormFile()])
         )
     answered_by_the_gate.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     answered_by_the_gate.__name__ = operation.function.__name__
     return answered_by_the_gate
+
+
+def _without_defaults(document: dict[str, Any]) -> dict[str, Any]:
+    """Remove the 422 answers that FastAPI adds: each dialect says itself how bad input is answered."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            answer = operation["responses"].get("422")
+            if answer is not None and "HTTPValidationError" in str(answer):
+                del operation["responses"]["422"]
+    schemas = document.get("components", {}).get("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    return document

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from onebrain_server.http.dialect import Dialect, Table
-from onebrain_server.http.operation import Answer, File, Operation
+from onebrain_server.http.dialect import Dialect, Table, x_ratelimit
+from onebrain_server.http.operation import Answer, File, Form, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
@@ -75,9 +75,11 @@ class Gate:
                 return dialect, *found
         return None
 
-    @property
-    def default(self) -> Dialect:
-        """The dialect that speaks where none matches."""
+    def speaker(self, path: str) -> Dialect:
+        """Return the dialect that speaks where no operation matches a path."""
+        for dialect, _ in self._dialects:
+            if dialect.prefix and (path + "/").startswith(dialect.prefix + "/"):
+                return dialect
         return self._dialects[0][0]
 
     @property
@@ -124,33 +126,31 @@ class _Exchange:
         self._state: State | None = None
         self._route = "unknown"
         self._call: Call | None = None
+        self._headers_of: Callable[[State], Mapping[str, str]] = x_ratelimit
 
     async def answer(self) -> None:
         """Find the operation, run it, and send what comes of it."""
         scope, server = self._scope, self._server
         server.metrics.started()
-        dialect = self._gate.default
+        method: str = scope["method"]
+        path: str = scope["path"]
+        dialect = self._gate.speaker(path)
         operation: Operation | None = None
         status = 500
         try:
-            method: str = scope["method"]
-            path: str = scope["path"]
             if method == "OPTIONS":
                 status = await self._preflight()
                 return
             found = self._gate.find(path)
             if found is None:
-                status = await self._reply(
-                    404, dialect.unknown(method, path, 404), "application/json; charset=utf-8"
-                )
+                status = await self._fail(dialect.unknown(method, path, 404), 404)
                 return
             dialect, methods, parameters = found
             # HEAD is GET without its body, which the server below leaves out.
             operation = methods.get("GET" if method == "HEAD" else method)
             if operation is None:
                 allow = ", ".join(sorted(methods)).encode()
-                body = dialect.unknown(method, path, 405)
-                status = await self._reply(405, body, "application/json; charset=utf-8", [(b"allow", allow)])
+                status = await self._fail(dialect.unknown(method, path, 405), 405, [(b"allow", allow)])
                 return
             self._route = operation.route
             status = await self._operate(dialect, operation, parameters)
@@ -158,23 +158,21 @@ class _Exchange:
             headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
             if problem.status in (408, 413):
                 headers.append((b"connection", b"close"))
-            body = dialect.failure(problem, self._request_id)
-            status = await self._reply(problem.status, body, "application/json; charset=utf-8", headers)
+            status = await self._fail(dialect.failure(problem, self._request_id), problem.status, headers)
         except (asyncio.CancelledError, _Gone):
             status = 499
         except Exception as error:
             # The text of an unknown error may hold anything, a memory included: only its kind and place are logged.
             server.log.failure(self._request_id, self._route, error)
             unexpected = Problem(500, "INTERNAL_ERROR", "Internal server error")
-            status = 500
-            body = dialect.failure(unexpected, self._request_id)
-            await self._reply(500, body, "application/json; charset=utf-8")
+            status = await self._fail(dialect.failure(unexpected, self._request_id), 500)
         finally:
             self._finish(operation, status)
 
     async def _operate(self, dialect: Dialect, operation: Operation, parameters: dict[str, str]) -> int:
         server = self._server
-        call = self._call = Call(server, self._scope, self._request_id, self._ip)  # type: ignore[arg-type]
+        self._headers_of = dialect.limits
+        call = self._call = Call(server, self._scope, self._request_id, self._ip, dialect.room)  # type: ignore[arg-type]
         try:
             await self._identify(dialect, operation, call)
         except Problem:
@@ -182,20 +180,22 @@ class _Exchange:
             self._limit(f"ip:{self._ip}", operation, None)
             raise
         caller = call.caller
+        if caller is not None:
+            call.scopes = dialect.scopes(caller)
         own = caller.key.rate_limit_per_min if caller is not None and caller.key is not None else None
         self._limit(f"ip:{self._ip}" if caller is None else caller.subject, operation, own)
         if (
             caller is not None
             and operation.needs not in ("login", "anyone")
-            and operation.needs not in caller.scopes
+            and operation.needs not in call.scopes
         ):
             raise Problem(403, "INSUFFICIENT_SCOPE", f"API key missing required scope: {operation.needs}")
         if caller is not None:
             server.accounts.note_use(caller)
         parameters = {name: _decoded(value) for name, value in parameters.items()}
         given = operation.arguments(call, parameters)
-        if operation.upload:
-            given["file"] = await self._file(call)
+        if operation.form:
+            given["form"] = await self._form(call, operation.form)
             content = b""
         else:
             content = call.content = await self._body(server.settings.max_body_bytes)
@@ -211,6 +211,8 @@ class _Exchange:
         found = dialect.credential(call, operation)
         if callable(found):
             found = await self._server.loop_run(found)
+        if found is None:
+            raise Problem(401, "TOKEN_REQUIRED", "No API token provided")
         call.caller = found
 
     def _limit(self, subject: str, operation: Operation, own: int | None) -> None:
@@ -267,8 +269,8 @@ class _Exchange:
     def _chunked(self) -> bool:
         return any(name == b"transfer-encoding" for name, _ in self._scope["headers"])
 
-    async def _file(self, call: Call) -> File:
-        """Return the one file of a multipart form."""
+    async def _form(self, call: Call, most: int) -> Form:
+        """Return a multipart form with at most so many files."""
         if not call.media_type.startswith("multipart/form-data"):
             raise Problem(
                 415, "REQUEST_ERROR", "The file must be sent as multipart/form-data, in the field 'file'"
@@ -280,17 +282,20 @@ class _Exchange:
 
         try:
             form = await MultiPartParser(
-                Headers(raw=list(self._scope["headers"])), stream(), max_files=4, max_fields=20
+                Headers(raw=list(self._scope["headers"])), stream(), max_files=most, max_fields=50
             ).parse()
         except (MultiPartException, ValueError, KeyError):
             raise Problem(400, "UPLOAD_ERROR", "The form cannot be read") from None
         try:
-            found = form.get("file") or next(
-                (value for value in form.values() if isinstance(value, UploadFile)), None
-            )
-            if not isinstance(found, UploadFile):
-                raise Problem(400, "UPLOAD_ERROR", "No file uploaded: send one in the field 'file'")
-            return File(found.filename or "file", found.content_type or "", await found.read())
+            files: list[tuple[str, File]] = []
+            fields: dict[str, str] = {}
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    sent = File(value.filename or "file", value.content_type or "", await value.read())
+                    files.append((name, sent))
+                else:
+                    fields[name] = value
+            return Form(files, fields)
         finally:
             await form.close()
 
@@ -303,6 +308,11 @@ class _Exchange:
         status = answer.status or operation.status
         if status in (204, 304):
             return await self._reply(status, b"", None, headers)
+        return await self._reply(status, answer.raw or b"", answer.media_type, headers)
+
+    async def _fail(self, answer: Answer, status: int, extra: Iterable[tuple[bytes, bytes]] = ()) -> int:
+        headers = [*extra, *((name.encode(), value.encode()) for name, value in answer.headers.items())]
+        status = answer.status or status
         return await self._reply(status, answer.raw or b"", answer.media_type, headers)
 
     async def _reply(
@@ -325,9 +335,7 @@ class _Exchange:
             headers.append((b"cache-control", b"no-store"))
         state = self._state
         if state is not None:
-            headers.append((b"x-ratelimit-limit", str(state.limit).encode()))
-            headers.append((b"x-ratelimit-remaining", str(state.remaining).encode()))
-            headers.append((b"x-ratelimit-reset", str(state.reset).encode()))
+            headers.extend((name.encode(), value.encode()) for name, value in self._headers_of(state).items())
         headers.extend(self._gate.cors(self._origin))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onebrain_server.http.requests import Call
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Wrap = Callable[["Answer", "Call"], bytes]
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -51,6 +52,20 @@ class File:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A multipart form: its files with the fields they stand in, and its other fields."""
+
+    files: Sequence[tuple[str, File]]
+    fields: Mapping[str, str]
+
+    def file(self, name: str = "file") -> File | None:
+        """Return the file of a field, or the only one's where it stands in another field; None for no file."""
+        return next(
+            (file for field, file in self.files if field == name), self.files[0][1] if self.files else None
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Operation:
     """One operation.
@@ -60,6 +75,8 @@ class Operation:
         keys_only: Whether access tokens are refused: the agents' own routes.
         limit: The name of its rate limits; those for all routes always count.
         idempotent: Whether an ``Idempotency-Key`` is honoured.
+        form: How many files a multipart form may bring; 0 for operations that take none.
+        wrap: Writes a success's body around its data; None where the data is the body.
     """
 
     method: Method
@@ -80,10 +97,10 @@ class Operation:
     body_required: bool = True
     query: type[BaseModel] | None = None
     lists: frozenset[str] = frozenset()
-    upload: bool = False
+    form: int = 0
     parameters: tuple[str, ...] = ()
     asynchronous: bool = False
-    envelope: bool = True
+    wrap: Wrap | None = None
     answers_also: Mapping[int, tuple[str, Any]] | None = None
 
     route: str = ""  # its name in usage counts and metrics: the method and the template of its path
@@ -210,20 +227,7 @@ class Operation:
         status = answer.status or self.status
         answer.status = status
         if answer.raw is None and status not in (204, 304):
-            if self.envelope:
-                meta = (
-                    b'","pagination":' + to_json(answer.pagination) if answer.pagination is not None else b'"'
-                )
-                answer.raw = (
-                    b'{"data":'
-                    + to_json(answer.data)
-                    + b',"meta":{"requestId":"'
-                    + call.request_id.encode()
-                    + meta
-                    + b"}}"
-                )
-            else:
-                answer.raw = to_json(answer.data)
+            answer.raw = to_json(answer.data) if self.wrap is None else self.wrap(answer, call)
         return answer
 
 
@@ -237,11 +241,13 @@ class Routes:
     Args:
         prefix: Where their paths begin.
         tag: How the OpenAPI document groups them.
+        wrap: Writes a success's body around its data, in the dialect's envelope; None for none.
     """
 
-    def __init__(self, prefix: str, tag: str) -> None:
+    def __init__(self, prefix: str, tag: str, *, wrap: Wrap | None = None) -> None:
         self.prefix = prefix
         self.tag = tag
+        self._wrap = wrap
         self.operations: list[Operation] = []
 
     def add(
@@ -259,10 +265,10 @@ class Routes:
         media_type: str | None = None,
         envelope: bool = True,
         body_required: bool = True,
-        upload: bool = False,
+        form: int = 0,
         answers_also: Mapping[int, tuple[str, Any]] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare an operation; its handler takes the call, the path's parameters, ``query`` and ``body``."""
+        """Declare an operation; its handler takes the call, the path's parameters, ``query``, and ``body`` or ``form``."""
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             signature = inspect.signature(function, eval_str=True)
@@ -283,9 +289,9 @@ class Routes:
                 description=inspect.getdoc(function) or "",
                 parameters=tuple(known),
                 asynchronous=inspect.iscoroutinefunction(function),
-                envelope=envelope,
+                wrap=self._wrap if envelope else None,
                 body_required=body_required,
-                upload=upload,
+                form=form,
                 answers_also=answers_also,
             )
             for name, parameter in signature.parameters.items():
@@ -335,4 +341,4 @@ def _is_list(annotation: Any) -> bool:
     )
 
 
-__all__ = ["Answer", "File", "Operation", "Routes"]
+__all__ = ["Answer", "File", "Form", "Operation", "Routes"]

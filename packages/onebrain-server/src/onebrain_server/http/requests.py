@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from onebrain_server.server import Server
 
 
+def room_of(tenant: str, room: str | None) -> str:
+    """Return the engine's name for one service's room in an account."""
+    return tenant if room is None else f"{tenant}/{room}"
+
+
 class Call:
     """One request."""
 
@@ -25,12 +30,18 @@ class Call:
         "path",
         "query_string",
         "request_id",
+        "room",
+        "scopes",
         "server",
         "tokens",
     )
 
-    def __init__(self, server: Server, scope: dict[str, Any], request_id: str, ip: str) -> None:
+    def __init__(
+        self, server: Server, scope: dict[str, Any], request_id: str, ip: str, room: str | None = None
+    ) -> None:
         self.server = server
+        self.room = room
+        self.scopes: frozenset[str] = frozenset()
         self.request_id = request_id
         self.ip = ip
         self.path: str = scope["path"]
@@ -72,13 +83,13 @@ class Call:
 
     @property
     def memories(self) -> Tenant:
-        """The tenant's memories."""
-        return self.server.engine.tenant(self.tenant_id)
+        """The tenant's memories, those of the dialect's room."""
+        return self.server.engine.tenant(room_of(self.tenant_id, self.room))
 
     @property
     def graph(self) -> TenantGraph:
-        """The tenant's entities."""
-        return self.server.graph.tenant(self.tenant_id)
+        """The tenant's entities, those of the dialect's room."""
+        return self.server.graph.tenant(room_of(self.tenant_id, self.room))
 
     def audit(self, action: str, target: str | None = None) -> None:
         """Note a change that matters for security."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from onebrain._core.codec import to_json
 from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import Cmp, Filter, every
 from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.jobs.cron import Cron
-from onebrain_server.jobs.delivery import deliver
 from onebrain_server.server import Server
 from onebrain_server.state.records import Record
 
@@ -119,7 +118,9 @@ def send(server: Server, tenant: str, kind: str, channels: list[str], *, title: 
             "timestamp": iso(last),
         }
         url = config["webhookUrl"]
-        if url is not None and asyncio.run(deliver(server.fetcher, url, config["webhookSecret"], event)):
+        if url is not None and server.deliveries.send_once(
+            tenant, "onebrain", record.id, url=url, secret=config["webhookSecret"], body=to_json(event)
+        ):
             done.append("webhook")
         else:
             failed = True

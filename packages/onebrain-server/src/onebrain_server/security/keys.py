@@ -6,14 +6,16 @@ import hashlib
 import hmac
 import re
 import secrets
-from typing import Final
+from typing import Final, Literal, get_args
 
-_SHAPE: Final = re.compile(r"(ob_[0-9A-Za-z]{4,29})[_:]([0-9A-Za-z]{1,128})")
+# Each service's keys begin as its clients expect; what a key may do is written beside it, not in it.
+Kind = Literal["ob", "hb_prod", "hb_dev", "mv", "brr_live"]
+_SHAPE: Final = re.compile(rf"((?:{'|'.join(get_args(Kind))})_[0-9A-Za-z]{{4,29}})[_:]([0-9A-Za-z]{{1,128}})")
 
 
-def make() -> tuple[str, str, str]:
+def make(kind: Kind = "ob") -> tuple[str, str, str]:
     """Return a new key's prefix, the digest of its secret, and the whole key, which is shown once."""
-    prefix, secret = f"ob_{secrets.token_hex(8)}", secrets.token_hex(24)
+    prefix, secret = f"{kind}_{secrets.token_hex(8)}", secrets.token_hex(24)
     return prefix, digest(secret), f"{prefix}_{secret}"
 
 

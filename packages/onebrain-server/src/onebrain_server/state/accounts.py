@@ -284,9 +284,13 @@ class Accounts:
         *,
         trust: str = "review",
         expires_at: int | None = None,
+        kind: keys.Kind = "ob",
     ) -> tuple[Key, str]:
-        """Make a key; return it, and the whole key, which is shown once."""
-        values, whole = _new_key(tenant, name, scopes, trust, expires_at)
+        """Make a key; return it, and the whole key, which is shown once.
+
+        A scope with a colon, such as ``rememberos:read``, is one service's: the key is good for nothing else.
+        """
+        values, whole = _new_key(tenant, name, scopes, trust, expires_at, kind)
         with self._database.writing() as connection:
             connection.execute(api_key.insert().values(**values))
         made = self.key(tenant, str(values["id"]))
@@ -411,16 +415,24 @@ _KEY = sa.select(api_key)
 
 
 def _new_key(
-    tenant: str, name: str, scopes: Sequence[str], trust: str, expires_at: int | None
+    tenant: str,
+    name: str,
+    scopes: Sequence[str],
+    trust: str,
+    expires_at: int | None,
+    kind: keys.Kind = "ob",
 ) -> tuple[dict[str, Any], str]:
-    prefix, hashed, whole = keys.make()
+    prefix, hashed, whole = keys.make(kind)
     values: dict[str, Any] = {
         "tenant": tenant,
         "id": random_id(),
         "prefix": prefix,
         "secret_hash": hashed,
         "name": name,
-        "scopes": ",".join(scope for scope in SCOPES if scope in set(scopes)),
+        "scopes": ",".join(
+            [scope for scope in SCOPES if scope in set(scopes)]
+            + sorted(scope for scope in set(scopes) if ":" in scope)
+        ),
         "trust_level": trust,
         "is_active": True,
         "expires_at": expires_at,

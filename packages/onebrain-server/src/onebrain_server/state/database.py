@@ -20,11 +20,12 @@ _ADVISORY_LOCK: Final = 0x0B5A1008
 
 
 def _create_all(connection: Connection) -> None:
+    """Create the tables that are not there: all of them at first, `server_delivery` in the second version."""
     tables.metadata.create_all(connection)
 
 
 # One entry a version. A migration is never changed once released; a new one is appended.
-MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all,)
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all, _create_all)
 
 
 class Database:

@@ -166,6 +166,21 @@ idempotency = Table(
 )
 Index("server_idempotency_time", idempotency.c.created_at)
 
+# Webhooks on their way: the payload, which may be sealed, holds address, secret and body.
+delivery = Table(
+    "server_delivery",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("service", String(24), nullable=False),
+    Column("target", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+Index("server_delivery_due", delivery.c.due_at)
+
 # Requests counted by several replicas together.
 rate = Table(
     "server_rate",

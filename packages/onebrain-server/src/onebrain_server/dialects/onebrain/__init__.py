@@ -22,7 +22,8 @@ from onebrain_server.dialects.onebrain import (
     user,
     wire,
 )
-from onebrain_server.http.dialect import Dialect
+from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
     public.root,
@@ -51,6 +52,14 @@ dialect = Dialect(
     failure=wire.failure,
     unknown=wire.unknown,
     credential=wire.credential,
+    shapes=Shapes(
+        failure=wire.FailureEnvelope,
+        success=wire.model,
+        wrapped=lambda model: wire.Envelope[model],  # type: ignore[valid-type]
+        security=wire.security,
+        schemes=wire.SCHEMES,
+    ),
+    channel=Channel(sign=wire.sign),
     rewrite=wire.rewrite,
 )
 

@@ -11,8 +11,8 @@ from onebrain.memory.models import EVERYTHING
 from onebrain_server.clock import iso_micros, now_micros
 from onebrain_server.dialects.onebrain import keys, memories
 from onebrain_server.dialects.onebrain.keys import WholeKeyRow
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security.scopes import READ_ONLY

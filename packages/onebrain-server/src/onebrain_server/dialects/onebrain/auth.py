@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from onebrain_server.clock import iso_micros
-from onebrain_server.dialects.onebrain.wire import Wire
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security import tokens

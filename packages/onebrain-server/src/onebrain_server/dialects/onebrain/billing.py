@@ -10,8 +10,7 @@ from pydantic import Field
 
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import plans
-from onebrain_server.dialects.onebrain.wire import Query, Wire
-from onebrain_server.http.operation import Routes
+from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.problems import invalid
 from onebrain_server.http.requests import Call
 

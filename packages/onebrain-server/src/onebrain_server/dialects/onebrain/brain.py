@@ -13,8 +13,8 @@ from onebrain_server.clock import iso, iso_micros
 from onebrain_server.dialects.onebrain import contexts, projects
 from onebrain_server.dialects.onebrain.memories import Id, MemoryRow
 from onebrain_server.dialects.onebrain.plans import charge
-from onebrain_server.dialects.onebrain.wire import Query, Wire
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken

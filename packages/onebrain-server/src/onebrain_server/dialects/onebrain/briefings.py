@@ -14,8 +14,8 @@ from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
 from onebrain_server.dialects.onebrain import projects
 from onebrain_server.dialects.onebrain.memories import Id
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.jobs import briefings as work

@@ -19,8 +19,8 @@ from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
 from onebrain_server.dialects.onebrain import contexts, memories
 from onebrain_server.dialects.onebrain.memories import MemoryFields, MemoryRow, Moment
 from onebrain_server.dialects.onebrain.plans import charge_memories
-from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Wire, bad_cursor
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security.content import looks_like_instructions, without_secrets

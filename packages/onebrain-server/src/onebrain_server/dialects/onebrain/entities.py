@@ -12,8 +12,8 @@ from onebrain_engine.graph import Entity, Link, Relation, find_entities
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 

@@ -24,8 +24,8 @@ from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id, MemoryFields, MemoryRow, MemoryType, Tags
 from onebrain_server.dialects.onebrain.plans import charge, charge_memories
-from onebrain_server.dialects.onebrain.wire import Wire
-from onebrain_server.http.operation import File, Routes
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
+from onebrain_server.http.operation import File, Form
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
@@ -239,9 +239,12 @@ async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
     return _candidates(found)
 
 
-@routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", upload=True)
-def upload(call: Call, file: File) -> dict[str, Any]:
+@routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", form=4)
+def upload(call: Call, form: Form) -> dict[str, Any]:
     """Propose memories from a .txt, .csv, .json, .md or .docx file of at most 10 MB."""
+    file = form.file()
+    if file is None:
+        raise Problem(400, "UPLOAD_ERROR", "No file uploaded: send one in the field 'file'")
     if len(file.data) > FILE_LIMIT:
         raise Problem(413, "PAYLOAD_TOO_LARGE", "The file is larger than 10 MB")
     return _candidates(propose(file_text(file)))

@@ -28,8 +28,8 @@ from onebrain_server.dialects.onebrain.memories import (
     Title,
 )
 from onebrain_server.dialects.onebrain.plans import charge, charge_memories
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 

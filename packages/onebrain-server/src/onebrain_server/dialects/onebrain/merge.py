@@ -10,8 +10,8 @@ from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain import memories
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.entities import Description, LinkFields, LinkRow, Name
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Link, Record, Taken

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from onebrain.errors import OneBrainError
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.plans import NAMES
-from onebrain_server.dialects.onebrain.wire import Wire
-from onebrain_server.http.operation import Answer, Routes
-from onebrain_server.http.problems import Problem
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
 from onebrain_server.state.tables import account
 
@@ -85,10 +84,7 @@ def capabilities(call: Call) -> dict[str, Any]:
 @routes.get("/openapi.json", needs="anyone", answers=dict[str, Any], envelope=False)
 def openapi(call: Call) -> dict[str, Any]:
     """Return the OpenAPI document of every route."""
-    document = call.server.document
-    if document is None:
-        raise Problem(503, "SERVICE_UNAVAILABLE", "The document is not made yet")
-    return document()
+    return call.server.documents["onebrain"]()
 
 
 class PlanLimit(Wire):

@@ -13,8 +13,8 @@ from onebrain_server.clock import iso_micros, iso_or_none, now_micros
 from onebrain_server.dialects.onebrain import contexts
 from onebrain_server.dialects.onebrain.memories import Confidence, Id
 from onebrain_server.dialects.onebrain.plans import charge_memories
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id

@@ -10,8 +10,7 @@ from pydantic import Field
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id
-from onebrain_server.dialects.onebrain.wire import Wire
-from onebrain_server.http.operation import Routes
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import conflict, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken

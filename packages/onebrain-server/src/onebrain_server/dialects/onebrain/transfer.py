@@ -16,8 +16,8 @@ from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import brain, contexts, entities, memories, projects
 from onebrain_server.dialects.onebrain.memories import MemoryFields
 from onebrain_server.dialects.onebrain.plans import charge_memories
-from onebrain_server.dialects.onebrain.wire import Query, Wire
-from onebrain_server.http.operation import Answer, Routes
+from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Taken
 

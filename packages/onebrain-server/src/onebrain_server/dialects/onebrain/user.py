@@ -7,13 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING
 from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import keys, memories
 from onebrain_server.dialects.onebrain.transfer import whole
-from onebrain_server.dialects.onebrain.wire import Wire
-from onebrain_server.http.operation import Routes
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import Problem, conflict
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
@@ -102,12 +99,7 @@ def delete_account(call: Call, body: DeleteFields) -> None:
     if body.confirm_email.strip().lower() != account.email:
         raise Problem(403, "FORBIDDEN", "The address is not this account's")
     call.audit("account.delete")
-    call.memories.forget(EVERYTHING, TRUE, dry_run=False)
-    call.graph.forget_all()
-    call.server.records.forget_tenant(account.id)
-    call.server.journal.flush()
-    call.server.journal.forget_tenant(account.id)
-    call.server.accounts.remove(account.id)
+    call.server.forget_account(account.id)
 
 
 class OrganizationFields(Wire):

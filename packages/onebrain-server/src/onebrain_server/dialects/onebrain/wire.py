@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
+from onebrain_server.http import operation as operations
 from onebrain_server.http.operation import Answer, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.security import keys
 from onebrain_server.state.accounts import Caller
+from onebrain_server.state.outbox import Delivery
 
 T = TypeVar("T")
 
@@ -118,31 +122,84 @@ def bad_cursor() -> Problem:
     )
 
 
-def failure(problem: Problem, request_id: str) -> bytes:
-    """Return the body of a failure."""
+def wrap(answer: Answer, call: Call) -> bytes:
+    """Return the body of a success."""
+    meta = b'","pagination":' + to_json(answer.pagination) if answer.pagination is not None else b'"'
+    return (
+        b'{"data":'
+        + to_json(answer.data)
+        + b',"meta":{"requestId":"'
+        + call.request_id.encode()
+        + meta
+        + b"}}"
+    )
+
+
+def model(operation: Operation) -> Any:
+    """Return the model of an operation's answers."""
+    if operation.answers is None or operation.answers is str:
+        return None
+    if operation.wrap is None:
+        return operation.answers
+    if get_origin(operation.answers) is Page:
+        [row] = get_args(operation.answers)
+        return PageEnvelope[list[row]]  # type: ignore[valid-type]
+    return Envelope[operation.answers]  # type: ignore[name-defined]
+
+
+def security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return the logins that an operation takes."""
+    return [{"ApiKey": []}] if operation.keys_only else [{"ApiKey": []}, {"AccessToken": []}]
+
+
+SCHEMES: Final = {
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "`ApiKey ob_<prefix>_<secret>`",
+    },
+    "AccessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+}
+
+
+class Routes(operations.Routes):
+    """Operations whose answers stand in OneBrain's envelope."""
+
+    def __init__(self, prefix: str, tag: str) -> None:
+        super().__init__(prefix, tag, wrap=wrap)
+
+
+def sign(delivery: Delivery, moment: int) -> dict[str, str]:
+    """Return the headers that prove who sent a webhook, and when.
+
+    ``X-BrainPulse-Signature`` is OneBrain's own form, over the body alone; ``X-OneBrain-Signature`` is
+    ``t=<seconds>,v1=<HMAC-SHA-256 of "<seconds>.<body>">``, which cannot be replayed later.
+    """
+    if not delivery.secret:
+        return {}
+    secret, body = delivery.secret.encode(), delivery.body.encode()
+    plain = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    timed = hmac.new(secret, f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"x-brainpulse-signature": f"sha256={plain}", "x-onebrain-signature": f"t={moment},v1={timed}"}
+
+
+def failure(problem: Problem, request_id: str) -> Answer:
+    """Return the answer to a request that failed."""
     error: dict[str, Any] = {"code": problem.code, "message": problem.message}
     if problem.details is not None:
         error["details"] = list(problem.details)
-    return to_json({"error": error, "meta": {"requestId": request_id}})
+    return Answer(raw=to_json({"error": error, "meta": {"requestId": request_id}}))
 
 
-def unknown(method: str, path: str, status: int) -> bytes:
-    """Return the body for a route that does not exist, or not for this method: the one shape without an envelope."""
+def unknown(method: str, path: str, status: int) -> Answer:
+    """Return the answer for a route that does not exist, or not for this method: the one shape without an envelope."""
+    shown = unquote(path)[:200]
     if status == 405:
-        return to_json(
-            {
-                "message": f"{method} is not allowed for {unquote(path)[:200]}",
-                "error": "Method Not Allowed",
-                "statusCode": 405,
-            }
-        )
-    return to_json(
-        {
-            "message": f"Route {method}:{unquote(path)[:200]} not found",
-            "error": "Not Found",
-            "statusCode": 404,
-        }
-    )
+        message, error = f"{method} is not allowed for {shown}", "Method Not Allowed"
+    else:
+        message, error = f"Route {method}:{shown} not found", "Not Found"
+    return Answer(raw=to_json({"message": message, "error": error, "statusCode": status}))
 
 
 def rewrite(path: str) -> str:

@@ -1,0 +1,129 @@
+"""Webhooks on their way: kept until they are taken, or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from onebrain._core.codec import from_json, to_json
+from onebrain_server.clock import now_micros
+from onebrain_server.ids import new_id
+from onebrain_server.security.sealing import Sealer
+from onebrain_server.state.database import Database
+from onebrain_server.state.tables import delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one subscriber.
+
+    Attributes:
+        target: Whose it is: the id of a subscription.
+        attempt: How often it was tried before.
+    """
+
+    tenant: str
+    id: str
+    service: str
+    target: str
+    attempt: int
+    created_at: int
+    url: str
+    secret: str | None
+    body: str
+
+
+class Outbox:
+    """The deliveries of all tenants."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    def add(self, tenant: str, service: str, target: str, *, url: str, secret: str | None, body: str) -> str:
+        """Keep a delivery that is due at once; return its id."""
+        id, moment = new_id(), now_micros()
+        payload = self._sealer.seal(tenant, to_json({"url": url, "secret": secret, "body": body}))
+        with self._database.writing() as connection:
+            connection.execute(
+                delivery.insert().values(
+                    tenant=tenant,
+                    id=id,
+                    service=service,
+                    target=target,
+                    attempt=0,
+                    due_at=moment,
+                    created_at=moment,
+                    payload=payload,
+                )
+            )
+        return id
+
+    def claim(self, most: int, lease: float) -> list[Delivery]:
+        """Take deliveries that are due; another replica takes them again after `lease` seconds, should this one die."""
+        moment = now_micros()
+        with self._database.reading() as connection:
+            if (
+                connection.execute(
+                    sa.select(delivery.c.id).where(delivery.c.due_at <= moment).limit(1)
+                ).first()
+                is None
+            ):
+                return []
+        due = sa.select(delivery).where(delivery.c.due_at <= moment).order_by(delivery.c.due_at).limit(most)
+        with self._database.writing() as connection:
+            rows = connection.execute(due.with_for_update(skip_locked=True)).all()
+            for row in rows:
+                connection.execute(
+                    delivery.update().where(_this(row)).values(due_at=moment + round(lease * 1_000_000))
+                )
+        return [self._read(row) for row in rows]
+
+    def done(self, taken: Delivery) -> None:
+        """Remove a delivery."""
+        with self._database.writing() as connection:
+            connection.execute(delivery.delete().where(_this(taken)))
+
+    def postpone(self, failed: Delivery, seconds: float) -> None:
+        """Try a delivery again later."""
+        values = {"attempt": failed.attempt + 1, "due_at": now_micros() + round(seconds * 1_000_000)}
+        with self._database.writing() as connection:
+            connection.execute(delivery.update().where(_this(failed)).values(**values))
+
+    def forget(self, tenant: str, service: str | None = None, target: str | None = None) -> None:
+        """Remove what is on its way to a subscription, or all of a service's or a tenant's."""
+        where = delivery.c.tenant == tenant
+        if service is not None:
+            where &= delivery.c.service == service
+        if target is not None:
+            where &= delivery.c.target == target
+        with self._database.writing() as connection:
+            connection.execute(delivery.delete().where(where))
+
+    def waiting(self, tenant: str) -> Sequence[tuple[str, str, int]]:
+        """Return (service, target, attempt) of what is on its way for a tenant."""
+        chosen = sa.select(delivery.c.service, delivery.c.target, delivery.c.attempt)
+        with self._database.reading() as connection:
+            rows = connection.execute(chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id))
+            return [(row[0], row[1], row[2]) for row in rows]
+
+    def _read(self, row: Any) -> Delivery:
+        payload = from_json(self._sealer.open(row.tenant, row.payload))
+        return Delivery(
+            row.tenant,
+            row.id,
+            row.service,
+            row.target,
+            row.attempt,
+            row.created_at,
+            payload["url"],
+            payload["secret"],
+            payload["body"],
+        )
+
+
+def _this(row: Any) -> Any:
+    return (delivery.c.tenant == row.tenant) & (delivery.c.id == row.id)
