@@ -36,6 +36,8 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
         parts.documents[dialect.name] = document_of(dialect, title=title, version=VERSION)
         if dialect.channel is not None:
             parts.deliveries.open(dialect.name, dialect.channel)
+        if dialect.begin is not None:
+            dialect.begin(parts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:

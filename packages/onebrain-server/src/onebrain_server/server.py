@@ -76,6 +76,7 @@ class Server:
             else ChatModel(settings.model_url, api_key=settings.model_key, model=settings.model_name)
         )
         self._pool = ThreadPoolExecutor(settings.threads, "onebrain")
+        self._later = ThreadPoolExecutor(2, "onebrain-later")
         self._busy: set[tuple[str, str]] = set()
         self._busy_lock = threading.Lock()
         self._changing = [threading.Lock() for _ in range(64)]
@@ -116,6 +117,11 @@ class Server:
     def every(self, seconds: float, job: Callable[[], None], name: str) -> None:
         """Do a job again and again in the background; declared before `start`."""
         self._jobs.append((seconds, job, name))
+
+    def later(self, job: Callable[[], None], name: str) -> None:
+        """Do a job once, soon, apart from the threads that answer; one that must survive a restart is noted first."""
+        if not self._closed:
+            self._later.submit(self._do, job, name)
 
     def start(self) -> None:
         """Start the background jobs; a second call does nothing."""
@@ -168,6 +174,7 @@ class Server:
             self._keeper.join()
         self.deliveries.close()
         self._pool.shutdown()
+        self._later.shutdown(cancel_futures=True)
         self._do(self.flush, "flush")
         if self.model is not None:
             self.model.close()

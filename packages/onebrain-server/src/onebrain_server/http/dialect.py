@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -15,6 +15,9 @@ from onebrain_server.http.requests import Call
 from onebrain_server.jobs.deliveries import Channel
 from onebrain_server.security.limits import State
 from onebrain_server.state.accounts import Caller
+
+if TYPE_CHECKING:
+    from onebrain_server.server import Server
 
 _PARAMETER: Final = re.compile(r"{([a-zA-Z_]+)}")
 
@@ -82,6 +85,7 @@ class Dialect:
         limits: Writes the headers that tell a caller's budget.
         channel: How its webhooks are signed; None where it has none.
         rewrite: Turns the other paths under which it is reachable into its own.
+        begin: Declares its background jobs (`Server.every`); None where it has none.
     """
 
     name: str
@@ -95,6 +99,7 @@ class Dialect:
     limits: Callable[[State], Mapping[str, str]] = x_ratelimit
     channel: Channel | None = None
     rewrite: Callable[[str], str] = str
+    begin: Callable[[Server], None] | None = None
 
     @property
     def room(self) -> str | None:

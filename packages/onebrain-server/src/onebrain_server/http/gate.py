@@ -133,7 +133,7 @@ class _Exchange:
         scope, server = self._scope, self._server
         server.metrics.started()
         method: str = scope["method"]
-        path: str = scope["path"]
+        path = _path(scope)
         dialect = self._gate.speaker(path)
         operation: Operation | None = None
         status = 500
@@ -382,6 +382,16 @@ class _Gone(Exception):
 
 def _too_large(most: int) -> Problem:
     return Problem(413, "PAYLOAD_TOO_LARGE", f"The request is larger than {most // 1024} KB")
+
+
+def _path(scope: Scope) -> str:
+    """Return the path with what separates its segments told apart from what stands in one: ``a%2Fb`` is one segment."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None or b"%" not in raw:
+        path: str = scope["path"]
+        return path
+    segments = raw.partition(b"?")[0].decode("latin-1").split("/")
+    return "/".join(_decoded(one).replace("%", "%25").replace("/", "%2F") for one in segments)
 
 
 def _decoded(value: str) -> str:

@@ -112,6 +112,14 @@ class Records:
             found = connection.execute(_COLUMNS.where(where)).first()
         return None if found is None else self._read(tenant, found)
 
+    def find(self, tenant: str, kind: str, unique: str) -> Record | None:
+        """Return the record with a unique name."""
+        digest = self._digest(tenant, kind, unique)
+        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
+        with self._database.reading() as connection:
+            found = connection.execute(_COLUMNS.where(where)).first()
+        return None if found is None else self._read(tenant, found)
+
     def change(
         self,
         tenant: str,
