@@ -59,6 +59,8 @@ class Settings:
         model_key: Its key.
         model_name: Its model.
         public_url: The server's address as agents are told it; where None, the request's own host.
+        strict: Whether the four services' formats ask for all that their documents require, even where this server could do
+            without it: for testing clients.
         delivery_delays: Seconds after which a webhook that was not taken is delivered again, one for each try.
 
     Example:
@@ -87,6 +89,7 @@ class Settings:
     model_key: str | None = field(default=None, repr=False)
     model_name: str = "gpt-4o-mini"
     public_url: str | None = None
+    strict: bool = False
     delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
@@ -153,6 +156,7 @@ class Settings:
             model_key=text("MODEL_API_KEY"),
             model_name=text("MODEL_NAME") or "gpt-4o-mini",
             public_url=(text("PUBLIC_URL") or "").rstrip("/") or None,
+            strict=(text("STRICT") or "").lower() in ("1", "true", "yes"),
         )
 
     @classmethod

@@ -78,7 +78,7 @@ class Dialect:
         operations: Everything it offers.
         failure: Writes the answer to a request that failed, from the problem and the request's id.
         unknown: Writes the answer for a route that does not exist (404) or not for this method (405), from method, path
-            and status.
+            and status; None where that is a failure like all others.
         credential: Reads who calls from a request: what was remembered of it, or a function that looks it up.
         shapes: What its OpenAPI document says of all operations.
         scopes: What a caller may do here, in the words of `Operation.needs`.
@@ -92,7 +92,7 @@ class Dialect:
     prefix: str = ""
     operations: Sequence[Operation]
     failure: Callable[[Problem, str], Answer]
-    unknown: Callable[[str, str, int], Answer]
+    unknown: Callable[[str, str, int], Answer] | None = None
     credential: Callable[[Call, Operation], Caller | Callable[[], Caller | None] | None]
     shapes: Shapes
     scopes: Callable[[Caller], frozenset[str]] = own_scopes

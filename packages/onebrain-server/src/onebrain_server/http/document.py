@@ -27,6 +27,7 @@ _REASONS: Final = {
     415: "The body has another media type",
     422: "It was understood, and could not be done",
     429: "Too many requests, or the plan's allowance is used up",
+    500: "The database cannot be reached; try again",
     501: "This server does not offer it",
     502: "A service that this one needs did not answer as it should",
     503: "The database cannot be reached; try again",

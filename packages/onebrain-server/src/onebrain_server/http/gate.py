@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -143,14 +143,14 @@ class _Exchange:
                 return
             found = self._gate.find(path)
             if found is None:
-                status = await self._fail(dialect.unknown(method, path, 404), 404)
+                status = await self._fail(self._unknown(dialect, method, path, 404), 404)
                 return
             dialect, methods, parameters = found
             # HEAD is GET without its body, which the server below leaves out.
             operation = methods.get("GET" if method == "HEAD" else method)
             if operation is None:
                 allow = ", ".join(sorted(methods)).encode()
-                status = await self._fail(dialect.unknown(method, path, 405), 405, [(b"allow", allow)])
+                status = await self._fail(self._unknown(dialect, method, path, 405), 405, [(b"allow", allow)])
                 return
             self._route = operation.route
             status = await self._operate(dialect, operation, parameters)
@@ -168,6 +168,13 @@ class _Exchange:
             status = await self._fail(dialect.failure(unexpected, self._request_id), 500)
         finally:
             self._finish(operation, status)
+
+    def _unknown(self, dialect: Dialect, method: str, path: str, status: int) -> Answer:
+        if dialect.unknown is not None:
+            return dialect.unknown(method, path, status)
+        code, what = ("METHOD_NOT_ALLOWED", "not allowed") if status == 405 else ("NOT_FOUND", "not found")
+        problem = Problem(status, code, f"Route {method} {unquote(path)[:200]} {what}")
+        return dialect.failure(problem, self._request_id)
 
     async def _operate(self, dialect: Dialect, operation: Operation, parameters: dict[str, str]) -> int:
         server = self._server

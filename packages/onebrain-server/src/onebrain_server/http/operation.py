@@ -77,6 +77,7 @@ class Operation:
         idempotent: Whether an ``Idempotency-Key`` is honoured.
         form: How many files a multipart form may bring; 0 for operations that take none.
         wrap: Writes a success's body around its data; None where the data is the body.
+        bare_json: Whether a request may say that it brings JSON and bring none, as many clients do for all methods.
     """
 
     method: Method
@@ -101,6 +102,7 @@ class Operation:
     parameters: tuple[str, ...] = ()
     asynchronous: bool = False
     wrap: Wrap | None = None
+    bare_json: bool = False
     answers_also: Mapping[int, tuple[str, Any]] | None = None
 
     route: str = ""  # its name in usage counts and metrics: the method and the template of its path
@@ -127,7 +129,7 @@ class Operation:
         """Return the body's model; numbers are not made of texts."""
         assert self.body is not None
         if not content:
-            if "json" in media_type:
+            if "json" in media_type and not self.bare_json:
                 raise Problem(
                     400,
                     "REQUEST_ERROR",
@@ -172,6 +174,7 @@ class Operation:
                 given["body"] = self.parse_body(content, call.media_type)
             elif (
                 not content
+                and not self.bare_json
                 and "json" in call.media_type
                 and self.method in ("POST", "PUT", "PATCH", "DELETE")
             ):
@@ -242,12 +245,14 @@ class Routes:
         prefix: Where their paths begin.
         tag: How the OpenAPI document groups them.
         wrap: Writes a success's body around its data, in the dialect's envelope; None for none.
+        bare_json: Whether a request may say that it brings JSON and bring none.
     """
 
-    def __init__(self, prefix: str, tag: str, *, wrap: Wrap | None = None) -> None:
+    def __init__(self, prefix: str, tag: str, *, wrap: Wrap | None = None, bare_json: bool = False) -> None:
         self.prefix = prefix
         self.tag = tag
         self._wrap = wrap
+        self._bare_json = bare_json
         self.operations: list[Operation] = []
 
     def add(
@@ -290,6 +295,7 @@ class Routes:
                 parameters=tuple(known),
                 asynchronous=inspect.iscoroutinefunction(function),
                 wrap=self._wrap if envelope else None,
+                bare_json=self._bare_json,
                 body_required=body_required,
                 form=form,
                 answers_also=answers_also,

@@ -40,6 +40,10 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
+class AddressUnknown(AddressRefused):
+    """The URL's host has no address now; it may get one."""
+
+
 class Fetcher:
     """Sends requests to URLs that users gave.
 
@@ -70,12 +74,21 @@ class Fetcher:
         try:
             found = await loop.getaddrinfo(host, actual, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise AddressRefused("the URL's host has no address") from None
+            raise AddressUnknown("the URL's host has no address") from None
         addresses = [str(entry[4][0]) for entry in found]
         if not self._private and not all(is_public(address) for address in addresses):
             raise AddressRefused("the URL leads to a private address")
         target = httpx.URL(url).copy_with(host=addresses[0])
         return target, host, host if port is None else f"{host}:{port}"
+
+    async def check(self, url: str) -> None:
+        """Raise `AddressRefused` for a URL that nothing may be sent to; a host without an address may get one later."""
+        try:
+            await self.resolve(url)
+        except AddressUnknown:
+            return
+        except ValueError:
+            raise AddressRefused("it is no URL") from None
 
     async def send(
         self,

@@ -149,12 +149,16 @@ class Journal:
         ]
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
-    def act_counts(self, tenant: str, key_id: str | None = None) -> list[tuple[str, str, str, int]]:
-        """Return (key id, action, status, count)."""
+    def act_counts(
+        self, tenant: str, key_id: str | None = None, *, since: int = 0
+    ) -> list[tuple[str, str, str, int]]:
+        """Return (key id, action, status, count) of what was done from a time on, in microseconds since 1970."""
         self.flush()
         where = activity.c.tenant == tenant
         if key_id is not None:
             where &= activity.c.key_id == key_id
+        if since:
+            where &= activity.c.created_at >= since
         columns = (activity.c.key_id, activity.c.action, activity.c.status)
         with self._database.reading() as connection:
             rows = connection.execute(
