@@ -372,8 +372,11 @@ class Tenant:
             found = read.find(self.name, ids, scope, now=_now())
             return list(self._memories(read, found, with_embeddings).values())
 
-    def list(self, request: ListRequest) -> Page[Memory]:
-        """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later."""
+    def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
+        """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later.
+
+        `skip` leaves out so many memories before the page, at no more cost than counting them.
+        """
         after = cursors.decode(request.cursor, request.order)
         descending = request.order.startswith("-")
         candidates: list[tuple[Any, int, Partition]] = []
@@ -396,16 +399,16 @@ class Tenant:
                     if after is not None:
                         start = _behind(keys, rows, after, descending)
                         keys, rows = keys[start:], rows[start:]
-                    keys, rows = keys[: request.limit + 1], rows[: request.limit + 1]
+                    keys, rows = keys[: skip + request.limit + 1], rows[: skip + request.limit + 1]
                 candidates.extend(
                     (key, row, partition) for key, row in zip(keys.tolist(), rows.tolist(), strict=True)
                 )
             candidates.sort(key=lambda candidate: candidate[:2], reverse=descending)
-            page = candidates[: request.limit]
+            page = candidates[skip : skip + request.limit]
             memories = self._memories(
                 read, [(row, partition.space) for _, row, partition in page], request.with_embeddings
             )
-        more = len(candidates) > request.limit
+        more = len(candidates) > skip + request.limit
         cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more else None
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
