@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from onebrain_server.dialects import onebrain
+from onebrain_server.dialects import herobrain, onebrain, rememberos
 from onebrain_server.http.dialect import Dialect
 
-DIALECTS: Final[tuple[Dialect, ...]] = (onebrain.dialect,)
+DIALECTS: Final[tuple[Dialect, ...]] = (onebrain.dialect, herobrain.dialect, rememberos.dialect)
 
 __all__ = ["DIALECTS"]

@@ -1,0 +1,58 @@
+"""What a plan allows, and what of it is used; the owner's plan, and those that an operator gives, allow everything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from onebrain.memory.filters import TRUE
+from onebrain.memory.models import EVERYTHING
+from onebrain_server.clock import now
+from onebrain_server.dialects.herobrain.wire import PREFIX
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
+
+_STORING: Final = f"POST {PREFIX}/api/v1/memories"
+
+
+def memory_limit(call: Call) -> int | None:
+    """Return how many memories the caller's plan allows; None for any number."""
+    return _allowed(call, "memories")
+
+
+def request_limit(call: Call, seconds: int) -> int | None:
+    """Return how many requests a key may make in a time, by the server's rate limit; None for any number."""
+    settings = call.server.settings
+    if not settings.rate_limit_max:
+        return None
+    return round(settings.rate_limit_max * seconds / settings.rate_limit_window)
+
+
+def charge(call: Call) -> None:
+    """Raise 402 where the plan has no room for another memory, or for another write this month."""
+    most = memory_limit(call)
+    if most is not None and call.memories.count(EVERYTHING, TRUE, include_archived=True) >= most:
+        raise _used_up(f"{most} memories")
+    most = _allowed(call, "memory_writes_per_month")
+    if most is not None and requests(call, 30, _STORING) >= most:
+        raise _used_up(f"{most} new memories in 30 days")
+
+
+def requests(call: Call, days: int, route: str | None = None) -> int:
+    """Return how many requests the account made here in so many days, today included: to one route, or to all."""
+    last = now()
+    first = (last - timedelta(days=days - 1)).date().isoformat()
+    rows = call.server.journal.usage(call.tenant_id, first, last.date().isoformat())
+    if route is not None:
+        return sum(count - errors for _, name, count, errors, _ in rows if name == route)
+    return sum(count for _, name, count, _, _ in rows if f" {PREFIX}/" in name)
+
+
+def _allowed(call: Call, name: str) -> int | None:
+    if call.known.account.plan != "free":
+        return None
+    return call.server.settings.free_plan.get(name) or None
+
+
+def _used_up(what: str) -> Problem:
+    return Problem(402, "INSUFFICIENT_QUOTA", f"The plan's quota is used up: {what}")
