@@ -82,7 +82,7 @@ class Server:
         self._changing = [threading.Lock() for _ in range(64)]
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
-        self._jobs: list[tuple[float, Callable[[], None], str]] = []
+        self._jobs: list[tuple[float, Callable[[], object], str]] = []
         self.documents: dict[str, Callable[[], dict[str, Any]]] = {}  # OpenAPI, by the dialect's name
         self._closed = False
 
@@ -114,11 +114,11 @@ class Server:
         with self._changing[hash((tenant, id)) % len(self._changing)]:
             yield
 
-    def every(self, seconds: float, job: Callable[[], None], name: str) -> None:
+    def every(self, seconds: float, job: Callable[[], object], name: str) -> None:
         """Do a job again and again in the background; declared before `start`."""
         self._jobs.append((seconds, job, name))
 
-    def later(self, job: Callable[[], None], name: str) -> None:
+    def later(self, job: Callable[[], object], name: str) -> None:
         """Do a job once, soon, apart from the threads that answer; one that must survive a restart is noted first."""
         if not self._closed:
             self._later.submit(self._do, job, name)
@@ -138,7 +138,7 @@ class Server:
                 if passed % seconds < 1.0:
                     self._do(job, name)
 
-    def _do(self, job: Callable[[], None], name: str) -> None:
+    def _do(self, job: Callable[[], object], name: str) -> None:
         try:
             job()
         except Exception as error:  # a job that fails must not stop the others

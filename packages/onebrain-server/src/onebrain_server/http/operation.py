@@ -277,7 +277,7 @@ class Routes:
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             signature = inspect.signature(function, eval_str=True)
-            known = re.findall(r"{([a-zA-Z_]+)}", path)
+            known = re.findall(r"{([a-zA-Z_]+)}", self.prefix + path)
             operation = Operation(
                 method=method,
                 path=self.prefix + path,

@@ -114,8 +114,8 @@ class Records:
 
     def find(self, tenant: str, kind: str, unique: str) -> Record | None:
         """Return the record with a unique name."""
-        digest = self._digest(tenant, kind, unique)
-        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
+        where = (record.c.tenant == tenant) & (record.c.kind == kind)
+        where &= record.c.unique_key.in_(self._sealer.digests(tenant, f"{kind}\0{unique}"))
         with self._database.reading() as connection:
             found = connection.execute(_COLUMNS.where(where)).first()
         return None if found is None else self._read(tenant, found)

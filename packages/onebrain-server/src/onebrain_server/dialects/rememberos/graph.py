@@ -1,0 +1,298 @@
+"""Graph memory: texts from which facts are extracted, each overtaking what it makes untrue; and the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from onebrain.memory.driver import SearchRequest
+from onebrain.memory.filters import Cmp, every
+from onebrain.memory.models import Memory
+from onebrain_engine.graph import propose
+from onebrain_server.clock import now_micros
+from onebrain_server.dialects.rememberos import collections, memories, summaries
+from onebrain_server.dialects.rememberos.collections import Collection, readable, writable
+from onebrain_server.dialects.rememberos.memories import NewFields
+from onebrain_server.dialects.rememberos.rooms import Room, author, room
+from onebrain_server.dialects.rememberos.supersession import (
+    Claim,
+    claim_from,
+    claim_of,
+    claims_of,
+    judged,
+    overtakes,
+)
+from onebrain_server.dialects.rememberos.wire import MAX_TEXT, Query, Routes, Share, Tag, Tagged, Wire
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import new_id
+from onebrain_server.state.records import Record
+
+if TYPE_CHECKING:
+    from onebrain_server.server import Server
+
+routes = Routes("/memory", "graph")
+
+JOB: Final = "rememberos.job"
+MAX_CONTENT: Final = 50_000
+_CANDIDATES: Final = 50  # older memories that a new fact is compared with
+_SECOND: Final = 1_000_000
+_WAITING: Final = 30 * _SECOND  # a job that waits for longer was lost with the process that took it
+_WORKING: Final = 600 * _SECOND
+_KEPT: Final = 24 * 3600 * _SECOND
+
+Relation = Literal["new", "updates", "repeats"]
+
+
+class RememberFields(Wire):
+    """A text to extract facts from."""
+
+    content: Annotated[str, Field(min_length=1, max_length=MAX_CONTENT)]
+    importance: Share = 0.7
+    container_tag: Tag | None = None
+
+
+class RememberQuery(Query):
+    """Whether to wait for the facts."""
+
+    sync: bool = False
+
+
+class FactRow(Wire):
+    """One fact; `relation` says whether it is new, updates what was known, or repeats it."""
+
+    id: str
+    text: str
+    type: str
+    relation: Relation
+
+
+class Remembered(Wire):
+    """The facts that were extracted."""
+
+    created: int
+    memories: list[FactRow]
+
+
+class JobStarted(Wire):
+    """The job that extracts the facts."""
+
+    job_id: str
+
+
+@routes.post(
+    "/collections/{collection}/remember",
+    needs="write",
+    answers=JobStarted,
+    status=202,
+    answers_also={200: ("The facts, with sync=true", Remembered)},
+)
+def remember(call: Call, collection: str, query: RememberQuery, body: RememberFields) -> Answer:
+    """Extract the facts of a text and store each as a memory; in the background unless ``sync`` is true."""
+    place, found = room(call), writable(call, collection, create=True)
+    if query.sync:
+        return Answer(extract(place, found, body, author(call)), status=200)
+    return Answer({"job_id": start(place, found, body, author(call))})
+
+
+class JobRow(Wire):
+    """The state of a job; `complete` says that it will not change any more."""
+
+    state: Literal["queued", "processing", "done", "failed"]
+    facts: int
+    complete: bool
+
+
+@routes.get("/extract/job/{job_id}", needs="read", answers=JobRow, errors=(404,))
+def get_job(call: Call, job_id: str) -> dict[str, Any]:
+    """Return the state of an extraction job; it is known for a day."""
+    place = room(call)
+    job = place.records.get(place.tenant, JOB, job_id)
+    if job is None:
+        raise Problem(404, "NOT_FOUND", "Job not found")
+    if collections.find(place, job.body["collection"]) is not None:
+        readable(call, job.body["collection"])
+    state = job.body["state"]
+    return {"state": state, "facts": job.body["facts"], "complete": state in ("done", "failed")}
+
+
+class ProfileAnswer(Wire):
+    """What is known by now, and on how many memories that is based."""
+
+    profile: str
+    based_on: int
+
+
+@routes.get("/collections/{collection}/profile", needs="read", answers=ProfileAnswer, errors=(404,))
+def profile(call: Call, collection: str, query: Tagged) -> dict[str, Any]:
+    """Summarize the facts and preferences that hold now; without a language model, list them."""
+    return summaries.profile(room(call), readable(call, collection), query.container_tag)
+
+
+# ---- extraction -----------------------------------------------------------------------------------------------------
+
+
+def extract(
+    place: Room,
+    collection: Collection,
+    asked: RememberFields,
+    by: Mapping[str, str],
+    *,
+    whole: bool = True,
+) -> dict[str, Any]:
+    """Extract and store the facts of a text; where it has none, the text itself is kept if `whole` says so."""
+    model = place.server.model
+    found = model.memories(asked.content) if model is not None else None
+    proposals = propose(asked.content) if found is None else found
+    facts = [(one.body[:MAX_TEXT], one.type) for one in proposals]
+    if not facts and whole:
+        facts = [(text, "other") for text in pieces(asked.content)]
+    claims = claims_of([text for text, _ in facts])
+    with place.server.changing(place.tenant, collection.id):  # two texts at once must see each other's facts
+        known = [
+            _related(place, collection, asked.container_tag, text, claim)
+            for (text, _), claim in zip(facts, claims, strict=True)
+        ]
+        outdated = _outdated(place, [text for text, _ in facts], claims, known)
+        rows: list[dict[str, Any]] = []
+        for (text, kind), claim, older, gone in zip(facts, claims, known, outdated, strict=True):
+            same = next((one for one in older if one.content.casefold() == text.casefold()), None)
+            if same is not None:
+                rows.append({"id": same.id, "text": same.content, "type": kind, "relation": "repeats"})
+                continue
+            fields = NewFields(
+                text=text,
+                importance=asked.importance,
+                category=kind,
+                source="remember",
+                container_tag=asked.container_tag,
+            )
+            extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
+            [memory] = memories.store(place, [memories.draft(fields, collection, by, **extra)])
+            for one in gone:
+                memories.supersede(place, one, memory.id)
+            relation = "updates" if gone else "new"
+            rows.append({"id": memory.id, "text": text, "type": kind, "relation": relation})
+    created = sum(row["relation"] != "repeats" for row in rows)
+    return {"created": created, "memories": rows}
+
+
+def pieces(text: str) -> list[str]:
+    """Return a text in pieces that a memory can hold."""
+    cut = [text[start : start + MAX_TEXT] for start in range(0, len(text), MAX_TEXT)]
+    return [piece for piece in cut if piece.strip()]
+
+
+def _related(
+    place: Room, collection: Collection, container_tag: str | None, text: str, claim: Claim | None
+) -> list[Memory]:
+    """Return the current memories that a new fact may repeat or overtake: of the same sub-namespace only."""
+    # The words of the kind of claim, too: "moved to Porto" and "lives in Lisbon" have none in common.
+    query = text if claim is None else f"{text} {claim.subject} {claim.words}"
+    filters = [memories.CURRENT]
+    if container_tag is None:
+        filters.append(Cmp("$user", "exists", False))
+    request = SearchRequest(
+        query=query[:MAX_TEXT],
+        scope=collection.tagged(container_tag),
+        filter=every(*filters),
+        limit=_CANDIDATES,
+        mode="keyword",
+    )
+    return [hit.memory for hit in place.memories.search(request).hits]
+
+
+def _outdated(
+    place: Room, texts: list[str], claims: list[Claim | None], known: list[list[Memory]]
+) -> list[list[Memory]]:
+    """Return for each new fact the memories that are no longer true because of it; each memory once."""
+    everyone = {one.id: one for older in known for one in older}
+    old = list(everyone.values())
+    model = place.server.model
+    verdicts = judged(model, texts, [one.content for one in old]) if model is not None and old else None
+    taken: set[str] = set()
+    found: list[list[Memory]] = []
+    for number, (claim, older) in enumerate(zip(claims, known, strict=True)):
+        if verdicts is not None:
+            gone = [old[place_] for place_ in verdicts.get(number, ())]
+        else:
+            gone = [one for one in older if claim is not None and _overtaken(claim, one)]
+        found.append([one for one in gone if one.id not in taken])
+        taken.update(one.id for one in gone)
+    return found
+
+
+def _overtaken(new: Claim, memory: Memory) -> bool:
+    claim = claim_from(memory.extra.get("claim")) or claim_of(memory.content)
+    return claim is not None and overtakes(new, claim)
+
+
+# ---- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def start(
+    place: Room, collection: Collection, asked: RememberFields, by: Mapping[str, str], *, whole: bool = True
+) -> str:
+    """Extract the facts of a text in the background; return the job's id."""
+    job = place.records.add(
+        place.tenant,
+        JOB,
+        {
+            "state": "queued",
+            "claim": None,
+            "since": now_micros(),
+            "facts": 0,
+            "collection": collection.name,
+            "asked": asked.model_dump(),
+            "by": dict(by),
+            "whole": whole,
+        },
+        status="queued",
+    )
+    place.server.later(partial(_run, place, job), "rememberos extraction")
+    return job.id
+
+
+def _run(place: Room, job: Record) -> None:
+    """Do a job, unless another process has taken it."""
+    mine = {"claim": new_id(), "state": "processing", "since": now_micros()}
+    if not place.records.change_if(place.tenant, JOB, job.id, "claim", job.body["claim"], mine):
+        return
+    place.records.change(place.tenant, JOB, job.id, {}, status="processing", touch=False)
+    state, facts = "failed", 0
+    try:
+        collection = collections.opened(place, job.body["collection"])
+        asked = RememberFields.model_validate(job.body["asked"])
+        facts = len(extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"])
+        state = "done"
+    finally:  # the text is not kept any longer than it is needed
+        done = {"state": state, "facts": facts, "asked": None}
+        place.records.change(place.tenant, JOB, job.id, done, status=state)
+
+
+def resume(server: Server) -> None:
+    """Do the jobs that were lost with the process that had taken them."""
+    moment = now_micros()
+    for tenant in server.records.tenants_with(JOB):
+        place = Room(server, tenant)
+        for status, patience in (("queued", _WAITING), ("processing", _WORKING)):
+            for job in server.records.all(tenant, JOB, status=status):
+                if job.body["since"] < moment - patience:
+                    server.later(partial(_run, place, job), "rememberos extraction")
+
+
+def tidy(server: Server) -> None:
+    """Forget jobs that ended a day ago."""
+    oldest = now_micros() - _KEPT
+    for tenant in server.records.tenants_with(JOB):
+        for status in ("done", "failed"):
+            for job in server.records.all(tenant, JOB, status=status):
+                if job.updated_at < oldest:
+                    server.records.remove(tenant, JOB, job.id)
+
+
+__all__ = ["RememberFields", "extract", "pieces", "resume", "routes", "start", "tidy"]

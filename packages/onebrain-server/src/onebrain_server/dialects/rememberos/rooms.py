@@ -1,0 +1,45 @@
+"""What a request and a background job have in common: one tenant's memories and documents, and who acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onebrain_engine import Tenant
+from onebrain_server.dialects.rememberos.wire import SERVICE
+from onebrain_server.http.requests import Call, room_of
+from onebrain_server.state.records import Records
+
+if TYPE_CHECKING:
+    from onebrain_server.server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One tenant's part of the server."""
+
+    server: Server
+    tenant: str
+
+    @property
+    def memories(self) -> Tenant:
+        """The tenant's memories; a collection is a space of theirs."""
+        return self.server.engine.tenant(room_of(self.tenant, SERVICE))
+
+    @property
+    def records(self) -> Records:
+        """Small documents; every call names the tenant."""
+        return self.server.records
+
+
+def room(call: Call) -> Room:
+    """Return the room of a request."""
+    return Room(call.server, call.tenant_id)
+
+
+def author(call: Call) -> dict[str, str]:
+    """Return who writes, as memories remember it: the key's agent identity, or the account's owner."""
+    caller = call.known
+    if caller.key is None:
+        return {"id": caller.account.id, "label": "owner"}
+    return {"id": caller.key.id, "label": caller.key.name}

@@ -1,0 +1,136 @@
+"""RememberOS's wire format: bare bodies, ``{"detail": ...}`` for failures, and the headers of its limits and webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from onebrain_server.http import operation as operations
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import Problem
+from onebrain_server.security.limits import State
+from onebrain_server.state.outbox import Delivery
+
+SERVICE: Final = "rememberos"
+PREFIX: Final = "/compat/rememberos"
+
+# Limits that the service's reference states.
+MAX_TEXT: Final = 10_000
+MAX_BULK: Final = 100
+MAX_SEARCH: Final = 50
+MAX_LIST: Final = 200
+
+_NAME: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Asked = Annotated[str, Field(min_length=1, max_length=100_000)]  # a query
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=_NAME)]
+Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=_NAME)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int, Field(ge=0, le=36_500)]
+JsonObject = dict[str, Any]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Wire(BaseModel):
+    """The base of requests and answers; names that are not known are dropped, as the service does."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), hide_input_in_errors=True)
+
+
+class Query(Wire):
+    """The base of query strings."""
+
+
+class Tagged(Query):
+    """Which sub-namespace of a collection is meant; none for all of them."""
+
+    container_tag: Tag | None = None
+
+
+class Issue(Wire):
+    """One wrong value."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Failure(Wire):
+    """What went wrong: a sentence, or a list with each wrong value."""
+
+    detail: str | list[Issue]
+
+
+class Deleted(Wire):
+    """Something is gone."""
+
+    deleted: bool
+
+
+class Routes(operations.Routes):
+    """Operations of RememberOS below ``/v1``; the service has no idempotency keys."""
+
+    def __init__(self, path: str, tag: str) -> None:
+        super().__init__(f"{PREFIX}/v1{path}", tag)
+
+    def post(self, path: str, **options: Any) -> Decorator:
+        """Declare a POST."""
+        return super().post(path, **{"idempotent": False, "limit": "write", **options})
+
+    def delete(self, path: str, **options: Any) -> Decorator:
+        """Declare a DELETE, which answers with a body."""
+        return super().delete(path, **{"status": 200, "answers": Deleted, **options})
+
+
+_WHERE: Final = {
+    "Invalid request body": "body",
+    "Invalid query parameters": "query",
+    "Invalid path parameters": "path",
+}
+
+
+def failure(problem: Problem, request_id: str) -> Answer:
+    """Return the answer to a request that failed: 422 with a list for what does not fit its model, else a sentence."""
+    place = _WHERE.get(problem.message)
+    if problem.details and place is not None:
+        issues = [_issue(place, dict(issue)) for issue in problem.details]
+        return Answer(raw=to_json({"detail": issues}), status=422)
+    first = problem.details[0].get("message") if problem.details else None
+    detail = first if isinstance(first, str) and problem.status == 400 else problem.message
+    return Answer(raw=to_json({"detail": detail}))
+
+
+def _issue(place: str, issue: dict[str, Any]) -> dict[str, Any]:
+    missing = issue.get("received") == "undefined"
+    return {
+        "loc": [place, *issue["path"]],
+        "msg": "Field required" if missing else issue["message"],
+        "type": "missing" if missing else issue["code"],
+    }
+
+
+def unknown(method: str, path: str, status: int) -> Answer:
+    """Return the answer for a route that does not exist, or not for this method."""
+    return Answer(raw=to_json({"detail": "Method Not Allowed" if status == 405 else "Not Found"}))
+
+
+def limits(state: State) -> dict[str, str]:
+    """Return the headers that tell a caller's budget; the reset is a time, in Unix seconds."""
+    return {
+        "ratelimit-limit": str(state.limit),
+        "ratelimit-remaining": str(state.remaining),
+        "ratelimit-reset": str(int(time.time()) + state.reset),
+    }
+
+
+def sign(delivery: Delivery, moment: int) -> dict[str, str]:
+    """Return the header that proves who sent a webhook: the HMAC-SHA256 of the raw body, in lower-case hex."""
+    secret = (delivery.secret or "").encode()
+    return {"x-rememberos-signature": hmac.new(secret, delivery.body.encode(), hashlib.sha256).hexdigest()}
