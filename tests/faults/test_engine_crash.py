@@ -20,10 +20,10 @@ WRITERS = """
 import os, signal, sys, time
 import onebrain
 from onebrain import Scope
-from onebrain_engine.embedding import default_embedder
+from onebrain_engine.wordllama import default_embedder
 
 url = sys.argv[1]
-default_embedder().embed_query("loaded before the first fork")
+default_embedder().embed_documents(["loaded", "before the first fork"])
 for line in sys.stdin:
     number, milliseconds = line.split()
     begun, begin = os.pipe()

@@ -31,7 +31,7 @@ from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, s
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain_engine import cursors
-from onebrain_engine.embedding import Checked, Embedder, default_embedder, unit
+from onebrain_engine.embedding import Checked, Embedder, unit
 from onebrain_engine.index.columns import Fetch
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Ask, Indexed, Partition
@@ -39,12 +39,14 @@ from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, analyse_query, split_label, without_terms
 from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
 from onebrain_engine.store.records import Draft, Entry, Space, to_micros
+from onebrain_engine.wordllama import WordLlama, default_embedder
 
 Floats = npt.NDArray[np.float32]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CALLER: Final = "caller"
+_COUNTED = 10_000  # how many matches of one search are counted
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
 _LOADED_BYTES = 4 * 2**30  # about how much memory indexes may use before the least used ones are dropped
 
@@ -75,9 +77,9 @@ class Engine:
         snapshots: Snapshots | None = None,
     ) -> None:
         self.store = store
-        self.embedder = (
-            None if embedder is None else Checked(default_embedder() if embedder is ... else embedder)
-        )
+        if embedder is ...:
+            embedder = default_embedder()
+        self.embedder = embedder if embedder is None or isinstance(embedder, WordLlama) else Checked(embedder)
         self.lexicon = Lexicon()
         self.snapshots = snapshots
         self._partitions: OrderedDict[tuple[str, int], Partition] = OrderedDict()
@@ -334,6 +336,32 @@ class Tenant:
             if (memory := memories.get(hit[2])) is not None
         ]
         return Found(hits=hits, more=more, mode=mode)
+
+    def matching(self, request: SearchRequest) -> int:
+        """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        total = 0
+        with self._engine.store.reading() as read:
+            for space in self._spaces(read, request.scope):
+                partition = self._engine.partition(self.name, space)
+                with partition.lock:
+                    self._engine.catch_up(read, self.name, space, partition)
+                    selection = partition.select(
+                        request.scope,
+                        request.filter,
+                        request.include_archived,
+                        _now(),
+                        self._fetch(read, space),
+                    )
+                    if request.query is None and request.embedding is None:
+                        total += selection.size
+                        continue
+                    ask = self._ask(request, space, partition, min(selection.size, _COUNTED))
+                    if request.min_score <= 0 and ask.mode != "keyword" and partition.vectors is not None:
+                        total += selection.size  # by meaning everything is found, the unlike last
+                        continue
+                    _, scores = partition.rank(selection, ask)
+                total += int(np.count_nonzero(scores >= request.min_score))
+        return total
 
     def _ask(self, request: SearchRequest, space: Space, partition: Partition, limit: int) -> Ask:
         """Return the search in the index's terms; without a vector that fits, by keywords alone."""

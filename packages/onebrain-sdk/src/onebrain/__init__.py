@@ -11,53 +11,52 @@ Start with `connect`, which returns a `Brain`::
 
 from typing import TYPE_CHECKING, Any
 
-from onebrain._core.codec import UNSET
-from onebrain._core.paging import Page
-from onebrain._core.retry import RetryPolicy
-from onebrain._core.transport import HttpOptions
-from onebrain.errors import (
-    ConfigurationError,
-    DatabaseBusy,
-    DatabaseCorrupt,
-    DatabaseFull,
-    DatabaseReadOnly,
-    EmbedderMismatch,
-    MissingDependency,
-    OneBrainAuthenticationError,
-    OneBrainConflictError,
-    OneBrainConnectionError,
-    OneBrainError,
-    OneBrainInternalError,
-    OneBrainNotFoundError,
-    OneBrainPermissionError,
-    OneBrainRateLimitError,
-    OneBrainResponseError,
-    OneBrainTimeoutError,
-    OneBrainValidationError,
-    QuotaExceeded,
-    SchemaTooNew,
-    StorageError,
-    Unsupported,
-    UnsupportedByServer,
-    WebhookVerificationError,
-)
-from onebrain.memory.brain import AsyncBrain, Brain
-from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.filters import F
-from onebrain.memory.models import (
-    Context,
-    ForgetResult,
-    Hit,
-    Memory,
-    NewMemory,
-    Scope,
-    SearchResult,
-    StoreResult,
-    StoreResults,
-)
-from onebrain.memory.urls import connect, connect_async
-
 if TYPE_CHECKING:
+    from onebrain._core.codec import UNSET
+    from onebrain._core.paging import Page
+    from onebrain._core.retry import RetryPolicy
+    from onebrain._core.transport import HttpOptions
+    from onebrain.errors import (
+        ConfigurationError,
+        DatabaseBusy,
+        DatabaseCorrupt,
+        DatabaseFull,
+        DatabaseReadOnly,
+        EmbedderMismatch,
+        MissingDependency,
+        OneBrainAuthenticationError,
+        OneBrainConflictError,
+        OneBrainConnectionError,
+        OneBrainError,
+        OneBrainInternalError,
+        OneBrainNotFoundError,
+        OneBrainPermissionError,
+        OneBrainRateLimitError,
+        OneBrainResponseError,
+        OneBrainTimeoutError,
+        OneBrainValidationError,
+        QuotaExceeded,
+        SchemaTooNew,
+        StorageError,
+        Unsupported,
+        UnsupportedByServer,
+        WebhookVerificationError,
+    )
+    from onebrain.memory.brain import AsyncBrain, Brain
+    from onebrain.memory.capabilities import Capabilities
+    from onebrain.memory.filters import F
+    from onebrain.memory.models import (
+        Context,
+        ForgetResult,
+        Hit,
+        Memory,
+        NewMemory,
+        Scope,
+        SearchResult,
+        StoreResult,
+        StoreResults,
+    )
+    from onebrain.memory.urls import connect, connect_async
     from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
     from onebrain.services.brrain import AsyncBrrain, Brrain
     from onebrain.services.herobrain import AsyncHeroBrain, HeroBrain
@@ -66,33 +65,95 @@ if TYPE_CHECKING:
 
 __version__ = "2.0.0"
 
-# Loaded when they are first used: importing onebrain must stay light.
-_LAZY = {
-    "AsyncBrrain": "onebrain.services.brrain",
-    "AsyncRememberOS": "onebrain.services.rememberos",
-    "Brrain": "onebrain.services.brrain",
-    "RememberOS": "onebrain.services.rememberos",
-    "AiMemoryClient": "onebrain.services.ai_memory",
-    "AsyncAiMemoryClient": "onebrain.services.ai_memory",
-    "AsyncHeroBrain": "onebrain.services.herobrain",
-    "HeroBrain": "onebrain.services.herobrain",
-    "Tier": "onebrain.services.ai_memory",
-    "AsyncOneBrain": "onebrain.services.onebrain",
-    "OneBrain": "onebrain.services.onebrain",
+# Where each name is defined. They are loaded when they are first used, so that importing onebrain costs nothing.
+_HOMES = {
+    "onebrain._core.codec": ("UNSET",),
+    "onebrain._core.paging": ("Page",),
+    "onebrain._core.retry": ("RetryPolicy",),
+    "onebrain._core.transport": ("HttpOptions",),
+    "onebrain.errors": (
+        "ConfigurationError",
+        "DatabaseBusy",
+        "DatabaseCorrupt",
+        "DatabaseFull",
+        "DatabaseReadOnly",
+        "EmbedderMismatch",
+        "MissingDependency",
+        "OneBrainAuthenticationError",
+        "OneBrainConflictError",
+        "OneBrainConnectionError",
+        "OneBrainError",
+        "OneBrainInternalError",
+        "OneBrainNotFoundError",
+        "OneBrainPermissionError",
+        "OneBrainRateLimitError",
+        "OneBrainResponseError",
+        "OneBrainTimeoutError",
+        "OneBrainValidationError",
+        "QuotaExceeded",
+        "SchemaTooNew",
+        "StorageError",
+        "Unsupported",
+        "UnsupportedByServer",
+        "WebhookVerificationError",
+    ),
+    "onebrain.memory.brain": (
+        "AsyncBrain",
+        "Brain",
+    ),
+    "onebrain.memory.capabilities": ("Capabilities",),
+    "onebrain.memory.filters": ("F",),
+    "onebrain.memory.models": (
+        "Context",
+        "ForgetResult",
+        "Hit",
+        "Memory",
+        "NewMemory",
+        "Scope",
+        "SearchResult",
+        "StoreResult",
+        "StoreResults",
+    ),
+    "onebrain.memory.urls": (
+        "connect",
+        "connect_async",
+    ),
+    "onebrain.services.ai_memory": (
+        "AiMemoryClient",
+        "AsyncAiMemoryClient",
+        "Tier",
+    ),
+    "onebrain.services.brrain": (
+        "AsyncBrrain",
+        "Brrain",
+    ),
+    "onebrain.services.herobrain": (
+        "AsyncHeroBrain",
+        "HeroBrain",
+    ),
+    "onebrain.services.onebrain": (
+        "AsyncOneBrain",
+        "OneBrain",
+    ),
+    "onebrain.services.rememberos": (
+        "AsyncRememberOS",
+        "RememberOS",
+    ),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_HOME_OF})
 
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class Lexicon:
@@ -17,24 +17,18 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self.words)
 
-    def intern(self, words: Iterable[str]) -> list[int]:
+    def intern(self, words: Collection[str]) -> list[int]:
         """Return the numbers of `words`, new ones where there are none yet."""
         ids = self._ids
         try:
             return [ids[word] for word in words]
         except KeyError:
-            return [self._add(word) for word in words]
-
-    def _add(self, word: str) -> int:
-        id = self._ids.get(word)
-        if id is None:
             with self._lock:
-                id = self._ids.get(word)
-                if id is None:
-                    id = len(self.words)
-                    self.words.append(word)
-                    self._ids[word] = id
-        return id
+                for word in words:
+                    if word not in ids:
+                        self.words.append(word)
+                        ids[word] = len(self.words) - 1
+            return [ids[word] for word in words]
 
     def find(self, words: Iterable[str]) -> list[int]:
         """Return the numbers of `words`, -1 for unknown ones."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -29,12 +30,14 @@ from onebrain_engine.store.records import NEVER, Entry, Space
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
+Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 _DAY = 86_400_000_000  # microseconds
 
 # Up to so many memories every one is ranked in full; beyond, candidates are picked first.
 FULL = 4_000
 _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
+_FEW = 32  # postings for each candidate up to which they are looked at one by one
 _KEPT = 500_000  # memories in all selections that are kept with their preparation
 
 ORDERS = {"created_at": "created", "updated_at": "updated", "importance": "importance", "sequence": "row"}
@@ -57,12 +60,14 @@ class Selection:
         slots: Ascending; None for every slot of the index.
         until: When it stops to be true because something in it expires, in microseconds.
         memories: The prepared memories, once a search needed them.
+        words: Their words.
     """
 
     slots: Ints | None
     size: int
     until: int = NEVER
     memories: ranking.Memories | None = field(default=None, repr=False)
+    words: ranking.Words | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,9 @@ class Partition:
         self._places = Growable(np.int64)
         self._orders: dict[str, Ints] = {}
         self._label_terms: set[int] | None = None
-        self._frequencies: Ints | None = None
+        self.frequencies: Ints | None = None
         self._told: tuple[Floats, float] | None = None
+        self._rarities: Floats | None = None
 
     @property
     def size(self) -> int:
@@ -193,7 +199,7 @@ class Partition:
         self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
         terms = [id for item in items for id in intern(item.analysis.terms)]
         self.terms.extend(terms)
-        if self._frequencies is not None:
+        if self.frequencies is not None:
             np.add.at(self._frequency(), terms, 1)
         counts = [min(count, 65_535) for item in items for count in item.analysis.terms.values()]
         self.counts.extend(counts)
@@ -395,18 +401,27 @@ class Partition:
         terms = np.array(self._lexicon.find(query.terms), np.int64)
         slots: Ints | None
         if selection.size <= max(FULL, 2 * ask.limit):
-            if selection.memories is None:
-                selection.memories = self._prepare(selection.slots)
-            memories, slots = selection.memories, selection.slots
-            frequency, count = None, 0
+            slots, frequency, count = selection.slots, None, 0
+            if selection.memories is None or selection.words is None:
+                words = selection.words = self._words(slots)
+                rare = ranking.information(np.bincount(words.terms, minlength=1), selection.size)
+                memories = selection.memories = self._prepare(slots, words.informative(rare))
+            else:
+                memories, words = selection.memories, selection.words
+                if words.by_term is None:  # asked a second time: there may be many more
+                    words = selection.words = words.indexed()
+            hits = words.hits(terms)
         else:
-            slots, frequency, count = self._candidates(selection, ask, terms)
-            memories = self._prepare(slots, self._statistics()[0])
+            lists = self._postings(terms)
+            frequency, count = np.where(terms >= 0, self._frequency()[terms], 0), self.size - self.dead
+            slots = self._candidates(selection, ask, lists, ranking.rarity(frequency, count))
+            memories = self._prepare(slots, self._informative(slots))
+            hits = self._hits(slots, lists)
         wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
         similarity = None
         if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
             similarity = self.vectors.similarity(ask.vector, slots)
-        scores, matched = ranking.rank(memories, wanted, similarity, alpha=ask.alpha)
+        scores, matched = ranking.rank(memories, wanted, hits, similarity, alpha=ask.alpha)
         rows = self.row.view if slots is None else self.row.view[slots]
         if ask.mode == "keyword" or similarity is None:
             places = np.flatnonzero(matched)
@@ -417,13 +432,13 @@ class Partition:
 
     def _frequency(self) -> Ints:
         """Return in how many living slots each word occurs, by the word's number."""
-        known = self._frequencies
+        known = self.frequencies
         if known is None:
             terms = self.terms.view[np.repeat(self.alive.view, np.diff(self.starts.view))]
             known = np.bincount(terms, minlength=len(self._lexicon))
         elif len(known) < len(self._lexicon):
             known = np.concatenate([known, np.zeros(len(self._lexicon) - len(known), np.int64)])
-        self._frequencies = known
+        self.frequencies = known
         return known
 
     def _statistics(self) -> tuple[Floats, float]:
@@ -438,10 +453,12 @@ class Partition:
         """Take slots out of everything that counts."""
         self.alive.view[list(slots)] = False
         self.dead += len(slots)
-        if self._frequencies is not None:
+        if slots:
+            self._label_terms = None
+        if self.frequencies is not None:
             starts = self.starts.view
             for slot in slots:
-                self._frequencies[self.terms.view[starts[slot] : starts[slot + 1]]] -= 1
+                self.frequencies[self.terms.view[starts[slot] : starts[slot + 1]]] -= 1
 
     def _changed(self) -> None:
         """Forget what was derived from all slots together."""
@@ -449,51 +466,93 @@ class Partition:
         self._selected = 0
         self._orders.clear()
         self._told = None
+        self._rarities = None
 
-    def _prepare(self, slots: Ints | None, information: Floats | None = None) -> ranking.Memories:
-        """Prepare slots for ranking; neighbours that are not among them lend nothing."""
+    def _words(self, slots: Ints | None) -> ranking.Words:
+        """Return the words of slots."""
         starts, terms, counts = self.starts.view, self.terms.view, self.counts.view
+        if slots is not None:
+            starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
+        return ranking.Words.of(starts, terms, counts)
+
+    def _informative(self, slots: Ints) -> Floats:
+        """Return how rare the words of slots are in the whole space, in the mean; kept until something changes."""
+        if self._rarities is None:
+            self._rarities = np.full(self.size, np.nan, np.float32)
+        found: Floats = self._rarities[slots]
+        missing = np.isnan(found)
+        if missing.any():
+            found[missing] = self._words(slots[missing]).informative(self._statistics()[0])
+            self._rarities[slots] = found
+        return found
+
+    def _prepare(self, slots: Ints | None, informative: Floats) -> ranking.Memories:
+        """Prepare slots for ranking; neighbours that are not among them lend nothing."""
         previous, following = self.previous.view, self.following.view
         columns: list[npt.NDArray[Any]] = [
+            self.length.view,
             self.flags.view,
             self.label.view,
             self.talk.view,
             self.created.view,
         ]
         if slots is not None:
-            starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
-            place = self._place()
-            place[slots] = np.arange(len(slots))
-            previous, following = place[previous[slots]], place[following[slots]]
-            place[slots] = -1
+            with self._placed(slots) as place:
+                previous, following = place[previous[slots]], place[following[slots]]
             columns = [column[slots] for column in columns]
-        flags, labels, talks, created = columns
-        if information is None:
-            information = ranking.information(np.bincount(terms, minlength=1), len(flags))
+        lengths, flags, labels, talks, created = columns
         return ranking.prepare(
-            starts=starts,
-            terms=terms,
-            counts=counts,
+            lengths=lengths,
+            informative=informative,
             flags=flags,
             labels=labels,
             previous=previous,
             following=following,
             sessions=np.where(talks > 0, talks, -1),
             days=created // _DAY,
-            information=information,
         )
 
-    def _place(self) -> Ints:
-        """Return an array of -1, one for each slot and one more, where -1 points; it must be left as it was found."""
+    @contextmanager
+    def _placed(self, slots: Ints) -> Generator[Ints, None, None]:
+        """Give an array that says of each slot where it stands among some, -1 for not at all and for slot -1."""
         missing = self.size + 1 - self._places.size
         if missing > 0:
             self._places.extend(np.full(missing + missing // 8, -1, np.int64))
-        # Index -1 is the last element of all, which nothing is ever written to.
-        return cast("Ints", self._places.view)
+        place = self._places.view  # index -1 is the last element of all, which nothing is ever written to
+        place[slots] = np.arange(len(slots))
+        try:
+            yield cast("Ints", place)
+        finally:
+            place[slots] = -1  # left as it was found
 
-    def _candidates(self, selection: Selection, ask: Ask, terms: Ints) -> tuple[Ints, npt.NDArray[Any], int]:
-        """Return the slots of a large selection worth ranking in full, how often each word occurs, and among how many."""
-        scores, frequency = self._keyword_scores(terms)
+    def _hits(self, slots: Ints, lists: Sequence[Posting]) -> ranking.Hits:
+        """Return where a query's terms stand among slots, from the terms' postings."""
+        terms: list[Ints] = []
+        rows: list[Ints] = []
+        counts: list[npt.NDArray[Any]] = []
+        with self._placed(slots) as place:
+            for term, (places, amounts) in enumerate(lists):
+                if len(places) > _FEW * len(slots):  # looking each slot up beats looking at each posting
+                    at = np.searchsorted(places, slots)
+                    row = np.flatnonzero(places[np.minimum(at, len(places) - 1)] == slots)
+                    amounts = amounts[at[row]]
+                else:
+                    row = place[places]
+                    kept = row >= 0
+                    row, amounts = row[kept], amounts[kept]
+                terms.append(np.full(len(row), term, np.int64))
+                rows.append(row)
+                counts.append(amounts)
+        if not terms:
+            return ranking.NO_HITS
+        return ranking.Hits(
+            np.concatenate(terms), np.concatenate(rows), np.concatenate(counts).astype(np.float32)
+        )
+
+    def _candidates(self, selection: Selection, ask: Ask, lists: Sequence[Posting], idf: Floats) -> Ints:
+        """Return the slots of a large selection worth ranking in full."""
+        lengths = cast("Floats", self.length.view)
+        scores = ranking.bm25(lists, idf, lengths, self._statistics()[1])
         chosen = scores if selection.slots is None else scores[selection.slots]
         found = ranking.best(chosen, max(_BY_KEYWORD, 2 * ask.limit))
         if selection.slots is not None:
@@ -506,10 +565,10 @@ class Partition:
             inside = np.zeros(self.size, bool)
             inside[selection.slots] = True
             slots = slots[inside[slots]]
-        return slots, frequency, self.size - self.dead
+        return slots
 
-    def _keyword_scores(self, terms: Ints) -> tuple[Floats, npt.NDArray[Any]]:
-        """Return every slot's plain BM25, and in how many slots each word occurs."""
+    def _postings(self, terms: Ints) -> list[Posting]:
+        """Return the slots of each word, ascending, and how often it occurs in each."""
         size = self.size
         if self.postings is None or size - self.postings.sealed > max(4096, self.postings.sealed // 16):
             self.postings = Postings.build(self.starts.view, self.terms.view, self.counts.view)
@@ -517,7 +576,7 @@ class Partition:
         first = int(self.starts.view[postings.sealed])
         tail_terms, tail_counts = self.terms.view[first:], self.counts.view[first:]
         tail_slots: Ints | None = None
-        lists: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        lists: list[Posting] = []
         for term in terms.tolist():
             slots, counts = postings.of(term)
             if len(tail_terms):
@@ -529,15 +588,14 @@ class Partition:
                     slots = np.concatenate([slots, tail_slots[at]])
                     counts = np.concatenate([counts, tail_counts[at]])
             lists.append((slots, counts))
-        frequency = np.where(terms >= 0, self._frequency()[terms], 0)
-        idf = ranking.rarity(frequency, size - self.dead)
-        lengths = cast("Floats", self.length.view)
-        return ranking.bm25(lists, idf, lengths, self._statistics()[1]), frequency
+        return lists
 
     def label_terms(self) -> set[int]:
         """Return the words that stand as a label before some memory, such as the names of speakers."""
         if self._label_terms is None:
-            self._label_terms = {label for label in np.unique(self.label.view).tolist() if label >= 0}
+            labels = self.label.view
+            labels = labels[(labels >= 0) & self.alive.view]
+            self._label_terms = set(np.flatnonzero(np.bincount(labels)).tolist())
         return self._label_terms
 
     @property

@@ -19,7 +19,7 @@ Each part is zero, or the same for all, where a memory has no session, neighbour
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -59,19 +59,90 @@ class Memories:
     Build it with ``prepare``. It can be kept and reused until a memory in it, before it or after it changes.
     """
 
-    terms: Ints  # [t] term ids of all rows, one row after the other, each once per row
-    counts: Floats  # [t] occurrences
-    rows: Ints  # [t] row of each
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
     labels: Ints  # [n] term id of the label, -1 for none
     days: Ints  # [n] created, in days since 1970
     around: Ints  # [4, n] rows of the memories before, after, two before and two after; n for none
-    before: Floats  # [n] weight of the memory before: NEAR, or more where it asks something
+    before: Floats  # [n + 1] weight of the memory before: NEAR, or more where it asks something; 0 for none
     span: Floats  # [n] sum of the weights of a memory and its neighbours
     damping: Floats  # [n] BM25's length term, with neighbours
     informative: Floats  # [n] mean rarity of the terms, 0 to 1
     sessions: Ints  # [n] 0 to s - 1, s for none
     session_damping: Floats  # [s] BM25's length term of each session
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Where the terms of a query stand.
+
+    Attributes:
+        term: [h] which of the query's terms it is.
+        row: [h] row of the memory.
+        count: [h] occurrences.
+    """
+
+    term: Ints
+    row: Ints
+    count: Floats
+
+
+NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of some memories, one row each: a forward index.
+
+    Attributes:
+        terms: [t] term ids of all rows, one row after the other, each once per row.
+        counts: [t] occurrences.
+        rows: [t] row of each.
+        size: How many rows there are.
+        by_term: [t] the terms sorted, and where each stands; see `indexed`.
+    """
+
+    terms: Ints
+    counts: Floats
+    rows: Ints
+    size: int
+    by_term: tuple[Ints, Ints] | None = None
+
+    @classmethod
+    def of(cls, starts: Ints, terms: Ints, counts: npt.NDArray[np.generic]) -> Words:
+        """Make it of starts, terms and counts: those of row i stand from ``starts[i]`` to ``starts[i + 1]``."""
+        rows = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+        return cls(terms, counts.astype(np.float32), rows, len(starts) - 1)
+
+    def indexed(self) -> Words:
+        """Return words that find a query's terms by a search instead of a pass over all: for the second query on."""
+        order = np.argsort(self.terms, kind="stable")
+        return replace(self, by_term=(self.terms[order], order))
+
+    def informative(self, information: Floats) -> Floats:
+        """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
+        sizes = np.bincount(self.rows, minlength=self.size)
+        sums = np.bincount(self.rows, information[self.terms], minlength=self.size)
+        mean: Floats = (sums / np.maximum(sizes, 1)).astype(np.float32)
+        return mean
+
+    def hits(self, query: Ints) -> Hits:
+        """Return where a query's terms stand; -1 among them is a word that is not known."""
+        known = np.flatnonzero(query >= 0)
+        if not len(known) or not len(self.terms):
+            return NO_HITS
+        if self.by_term is None:
+            slots = np.full(int(max(query.max(), self.terms.max())) + 1, -1, np.int16)
+            slots[query[known]] = known
+            term = slots[self.terms]
+            places = np.flatnonzero(term >= 0)
+            term = term[places].astype(np.int64)
+        else:
+            ordered, order = self.by_term
+            wanted = query[known].astype(ordered.dtype)
+            firsts, lasts = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, "right")
+            runs = [order[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+            places, term = np.concatenate(runs), np.repeat(known, lasts - firsts)
+        return Hits(term, self.rows[places], self.counts[places])
 
 
 def _damping(lengths: Floats) -> Floats:
@@ -81,48 +152,36 @@ def _damping(lengths: Floats) -> Floats:
 
 def prepare(
     *,
-    starts: Ints,
-    terms: Ints,
-    counts: npt.NDArray[np.generic],
+    lengths: Floats,
+    informative: Floats,
     flags: npt.NDArray[np.uint8],
     labels: Ints,
     previous: Ints,
     following: Ints,
     sessions: Ints,
     days: Ints,
-    information: Floats,
 ) -> Memories:
     """Prepare memories for ``rank``.
 
-    ``terms`` and ``counts`` of row i are those from ``starts[i]`` to ``starts[i + 1]``. ``previous`` and
-    ``following`` are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none. ``information``
-    [vocabulary] is every term's ``information``.
+    ``lengths`` are in words, ``informative`` is the mean rarity of each memory's terms. ``previous`` and ``following``
+    are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none.
     """
     n = len(flags)
-    sizes = np.diff(starts)
-    rows = np.repeat(np.arange(n, dtype=np.int32), sizes)
-    amounts: Floats = counts.astype(np.float32)
-    lengths = np.bincount(rows, amounts, minlength=n).astype(np.float32)
-    informative = np.bincount(rows, information[terms], minlength=n) / np.maximum(sizes, 1)
-
     # -1 selects the entry appended for "none", which points to itself
     hop = np.empty((2, n + 1), np.int64)
     hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
     around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
     asks = np.append((flags & _ASKS) != 0, False)
     around[around < 0] = n
-    before = np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR))
+    before = np.append(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)), np.float32(0))
 
     known = sessions >= 0
-    names, inverse = np.unique(sessions[known], return_inverse=True)
-    session = np.full(n, len(names), np.int64)
+    inverse, count = _numbered(sessions[known])
+    session = np.full(n, count, np.int64)
     session[known] = inverse
-    session_lengths = np.bincount(session, lengths, minlength=len(names) + 1)[: len(names)].astype(np.float32)
+    session_lengths = np.bincount(session, lengths, minlength=count + 1)[:count].astype(np.float32)
 
     return Memories(
-        terms,
-        amounts,
-        rows,
         flags,
         labels,
         days,
@@ -130,10 +189,22 @@ def prepare(
         before,
         _smooth(np.ones(n, np.float32), around),
         _damping(_smooth(lengths, around)),
-        informative.astype(np.float32),
+        informative,
         session,
         _damping(session_lengths),
     )
+
+
+def _numbered(names: Ints) -> tuple[Ints, int]:
+    """Return small numbers for names, equal where they are equal, and how many there are.
+
+    numpy's own `unique` does the same, and loads its masked arrays for it, which takes longer than a search.
+    """
+    order = np.argsort(names)
+    ordered = names[order]
+    numbers = np.empty(len(names), np.int64)
+    numbers[order] = np.cumsum(np.append(np.zeros(1, bool), ordered[1:] != ordered[:-1])[: len(names)])
+    return numbers, int(numbers[order[-1]]) + 1 if len(names) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +252,19 @@ def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
 
 
 def rank(
-    memories: Memories, query: Wanted, similarity: Floats | None, *, alpha: float | None = None
+    memories: Memories,
+    query: Wanted,
+    hits: Hits,
+    similarity: Floats | None,
+    *,
+    alpha: float | None = None,
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return each memory's score, and whether it holds a word of the query itself.
 
-    ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
+    ``hits`` are those of the query's terms, ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
     to vectors; the default is ``VECTOR / (1 + VECTOR)``.
     """
-    keyword, session, matched = _keywords(memories, query)
+    keyword, session, matched = _keywords(memories, query, hits)
     by_keyword, by_vector = np.float32(1), np.float32(VECTOR)
     if alpha is not None:
         by_keyword, by_vector = np.float32((1 - alpha) * (1 + VECTOR)), np.float32(alpha * (1 + VECTOR))
@@ -208,32 +284,21 @@ def rank(
     return score, matched
 
 
-def _keywords(memories: Memories, query: Wanted) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """The keyword and the session part of each memory, and whether it holds a word of the query itself."""
     n, q = len(memories.flags), len(query.terms)
-    nothing, matched = np.zeros(n, np.float32), np.zeros(n, bool)
-    known = np.flatnonzero(query.terms >= 0)
-    if not len(known) or not len(memories.terms):
+    matched = np.zeros(n, bool)
+    if not len(hits.term):
+        nothing = np.zeros(n, np.float32)
         return nothing, nothing, matched
-
-    # where the query's terms stand: term, row and count of each hit
-    slots = np.full(int(max(query.terms.max(), memories.terms.max())) + 1, -1, np.int16)
-    slots[query.terms[known]] = known
-    slot = slots[memories.terms]
-    hits = np.flatnonzero(slot >= 0)
-    if not len(hits):
-        return nothing, nothing, matched
-    slot = slot[hits].astype(np.int64)
-    row = memories.rows[hits]
-    count = memories.counts[hits]
+    slot, row, count = hits.term, hits.row, hits.count
 
     # each hit counts for its own memory and for those around it; column n takes what falls outside a session
     before, after, before2, after2 = memories.around[:, row]
-    columns = np.concatenate([row, after, before, after2, before2])
-    to_next = np.append(memories.before, np.float32(0))[after]
-    weights = np.concatenate([count, to_next * count, NEAR * count, FAR * count, FAR * count])
-    cells = np.tile(slot * (n + 1), 5) + columns
-    found = np.bincount(cells, weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
+    cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
+    near, far = np.float32(NEAR) * count, np.float32(FAR) * count
+    weights = np.concatenate([count, memories.before[after] * count, near, far, far])
+    found = np.bincount(cells.ravel(), weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
     if query.frequency is None:
         idf = rarity(np.bincount(slot, minlength=q), n)
     else:
@@ -331,7 +396,8 @@ def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> npt.NDArray[
         near = near[near >= 0]
         far = pointer[near]
         parts += [near, far[far >= 0]]
-    return np.unique(np.concatenate(parts)).astype(np.int64)
+    chosen = np.sort(np.concatenate(parts).astype(np.int64, copy=False))
+    return chosen[np.append(True, chosen[1:] != chosen[:-1])] if len(chosen) else chosen
 
 
 def take_rows(

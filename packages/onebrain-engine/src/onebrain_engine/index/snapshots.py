@@ -186,6 +186,7 @@ def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon:
         known = number[: len(arrays["posting_starts"])]
         starts[known], ends[known] = arrays["posting_starts"], arrays["posting_ends"]
         partition.postings = Postings(starts, ends, arrays["posting_slots"], arrays["posting_counts"], size)
+        partition.frequencies = ends - starts
     if "vectors" in arrays:
         vectors = arrays["vectors"]
         partition.vectors = Vectors(vectors.shape[1], vectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from onebrain._core.codec import from_json
@@ -105,15 +106,22 @@ MEMORY_COLUMNS = (
 )
 
 
+@lru_cache(maxsize=1024)
+def _scope(space: str, user: str | None, agent: str | None, session: str | None) -> Scope:
+    """Return a memory's scope; the memories of a page mostly share a few."""
+    return Scope.trusted({"space": space or None, "user": user or None, "agent": agent, "session": session})
+
+
 def to_memory(record: Sequence[Any], space: str, embedding: tuple[float, ...] | None = None) -> Memory:
     """Return the memory of a record with `MEMORY_COLUMNS`; the store's own data needs no validation."""
+    created = updated = to_datetime(record[14])
+    if record[15] != record[14]:
+        updated = to_datetime(record[15])
     return Memory.trusted(
         {
             "id": record[1],
             "content": record[5],
-            "scope": Scope.trusted(
-                {"space": space or None, "user": record[2] or None, "agent": record[3], "session": record[4]}
-            ),
+            "scope": _scope(space, record[2], record[3], record[4]),
             "title": record[6],
             "type": record[7],
             "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
@@ -122,8 +130,8 @@ def to_memory(record: Sequence[Any], space: str, embedding: tuple[float, ...] | 
             "source": record[11],
             "pinned": bool(record[12]),
             "archived": bool(record[13]),
-            "created_at": to_datetime(record[14]),
-            "updated_at": to_datetime(record[15]),
+            "created_at": created,
+            "updated_at": updated,
             "expires_at": None if record[16] is None else to_datetime(record[16]),
             "embedding": embedding,
             "extra": {} if record[17] == "{}" else from_json(record[17]),

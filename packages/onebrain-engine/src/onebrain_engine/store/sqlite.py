@@ -346,20 +346,19 @@ class _Reading:
                     )
                 )
             # The plus signs keep the planner from the index of a space's changes, which would read the whole space.
-            for *record, sealed in self._db.execute(
+            for record in self._db.execute(
                 f"SELECT {MEMORY_COLUMNS}, sealed FROM memory WHERE row IN ({_marks(len(chunk))}) "
                 "AND +tenant = ? AND +space = ?",
                 (*chunk, tenant, space.key),
             ):
                 row: int = record[0]
                 vector = vectors.get(row)
-                if vector is not None and sealed is not None:
-                    vector = self._seal.vector(tenant, space.key, row, vector)
-                found[row] = to_memory(
-                    self._seal.record(tenant, space.key, record, sealed),
-                    space.name,
-                    None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
-                )
+                if record[-1] is not None:
+                    if vector is not None:
+                        vector = self._seal.vector(tenant, space.key, row, vector)
+                    record = self._seal.record(tenant, space.key, record[:-1], record[-1])
+                embedding = None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist())
+                found[row] = to_memory(record, space.name, embedding)
         return found
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:

@@ -10,7 +10,8 @@ import ssl
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
-from onebrain._core.transport import HttpOptions, PerLoop, Request, Response, closed, forks, translate
+from onebrain._core.connections import PerLoop, forks
+from onebrain._core.transport import HttpOptions, Request, Response, closed, translate
 from onebrain.errors import MissingDependency, OneBrainError
 
 try:

@@ -17,7 +17,7 @@ from onebrain._core.codec import UNSET, from_json, to_json
 from onebrain._core.limits import RateLimit, rate_limit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Send, Sleep, Steps
-from onebrain._core.transport import Request, Response, multipart
+from onebrain._core.transport import Request, Response
 from onebrain.errors import (
     OneBrainAuthenticationError,
     OneBrainConflictError,
@@ -267,6 +267,8 @@ class Service:
             headers["accept"] = spec.headers.get("accept", "text/plain")
         content: bytes | None = None
         if spec.form is not None:
+            from onebrain._core.httpx import multipart
+
             content, headers["content-type"] = multipart(list(spec.form[0]), spec.form[1])
         elif spec.body is not UNSET:
             content = to_json(spec.body).encode()

@@ -9,13 +9,13 @@ A plan must run to its end or be closed, so it holds no resources; those belong 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
-from onebrain._core.transport import AsyncTransport, Request, SyncTransport
+if TYPE_CHECKING:
+    from onebrain._core.transport import AsyncTransport, Request, SyncTransport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,6 +124,8 @@ class Async:
 
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect."""
+        import asyncio  # here, because programs without an event loop need not load it
+
         if type(effect) is Call:
             return await asyncio.to_thread(effect.function, *effect.args, **effect.kwargs)
         if type(effect) is Send:

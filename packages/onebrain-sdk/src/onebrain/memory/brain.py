@@ -7,7 +7,6 @@ sorted, batches cut, scopes checked on every memory that comes back. What cannot
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -356,38 +355,45 @@ class _Brain(Coloured[Mode]):
         if query is None and embedding is None and not can.list:
             raise unsupported(can, "listing memories without a query", "search for something")
         pushed, residual = split(condition, can.can, can.logic)
-        request = SearchRequest(
-            query=query,
-            embedding=None if embedding is None else _vector(embedding),
-            scope=scope,
-            filter=pushed,
-            limit=limit,
-            mode=chosen,
-            alpha=alpha,
-            min_score=min_score,
-            include_archived=include_archived,
-            with_embeddings=with_embeddings,
-        )
+        vector = None if embedding is None else _vector(embedding)
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
         hits: list[Hit] = []
         seen: set[Identity] = set()
         exhausted = False
-        if residual == TRUE:
+        filtered = residual != TRUE
+        if not filtered:
             fetch, budget = limit, max(limit, budget)  # the budget is for filtering here
         else:
             fetch = min(max(4 * limit, 50), budget)
         offset = looked = 0
         while True:
             fetch = min(fetch, can.search_limit or fetch)
-            found: Found = yield from self._driver.search(_replace(request, limit=fetch, offset=offset))
+            found: Found = yield from self._driver.search(
+                SearchRequest(
+                    query=query,
+                    embedding=vector,
+                    scope=scope,
+                    filter=pushed,
+                    limit=fetch,
+                    offset=offset,
+                    mode=chosen,
+                    alpha=alpha,
+                    min_score=min_score,
+                    include_archived=include_archived,
+                    with_embeddings=with_embeddings,
+                )
+            )
             for hit in found.hits:
                 memory = hit.memory
-                if _identity(memory) in seen or hit.score < min_score or not scope.covers(memory.scope):
+                name = _identity(memory)
+                if name in seen or hit.score < min_score or not scope.covers(memory.scope):
                     continue
-                if (memory.archived and not include_archived) or not memory_matches(residual, memory):
+                if memory.archived and not include_archived:
                     continue
-                seen.add(_identity(memory))
+                if filtered and not memory_matches(residual, memory):
+                    continue
+                seen.add(name)
                 hits.append(hit)
             looked = offset + len(found.hits)
             if not found.more or (found.hits and min_score > 0 and found.hits[-1].score < min_score):
@@ -898,6 +904,8 @@ class AsyncBrain(_Brain[Async]):
         """Release connections and files; a second call does nothing."""
         await self._mode.close()
         if self._owner:
+            import asyncio
+
             await asyncio.to_thread(self._driver.close)
 
     async def __aenter__(self) -> Self:

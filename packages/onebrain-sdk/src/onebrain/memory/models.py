@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias, overload
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from onebrain._core.models import LazyModel
 from onebrain.errors import OneBrainError, OneBrainValidationError
@@ -29,6 +29,13 @@ Order = Literal[
 Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "failed"]
 
 
+# pydantic keeps these three in slots, which are set fastest by their own descriptors.
+_set_attribute = object.__setattr__
+_set_fields_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
+_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
+
+
 class _Model(LazyModel, frozen=True):
     # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
@@ -39,11 +46,10 @@ class _Model(LazyModel, frozen=True):
     def trusted(cls, fields: dict[str, Any]) -> Self:
         """Make a model of fields known to be valid and complete, in a fraction of `model_construct`'s time."""
         model = object.__new__(cls)
-        set_attribute = object.__setattr__
-        set_attribute(model, "__dict__", fields)
-        set_attribute(model, "__pydantic_fields_set__", set(fields))
-        set_attribute(model, "__pydantic_extra__", None)
-        set_attribute(model, "__pydantic_private__", None)
+        _set_attribute(model, "__dict__", fields)
+        _set_fields_set(model, set(fields))
+        _set_extra(model, None)
+        _set_private(model, None)
         return model
 
 
@@ -152,7 +158,7 @@ class Scope(_Model, frozen=True):
 
     def covers(self, other: Scope) -> bool:
         """Return whether a memory in scope `other` is selected by this one."""
-        return (
+        return self is EVERYTHING or (
             (self.space is None or self.space == other.space)
             and (self.user is None or self.user == other.user)
             and (self.agent is None or self.agent == other.agent)

@@ -6,14 +6,11 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onebrain.errors import ConfigurationError, MissingDependency, redact
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.driver import Driver
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP = "onebrain.drivers"
 CLOUD = "https://onebrain.rocks/api/eu"
@@ -24,6 +21,17 @@ _INSTALL = {
     "postgresql": 'pip install "onebrain-engine[postgres]"',
 }
 _ALIASES = {"postgres": "postgresql"}
+# The project's own drivers, as its packages register them, too. Asking every installed package for its entry points takes
+# longer than opening a brain, so that is done for the drivers of others only.
+_OWN = {
+    "sqlite": "onebrain_engine.driver:driver",
+    "postgresql": "onebrain_engine.driver:driver",
+    "onebrain": "onebrain.memory.drivers.onebrain:driver",
+    "ai-memory": "onebrain.memory.drivers.ai_memory:connect",
+    "herobrain": "onebrain.memory.drivers.herobrain:connect",
+    "rememberos": "onebrain.memory.drivers.rememberos:rememberos",
+    "brrain": "onebrain.memory.drivers.brrain:brrain",
+}
 
 
 def connect(url: str | None = None, *, api_key: str | None = None, **options: Any) -> Brain:
@@ -98,8 +106,6 @@ def data_directory() -> Path:
 
 def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driver:
     """Find the driver that a URL names among the installed ones, and make it."""
-    from importlib.metadata import entry_points
-
     scheme, separator, _ = url.partition(":")
     name = scheme.partition("+")[0].lower()
     name = _ALIASES.get(name, name)
@@ -107,13 +113,13 @@ def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driv
         raise ConfigurationError(
             f"{redact(url)!r} is not a URL; use for example 'sqlite:///brain.db' or 'onebrain+https://host/api/eu'"
         )
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    point = points.get(name)
-    if point is None:
-        raise _unknown(name, url, sorted(points))
+    target = _OWN.get(name) or _registered(name, url)
+    module, _, attribute = target.partition(":")
     try:
-        factory = _load(point)
+        factory = getattr(import_module(module), attribute)
     except ImportError as error:
+        if error.name == module.partition(".")[0] and name in _INSTALL:
+            raise MissingDependency(f"the embedded brain is not installed: {_INSTALL[name]}") from error
         raise MissingDependency(
             f"the {name} driver needs {error.name or 'a package'}, which is not installed: "
             f"{_INSTALL.get(name, f'pip install {error.name}')}"
@@ -127,17 +133,17 @@ def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driv
         raise ConfigurationError(f"the {name} driver: {error}") from None
 
 
-def _load(point: EntryPoint) -> Any:
-    module, _, attribute = point.value.partition(":")
-    return getattr(import_module(module), attribute)
+def _registered(name: str, url: str) -> str:
+    """Return where the driver of another package is, as it registered it."""
+    from importlib.metadata import entry_points
 
-
-def _unknown(name: str, url: str, known: list[str]) -> ConfigurationError:
-    if name in _INSTALL:
-        return MissingDependency(f"the embedded brain is not installed: {_INSTALL[name]}")
+    points = {point.name: point.value for point in entry_points(group=GROUP)}
+    if name in points:
+        return points[name]
     if name in ("http", "https"):
-        return ConfigurationError(
+        raise ConfigurationError(
             f"{redact(url)!r} does not say which service answers there; "
             f"put its name in front, as in 'onebrain+{name}://...'"
         )
-    return ConfigurationError(f"no driver for {name!r}; installed: {', '.join(known) or 'none'}")
+    known = ", ".join(sorted({*points, *_OWN}))
+    raise ConfigurationError(f"no driver for {name!r}; installed: {known}")

@@ -22,15 +22,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
+from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
 from onebrain._core.paging import Page
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import (
-    AsyncHttpxTransport,
-    AsyncTransport,
-    HttpOptions,
-    HttpxTransport,
-    SyncTransport,
-)
+from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
 from onebrain.errors import (
     ConfigurationError,
     OneBrainError,

@@ -8,16 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
 from onebrain._core.limits import RateLimit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Async, Coloured, Mode, Sync
-from onebrain._core.transport import (
-    AsyncHttpxTransport,
-    AsyncTransport,
-    HttpOptions,
-    HttpxTransport,
-    SyncTransport,
-)
+from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
 from onebrain.errors import ConfigurationError, OneBrainAuthenticationError
 from onebrain.services.brrain.resources.keys import Keys
 from onebrain.services.brrain.resources.memory import MemoryResource

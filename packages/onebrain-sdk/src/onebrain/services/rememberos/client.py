@@ -9,17 +9,12 @@ from typing import Any, Self, get_args
 from pydantic import SecretStr
 
 from onebrain._core.endpoint import endpoint
+from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
 from onebrain._core.limits import RateLimit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import GET, POST, Spec
 from onebrain._core.steps import Async, Coloured, Mode, Steps, Sync
-from onebrain._core.transport import (
-    AsyncHttpxTransport,
-    AsyncTransport,
-    HttpOptions,
-    HttpxTransport,
-    SyncTransport,
-)
+from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
 from onebrain._core.wire import read
 from onebrain.errors import ConfigurationError, OneBrainAuthenticationError
 from onebrain.services.rememberos.models import (
