@@ -61,6 +61,9 @@ class Settings:
         public_url: The server's address as agents are told it; where None, the request's own host.
         strict: Whether the four services' formats ask for all that their documents require, even where this server could do
             without it: for testing clients.
+        brrain_idempotent_replay: bRRAIn's format only: whether a repeated ``idempotency_key`` is answered as it was the first
+            time, instead of 409.
+        brrain_retention_days: bRRAIn's format only: how long deleted memories stay in storage; 0 for not at all.
         delivery_delays: Seconds after which a webhook that was not taken is delivered again, one for each try.
 
     Example:
@@ -90,6 +93,8 @@ class Settings:
     model_name: str = "gpt-4o-mini"
     public_url: str | None = None
     strict: bool = False
+    brrain_idempotent_replay: bool = False
+    brrain_retention_days: int = 30
     delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
@@ -156,6 +161,8 @@ class Settings:
             model_key=text("MODEL_API_KEY"),
             model_name=text("MODEL_NAME") or "gpt-4o-mini",
             public_url=(text("PUBLIC_URL") or "").rstrip("/") or None,
+            brrain_idempotent_replay=(text("BRRAIN_IDEMPOTENT_REPLAY") or "").lower() in ("1", "true", "yes"),
+            brrain_retention_days=_number(text("BRRAIN_RETENTION_DAYS"), "BRRAIN_RETENTION_DAYS", 30),
             strict=(text("STRICT") or "").lower() in ("1", "true", "yes"),
         )
 

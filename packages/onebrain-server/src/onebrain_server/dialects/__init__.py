@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from onebrain_server.dialects import herobrain, onebrain, rememberos
+from onebrain_server.dialects import brrain, herobrain, onebrain, rememberos
 from onebrain_server.http.dialect import Dialect
 
-DIALECTS: Final[tuple[Dialect, ...]] = (onebrain.dialect, herobrain.dialect, rememberos.dialect)
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    onebrain.dialect,
+    herobrain.dialect,
+    rememberos.dialect,
+    brrain.dialect,
+)
 
 __all__ = ["DIALECTS"]

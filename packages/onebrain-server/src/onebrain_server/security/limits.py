@@ -29,6 +29,7 @@ class Rule:
 # What single routes allow beyond the two limits for all; they grow with RATE_LIMIT_WRITE_MAX, whose default is 30.
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "write": (Rule("write", 30),),
+    "brrain.write": (Rule("brrain.write", 120, 60),),
     "connect.read": (Rule("connect.read", 30),),
     "connect.write": (Rule("connect.write", 10),),
     "auth": (Rule("auth", 5, 60, by_ip=True),),

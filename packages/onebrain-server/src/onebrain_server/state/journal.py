@@ -237,16 +237,24 @@ class Journal:
     def keep_answer(self, tenant: str, key: str, fingerprint: str, status: int, body: bytes) -> None:
         """Keep an answer for a day."""
         insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
+        moment = now_micros()
+        values: dict[str, Any] = {
+            "fingerprint": fingerprint,
+            "status": status,
+            "body": self._sealer.seal(tenant, body.decode()),
+            "created_at": moment,
+        }
         statement = insert(idempotency).values(
-            tenant=tenant,
-            key_digest=self._sealer.digest(tenant, key),
-            fingerprint=fingerprint,
-            status=status,
-            body=self._sealer.seal(tenant, body.decode()),
-            created_at=now_micros(),
+            tenant=tenant, key_digest=self._sealer.digest(tenant, key), **values
         )
+        # An answer that is too old to count may still be there.
+        old = idempotency.c.created_at <= moment - _DAY
         with self._database.writing() as connection:
-            connection.execute(statement.on_conflict_do_nothing())
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant", "key_digest"], set_=values, where=old
+                )
+            )
 
     def tidy(self) -> None:
         """Remove what is too old to matter."""
