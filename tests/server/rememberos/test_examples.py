@@ -105,7 +105,12 @@ def test_create_as_the_reference_shows_it(client):
 
 def test_defaults_are_those_of_the_reference(add):
     made = add("x")
-    assert (made["importance"], made["category"], made["source"], made["metadata"]) == (0.7, "other", "api", {})
+    assert (made["importance"], made["category"], made["source"], made["metadata"]) == (
+        0.7,
+        "other",
+        "api",
+        {},
+    )
 
 
 def test_one_memory_and_its_list(client, memory):
@@ -185,7 +190,9 @@ def test_bulk_takes_up_to_a_hundred_in_order(client):
 
 def test_forget_deletes_what_matches_in_meaning(client, add, memory):
     kept = add("The database runs on port 5432")
-    answer = asked(client, "POST", f"{C}/notes/forget", {"query": "window seats", "min_score": 0.5, "limit": 10})
+    answer = asked(
+        client, "POST", f"{C}/notes/forget", {"query": "window seats", "min_score": 0.5, "limit": 10}
+    )
     assert answer == {"deleted": 1, "ids": [memory["id"]]}
     assert [row["id"] for row in asked(client, "GET", f"{C}/notes/memories")] == [kept["id"]]
 
@@ -343,7 +350,9 @@ def test_health_and_status_need_no_key(url):
     assert answer["checks"][0]["healthy"] is True
 
 
-@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer mv_nonsense"}, {"authorization": "ApiKey x"}])
+@pytest.mark.parametrize(
+    "header", [{}, {"authorization": "Bearer mv_nonsense"}, {"authorization": "ApiKey x"}]
+)
 def test_no_key_is_401_with_a_detail(url, header):
     answer = httpx.get(f"{url}/v1/memory/collections", headers=header)
     assert answer.status_code == 401
@@ -371,9 +380,7 @@ def test_no_route_and_no_method_have_a_detail(client):
 
 
 def test_a_body_that_is_no_json_is_400(client):
-    answer = client.post(
-        f"{C}/notes/memories", content=b"{", headers={"content-type": "application/json"}
-    )
+    answer = client.post(f"{C}/notes/memories", content=b"{", headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()) == (400, {"detail": "The body is not valid JSON"})
 
 

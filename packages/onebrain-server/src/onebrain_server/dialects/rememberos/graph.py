@@ -11,7 +11,7 @@ from pydantic import Field
 from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
-from onebrain_engine.graph import propose
+from onebrain_engine.graph.proposals import classify, sentences
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.rememberos import collections, memories, summaries
 from onebrain_server.dialects.rememberos.collections import Collection, readable, writable
@@ -39,6 +39,7 @@ routes = Routes("/memory", "graph")
 
 JOB: Final = "rememberos.job"
 MAX_CONTENT: Final = 50_000
+_FACTS: Final = 50  # of one text
 _CANDIDATES: Final = 50  # older memories that a new fact is compared with
 _SECOND: Final = 1_000_000
 _WAITING: Final = 30 * _SECOND  # a job that waits for longer was lost with the process that took it
@@ -145,10 +146,7 @@ def extract(
     whole: bool = True,
 ) -> dict[str, Any]:
     """Extract and store the facts of a text; where it has none, the text itself is kept if `whole` says so."""
-    model = place.server.model
-    found = model.memories(asked.content) if model is not None else None
-    proposals = propose(asked.content) if found is None else found
-    facts = [(one.body[:MAX_TEXT], one.type) for one in proposals]
+    facts = _facts(place, asked.content)
     if not facts and whole:
         facts = [(text, "other") for text in pieces(asked.content)]
     claims = claims_of([text for text, _ in facts])
@@ -179,6 +177,20 @@ def extract(
             rows.append({"id": memory.id, "text": text, "type": kind, "relation": relation})
     created = sum(row["relation"] != "repeats" for row in rows)
     return {"created": created, "memories": rows}
+
+
+def _facts(place: Room, content: str) -> list[tuple[str, str]]:
+    """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
+    model = place.server.model
+    proposed = model.memories(content) if model is not None else None
+    if proposed is not None:
+        return [(one.body[:MAX_TEXT], one.type) for one in proposed]
+    found: dict[str, tuple[str, str]] = {}
+    for sentence in sentences(content):
+        kind = classify(sentence)
+        if kind is not None or claim_of(sentence) is not None:
+            found.setdefault(sentence.casefold(), (sentence, "fact" if kind is None else kind[0]))
+    return list(found.values())[:_FACTS]
 
 
 def pieces(text: str) -> list[str]:

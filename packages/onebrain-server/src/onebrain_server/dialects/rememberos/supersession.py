@@ -27,6 +27,7 @@ _VALUE: Final = r"(?P<value>.+)"
 _FORMS: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
     (relation, words, re.compile(pattern, re.IGNORECASE))
     for relation, words, pattern in (
+        ("is:{subject}", "is now", r"the\s+(?P<subject>[\w -]{2,60}?)\s+(?:is|was (?:moved|changed|set|postponed) to|has (?:moved|changed) to)\s+(?:now\s+)?(?P<value>(?:on |at )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|\$?\d).*)"),
         ("favourite:{thing}", "favourite favorite", rf"(?P<owner>.{{1,60}}?)(?:'s)?\s+favou?rite\s+(?P<thing>[\w -]{{1,40}}?)\s+(?:is|are)\s+{_ADVERBS}{_VALUE}"),
         ("home", "lives in moved to based", rf"{_SUBJECT}\s+{_ADVERBS}{_NOT}(?:(?:lives?|living|resides?|is (?:based|living))\s+(?:in|at)|(?:moved|relocated|is moving)\s+(?:from .+? )?to)\s+{_VALUE}"),
         ("role", "works as promoted to", rf"{_SUBJECT}\s+{_ADVERBS}{_NOT}(?:works?|working|is working)\s+as\s+{_VALUE}"),
@@ -38,7 +39,6 @@ _FORMS: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
         ("status", "married single divorced engaged", rf"{_SUBJECT}\s+(?:is|am|are|'m|got)\s+{_ADVERBS}(?P<not>no longer\s+|not\s+)?(?P<value>(?:married|single|divorced|engaged|widowed)\b.*)"),
         ("age", "years old", rf"{_SUBJECT}\s+(?:is|am|'m|turned)\s+{_ADVERBS}(?P<value>\d{{1,3}})(?:\s+years old)?"),
         ("has:{thing}", "is now", rf"(?P<owner>my|our|[\w .-]{{1,60}}?'s)\s+(?P<thing>[\w -]{{2,40}}?)\s+(?:is|are)\s+{_ADVERBS}{_VALUE}"),
-        ("is:{subject}", "is now", r"the\s+(?P<subject>[\w -]{2,60}?)\s+(?:is|was (?:moved|changed|set|postponed) to|has (?:moved|changed) to)\s+(?:now\s+)?(?P<value>(?:on |at )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|\$?\d).*)"),
     )
 )  # fmt: skip
 _PRONOUNS: Final = frozenset({"she", "he", "they"})
