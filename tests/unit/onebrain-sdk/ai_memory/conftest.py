@@ -85,8 +85,9 @@ class StandIn:
         "metadata",
     ]
 
-    def __init__(self, *, embedder_ready=False):
+    def __init__(self, *, embedder_ready=False, import_embeds=False):
         self.embedder_ready = embedder_ready
+        self.import_embeds = import_embeds  # as OneBrain's own server does
         self.embedded = []
         self.lock = threading.Lock()
         self.db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -152,7 +153,8 @@ class StandIn:
         self.db.execute("DELETE FROM words WHERE rowid = ?", [row["rowid"]])
 
     def get_health(self, path, query, body):
-        return 200, {"status": "ok", "version": "0.6.4", "embedder_ready": self.embedder_ready}
+        health = {"status": "ok", "version": "0.6.4", "embedder_ready": self.embedder_ready}
+        return 200, health | ({"import_embeds": True} if self.import_embeds else {})
 
     def post_memories(self, path, query, body):
         if path:  # promote

@@ -174,6 +174,21 @@ def test_on_a_daemon_with_an_embedder_imported_memories_get_their_vectors(daemon
         assert all(0 < hit.score <= 1 for hit in result)
 
 
+def test_what_a_server_has_made_vectors_for_when_importing_is_not_written_again(daemon_like, local_brain):
+    service = daemon_like(embedder_ready=True, import_embeds=True)
+    with local_brain(service) as brain:
+        brain.store_many(["one", "two"])
+        assert service.embedded == []
+        assert len(list(brain.list())) == 2
+
+
+def test_an_imported_memory_that_is_gone_before_its_vector_is_made_is_no_failure(daemon_like, local_brain):
+    service = daemon_like(embedder_ready=True)
+    service.put_memories = lambda path, query, body: (404, {"error": "not found"})
+    with local_brain(service) as brain:
+        assert [result.status for result in brain.store_many(["one", "two"])] == ["created", "created"]
+
+
 def test_keywords_alone_on_a_daemon_with_an_embedder_are_its_full_text_search(daemon_like, local_brain):
     with local_brain(daemon_like(embedder_ready=True)) as brain:
         brain.store_many(["red lighthouse", "blue lighthouse"])

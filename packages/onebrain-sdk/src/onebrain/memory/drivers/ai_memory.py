@@ -243,16 +243,20 @@ class AiMemoryDriver:
                 row = yield from self._row(draft.fields["id"])
                 if row is not None:  # else the import failed for another reason
                     results[place] = yield from self._replace(draft, row)
-        if (
-            any(result.status == "created" for result in results.values())
-            and (yield from self._api.health()).embedder_ready
-        ):
-            # An import makes no vectors, a change of the title does.
-            for place in drafts:
-                if results[place].status == "created":
-                    fields = drafts[place].fields
-                    yield from self._api.update(fields["id"], title=fields["title"])
+        if any(result.status == "created" for result in results.values()):
+            health = yield from self._api.health()
+            if health.embedder_ready and not health.import_embeds:
+                for place in drafts:
+                    if results[place].status == "created":
+                        yield from self._embed(drafts[place].fields)
         return results
+
+    def _embed(self, fields: Mapping[str, Any]) -> Steps[None]:
+        """Have a vector made for what was imported: an import of the daemon makes none, a change of the title does."""
+        try:
+            yield from self._api.update(fields["id"], title=fields["title"])
+        except OneBrainNotFoundError:
+            return  # it has expired, or was removed, since it was imported
 
     def _replace(self, draft: _Draft, row: wire.Memory) -> Steps[StoreResult]:
         """Write a memory over the one that has its id."""

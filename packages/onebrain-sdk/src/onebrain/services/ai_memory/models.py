@@ -317,6 +317,7 @@ class Health(Record):
 
     Attributes:
         embedder_ready: Whether recall can search by meaning.
+        import_embeds: Whether what is imported can be found by meaning at once, as on OneBrain's own server.
     """
 
     status: str
@@ -324,6 +325,7 @@ class Health(Record):
     version: str | None = None
     embedder_ready: bool = False
     federation_enabled: bool = False
+    import_embeds: bool = False
 
 
 def _events(value: Any) -> Any:
