@@ -22,6 +22,11 @@ SETTINGS = Settings(
 
 
 @pytest.fixture(scope="session")
+def settings() -> Settings:
+    return SETTINGS
+
+
+@pytest.fixture(scope="session")
 def live() -> Iterator[Live]:
     with live_server(SETTINGS) as server:
         yield server

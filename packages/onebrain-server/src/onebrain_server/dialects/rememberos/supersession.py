@@ -120,7 +120,7 @@ def claim_from(kept: Any) -> Claim | None:
     """Return the claim that is kept with a memory."""
     if not isinstance(kept, Mapping):
         return None
-    return Claim(**cast("dict[str, Any]", dict(cast("Mapping[str, Any]", kept))))
+    return Claim(**cast("Mapping[str, Any]", kept))
 
 
 def claims_of(statements: Sequence[str]) -> list[Claim | None]:

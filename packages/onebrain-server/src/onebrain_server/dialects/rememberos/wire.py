@@ -78,7 +78,7 @@ class Routes(operations.Routes):
     """Operations of RememberOS below ``/v1``; the service has no idempotency keys."""
 
     def __init__(self, path: str, tag: str) -> None:
-        super().__init__(f"{PREFIX}/v1{path}", tag)
+        super().__init__(f"{PREFIX}/v1{path}", tag, bare_json=True)
 
     def post(self, path: str, **options: Any) -> Decorator:
         """Declare a POST."""
