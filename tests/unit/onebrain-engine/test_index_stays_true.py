@@ -205,3 +205,17 @@ def test_a_label_that_only_a_deleted_memory_had_is_an_ordinary_word_again(tmp_pa
         assert brain.search("Maria window", mode="vector", filter=F("$id").eq("kept"))[0].score != before
         brain.delete("labelled")
         assert brain.search("Maria window", mode="vector")[0].score == before
+
+
+def test_a_memory_stored_again_in_another_session_stands_there_by_its_age(tmp_path):
+    path = tmp_path / "brain.db"
+    one, two = Scope(user="maria", session="one"), Scope(user="maria", session="two")
+    with brain_on(path) as brain:
+        brain.search("boiler")
+        brain.store("the boiler broke", id="moved", scope=one)
+        brain.store("a plumber came", id="first", scope=two)
+        brain.store("she was called Anna", id="second", scope=two)
+        brain.store("who repaired the boiler?", id="moved", scope=two)
+        fresh = brain_on(path)
+        assert answers(brain, Scope()) == answers(fresh, Scope())
+        fresh.close()

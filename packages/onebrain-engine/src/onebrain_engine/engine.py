@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -285,10 +286,15 @@ class Tenant:
         if moment - self._engine.purged_at.get(self.name, float("-inf")) < _PURGE_EVERY:
             return
         self._engine.purged_at[self.name] = moment
+        self._remove_expired(write, now)
+
+    def _remove_expired(self, write: Writing, now: int) -> int:
+        removed = 0
         for space, rows in _by_space(write.expired(self.name, now)):
             current = write.space(self.name, space.name)
             assert current is not None
-            write.remove(self.name, current, rows)
+            removed += write.remove(self.name, current, rows)
+        return removed
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
@@ -457,8 +463,8 @@ class Tenant:
     # ---- change -----------------------------------------------------------------------------------------------------
 
     @_persistent
-    def update(self, id: str, changes: Changes, scope: Scope) -> Memory:
-        """Change one memory and return it."""
+    def update(self, id: str, changes: Changes, scope: Scope, *, at: datetime | None = None) -> Memory:
+        """Change one memory and return it; `at` is noted as the time of its last change instead of the present."""
         given = dict(changes.fields)
         made: bytes | None = None
         if "content" in given and "embedding" not in given and self._engine.embedder is not None:
@@ -491,7 +497,7 @@ class Tenant:
                 elif (space.embedder, space.dimension) != (self._engine.embedder.fingerprint, len(made) // 4):
                     raise self._mismatch(space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
-            entry = write.change(self.name, space, row, values, now)
+            entry = write.change(self.name, space, row, values, now if at is None else to_micros(at))
             memory = write.memories(self.name, space, [row])[row]
         partition = self._engine.loaded(self.name, space)
         if partition is not None:
@@ -527,6 +533,15 @@ class Tenant:
                 if not dry_run:
                     access.remove(self.name, space, wanted)  # type: ignore[attr-defined]
         return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
+
+    @_persistent
+    def purge(self) -> int:
+        """Remove what has expired, which is invisible anyway; return how many memories that were.
+
+        Storing does the same now and then. At most 10,000 are removed at once.
+        """
+        with self._engine.store.writing() as write:
+            return self._remove_expired(write, _now())
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 

@@ -234,7 +234,7 @@ class Partition:
         self.following.extend(np.full(count, -1, np.int64))
         if not any(talks) and not replaced:
             return
-        previous, following = self.previous.view, self.following.view
+        previous, following, rows = self.previous.view, self.following.view, self.row.view
         last = self._last_of_talk(first)
         heirs = {new: old for old, new in replaced.items()}
         for slot, talk in enumerate(talks, first):
@@ -253,10 +253,17 @@ class Partition:
                     previous[old] = following[old] = -1
                     continue
                 self._unlink(old)
-            if talk:
-                tail = last.get(talk, -1)
-                if tail >= 0:
-                    previous[slot], following[tail] = tail, slot
+            if not talk:
+                continue
+            before, after, row = last.get(talk, -1), -1, rows[slot]
+            while before >= 0 and rows[before] > row:  # a memory moved here from elsewhere keeps its age
+                before, after = int(previous[before]), before
+            previous[slot], following[slot] = before, after
+            if before >= 0:
+                following[before] = slot
+            if after >= 0:
+                previous[after] = slot
+            else:
                 last[talk] = slot
 
     def _unlink(self, slot: int) -> None:
