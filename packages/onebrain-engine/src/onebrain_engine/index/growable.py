@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 
 class Growable:
-    """A one-dimensional array with room at its end; `view` is the part in use."""
+    """A one-dimensional array with room at its end; `view` is the part in use. It takes over the array it begins with."""
 
     __slots__ = ("_data", "size")
 
     def __init__(self, dtype: npt.DTypeLike, data: npt.NDArray[Any] | None = None) -> None:
-        self._data: npt.NDArray[Any] = np.empty(0, dtype) if data is None else np.array(data, dtype)
+        self._data: npt.NDArray[Any] = np.empty(0, dtype) if data is None else np.asarray(data, dtype)
+        if not self._data.flags.writeable:
+            self._data = self._data.copy()
         self.size = len(self._data)
 
     @property

@@ -169,11 +169,14 @@ def _within(slots: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
 def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon: Lexicon) -> None:
     """Put the arrays of a snapshot into an empty index."""
     number = np.array([*lexicon.intern(header["words"]), -1], np.int32)
+    if (
+        len(lexicon) + 1 > len(number) or (np.diff(number[:-1]) != 1).any()
+    ):  # other spaces have numbered words before
+        arrays["label"], arrays["terms"] = number[arrays["label"]], number[arrays["terms"]]
     for name in _COLUMNS:
         setattr(partition, name, Growable(arrays[name].dtype, arrays[name]))
-    partition.label = Growable(np.int32, number[arrays["label"]])
     partition.starts = Growable(np.int64, arrays["starts"])
-    partition.terms = Growable(np.int32, number[arrays["terms"]])
+    partition.terms = Growable(np.int32, arrays["terms"])
     partition.counts = Growable(arrays["counts"].dtype, arrays["counts"])
     size = len(arrays["row"])
     partition.alive = Growable(np.bool_, np.ones(size, bool))
@@ -219,10 +222,10 @@ def _write(
 
 
 def _read(path: Path, unseal: Callable[[memoryview], bytes] | None) -> tuple[dict[str, Any], Arrays]:
-    """Map a snapshot into memory; raise ValueError where it is cut short or garbled."""
+    """Map a snapshot into memory, to be changed there alone; raise ValueError where it is cut short or garbled."""
     data: mmap.mmap | bytes
     with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     if unseal is not None:
         data = unseal(memoryview(data))
     size = int.from_bytes(data[:8], "little")
