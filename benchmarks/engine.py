@@ -17,8 +17,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.processes import output_of
 from benchmarks.texts import machine, make_questions, make_texts, milliseconds
 
 import onebrain
@@ -152,11 +151,8 @@ def recall_of_all(brain: Brain, questions: list[str]) -> float:
 
 def opening(url: str, rounds: int = 7) -> float:
     """Return the median milliseconds for a new process to import, open and answer."""
-    times = []
-    for _ in range(rounds):
-        done = subprocess.run([sys.executable, "-c", OPEN, url], capture_output=True, text=True, check=True)
-        times.append(float(done.stdout.split()[0]))
-    return statistics.median(times)
+    output_of(OPEN, url)  # writes bytecode where there is none yet
+    return statistics.median(float(output_of(OPEN, url).split()[0]) for _ in range(rounds))
 
 
 def run(sizes: list[int], peers: bool) -> dict[str, Any]:
