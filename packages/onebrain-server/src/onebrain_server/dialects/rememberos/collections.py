@@ -160,7 +160,6 @@ def _allowed(call: Call, collection: Collection, right: Right) -> Collection:
 class CollectionRow(Wire):
     """A collection with the number of its memories, archived ones included."""
 
-    id: str
     name: str
     description: str | None
     metadata: JsonObject
@@ -173,7 +172,6 @@ class CollectionRow(Wire):
 def row(place: Room, collection: Collection) -> dict[str, Any]:
     """Return a collection as answers show it."""
     return {
-        "id": collection.id,
         "name": collection.name,
         "description": collection.description,
         "metadata": collection.metadata,

@@ -297,9 +297,9 @@ def resume(server: Server) -> None:
                     server.later(partial(_run, place, job), "rememberos extraction")
 
 
-def tidy(server: Server) -> None:
-    """Forget jobs that ended a day ago."""
-    oldest = now_micros() - _KEPT
+def tidy(server: Server, moment: int | None = None) -> None:
+    """Forget jobs that ended a day before now, or before another moment."""
+    oldest = (moment or now_micros()) - _KEPT
     for tenant in server.records.tenants_with(JOB):
         for status in ("done", "failed"):
             for job in server.records.all(tenant, JOB, status=status):

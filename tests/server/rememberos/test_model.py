@@ -1,0 +1,136 @@
+"""With a language model behind an OpenAI-compatible API: what it says is used, and what it does not say is done without it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from onebrain_server.testing import live_server
+
+C = "/memory/collections/notes"
+
+
+class Model:
+    """Answers with what the test says, in order; with 500 where it says nothing."""
+
+    def __init__(self) -> None:
+        self.says: list[object] = []
+        self.heard: list[str] = []
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                model.heard.append(asked["messages"][-1]["content"])
+                said = model.says.pop(0) if model.says else None
+                text = said if isinstance(said, str) else json.dumps(said)
+                body = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+                self.send_response(500 if said is None else 200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format, *args) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+
+@pytest.fixture(scope="module")
+def running():
+    model = Model()
+    thread = threading.Thread(target=model.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield model
+    model.server.shutdown()
+    thread.join()
+    model.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def clever(running, settings):
+    with live_server(replace(settings, model_url=running.url)) as live:
+        yield live
+
+
+@pytest.fixture
+def model(running):
+    running.says, running.heard = [], []
+    return running
+
+
+@pytest.fixture
+def client(clever, request):
+    key = clever.account(f"{abs(hash(request.node.nodeid))}@example.com")
+    with httpx.Client(
+        base_url=f"{clever.url}/compat/rememberos/v1", headers={"authorization": f"Bearer {key}"}
+    ) as made:
+        yield made
+
+
+def proposed(*texts):
+    return {"memories": [{"title": "t", "body": text, "type": "fact", "confidence": 0.9} for text in texts]}
+
+
+def remember(client, content):
+    return client.post(f"{C}/remember?sync=true", json={"content": content}).json()["memories"]
+
+
+def test_the_model_extracts_and_says_what_is_overtaken(client, model):
+    model.says = [proposed("The office is painted green")]
+    assert [fact["relation"] for fact in remember(client, "We painted it green")] == ["new"]
+    model.says = [
+        proposed("The walls of the office are grey", "Lunch is at noon"),
+        {"updates": [{"new": 0, "old": [0, 7]}]},
+    ]
+    facts = remember(client, "We painted it grey, and lunch is at noon")
+    assert [fact["relation"] for fact in facts] == ["updates", "new"]
+    assert json.loads(model.heard[-1])["old"] == {"0": "The office is painted green"}
+
+
+@pytest.mark.parametrize("answer", ["no JSON", {"updates": 7}, {"updates": [{"old": [0]}]}, {"updates": [7]}])
+def test_an_answer_that_says_nothing_leaves_it_to_the_rules(client, model, answer):
+    model.says = [proposed("Maria lives in Lisbon.")]
+    remember(client, "x")
+    model.says = [proposed("Maria moved to Porto."), answer]
+    assert [fact["relation"] for fact in remember(client, "x")] == ["updates"]
+
+
+def test_a_model_that_is_away_is_done_without(client, model):
+    remember(client, "Maria lives in Lisbon.")
+    assert client.get(f"{C}/profile").json() == {"profile": "Maria lives in Lisbon.", "based_on": 1}
+    assert client.get(f"{C}/summary").json()["summary"] == "Maria lives in Lisbon."
+    answer = client.post(f"{C}/search", json={"query": "Maria", "rewrite": True, "rerank": True}).json()
+    assert (len(answer["results"]), answer["rewritten"], answer["reranked"]) == (1, False, False)
+
+
+def test_profile_and_summary_are_the_models(client, model):
+    remember(client, "Maria lives in Lisbon.")
+    model.says = ["She is a Lisboeta."]
+    assert client.get(f"{C}/profile").json() == {"profile": "She is a Lisboeta.", "based_on": 1}
+    model.says = [{"summary": "All about Maria.", "themes": ["Maria", "Lisbon"]}]
+    for _ in range(2):  # the second time from what is kept
+        answer = client.get(f"{C}/summary").json()
+        assert (answer["summary"], answer["themes"]) == ("All about Maria.", ["Maria", "Lisbon"])
+
+
+def test_a_query_is_rewritten_and_hits_are_ranked_anew(client, model):
+    for text in ("Maria sits at the window", "Maria sits on the aisle"):
+        client.post(f"{C}/memories", json={"text": text})
+    model.says = ["gangway corridor aisle"]
+    asked = {"query": "gangway", "mode": "text", "rewrite": True}
+    answer = client.post(f"{C}/search", json=asked).json()
+    assert answer["rewritten"] is True
+    assert [row["text"] for row in answer["results"]] == ["Maria sits on the aisle"]
+    asked = {"query": "where does Maria sit", "min_score": 0}
+    plain = [row["text"] for row in client.post(f"{C}/search", json=asked).json()["results"]]
+    model.says = [{"order": [1, 1, 9]}]
+    answer = client.post(f"{C}/search", json={**asked, "rerank": True}).json()
+    assert answer["reranked"] is True
+    assert [row["text"] for row in answer["results"]] == plain[::-1]

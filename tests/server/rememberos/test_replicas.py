@@ -1,0 +1,45 @@
+"""Two replicas on one PostgreSQL: collections, grants, keys and jobs are shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from onebrain_server.testing import live_server
+
+C = "/memory/collections/notes"
+
+
+@pytest.fixture(scope="module")
+def clients(postgres, settings):
+    shared = replace(settings, database_url=postgres.new_database(), memory_encryption_key=bytes(range(32)))
+    with live_server(shared) as first, live_server(shared) as second:
+        headers = {"authorization": f"Bearer {first.key}"}
+        path = "/compat/rememberos/v1"
+        with (
+            httpx.Client(base_url=first.url + path, headers=headers, timeout=30) as one,
+            httpx.Client(base_url=second.url + path, headers=headers, timeout=30) as other,
+        ):
+            yield one, other
+
+
+def test_what_one_replica_does_the_other_knows(clients):
+    one, other = clients
+    made = one.post(f"{C}/memories", json={"text": "Maria lives in Lisbon.", "metadata": {"a": [1]}}).json()
+    assert other.get(f"{C}/memories/{made['id']}").json() == made
+    assert other.post(f"{C}/search", json={"query": "Lisbon"}).json()["results"][0]["id"] == made["id"]
+    job = other.post(f"{C}/remember", json={"content": "Maria moved to Porto."}).json()["job_id"]
+    while not one.get(f"/memory/extract/job/{job}").json()["complete"]:
+        pass
+    [pair] = one.get(f"{C}/contradictions").json()
+    assert pair["superseded"]["id"] == made["id"]
+    contained = one.post(f"{C}/search", json={"query": "Maria", "metadata_filter": {"a": [1]}}).json()
+    assert contained["results"] == []  # it is superseded
+    bot = one.post("/memory/keys", json={"label": "bot"}).json()
+    other.put(f"{C}/grants", json={"agent_key_id": bot["id"]})
+    assert one.get(f"{C}/memories").status_code == 403
+    agent = {"authorization": f"Bearer {bot['key']}"}
+    assert len(one.get(f"{C}/memories", headers=agent).json()) == 2
+    assert other.post("/memory/collections", json={"name": "notes"}).status_code == 400
