@@ -173,6 +173,7 @@ def test_results_are_whole_and_sorted_by_relevance(client, create, data):
         ({"query": "x", "limit": 101}, "limit"),
         ({"query": "x", "minRelevance": 2}, "minRelevance"),
         ({"query": "x", "type": "x"}, "type"),
+        ({"query": "x", "tags": 5}, "tags"),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, either, every
@@ -38,6 +38,20 @@ MemoryType = Literal[
 Content = Annotated[str, Field(min_length=1, max_length=10_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=1, le=100)]
+
+
+def _apart(value: Any) -> Any:
+    """Return tags that are one text with commas as a list."""
+    if isinstance(value, str):
+        return [tag for tag in value.split(",") if tag]
+    return value
+
+
+Tags = Annotated[
+    list[str],
+    BeforeValidator(_apart),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}),
+]
 _ORDERS: Final[dict[tuple[str, str], Order]] = {
     ("createdAt", "asc"): "created_at",
     ("createdAt", "desc"): "-created_at",
@@ -169,7 +183,7 @@ class MemoryPage(Wire):
 def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     """List memories page by page; of several tags, any one is enough."""
     tenant = tenant_of(call, query.tenant_id, required=True)
-    tags = [tag for text in query.tags for tag in text.split(",") if tag]
+    tags = [tag for text in query.tags for tag in _apart(text)]
     request = ListRequest(
         scope=place_of(tenant),
         filter=matching(query.type, tags),
@@ -200,7 +214,7 @@ class SearchFields(Wire):
     limit: Rows = 20
     type: MemoryType | None = None
     min_relevance: Share = 0.0
-    tags: list[str] | str = Field(default_factory=list[str])
+    tags: Tags = Field(default_factory=list[str])
     tenant_id: TenantId | None = None
 
 
@@ -222,11 +236,10 @@ class SearchAnswer(Wire):
 def search_memories(call: Call, query: TenantQuery, body: SearchFields) -> dict[str, Any]:
     """Search memories by meaning and by words; without ``minRelevance`` there is no floor."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
-    tags = [tag for tag in body.tags.split(",") if tag] if isinstance(body.tags, str) else body.tags
     request = SearchRequest(
         query=body.query,
         scope=place_of(tenant),
-        filter=matching(body.type, tags),
+        filter=matching(body.type, body.tags),
         limit=body.limit,
         min_score=body.min_relevance,
     )
