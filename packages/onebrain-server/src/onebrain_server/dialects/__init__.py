@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from onebrain_server.dialects import brrain, herobrain, onebrain, rememberos
+from onebrain_server.dialects import ai_memory, brrain, herobrain, onebrain, rememberos
 from onebrain_server.http.dialect import Dialect
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
     onebrain.dialect,
+    ai_memory.dialect,
     herobrain.dialect,
     rememberos.dialect,
     brrain.dialect,

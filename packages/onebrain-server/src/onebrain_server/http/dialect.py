@@ -55,6 +55,7 @@ class Shapes:
         success: The model of a success's body, from the operation.
         wrapped: The model of a success's body, from the model of its data.
         invalid: The status of input that does not fit its model.
+        texts: The statuses of failures that may be plain text instead.
         security: The logins that an operation takes.
         schemes: The logins by name.
     """
@@ -63,6 +64,7 @@ class Shapes:
     success: Callable[[Operation], Any] = data_alone
     wrapped: Callable[[Any], Any] = lambda model: model
     invalid: int = 400
+    texts: frozenset[int] = frozenset()
     security: Callable[[Operation], list[dict[str, list[str]]]] = bearer
     schemes: Mapping[str, Any] = field(default_factory=lambda: {"Key": {"type": "http", "scheme": "bearer"}})
 

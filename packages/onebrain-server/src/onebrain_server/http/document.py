@@ -58,6 +58,8 @@ def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
         responses[status] = {"description": _REASONS[status]}
         if shapes.failure is not None:
             responses[status]["model"] = shapes.failure
+        if status in shapes.texts:
+            responses[status]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     response_model = shapes.success(operation)
     success: dict[str, Any] = {"description": "Success"}
     if operation.media_type is not None:

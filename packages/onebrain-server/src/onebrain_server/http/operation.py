@@ -40,7 +40,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     pagination: dict[str, Any] | None = None
     raw: bytes | None = None  # the whole body, instead of the envelope
-    media_type: str = "application/json; charset=utf-8"
+    media_type: str | None = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,9 +269,18 @@ class Records:
 
     # ---- links ------------------------------------------------------------------------------------------------------
 
-    def link(self, tenant: str, kind: str, owner_id: str, memory_id: str, link_type: str) -> Link:
+    def link(
+        self,
+        tenant: str,
+        kind: str,
+        owner_id: str,
+        memory_id: str,
+        link_type: str,
+        *,
+        at: int | None = None,
+    ) -> Link:
         """Link a record to a memory; raise `Taken` where this very link is there."""
-        made = Link(new_id(), owner_id, memory_id, link_type, now_micros())
+        made = Link(new_id(), owner_id, memory_id, link_type, now_micros() if at is None else at)
         same = (
             (link.c.tenant == tenant)
             & (link.c.kind == kind)
@@ -330,13 +339,12 @@ class Records:
             return [Link(*row) for row in rows]
 
     def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Remove every link to memories that are gone."""
+        """Remove every link to memories of the account itself that are gone; those of a service's room are its own."""
+        own = (link.c.tenant == tenant) & ~link.c.kind.contains(".")
         with self._database.writing() as connection:
             for start in range(0, len(memory_ids), 500):
                 some = list(memory_ids[start : start + 500])
-                connection.execute(
-                    link.delete().where((link.c.tenant == tenant) & link.c.memory_id.in_(some))
-                )
+                connection.execute(link.delete().where(own & link.c.memory_id.in_(some)))
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 

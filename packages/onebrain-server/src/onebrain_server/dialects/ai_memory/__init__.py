@@ -1,0 +1,52 @@
+"""ai-memory's wire format, that of its daemon's version 0.6.4."""
+
+from __future__ import annotations
+
+from onebrain_server.dialects.ai_memory import (
+    agents,
+    events,
+    link,
+    memory,
+    messages,
+    public,
+    recall,
+    subscriptions,
+    transfer,
+    wire,
+)
+from onebrain_server.http.credentials import permissions
+from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.jobs.deliveries import Channel
+
+_RESOURCES = (
+    public.root,
+    public.routes,
+    memory.routes,
+    recall.routes,
+    link.routes,
+    transfer.routes,
+    subscriptions.routes,
+    messages.routes,
+    agents.routes,
+    agents.key_routes,
+)
+
+dialect = Dialect(
+    name=wire.NAME,
+    prefix=wire.PREFIX,
+    operations=[operation for routes in _RESOURCES for operation in routes.operations],
+    failure=wire.failure,
+    unknown=wire.unknown,
+    credential=wire.credential,
+    shapes=Shapes(
+        failure=wire.Failure,
+        texts=wire.TEXTS,
+        invalid=422,
+        security=wire.security,
+        schemes=wire.SCHEMES,
+    ),
+    scopes=permissions(wire.NAME),
+    channel=Channel(sign=events.sign, seconds=5.0, outcome=events.count),
+)
+
+__all__ = ["dialect"]

@@ -1,0 +1,146 @@
+"""ai-memory's failures, login and fields: JSON from its handlers, plain text where a request cannot be read at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
+
+from onebrain.errors import OneBrainValidationError
+from onebrain_server.http import operation as operations
+from onebrain_server.http.credentials import caller_of
+from onebrain_server.http.operation import Answer, Method, Operation
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
+from onebrain_server.state.accounts import Caller
+
+NAME: Final = "ai-memory"
+PREFIX: Final = "/compat/ai-memory"
+# What a field may be wrong with before any handler sees it.
+_UNREADABLE: Final = ("invalid_type", "invalid_enum_value")
+# Statuses whose body is plain text: what ai-memory's HTTP library refuses before any handler sees it.
+TEXTS: Final = frozenset({400, 413, 415, 422})
+
+
+class Wire(BaseModel):
+    """The base of requests and answers; fields that are not known are dropped, as the format has it."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), hide_input_in_errors=True)
+
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Failure(Wire):
+    """Every failure that a handler tells; ``code`` and ``existing_id`` where a title is taken."""
+
+    error: str
+    code: str | None = None
+    existing_id: str | None = None
+
+
+def _moment(value: Any) -> datetime:
+    """Read RFC 3339; a date without an offset is refused, for nobody could say when it is."""
+    if not isinstance(value, str):
+        raise ValueError("must be RFC 3339 text, such as 2026-01-15T09:30:00+00:00")
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None or len(value) < len("2026-01-15T00:00Z"):
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be RFC 3339 text with an offset, such as 2026-01-15T09:30:00+00:00") from None
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+
+
+class Routes(operations.Routes):
+    """Operations that answer with bare JSON, without idempotency keys; a deletion answers 200.
+
+    Writes have no limit of their own, only the one for all requests: ai-memory's clients do not expect any.
+    """
+
+    def __init__(self, path: str, tag: str) -> None:
+        super().__init__(PREFIX + path, tag, bare_json=True)
+
+    def add(self, method: Method, path: str, **options: Any) -> Callable[..., Any]:
+        """Declare an operation."""
+        given: dict[str, Any] = {**options, "idempotent": False, "limit": None}
+        if method == "DELETE":
+            given["status"] = 200
+        return super().add(method, path, **given)
+
+
+def refused(message: str) -> OneBrainValidationError:
+    """Return the failure for a value that is understood and not allowed: 400."""
+    return OneBrainValidationError(message, service=NAME)
+
+
+def not_found(what: str = "memory") -> Problem:
+    """Return the failure for something that is not there, or not the caller's to see."""
+    return Problem(404, "NOT_FOUND", f"not found: no {what} with this id")
+
+
+def failure(problem: Problem, request_id: str) -> Answer:
+    """Return the answer to a request that failed."""
+    details = [dict(detail) for detail in problem.details or ()]
+    said = [_sentence(detail) for detail in details if "message" in detail]
+    message = "; ".join(said) if said else problem.message
+    if problem.status == 500:
+        return _json({"error": "internal server error"})
+    if problem.status in (413, 415) or (problem.status, problem.code) == (400, "REQUEST_ERROR"):
+        return _text(message, problem.status)
+    if problem.status == 400 and problem.message in ("Invalid query parameters", "Invalid path parameters"):
+        return _text(f"{problem.message}: {message}", 400)
+    if problem.status == 400 and any(detail.get("code") in _UNREADABLE for detail in details):
+        return _text(f"{problem.message}: {message}", 422)
+    body: dict[str, Any] = {"error": message}
+    if problem.status == 409:
+        body["code"] = problem.code
+        for detail in details:
+            body.update({name: detail[name] for name in ("existing_id",) if detail.get(name)})
+    return _json(body)
+
+
+def _sentence(detail: Mapping[str, Any]) -> str:
+    field = ".".join(map(str, detail.get("path", ())))
+    return f"{field}: {detail['message']}" if field else str(detail["message"])
+
+
+def _json(body: Mapping[str, Any]) -> Answer:
+    return Answer(raw=to_json(body), media_type="application/json")
+
+
+def _text(message: str, status: int) -> Answer:
+    return Answer(raw=message.encode(), status=status, media_type="text/plain; charset=utf-8")
+
+
+def unknown(method: str, path: str, status: int) -> Answer:
+    """Return the answer for a route that does not exist, or not for this method: nothing, by which clients know it."""
+    return Answer(raw=b"", media_type=None)
+
+
+SCHEMES: Final = {
+    "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "QueryKey": {"type": "apiKey", "in": "query", "name": "api_key"},
+}
+
+
+def security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return the logins that an operation takes."""
+    return [{"Key": []}, {"QueryKey": []}]
+
+
+def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller]:
+    """Return who calls, from the header ``X-API-Key`` or the query's ``api_key``."""
+    given = call.header("x-api-key")
+    if given is None and b"api_key=" in call.query_string:
+        given = dict(parse_qsl(call.query_string.decode("latin-1"))).get("api_key")
+    if not given:
+        raise Problem(401, "TOKEN_REQUIRED", "missing API key: send it as the header X-API-Key")
+    return caller_of(call, given)
