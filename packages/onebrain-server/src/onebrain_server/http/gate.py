@@ -191,6 +191,8 @@ class _Exchange:
             call.scopes = dialect.scopes(caller)
         own = caller.key.rate_limit_per_min if caller is not None and caller.key is not None else None
         self._limit(f"ip:{self._ip}" if caller is None else caller.subject, operation, own)
+        if caller is not None and caller.service not in (None, dialect.name):
+            raise Problem(403, "INSUFFICIENT_SCOPE", "This API key was made for another service's routes")
         if (
             caller is not None
             and operation.needs not in ("login", "anyone")

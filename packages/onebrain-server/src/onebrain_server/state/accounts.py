@@ -92,6 +92,11 @@ class Caller:
         return self.key is None or self.key.trust_level == "trusted"
 
     @property
+    def service(self) -> str | None:
+        """The service whose routes made its key, which is good for nothing else; None for the account's own keys."""
+        return next((scope.partition(":")[0] for scope in self.scopes if ":" in scope), None)
+
+    @property
     def subject(self) -> str:
         """Whose rate limits count."""
         return self.key.prefix if self.key is not None else self.account.id
