@@ -105,6 +105,7 @@ def test_an_end_counts_seconds_or_milliseconds(client, data):
     [
         ({"name": ""}, "name"),
         ({"name": "x" * 256}, "name"),
+        ({"name": "a\x00b"}, "name"),
         ({"environment": "staging"}, "environment"),
         ({"scopes": []}, "scopes"),
         ({"scopes": ["admin"]}, "scopes.0"),

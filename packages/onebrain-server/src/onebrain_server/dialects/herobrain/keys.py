@@ -37,7 +37,7 @@ _MILLISECONDS_FROM: Final = 1e11
 class NewKeyFields(Wire):
     """A key to make; ``expiresAt`` counts seconds or, from 1e11 on, milliseconds since 1970."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255)]
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
     environment: Environment = "production"
     scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=10)] | None = None
     expires_at: Annotated[float, Field(gt=0, le=_YEAR_9999)] | None = None
