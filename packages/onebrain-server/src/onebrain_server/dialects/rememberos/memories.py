@@ -193,20 +193,17 @@ def everything(
 def listed(place: Room, scope: Scope, *, limit: int, offset: int, archived: bool) -> list[Memory]:
     """Return one page of memories: pinned ones first, newest first in each of the two groups."""
     pinned = Cmp("$pinned", "eq", True)
-    count = place.memories.count(scope, pinned, include_archived=archived)
-    found: list[Memory] = []
-    groups: tuple[tuple[Filter, int], ...] = ((pinned, offset), (negate(pinned), max(0, offset - count)))
-    for group, skipped in groups:
-        if len(found) == limit or (group is pinned and offset >= count):
-            continue
+
+    def page(group: Filter, most: int, skipped: int) -> list[Memory]:
         request = SearchRequest(
-            scope=scope,
-            filter=group,
-            limit=limit - len(found),
-            offset=skipped,
-            include_archived=archived,
+            scope=scope, filter=group, limit=most, offset=skipped, include_archived=archived
         )
-        found.extend(hit.memory for hit in place.memories.search(request).hits)
+        return [hit.memory for hit in place.memories.search(request).hits]
+
+    found = page(pinned, limit, offset)
+    if len(found) < limit:
+        before = place.memories.count(scope, pinned, include_archived=archived) if offset else 0
+        found += page(negate(pinned), limit - len(found), max(0, offset - before))
     return found
 
 
