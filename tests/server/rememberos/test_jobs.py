@@ -39,7 +39,17 @@ def test_many_jobs_at_once_see_each_others_facts(client):
     assert (health["total"], health["current"], health["supersessions"]) == (5, 1, 4)
 
 
+def test_a_job_does_not_bring_a_deleted_collection_back(live, client, key):
+    client.post("/memory/collections", json={"name": "notes"})
+    _, id = left_behind(live, key, state="queued", age=3_600_000_000)
+    client.delete(C)
+    graph.resume(live.server)
+    assert wait(client, id)["state"] == "failed"
+    assert client.get("/memory/collections").json() == []
+
+
 def test_a_job_that_died_with_its_process_is_done_by_another(live, client, key):
+    client.post("/memory/collections", json={"name": "notes"})
     for state in ("queued", "processing"):
         _, id = left_behind(live, key, state=state, age=3_600_000_000)
         assert client.get(f"/memory/extract/job/{id}").json()["state"] == state
@@ -57,6 +67,7 @@ def test_a_job_that_another_process_is_at_is_left_alone(live, client, key):
 
 
 def test_a_job_that_fails_says_so(live, client, key):
+    client.post("/memory/collections", json={"name": "notes"})
     _, id = left_behind(live, key, state="queued", age=3_600_000_000, content=None)
     graph.resume(live.server)
     assert wait(client, id) == {"state": "failed", "facts": 0, "complete": True}

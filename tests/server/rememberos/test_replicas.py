@@ -14,7 +14,7 @@ C = "/memory/collections/notes"
 
 @pytest.fixture(scope="module")
 def clients(postgres, settings):
-    shared = replace(settings, database_url=postgres.new_database(), memory_encryption_key=bytes(range(32)))
+    shared = replace(settings, database_url=postgres.new_database())
     with live_server(shared) as first, live_server(shared) as second:
         headers = {"authorization": f"Bearer {first.key}"}
         path = "/compat/rememberos/v1"
@@ -43,3 +43,22 @@ def test_what_one_replica_does_the_other_knows(clients):
     agent = {"authorization": f"Bearer {bot['key']}"}
     assert len(one.get(f"{C}/memories", headers=agent).json()) == 2
     assert other.post("/memory/collections", json={"name": "notes"}).status_code == 400
+
+
+def test_control_characters_are_kept_in_texts_and_refused_in_names(clients):
+    one, _ = clients
+    odd = "a\x00b\x1f\ufffd\u2028"
+    path = "/memory/collections/odd/memories"
+    body = {"text": odd, "category": odd, "source": odd, "metadata": {odd: [odd]}}
+    made = one.post(path, json=body)
+    assert made.status_code == 201, made.text
+    assert {name: made.json()[name] for name in body} == body
+    assert one.get(f"{path}/{made.json()['id']}").json() == made.json()
+    assert one.get("/memory/collections/odd/health").json()["categories"] == {odd: 1}
+    for query in (odd, "\x00"):
+        assert one.post("/memory/search", json={"query": query, "category": odd}).status_code == 200
+    assert one.post(path, json={"text": "x", "container_tag": odd}).status_code == 422
+    assert one.post("/memory/collections", json={"name": odd}).status_code == 422
+    assert one.post("/memory/keys", json={"label": odd}).status_code == 422
+    assert one.get(f"{path}/a%00b").status_code == 422
+    assert one.put("/memory/collections/odd", json={"description": odd}).json()["description"] == odd

@@ -71,9 +71,22 @@ class Deliveries:
 
     def add(self, tenant: str, service: str, target: str, *, url: str, secret: str | None, body: str) -> str:
         """Send an event to a subscription; return the delivery's id. It is kept first, and sent in the background."""
-        id = self._outbox.add(tenant, service, target, url=url, secret=secret, body=body)
+        return self.add_all(tenant, service, target, url=url, secret=secret, bodies=[body])[0]
+
+    def add_all(
+        self,
+        tenant: str,
+        service: str,
+        target: str,
+        *,
+        url: str,
+        secret: str | None,
+        bodies: Sequence[str],
+    ) -> list[str]:
+        """Send several events to a subscription, kept in one transaction; return the deliveries' ids."""
+        ids = self._outbox.add(tenant, service, target, url=url, secret=secret, bodies=bodies)
         self._wake.set()
-        return id
+        return ids
 
     def send_once(
         self, tenant: str, service: str, target: str, *, url: str, secret: str | None, body: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,24 +44,35 @@ class Outbox:
         self._database = database
         self._sealer = sealer
 
-    def add(self, tenant: str, service: str, target: str, *, url: str, secret: str | None, body: str) -> str:
-        """Keep a delivery that is due at once; return its id."""
-        id, moment = new_id(), now_micros()
-        payload = self._sealer.seal(tenant, to_json({"url": url, "secret": secret, "body": body}))
-        with self._database.writing() as connection:
-            connection.execute(
-                delivery.insert().values(
-                    tenant=tenant,
-                    id=id,
-                    service=service,
-                    target=target,
-                    attempt=0,
-                    due_at=moment,
-                    created_at=moment,
-                    payload=payload,
-                )
-            )
-        return id
+    def add(
+        self,
+        tenant: str,
+        service: str,
+        target: str,
+        *,
+        url: str,
+        secret: str | None,
+        bodies: Sequence[str],
+    ) -> list[str]:
+        """Keep deliveries that are due at once, in one transaction; return their ids."""
+        moment = now_micros()
+        rows = [
+            {
+                "tenant": tenant,
+                "id": new_id(),
+                "service": service,
+                "target": target,
+                "attempt": 0,
+                "due_at": moment,
+                "created_at": moment,
+                "payload": self._sealer.seal(tenant, to_json({"url": url, "secret": secret, "body": body})),
+            }
+            for body in bodies
+        ]
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(delivery.insert(), rows)
+        return [str(row["id"]) for row in rows]
 
     def claim(self, most: int, lease: float) -> list[Delivery]:
         """Take deliveries that are due; another replica takes them again after `lease` seconds, should this one die."""
@@ -81,6 +93,12 @@ class Outbox:
                     delivery.update().where(_this(row)).values(due_at=moment + round(lease * 1_000_000))
                 )
         return [self._read(row) for row in rows]
+
+    def due_in(self) -> float:
+        """Return in how many seconds the next delivery is due; infinity where there is none."""
+        with self._database.reading() as connection:
+            first = connection.execute(sa.select(sa.func.min(delivery.c.due_at))).scalar()
+        return math.inf if first is None else max(0.0, (first - now_micros()) / 1_000_000)
 
     def done(self, taken: Delivery) -> None:
         """Remove a delivery."""

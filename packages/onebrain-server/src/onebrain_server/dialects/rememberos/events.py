@@ -31,16 +31,15 @@ def emit(place: Room, event: Event, data: Iterable[Mapping[str, Any]]) -> None:
     hook = subscription(place)
     if hook is None:
         return
-    for one in data:
-        body = to_json({"event": event, "data": one, "created_at": iso(now())}).decode()
-        place.server.deliveries.add(
-            place.tenant,
-            SERVICE,
-            hook.body["target"],
-            url=hook.body["url"],
-            secret=hook.body["secret"],
-            body=body,
-        )
+    moment = iso(now())
+    place.server.deliveries.add_all(
+        place.tenant,
+        SERVICE,
+        hook.body["target"],
+        url=hook.body["url"],
+        secret=hook.body["secret"],
+        bodies=[to_json({"event": event, "data": one, "created_at": moment}).decode() for one in data],
+    )
 
 
 def removed(place: Room, collection: str, ids: Iterable[str]) -> None:

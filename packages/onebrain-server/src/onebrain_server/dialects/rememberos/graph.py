@@ -277,10 +277,11 @@ def _run(place: Room, job: Record) -> None:
     place.records.change(place.tenant, JOB, job.id, {}, status="processing", touch=False)
     state, facts = "failed", 0
     try:
-        collection = collections.opened(place, job.body["collection"])
-        asked = RememberFields.model_validate(job.body["asked"])
-        facts = len(extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"])
-        state = "done"
+        collection = collections.find(place, job.body["collection"])
+        if collection is not None:  # else it was deleted in the meantime, and its facts with it
+            asked = RememberFields.model_validate(job.body["asked"])
+            rows = extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]
+            state, facts = "done", len(rows)
     finally:  # the text is not kept any longer than it is needed
         done = {"state": state, "facts": facts, "asked": None}
         place.records.change(place.tenant, JOB, job.id, done, status=state)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from onebrain_server.clock import iso_micros, iso_or_none
-from onebrain_server.dialects.rememberos.wire import SERVICE, Query, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import NAME, SERVICE, Query, Routes, Wire
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -90,10 +90,13 @@ def list_keys(call: Call) -> list[dict[str, Any]]:
     ]
 
 
+Label = Annotated[str, Field(min_length=1, max_length=100, pattern=NAME)]
+
+
 class KeyFields(Wire):
     """A key to make."""
 
-    label: Annotated[str, Field(min_length=1, max_length=100)]
+    label: Label
     read_only: bool = False
 
 

@@ -26,12 +26,12 @@ MAX_BULK: Final = 100
 MAX_SEARCH: Final = 50
 MAX_LIST: Final = 200
 
-_NAME: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+NAME: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Asked = Annotated[str, Field(min_length=1, max_length=100_000)]  # a query
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=_NAME)]
-Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=_NAME)]
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME)]
+Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=NAME)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
 JsonObject = dict[str, Any]
