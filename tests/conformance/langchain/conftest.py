@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -25,12 +26,20 @@ KEYWORDS_ONLY = replace(
 NO_IDS = replace(REFERENCE, service="no-ids", client_ids=False)
 
 
-KINDS = ["reference", "keywords", "no-ids", "sqlite", "sqlite-file", "postgresql", "onebrain"]
+# The services that our server speaks as, each through its own driver over the socket.
+SERVED = ["ai-memory", "herobrain", "rememberos", "brrain"]
+KINDS = ["reference", "keywords", "no-ids", "sqlite", "sqlite-file", "postgresql", "onebrain", *SERVED]
 
 
 @pytest.fixture(params=KINDS)
 def brain(request, tmp_path):
     fixture = request.getfixturevalue
+
+    def served(name):
+        url = f"{name}+{fixture('onebrain_server_url')}/compat/{name}"
+        options = {"tenant_id": "frameworks"} if name == "herobrain" else {}
+        return onebrain.connect(url, api_key=fixture("onebrain_api_key"), **options)
+
     kinds = {
         "reference": reference_brain,
         "keywords": lambda: reference_brain(KEYWORDS_ONLY),
@@ -41,6 +50,7 @@ def brain(request, tmp_path):
         "onebrain": lambda: onebrain.connect(
             f"onebrain+{fixture('onebrain_server_url')}", api_key=fixture("onebrain_api_key")
         ),
+        **{name: partial(served, name) for name in SERVED},
     }
     brain = kinds[request.param]()
     yield brain
@@ -65,3 +75,28 @@ def needs_vectors(brain):
 def needs_own_vectors(brain, needs_vectors):
     if brain.capabilities.service in ("reference", "no-ids"):
         pytest.skip(f"{brain.capabilities.service} makes no vectors of its own")
+
+
+@pytest.fixture
+def needs_listing(brain):
+    if not brain.capabilities.list:
+        pytest.skip(
+            f"{brain.capabilities.service} cannot list its memories, so nothing can be read back whole"
+        )
+
+
+@pytest.fixture
+def call(colour):
+    """Calls a method, or its twin with an `a` in front."""
+
+    async def call(method, *args, **kwargs):
+        if colour == "sync":
+            return method(*args, **kwargs)
+        return await getattr(method.__self__, f"a{method.__name__}")(*args, **kwargs)
+
+    return call
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request):
+    return request.param
