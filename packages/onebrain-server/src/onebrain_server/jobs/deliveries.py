@@ -14,7 +14,6 @@ from typing import Final
 
 import httpx
 
-from onebrain.errors import StorageError
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.logs import Log
@@ -24,6 +23,7 @@ from onebrain_server.state.records import Records
 
 _BATCH: Final = 16
 _LEASE: Final = 60.0  # seconds; longer than a batch takes at most
+_PAUSE: Final = 1.0  # seconds until the worker looks again at the latest, for what other replicas have added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,8 @@ class Deliveries:
     async def _send(self, delivery: Delivery) -> bool:
         """Send a delivery; return whether it was taken with a status of 2xx."""
         channel = self._channels[delivery.service]
-        headers = {"content-type": "application/json", **channel.sign(delivery, int(time.time()))}
         try:
+            headers = {"content-type": "application/json", **channel.sign(delivery, int(time.time()))}
             status, _, _ = await self._fetcher.send(
                 "POST",
                 delivery.url,
@@ -110,6 +110,9 @@ class Deliveries:
                 redirects=0,
             )
         except (AddressRefused, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
+            return False
+        except Exception as error:  # it counts as a try, so that even such a delivery is given up in the end
+            self._log.failure("-", "deliveries", error)
             return False
         return 200 <= status < 300
 
@@ -135,15 +138,16 @@ class Deliveries:
             self._worker.join()
 
     def _work(self) -> None:
+        pause = 0.0
         while not self._stop:
-            self._wake.wait(1.0)
+            self._wake.wait(pause)
             self._wake.clear()
+            pause = _PAUSE
             try:
                 while not self._stop and (claimed := self._outbox.claim(_BATCH, _LEASE)):
                     asyncio.run(self._send_all(claimed))
-            except StorageError as error:  # the database is away: they are sent when it is back
-                self._log.failure("-", "deliveries", error)
-            except Exception as error:  # a service's `outcome` that fails must not stop the others
+                pause = min(_PAUSE, self._outbox.due_in())
+            except Exception as error:  # the database is away, perhaps: they are sent when it is back
                 self._log.failure("-", "deliveries", error)
 
     async def _send_all(self, claimed: Sequence[Delivery]) -> None:
@@ -157,4 +161,7 @@ class Deliveries:
                 self._outbox.done(delivery)
             outcome = self._channels[delivery.service].outcome
             if outcome is not None:
-                outcome(self._records, delivery, taken, again)
+                try:
+                    outcome(self._records, delivery, taken, again)
+                except Exception as error:  # the others have to be noted all the same
+                    self._log.failure("-", "deliveries", error)

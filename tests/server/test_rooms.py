@@ -1,0 +1,113 @@
+"""Rooms: each service's memories are apart from all others', and everything of an account goes with it."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+
+import httpx
+import pytest
+
+from onebrain.memory.driver import ListRequest
+from onebrain.memory.filters import TRUE
+from onebrain.memory.models import EVERYTHING, NewMemory
+from onebrain_server.dialects import DIALECTS
+from onebrain_server.http.requests import room_of
+from onebrain_server.settings import Settings
+from onebrain_server.testing import live_server
+
+ROOMS = [dialect.room for dialect in DIALECTS]
+TEXT = "Maria prefers window seats"
+
+
+@pytest.fixture
+def account(onebrain_server, onebrain_api_key):
+    return onebrain_server.server.accounts.by_key(onebrain_api_key).account.id
+
+
+def contents(server, account, room):
+    page = server.engine.tenant(room_of(account, room)).list(ListRequest(limit=100, include_archived=True))
+    return [memory.content for memory in page.data]
+
+
+def test_every_service_has_a_room_of_its_own(onebrain_server, account):
+    server = onebrain_server.server
+    assert len(set(ROOMS)) == len(DIALECTS)
+    for room in ROOMS:
+        server.engine.tenant(room_of(account, room)).store([NewMemory(content=f"in {room}")])
+    for room in ROOMS:
+        assert contents(server, account, room) == [f"in {room}"]
+
+
+def test_what_one_service_stored_is_in_no_others_answers(onebrain_server, onebrain_api_key, client, account):
+    base, headers = (
+        onebrain_server.url + "/compat/brrain/v1/memory",
+        {"authorization": f"Bearer {onebrain_api_key}"},
+    )
+    theirs = httpx.post(base + "/store", json={"content": TEXT}, headers=headers).json()["id"]
+    assert client.get("/v1/memory").json()["data"] == []
+    assert client.post("/v1/memory/search", json={"query": "window seats"}).json()["data"]["results"] == []
+    assert client.get(f"/v1/memory/{theirs}").status_code == 404
+    assert client.delete(f"/v1/memory/{theirs}").status_code == 404
+    assert TEXT not in client.get("/v1/export/json").text
+    ours = client.post("/v1/memory", json={"body": "Maria sits at the window"}).json()["data"]["id"]
+    assert httpx.get(f"{base}/{ours}", headers=headers).status_code == 404
+    assert httpx.delete(f"{base}/{ours}", headers=headers).status_code == 404
+    found = httpx.get(base + "/retrieve", params={"q": "window"}, headers=headers).json()
+    assert [hit["id"] for hit in found["results"]] == [theirs]
+    server = onebrain_server.server
+    assert contents(server, account, "brrain") == [TEXT]
+    for room in ROOMS:
+        if room not in ("brrain", None):
+            assert contents(server, account, room) == []
+
+
+def test_no_account_can_be_named_so_that_it_reaches_anothers_room(onebrain_server):
+    server = onebrain_server.server
+    made = server.accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en")
+    assert "/" not in made.id
+
+
+def test_an_account_that_is_deleted_leaves_nothing_in_any_room(tmp_path):
+    file = tmp_path / "server.db"
+    settings = Settings(
+        database_url=f"sqlite:///{file}",
+        rate_limit_max=0,
+        log_level="error",
+        private_addresses=False,
+        delivery_delays=(3600.0,),
+    )
+    with live_server(settings) as live:
+        server = live.server
+        gone, kept = (
+            server.accounts.by_key(live.account(f"{name}@example.com")).account.id
+            for name in ("gone", "kept")
+        )
+        for account in (gone, kept):
+            for room in ROOMS:
+                name = room_of(account, room)
+                [stored] = server.engine.tenant(name).store([NewMemory(content=TEXT)])
+                entity = server.graph.tenant(name).add("Maria", "person")
+                server.graph.tenant(name).link(entity.id, stored.id, "about")
+                service = room or "onebrain"
+                server.records.add(account, f"{service}.thing", {"text": TEXT})
+            server.deliveries.add(
+                account, "onebrain", "target", url="https://127.0.0.1/", secret="s", body="{}"
+            )
+        server.forget_account(gone)
+        for room in ROOMS:
+            assert contents(server, gone, room) == []
+            assert contents(server, kept, room) == [TEXT]
+            assert (
+                server.engine.tenant(room_of(kept, room)).count(EVERYTHING, TRUE, include_archived=True) == 1
+            )
+    with sqlite3.connect(file) as database:
+        rows = {
+            table: [str(row) for row in database.execute(f'SELECT * FROM "{table}"')]
+            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        }
+    database.close()
+    # The audit log outlives an account; of a space without memories the engine keeps the name and what its vectors are.
+    left = {table for table, found in rows.items() if any(gone in row for row in found)}
+    assert left <= {"server_audit", "space"}
+    assert len([row for row in rows["server_delivery"] if kept in row]) == 1
