@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from onebrain_server.dialects.rememberos import dialect
+from onebrain_server.testing import live_server
 
 C = "/memory/collections/secrets"
 TEXT = "Maria prefers window seats"
@@ -269,3 +271,21 @@ def test_no_key_is_in_any_list(client, agent):
     secret = bot.headers["authorization"].removeprefix("Bearer ").rpartition("_")[2]
     for path in ("/memory/keys", "/memory/agents", "/memory/collections"):
         assert secret not in client.get(path).text
+
+
+def test_a_free_account_has_its_plans_allowance(settings):
+    with live_server(replace(settings, free_plan={"memories": 3})) as live:
+        headers = {"authorization": f"Bearer {live.account('free@example.com', plan='free')}"}
+        with httpx.Client(base_url=f"{live.url}/compat/rememberos/v1", headers=headers) as free:
+            assert free.post(f"{C}/memories/bulk", json=[{"text": "x"}] * 4).status_code == 403
+            assert free.post(f"{C}/memories/bulk", json=[{"text": "x"}] * 3).status_code == 201
+            for path, body in (
+                ("memories", {"text": "y"}),
+                ("remember?sync=true", {"content": "I live here."}),
+            ):
+                answer = free.post(f"{C}/{path}", json=body)
+                assert (answer.status_code, answer.json()["detail"][:27]) == (
+                    403,
+                    "The plan's limit is reached",
+                )
+            assert len(free.get(f"{C}/memories").json()) == 3

@@ -159,3 +159,34 @@ def test_a_text_without_facts_is_kept_itself(client, remember):
     assert (fact["text"], fact["type"], fact["relation"]) == ("Remember the milk", "other", "new")
     long = "blah " * 5000
     assert "".join(fact["text"] for fact in remember(long)) == long
+
+
+def test_a_text_may_correct_itself(client, remember):
+    facts = remember("Maria lives in Lisbon. No, wait: that was last year. Maria has moved to Porto.")
+    assert [fact["relation"] for fact in facts] == ["new", "updates"]
+    assert texts(client, "Maria") == {"Maria has moved to Porto."}
+
+
+@pytest.mark.parametrize("gone", [("Porto",), ("Porto", "Braga")])
+def test_deleting_a_link_of_a_chain_leaves_the_newest_as_the_truth(client, remember, gone):
+    ids = {}
+    for place in ("Lisbon", "Porto", "Braga", "Faro"):
+        [fact] = remember(f"Maria lives in {place}.")
+        ids[place] = fact["id"]
+    for place in gone:
+        client.delete(f"{C}/memories/{ids[place]}")
+    assert texts(client, "Maria") == {"Maria lives in Faro."}
+    [first, *_] = [
+        pair for pair in client.get(f"{C}/contradictions").json() if pair["superseded"]["id"] == ids["Lisbon"]
+    ]
+    assert first["current"]["text"] == (
+        "Maria lives in Braga." if gone == ("Porto",) else "Maria lives in Faro."
+    )
+
+
+def test_forgetting_a_whole_chain_leaves_nothing_behind(client, remember):
+    for place in ("Lisbon", "Porto", "Braga"):
+        remember(f"Maria lives in {place}.")
+    answer = client.post(f"{C}/forget", json={"query": "Maria lives in", "min_score": 0}).json()
+    assert answer["deleted"] == 3
+    assert client.get(f"{C}/memories").json() == []

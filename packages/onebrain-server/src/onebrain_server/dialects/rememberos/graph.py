@@ -150,18 +150,21 @@ def extract(
     if not facts and whole:
         facts = [(text, "other") for text in pieces(asked.content)]
     claims = claims_of([text for text, _ in facts])
+    # Before the lock, for a model takes its time.
+    verdicts = _verdicts(place, collection, asked.container_tag, [text for text, _ in facts], claims)
+    rows: list[dict[str, Any]] = []
     with place.server.changing(place.tenant, collection.id):  # two texts at once must see each other's facts
-        known = [
-            _related(place, collection, asked.container_tag, text, claim)
-            for (text, _), claim in zip(facts, claims, strict=True)
-        ]
-        outdated = _outdated(place, [text for text, _ in facts], claims, known)
-        rows: list[dict[str, Any]] = []
-        for (text, kind), claim, older, gone in zip(facts, claims, known, outdated, strict=True):
+        for number, ((text, kind), claim) in enumerate(zip(facts, claims, strict=True)):
+            # Looked up one after the other: a text may correct itself.
+            older = _related(place, collection, asked.container_tag, text, claim)
             same = next((one for one in older if one.content.casefold() == text.casefold()), None)
             if same is not None:
                 rows.append({"id": same.id, "text": same.content, "type": kind, "relation": "repeats"})
                 continue
+            if verdicts is not None:
+                gone = verdicts.get(number, [])
+            else:
+                gone = [one for one in older if claim is not None and _overtaken(claim, one)]
             fields = NewFields(
                 text=text,
                 importance=asked.importance,
@@ -218,23 +221,30 @@ def _related(
     return [hit.memory for hit in place.memories.search(request).hits]
 
 
-def _outdated(
-    place: Room, texts: list[str], claims: list[Claim | None], known: list[list[Memory]]
-) -> list[list[Memory]]:
-    """Return for each new fact the memories that are no longer true because of it; each memory once."""
-    everyone = {one.id: one for older in known for one in older}
-    old = list(everyone.values())
+def _verdicts(
+    place: Room,
+    collection: Collection,
+    container_tag: str | None,
+    texts: list[str],
+    claims: list[Claim | None],
+) -> dict[int, list[Memory]] | None:
+    """Return by the model which memories each new fact overtakes; None where there is no model, or it gave no answer."""
     model = place.server.model
-    verdicts = judged(model, texts, [one.content for one in old]) if model is not None and old else None
-    taken: set[str] = set()
-    found: list[list[Memory]] = []
-    for number, (claim, older) in enumerate(zip(claims, known, strict=True)):
-        if verdicts is not None:
-            gone = [old[place_] for place_ in verdicts.get(number, ())]
-        else:
-            gone = [one for one in older if claim is not None and _overtaken(claim, one)]
-        found.append([one for one in gone if one.id not in taken])
-        taken.update(one.id for one in gone)
+    if model is None:
+        return None
+    related = [
+        _related(place, collection, container_tag, text, claim)
+        for text, claim in zip(texts, claims, strict=True)
+    ]
+    old = list({one.id: one for older in related for one in older}.values())
+    judgement = judged(model, texts, [one.content for one in old]) if old else {}
+    if judgement is None:
+        return None
+    found: dict[int, list[Memory]] = {}
+    taken: set[int] = set()
+    for number, overtaken in judgement.items():
+        found[number] = [old[which] for which in dict.fromkeys(overtaken) if which not in taken]
+        taken.update(overtaken)
     return found
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
-from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
 from onebrain_server.clock import iso, now_micros
 from onebrain_server.dialects.rememberos import events
 from onebrain_server.dialects.rememberos.collections import Collection
@@ -123,6 +123,7 @@ def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     """Store memories of one collection and return them in order."""
     if not drafts:
         return []
+    _charge(place, len(drafts))
     results = place.memories.store(drafts)
     for result in results:
         if result.error is not None:
@@ -134,6 +135,20 @@ def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     return stored
 
 
+def _charge(place: Room, more: int) -> None:
+    """Raise where so many more memories would be too many for the account's plan."""
+    owner = place.server.accounts.by_id(place.tenant)
+    most = (
+        place.server.settings.free_plan.get("memories")
+        if owner is not None and owner.plan == "free"
+        else None
+    )
+    if most and place.memories.count(EVERYTHING, TRUE, include_archived=True) + more > most:
+        raise Problem(
+            403, "QUOTA", f"The plan's limit is reached: {most} memories; delete some that are not needed"
+        )
+
+
 def change(place: Room, memory: Memory, **fields: Any) -> Memory:
     """Change columns of a memory."""
     changed = place.memories.update(memory.id, Changes(fields=fields, merge_metadata=False), memory.scope)
@@ -143,20 +158,28 @@ def change(place: Room, memory: Memory, **fields: Any) -> Memory:
 
 def supersede(place: Room, old: Memory, new_id: str) -> None:
     """Mark a memory as superseded: it stays, and searches leave it out."""
-    extra = {**old.extra, "superseded_by": new_id, "superseded_at": now_micros()}
-    change(place, old, extra=extra)
+    for fresh in place.memories.get([old.id], old.scope):  # none, where it was deleted in the meantime
+        change(place, fresh, extra={**fresh.extra, "superseded_by": new_id, "superseded_at": now_micros()})
 
 
 def remove(place: Room, collection: Collection, ids: Sequence[str]) -> int:
-    """Delete memories of a collection; what they had superseded is the current truth again."""
-    there = [memory.id for memory in place.memories.get(ids, collection.scope)]
-    if not there:
+    """Delete memories of a collection; what they had superseded is the current truth again, or their successor's past."""
+    gone = {
+        memory.id: memory.extra.get("superseded_by") for memory in place.memories.get(ids, collection.scope)
+    }
+    if not gone:
         return 0
-    count = place.memories.delete(there, collection.scope)
-    for old in everything(place, collection.scope, Cmp("$extra.superseded_by", "in", there), archived=True):
+    count = place.memories.delete(list(gone), collection.scope)
+    orphaned = Cmp("$extra.superseded_by", "in", list(gone))
+    for old in everything(place, collection.scope, orphaned, archived=True):
+        heir = old.extra["superseded_by"]
+        while heir in gone:
+            heir = gone[heir]
         extra = {name: value for name, value in old.extra.items() if not name.startswith("superseded_")}
+        if heir is not None:
+            extra |= {"superseded_by": heir, "superseded_at": old.extra["superseded_at"]}
         change(place, old, extra=extra)
-    events.removed(place, collection.name, there)
+    events.removed(place, collection.name, gone)
     return count
 
 

@@ -64,15 +64,13 @@ class SearchAnswer(Wire):
     reranked: bool
 
 
-@routes.post(
-    "/collections/{collection}/search", needs="read", answers=SearchAnswer, errors=(404,), limit=None
-)
+@routes.post("/collections/{collection}/search", needs="read", answers=SearchAnswer)
 def search_collection(call: Call, collection: str, body: SearchFields) -> dict[str, Any]:
     """Rank the memories of a collection against a query; superseded, expired and archived ones are left out."""
     return _search(call, body, readable(call, collection))
 
 
-@routes.post("/search", needs="read", answers=SearchAnswer, limit=None)
+@routes.post("/search", needs="read", answers=SearchAnswer)
 def search_everything(call: Call, body: SearchFields) -> dict[str, Any]:
     """Rank the memories of every collection that the key may read."""
     return _search(call, body, None)

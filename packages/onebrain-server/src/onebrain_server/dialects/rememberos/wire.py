@@ -80,13 +80,23 @@ class Routes(operations.Routes):
     def __init__(self, path: str, tag: str) -> None:
         super().__init__(f"{PREFIX}/v1{path}", tag, bare_json=True)
 
+    # The service has one limit for all requests of a key, and none for writes alone.
+
     def post(self, path: str, **options: Any) -> Decorator:
         """Declare a POST."""
-        return super().post(path, **{"idempotent": False, "limit": "write", **options})
+        return super().post(path, **{"idempotent": False, **options})
+
+    def put(self, path: str, **options: Any) -> Decorator:
+        """Declare a PUT."""
+        return super().put(path, **{"limit": None, **options})
+
+    def patch(self, path: str, **options: Any) -> Decorator:
+        """Declare a PATCH."""
+        return super().patch(path, **{"limit": None, **options})
 
     def delete(self, path: str, **options: Any) -> Decorator:
         """Declare a DELETE, which answers with a body."""
-        return super().delete(path, **{"status": 200, "answers": Deleted, **options})
+        return super().delete(path, **{"limit": None, "status": 200, "answers": Deleted, **options})
 
 
 _WHERE: Final = {
