@@ -141,7 +141,8 @@ def _moment(value: Any) -> datetime | None:
         raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
-Text = Annotated[str | None, Field(max_length=100_000), BeforeValidator(_given)]
+# They travel in the URL, which no server reads at any length.
+Text = Annotated[str | None, Field(max_length=4000), BeforeValidator(_given)]
 Label = Annotated[str | None, Field(max_length=1000), BeforeValidator(_given)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
