@@ -184,7 +184,7 @@ def extract(
 
 def _facts(place: Room, content: str) -> list[tuple[str, str]]:
     """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
-    model = place.server.model
+    model = place.model
     proposed = model.memories(content) if model is not None else None
     if proposed is not None:
         return [(one.body[:MAX_TEXT], one.type) for one in proposed]
@@ -229,7 +229,7 @@ def _verdicts(
     claims: list[Claim | None],
 ) -> dict[int, list[Memory]] | None:
     """Return by the model which memories each new fact overtakes; None where there is no model, or it gave no answer."""
-    model = place.server.model
+    model = place.model
     if model is None:
         return None
     related = [

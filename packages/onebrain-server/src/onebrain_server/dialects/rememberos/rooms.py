@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onebrain_engine import Tenant
+from onebrain_engine.graph.model import ChatModel
 from onebrain_server.dialects.rememberos.wire import SERVICE
 from onebrain_server.http.requests import Call, room_of
 from onebrain_server.state.records import Records
@@ -30,6 +31,11 @@ class Room:
     def records(self) -> Records:
         """Small documents; every call names the tenant."""
         return self.server.records
+
+    @property
+    def model(self) -> ChatModel | None:
+        """The language model for what rules do less well; None for no model."""
+        return self.server.model
 
 
 def room(call: Call) -> Room:

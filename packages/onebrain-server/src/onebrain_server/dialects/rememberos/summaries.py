@@ -36,7 +36,7 @@ def profile(place: Room, collection: Collection, container_tag: str | None) -> d
     wanted = every(memories.CURRENT, Cmp("$type", "in", ["fact", "preference"]))
     known = _top(place, collection, container_tag, 50, wanted)
     texts = [_line(one) for one in known]
-    model = place.server.model
+    model = place.model
     written = model.complete(_PROFILE, "\n".join(texts)[:_ASKED]) if model is not None and texts else None
     return {"profile": " ".join(texts) if written is None else written.strip(), "based_on": len(known)}
 
@@ -76,7 +76,7 @@ def _written(
     place: Room, known: Sequence[Memory], changes: Sequence[tuple[Memory, Memory]]
 ) -> tuple[str, list[str]] | None:
     """Return a model's summary and themes; None where there is no model, or it gave none."""
-    model = place.server.model
+    model = place.model
     if model is None or not known:
         return None
     asked: list[str] = []
