@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import pytest
 from blockbuster import blockbuster_ctx
 
+import onebrain
 from onebrain.testing.conformance import Suite
 from onebrain.testing.report import Results
 
@@ -30,3 +31,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _the_event_loop_is_never_blocked(request: pytest.FixtureRequest) -> Iterator[None]:
     with blockbuster_ctx() if issubclass(request.cls or object, Suite) else nullcontext():
         yield
+
+
+@pytest.fixture
+def connect_to(onebrain_server_url: str, onebrain_api_key: str) -> Callable[[str], onebrain.Brain]:
+    """Connects to one of the services that our server speaks as, through its own driver over the socket."""
+
+    def connect(service: str) -> onebrain.Brain:
+        options = {"tenant_id": "frameworks"} if service == "herobrain" else {}
+        url = f"{service}+{onebrain_server_url}/compat/{service}"
+        return onebrain.connect(url, api_key=onebrain_api_key, **options)
+
+    return connect

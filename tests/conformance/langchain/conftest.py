@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -35,11 +34,6 @@ KINDS = ["reference", "keywords", "no-ids", "sqlite", "sqlite-file", "postgresql
 def brain(request, tmp_path):
     fixture = request.getfixturevalue
 
-    def served(name):
-        url = f"{name}+{fixture('onebrain_server_url')}/compat/{name}"
-        options = {"tenant_id": "frameworks"} if name == "herobrain" else {}
-        return onebrain.connect(url, api_key=fixture("onebrain_api_key"), **options)
-
     kinds = {
         "reference": reference_brain,
         "keywords": lambda: reference_brain(KEYWORDS_ONLY),
@@ -50,7 +44,7 @@ def brain(request, tmp_path):
         "onebrain": lambda: onebrain.connect(
             f"onebrain+{fixture('onebrain_server_url')}", api_key=fixture("onebrain_api_key")
         ),
-        **{name: partial(served, name) for name in SERVED},
+        **{name: lambda name=name: fixture("connect_to")(name) for name in SERVED},
     }
     brain = kinds[request.param]()
     yield brain
