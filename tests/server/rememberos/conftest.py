@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from http.server import ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -35,6 +38,40 @@ def live() -> Iterator[Live]:
 @pytest.fixture(scope="session")
 def url(live: Live) -> str:
     return f"{live.url}/compat/rememberos"
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[ThreadingHTTPServer], AbstractContextManager[None]]:
+    """Let a server of the test's own answer until the end of a block."""
+
+    @contextmanager
+    def serve(server: ThreadingHTTPServer) -> Iterator[None]:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., dict]:
+    """Ask again until an answer has a field that is true, and return it."""
+
+    def ask(client: httpx.Client, path: str, field: str) -> dict:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = client.get(path).json()
+            if found[field]:
+                return found
+            time.sleep(0.01)
+        raise AssertionError(f"{field} never came: {found}")
+
+    return ask
 
 
 @pytest.fixture

@@ -229,16 +229,13 @@ def test_a_search_needs_only_its_query(client, memory):
 # ---- graph memory -----------------------------------------------------------------------------------------------------
 
 
-def test_remember_answers_with_a_job(client):
+def test_remember_answers_with_a_job(client, until):
     body = {"content": "Maria lives in Lisbon. What a day!", "importance": 0.9}
     answer = asked(client, "POST", f"{C}/notes/remember", body, 202)
     assert answer.keys() == {"job_id"}
     path = f"/memory/extract/job/{answer['job_id']}"
-    job = asked(client, "GET", path)
-    while not job["complete"]:
-        assert job["state"] in ("queued", "processing")
-        time.sleep(0.01)
-        job = asked(client, "GET", path)
+    assert asked(client, "GET", path)["state"] in ("queued", "processing", "done")
+    job = until(client, path, "complete")
     assert job == {"state": "done", "facts": 1, "complete": True}
     [row] = asked(client, "GET", f"{C}/notes/memories")
     assert (row["text"], row["importance"], row["category"]) == ("Maria lives in Lisbon.", 0.9, "fact")

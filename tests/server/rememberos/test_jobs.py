@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
+
+import pytest
 
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.rememberos import graph
@@ -12,10 +13,9 @@ C = "/memory/collections/notes"
 DAY = 24 * 3600 * 1_000_000
 
 
-def wait(client, id):
-    while not (job := client.get(f"/memory/extract/job/{id}").json())["complete"]:
-        threading.Event().wait(0.01)
-    return job
+@pytest.fixture
+def wait(until):
+    return lambda client, id: until(client, f"/memory/extract/job/{id}", "complete")
 
 
 def left_behind(live, key, *, state, age, content="Maria lives in Lisbon."):
@@ -29,7 +29,7 @@ def left_behind(live, key, *, state, age, content="Maria lives in Lisbon."):
     return account, live.server.records.add(account, graph.JOB, body, status=state).id
 
 
-def test_many_jobs_at_once_see_each_others_facts(client):
+def test_many_jobs_at_once_see_each_others_facts(client, wait):
     ids = [
         client.post(f"{C}/remember", json={"content": f"Maria lives in {place}."}).json()["job_id"]
         for place in ("Lisbon", "Porto", "Braga", "Faro", "Evora")
@@ -39,7 +39,7 @@ def test_many_jobs_at_once_see_each_others_facts(client):
     assert (health["total"], health["current"], health["supersessions"]) == (5, 1, 4)
 
 
-def test_a_job_does_not_bring_a_deleted_collection_back(live, client, key):
+def test_a_job_does_not_bring_a_deleted_collection_back(live, client, key, wait):
     client.post("/memory/collections", json={"name": "notes"})
     _, id = left_behind(live, key, state="queued", age=3_600_000_000)
     client.delete(C)
@@ -48,7 +48,7 @@ def test_a_job_does_not_bring_a_deleted_collection_back(live, client, key):
     assert client.get("/memory/collections").json() == []
 
 
-def test_a_job_that_died_with_its_process_is_done_by_another(live, client, key):
+def test_a_job_that_died_with_its_process_is_done_by_another(live, client, key, wait):
     client.post("/memory/collections", json={"name": "notes"})
     for state in ("queued", "processing"):
         _, id = left_behind(live, key, state=state, age=3_600_000_000)
@@ -66,14 +66,14 @@ def test_a_job_that_another_process_is_at_is_left_alone(live, client, key):
         assert client.get(f"/memory/extract/job/{id}").json()["state"] == state
 
 
-def test_a_job_that_fails_says_so(live, client, key):
+def test_a_job_that_fails_says_so(live, client, key, wait):
     client.post("/memory/collections", json={"name": "notes"})
     _, id = left_behind(live, key, state="queued", age=3_600_000_000, content=None)
     graph.resume(live.server)
     assert wait(client, id) == {"state": "failed", "facts": 0, "complete": True}
 
 
-def test_the_text_of_a_job_is_gone_when_it_is_done_and_the_job_a_day_later(live, client, key):
+def test_the_text_of_a_job_is_gone_when_it_is_done_and_the_job_a_day_later(live, client, key, wait):
     id = client.post(f"{C}/remember", json={"content": "Maria lives in Lisbon."}).json()["job_id"]
     wait(client, id)
     account = live.server.accounts.by_key(key).account.id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -43,14 +42,10 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def running():
+def running(serving):
     model = Model()
-    thread = threading.Thread(target=model.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield model
-    model.server.shutdown()
-    thread.join()
-    model.server.server_close()
+    with serving(model.server):
+        yield model
 
 
 @pytest.fixture(scope="module")

@@ -25,14 +25,13 @@ def clients(postgres, settings):
             yield one, other
 
 
-def test_what_one_replica_does_the_other_knows(clients):
+def test_what_one_replica_does_the_other_knows(clients, until):
     one, other = clients
     made = one.post(f"{C}/memories", json={"text": "Maria lives in Lisbon.", "metadata": {"a": [1]}}).json()
     assert other.get(f"{C}/memories/{made['id']}").json() == made
     assert other.post(f"{C}/search", json={"query": "Lisbon"}).json()["results"][0]["id"] == made["id"]
     job = other.post(f"{C}/remember", json={"content": "Maria moved to Porto."}).json()["job_id"]
-    while not one.get(f"/memory/extract/job/{job}").json()["complete"]:
-        pass
+    until(one, f"/memory/extract/job/{job}", "complete")
     [pair] = one.get(f"{C}/contradictions").json()
     assert pair["superseded"]["id"] == made["id"]
     contained = one.post(f"{C}/search", json={"query": "Maria", "metadata_filter": {"a": [1]}}).json()

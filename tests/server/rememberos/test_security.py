@@ -46,12 +46,11 @@ OF_COLLECTIONS = [route for route in ROUTES if "/collections/{" in route]
 
 
 @pytest.fixture
-def ids(client, add):
+def ids(client, add, until):
     """One of everything that has an id."""
     memory = add(TEXT, "secrets", metadata={"k": "v"})["id"]
     job = client.post(f"{C}/remember", json={"content": "Maria lives in Lisbon."}).json()["job_id"]
-    while not client.get(f"/memory/extract/job/{job}").json()["complete"]:
-        pass
+    until(client, f"/memory/extract/job/{job}", "complete")
     key = client.post("/memory/keys", json={"label": "support"}).json()["id"]
     return {"name": "secrets", "collection": "secrets", "id": memory, "job_id": job, "key": key}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -46,14 +45,10 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver():
+def receiver(serving):
     made = Receiver()
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with serving(made.server):
+        yield made
 
 
 @pytest.fixture
@@ -92,28 +87,26 @@ def test_bulk_remember_and_a_deleted_collection_are_told_too(client, receiver, s
     assert events == ["memory.created"] * 3 + ["memory.deleted"] * 3
 
 
-def test_a_failed_delivery_is_tried_again(client, add, receiver, secret):
+def test_a_failed_delivery_is_tried_again(client, add, receiver, secret, until):
     receiver.answers = [500, 404]
     add("x")
     tries = [receiver.next() for _ in range(3)]
     assert [status for status, _, _ in tries] == [500, 404, 204]
     assert len({body for _, body, _ in tries}) == 1
-    while not (kept := client.get(HOOK).json())["delivered"]:
-        threading.Event().wait(0.01)
+    kept = until(client, HOOK, "delivered")
     assert (kept["delivered"], kept["failed"], kept["url"]) == (1, 0, receiver.url)
     assert "secret" not in kept
 
 
-def test_a_delivery_is_given_up_in_the_end_and_counted(client, add, receiver, secret):
+def test_a_delivery_is_given_up_in_the_end_and_counted(client, add, receiver, secret, until):
     receiver.answers = [500] * 4
     add("x")
     assert [receiver.next()[0] for _ in range(4)] == [500] * 4
-    while not (kept := client.get(HOOK).json())["failed"]:
-        threading.Event().wait(0.01)
+    kept = until(client, HOOK, "failed")
     assert (kept["delivered"], kept["failed"]) == (0, 1)
 
 
-def test_after_deletion_nothing_is_sent_any_more(live, client, add, receiver, secret):
+def test_after_deletion_nothing_is_sent_any_more(client, add, receiver, secret):
     receiver.answers = [500]
     add("x")
     receiver.next()
