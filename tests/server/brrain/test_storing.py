@@ -187,6 +187,22 @@ def test_a_hundred_are_stored_at_once(client):
     assert len(client.found("lighthouse", limit=100)) == 100
 
 
+def test_an_account_that_registered_itself_stores_what_its_plan_allows():
+    settings = Settings(
+        database_url="sqlite://", rate_limit_max=0, log_level="error", free_plan={"memories": 2}
+    )
+    with live_server(settings) as live:
+        headers = {"authorization": f"Bearer {live.account('free@example.com', plan='free')}"}
+        with httpx.Client(base_url=live.url + "/compat/brrain", headers=headers) as client:
+            batch = {"memories": [{"content": text} for text in ("one", "one", "two", "three")]}
+            results = client.post("/v1/memory/batch", json=batch).json()["results"]
+            assert [item.get("error", {}).get("code") for item in results] == [
+                None, "duplicate_content", None, "quota_exceeded",
+            ]  # fmt: skip
+            assert store(client, "three").status_code == 403
+            assert client.get("/v1/memory/retrieve", params={"q": "one"}).json()["total"] == 2
+
+
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
