@@ -149,7 +149,7 @@ class TenantGraph:
             moment,
             moment,
         )
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             self._free(rows, entity)
             rows.run(
                 "INSERT INTO graph_entity (tenant, id, name_key, type, created_at, updated_at, body) "
@@ -161,13 +161,13 @@ class TenantGraph:
 
     def get(self, id: str) -> Entity:
         """Return an entity; raise `OneBrainNotFoundError` where there is none with this id."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             return self._one(rows, id)
 
     def find(self, name: str, type: str) -> Entity | None:
         """Return the entity with a name and type."""
         key = self._graph.digest(self.name, f"{name}\0{type.lower()}")
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             found = rows.run(
                 f"SELECT {_ENTITY} FROM graph_entity WHERE tenant = ? AND name_key = ?", (self.name, key)
             )
@@ -183,7 +183,7 @@ class TenantGraph:
         metadata: Mapping[str, Any] | None = _KEEP,
     ) -> Entity:
         """Change what is given of an entity and return it."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             old = self._one(rows, id)
             new = Entity(
                 id,
@@ -204,7 +204,7 @@ class TenantGraph:
 
     def remove(self, id: str) -> bool:
         """Remove an entity with its links and relations; the memories stay."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             gone = rows.change("DELETE FROM graph_entity WHERE tenant = ? AND id = ?", (self.name, id)) > 0
             if gone:
                 rows.run("DELETE FROM graph_link WHERE tenant = ? AND entity_id = ?", (self.name, id))
@@ -225,7 +225,7 @@ class TenantGraph:
         where, values = "tenant = ?", [self.name]
         if type is not None:
             where, values = where + " AND type = ?", [*values, type.lower()]
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             total = rows.run(f"SELECT COUNT(*) FROM graph_entity WHERE {where}", values)[0][0]
             if cursor is not None:
                 mark = rows.run(
@@ -243,7 +243,7 @@ class TenantGraph:
 
     def all(self) -> list[Entity]:
         """Return all entities, last changed first."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             found = rows.run(
                 f"SELECT {_ENTITY} FROM graph_entity WHERE tenant = ? ORDER BY updated_at DESC, id DESC",
                 (self.name,),
@@ -253,7 +253,7 @@ class TenantGraph:
     def top(self, limit: int) -> list[tuple[Entity, int]]:
         """Return the entities with the most links to memories, and how many each has."""
         columns = ", ".join(f"e.{name}" for name in _ENTITY.split(", "))
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             found = rows.run(
                 f"SELECT {columns}, COUNT(l.id) FROM graph_entity AS e "
                 "LEFT JOIN graph_link AS l ON l.tenant = e.tenant AND l.entity_id = e.id "
@@ -264,12 +264,12 @@ class TenantGraph:
 
     def count(self) -> int:
         """Return how many entities there are."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             return int(rows.run("SELECT COUNT(*) FROM graph_entity WHERE tenant = ?", (self.name,))[0][0])
 
     def revision(self) -> int:
         """Return a number that grows with every change of the graph."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             found = rows.run("SELECT revision FROM graph_revision WHERE tenant = ?", (self.name,))
         return int(found[0][0]) if found else 0
 
@@ -290,7 +290,7 @@ class TenantGraph:
     def merge(self, keep_id: str, remove_id: str) -> int:
         """Move the links and relations of one entity to another and remove it; return how many links moved."""
         moved = 0
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             self._one(rows, keep_id)
             self._one(rows, remove_id)
             have = {(link.memory_id, link.link_type) for link in self._links_of(rows, keep_id)}
@@ -342,7 +342,7 @@ class TenantGraph:
     def link(self, entity_id: str, memory_id: str, link_type: str) -> Link:
         """Link an entity to a memory; raise `OneBrainConflictError` where this very link is there."""
         made = Link(_new_id(), entity_id, memory_id, link_type, _now())
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             self._one(rows, entity_id)
             same = rows.run(
                 "SELECT id FROM graph_link WHERE tenant = ? AND entity_id = ? AND memory_id = ? AND link_type = ?",
@@ -359,7 +359,7 @@ class TenantGraph:
 
     def unlink(self, entity_id: str, link_id: str) -> bool:
         """Remove a link."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             gone = rows.change(
                 "DELETE FROM graph_link WHERE tenant = ? AND entity_id = ? AND id = ?",
                 (self.name, entity_id, link_id),
@@ -376,7 +376,7 @@ class TenantGraph:
         memory_ids: Sequence[str] | None = None,
     ) -> list[Link]:
         """Return links, oldest first: of one entity, of several, or to memories."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             if entity_id is not None:
                 return self._links_of(rows, entity_id)
             column, wanted = (
@@ -397,7 +397,7 @@ class TenantGraph:
 
     def forget_memories(self, memory_ids: Sequence[str]) -> None:
         """Remove every link to memories that are gone."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             for start in range(0, len(memory_ids), _CHUNK):
                 some = memory_ids[start : start + _CHUNK]
                 rows.run(
@@ -408,7 +408,7 @@ class TenantGraph:
 
     def forget_all(self) -> None:
         """Remove the whole graph of this tenant."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             for table in ("graph_link", "graph_relation", "graph_entity", "graph_revision"):
                 rows.run(f"DELETE FROM {table} WHERE tenant = ?", (self.name,))
 
@@ -417,7 +417,7 @@ class TenantGraph:
     def relate(self, source_id: str, target_id: str, relation: str) -> Relation:
         """Relate one entity to another; raise `OneBrainConflictError` where this very relation is there."""
         made = Relation(_new_id(), source_id, target_id, relation, _now())
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             self._one(rows, source_id)
             self._one(rows, target_id)
             same = rows.run(
@@ -435,12 +435,12 @@ class TenantGraph:
 
     def relations(self, entity_id: str) -> list[Relation]:
         """Return the relations from and to an entity, oldest first."""
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             return self._relations_of(rows, entity_id)
 
     def unrelate(self, entity_id: str, relation_id: str) -> bool:
         """Remove a relation from or to an entity."""
-        with self._graph.tables.writing() as rows:
+        with self._graph.tables.writing(self.name) as rows:
             gone = rows.change(
                 "DELETE FROM graph_relation WHERE tenant = ? AND id = ? AND (source_id = ? OR target_id = ?)",
                 (self.name, relation_id, entity_id, entity_id),
@@ -456,7 +456,7 @@ class TenantGraph:
 
         A step goes along a relation, in either direction, or from an entity over a shared memory to another.
         """
-        with self._graph.tables.reading() as rows:
+        with self._graph.tables.reading(self.name) as rows:
             found = {entity_id: self._one(rows, entity_id)}
             relations: dict[str, Relation] = {}
             links: dict[str, Link] = {}

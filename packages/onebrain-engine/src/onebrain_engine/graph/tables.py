@@ -13,30 +13,47 @@ from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew,
 from onebrain_engine.driver import sqlite_path
 from onebrain_engine.store.sqlite_errors import translated
 
-# One entry a version. A migration is never changed once released; a new one is appended. BYTES is BLOB or BYTEA.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+# PostgreSQL hides other tenants' rows itself, should a query ever forget to.
+_WALL: Final = tuple(
+    statement.format(table=table)
+    for table in ("graph_entity", "graph_link", "graph_relation", "graph_revision")
+    for statement in (
+        "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY own_tenant ON {table} USING (tenant = current_setting('onebrain.tenant', true)) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    )
+)
+# One entry a version: statements for both databases, and for PostgreSQL alone. A migration is never changed once released;
+# a new one is appended. BYTES is BLOB or BYTEA.
+MIGRATIONS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     (
-        """CREATE TABLE graph_entity (
+        (
+            """CREATE TABLE graph_entity (
             tenant TEXT NOT NULL, id TEXT NOT NULL, name_key TEXT NOT NULL, type TEXT NOT NULL,
             created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, body BYTES NOT NULL,
             PRIMARY KEY (tenant, id), UNIQUE (tenant, name_key)
         )""",
-        "CREATE INDEX graph_entity_newest ON graph_entity (tenant, updated_at, id)",
-        """CREATE TABLE graph_link (
+            "CREATE INDEX graph_entity_newest ON graph_entity (tenant, updated_at, id)",
+            """CREATE TABLE graph_link (
             tenant TEXT NOT NULL, id TEXT NOT NULL, entity_id TEXT NOT NULL, memory_id TEXT NOT NULL,
             link_type TEXT NOT NULL, created_at BIGINT NOT NULL,
             PRIMARY KEY (tenant, id), UNIQUE (tenant, entity_id, memory_id, link_type)
         )""",
-        "CREATE INDEX graph_link_memory ON graph_link (tenant, memory_id)",
-        """CREATE TABLE graph_relation (
+            "CREATE INDEX graph_link_memory ON graph_link (tenant, memory_id)",
+            """CREATE TABLE graph_relation (
             tenant TEXT NOT NULL, id TEXT NOT NULL, source_id TEXT NOT NULL, target_id TEXT NOT NULL,
             relation TEXT NOT NULL, created_at BIGINT NOT NULL,
             PRIMARY KEY (tenant, id), UNIQUE (tenant, source_id, target_id, relation)
         )""",
-        "CREATE INDEX graph_relation_target ON graph_relation (tenant, target_id)",
-        "CREATE TABLE graph_revision (tenant TEXT PRIMARY KEY, revision BIGINT NOT NULL)",
+            "CREATE INDEX graph_relation_target ON graph_relation (tenant, target_id)",
+            "CREATE TABLE graph_revision (tenant TEXT PRIMARY KEY, revision BIGINT NOT NULL)",
+        ),
+        (),
     ),
+    ((), _WALL),
 )
+_NOBODY: Final = ""  # the tenant of what touches no rows
 _ADVISORY_LOCK: Final = 0x0B5A1009
 
 
@@ -56,13 +73,13 @@ class Tables(Protocol):
     """Where the graph is kept."""
 
     @contextmanager
-    def reading(self) -> Generator[Rows, None, None]:
-        """Open a consistent view."""
+    def reading(self, tenant: str) -> Generator[Rows, None, None]:
+        """Open a consistent view of a tenant's rows."""
         ...
 
     @contextmanager
-    def writing(self) -> Generator[Rows, None, None]:
-        """Open a transaction."""
+    def writing(self, tenant: str) -> Generator[Rows, None, None]:
+        """Open a transaction on a tenant's rows."""
         ...
 
     def close(self) -> None:
@@ -102,9 +119,9 @@ class _Sqlite:
         self._closed = False
         with translated(path):
             self._writer = self._connect()
-        with self.writing() as rows:
+        with self.writing(_NOBODY) as rows:
             rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
-            _migrate(rows, "BLOB")
+            _migrate(rows, postgres=False)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
@@ -114,7 +131,7 @@ class _Sqlite:
         return connection
 
     @contextmanager
-    def reading(self) -> Generator[Rows, None, None]:
+    def reading(self, tenant: str) -> Generator[Rows, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         if self._memory:
@@ -139,7 +156,7 @@ class _Sqlite:
         connection.close()
 
     @contextmanager
-    def writing(self) -> Generator[Rows, None, None]:
+    def writing(self, tenant: str) -> Generator[Rows, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         with self._lock, translated(self._path):
@@ -185,15 +202,16 @@ class _Postgres:
             ) from None
         self._failure = psycopg.Error
         self._pool = pools.ConnectionPool(url, min_size=0, max_size=8, open=True, timeout=10.0)
-        with self.writing() as rows:
+        with self.writing(_NOBODY) as rows:
             rows.run("SELECT pg_advisory_xact_lock(?)", (_ADVISORY_LOCK,))  # replicas may start together
             rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
-            _migrate(rows, "BYTEA")
+            _migrate(rows, postgres=True)
 
     @contextmanager
-    def _connection(self) -> Generator[Rows, None, None]:
+    def _connection(self, tenant: str) -> Generator[Rows, None, None]:
         try:
             with self._pool.connection() as connection:
+                connection.execute("SELECT set_config('onebrain.tenant', %s, true)", (tenant,))
                 yield _PostgresRows(connection)
         except self._failure as error:
             raise StorageError(
@@ -206,14 +224,14 @@ class _Postgres:
         self._pool.close()
 
 
-def _migrate(rows: Rows, kind: str) -> None:
+def _migrate(rows: Rows, *, postgres: bool) -> None:
     done = rows.run("SELECT COALESCE(MAX(version), 0) FROM graph_schema")[0][0]
     if done > len(MIGRATIONS):
         raise SchemaTooNew(
             f"the graph has schema {done}, this onebrain-engine knows {len(MIGRATIONS)}; "
             "upgrade it: pip install --upgrade onebrain-engine"
         )
-    for number, migration in enumerate(MIGRATIONS[done:], done + 1):
-        for statement in migration:
-            rows.run(statement.replace("BYTES", kind))
+    for number, (both, alone) in enumerate(MIGRATIONS[done:], done + 1):
+        for statement in (*both, *(alone if postgres else ())):
+            rows.run(statement.replace("BYTES", "BYTEA" if postgres else "BLOB"))
         rows.run("INSERT INTO graph_schema (version) VALUES (?)", (number,))

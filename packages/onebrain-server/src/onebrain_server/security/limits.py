@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from onebrain_server.settings import Settings
-from onebrain_server.state.database import Database
+from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import rate
 
 
@@ -121,7 +121,7 @@ class Limiter:
             known = dict(self._ends)
         moment = time.time()
         totals: dict[tuple[str, int], int] = {}
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             for (who, start), count in sorted(unsent.items()):
                 statement = insert(rate).values(bucket=who[:160], window_start=start, count=count)
                 statement = statement.on_conflict_do_update(

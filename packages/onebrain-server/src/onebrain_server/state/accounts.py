@@ -18,7 +18,7 @@ from onebrain_server.security import keys
 from onebrain_server.security.passwords import hash_password, verify_password
 from onebrain_server.security.scopes import ALL, SCOPES
 from onebrain_server.security.tokens import REFRESH_LIFETIME
-from onebrain_server.state.database import Database
+from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.records import Taken
 from onebrain_server.state.tables import account, api_key, session, setting
 
@@ -117,7 +117,7 @@ class Accounts:
     def secret(self, name: str) -> str:
         """Return a secret of the server, made at its first use and shared by all replicas."""
         where = setting.c.name == name
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             found = connection.execute(sa.select(setting.c.value).where(where)).scalar()
             if found is None:
                 found = secrets.token_hex(32)
@@ -126,7 +126,7 @@ class Accounts:
 
     def first_key(self) -> str | None:
         """Make the owner's account and its first key on an empty database; None where there is an account already."""
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             if self._database.postgres:
                 connection.execute(sa.text("LOCK TABLE server_account IN EXCLUSIVE MODE"))
             if connection.execute(sa.select(account.c.id).limit(1)).first() is not None:
@@ -156,7 +156,7 @@ class Accounts:
         """Make an account; raise `Taken` where the address has one."""
         made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
         hashed = None if password is None else hash_password(password)
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             same = sa.select(account.c.id).where(account.c.email == made.email)
             if connection.execute(same).first() is not None:
                 raise Taken
@@ -177,13 +177,13 @@ class Accounts:
 
     def by_id(self, id: str) -> Account | None:
         """Return an account."""
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             row = connection.execute(_ACCOUNT.where(account.c.id == id)).first()
         return None if row is None else Account(*row)
 
     def remove(self, id: str) -> None:
         """Remove an account with its logins and keys; what else it owns is removed by its owners."""
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             for table in (session, api_key):
                 connection.execute(table.delete().where(table.c.tenant == id))
             connection.execute(account.delete().where(account.c.id == id))
@@ -191,7 +191,7 @@ class Accounts:
 
     def login(self, email: str, password: str) -> Account | None:
         """Return the account of an address and password; None where they do not fit."""
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             row = connection.execute(
                 _ACCOUNT.add_columns(account.c.password).where(account.c.email == email.strip().lower())
             ).first()
@@ -223,7 +223,7 @@ class Accounts:
     def open_session(self, tenant: str, ip: str, agent: str | None) -> tuple[str, str]:
         """Open a login; return its id and refresh token."""
         id, token, moment = new_id(), secrets.token_urlsafe(32), now_micros()
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             connection.execute(
                 session.insert().values(
                     tenant=tenant,
@@ -240,7 +240,7 @@ class Accounts:
     def refresh_session(self, token: str) -> tuple[Account, str, str] | None:
         """Exchange a refresh token for a new one; return account, login id and token. A used one is worth nothing."""
         fresh, moment = secrets.token_urlsafe(32), now_micros()
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
             row = connection.execute(
                 sa.select(session.c.tenant, session.c.id).where(where).with_for_update()
@@ -257,7 +257,7 @@ class Accounts:
 
     def sessions(self, tenant: str) -> list[Login]:
         """Return an account's logins, newest first."""
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(
                     session.c.id,
@@ -273,7 +273,7 @@ class Accounts:
 
     def close_session(self, tenant: str, id: str) -> bool:
         """End a login."""
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             where = (session.c.tenant == tenant) & (session.c.id == id)
             gone = connection.execute(session.delete().where(where)).rowcount > 0
         self._forget_tenant(tenant)
@@ -296,7 +296,7 @@ class Accounts:
         A scope with a colon, such as ``rememberos:read``, is one service's: the key is good for nothing else.
         """
         values, whole = _new_key(tenant, name, scopes, trust, expires_at, kind)
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             connection.execute(api_key.insert().values(**values))
         made = self.key(tenant, str(values["id"]))
         assert made is not None
@@ -304,21 +304,21 @@ class Accounts:
 
     def key(self, tenant: str, id: str) -> Key | None:
         """Return one of a tenant's keys."""
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             row = connection.execute(_KEY.where((api_key.c.tenant == tenant) & (api_key.c.id == id))).first()
         return None if row is None else _key(row)
 
     def keys(self, tenant: str) -> list[Key]:
         """Return a tenant's keys, newest first."""
         newest = (api_key.c.created_at.desc(), api_key.c.id.desc())
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(_KEY.where(api_key.c.tenant == tenant).order_by(*newest)).all()
         return [_key(row) for row in rows]
 
     def change_key(self, tenant: str, id: str, changes: Mapping[str, Any]) -> Key | None:
         """Change a key; its callers are known anew at once."""
         if changes:
-            with self._database.writing() as connection:
+            with self._database.writing(tenant) as connection:
                 where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
                 connection.execute(api_key.update().where(where).values(**changes))
             self._forget_tenant(tenant)
@@ -326,7 +326,7 @@ class Accounts:
 
     def revoke_key(self, tenant: str, id: str) -> bool:
         """Remove a key; it is refused from now on."""
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
             gone = connection.execute(api_key.delete().where(where)).rowcount > 0
         self._forget_tenant(tenant)
@@ -350,7 +350,7 @@ class Accounts:
         if parsed is None:
             return None
         prefix, secret = parsed
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             row = connection.execute(_KEY.where(api_key.c.prefix == prefix)).first()
             if row is None or not keys.same(keys.digest(secret), row.secret_hash):
                 return None
@@ -366,7 +366,7 @@ class Accounts:
 
     def by_session(self, credential: str, tenant: str, session_id: str) -> Caller | None:
         """Return who an access token stands for; None where its login has ended."""
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             where = (session.c.tenant == tenant) & (session.c.id == session_id)
             if connection.execute(sa.select(session.c.id).where(where)).first() is None:
                 return None
@@ -387,7 +387,7 @@ class Accounts:
         used, self._used = self._used, {}
         if not used:
             return
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             for (tenant, id), at in used.items():
                 where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
                 connection.execute(api_key.update().where(where).values(last_used_at=at))

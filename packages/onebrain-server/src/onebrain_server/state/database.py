@@ -24,8 +24,27 @@ def _create_all(connection: Connection) -> None:
     tables.metadata.create_all(connection)
 
 
+def _second_wall(connection: Connection) -> None:
+    """Let PostgreSQL itself hide other tenants' rows, should a query ever forget to."""
+    if connection.dialect.name != "postgresql":
+        return
+    mine = (
+        "tenant = current_setting('onebrain.tenant', true) OR current_setting('onebrain.tenant', true) = '*'"
+    )
+    for table in tables.metadata.sorted_tables:
+        if "tenant" in table.columns:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY")
+            connection.exec_driver_sql(
+                f"CREATE POLICY own_tenant ON {table.name} USING ({mine}) WITH CHECK ({mine})"
+            )
+
+
 # One entry a version. A migration is never changed once released; a new one is appended.
-MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all, _create_all)
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all, _create_all, _second_wall)
+
+# The tenant of what the server does for itself or for all: finding who a key belongs to, jobs, tidying up.
+SERVER: Final = "*"
 
 
 class Database:
@@ -56,21 +75,30 @@ class Database:
         self._migrate()
 
     @contextmanager
-    def reading(self) -> Generator[Connection, None, None]:
-        """Open a consistent view."""
+    def reading(self, tenant: str) -> Generator[Connection, None, None]:
+        """Open a consistent view of one tenant's rows, or of all for `SERVER`."""
         with self._guarded(), _translated(), self._reader.connect() as connection:
+            self._bind(connection, tenant)
             yield connection
 
     @contextmanager
-    def writing(self) -> Generator[Connection, None, None]:
-        """Open a transaction; it commits at the end of the block and rolls back where the block raises."""
+    def writing(self, tenant: str) -> Generator[Connection, None, None]:
+        """Open a transaction on one tenant's rows, or on all for `SERVER`.
+
+        It commits at the end of the block and rolls back where the block raises.
+        """
         with self._guarded(), _translated(), self._writer.begin() as connection:
+            self._bind(connection, tenant)
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
         self._writer.dispose()
+
+    def _bind(self, connection: Connection, tenant: str) -> None:
+        if self.postgres:
+            connection.execute(_SET_TENANT, {"tenant": tenant})
 
     @contextmanager
     def _guarded(self) -> Generator[None, None, None]:
@@ -82,7 +110,7 @@ class Database:
 
     def _migrate(self) -> None:
         version = tables.schema_version
-        with self.writing() as connection:
+        with self.writing(SERVER) as connection:
             if self.postgres:  # replicas may start together
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
             version.create(connection, checkfirst=True)
@@ -95,6 +123,9 @@ class Database:
             for number, migration in enumerate(MIGRATIONS[done:], done + 1):
                 migration(connection)
                 connection.execute(version.insert().values(version=number))
+
+
+_SET_TENANT: Final = sa.text("SELECT set_config('onebrain.tenant', :tenant, true)")
 
 
 def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:

@@ -14,7 +14,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import iso_micros, now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
-from onebrain_server.state.database import Database
+from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import activity, audit, idempotency, tombstone, usage
 
 _DAY: Final = 86_400 * 1_000_000
@@ -86,7 +86,7 @@ class Journal:
         if not counts and not acts:
             return
         insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             for (tenant, day, route), (count, errors, tokens) in counts.items():
                 statement = insert(usage).values(
                     tenant=tenant, day=day, route=route, count=count, errors=errors, tokens=tokens
@@ -108,7 +108,7 @@ class Journal:
         """Return (day, route, count, errors, tokens) from one day to another, both included."""
         self.flush()
         where = (usage.c.tenant == tenant) & (usage.c.day >= first_day) & (usage.c.day <= last_day)
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(usage.c.day, usage.c.route, usage.c.count, usage.c.errors, usage.c.tokens)
                 .where(where)
@@ -128,7 +128,7 @@ class Journal:
             where &= activity.c.key_id == key_id
         if cursor is not None:
             where &= activity.c.id < cursor
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(
                     activity.c.id,
@@ -160,7 +160,7 @@ class Journal:
         if since:
             where &= activity.c.created_at >= since
         columns = (activity.c.key_id, activity.c.action, activity.c.status)
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(*columns, sa.func.count()).where(where).group_by(*columns).order_by(*columns)
             )
@@ -172,7 +172,7 @@ class Journal:
         self, tenant: str, actor: str, action: str, *, target: str | None, ip: str, request_id: str
     ) -> None:
         """Note a change that matters for security, at once."""
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             connection.execute(
                 audit.insert().values(
                     tenant=tenant,
@@ -188,7 +188,7 @@ class Journal:
 
     def audited(self, tenant: str, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest notes of the audit log."""
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(limit)
             ).mappings()
@@ -200,7 +200,7 @@ class Journal:
         """Note that memories are being deleted; a note for one that is still there counts for nothing."""
         insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
         moment = now_micros()
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             for id in memory_ids:
                 statement = insert(tombstone).values(tenant=tenant, memory_id=id, deleted_at=moment)
                 connection.execute(
@@ -216,7 +216,7 @@ class Journal:
             & (tombstone.c.deleted_at > since)
             & (tombstone.c.deleted_at <= until)
         )
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(sa.select(tombstone.c.memory_id, tombstone.c.deleted_at).where(where))
             return [(row[0], row[1]) for row in rows]
 
@@ -228,7 +228,7 @@ class Journal:
             idempotency.c.key_digest == self._sealer.digest(tenant, key)
         )
         where &= idempotency.c.created_at > now_micros() - _DAY
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             row = connection.execute(
                 sa.select(idempotency.c.fingerprint, idempotency.c.status, idempotency.c.body).where(where)
             ).first()
@@ -249,7 +249,7 @@ class Journal:
         )
         # An answer that is too old to count may still be there.
         old = idempotency.c.created_at <= moment - _DAY
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["tenant", "key_digest"], set_=values, where=old
@@ -259,13 +259,13 @@ class Journal:
     def tidy(self) -> None:
         """Remove what is too old to matter."""
         moment = now_micros()
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             connection.execute(idempotency.delete().where(idempotency.c.created_at < moment - _DAY))
             connection.execute(activity.delete().where(activity.c.created_at < moment - _KEPT_DAYS * _DAY))
 
     def forget_tenant(self, tenant: str) -> None:
         """Remove everything noted about a tenant but the audit log."""
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             for table in (usage, activity, tombstone, idempotency):
                 connection.execute(table.delete().where(table.c.tenant == tenant))
 

@@ -13,7 +13,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
-from onebrain_server.state.database import Database
+from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import delivery
 
 
@@ -70,14 +70,14 @@ class Outbox:
             for body in bodies
         ]
         if rows:
-            with self._database.writing() as connection:
+            with self._database.writing(tenant) as connection:
                 connection.execute(delivery.insert(), rows)
         return [str(row["id"]) for row in rows]
 
     def claim(self, most: int, lease: float) -> list[Delivery]:
         """Take deliveries that are due; another replica takes them again after `lease` seconds, should this one die."""
         moment = now_micros()
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             if (
                 connection.execute(
                     sa.select(delivery.c.id).where(delivery.c.due_at <= moment).limit(1)
@@ -86,7 +86,7 @@ class Outbox:
             ):
                 return []
         due = sa.select(delivery).where(delivery.c.due_at <= moment).order_by(delivery.c.due_at).limit(most)
-        with self._database.writing() as connection:
+        with self._database.writing(SERVER) as connection:
             rows = connection.execute(due.with_for_update(skip_locked=True)).all()
             for row in rows:
                 connection.execute(
@@ -96,19 +96,19 @@ class Outbox:
 
     def due_in(self) -> float:
         """Return in how many seconds the next delivery is due; infinity where there is none."""
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             first = connection.execute(sa.select(sa.func.min(delivery.c.due_at))).scalar()
         return math.inf if first is None else max(0.0, (first - now_micros()) / 1_000_000)
 
     def done(self, taken: Delivery) -> None:
         """Remove a delivery."""
-        with self._database.writing() as connection:
+        with self._database.writing(taken.tenant) as connection:
             connection.execute(delivery.delete().where(_this(taken)))
 
     def postpone(self, failed: Delivery, seconds: float) -> None:
         """Try a delivery again later."""
         values = {"attempt": failed.attempt + 1, "due_at": now_micros() + round(seconds * 1_000_000)}
-        with self._database.writing() as connection:
+        with self._database.writing(failed.tenant) as connection:
             connection.execute(delivery.update().where(_this(failed)).values(**values))
 
     def forget(self, tenant: str, service: str | None = None, target: str | None = None) -> None:
@@ -118,13 +118,13 @@ class Outbox:
             where &= delivery.c.service == service
         if target is not None:
             where &= delivery.c.target == target
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             connection.execute(delivery.delete().where(where))
 
     def waiting(self, tenant: str) -> Sequence[tuple[str, str, int]]:
         """Return (service, target, attempt) of what is on its way for a tenant."""
         chosen = sa.select(delivery.c.service, delivery.c.target, delivery.c.attempt)
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id))
             return [(row[0], row[1], row[2]) for row in rows]
 

@@ -13,7 +13,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
-from onebrain_server.state.database import Database
+from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import account, link, record
 
 
@@ -81,7 +81,7 @@ class Records:
         """Store a new record; raise `Taken` where another one has the same unique name or id."""
         moment = at or now_micros()
         made = Record(id or new_id(), status, label, moment, moment, dict(body))
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             where = (record.c.tenant == tenant) & (record.c.kind == kind)
             same = record.c.id == made.id
             if unique is not None:
@@ -108,7 +108,7 @@ class Records:
     def get(self, tenant: str, kind: str, id: str) -> Record | None:
         """Return one record."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where)).first()
         return None if found is None else self._read(tenant, found)
 
@@ -116,7 +116,7 @@ class Records:
         """Return the record with a unique name."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind)
         where &= record.c.unique_key.in_(self._sealer.digests(tenant, f"{kind}\0{unique}"))
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where)).first()
         return None if found is None else self._read(tenant, found)
 
@@ -134,7 +134,7 @@ class Records:
     ) -> Record | None:
         """Set keys of a record's body, and its status, label or unique name where given; None where there is none."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
             if found is None:
                 return None
@@ -167,7 +167,7 @@ class Records:
     ) -> bool:
         """Set keys of a record's body if one of them is still what it was; return whether it was."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
             if found is None:
                 return False
@@ -180,7 +180,7 @@ class Records:
 
     def forget_tenant(self, tenant: str) -> None:
         """Remove everything of a tenant."""
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             for table in (record, link):
                 connection.execute(table.delete().where(table.c.tenant == tenant))
 
@@ -188,7 +188,7 @@ class Records:
         """Remove a record and its links."""
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
         owned = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == id)
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             gone = connection.execute(record.delete().where(where)).rowcount > 0
             if gone:
                 connection.execute(link.delete().where(owned))
@@ -211,7 +211,7 @@ class Records:
             where &= record.c.status == status
         if label is not None:
             where &= record.c.label == label
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             total = (
                 connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
             )
@@ -236,7 +236,7 @@ class Records:
         if status is not None:
             where &= record.c.status == status
         order = (record.c.created_at.desc(), record.c.id.desc())
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             return [
                 self._read(tenant, row) for row in connection.execute(_COLUMNS.where(where).order_by(*order))
             ]
@@ -246,14 +246,14 @@ class Records:
         where = (record.c.tenant == tenant) & (record.c.kind == kind)
         if status is not None:
             where &= record.c.status == status
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             return (
                 connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
             )
 
     def tenants_with(self, kind: str) -> list[str]:
         """Return the tenants that have a record of a kind: for jobs, which work for all of them."""
-        with self._database.reading() as connection:
+        with self._database.reading(SERVER) as connection:
             return list(
                 connection.execute(
                     sa.select(record.c.tenant).where(record.c.kind == kind).distinct()
@@ -262,7 +262,7 @@ class Records:
 
     def revision(self, tenant: str) -> int:
         """Return a number that grows with every change of a tenant's records and links."""
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             return (
                 connection.execute(sa.select(account.c.revision).where(account.c.id == tenant)).scalar() or 0
             )
@@ -288,7 +288,7 @@ class Records:
             & (link.c.memory_id == memory_id)
             & (link.c.link_type == link_type)
         )
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             found = connection.execute(sa.select(link.c.id).where(same)).first()
             if found is not None:
                 raise Taken(found[0])
@@ -318,7 +318,7 @@ class Records:
         """Remove one link by its id, or all to a memory."""
         where = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == owner_id)
         where &= (link.c.id == link_id) if link_id is not None else (link.c.memory_id == memory_id)
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             gone = connection.execute(link.delete().where(where)).rowcount > 0
             if gone:
                 _touch(connection, tenant)
@@ -334,14 +334,14 @@ class Records:
         if memory_ids is not None:
             where &= link.c.memory_id.in_(list(memory_ids))
         chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
-        with self._database.reading() as connection:
+        with self._database.reading(tenant) as connection:
             rows = connection.execute(chosen.where(where).order_by(link.c.created_at, link.c.id))
             return [Link(*row) for row in rows]
 
     def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Remove every link to memories of the account itself that are gone; those of a service's room are its own."""
         own = (link.c.tenant == tenant) & ~link.c.kind.contains(".")
-        with self._database.writing() as connection:
+        with self._database.writing(tenant) as connection:
             for start in range(0, len(memory_ids), 500):
                 some = list(memory_ids[start : start + 500])
                 connection.execute(link.delete().where(own & link.c.memory_id.in_(some)))

@@ -12,6 +12,7 @@ from onebrain_server.dialects.onebrain.plans import NAMES
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
+from onebrain_server.state.database import SERVER
 from onebrain_server.state.tables import account
 
 root = Routes("", "server")
@@ -147,6 +148,6 @@ class PublicStats(Wire):
 @routes.get("/stats/public", needs="anyone", answers=PublicStats)
 def stats(call: Call) -> dict[str, Any]:
     """Say how many accounts this server has; how much they store is theirs to know."""
-    with call.server.database.reading() as connection:
+    with call.server.database.reading(SERVER) as connection:
         users = connection.execute(sa.select(sa.func.count()).select_from(account)).scalar() or 0
     return {"users": users}
