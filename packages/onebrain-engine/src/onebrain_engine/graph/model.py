@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import httpx
@@ -32,31 +33,53 @@ class ChatModel:
         api_key: Sent as a bearer token.
         model: The model's name.
         timeout: Seconds for one answer.
+        transport: Sends the requests instead of httpx's own, and instead of a proxy of the environment.
     """
 
     def __init__(
-        self, base_url: str, *, api_key: str | None = None, model: str, timeout: float = 30.0
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        model: str,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = model
         headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
-        self._client = httpx.Client(base_url=base_url.rstrip("/"), headers=headers, timeout=timeout)
+        self._client = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            headers=headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=transport is None,
+        )
 
-    def complete(self, system: str, user: str, *, json: bool = False) -> str | None:
-        """Return the model's answer to a message, or None where there is none."""
-        body: dict[str, Any] = {
-            "model": self.name,
-            "temperature": 0,
-            "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
-        }
-        if json:
-            body["response_format"] = {"type": "json_object"}
+    def chat(
+        self, messages: Sequence[Mapping[str, Any]], *, model: str | None = None, **options: Any
+    ) -> dict[str, Any] | None:
+        """Return a chat completion as the API gives it, or None where there is none.
+
+        Args:
+            messages: The chat, as the API takes it.
+            model: Another model of the same API.
+            options: Further fields of the request, such as ``temperature``.
+        """
+        body = {**options, "model": model or self.name, "messages": [dict(one) for one in messages]}
         try:
             answer = self._client.post("/chat/completions", json=body)
             answer.raise_for_status()
-            text = answer.json()["choices"][0]["message"]["content"]
-        except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
+            found: Any = answer.json()
+        except (httpx.HTTPError, ValueError):
             return None
-        return text if isinstance(text, str) else None
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+    def complete(self, system: str, user: str, *, json: bool = False) -> str | None:
+        """Return the model's answer to a message, or None where there is none."""
+        options: dict[str, Any] = {"response_format": {"type": "json_object"}} if json else {}
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        answer = self.chat(messages, temperature=0, **options)
+        return None if answer is None else text_of(answer)
 
     def entities(self, text: str) -> list[Named] | None:
         """Return the entities that a text names."""
@@ -100,3 +123,17 @@ class ChatModel:
         if not isinstance(rows, list):
             return None
         return [cast("dict[str, Any]", row) for row in cast("list[Any]", rows) if isinstance(row, dict)]
+
+
+def text_of(completion: Mapping[str, Any]) -> str | None:
+    """Return what a chat completion says; None where it says nothing, or is none.
+
+    Example:
+        >>> text_of({"choices": [{"message": {"role": "assistant", "content": "Hello"}}]})
+        'Hello'
+    """
+    try:
+        text: Any = completion["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return text if isinstance(text, str) else None
