@@ -64,7 +64,7 @@ class SearchAnswer(Wire):
     reranked: bool
 
 
-@routes.post("/collections/{collection}/search", needs="read", answers=SearchAnswer)
+@routes.post("/collections/{collection}/search", needs="read", answers=SearchAnswer, errors=(404,))
 def search_collection(call: Call, collection: str, body: SearchFields) -> dict[str, Any]:
     """Rank the memories of a collection against a query; superseded, expired and archived ones are left out."""
     return _search(call, body, readable(call, collection))
