@@ -22,6 +22,8 @@ LEFT_OUT = {
     # A tenantId is any name, so an id in its place is a tenant that knows nothing of what another one stored.
     "herobrain": ["ensure_resource_availability"],
 }
+# What answers 501 in every case: a failure that is documented, and a failure all the same to schemathesis.
+NOT_OFFERED = {"ai-memory": ["/compat/ai-memory/api/v1/cluster"]}
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 
@@ -33,11 +35,13 @@ def test_the_server_keeps_its_documents(dialect, onebrain_server_url, onebrain_a
     program = shutil.which("schemathesis") or Path(sys.executable).with_name("schemathesis")
     document = f"{dialect.prefix}/openapi.json" if dialect.prefix else "/v1/openapi"
     scheme = "Bearer" if dialect.prefix else "ApiKey"
+    left_out = [option for path in NOT_OFFERED.get(dialect.name, []) for option in ("--exclude-path", path)]
     done = subprocess.run(
         [
             program, "run", onebrain_server_url + document, "--no-color", "--checks", "all",
             "--exclude-checks", ",".join(["positive_data_acceptance", *LEFT_OUT.get(dialect.name, [])]),
             "-n", os.environ["ONEBRAIN_FUZZ"], "-H", f"Authorization: {scheme} {onebrain_api_key}",
+            "-H", f"X-API-Key: {onebrain_api_key}", *left_out,
         ],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip

@@ -443,7 +443,7 @@ class Tenant:
                 read, [(row, partition.space) for _, row, partition in page], request.with_embeddings
             )
         more = len(candidates) > skip + request.limit
-        cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more else None
+        cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more and page else None
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 

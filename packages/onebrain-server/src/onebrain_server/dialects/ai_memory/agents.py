@@ -11,7 +11,16 @@ from onebrain.services.ai_memory.service import check_agent_id
 from onebrain_engine.store.records import to_datetime
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.ai_memory.identity import TIE, acting, tied
-from onebrain_server.dialects.ai_memory.wire import NAME, Id, Routes, Wire, not_found, refused
+from onebrain_server.dialects.ai_memory.wire import (
+    NAME,
+    AgentId,
+    AgentType,
+    Id,
+    Routes,
+    Wire,
+    not_found,
+    refused,
+)
 from onebrain_server.http.requests import Call
 from onebrain_server.state.accounts import Key
 from onebrain_server.state.records import Record, Taken
@@ -29,8 +38,8 @@ Capability = Annotated[str, Field(min_length=1, max_length=128)]
 class AgentFields(Wire):
     """An agent: its type is ``human``, ``system`` or ``ai:`` and a name."""
 
-    agent_id: str
-    agent_type: str
+    agent_id: AgentId
+    agent_type: AgentType
     capabilities: Annotated[list[Capability], Field(max_length=50, default_factory=list[str])]
 
 
@@ -113,7 +122,7 @@ def _row(record: Record) -> dict[str, Any]:
 class KeyFields(Wire):
     """A key to make: it acts as one agent, and reads, or reads and writes."""
 
-    agent_id: str
+    agent_id: AgentId
     permission: Literal["read", "write"] = "write"
 
 

@@ -40,13 +40,13 @@ def acting(call: Call, *claims: str | None) -> str | None:
     agent = tied(call)
     for claim in claims:
         _agree(agent, claim)
-    named = agent or next((claim for claim in claims if claim), None) or call.header("x-agent-id") or None
+    named = next((claim for claim in claims if claim is not None), call.header("x-agent-id") or agent)
     check_agent_id(named)
     return named
 
 
 def _agree(agent: str | None, claim: str | None) -> None:
-    if agent is not None and claim and claim != agent:
+    if agent is not None and claim is not None and claim != agent:
         raise Problem(
             403, "FORBIDDEN", f"this key is tied to the agent {agent} and cannot act for another one"
         )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from onebrain.memory.models import EVERYTHING
 from onebrain_server.dialects.ai_memory import events, links, memories
-from onebrain_server.dialects.ai_memory.wire import Id, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import RELATIONS, Id, Relation, Routes, Wire, refused
 from onebrain_server.http.requests import Call
 
 routes = Routes("/api/v1/links", "links")
@@ -17,7 +17,7 @@ class LinkFields(Wire):
 
     source_id: Id
     target_id: Id
-    relation: str = "related_to"
+    relation: Relation = "related_to"
 
 
 class Linked(Wire):
@@ -41,8 +41,8 @@ class LinkList(Wire):
 @routes.post("", needs="write", answers=Linked, status=201, errors=(404,))
 def link(call: Call, body: LinkFields) -> dict[str, Any]:
     """Link one memory to another; the same link a second time changes nothing."""
-    if body.relation not in links.RELATIONS:
-        raise refused(f"relation: must be one of {', '.join(links.RELATIONS)}")
+    if body.relation not in RELATIONS:
+        raise refused(f"relation: must be one of {', '.join(RELATIONS)}")
     if body.source_id == body.target_id:
         raise refused("target_id: a memory cannot be linked to itself")
     source = memories.own(call, body.source_id)

@@ -13,7 +13,6 @@ from onebrain_server.dialects.ai_memory.wire import Wire
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Link, Taken
 
-RELATIONS: Final = ("related_to", "supersedes", "contradicts", "derived_from")
 _KIND: Final = "ai-memory.link"
 
 

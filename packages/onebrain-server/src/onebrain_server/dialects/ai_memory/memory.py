@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from onebrain.errors import OneBrainError
 from onebrain.memory.driver import ListRequest
@@ -17,7 +17,23 @@ from onebrain_server.dialects.ai_memory import events, links, memories, rows, ti
 from onebrain_server.dialects.ai_memory.identity import author, readable, tied
 from onebrain_server.dialects.ai_memory.rows import Row
 from onebrain_server.dialects.ai_memory.tiers import Tier
-from onebrain_server.dialects.ai_memory.wire import Moment, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import (
+    AgentId,
+    Confidence,
+    Content,
+    Moment,
+    Namespace,
+    Priority,
+    Routes,
+    Scope,
+    Seconds,
+    Source,
+    Tags,
+    Title,
+    Wire,
+    refused,
+    row_by_row,
+)
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
@@ -39,25 +55,31 @@ class MemoryFields(Wire):
     for ``long``. `agent_id` and `scope` may also stand in the metadata, where answers show them.
     """
 
-    title: str
-    content: str
+    title: Title
+    content: Content
     tier: Tier = "mid"
-    namespace: str = rows.DEFAULT_NAMESPACE
-    tags: list[str] = Field(default_factory=list[str])
-    priority: int = 5
-    confidence: float = 1.0
-    source: str = "api"
+    namespace: Namespace = rows.DEFAULT_NAMESPACE
+    tags: Tags = Field(default_factory=list[str])
+    priority: Priority = 5
+    confidence: Confidence = 1.0
+    source: Source = "api"
     expires_at: Moment | None = None
-    ttl_secs: int | None = None
+    ttl_secs: Seconds | None = None
     metadata: JsonObject = Field(default_factory=dict[str, Any])
-    agent_id: str | None = None
-    scope: str | None = None
+    agent_id: AgentId | None = None
+    scope: Scope | None = None
 
 
 class StoreFields(MemoryFields):
     """A memory to store, and what to do where its title exists in its namespace; the default is ``merge``."""
 
     on_conflict: OnConflict | None = None
+
+
+class BulkRow(MemoryFields):
+    """One of many memories to store."""
+
+    model_config = ConfigDict(json_schema_extra=row_by_row)
 
 
 class MemoryRow(Wire):
@@ -95,7 +117,8 @@ def draft(call: Call, fields: MemoryFields, moment: datetime) -> Row:
     """Return a memory to store; raise where a value is not allowed, or another agent's name is used."""
     metadata, lifted = _lifted(fields.metadata)
     agent, anonymous = author(call, fields.agent_id, lifted["agent_id"])
-    given = {**fields.model_dump(), "scope": fields.scope or lifted["scope"], "agent_id": agent}
+    scope = lifted["scope"] if fields.scope is None else fields.scope
+    given = {**fields.model_dump(), "scope": scope, "agent_id": agent}
     check_fields(given)
     if fields.namespace.startswith("_"):
         raise refused("namespace: those that begin with _ are the server's own; messages are sent by /notify")
@@ -113,7 +136,7 @@ def draft(call: Call, fields: MemoryFields, moment: datetime) -> Row:
         metadata=metadata,
         agent=agent,
         anonymous=anonymous,
-        scope=given["scope"],
+        scope=scope,
         created_at=moment,
         updated_at=moment,
     )
@@ -126,7 +149,7 @@ def _lifted(metadata: JsonObject) -> tuple[JsonObject, dict[str, str | None]]:
         value = metadata.get(name)
         if value is not None and not isinstance(value, str):
             raise refused(f"metadata.{name}: must be a string")
-        found[name] = value or None
+        found[name] = value
     return {name: value for name, value in metadata.items() if name not in rows.LIFTED}, found
 
 
@@ -171,9 +194,7 @@ class BulkAnswer(Wire):
 
 
 @routes.post("/bulk", needs="write", answers=BulkAnswer)
-def store_memories(
-    call: Call, body: Annotated[list[MemoryFields], Field(max_length=MOST_ROWS)]
-) -> dict[str, Any]:
+def store_memories(call: Call, body: Annotated[list[BulkRow], Field(max_length=MOST_ROWS)]) -> dict[str, Any]:
     """Store at most 1000 memories, each replacing the one of its title; a bad one is left out and reported."""
     moment = now()
     errors: list[str] = []
@@ -201,10 +222,10 @@ def store_memories(
 class FilterQuery(Wire):
     """What to list or search: `tags` is a comma list, of which a memory must have all."""
 
-    namespace: str | None = None
+    namespace: Namespace | None = None
     tier: Tier | None = None
     tags: str | None = None
-    agent_id: str | None = None
+    agent_id: AgentId | None = None
     min_priority: Annotated[int, Field(ge=0, le=10)] | None = None
     since: Moment | None = None
     until: Moment | None = None
@@ -300,13 +321,13 @@ def get_memory(call: Call, id: str) -> dict[str, Any]:
 class MemoryChanges(Wire):
     """What to change; what is left out or null is kept, but ``expires_at: null`` removes the expiry."""
 
-    title: str | None = None
-    content: str | None = None
+    title: Title | None = None
+    content: Content | None = None
     tier: Tier | None = None
-    namespace: str | None = None
-    tags: list[str] | None = None
-    priority: int | None = None
-    confidence: float | None = None
+    namespace: Namespace | None = None
+    tags: Tags | None = None
+    priority: Priority | None = None
+    confidence: Confidence | None = None
     expires_at: Moment | None = None
     metadata: JsonObject | None = None
 
@@ -388,7 +409,7 @@ def promote_memory(call: Call, id: str, body: PromoteFields) -> dict[str, Any]:
 class GrantFields(Wire):
     """Whom to let in; ``write`` lets an agent read, too."""
 
-    agent_id: str
+    agent_id: AgentId
     permission: Literal["read", "write"] = "read"
 
 
@@ -404,7 +425,7 @@ class Granted(Wire):
 class RevokeFields(Wire):
     """Whom to let out."""
 
-    agent_id: str
+    agent_id: AgentId
 
 
 class Revoked(Wire):

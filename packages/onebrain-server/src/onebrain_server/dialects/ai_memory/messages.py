@@ -19,7 +19,16 @@ from onebrain_server.dialects.ai_memory import memories, rows, tiers
 from onebrain_server.dialects.ai_memory.identity import acting, author
 from onebrain_server.dialects.ai_memory.rows import Row
 from onebrain_server.dialects.ai_memory.tiers import Tier
-from onebrain_server.dialects.ai_memory.wire import Routes, Wire, not_found, refused
+from onebrain_server.dialects.ai_memory.wire import (
+    AgentId,
+    Content,
+    Priority,
+    Routes,
+    Title,
+    Wire,
+    not_found,
+    refused,
+)
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
 
@@ -31,12 +40,12 @@ _MOST = 500
 class NotifyFields(Wire):
     """A message; the names of the original's SDK (`to`, `subject`, `body`) are taken, too."""
 
-    target_agent_id: str = Field(validation_alias=AliasChoices("target_agent_id", "to"))
-    title: str = Field(validation_alias=AliasChoices("title", "subject"))
-    payload: str = Field(validation_alias=AliasChoices("payload", "content", "body"))
-    priority: int = 5
+    target_agent_id: AgentId = Field(validation_alias=AliasChoices("target_agent_id", "to"))
+    title: Title = Field(validation_alias=AliasChoices("title", "subject"))
+    payload: Content = Field(validation_alias=AliasChoices("payload", "content", "body"))
+    priority: Priority = 5
     tier: Tier = "mid"
-    agent_id: str | None = None
+    agent_id: AgentId | None = None
 
 
 class Notified(Wire):
@@ -87,7 +96,7 @@ def notify(call: Call, body: NotifyFields) -> dict[str, Any]:
 class InboxQuery(Wire):
     """Whose inbox; by default that of the agent which the header or the key names."""
 
-    agent_id: str | None = None
+    agent_id: AgentId | None = None
     unread_only: bool = False
     limit: Annotated[int, Field(ge=0)] = 50
 

@@ -18,7 +18,7 @@ from onebrain_server.dialects.ai_memory import memories, rows
 from onebrain_server.dialects.ai_memory.identity import changeable, readable, tied, visible_from
 from onebrain_server.dialects.ai_memory.memory import FilterQuery, MemoryRow, made, tagged, wanted
 from onebrain_server.dialects.ai_memory.tiers import Tier
-from onebrain_server.dialects.ai_memory.wire import Moment, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import Moment, Namespace, Routes, Wire, Words, refused
 from onebrain_server.http.requests import Call
 
 routes = Routes("/api/v1", "recall")
@@ -30,8 +30,8 @@ _FADES = 0.3  # how much less what a namespace's ancestor holds counts, for each
 class SearchQuery(FilterQuery):
     """The words to search for."""
 
-    q: str
-    as_agent: str | None = None
+    q: Words
+    as_agent: Namespace | None = None
 
 
 class SearchAnswer(Wire):
@@ -58,13 +58,13 @@ def search(call: Call, query: SearchQuery) -> dict[str, Any]:
 class RecallFields(Wire):
     """What to recall for; `tags` is a comma list, of which a memory must have all."""
 
-    context: str
-    namespace: str | None = None
+    context: Words
+    namespace: Namespace | None = None
     limit: Annotated[int, Field(ge=0)] = 10
     tags: str | None = None
     since: Moment | None = None
     until: Moment | None = None
-    as_agent: str | None = None
+    as_agent: Namespace | None = None
     budget_tokens: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -183,7 +183,7 @@ def _affordable(costs: Sequence[int], budget: int | None) -> tuple[int, int]:
 class ForgetFields(Wire):
     """What to forget: memories that fit all that is given; a pattern fits those with any of its words."""
 
-    namespace: str | None = None
+    namespace: Namespace | None = None
     pattern: str | None = None
     tier: Tier | None = None
 
@@ -197,9 +197,10 @@ class Forgotten(Wire):
 @routes.post("/forget", needs="write", answers=Forgotten, body_required=False)
 def forget(call: Call, query: ForgetFields, body: ForgetFields) -> dict[str, Any]:
     """Remove every memory that fits; at least one of the three must be given, in the body or the query string."""
+    check_namespace(query.namespace)
     wish = {**query.model_dump(exclude_none=True), **body.model_dump(exclude_none=True)}
     namespace, pattern = wish.get("namespace"), wish.get("pattern", "").strip()
-    if not (namespace or pattern or "tier" in wish):
+    if namespace is None and not pattern and "tier" not in wish:
         raise refused("give a namespace, a pattern or a tier: nothing at all would mean everything")
     check_namespace(namespace)
     scope, anywhere = memories.place(namespace)

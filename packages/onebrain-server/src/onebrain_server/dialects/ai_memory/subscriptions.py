@@ -10,7 +10,7 @@ from onebrain.services.ai_memory.service import check_agent_id, check_namespace
 from onebrain_engine.store.records import to_datetime
 from onebrain_server.dialects.ai_memory import agents, events
 from onebrain_server.dialects.ai_memory.identity import acting, tied
-from onebrain_server.dialects.ai_memory.wire import NAME, Id, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import NAME, AgentId, Id, Namespace, Routes, Wire, refused
 from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused
 from onebrain_server.state.records import Record
@@ -20,8 +20,7 @@ routes = Routes("/api/v1/subscriptions", "subscriptions")
 
 def _comma_list(value: Any) -> Any:
     """Take a list of names, too, which the original's SDK sends and its daemon refuses."""
-    names = cast("list[Any]", value) if isinstance(value, list) else [value]
-    return ",".join(names) if all(isinstance(name, str) for name in names) else value
+    return ",".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
 
 
 class SubscriptionFields(Wire):
@@ -30,9 +29,9 @@ class SubscriptionFields(Wire):
     url: Annotated[str, Field(max_length=2048)] | None = None
     events: Annotated[str, BeforeValidator(_comma_list, json_schema_input_type=str | list[str])] = events.ALL
     secret: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    namespace_filter: str | None = None
-    agent_filter: str | None = None
-    agent_id: str | None = None
+    namespace_filter: Namespace | None = None
+    agent_filter: AgentId | None = None
+    agent_id: AgentId | None = None
 
 
 class Subscribed(Wire):
@@ -124,7 +123,7 @@ def _event_names(text: str) -> str:
 class SubscriptionQuery(Wire):
     """Whose webhooks to list."""
 
-    agent_id: str | None = None
+    agent_id: AgentId | None = None
 
 
 @routes.get("", needs="read", answers=SubscriptionList)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from onebrain.errors import OneBrainError
 from onebrain.memory.models import EVERYTHING
@@ -18,7 +18,7 @@ from onebrain_server.dialects.ai_memory import events, links, memories, rows
 from onebrain_server.dialects.ai_memory.identity import changeable, readable, tied
 from onebrain_server.dialects.ai_memory.memory import MOST_ROWS, MemoryFields, MemoryRow, draft
 from onebrain_server.dialects.ai_memory.rows import Row
-from onebrain_server.dialects.ai_memory.wire import Id, Moment, Routes, Wire
+from onebrain_server.dialects.ai_memory.wire import RELATIONS, Id, Moment, Routes, Wire, row_by_row
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 
@@ -51,6 +51,8 @@ def export(call: Call) -> dict[str, Any]:
 
 class ImportRow(MemoryFields):
     """A whole memory, as an export has it; its expiry counts as it is, even if it is over."""
+
+    model_config = ConfigDict(json_schema_extra=row_by_row)
 
     id: Id
     access_count: Annotated[int, Field(ge=0)] = 0
@@ -158,8 +160,8 @@ def _import_links(call: Call, given: Sequence[ImportLink], renamed: dict[str, st
     for one in given:
         source, target = renamed.get(one.source_id, one.source_id), renamed.get(one.target_id, one.target_id)
         problem = None
-        if one.relation not in links.RELATIONS:
-            problem = f"relation: must be one of {', '.join(links.RELATIONS)}"
+        if one.relation not in RELATIONS:
+            problem = f"relation: must be one of {', '.join(RELATIONS)}"
         elif source == target:
             problem = "a memory cannot be linked to itself"
         elif source not in there or target not in there:

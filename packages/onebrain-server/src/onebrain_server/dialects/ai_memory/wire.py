@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 
 from onebrain.errors import OneBrainValidationError
+from onebrain.services.ai_memory import service as rules
 from onebrain_server.http import operation as operations
 from onebrain_server.http.credentials import caller_of
 from onebrain_server.http.operation import Answer, Method, Operation
@@ -20,6 +21,7 @@ from onebrain_server.state.accounts import Caller
 
 NAME: Final = "ai-memory"
 PREFIX: Final = "/compat/ai-memory"
+RELATIONS: Final = ("related_to", "supersedes", "contradicts", "derived_from")
 # What a field may be wrong with before any handler sees it.
 _UNREADABLE: Final = ("invalid_type", "invalid_enum_value")
 # Statuses whose body is plain text: what ai-memory's HTTP library refuses before any handler sees it.
@@ -33,6 +35,47 @@ class Wire(BaseModel):
 
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+def _told(kind: str, **facts: Any) -> WithJsonSchema:
+    """Return what the OpenAPI document says of a field that is judged by the format's own checks."""
+    return WithJsonSchema({"type": kind, **facts})
+
+
+_TEXT: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+Title = Annotated[str, _told("string", minLength=1, maxLength=rules.MOST_TITLE, pattern=_TEXT)]
+Content = Annotated[str, _told("string", minLength=1, maxLength=rules.MOST_CONTENT_BYTES, pattern=_TEXT)]
+Words = Annotated[str, _told("string", minLength=1, pattern=r"\S")]
+Tags = Annotated[
+    list[str],
+    _told(
+        "array",
+        items={"type": "string", "minLength": 1, "maxLength": rules.MOST_TAG_BYTES, "pattern": _TEXT},
+        maxItems=rules.MOST_TAGS,
+    ),
+]
+_PART: Final = r"[^\s/\\\x00-\x1f\x7f-\x9f]+"
+Namespace = Annotated[str, _told("string", maxLength=512, pattern=rf"^{_PART}(/{_PART}){{0,7}}$")]
+AgentId = Annotated[str, _told("string", pattern=r"^[A-Za-z0-9_\-:@./]{1,128}$")]
+AgentType = Annotated[str, _told("string", maxLength=64, pattern=r"^(human|system|ai:[A-Za-z0-9_.-]+)$")]
+Priority = Annotated[int, _told("integer", minimum=1, maximum=10)]
+Confidence = Annotated[float, _told("number", minimum=0, maximum=1)]
+Seconds = Annotated[int, _told("integer", minimum=1, maximum=rules.MOST_TTL_SECONDS)]
+Source = Annotated[str, _told("string", enum=sorted(rules.SOURCES))]
+Scope = Annotated[str, _told("string", enum=sorted(rules.SCOPES))]
+Relation = Annotated[str, _told("string", enum=list(RELATIONS))]
+
+
+def row_by_row(schema: dict[str, Any]) -> None:
+    """Take out of a row's schema what does not refuse a request of many rows, but leaves out the row."""
+    for name, field in schema["properties"].items():
+        for one in (field, *field.get("anyOf", ())):
+            for limit in ("pattern", "minLength", "maxLength", "minimum", "maximum", "maxItems"):
+                one.pop(limit, None)
+            if name != "tier":
+                one.pop("enum", None)
+            if "items" in one:
+                one["items"] = {"type": one["items"]["type"]}
 
 
 class Failure(Wire):
