@@ -252,6 +252,19 @@ def test_a_revoked_key_stays_in_the_list_and_out_of_everything(client, agent):
     assert client.delete(f"/memory/keys/{bot.agent_id}").status_code == 404
 
 
+def test_the_last_active_key_is_not_revoked(live, api):
+    account = live.server.accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en", plan="team")
+    scopes = [f"rememberos:{word}" for word in ("read", "write", "admin")]
+    made, key = live.server.accounts.create_key(account.id, "only", scopes, trust="trusted", kind="mv")
+    client = api(key)
+    answer = client.delete(f"/memory/keys/{made.id}")
+    assert (answer.status_code, "last active key" in answer.json()["detail"]) == (400, True)
+    other = client.post("/memory/keys", json={"label": "other"}).json()
+    assert client.delete(f"/memory/keys/{made.id}").status_code == 200
+    assert client.get("/memory/keys").status_code == 401
+    assert api(other["key"]).get("/memory/keys").status_code == 200
+
+
 def test_a_childs_key_ends_with_its_parent(live, api):
     from onebrain_server.clock import now_micros
     from onebrain_server.security.scopes import SCOPES
