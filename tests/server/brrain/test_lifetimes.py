@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from onebrain.errors import ConfigurationError
 from onebrain.memory.driver import Changes
 from onebrain.memory.models import EVERYTHING
 from onebrain_server.settings import Settings
@@ -80,3 +81,13 @@ def test_a_server_may_keep_nothing_of_what_is_deleted():
             assert client.delete(f"/v1/memory/{id}").status_code == 200
             assert live.server.engine.tenant(f"{account}/brrain").get([id], EVERYTHING) == []
             assert client.delete(f"/v1/memory/{id}").status_code == 404
+
+
+def test_both_settings_come_from_the_environment():
+    given = {"DATABASE_URL": "sqlite://", "BRRAIN_RETENTION_DAYS": "0", "BRRAIN_IDEMPOTENT_REPLAY": "true"}
+    settings = Settings.from_environment(given)
+    assert (settings.brrain_retention_days, settings.brrain_idempotent_replay) == (0, True)
+    settings = Settings.from_environment({"DATABASE_URL": "sqlite://"})
+    assert (settings.brrain_retention_days, settings.brrain_idempotent_replay) == (30, False)
+    with pytest.raises(ConfigurationError, match="BRRAIN_RETENTION_DAYS"):
+        Settings.from_environment({**given, "BRRAIN_RETENTION_DAYS": "-1"})

@@ -58,7 +58,11 @@ def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
 class BatchFields(Wire):
     """Memories to store, at most 100, each with the fields of a single one."""
 
-    memories: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
+    # Each is checked by itself, so that a bad one fails alone.
+    memories: Annotated[
+        list[dict[str, Any]],
+        Field(min_length=1, max_length=100, description="Each with the fields of `StoreFields`"),
+    ]
 
 
 class ItemFailure(Wire):
