@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
+import httpx
 import psycopg
 import pytest
 
 import onebrain
 from onebrain.errors import OneBrainConnectionError
+from onebrain_server.settings import Settings
+from onebrain_server.testing import live_server
 
 SECRET = "walrus"
 THREADS = 6
@@ -124,3 +127,75 @@ def test_an_answer_lost_while_committing_is_called_in_doubt(cluster, url, new_te
         assert caught.value.in_doubt
         cluster.start()
         assert brain.count() == 1
+
+
+def test_our_server_answers_503_while_its_database_is_away_and_loses_nothing(cluster, url):
+    """Clients send each write with an idempotency key, again until it is acknowledged, as ours do."""
+    settings = Settings(database_url=url, rate_limit_max=0, log_level="error")
+    acknowledged: list[str] = []
+    refusals: list[httpx.Response] = []
+    strange: list[object] = []
+    stopping = threading.Event()
+
+    def write(number: int, live) -> None:
+        count = 0
+        headers = {"authorization": f"ApiKey {live.key}"}
+        with httpx.Client(base_url=live.url, headers=headers, timeout=60) as client:
+            while not stopping.is_set():
+                text = f"{SECRET} {number}-{count}"
+                try:
+                    answer = client.post(
+                        "/v1/memory", json={"body": text}, headers={"idempotency-key": text.replace(" ", "-")}
+                    )
+                except httpx.HTTPError as error:
+                    strange.append(error)
+                    return
+                if answer.status_code == 201:
+                    acknowledged.append(text)
+                    count += 1
+                elif answer.status_code in (409, 503):  # 409: the first try is still at work
+                    refusals.append(answer)
+                    time.sleep(0.05)
+                else:
+                    strange.append((answer.status_code, answer.text))
+                    return
+
+    def wait_for(more: int) -> None:
+        goal, deadline = len(acknowledged) + more, time.monotonic() + 60
+        while len(acknowledged) < goal:
+            assert time.monotonic() < deadline, strange
+            assert not strange
+            time.sleep(0.01)
+
+    with live_server(settings) as live:
+        threads = [threading.Thread(target=write, args=(number, live)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(50)
+            cluster.stop("immediate")
+            cluster.start()
+            wait_for(50)
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join()
+        assert strange == []
+        assert any(answer.status_code == 503 for answer in refusals), "the restart was not noticed"
+        for answer in refusals:
+            assert "retry-after" in answer.headers
+            assert SECRET not in answer.text
+            assert len(answer.text) < 400
+        with httpx.Client(base_url=live.url, headers={"authorization": f"ApiKey {live.key}"}) as client:
+            kept, cursor = [], None
+            while True:
+                page = client.get(
+                    "/v1/memory", params={"limit": 100, **({"cursor": cursor} if cursor else {})}
+                )
+                kept += [row["body"] for row in page.json()["data"]]
+                cursor = page.json()["meta"]["pagination"]["cursor"]
+                if cursor is None:
+                    break
+    assert len(kept) == len(set(kept))
+    assert set(acknowledged) <= set(kept)
+    assert len(kept) <= len(acknowledged) + THREADS

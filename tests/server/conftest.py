@@ -5,6 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from onebrain_server.settings import Settings
+from onebrain_server.testing import live_server
+
 
 @pytest.fixture
 def client(onebrain_server, onebrain_api_key):
@@ -23,3 +26,13 @@ def stranger(onebrain_server):
     key = onebrain_server.account(f"{uuid.uuid4().hex}@example.com")
     with httpx.Client(base_url=onebrain_server.url, headers={"authorization": f"ApiKey {key}"}) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def postgresql_server(postgres):
+    """OneBrain's Python server on a live socket, on PostgreSQL."""
+    settings = Settings(
+        database_url=postgres.new_database(), rate_limit_max=0, log_level="error", private_addresses=True
+    )
+    with live_server(settings) as live:
+        yield live

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 import onebrain
@@ -15,3 +17,13 @@ class TestOneBrain(DriverConformance):
     @pytest.fixture
     def empty_brain(self, onebrain_server_url, onebrain_api_key):
         return onebrain.connect(f"onebrain+{onebrain_server_url}", api_key=onebrain_api_key)
+
+
+class TestOneBrainOnPostgresql(DriverConformance):
+    driver = "onebrain (server on PostgreSQL)"
+    colour = only("sync")
+
+    @pytest.fixture
+    def empty_brain(self, postgresql_server):
+        key = postgresql_server.account(f"{uuid.uuid4().hex}@example.com")
+        return onebrain.connect(f"onebrain+{postgresql_server.url}", api_key=key)

@@ -110,8 +110,10 @@ INTENDED = {
 }
 
 
-@pytest.fixture(scope="module")
-def answers(onebrain_server):
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def answers(request):
+    name = "onebrain_server" if request.param == "sqlite" else "postgresql_server"
+    onebrain_server = request.getfixturevalue(name)
     accounts = onebrain_server.server.accounts
     user = accounts.register("exchanges@example.com", "Passw0rd!", None, "en", plan="team")
     keys = {

@@ -12,9 +12,10 @@ from urllib.parse import unquote, unquote_to_bytes
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from onebrain.errors import OneBrainError
 from onebrain_server.http.dialect import Dialect, Table, x_ratelimit
 from onebrain_server.http.operation import Answer, File, Form, Operation
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, from_engine
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
 from onebrain_server.security.limits import State
@@ -154,7 +155,8 @@ class _Exchange:
                 return
             self._route = operation.route
             status = await self._operate(dialect, operation, parameters)
-        except Problem as problem:
+        except (Problem, OneBrainError) as error:
+            problem = error if isinstance(error, Problem) else from_engine(error)
             headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
             if problem.status in (408, 413):
                 headers.append((b"connection", b"close"))

@@ -19,8 +19,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from onebrain.errors import OneBrainError
-from onebrain_server.http.problems import Problem, from_engine, invalid, invalid_input
+from onebrain_server.http.problems import Problem, invalid, invalid_input
 
 if TYPE_CHECKING:
     from onebrain_server.http.requests import Call
@@ -169,35 +168,29 @@ class Operation:
 
     def run(self, call: Call, given: dict[str, Any], content: bytes) -> Answer:
         """Run the handler of a plain function and return its answer."""
-        try:
-            if self.body is not None:
-                given["body"] = self.parse_body(content, call.media_type)
-            elif (
-                not content
-                and not self.bare_json
-                and "json" in call.media_type
-                and self.method in ("POST", "PUT", "PATCH", "DELETE")
-            ):
-                raise Problem(
-                    400,
-                    "REQUEST_ERROR",
-                    "Body cannot be empty when content-type is set to 'application/json'",
-                )
-            kept = call.header("idempotency-key") if self.idempotent else None
-            if kept is not None:
-                return self._once(call, given, content, kept)
-            return self._answer(self.function(call, **given), call)
-        except OneBrainError as error:
-            raise _told(error) from error
+        if self.body is not None:
+            given["body"] = self.parse_body(content, call.media_type)
+        elif (
+            not content
+            and not self.bare_json
+            and "json" in call.media_type
+            and self.method in ("POST", "PUT", "PATCH", "DELETE")
+        ):
+            raise Problem(
+                400,
+                "REQUEST_ERROR",
+                "Body cannot be empty when content-type is set to 'application/json'",
+            )
+        kept = call.header("idempotency-key") if self.idempotent else None
+        if kept is not None:
+            return self._once(call, given, content, kept)
+        return self._answer(self.function(call, **given), call)
 
     async def run_async(self, call: Call, given: dict[str, Any], content: bytes) -> Answer:
         """Run the handler of a coroutine function and return its answer."""
-        try:
-            if self.body is not None:
-                given["body"] = self.parse_body(content, call.media_type)
-            return self._answer(await self.function(call, **given), call)
-        except OneBrainError as error:
-            raise _told(error) from error
+        if self.body is not None:
+            given["body"] = self.parse_body(content, call.media_type)
+        return self._answer(await self.function(call, **given), call)
 
     def _once(self, call: Call, given: dict[str, Any], content: bytes, key: str) -> Answer:
         """Run the handler unless an answer for this key is kept; return the same answer for the same request."""
@@ -232,10 +225,6 @@ class Operation:
         if answer.raw is None and status not in (204, 304):
             answer.raw = to_json(answer.data) if self.wrap is None else self.wrap(answer, call)
         return answer
-
-
-def _told(error: OneBrainError) -> Problem:
-    return from_engine(error)
 
 
 class Routes:

@@ -13,6 +13,7 @@ from onebrain.errors import (
     DatabaseFull,
     EmbedderMismatch,
     OneBrainConflictError,
+    OneBrainConnectionError,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
@@ -102,7 +103,7 @@ def from_engine(error: OneBrainError) -> Problem:
         return Problem(
             503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"}
         )
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError | OneBrainConnectionError):
         return Problem(
             503,
             "SERVICE_UNAVAILABLE",
