@@ -67,6 +67,15 @@ def test_what_cannot_be_meant_is_refused(http, path, name, value):
     assert name in answer.text
 
 
+def test_a_comma_list_of_tags_wants_all_of_them_and_a_tag_may_hold_commas(http, store):
+    store("both", tags=["a", "b"])
+    store("one", tags=["a"])
+    store("comma", tags=["a,b"])
+    assert set(titles(http.get("/memories", params={"tags": "a, b"}))) == {"both"}
+    assert set(titles(http.get("/memories", params={"tags": "a,b"}))) == {"both", "comma"}
+    assert set(titles(http.get("/memories", params={"tags": "a"}))) == {"both", "one"}
+
+
 def test_recall_finds_by_any_word_and_by_meaning(http, store):
     store("Seats", "Maria prefers a place at the window in trains")
     assert titles(http.post("/recall", json={"context": "window something else"})) == ["Seats"]

@@ -152,6 +152,24 @@ def test_events_are_kept_as_a_comma_list(http, receiver, given, kept):
     assert answer.json()["events"] == kept
 
 
+def test_an_agents_webhooks_end_with_its_last_key(http, agent, subscribe, receiver, store):
+    first, second = agent("ai:bob"), agent("ai:bob")
+    subscribe(by=first)
+    kept = subscribe(by=agent("ai:carol"))
+    keys = [row["id"] for row in http.get("/keys").json()["keys"] if row["agent_id"] == "ai:bob"]
+    http.delete(f"/keys/{keys[0]}")
+    assert http.get("/subscriptions").json()["count"] == 2
+    http.delete(f"/keys/{keys[1]}")
+    assert [row["id"] for row in http.get("/subscriptions").json()["subscriptions"]] == [kept]
+    assert (first.get("/stats").status_code, second.get("/stats").status_code) == (401, 401)
+
+
+def test_an_account_has_at_most_a_hundred_subscriptions(http, receiver):
+    for _ in range(100):
+        assert http.post("/subscriptions", json={"url": receiver.url}).status_code == 201
+    assert http.post("/subscriptions", json={"url": receiver.url}).status_code == 400
+
+
 def test_a_subscription_needs_a_url(http):
     answer = http.post("/subscriptions", json={"namespace": "team"})
     assert answer.status_code == 400

@@ -10,6 +10,7 @@ from pydantic import Field
 from onebrain.services.ai_memory.service import check_agent_id
 from onebrain_engine.store.records import to_datetime
 from onebrain_server.clock import now_micros
+from onebrain_server.dialects.ai_memory import events
 from onebrain_server.dialects.ai_memory.identity import TIE, acting, tied
 from onebrain_server.dialects.ai_memory.wire import (
     NAME,
@@ -181,11 +182,17 @@ def list_keys(call: Call) -> dict[str, Any]:
 
 @key_routes.delete("/{id}", needs="admin", answers=RemovedKey, errors=(404,))
 def remove_key(call: Call, id: Id) -> dict[str, Any]:
-    """Remove a key; it is refused from now on."""
-    if not any(key.id == id for key, _ in _tied_keys(call)):
+    """Remove a key, which is refused from now on; with an agent's last one its webhooks end, too."""
+    agents = {key.id: agent for key, agent in _tied_keys(call)}
+    agent = agents.pop(id, None)
+    if agent is None:
         raise not_found("key")
     call.server.accounts.revoke_key(call.tenant_id, id)
     call.audit("ai-memory.key.delete", id)
+    if agent not in agents.values():
+        for subscription in call.server.records.all(call.tenant_id, events.KIND):
+            if subscription.body["tied_to"] == agent:
+                events.unfollow(call, subscription.id)
     return {"id": id, "removed": True}
 
 

@@ -38,6 +38,15 @@ def now_text() -> str:
     return now().isoformat()
 
 
+def unfollow(call: Call, id: str) -> bool:
+    """Remove a subscription and what is on its way to it; return whether it was there."""
+    removed = call.server.records.remove(call.tenant_id, KIND, id)
+    if removed:
+        call.server.deliveries.forget(call.tenant_id, NAME, id)
+        call.audit("ai-memory.subscription.delete", id)
+    return removed
+
+
 def fire(call: Call, event: str, changed: Sequence[Row], **facts: Any) -> None:
     """Tell those who follow an event of these memories; what is sent waits in the outbox until it is taken."""
     for subscription in call.server.records.all(call.tenant_id, KIND):

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from onebrain.errors import OneBrainError
 from onebrain.memory.driver import ListRequest
-from onebrain.memory.filters import TRUE, Cmp, Filter, every
+from onebrain.memory.filters import TRUE, Cmp, Filter, either, every
 from onebrain.services.ai_memory.service import check_agent_id, check_fields, check_namespace
 from onebrain_server.clock import now
 from onebrain_server.dialects.ai_memory import events, links, memories, rows, tiers
@@ -252,8 +252,9 @@ def wanted(call: Call, query: FilterQuery) -> Filter:
 
 
 def tagged(tags: str | None) -> list[Filter]:
-    """Return the filters for a comma list of tags, all of which a memory must have."""
-    return [Cmp("$tags", "contains", tag.strip()) for tag in (tags or "").split(",") if tag.strip()]
+    """Return the filters for a comma list of tags, all of which a memory must have; a tag may hold commas itself."""
+    parts = [Cmp("$tags", "contains", tag.strip()) for tag in (tags or "").split(",") if tag.strip()]
+    return [either(Cmp("$tags", "contains", tags), every(*parts))] if parts else []
 
 
 def made(since: datetime | None, until: datetime | None) -> list[Filter]:

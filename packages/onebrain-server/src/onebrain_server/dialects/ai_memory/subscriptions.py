@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 from pydantic import BeforeValidator, Field
 
@@ -10,12 +10,14 @@ from onebrain.services.ai_memory.service import check_agent_id, check_namespace
 from onebrain_engine.store.records import to_datetime
 from onebrain_server.dialects.ai_memory import agents, events
 from onebrain_server.dialects.ai_memory.identity import acting, tied
-from onebrain_server.dialects.ai_memory.wire import NAME, AgentId, Id, Namespace, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import AgentId, Id, Namespace, Routes, Wire, refused
 from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused
 from onebrain_server.state.records import Record
 
 routes = Routes("/api/v1/subscriptions", "subscriptions")
+
+_MOST: Final = 100
 
 
 def _comma_list(value: Any) -> Any:
@@ -90,6 +92,8 @@ async def subscribe(call: Call, body: SubscriptionFields) -> dict[str, Any]:
 
 
 def _subscribe(call: Call, body: SubscriptionFields, names: str, agent: str | None) -> dict[str, Any]:
+    if call.server.records.count(call.tenant_id, events.KIND) >= _MOST:
+        raise refused(f"an account may have {_MOST} subscriptions; remove one first")
     if agent is not None:
         agents.know(call, agent)
     made = call.server.records.add(
@@ -158,17 +162,10 @@ def unsubscribe_by_path(call: Call, id: str) -> dict[str, Any]:
 
 
 def _unsubscribe(call: Call, id: str) -> dict[str, Any]:
-    records, agent = call.server.records, tied(call)
-    found = records.get(call.tenant_id, events.KIND, id)
-    removed = (
-        found is not None
-        and agent in (None, found.body["tied_to"])
-        and records.remove(call.tenant_id, events.KIND, id)
-    )
-    if removed:
-        call.server.deliveries.forget(call.tenant_id, NAME, id)
-        call.audit("ai-memory.subscription.delete", id)
-    return {"id": id, "removed": removed}
+    agent = tied(call)
+    found = call.server.records.get(call.tenant_id, events.KIND, id)
+    own = found is not None and agent in (None, found.body["tied_to"])
+    return {"id": id, "removed": own and events.unfollow(call, id)}
 
 
 def _row(one: Record) -> dict[str, Any]:
