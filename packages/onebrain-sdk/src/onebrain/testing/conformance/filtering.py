@@ -22,6 +22,7 @@ from onebrain.memory.filters import (
     Operator,
     memory_matches,
     parse,
+    split,
 )
 from onebrain.memory.filters import All as Every
 from onebrain.memory.filters import Any as Either
@@ -363,13 +364,16 @@ def _assert_agree(
 ) -> None:
     """Assert that searches and lists under each filter give exactly what the evaluator says.
 
-    Filters take turns with a query and without, and with archived memories and without: there are hundreds of them.
+    Filters take turns with a query and without, and with archived memories and without: there are hundreds of them. Of
+    those of which the driver pushes nothing one in ten is enough: `Brain` evaluates them itself, for every driver alike.
     """
     within = scope or Scope()
     can = brain.capabilities
     whole_searches = can.search_limit is None or can.search_offset
     wrong: dict[str, Any] = {}
-    for place, one in enumerate(filters):
+    pushed = [one for one in filters if split(one, can.can, can.logic)[0] != TRUE]
+    evaluated = [one for one in filters if split(one, can.can, can.logic)[0] == TRUE]
+    for place, one in enumerate([*pushed, *evaluated[::10]]):
         expected = {id for id, memory in memories.items() if memory_matches(one, memory)}
         active = {id for id in expected if not memories[id].archived}
         turns = queries(brain, "boat")
