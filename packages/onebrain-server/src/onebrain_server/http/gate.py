@@ -36,7 +36,8 @@ _SECURITY_HEADERS: Final = (
     (b"x-onebrain-server", b"python"),
 )
 _EXPOSED: Final = (
-    b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after, etag"
+    b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, "
+    b"ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, etag"
 )
 _INLINE: Final = 16 * 1024  # larger bodies are awaited in pieces
 
