@@ -340,6 +340,12 @@ def test_a_tied_key_ends_with_its_removal_and_lives_no_longer_than_its_maker(liv
     assert accounts.key(tenant, made["id"]).expires_at == ends
 
 
+def test_no_key_is_tied_to_nobody(http):
+    refused = http.post("/keys", json={"agent_id": "anonymous:req-1"})
+    assert refused.status_code == 400
+    assert http.get("/keys").json()["count"] == 0
+
+
 def test_a_key_route_removes_no_other_key_of_the_account(live, http):
     accounts = live.server.accounts
     own = accounts.by_key(http.headers["x-api-key"]).key

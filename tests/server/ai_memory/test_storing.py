@@ -124,6 +124,34 @@ def test_one_title_stored_by_many_at_once_is_one_memory(http, speak, key):
     assert http.get("/memories").json()["count"] == 1
 
 
+def test_recalling_and_sharing_at_once_lose_nothing_of_each_other(http, speak, key, store):
+    id = store("lighthouse", agent_id="ai:owner")["id"]
+    statuses = []
+
+    def recall(client):
+        for _ in range(10):
+            statuses.append(client.post("/recall", json={"context": "lighthouse"}).status_code)
+
+    def grant(client):
+        for n in range(10):
+            body = {"agent_id": f"ai:{n}"}
+            statuses.append(client.post(f"/memories/{id}/grant", json=body).status_code)
+            gone = client.post("/memories", json={"title": f"lighthouse {n}", "content": "x"}).json()["id"]
+            statuses.append(client.delete(f"/memories/{gone}").status_code)
+
+    threads = [threading.Thread(target=recall, args=(speak(key),)) for _ in range(3)]
+    threads.append(threading.Thread(target=grant, args=(speak(key),)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {200}
+    assert http.get(f"/memories/{id}").json()["memory"]["access_count"] == 30
+    for n in range(10):
+        reader = http.post("/keys", json={"agent_id": f"ai:{n}"}).json()["api_key"]
+        assert http.get(f"/memories/{id}", headers={"x-api-key": reader}).status_code == 200
+
+
 def test_a_memory_may_keep_its_title_when_it_is_changed(http, store):
     id = store("t")["id"]
     assert http.put(f"/memories/{id}", json={"title": "t", "content": "new"}).status_code == 200

@@ -11,7 +11,7 @@ from onebrain.services.ai_memory.service import check_agent_id
 from onebrain_engine.store.records import to_datetime
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.ai_memory import events
-from onebrain_server.dialects.ai_memory.identity import TIE, acting, tied
+from onebrain_server.dialects.ai_memory.identity import ANONYMOUS, TIE, acting, tied
 from onebrain_server.dialects.ai_memory.wire import (
     NAME,
     AgentId,
@@ -160,6 +160,8 @@ class RemovedKey(Wire):
 def make_key(call: Call, body: KeyFields) -> dict[str, Any]:
     """Make a key that speaks for one agent alone, and is good for nothing but this service."""
     check_agent_id(body.agent_id)
+    if body.agent_id.startswith(ANONYMOUS):
+        raise refused(f"agent_id: names that begin with {ANONYMOUS} stand for no agent in particular")
     words = ["read"] if body.permission == "read" else ["read", "write"]
     maker = call.known.key
     key, whole = call.server.accounts.create_key(

@@ -17,7 +17,7 @@ from onebrain_server.http.requests import Call
 
 TIE: Final = "as:"  # the word of a key's scopes that ties it to an agent
 SHARED: Final = ("team", "unit", "org", "collective")
-_ANONYMOUS: Final = "anonymous:"  # how the names begin that stand for no agent
+ANONYMOUS: Final = "anonymous:"  # how the names begin that stand for no agent
 NO_MESSAGE: Final = Cmp("$extra.to", "eq", None)
 # Written by nobody in particular; a message always has an addressee.
 _UNOWNED: Final = every(Cmp("$agent", "eq", None), NO_MESSAGE)
@@ -56,8 +56,8 @@ def author(call: Call, *claims: str | None) -> tuple[str | None, str | None]:
     """Return the agent that writes; or None, and the name under which what nobody in particular wrote is shown."""
     named = acting(call, *claims)
     if named is None:
-        return None, f"{_ANONYMOUS}req-{os.urandom(4).hex()}"
-    return (None, named) if named.startswith(_ANONYMOUS) else (named, None)
+        return None, f"{ANONYMOUS}req-{os.urandom(4).hex()}"
+    return (None, named) if named.startswith(ANONYMOUS) else (named, None)
 
 
 def readable(agent: str | None) -> Filter:

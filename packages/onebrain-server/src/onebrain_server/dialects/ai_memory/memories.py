@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, every, memory_matches, negate
 from onebrain.memory.models import EVERYTHING, Memory, Scope
@@ -203,10 +204,14 @@ def note(call: Call, row: Row, *, updated_at: datetime) -> None:
     call.memories.update(row.id, rows.besides_text(row), Scope(space=row.namespace), at=updated_at)
 
 
-def recall(call: Call, memory: Memory, moment: datetime) -> None:
-    """Note that a memory was recalled."""
-    row = rows.of(memory)
-    note(call, tiers.recalled(row, moment), updated_at=row.updated_at)
+def recall(call: Call, ids: Sequence[str], moment: datetime) -> None:
+    """Note that memories were recalled, as far as they are still there."""
+    for memory in call.memories.get(ids, EVERYTHING):
+        row = rows.of(memory)
+        try:
+            note(call, tiers.recalled(row, moment), updated_at=row.updated_at)
+        except OneBrainNotFoundError:
+            continue  # it has expired, or another replica has removed it, since the line above
 
 
 def remove(call: Call, ids: Sequence[str]) -> int:

@@ -126,10 +126,8 @@ def _recall(call: Call, wish: RecallFields) -> dict[str, Any]:
     kept, used = _affordable(costs, wish.budget_tokens)
     chosen = found[:kept]
     if "write" in call.scopes:
-        moment = now()
         with memories.writing(call):
-            for _, memory in chosen:
-                memories.recall(call, memory, moment)
+            memories.recall(call, [memory.id for _, memory in chosen], now())
     answer: dict[str, Any] = {
         "memories": [{**rows.shown(rows.of(memory)), "score": score} for score, memory in chosen],
         "count": kept,
