@@ -232,6 +232,7 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
     assert created is not None
     assert updated is not None
     place = memory.scope
+    made = iso(created)
     return {
         "id": memory.id,
         "userId": user_id,
@@ -242,8 +243,8 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
         "confidence": extra.get("confidence", 1),
         "status": status_of(memory),
         "metadata": memory.metadata or None,
-        "createdAt": iso(created),
-        "updatedAt": iso(updated),
+        "createdAt": made,
+        "updatedAt": made if updated == created else iso(updated),
         "tags": memory.tags,
         "source": memory.source,
         "scope": {name: value for name, value in place.__dict__.items() if value is not None},
