@@ -43,7 +43,7 @@ def test_a_job_does_not_bring_a_deleted_collection_back(live, client, key, wait)
     client.post("/memory/collections", json={"name": "notes"})
     _, id = left_behind(live, key, state="queued", age=3_600_000_000)
     client.delete(C)
-    graph.resume(live.server)
+    graph.jobs.resume(live.server)
     assert wait(client, id)["state"] == "failed"
     assert client.get("/memory/collections").json() == []
 
@@ -53,7 +53,7 @@ def test_a_job_that_died_with_its_process_is_done_by_another(live, client, key, 
     for state in ("queued", "processing"):
         _, id = left_behind(live, key, state=state, age=3_600_000_000)
         assert client.get(f"/memory/extract/job/{id}").json()["state"] == state
-        graph.resume(live.server)
+        graph.jobs.resume(live.server)
         assert wait(client, id)["state"] == "done"
     # The second one said the same, which is known by now.
     assert [row["text"] for row in client.get(f"{C}/memories").json()] == ["Maria lives in Lisbon."]
@@ -62,14 +62,14 @@ def test_a_job_that_died_with_its_process_is_done_by_another(live, client, key, 
 def test_a_job_that_another_process_is_at_is_left_alone(live, client, key):
     for state in ("queued", "processing"):
         _, id = left_behind(live, key, state=state, age=0)
-        graph.resume(live.server)
+        graph.jobs.resume(live.server)
         assert client.get(f"/memory/extract/job/{id}").json()["state"] == state
 
 
 def test_a_job_that_fails_says_so(live, client, key, wait):
     client.post("/memory/collections", json={"name": "notes"})
     _, id = left_behind(live, key, state="queued", age=3_600_000_000, content=None)
-    graph.resume(live.server)
+    graph.jobs.resume(live.server)
     assert wait(client, id) == {"state": "failed", "facts": 0, "complete": True}
 
 
@@ -78,9 +78,9 @@ def test_the_text_of_a_job_is_gone_when_it_is_done_and_the_job_a_day_later(live,
     wait(client, id)
     account = live.server.accounts.by_key(key).account.id
     assert live.server.records.get(account, graph.JOB, id).body["asked"] is None
-    graph.tidy(live.server)
+    graph.jobs.tidy(live.server)
     assert client.get(f"/memory/extract/job/{id}").status_code == 200
-    graph.tidy(live.server, now_micros() + DAY + 1)
+    graph.jobs.tidy(live.server, now_micros() + DAY + 1)
     assert client.get(f"/memory/extract/job/{id}").status_code == 404
 
 

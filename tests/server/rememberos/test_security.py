@@ -28,17 +28,25 @@ BODIES = {
     "POST /memory/collections/{collection}/forget": {"query": TEXT, "min_score": 0},
     "POST /memory/collections/{collection}/dedup": {"dry_run": False, "threshold": 0},
     "POST /memory/collections/{collection}/archive-stale": {"dry_run": False, "older_than_days": 0},
+    "POST /memory/collections/{collection}/drop/presign": [
+        {"filename": "a.txt", "content_type": "text/plain", "size": 1}
+    ],
+    "POST /memory/collections/{collection}/drop/complete": [
+        {"key": "a", "filename": "a.txt", "mime": "text/plain", "size": 1}
+    ],
 }
 # These make the collection for the caller's own account.
 MAKES = {
     "POST /memory/collections/{collection}/memories": {"text": "mine"},
     "POST /memory/collections/{collection}/memories/bulk": [{"text": "mine"}],
     "POST /memory/collections/{collection}/remember": {"content": "I live in Rome."},
+    "POST /memory/collections/{collection}/memories/folder": None,
+    "POST /memory/collections/{collection}/drop": None,
 }
 ROUTES = {
     f"{operation.method} {operation.path.removeprefix(PREFIX)}": operation
     for operation in dialect.operations
-    if operation.parameters and not operation.form
+    if operation.parameters
 }
 # A collection that is not there has a health, too; one that is restricted has not.
 HEALTH = "GET /memory/collections/{collection}/health"
@@ -52,7 +60,15 @@ def ids(client, add, until):
     job = client.post(f"{C}/remember", json={"content": "Maria lives in Lisbon."}).json()["job_id"]
     until(client, f"/memory/extract/job/{job}", "complete")
     key = client.post("/memory/keys", json={"label": "support"}).json()["id"]
-    return {"name": "secrets", "collection": "secrets", "id": memory, "job_id": job, "key": key}
+    source = {"provider": "slack", "collection": "secrets", "credentials": {"token": "xoxb-1"}}
+    connection = client.post("/memory/connections", json=source).json()["id"]
+    files = {"files": ("note.txt", b"The office is in Porto.")}
+    batch = client.post(f"{C}/drop?async_ingest=true", files=files).json()["batch_id"]
+    until(client, f"/memory/ingest/batch/{batch}", "complete")
+    return {
+        "name": "secrets", "collection": "secrets", "id": memory, "job_id": job, "key": key,
+        "connection": connection, "batch_id": batch, "provider": "slack", "index": "0",
+    }  # fmt: skip
 
 
 def asked(client, route, ids):
@@ -60,7 +76,13 @@ def asked(client, route, ids):
     values = {**ids, "agent_key_id": ids["key"]}
     if path.startswith("/memory/keys/"):
         values["id"] = ids["key"]
+    if path.startswith("/memory/connections/"):
+        values["id"] = ids["connection"]
     path = re.sub(r"{(\w+)}", lambda match: values.get(match[1], MISSING), path)
+    if path.endswith("/start"):
+        path += f"?collection={values['collection']}"
+    if ROUTES[route].form:
+        return client.request(method, path, files={"files": ("a.txt", b"mine")})
     body = MAKES.get(route, BODIES.get(route))
     return client.request(method, path, **({} if body is None else {"json": body}))
 
@@ -70,6 +92,7 @@ def everything(client):
     found = [client.get("/memory/collections").json(), client.get("/memory/keys").json()]
     for key in found[1]:
         key.pop("last_used_at")
+    found.append(client.get("/memory/connections").json())
     for one in found[0]:
         path = f"/memory/collections/{one['name']}"
         found.append(client.get(f"{path}/memories?limit=200&include_archived=true").json())
@@ -81,7 +104,7 @@ def everything(client):
 def test_anothers_id_is_as_one_that_is_missing_and_nothing_changes(route, client, stranger, ids):
     before = everything(client)
     answer = asked(stranger, route, ids)
-    missing = asked(stranger, route, dict.fromkeys(ids, MISSING))
+    missing = asked(stranger, route, {**dict.fromkeys(ids, MISSING), "provider": "slack"})
     assert (answer.status_code, answer.json()) == (missing.status_code, missing.json())
     assert answer.status_code in (404, 503), answer.text
     assert "window" not in answer.text
@@ -128,7 +151,15 @@ def test_a_restricted_collection_is_shut_to_others_on_every_route(client, agent,
     assert friend.get(f"{C}/memories?include_archived=true").json() == before
     assert other.get("/memory/collections").json() == []
     assert other.post("/memory/search", json={"query": TEXT, "min_score": 0}).json()["results"] == []
-    assert len(friend.post("/memory/search", json={"query": TEXT, "min_score": 0}).json()["results"]) == 2
+    assert len(friend.post("/memory/search", json={"query": TEXT, "min_score": 0}).json()["results"]) == 3
+    assert other.get(f"/memory/ingest/batch/{ids['batch_id']}").status_code == 403
+    connection = f"/memory/connections/{ids['connection']}"
+    for method, path in (("GET", ""), ("GET", "/runs"), ("POST", "/sync"), ("DELETE", "")):
+        assert other.request(method, connection + path).status_code == 403, path
+    assert other.get("/memory/connections").json() == []
+    more = {"provider": "slack", "collection": "secrets", "credentials": {}}
+    assert other.post("/memory/connections", json=more).status_code == 403
+    assert friend.get(connection).json()["status"] == "active"
 
 
 def test_a_memory_cannot_be_moved_out_of_reach_or_into_it(client, agent, add, ids):

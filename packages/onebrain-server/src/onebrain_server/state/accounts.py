@@ -181,6 +181,13 @@ class Accounts:
             row = connection.execute(_ACCOUNT.where(account.c.id == id)).first()
         return None if row is None else Account(*row)
 
+    def made_since(self, moment: int) -> list[tuple[str, int]]:
+        """Return (id, time) of the accounts made from a moment on, oldest first: for those who run the server."""
+        made = account.c.created_at
+        with self._database.reading(SERVER) as connection:
+            rows = connection.execute(sa.select(account.c.id, made).where(made >= moment).order_by(made))
+            return [(row[0], row[1]) for row in rows]
+
     def remove(self, id: str) -> None:
         """Remove an account with its logins and keys; what else it owns is removed by its owners."""
         with self._database.writing(SERVER) as connection:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
+from onebrain_server.clock import now
 from onebrain_server.dialects.rememberos import (
+    account,
+    billing,
     collections,
+    configuration,
+    connections,
+    email,
     events,
+    files,
     grants,
     graph,
     hygiene,
     keys,
+    mcp,
     memory,
+    operator,
+    portability,
+    proxy,
+    pulse,
     search,
+    spending,
     status,
     webhooks,
     wire,
@@ -27,6 +41,7 @@ _RESOURCES = (
     status.routes,
     collections.routes,
     grants.routes,
+    files.routes,
     hygiene.routes,
     memory.routes,
     search.routes,
@@ -34,13 +49,40 @@ _RESOURCES = (
     keys.routes,
     keys.agent_routes,
     webhooks.routes,
+    account.routes,
+    account.public,
+    portability.routes,
+    operator.routes,
+    spending.routes,
+    email.routes,
+    configuration.routes,
+    connections.routes,
+    billing.routes,
+    proxy.routes,
+    mcp.routes,
+    pulse.routes,
 )
+
+
+_QUEUES = (graph.jobs, files.batches)
+
+
+def _tidy(server: Server) -> None:
+    for queue in _QUEUES:
+        queue.tidy(server)
+    pulse.tidy(server, (now() - timedelta(days=pulse.KEPT_DAYS)).date().isoformat())
+
+
+def _resume(server: Server) -> None:
+    for queue in _QUEUES:
+        queue.resume(server)
 
 
 def _begin(server: Server) -> None:
     server.every(status.EVERY, partial(status.check, server), "rememberos status")
-    server.every(60, partial(graph.resume, server), "rememberos jobs")
-    server.every(3600, partial(graph.tidy, server), "rememberos old jobs")
+    server.every(60, partial(_resume, server), "rememberos jobs")
+    server.every(3600, partial(_tidy, server), "rememberos old jobs")
+    server.every(pulse.EVERY, partial(pulse.flush, server), "rememberos pageviews")
 
 
 dialect = Dialect(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -12,10 +11,11 @@ from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
 from onebrain_engine.graph.proposals import classify, sentences
-from onebrain_server.clock import now_micros
 from onebrain_server.dialects.rememberos import collections, memories, summaries
+from onebrain_server.dialects.rememberos.background import Queue
 from onebrain_server.dialects.rememberos.collections import Collection, readable, writable
 from onebrain_server.dialects.rememberos.memories import NewFields
+from onebrain_server.dialects.rememberos.model import capped
 from onebrain_server.dialects.rememberos.rooms import Room, author, room
 from onebrain_server.dialects.rememberos.supersession import (
     Claim,
@@ -29,11 +29,7 @@ from onebrain_server.dialects.rememberos.wire import MAX_TEXT, Query, Routes, Sh
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
-from onebrain_server.ids import new_id
 from onebrain_server.state.records import Record
-
-if TYPE_CHECKING:
-    from onebrain_server.server import Server
 
 routes = Routes("/memory", "graph")
 
@@ -41,10 +37,6 @@ JOB: Final = "rememberos.job"
 MAX_CONTENT: Final = 50_000
 _FACTS: Final = 50  # of one text
 _CANDIDATES: Final = 50  # older memories that a new fact is compared with
-_SECOND: Final = 1_000_000
-_WAITING: Final = 30 * _SECOND  # a job that waits for longer was lost with the process that took it
-_WORKING: Final = 600 * _SECOND
-_KEPT: Final = 24 * 3600 * _SECOND
 
 Relation = Literal["new", "updates", "repeats"]
 
@@ -112,7 +104,7 @@ class JobRow(Wire):
 def get_job(call: Call, job_id: str) -> dict[str, Any]:
     """Return the state of an extraction job; it is known for a day."""
     place = room(call)
-    job = place.records.get(place.tenant, JOB, job_id)
+    job = jobs.get(place, job_id)
     if job is None:
         raise Problem(404, "NOT_FOUND", "Job not found")
     if collections.find(place, job.body["collection"]) is not None:
@@ -145,11 +137,15 @@ def extract(
     *,
     whole: bool = True,
 ) -> dict[str, Any]:
-    """Extract and store the facts of a text; where it has none, the text itself is kept if `whole` says so."""
-    facts = _facts(place, asked.content)
+    """Extract and store the facts of a text; where it has none, the text itself is kept if `whole` says so.
+
+    Where the cap on the server's model is reached, no facts are looked for.
+    """
+    skipped = capped(place.server, place.tenant)
+    facts = [] if skipped else _facts(place, asked.content)
     if not facts and whole:
         facts = [(text, "other") for text in pieces(asked.content)]
-    claims = claims_of([text for text, _ in facts])
+    claims: list[Claim | None] = [None for _ in facts] if skipped else claims_of([text for text, _ in facts])
     # Before the lock, for a model takes its time.
     verdicts = _verdicts(place, collection, asked.container_tag, [text for text, _ in facts], claims)
     rows: list[dict[str, Any]] = []
@@ -185,7 +181,10 @@ def extract(
 def _facts(place: Room, content: str) -> list[tuple[str, str]]:
     """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
     model = place.model
-    proposed = model.memories(content) if model is not None else None
+    proposed = None
+    if model is not None:
+        with place.server.metrics.timing("llm_extract"):
+            proposed = model.memories(content)
     if proposed is not None:
         return [(one.body[:MAX_TEXT], one.type) for one in proposed]
     found: dict[str, tuple[str, str]] = {}
@@ -260,62 +259,25 @@ def start(
     place: Room, collection: Collection, asked: RememberFields, by: Mapping[str, str], *, whole: bool = True
 ) -> str:
     """Extract the facts of a text in the background; return the job's id."""
-    job = place.records.add(
-        place.tenant,
-        JOB,
-        {
-            "state": "queued",
-            "claim": None,
-            "since": now_micros(),
-            "facts": 0,
-            "collection": collection.name,
-            "asked": asked.model_dump(),
-            "by": dict(by),
-            "whole": whole,
-        },
-        status="queued",
-    )
-    place.server.later(partial(_run, place, job), "rememberos extraction")
-    return job.id
+    body = {
+        "facts": 0,
+        "collection": collection.name,
+        "asked": asked.model_dump(),
+        "by": dict(by),
+        "whole": whole,
+    }
+    return jobs.start(place, body)
 
 
-def _run(place: Room, job: Record) -> None:
-    """Do a job, unless another process has taken it."""
-    mine = {"claim": new_id(), "state": "processing", "since": now_micros()}
-    if not place.records.change_if(place.tenant, JOB, job.id, "claim", job.body["claim"], mine):
-        return
-    place.records.change(place.tenant, JOB, job.id, {}, status="processing", touch=False)
-    state, facts = "failed", 0
-    try:
-        collection = collections.find(place, job.body["collection"])
-        if collection is not None:  # else it was deleted in the meantime, and its facts with it
-            asked = RememberFields.model_validate(job.body["asked"])
-            rows = extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]
-            state, facts = "done", len(rows)
-    finally:  # the text is not kept any longer than it is needed
-        done = {"state": state, "facts": facts, "asked": None}
-        place.records.change(place.tenant, JOB, job.id, done, status=state)
+def _work(place: Room, job: Record) -> dict[str, Any] | None:
+    collection = collections.find(place, job.body["collection"])
+    if collection is None:  # it was deleted in the meantime, and its facts with it
+        return None
+    asked = RememberFields.model_validate(job.body["asked"])
+    rows = extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]
+    return {"facts": len(rows)}
 
 
-def resume(server: Server) -> None:
-    """Do the jobs that were lost with the process that had taken them."""
-    moment = now_micros()
-    for tenant in server.records.tenants_with(JOB):
-        place = Room(server, tenant)
-        for status, patience in (("queued", _WAITING), ("processing", _WORKING)):
-            for job in server.records.all(tenant, JOB, status=status):
-                if job.body["since"] < moment - patience:
-                    server.later(partial(_run, place, job), "rememberos extraction")
+jobs: Final = Queue(JOB, "rememberos extraction", _work, spent={"asked": None})
 
-
-def tidy(server: Server, moment: int | None = None) -> None:
-    """Forget jobs that ended a day before now, or before another moment."""
-    oldest = (moment or now_micros()) - _KEPT
-    for tenant in server.records.tenants_with(JOB):
-        for status in ("done", "failed"):
-            for job in server.records.all(tenant, JOB, status=status):
-                if job.updated_at < oldest:
-                    server.records.remove(tenant, JOB, job.id)
-
-
-__all__ = ["RememberFields", "extract", "pieces", "resume", "routes", "start", "tidy"]
+__all__ = ["RememberFields", "extract", "jobs", "pieces", "routes", "start"]

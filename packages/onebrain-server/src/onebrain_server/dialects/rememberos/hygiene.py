@@ -57,18 +57,25 @@ def dedup(call: Call, collection: str, body: DedupFields) -> dict[str, Any]:
     A pinned memory is never removed; else the most important one is kept, then the newest.
     """
     place, found = room(call), writable(call, collection)
-    newest = memories.everything(
-        place, found.tagged(body.container_tag), memories.CURRENT, most=_NEWEST, embeddings=True
-    )
-    clusters = duplicates(newest, body.threshold)
+    clusters = clustered(place, found.tagged(body.container_tag), body.threshold)
     deleted = 0
     if not body.dry_run:
         deleted = memories.remove(place, found, [one.id for _, others in clusters for one in others])
-    shown = [
+    return {"clusters": shown(clusters), "deleted": deleted, "dry_run": body.dry_run}
+
+
+def clustered(place: Room, scope: Scope, threshold: float) -> list[tuple[Memory, list[Memory]]]:
+    """Return the duplicates among the newest memories of a scope, each keeper with its own."""
+    newest = memories.everything(place, scope, memories.CURRENT, most=_NEWEST, embeddings=True)
+    return duplicates(newest, threshold)
+
+
+def shown(clusters: Sequence[tuple[Memory, list[Memory]]]) -> list[dict[str, Any]]:
+    """Return clusters as answers show them."""
+    return [
         {"keeper": memories.row(keeper), "duplicates": [memories.row(one) for one in others]}
         for keeper, others in clusters
     ]
-    return {"clusters": shown, "deleted": deleted, "dry_run": body.dry_run}
 
 
 def duplicates(newest: Sequence[Memory], threshold: float) -> list[tuple[Memory, list[Memory]]]:
@@ -270,4 +277,4 @@ def summary(call: Call, collection: str, query: SummaryQuery) -> dict[str, Any]:
     return kept
 
 
-__all__ = ["duplicates", "health_of", "routes", "sweep"]
+__all__ = ["clustered", "duplicates", "health_of", "routes", "shown", "sweep"]

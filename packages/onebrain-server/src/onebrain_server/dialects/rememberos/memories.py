@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import Field
+from pydantic_core import to_json
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
@@ -123,7 +124,7 @@ def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     """Store memories of one collection and return them in order."""
     if not drafts:
         return []
-    _charge(place, len(drafts))
+    charge(place, len(drafts))
     results = place.memories.store(drafts)
     for result in results:
         if result.error is not None:
@@ -135,7 +136,7 @@ def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     return stored
 
 
-def _charge(place: Room, more: int) -> None:
+def charge(place: Room, more: int) -> None:
     """Raise where so many more memories would be too many for the account's plan."""
     owner = place.server.accounts.by_id(place.tenant)
     most = (
@@ -238,3 +239,8 @@ def hit(memory: Memory, score: float) -> dict[str, Any]:
 def others(memory: Memory) -> Filter:
     """Return the filter for every current memory but one."""
     return every(CURRENT, negate(Cmp("$id", "eq", memory.id)))
+
+
+def size(memory: Memory) -> int:
+    """Return how many bytes a memory's text and metadata have."""
+    return len(memory.content.encode(errors="replace")) + len(to_json(memory.metadata))

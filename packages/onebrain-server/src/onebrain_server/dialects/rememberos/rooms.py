@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onebrain_engine import Tenant
 from onebrain_engine.graph.model import ChatModel
+from onebrain_server.dialects.rememberos.model import model_of
 from onebrain_server.dialects.rememberos.wire import SERVICE
 from onebrain_server.http.requests import Call, room_of
-from onebrain_server.state.records import Records
+from onebrain_server.state.records import Records, Taken
 
 if TYPE_CHECKING:
     from onebrain_server.server import Server
@@ -34,8 +36,16 @@ class Room:
 
     @property
     def model(self) -> ChatModel | None:
-        """The language model for what rules do less well; None for no model."""
-        return self.server.model
+        """The language model for what rules do less well: the tenant's own, else the server's; None for no model."""
+        return model_of(self.server, self.tenant)
+
+    def keep(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        """Set a document of which there is one, whether or not it was there before."""
+        if self.records.change(self.tenant, kind, id, body) is None:
+            try:
+                self.records.add(self.tenant, kind, body, id=id)
+            except Taken:  # another request has just made it
+                self.records.change(self.tenant, kind, id, body)
 
 
 def room(call: Call) -> Room:

@@ -86,12 +86,16 @@ def _search(call: Call, asked: SearchFields, collection: Collection | None) -> d
         tuple(shut),
         to_json(asked.model_dump()),
     )
-    current = version(place, collection)
-    kept = call.server.contexts.get(key, current)
+    current, metrics = version(place, collection), call.server.metrics
+    with metrics.timing("cache_get"):
+        kept = call.server.contexts.get(key, current)
+    metrics.event("search_cache_miss" if kept is None else "search_cache_hit")
     if kept is not None:
         return {**kept, "search_ms": _since(started), "query_embedding_ms": 0.0, "cached": True}
     answer = found(place, asked, collection, shut)
     call.server.contexts.put(key, current, answer)
+    metrics.timed("search", answer["search_ms"] / 1000)
+    metrics.timed("embed", answer["query_embedding_ms"] / 1000)
     return answer
 
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from functools import wraps
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,7 @@ from pydantic_core import to_json
 from onebrain_server.http import operation as operations
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
 from onebrain_server.security.limits import State
 from onebrain_server.state.outbox import Delivery
 
@@ -80,6 +82,23 @@ class Routes(operations.Routes):
     def __init__(self, path: str, tag: str) -> None:
         super().__init__(f"{PREFIX}/v1{path}", tag, bare_json=True)
 
+    def add(self, method: operations.Method, path: str, *, needs: str, **options: Any) -> Decorator:
+        """Declare an operation; each write that succeeds is noted for the tenant's audit log, by its name alone."""
+        register = super().add(method, path, needs=needs, **options)
+        if needs != "write":
+            return register
+
+        def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(function)
+            def write(call: Call, *arguments: Any, **given: Any) -> Any:
+                answer = function(call, *arguments, **given)
+                call.act(function.__name__, f"{SERVICE}.{self.tag}")
+                return answer
+
+            return register(write)
+
+        return noting
+
     # The service has one limit for all requests of a key, and none for writes alone.
 
     def post(self, path: str, **options: Any) -> Decorator:
@@ -97,6 +116,11 @@ class Routes(operations.Routes):
     def delete(self, path: str, **options: Any) -> Decorator:
         """Declare a DELETE, which answers with a body."""
         return super().delete(path, **{"limit": None, "status": 200, "answers": Deleted, **options})
+
+
+def unconfigured(reason: str) -> Problem:
+    """Return the failure for what needs a third party that the operator of this server has not configured."""
+    return Problem(503, "UNCONFIGURED", reason)
 
 
 _WHERE: Final = {
