@@ -36,3 +36,17 @@ def postgresql_server(postgres):
     )
     with live_server(settings) as live:
         yield live
+
+
+@pytest.fixture(scope="session")
+def live():
+    """A live server in memory, for the dialects: tests make accounts of their own, webhooks may reach this machine."""
+    settings = Settings(
+        database_url="sqlite://",
+        rate_limit_max=0,
+        log_level="error",
+        private_addresses=True,
+        delivery_delays=(0.05, 0.1, 0.2),
+    )
+    with live_server(settings) as found:
+        yield found

@@ -10,23 +10,8 @@ import httpx
 import pytest
 
 from onebrain import AiMemoryClient
-from onebrain_server.settings import Settings
-from onebrain_server.testing import live_server
 
 DIALECT = "/compat/ai-memory"
-
-
-@pytest.fixture(scope="package")
-def live():
-    settings = Settings(
-        database_url="sqlite://",
-        rate_limit_max=0,
-        log_level="error",
-        private_addresses=True,
-        delivery_delays=(0.05, 0.1, 0.2),
-    )
-    with live_server(settings) as found:
-        yield found
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import httpx
 import pytest
 
 import onebrain
-from onebrain_server.settings import Settings
-from onebrain_server.testing import live_server
 
 PATH = "/compat/brrain"
 
@@ -34,19 +32,6 @@ class Client(httpx.Client):
         answer = self.retrieve(q, **parameters)
         assert answer.status_code == 200, answer.text
         return [hit["id"] for hit in answer.json()["results"]]
-
-
-@pytest.fixture(scope="session")
-def live():
-    settings = Settings(
-        database_url="sqlite://",
-        rate_limit_max=0,
-        log_level="error",
-        private_addresses=True,
-        delivery_delays=(0.05, 0.1, 0.2),
-    )
-    with live_server(settings) as live:
-        yield live
 
 
 @pytest.fixture(scope="session")

@@ -11,23 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from onebrain_server.settings import Settings
-from onebrain_server.testing import live_server
-
 PATH = "/compat/herobrain"
-
-
-@pytest.fixture(scope="session")
-def live():
-    settings = Settings(
-        database_url="sqlite://",
-        rate_limit_max=0,
-        log_level="error",
-        private_addresses=True,
-        delivery_delays=(0.05, 0.1, 0.2),
-    )
-    with live_server(settings) as live:
-        yield live
 
 
 @pytest.fixture(scope="session")
