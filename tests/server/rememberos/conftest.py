@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from http.server import ThreadingHTTPServer
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
+import onebrain
 from onebrain_server.settings import Settings
 from onebrain_server.testing import Live, live_server
 
@@ -123,3 +128,82 @@ def add(client: httpx.Client) -> Callable[..., dict]:
         return answer.json()
 
     return store
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request, url, key):
+    """Call something on a client of either colour: ``ask(lambda c: c.agents())``; lists are read to their end."""
+    if request.param == "sync":
+        with onebrain.RememberOS(api_key=key, base_url=url) as client:
+            yield lambda what: _whole(what(client))
+        return
+
+    async def call(what):
+        async with onebrain.AsyncRememberOS(api_key=key, base_url=url) as client:
+            found = what(client)
+            if inspect.isawaitable(found):
+                return await found
+            return [row async for row in found]
+
+    yield lambda what: asyncio.run(call(what))
+
+
+def _whole(found):
+    return list(found) if inspect.isgenerator(found) or hasattr(found, "__next__") else found
+
+
+class Model:
+    """Answers with what the test says, in order; with 500 where it says nothing."""
+
+    def __init__(self) -> None:
+        self.says: list[object] = []
+        self.heard: list[str] = []
+        self.asked: list[dict] = []
+        self.keys: list[str | None] = []
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                model.heard.append(asked["messages"][-1]["content"])
+                model.asked.append(asked)
+                model.keys.append(self.headers["authorization"])
+                said = model.says.pop(0) if model.says else None
+                text = said if isinstance(said, str) else json.dumps(said)
+                message = {"role": "assistant", "content": text}
+                answer = {
+                    "id": "chatcmpl-1", "object": "chat.completion", "model": asked["model"],
+                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                    "usage": {"total_tokens": 9},
+                }  # fmt: skip
+                body = json.dumps(answer).encode()
+                self.send_response(500 if said is None else 200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format, *args) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+
+@pytest.fixture(scope="session")
+def running(serving) -> Iterator[Model]:
+    model = Model()
+    with serving(model.server):
+        yield model
+
+
+@pytest.fixture(scope="session")
+def clever(running, settings) -> Iterator[Live]:
+    """A live server with a language model."""
+    with live_server(replace(settings, model_url=running.url)) as live:
+        yield live
+
+
+@pytest.fixture
+def model(running) -> Model:
+    running.says, running.heard, running.asked, running.keys = [], [], [], []
+    return running

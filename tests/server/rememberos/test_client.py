@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-
 import pytest
 
 import onebrain
@@ -14,28 +11,6 @@ from onebrain.errors import (
     OneBrainPermissionError,
     OneBrainValidationError,
 )
-
-
-@pytest.fixture(params=["sync", "async"])
-def ask(request, url, key):
-    """Call something on a client of either colour: ``ask(lambda c: c.agents())``; lists are read to their end."""
-    if request.param == "sync":
-        with onebrain.RememberOS(api_key=key, base_url=url) as client:
-            yield lambda what: _whole(what(client))
-        return
-
-    async def call(what):
-        async with onebrain.AsyncRememberOS(api_key=key, base_url=url) as client:
-            found = what(client)
-            if inspect.isawaitable(found):
-                return await found
-            return [row async for row in found]
-
-    yield lambda what: asyncio.run(call(what))
-
-
-def _whole(found):
-    return list(found) if inspect.isgenerator(found) or hasattr(found, "__next__") else found
 
 
 @pytest.fixture

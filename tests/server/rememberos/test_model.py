@@ -3,61 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
-from onebrain_server.testing import live_server
-
 C = "/memory/collections/notes"
-
-
-class Model:
-    """Answers with what the test says, in order; with 500 where it says nothing."""
-
-    def __init__(self) -> None:
-        self.says: list[object] = []
-        self.heard: list[str] = []
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                model.heard.append(asked["messages"][-1]["content"])
-                said = model.says.pop(0) if model.says else None
-                text = said if isinstance(said, str) else json.dumps(said)
-                body = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
-                self.send_response(500 if said is None else 200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format, *args) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-
-@pytest.fixture(scope="module")
-def running(serving):
-    model = Model()
-    with serving(model.server):
-        yield model
-
-
-@pytest.fixture(scope="module")
-def clever(running, settings):
-    with live_server(replace(settings, model_url=running.url)) as live:
-        yield live
-
-
-@pytest.fixture
-def model(running):
-    running.says, running.heard = [], []
-    return running
 
 
 @pytest.fixture

@@ -116,9 +116,9 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     # Whoever names one collection for everything wants no others.
     given = body.collections if body.into_collection is None else None
     described = {one.name: one for one in given or ()}
-    opened = {
-        name: _opened(call, place, name, described.get(name)) for name in dict.fromkeys([*described, *wanted])
-    }
+    # From the end, for an export begins with the newest.
+    names = reversed(dict.fromkeys([*described, *wanted]))
+    opened = {name: _opened(call, place, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
     imported = 0
     for name in wanted:
