@@ -168,8 +168,9 @@ def test_an_agent_exports_nothing_and_imports_only_where_it_may_write(client, ag
     )
     assert bot.get(f"{A}/export").status_code == 403
     rows = [{"text": "x", "collection": "open"}, {"text": "y", "collection": "private"}]
-    assert bot.post(f"{A}/import", json={"memories": rows}).status_code == 403
-    assert bot.get("/memory/collections/open/memories").json() == []
+    for order in (rows, rows[::-1]):
+        assert bot.post(f"{A}/import", json={"memories": order}).status_code == 403
+        assert bot.get("/memory/collections").json() == []
     assert friend.post(f"{A}/import", json={"memories": rows}).json()["imported"] == 2
     assert agent("reader", read_only=True).post(f"{A}/import", json={"memories": []}).status_code == 403
 

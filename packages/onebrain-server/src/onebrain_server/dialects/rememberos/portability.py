@@ -117,7 +117,10 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     given = body.collections if body.into_collection is None else None
     described = {one.name: one for one in given or ()}
     # From the end, for an export begins with the newest.
-    names = reversed(dict.fromkeys([*described, *wanted]))
+    names = list(dict.fromkeys([*described, *wanted]))[::-1]
+    for name in names:  # before any is made
+        if collections.find(place, name) is not None:
+            writable(call, name)
     opened = {name: _opened(call, place, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
     imported = 0
