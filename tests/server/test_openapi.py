@@ -22,8 +22,26 @@ LEFT_OUT = {
     # A tenantId is any name, so an id in its place is a tenant that knows nothing of what another one stored.
     "herobrain": ["ensure_resource_availability"],
 }
-# What answers 501 in every case: a failure that is documented, and a failure all the same to schemathesis.
-NOT_OFFERED = {"ai-memory": ["/compat/ai-memory/api/v1/cluster"]}
+_REMEMBEROS = "/compat/rememberos/v1/memory"
+# What answers 501 or 503 in every case: a failure that is documented, and a failure all the same to schemathesis.
+NOT_OFFERED = {
+    "ai-memory": ["/compat/ai-memory/api/v1/cluster"],
+    "rememberos": [
+        *(
+            f"{_REMEMBEROS}/{path}"
+            for path in (
+                "signup", "recover-key", "reveal/{token}", "email/address", "email/address/rotate", "email/senders",
+                "stripe/checkout/create", "stripe/portal", "storage/config", "database/config",
+                "connections/oauth/{provider}/start", "connections/oauth/{provider}/callback", "connections/{id}/sync",
+                "collections/{collection}/drop/presign", "collections/{collection}/drop/complete",
+                "collections/{collection}/memories/upload", "collections/{collection}/memories/{id}/images",
+            )
+        ),
+        "/compat/rememberos/v1/proxy/chat/completions",
+        # After this one the key is dead, and nothing else would be asked.
+        f"{_REMEMBEROS}/admin/rotate-key",
+    ],
+}  # fmt: skip
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 

@@ -77,10 +77,12 @@ def test_each_file_that_fails_says_why_and_the_others_are_stored(client):
     assert {one["filename"] for one in dropped["errors"]} == set(BAD)
 
 
-def test_a_folder_without_a_readable_file_is_refused(client):
-    answer = client.post(f"{C}/memories/folder", files=sent(("a.pdf", b"%PDF")))
+@pytest.mark.parametrize("path", ["memories/folder", "drop", "drop?async_ingest=true"])
+def test_where_no_file_can_be_read_nothing_is_made(client, path):
+    answer = client.post(f"{C}/{path}", files=sent(("a.pdf", b"%PDF")))
     assert answer.status_code == 400
     assert "a.pdf: This server reads no PDF" in answer.json()["detail"]
+    assert client.get("/memory/collections").json() == []
 
 
 @pytest.mark.parametrize("path", ["memories/folder", "drop"])
@@ -218,5 +220,5 @@ def test_the_client_drops_and_uploads(ask):
         assert caught.value.status_code == 503
     with pytest.raises(OneBrainNotFoundError, match="File not found"):
         ask(lambda c: c.memories.detach(made.ids[0], 0, collection="notes"))
-    with pytest.raises(OneBrainValidationError, match="No file became a memory"):
+    with pytest.raises(OneBrainValidationError, match="No file can become a memory"):
         ask(lambda c: c.memories.upload_folder([Upload("a.pdf", b"%PDF")], collection="notes"))

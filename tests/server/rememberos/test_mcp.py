@@ -91,7 +91,11 @@ def test_a_batch_is_answered_as_one(client):
     assert first == {"jsonrpc": "2.0", "id": 1, "result": {}}
     assert (second["id"], second["error"]["code"]) == (2, -32601)
     for wrong in ([], calls * 10):
-        assert client.post("/mcp", json=wrong).json()["error"]["code"] == -32600
+        answer = client.post("/mcp", json=wrong)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32600)
+    answer = client.post("/mcp", json=[7, calls[0]])
+    assert answer.status_code == 400
+    assert [one.get("error", {}).get("code") for one in answer.json()] == [-32600, None]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_batch_is_answered_as_one(client):
         (b'{"jsonrpc": "2.0", "id": 1, "method": 7}', -32600),
         (b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}', -32600),
         (b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', -32600),
-        (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": [1]}', -32602),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": [1]}', -32600),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "resources/list"}', -32601),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call"}', -32602),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": []}}', -32602),
@@ -113,7 +117,7 @@ def test_a_batch_is_answered_as_one(client):
 )  # fmt: skip
 def test_what_is_wrong_is_an_error_of_json_rpc(client, content, code):
     answer = client.post("/mcp", content=content, headers={"content-type": "application/json"})
-    assert answer.status_code == 200
+    assert answer.status_code == (400 if code in (-32700, -32600) else 200)
     assert answer.json()["error"]["code"] == code
     assert answer.json()["error"]["message"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -82,7 +82,7 @@ class Metrics:
             _count(self._stages, stage, seconds)
 
     @contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
+    def timing(self, stage: str) -> Generator[None, None, None]:
         """Count how long a block takes, whether or not it raises."""
         started = perf_counter()
         try:

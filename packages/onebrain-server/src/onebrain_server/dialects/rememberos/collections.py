@@ -108,6 +108,13 @@ def writable(call: Call, name: str, *, create: bool = False) -> Collection:
     return _allowed(call, found, "can_write")
 
 
+def check_writable(call: Call, name: str) -> None:
+    """Raise where a collection of this name is there and the caller may not write it; one that is not there may be made."""
+    found = find(room(call), name)
+    if found is not None:
+        _allowed(call, found, "can_write")
+
+
 def opened(place: Room, name: str) -> Collection:
     """Return a collection, made where there is none of this name."""
     found = find(place, name)

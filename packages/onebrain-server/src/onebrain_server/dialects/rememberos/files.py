@@ -17,7 +17,7 @@ from onebrain.memory.models import NewMemory
 from onebrain_server.dialects.rememberos import collections, memories
 from onebrain_server.dialects.rememberos.background import Queue
 from onebrain_server.dialects.rememberos.chunks import chunks
-from onebrain_server.dialects.rememberos.collections import Collection, readable, writable
+from onebrain_server.dialects.rememberos.collections import Collection, check_writable, readable, writable
 from onebrain_server.dialects.rememberos.memories import Category, MemoryRow, NewFields, Source
 from onebrain_server.dialects.rememberos.rooms import Room, author, room
 from onebrain_server.dialects.rememberos.wire import (
@@ -85,6 +85,12 @@ def _sent(form: Form) -> list[File]:
     return files
 
 
+def _nothing(failures: Sequence[Mapping[str, str]]) -> Problem:
+    """Return the failure where no file can become a memory."""
+    told = "; ".join(f"{one['filename']}: {one['error']}" for one in failures[:5])
+    return Problem(400, "UPLOAD_ERROR", f"No file can become a memory: {told}")
+
+
 def _fields(model: type[BaseModel], given: Mapping[str, Any]) -> Any:
     """Return a form's fields, which are all texts, in their model."""
     try:
@@ -125,15 +131,16 @@ def upload_folder(call: Call, collection: str, query: Tagged, form: Form) -> dic
     """Make one memory of each text file; the file's name stands in the metadata."""
     files = _sent(form)
     fields: FolderFields = _fields(FolderFields, {**query.model_dump(exclude_none=True), **form.fields})
-    found = writable(call, collection, create=True)
+    check_writable(call, collection)
     good, failures = _texts(files)
+    long = f"The text has more than {MAX_TEXT} characters; drop the file, which cuts it"
+    failures += [_failed(name, long) for name, text in good if len(text) > MAX_TEXT]
+    good = [(name, text) for name, text in good if len(text) <= MAX_TEXT]
+    if not good:
+        raise _nothing(failures)
+    found = writable(call, collection, create=True)
     drafts: list[NewMemory] = []
     for name, text in good:
-        if len(text) > MAX_TEXT:
-            failures.append(
-                _failed(name, f"The text has more than {MAX_TEXT} characters; drop the file, which cuts it")
-            )
-            continue
         one = NewFields(
             text=text,
             importance=fields.importance,
@@ -143,9 +150,6 @@ def upload_folder(call: Call, collection: str, query: Tagged, form: Form) -> dic
             container_tag=fields.container_tag,
         )
         drafts.append(memories.draft(one, found, author(call)))
-    if not drafts:
-        told = "; ".join(f"{one['filename']}: {one['error']}" for one in failures[:5])
-        raise Problem(400, "UPLOAD_ERROR", f"No file became a memory: {told}")
     stored = memories.store(room(call), drafts)
     return {
         "created": len(stored),
@@ -196,8 +200,11 @@ def drop(call: Call, collection: str, query: DropQuery, form: Form) -> Answer:
     """Cut the texts of files into memories, at once or, with ``async_ingest``, in the background."""
     files = _sent(form)
     asked: DropQuery = _fields(DropQuery, {**query.model_dump(exclude_defaults=True), **form.fields})
-    place, found = room(call), writable(call, collection, create=True)
+    check_writable(call, collection)
     good, failures = _texts(files)
+    if not good:
+        raise _nothing(failures)
+    place, found = room(call), writable(call, collection, create=True)
     if asked.async_ingest:
         id = batches.start(
             place,
@@ -329,8 +336,7 @@ def get_batch(call: Call, batch_id: str) -> dict[str, Any]:
 
 
 def _no_storage(call: Call, collection: str) -> NoReturn:
-    if collections.find(room(call), collection) is not None:
-        writable(call, collection)
+    check_writable(call, collection)
     raise unconfigured(_STORAGE)
 
 

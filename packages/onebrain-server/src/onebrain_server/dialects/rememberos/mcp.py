@@ -26,6 +26,7 @@ from onebrain_server.dialects.rememberos.wire import (
     MAX_SEARCH,
     Asked,
     Days,
+    Failure,
     JsonObject,
     Name,
     Routes,
@@ -234,8 +235,8 @@ class RpcCall(Wire):
 
     jsonrpc: Literal["2.0"]
     method: str
-    id: str | int | None = None
-    params: JsonObject | None = None
+    id: str | int | float | None = None
+    params: JsonObject = Field(default_factory=dict)
 
 
 class RpcAnswer(Wire):
@@ -260,33 +261,40 @@ class _Failed(Exception):
     "",
     needs="read",
     answers=RpcAnswer | list[RpcAnswer],
-    answers_also={202: ("It was a notification, which is not answered", None)},
+    answers_also={
+        202: ("It was a notification, which is not answered", None),
+        400: ("It is no JSON, or no call", RpcAnswer | list[RpcAnswer] | Failure),
+    },
 )
 def rpc(call: Call) -> Answer:
     """Answer JSON-RPC 2.0 calls of the Model Context Protocol: initialize, ping, tools/list and tools/call.
 
-    Errors of JSON-RPC come with status 200; what never reached it (no key, too large a body) fails as everywhere.
+    Errors of JSON-RPC come with status 200, and with 400 where there was no call to answer; what never reached it (no key,
+    too large a body) fails as everywhere.
     """
     try:
         said: Any = from_json(call.content)
     except ValueError:
-        return Answer(_error(None, PARSE_ERROR, "The body is not valid JSON"))
+        return _said(_error(None, PARSE_ERROR, "The body is not valid JSON"))
     if not isinstance(said, list):
-        answer = _answered(call, said)
-        return _taken() if answer is None else Answer(answer)
+        return _said(_answered(call, said))
     several = cast("list[Any]", said)
     if not 1 <= len(several) <= _MOST:
-        return Answer(_error(None, INVALID_REQUEST, f"A batch has 1 to {_MOST} calls"))
-    answers = [answer for one in several if (answer := _answered(call, one)) is not None]
-    return Answer(answers) if answers else _taken()
+        return _said(_error(None, INVALID_REQUEST, f"A batch has 1 to {_MOST} calls"))
+    return _said(*[_answered(call, one) for one in several], batch=True)
 
 
 # The body is read by hand, for its failures are JSON-RPC's; the document describes it all the same.
 routes.operations[-1].body_type = RpcCall | list[RpcCall]
 
 
-def _taken() -> Answer:
-    return Answer(status=202, raw=b"", media_type=None)
+def _said(*answers: dict[str, Any] | None, batch: bool = False) -> Answer:
+    given = [answer for answer in answers if answer is not None]
+    if not given:
+        return Answer(status=202, raw=b"", media_type=None)
+    codes = {answer["error"]["code"] for answer in given if "error" in answer}
+    status = 400 if codes & {PARSE_ERROR, INVALID_REQUEST} else 200
+    return Answer(given if batch else given[0], status=status)
 
 
 def _error(id: Any, code: int, message: str) -> dict[str, Any]:
@@ -295,7 +303,7 @@ def _error(id: Any, code: int, message: str) -> dict[str, Any]:
 
 def _answered(call: Call, said: Any) -> dict[str, Any] | None:
     """Return the answer to one call; None for a notification."""
-    asked = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+    asked: Mapping[str, Any] = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
     id, method, params = asked.get("id"), asked.get("method"), asked.get("params", {})
     if isinstance(id, bool) or not isinstance(id, str | int | float | None):
         return _error(None, INVALID_REQUEST, "id: must be a text or a number")
@@ -304,7 +312,7 @@ def _answered(call: Call, said: Any) -> dict[str, Any] | None:
     if "id" not in asked:
         return None  # as every notification; there is none that changes anything here
     if not isinstance(params, Mapping):
-        return _error(id, INVALID_PARAMS, "params: must be an object")
+        return _error(id, INVALID_REQUEST, "params: must be an object")
     try:
         return {
             "jsonrpc": "2.0",

@@ -12,7 +12,12 @@ from onebrain.memory.models import Memory, NewMemory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos import collections, memories
 from onebrain_server.dialects.rememberos.account import name_of
-from onebrain_server.dialects.rememberos.collections import Collection, CollectionRow, writable
+from onebrain_server.dialects.rememberos.collections import (
+    Collection,
+    CollectionRow,
+    check_writable,
+    writable,
+)
 from onebrain_server.dialects.rememberos.memories import MemoryRow, NewFields
 from onebrain_server.dialects.rememberos.rooms import Room, author, room
 from onebrain_server.dialects.rememberos.wire import JsonObject, Name, Routes, Wire
@@ -119,8 +124,7 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     # From the end, for an export begins with the newest.
     names = list(dict.fromkeys([*described, *wanted]))[::-1]
     for name in names:  # before any is made
-        if collections.find(place, name) is not None:
-            writable(call, name)
+        check_writable(call, name)
     opened = {name: _opened(call, place, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
     imported = 0

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from onebrain_server.dialects.rememberos import collections, graph, search
-from onebrain_server.dialects.rememberos.collections import hidden, readable, writable
+from onebrain_server.dialects.rememberos.collections import check_writable, hidden, readable, writable
 from onebrain_server.dialects.rememberos.model import own_model
 from onebrain_server.dialects.rememberos.rooms import author, room
 from onebrain_server.dialects.rememberos.search import SearchFields
@@ -110,8 +110,7 @@ def complete_chat(call: Call, body: ChatFields) -> dict[str, Any]:
 def _may_store(call: Call, name: str) -> None:
     if "write" not in call.scopes:
         raise Problem(403, "FORBIDDEN", "This key may not write: send store as false")
-    if collections.find(room(call), name) is not None:
-        writable(call, name)
+    check_writable(call, name)
 
 
 def _question(messages: Sequence[ChatMessage]) -> str:
