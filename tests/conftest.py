@@ -12,6 +12,23 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
+from onebrain.testing.report import Results
+
+# One table at the end: drivers x verbs. It stands here because the process that prints it loads no folder's own conftest.
+results = Results()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    results.add(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if results:
+        terminalreporter.section(
+            "driver conformance: tests passed, failed, not applicable by the capabilities"
+        )
+        terminalreporter.write_line(results.table())
+
 
 @pytest.fixture(scope="session")
 def onebrain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:

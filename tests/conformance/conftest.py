@@ -1,4 +1,4 @@
-"""One table at the end: drivers x verbs."""
+"""What the suites of this folder share."""
 
 from __future__ import annotations
 
@@ -10,21 +10,6 @@ from blockbuster import blockbuster_ctx
 
 import onebrain
 from onebrain.testing.conformance import Suite
-from onebrain.testing.report import Results
-
-results = Results()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    results.add(report)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if results:
-        terminalreporter.section(
-            "driver conformance: tests passed, failed, not applicable by the capabilities"
-        )
-        terminalreporter.write_line(results.table())
 
 
 @pytest.fixture(autouse=True)

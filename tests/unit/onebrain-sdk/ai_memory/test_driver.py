@@ -20,7 +20,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestAiMemory(DriverConformance):
-    driver = "ai-memory"
+    driver = "ai-memory (stub)"
     colour = only("sync")
 
     @pytest.fixture

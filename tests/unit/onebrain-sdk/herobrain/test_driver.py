@@ -11,7 +11,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestHeroBrain(DriverConformance):
-    driver = "herobrain"
+    driver = "herobrain (stub)"
     colour = only("async")
 
     @pytest.fixture
