@@ -61,3 +61,31 @@ def test_control_characters_are_kept_in_texts_and_refused_in_names(clients):
     assert one.post("/memory/keys", json={"label": odd}).status_code == 422
     assert one.get(f"{path}/a%00b").status_code == 422
     assert one.put("/memory/collections/odd", json={"description": odd}).json()["description"] == odd
+
+
+def test_files_connections_counts_and_the_proxys_parts_hold_on_postgresql(clients, until):
+    one, other = clients
+    files = {"files": ("note.txt", b"The office is in Braga.")}
+    batch = one.post("/memory/collections/files/drop?async_ingest=true", files=files).json()["batch_id"]
+    assert until(other, f"/memory/ingest/batch/{batch}", "complete")["done"] == 1
+    source = {"provider": "slack", "collection": "files", "credentials": {"token": "t"}}
+    connection = one.post("/memory/connections", json=source).json()["id"]
+    assert other.post(f"/memory/connections/{connection}/sync").status_code == 503
+    assert len(one.get(f"/memory/connections/{connection}/runs").json()) == 1
+    assert one.get("/memory/admin/connectors").json()["slack"]["runs"] == 1
+    assert other.get("/memory/admin/connectors/status").json() == [{"status": "error", "n": 1}]
+    other.put("/memory/spend-cap", json={"monthly_usd": 3})
+    assert one.get("/memory/spend-cap").json()["monthly_usd"] == 3
+    # Each replica counts for itself, and both add to the same day.
+    for client in (one, other, one):
+        assert client.post("/pulse", json={"path": "/docs"}).status_code == 204
+    other.get("/memory/admin/analytics")
+    views = one.get("/memory/admin/analytics").json()["pageviews"]
+    assert views["by_path"] == {"/docs": 3}
+    assert one.get("/memory/database/config").json()["backend"] == "postgresql"
+    actions = {row["action"] for row in one.get("/memory/admin/audit").json()}
+    assert {"rememberos.connection.create", "rememberos.files.drop"} <= actions
+    assert one.get("/memory/admin/memory-health").json()["total"] > 0
+    assert other.get("/memory/admin/usage").json()["total"]["memories"] > 0
+    dump = one.get("/memory/admin/export").json()
+    assert other.post("/memory/admin/import", json=dump).json()["imported"] == len(dump["memories"])

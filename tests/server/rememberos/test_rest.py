@@ -6,9 +6,13 @@ from dataclasses import replace
 
 import httpx
 
+from onebrain_server.dialects.rememberos import pulse
 from onebrain_server.testing import live_server
 
-WORDS = ("Wolkenkratzer", "Zitronengras", "Quittengelee", "Nebelhorn", "Fingerhut")
+WORDS = (
+    "Wolkenkratzer", "Zitronengras", "Quittengelee", "Nebelhorn", "Fingerhut", "xoxb-Sonnenblume", "Kanalbrücke",
+    "Apfelstrudel", "Windmühle",
+)  # fmt: skip
 KEY = bytes(range(32))
 
 
@@ -18,7 +22,7 @@ def _client(live):
     )
 
 
-def test_nothing_is_in_the_files_in_clear(settings, tmp_path):
+def test_nothing_is_in_the_files_in_clear(settings, tmp_path, until):
     url = f"sqlite:///{tmp_path / 'server.db'}"
     with live_server(replace(settings, database_url=url, memory_encryption_key=KEY)) as live:
         with _client(live) as client:
@@ -33,6 +37,23 @@ def test_nothing_is_in_the_files_in_clear(settings, tmp_path):
                 "/collections/notes/remember?sync=true", json={"content": "Maria moved to Zitronengras."}
             )
             client.get("/collections/notes/summary")
+            source = {
+                "provider": "slack",
+                "collection": "notes",
+                "credentials": {"token": "xoxb-Sonnenblume"},
+            }
+            connection = client.post(
+                "/connections", json={**source, "config": {"channel_id": "Kanalbrücke"}}
+            ).json()
+            client.post(f"/connections/{connection['id']}/sync")
+            dropped = client.post(
+                "/collections/notes/drop?async_ingest=true",
+                files={"files": ("Windmühle.txt", b"We baked Apfelstrudel.")},
+            ).json()
+            until(client, f"/ingest/batch/{dropped['batch_id']}", "complete")
+            beacon = f"{live.url}/compat/rememberos/v1/pulse"
+            assert httpx.post(beacon, json={"path": "/Nebelhorn"}).status_code == 204
+            pulse.flush(live.server)
             found = client.post("/collections/notes/search", json={"query": "Wolkenkratzer"}).json()
             assert "Wolkenkratzer" in found["results"][0]["text"]
         _search(tmp_path, [*WORDS, made["secret"]])
