@@ -11,6 +11,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestBrrain(DriverConformance):
+    driver = "brrain (stub)"
     colour = only("async")
 
     @pytest.fixture

@@ -11,6 +11,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestRememberOS(DriverConformance):
+    driver = "rememberos (stub)"
     colour = only("sync")
 
     @pytest.fixture
