@@ -7,7 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from onebrain_server.clock import now_micros
-from onebrain_server.dialects.rememberos.rooms import Room
+from onebrain_server.dialects.rememberos import collections
+from onebrain_server.dialects.rememberos.rooms import Room, room
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
 from onebrain_server.state.records import Record
 
@@ -23,7 +26,7 @@ _KEPT: Final = 24 * 3600 * _SECOND
 class Queue:
     """Jobs of one kind.
 
-    A job's record has a ``state``: queued, processing, done or failed.
+    A job's record has a ``state`` (queued, processing, done or failed) and the name of a ``collection``.
 
     Args:
         kind: The kind of its records.
@@ -52,9 +55,15 @@ class Queue:
         self._soon(place, job)
         return job.id
 
-    def get(self, place: Room, id: str) -> Record | None:
-        """Return a job's record."""
-        return place.records.get(place.tenant, self._kind, id)
+    def seen(self, call: Call, id: str) -> Record:
+        """Return a job's record; raise where there is none, or the caller may not read its collection."""
+        place = room(call)
+        job = place.records.get(place.tenant, self._kind, id)
+        if job is None:
+            raise Problem(404, "NOT_FOUND", "Job not found")
+        if collections.find(place, job.body["collection"]) is not None:
+            collections.readable(call, job.body["collection"])
+        return job
 
     def _soon(self, place: Room, job: Record) -> None:
         place.server.later(partial(self._run, place, job), self._name)

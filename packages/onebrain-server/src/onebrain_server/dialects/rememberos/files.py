@@ -17,7 +17,7 @@ from onebrain.memory.models import NewMemory
 from onebrain_server.dialects.rememberos import collections, memories
 from onebrain_server.dialects.rememberos.background import Queue
 from onebrain_server.dialects.rememberos.chunks import chunks
-from onebrain_server.dialects.rememberos.collections import Collection, check_writable, readable, writable
+from onebrain_server.dialects.rememberos.collections import Collection, check_writable, writable
 from onebrain_server.dialects.rememberos.memories import Category, MemoryRow, NewFields, Source
 from onebrain_server.dialects.rememberos.rooms import Room, author, room
 from onebrain_server.dialects.rememberos.wire import (
@@ -311,13 +311,7 @@ class BatchRow(Wire):
 @routes.get("/ingest/batch/{batch_id}", needs="read", answers=BatchRow, errors=(404,))
 def get_batch(call: Call, batch_id: str) -> dict[str, Any]:
     """Return the progress of a batch; it is known for a day."""
-    place = room(call)
-    batch = batches.get(place, batch_id)
-    if batch is None:
-        raise Problem(404, "NOT_FOUND", "Batch not found")
-    body = batch.body
-    if collections.find(place, body["collection"]) is not None:
-        readable(call, body["collection"])
+    body = batches.seen(call, batch_id).body
     complete = body["state"] in ("done", "failed")
     pending = body["total"] - body["done"] - body["failed"]
     # A batch that broke off has not done what is left of it.

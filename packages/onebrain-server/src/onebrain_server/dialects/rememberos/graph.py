@@ -27,7 +27,6 @@ from onebrain_server.dialects.rememberos.supersession import (
 )
 from onebrain_server.dialects.rememberos.wire import MAX_TEXT, Query, Routes, Share, Tag, Tagged, Wire
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record
 
@@ -103,12 +102,7 @@ class JobRow(Wire):
 @routes.get("/extract/job/{job_id}", needs="read", answers=JobRow, errors=(404,))
 def get_job(call: Call, job_id: str) -> dict[str, Any]:
     """Return the state of an extraction job; it is known for a day."""
-    place = room(call)
-    job = jobs.get(place, job_id)
-    if job is None:
-        raise Problem(404, "NOT_FOUND", "Job not found")
-    if collections.find(place, job.body["collection"]) is not None:
-        readable(call, job.body["collection"])
+    job = jobs.seen(call, job_id)
     state = job.body["state"]
     return {"state": state, "facts": job.body["facts"], "complete": state in ("done", "failed")}
 
