@@ -272,7 +272,9 @@ def rank(
     if similarity is not None:
         relevance += by_vector * _smooth(similarity, memories.around) / memories.span
     score: Floats = (relevance + np.float32(SESSION) * session).astype(np.float32, copy=False)
-    score += np.float32(LABEL) * _labels(memories.labels, query.terms)
+    labels = _labels(memories.labels, query.terms)
+    if labels is not None:
+        score += np.float32(LABEL) * labels
     if query.year is not None or query.month is not None:
         score += np.float32(DATE) * _dates(memories.days, query)
     if query.wants:
@@ -331,13 +333,15 @@ def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) 
     return np.append(_saturated(found, memories.session_damping, idf), np.float32(0))[memories.sessions]
 
 
-def _labels(labels: Ints, terms: Ints) -> Floats:
-    """1 where the query names the label, -1 where it names another one, 0 where none is named."""
+def _labels(labels: Ints, terms: Ints) -> Floats | None:
+    """1 where the query names the label, -1 where it names another one; None where it names none."""
+    if labels.max(initial=-1) < 0:
+        return None
     named = np.zeros(len(labels), bool)
     for term in terms[terms >= 0].tolist():
         named |= labels == term
     if not named.any():
-        return np.zeros(len(labels), np.float32)
+        return None
     return named - ((labels >= 0) & ~named).astype(np.float32)
 
 
