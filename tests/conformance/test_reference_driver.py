@@ -32,11 +32,11 @@ class Emulated(DriverConformance):
 
 
 class _Plain:
-    """Hides what is optional in the contract of a driver: `forget` and `count`."""
+    """Hides what is optional in the contract of a driver: `forget`, `count` and entities."""
 
     def __init__(self, driver: ReferenceDriver) -> None:
         self._driver = driver
-        self.capabilities = driver.capabilities
+        self.capabilities = replace(driver.capabilities, entities=False)
         for verb in ("transports", "store", "search", "get", "list", "update", "delete", "close"):
             setattr(self, verb, getattr(driver, verb))
 
@@ -44,7 +44,7 @@ class _Plain:
 class TestPlain(Emulated):
     """Only what every driver must have."""
 
-    driver = "no forget, no count"
+    driver = "no forget, no count, no entities"
 
     @pytest.fixture
     def empty_brain(self):

@@ -13,7 +13,7 @@ from onebrain._core.steps import Steps, call
 from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import ConfigurationError, MissingDependency
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest
+from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain_engine.embedding import Embedder
@@ -50,6 +50,7 @@ def capabilities(service: str) -> Capabilities:
         ),
         filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
         logic=frozenset({"all", "any", "not"}),
+        entities=True,
     )
 
 
@@ -188,6 +189,18 @@ class EngineDriver:
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
         """Count memories."""
         return (yield from call(self.tenant.count, scope, filter, include_archived=include_archived))
+
+    def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
+        """Find by rules what memories name."""
+        return (yield from call(self.tenant.extract, memories))
+
+    def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
+        """Return what memories name."""
+        return (yield from call(self.tenant.mentions, memories))
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
+        """Take an entity from what memories name."""
+        return (yield from call(self.tenant.forget_mentions, entity_id, memories))
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of memories."""

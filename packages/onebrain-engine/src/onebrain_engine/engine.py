@@ -15,12 +15,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from hashlib import sha256
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from onebrain._core.codec import to_json
+from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import (
     EmbedderMismatch,
@@ -28,9 +29,19 @@ from onebrain.errors import (
     OneBrainNotFoundError,
     OneBrainValidationError,
 )
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, several_with_id
+from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest, several_with_id
+from onebrain.memory.entities import Entity
 from onebrain.memory.filters import Filter
-from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.models import (
+    EVERYTHING,
+    ForgetResult,
+    Hit,
+    Memory,
+    NewMemory,
+    Scope,
+    SearchMode,
+    StoreResult,
+)
 from onebrain_engine import cursors
 from onebrain_engine.embedding import Checked, Embedder, unit
 from onebrain_engine.index.columns import Fetch
@@ -43,6 +54,7 @@ from onebrain_engine.store.records import Draft, Entry, Space, to_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
 Floats = npt.NDArray[np.float32]
+Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -140,9 +152,23 @@ class Engine:
         if token is not None:
             try:
                 with self.store.writing() as write:
-                    write.set_snapshot(tenant, partition.space, token)
+                    known = write.set_snapshot(tenant, partition.space, token)
+                if not known:  # its tenant was forgotten meanwhile
+                    self.snapshots.forget(partition.space)
             except OneBrainError:
                 return
+
+    def forget_tenant(self, name: str) -> None:
+        """Remove everything of a tenant: memories, what they name, spaces, and snapshots of their indexes.
+
+        Raises:
+            StorageError: The database cannot be written, and all is as it was; or everything is removed but a
+                snapshot, which the message names.
+        """
+        self.tenant(name).remove_everything()
+        with self._lock:
+            for key in [key for key in self._partitions if key[0] == name]:
+                del self._partitions[key]
 
     def close(self) -> None:
         """Keep snapshots of what has changed and close the store; a second call does nothing."""
@@ -543,7 +569,96 @@ class Tenant:
         with self._engine.store.writing() as write:
             return self._remove_expired(write, _now())
 
+    @_persistent
+    def remove_everything(self) -> None:
+        """Remove all memories with their spaces; `Engine.forget_tenant` is the way to it."""
+        with self._engine.store.writing() as write:
+            spaces = write.forget_tenant(self.name)
+        if self._engine.snapshots is not None:
+            for space in spaces:
+                self._engine.snapshots.forget(space)
+
+    # ---- entities ---------------------------------------------------------------------------------------------------
+
+    def extract(self, memories: Sequence[Memory]) -> int:
+        """Note beside each memory what it names, where that is not noted yet of its present text; return of how many.
+
+        All of it happens in one transaction; what was changed or removed meanwhile is left for the next time.
+        """
+        from onebrain_engine.graph.extraction import find_entities  # few programs ever need its rules
+
+        with self._engine.store.reading() as read:
+            known = self._notes(read, memories)
+        unread = [memory for place, memory in enumerate(memories) if place not in known]
+        texts = [
+            _note(memory, [(one.name, one.type) for one in find_entities(_text(memory))]) for memory in unread
+        ]
+        return self._keep_notes(unread, texts)
+
+    def mentions(self, memories: Sequence[Memory]) -> Sequence[Mention]:
+        """Return what the memories name, as far as that was noted."""
+        with self._engine.store.reading() as read:
+            notes = self._notes(read, memories)
+        return [
+            Mention(memories[place], Entity(id=self._entity_id(name), name=name, type=type))
+            for place, named in sorted(notes.items())
+            for name, type in named
+        ]
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory]) -> int:
+        """Take an entity from what memories name; return from how many."""
+        with self._engine.store.reading() as read:
+            notes = self._notes(read, memories)
+        kept = {
+            place: [pair for pair in named if self._entity_id(pair[0]) != entity_id]
+            for place, named in notes.items()
+        }
+        changed = [place for place, named in kept.items() if len(named) < len(notes[place])]
+        texts = [_note(memories[place], kept[place]) for place in changed]
+        return self._keep_notes([memories[place] for place in changed], texts)
+
     # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    @_persistent
+    def _keep_notes(self, memories: Sequence[Memory], texts: Sequence[str]) -> int:
+        """Note texts beside memories that are still there; return beside how many."""
+        if not memories:
+            return 0
+        with self._engine.store.writing() as write:
+            by_space: dict[int, tuple[Space, dict[int, str]]] = {}
+            for place, (row, space) in self._rows(write, memories).items():
+                by_space.setdefault(space.key, (space, {}))[1][row] = texts[place]
+            for space, notes in by_space.values():
+                write.note(self.name, space, notes)
+        return sum(len(notes) for _, notes in by_space.values())
+
+    def _notes(self, read: Reading, memories: Sequence[Memory]) -> dict[int, Pairs]:
+        """Return what is noted of memories, by their places; a note of an earlier text counts for nothing."""
+        rows = self._rows(read, memories)
+        spaces = _by_space(list(rows.values()))
+        notes = {
+            row: text for space, some in spaces for row, text in read.notes(self.name, space, some).items()
+        }
+        found: dict[int, Pairs] = {}
+        for place, (row, _) in rows.items():
+            if row in notes:
+                note = from_json(notes[row])
+                if note["of"] == _mark(memories[place]):
+                    found[place] = [(name, type) for name, type in note["named"]]
+        return found
+
+    def _rows(self, read: Reading, memories: Sequence[Memory]) -> dict[int, tuple[int, Space]]:
+        """Return row and space of each memory that is still there, by its place: an id alone may name several."""
+        wanted = list({memory.id for memory in memories})
+        places: dict[tuple[str, str, str], tuple[int, Space]] = {}
+        for space, rows in _by_space(read.find(self.name, wanted, EVERYTHING, now=_now())):
+            for row, id, user in read.columns(self.name, space, ["id", "user"], rows):
+                places[space.name, user or "", id] = (row, space)
+        keys = [(memory.scope.space or "", memory.scope.user or "", memory.id) for memory in memories]
+        return {place: places[key] for place, key in enumerate(keys) if key in places}
+
+    def _entity_id(self, name: str) -> str:
+        return sha256(f"{self.name}\0{name.casefold()}".encode()).hexdigest()[:32]
 
     def _failed(self, error: OneBrainError) -> StoreResult:
         error.service = error.service or self._service
@@ -581,6 +696,20 @@ def index_entry(entry: Entry) -> Indexed:
     """Make a stored memory ready for the index."""
     vector = None if entry.vector is None else unit(np.frombuffer(entry.vector, np.float32)[None, :])[0]
     return Indexed(entry, analyse(entry.content), vector)
+
+
+def _text(memory: Memory) -> str:
+    """Return what a memory says, with its title where that says more."""
+    title = memory.title or ""
+    return memory.content if title in memory.content else f"{title}. {memory.content}"
+
+
+def _mark(memory: Memory) -> str:
+    return sha256(_text(memory).encode()).hexdigest()[:16]
+
+
+def _note(memory: Memory, named: Pairs) -> str:
+    return to_json({"of": _mark(memory), "named": [list(pair) for pair in named]}, what="a note")
 
 
 def _now() -> int:

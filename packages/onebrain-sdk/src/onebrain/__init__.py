@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from onebrain.memory.brain import AsyncBrain, Brain
     from onebrain.memory.capabilities import Capabilities
+    from onebrain.memory.entities import Entity, Relation
     from onebrain.memory.filters import F
     from onebrain.memory.models import (
         Context,
@@ -102,6 +103,7 @@ _HOMES = {
         "Brain",
     ),
     "onebrain.memory.capabilities": ("Capabilities",),
+    "onebrain.memory.entities": ("Entity", "Relation"),
     "onebrain.memory.filters": ("F",),
     "onebrain.memory.models": (
         "Context",
@@ -175,6 +177,7 @@ __all__ = [
     "DatabaseFull",
     "DatabaseReadOnly",
     "EmbedderMismatch",
+    "Entity",
     "F",
     "ForgetResult",
     "HeroBrain",
@@ -197,6 +200,7 @@ __all__ = [
     "OneBrainValidationError",
     "Page",
     "QuotaExceeded",
+    "Relation",
     "RememberOS",
     "RetryPolicy",
     "SchemaTooNew",

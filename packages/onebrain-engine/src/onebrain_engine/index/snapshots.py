@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from onebrain.errors import DatabaseCorrupt
+from onebrain.errors import DatabaseCorrupt, StorageError
 from onebrain_engine.index import ranking
 from onebrain_engine.index.growable import Codes, Growable
 from onebrain_engine.index.lexicon import Lexicon
@@ -108,6 +108,17 @@ class Snapshots:
             return False
         _fill(partition, header, arrays, lexicon)
         return True
+
+    def forget(self, space: Space) -> None:
+        """Remove the snapshot of a space."""
+        try:
+            self._path(space).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the snapshot {self._path(space)} of removed memories cannot be removed "
+                f"({error.strerror}); delete this file",
+                service="sqlite",
+            ) from error
 
     def _sealing(self, space: Space) -> Callable[[memoryview], bytes] | None:
         cipher = self._cipher

@@ -1,7 +1,7 @@
 """Encryption at rest: every record sealed by itself with AES-256-GCM, under a key made for its tenant.
 
-Sealed are a memory's content, title, type, tags, metadata, source and extra, its vector, and what is kept of indexes
-between processes. In clear remain what rows are found by: tenant, space, user, agent, session and id, times, importance,
+Sealed are a memory's content, title, type, tags, metadata, source and extra, its vector, the entities that it names, and
+what is kept of indexes between processes. In clear remain what rows are found by: tenant, space, user, agent, session and id, times, importance,
 the flags, and how long everything is. Searching needs no more, because it happens on an index in memory.
 
 Each sealed record starts with a version and a random nonce of its own. What it is, its tenant, space and row are
@@ -29,6 +29,7 @@ BLANK: Final = ("", None, None, "[]", "{}", None, "{}")
 _PLACES: Final = (5, 6, 7, 8, 9, 11, 17)
 
 _VERSION: Final = b"\x01"
+_PLAIN: Final = b"\x00"
 _SALT: Final = 16
 _NONCE: Final = 12
 _CHECK: Final = b"onebrain"
@@ -221,6 +222,20 @@ class Seal:
         if self.cipher is None:
             raise self._no_key()
         return self.cipher.open("vector", tenant, space, row, data)
+
+    def note(self, tenant: str, space: int, row: int, text: str) -> bytes:
+        """Return what is kept for a note: sealed with a cipher, plain without; the first byte says which."""
+        if self.cipher is None:
+            return _PLAIN + text.encode()
+        return self.cipher.seal("note", tenant, space, row, text.encode())
+
+    def open_note(self, tenant: str, space: int, row: int, data: bytes) -> str:
+        """Return the text of a note."""
+        if data[:1] == _PLAIN:
+            return data[1:].decode()
+        if self.cipher is None:
+            raise self._no_key()
+        return self.cipher.open("note", tenant, space, row, data).decode()
 
     def _no_key(self) -> ConfigurationError:
         return ConfigurationError(

@@ -509,6 +509,18 @@ class _Reading:
                     record[place] = fields[field]
             yield record
 
+    def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
+        """Return what is noted beside rows."""
+        return {
+            row: self._seal.open_note(tenant, space.key, row, data)
+            for row, data in self._session.run(
+                tenant,
+                'SELECT "row", data FROM onebrain.note WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+                (tenant, space.key, list(rows)),
+                binary=True,
+            )
+        }
+
 
 class _Writing(_Reading):
     """Queries and changes within one transaction; a space is locked when it is first looked at."""
@@ -538,13 +550,32 @@ class _Writing(_Reading):
         )
         return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
 
-    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
-        """Note the newest snapshot of a space's index."""
+    def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
+        """Keep a text beside each row."""
+        data = [self._seal.note(tenant, space.key, row, text) for row, text in notes.items()]
         self._session.run(
+            tenant,
+            'INSERT INTO onebrain.note (tenant, space, "row", data) '
+            "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %s::bytea[]) "
+            'ON CONFLICT (tenant, "row") DO UPDATE SET data = excluded.data',
+            (tenant, space.key, list(notes), data),
+        )
+
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> bool:
+        """Note the newest snapshot of a space's index."""
+        changed = self._session.run(
             tenant,
             "UPDATE onebrain.space SET snapshot = %s WHERE tenant = %s AND key = %s",
             (token, tenant, space.key),
         )
+        return changed.rowcount > 0
+
+    def forget_tenant(self, tenant: str) -> Sequence[Space]:
+        """Remove everything of a tenant; its spaces are locked first, as by every writer."""
+        spaces = self.spaces(tenant)
+        for table in ("note", "vector", "memory", "gone", "space"):
+            self._session.run(tenant, f"DELETE FROM onebrain.{table} WHERE tenant = %s", (tenant,))
+        return spaces
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids, the spaces locked."""
@@ -734,6 +765,11 @@ class _Writing(_Reading):
                 (tenant, space.key, gone),
             )
             self._remove_vectors(tenant, space, gone)
+            self._session.run(
+                tenant,
+                'DELETE FROM onebrain.note WHERE tenant = %s AND space + 0 = %s AND "row" = ANY(%s)',
+                (tenant, space.key, gone),
+            )
             self._session.run(
                 tenant,
                 'INSERT INTO onebrain.gone (tenant, space, seq, "row") SELECT %s, %s::int8, %s::int8, unnest(%s::int8[])',

@@ -99,6 +99,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             )
         ),
     ),
+    (
+        # What a memory names, kept beside it like its vector: sealed with it, and removed with it.
+        """CREATE TABLE onebrain.note (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            data bytea NOT NULL,
+            PRIMARY KEY (tenant, "row")
+        )""",
+        "ALTER TABLE onebrain.note ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE onebrain.note FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY own_tenant ON onebrain.note "
+        "USING (tenant = current_setting('onebrain.tenant', true)) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    ),
 )
 
 

@@ -42,6 +42,10 @@ class Reading(Protocol):
         """Return ``(row, value, ...)`` of named columns for `rows` of a space, or for all of them."""
         ...
 
+    def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
+        """Return what `note` keeps beside rows; a row without a note is left out."""
+        ...
+
 
 class Writing(Reading, Protocol):
     """A transaction: all of it happens, or none."""
@@ -72,8 +76,16 @@ class Writing(Reading, Protocol):
         """Remove rows; return how many there were."""
         ...
 
-    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
-        """Note the newest snapshot of a space's index."""
+    def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
+        """Keep a text beside each row, instead of the one before; it goes when the row does."""
+        ...
+
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> bool:
+        """Note the newest snapshot of a space's index; return whether there still is such a space."""
+        ...
+
+    def forget_tenant(self, tenant: str) -> Sequence[Space]:
+        """Remove everything of a tenant, its spaces included, and return those; their keys are never used again."""
         ...
 
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:

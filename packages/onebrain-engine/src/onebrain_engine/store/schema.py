@@ -67,6 +67,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE memory ADD COLUMN sealed BLOB",
         "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # What a memory names, kept beside it like its vector: sealed with it, and removed with it.
+        "CREATE TABLE note (row INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    ),
 )
 
 

@@ -35,6 +35,7 @@ _ENTRY = (
     "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
     "m.sealed"
 )
+_LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
 
@@ -399,6 +400,19 @@ class _Reading:
                     record[place] = fields[field]
             yield record
 
+    def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
+        """Return what is noted beside rows."""
+        found: dict[int, str] = {}
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            for row, data in self._db.execute(
+                "SELECT n.row, n.data FROM note AS n JOIN memory AS m USING (row) "
+                f"WHERE n.row IN ({_marks(len(chunk))}) AND +m.tenant = ? AND +m.space = ?",
+                (*chunk, tenant, space.key),
+            ):
+                found[row] = self._seal.open_note(tenant, space.key, row, data)
+        return found
+
     def _columns(
         self, tenant: str, space: Space, columns: str, rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
@@ -423,7 +437,12 @@ class _Writing(_Reading):
         """Return a space, made if need be."""
         space = self.space(tenant, name)
         if space is None:
-            self._db.execute("INSERT INTO space (tenant, name) VALUES (?, ?)", (tenant, name))
+            self._db.execute(
+                "INSERT INTO space (key, tenant, name) SELECT 1 + max("
+                "coalesce((SELECT max(key) FROM space), 0), "
+                f"coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = '{_LAST_SPACE}'), 0)), ?, ?",
+                (tenant, name),
+            )
             space = self.space(tenant, name)
             assert space is not None
         return space
@@ -436,11 +455,40 @@ class _Writing(_Reading):
         )
         return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
 
-    def set_snapshot(self, tenant: str, space: Space, token: str) -> None:
+    def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
+        """Keep a text beside each row."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO note (row, data) VALUES (?, ?)",
+            [(row, self._seal.note(tenant, space.key, row, text)) for row, text in notes.items()],
+        )
+
+    def set_snapshot(self, tenant: str, space: Space, token: str) -> bool:
         """Note the newest snapshot of a space's index."""
-        self._db.execute(
+        changed = self._db.execute(
             "UPDATE space SET snapshot = ? WHERE key = ? AND tenant = ?", (token, space.key, tenant)
         )
+        return changed.rowcount > 0
+
+    def forget_tenant(self, tenant: str) -> Sequence[Space]:
+        """Remove everything of a tenant."""
+        spaces = self.spaces(tenant)
+        if spaces:
+            # Another process may still hold the index of such a space, which must not be taken for a new one's.
+            self._db.execute(
+                "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE "
+                "SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+                (_LAST_SPACE, max(space.key for space in spaces)),
+            )
+        for table in ("vector", "note"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE row IN (SELECT row FROM memory WHERE tenant = ?)", (tenant,)
+            )
+        self._db.execute(
+            "DELETE FROM gone WHERE space IN (SELECT key FROM space WHERE tenant = ?)", (tenant,)
+        )
+        for table in ("memory", "space"):
+            self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))
+        return spaces
 
     def new_rows(self, tenant: str, count: int) -> Sequence[int]:
         """Return numbers for new rows."""
@@ -592,6 +640,7 @@ class _Writing(_Reading):
                 (*chunk, tenant, space.key),
             ).rowcount
             self._db.execute(f"DELETE FROM vector WHERE row IN ({marks})", chunk)
+            self._db.execute(f"DELETE FROM note WHERE row IN ({marks})", chunk)
         seq = space.seq + 1
         self._db.executemany(
             "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, r) for r in rows]

@@ -41,7 +41,7 @@ class Capabilities:
         consistency: ``immediate`` where a memory is found as soon as it is stored, ``eventual`` where that takes time.
         tags: Tags are kept.
         importance: Importance is kept.
-        entities: People, places and things are extracted and linked.
+        entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
     """
 
     service: str

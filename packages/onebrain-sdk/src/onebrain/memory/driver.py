@@ -21,6 +21,7 @@ from onebrain._core.steps import Steps
 from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import OneBrainConflictError, Unsupported
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.entities import Entity
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import (
     EVERYTHING,
@@ -92,7 +93,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Forgets`, a `Counts` or a `Settles`.
+    A driver may also be a `Forgets`, a `Counts`, a `Settles` or a `Names`.
     """
 
     @property
@@ -162,6 +163,35 @@ class Settles(Protocol):
 
     def settled(self, ids: Sequence[str], /) -> Steps[Sequence[str]]:
         """Return those of `ids` that a search can find by now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """That a memory names an entity; `entity` says nothing of memories itself."""
+
+    memory: Memory
+    entity: Entity
+
+
+@runtime_checkable
+class Names(Protocol):
+    """A driver that knows what memories name; one that declares ``entities`` must be it.
+
+    It is asked about memories that `Brain` has selected, and answers for those alone. So it needs no scope, and its
+    answer cannot leave one.
+    """
+
+    def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
+        """Find what memories name, and keep it; return of how many it was not known yet."""
+        ...
+
+    def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
+        """Return what memories name, as far as that is known."""
+        ...
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
+        """Take an entity from what memories name; return from how many."""
         ...
 
 

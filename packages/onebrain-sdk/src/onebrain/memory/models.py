@@ -36,7 +36,9 @@ _set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
 _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
-class _Model(LazyModel, frozen=True):
+class Model(LazyModel, frozen=True):
+    """What all models of a brain are: frozen, and without unknown fields."""
+
     # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
     # Lazy, because building validators would double the time that `import onebrain` takes.
@@ -119,7 +121,7 @@ Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
 Metadata: TypeAlias = dict[str, Any]
 
 
-class Scope(_Model, frozen=True):
+class Scope(Model, frozen=True):
     """Whose memory, and where: an argument of every call, never state of a client.
 
     A scope selects the memories that agree with it on every part it names; ``Scope()`` selects everything that the
@@ -182,7 +184,7 @@ class Scope(_Model, frozen=True):
 EVERYTHING = Scope.trusted({"space": None, "user": None, "agent": None, "session": None})
 
 
-class Memory(_Model, frozen=True):
+class Memory(Model, frozen=True):
     """One stored memory, as it was stored: nothing in it is merged, rewritten or dropped.
 
     Attributes:
@@ -222,7 +224,7 @@ class Memory(_Model, frozen=True):
     extra: Metadata = Field(default_factory=dict, repr=False)
 
 
-class NewMemory(_Model, frozen=True):
+class NewMemory(Model, frozen=True):
     """A memory to store; everything but `content` may be left out.
 
     Attributes:
@@ -253,7 +255,7 @@ class NewMemory(_Model, frozen=True):
     extra: Metadata = Field(default_factory=dict)
 
 
-class Hit(_Model, frozen=True):
+class Hit(Model, frozen=True):
     """A memory that a search found.
 
     Attributes:
@@ -275,7 +277,7 @@ class Hit(_Model, frozen=True):
         return self.memory.content
 
 
-class SearchResult(_Model, Sequence[Hit], frozen=True):
+class SearchResult(Model, Sequence[Hit], frozen=True):
     """The hits of a search, best first: a sequence.
 
     Attributes:
@@ -307,7 +309,7 @@ class SearchResult(_Model, Sequence[Hit], frozen=True):
         return tuple(hit.memory for hit in self.hits)
 
 
-class StoreResult(_Model, frozen=True):
+class StoreResult(Model, frozen=True):
     """What became of one memory to store.
 
     Attributes:
@@ -329,7 +331,7 @@ class StoreResult(_Model, frozen=True):
         return self.status != "failed"
 
 
-class StoreResults(_Model, Sequence[StoreResult], frozen=True):
+class StoreResults(Model, Sequence[StoreResult], frozen=True):
     """One result for each memory to store, in the order given: a sequence."""
 
     results: tuple[StoreResult, ...] = ()
@@ -365,7 +367,7 @@ class StoreResults(_Model, Sequence[StoreResult], frozen=True):
         return [result.id for result in self.raise_for_failures().results if result.id is not None]
 
 
-class Context(_Model, frozen=True):
+class Context(Model, frozen=True):
     """Memories as text for a prompt.
 
     Attributes:
@@ -384,7 +386,7 @@ class Context(_Model, frozen=True):
         return self.text
 
 
-class ForgetResult(_Model, frozen=True):
+class ForgetResult(Model, frozen=True):
     """What `forget` removed, or would have removed.
 
     Attributes:

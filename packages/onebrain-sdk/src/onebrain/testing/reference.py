@@ -22,7 +22,16 @@ from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.brain import Brain
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry, several_with_id
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    ListRequest,
+    Mention,
+    SearchRequest,
+    expiry,
+    several_with_id,
+)
+from onebrain.memory.entities import THING, Entity
 from onebrain.memory.filters import Filter, memory_matches
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, StoreResult
 
@@ -50,6 +59,7 @@ REFERENCE = Capabilities(
     ),
     filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
     logic=frozenset({"all", "any", "not"}),
+    entities=True,
 )
 
 
@@ -67,6 +77,7 @@ def reference_brain(capabilities: Capabilities = REFERENCE) -> Brain:
 # An id is the caller's own name for a memory, so it is unique only for one user in one space.
 Identity: TypeAlias = tuple[str | None, str | None, str]
 Rows: TypeAlias = list[Memory]  # the driver has a method named list
+Names: TypeAlias = list[str]
 
 
 class ReferenceDriver:
@@ -79,6 +90,8 @@ class ReferenceDriver:
         self._rows: dict[Identity, Memory] = {}  # in the order of storing
         self._sequence: dict[Identity, int] = {}  # the place of each in that order
         self._numbers = itertools.count(1)
+        # What each memory names, for the text and the place in the order of storing that it had then.
+        self._named: dict[Identity, tuple[int, str, Names]] = {}
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
 
@@ -235,6 +248,45 @@ class ReferenceDriver:
         with self._lock:
             return done(len(self._select(scope, filter, include_archived)))
 
+    def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
+        """Take every word with a capital for a name, and such words in a row for one."""
+        with self._lock:
+            there = self._alive(self._clock())
+            unread = [row for row in memories if _identity(row) in there and self._names_of(row) is None]
+            for row in unread:
+                key = _identity(row)
+                names = list(dict.fromkeys(_NAME.findall(row.content)))
+                self._named[key] = (self._sequence[key], row.content, names)
+            return done(len(unread))
+
+    def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
+        """Look the names up."""
+        with self._lock:
+            return done(
+                [
+                    Mention(row, Entity(id=f"entity of {name.casefold()}", name=name, type=THING))
+                    for row in memories
+                    for name in self._names_of(row) or ()
+                ]
+            )
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
+        """Remove the name from each memory's."""
+        with self._lock:
+            count = 0
+            for row in memories:
+                names = self._names_of(row) or []
+                gone = [name for name in names if f"entity of {name.casefold()}" == entity_id]
+                count += bool(gone)
+                for name in gone:
+                    names.remove(name)
+            return done(count)
+
+    def _names_of(self, row: Memory) -> Names | None:
+        """Return what a memory names; None where it was not read yet, or is another one by now."""
+        place, content, names = self._named.get(_identity(row), (0, "", []))
+        return names if (place, content) == (self._sequence.get(_identity(row)), row.content) else None
+
     def _find(self, ids: Sequence[str], scope: Scope) -> Rows:
         wanted = set(ids)
         return [
@@ -257,6 +309,9 @@ class ReferenceDriver:
             and (include_archived or not row.archived)
             and memory_matches(filter, row)
         ]
+
+
+_NAME = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)*")
 
 
 def _identity(row: Memory) -> Identity:

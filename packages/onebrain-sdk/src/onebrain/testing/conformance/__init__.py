@@ -36,6 +36,7 @@ pytest.register_assert_rewrite(
         for module in (
             "changing",
             "contexts",
+            "entities",
             "filtering",
             "listing",
             "scoping",
@@ -49,6 +50,7 @@ pytest.register_assert_rewrite(
 
 from onebrain.testing.conformance.changing import DeleteSuite, ForgetSuite, UpdateSuite  # noqa: E402
 from onebrain.testing.conformance.contexts import ContextSuite  # noqa: E402
+from onebrain.testing.conformance.entities import EntitySuite  # noqa: E402
 from onebrain.testing.conformance.filtering import FilterSuite  # noqa: E402
 from onebrain.testing.conformance.listing import GetSuite, ListSuite  # noqa: E402
 from onebrain.testing.conformance.scoping import ScopeSuite  # noqa: E402
@@ -65,6 +67,7 @@ class DriverConformance(
     # pytest runs the tests of the last base first.
     ErrorSuite,
     SharingSuite,
+    EntitySuite,
     ContextSuite,
     ForgetSuite,
     DeleteSuite,
