@@ -10,6 +10,10 @@ Where things go:
   and by nothing else that a scope says.
 * A type that OneBrain does not have is kept in the metadata and stored as a fact.
 
+* Entities are the account's own, those made in OneBrain's console included; extracting asks the server to read one memory
+  after the other, with its model where it has one. The links that stand for ``user`` are not shown as mentions. An entity is
+  removed by its links to the memories of a scope, and itself where none is left.
+
 What it costs: the hosted server's search looks at its best 50 of the whole account, and its rows come without metadata. So
 the memories behind them are read, at most one request for each. Where a scope leaves fewer than asked for, up to
 ``scan_limit`` memories (1,000) are listed, newest first, and ranked here by the words they share with the query; the result
@@ -23,6 +27,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeAlias, cast, get_args
 
 from onebrain._core.codec import UNSET
@@ -38,7 +43,7 @@ from onebrain._core.transport import (
     async_transport,
     sync_transport,
 )
-from onebrain._core.wire import read
+from onebrain._core.wire import read, rows
 from onebrain.errors import (
     ConfigurationError,
     OneBrainError,
@@ -47,8 +52,9 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, unsupported
+from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest, unsupported
 from onebrain.memory.drivers._envelope import KEY, Turns, fold, mark, unfold
+from onebrain.memory.entities import Entity
 from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.onebrain import models as wire
@@ -81,6 +87,7 @@ CAPABILITIES: Final = Capabilities(
     logic=frozenset({"all"}),
     content_limit=CONTENT_LIMIT,
     consistency="immediate",
+    entities=True,
 )
 
 _TYPES: Final = frozenset(get_args(wire.MemoryType))
@@ -88,6 +95,9 @@ _EXTRA: Final = {"confidence": "confidence", "sourceType": "sourceType", "source
 _PINNED: Final = "obpinned"
 _WORD: Final = re.compile(r"\w+")
 _FORMAT: Final = 1
+_GRAPH_ROWS: Final = 200  # the most entities that /v1/entities/graph returns
+_OWNER_TYPE: Final = "person"
+_OWNER_LINK: Final = "user"
 Rows: TypeAlias = list[Memory]  # the driver has a method named list
 
 
@@ -166,7 +176,7 @@ class OneBrainDriver:
         self._owners = (
             (
                 _Owners("/v1/projects", {}, "/v1/projects/{}/memory-links", "space"),
-                _Owners("/v1/entities", {"type": "person"}, "/v1/entities/{}/links", "user"),
+                _Owners("/v1/entities", {"type": _OWNER_TYPE}, "/v1/entities/{}/links", _OWNER_LINK),
             )
             if links
             else ()
@@ -495,6 +505,90 @@ class OneBrainDriver:
                 gone += 1
         return gone
 
+    # ---- entities ---------------------------------------------------------------------------------------------------
+
+    def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
+        """Let the server read each memory that no entity was linked to since its last change."""
+        read_at: dict[str, datetime] = {}
+        for entity in (yield from self._entities()):
+            for link in entity.links:
+                if link.created_at is not None and not _stands_for_user(entity, link):
+                    seen = read_at.get(link.memory_item_id)
+                    read_at[link.memory_item_id] = max(seen or link.created_at, link.created_at)
+        count = 0
+        for memory in memories:
+            changed = memory.updated_at or memory.created_at
+            seen = read_at.get(memory.id)
+            if seen is None or (changed is not None and seen < changed):
+                yield from self._api.entity.auto_extract(memory.id)
+                count += 1
+        return count
+
+    def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
+        """Find the entities that are linked to the memories."""
+        by_id = {memory.id: memory for memory in memories}
+        found: dict[tuple[str, str], Mention] = {}
+        for row in (yield from self._entities()):
+            entity = Entity(
+                id=row.id,
+                name=row.name,
+                type=row.type.lower(),
+                description=row.description,
+                metadata=row.metadata or {},
+            )
+            for link in row.links:
+                memory = by_id.get(link.memory_item_id)
+                if memory is not None and not _stands_for_user(row, link):
+                    found.setdefault((row.id, memory.id), Mention(memory, entity))
+        return [*found.values()]
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
+        """Remove the links to the memories, and the entity where it has no others."""
+        ids = {memory.id for memory in memories}
+        try:
+            entity = yield from self._api.entity.get(entity_id)
+        except OneBrainNotFoundError:
+            return 0
+        gone = [
+            link for link in entity.links if link.memory_item_id in ids and not _stands_for_user(entity, link)
+        ]
+        if len(gone) == len(entity.links):
+            yield from self._ask_gone(self._api.entity.delete(entity_id))
+        else:
+            for link in gone:
+                yield from self._ask_gone(self._api.entity.remove_link(entity_id, link.id))
+        return len({link.memory_item_id for link in gone})
+
+    def _ask_gone(self, plan: Steps[None]) -> Steps[None]:
+        """Carry out a removal; what somebody else has just removed is gone all the same."""
+        try:
+            yield from plan
+        except OneBrainNotFoundError:
+            return
+
+    def _entities(self) -> Steps[Sequence[wire.Entity]]:
+        """Return all entities with their links: in one request where there are few, else one more for each."""
+        answer = enveloped(self._service, (yield from self._service.ask(GET("/v1/entities/graph"))))
+        linked = {
+            entity.id: entity
+            for row in rows(answer, "entities", service="onebrain")
+            if (entity := read(wire.Entity, row, service="onebrain")).id
+        }
+        if len(linked) < _GRAPH_ROWS:
+            return [*linked.values()]
+        cursor: str | None = None
+        while True:
+            page = yield from self._api.entity.list(limit=MAX_PAGE, cursor=cursor)
+            for entity in page.data:
+                if entity.id not in linked:
+                    try:
+                        linked[entity.id] = yield from self._api.entity.get(entity.id)
+                    except OneBrainNotFoundError:
+                        continue  # removed meanwhile
+            if not page.meta.has_more or page.meta.cursor in (None, cursor):
+                return [*linked.values()]
+            cursor = page.meta.cursor
+
 
 class _Owners:
     """The projects or entities that stand for one part of scopes, by name; each is found or made once."""
@@ -586,6 +680,11 @@ def _draft(item: NewMemory) -> wire.Json:
         **extra,
         **{name: value for name, value in own.items() if value is not None},
     }
+
+
+def _stands_for_user(entity: wire.Entity, link: wire.Link) -> bool:
+    """Return whether a link was made by `_Owners` to say whose a memory is, which is no mention."""
+    return entity.type.lower() == _OWNER_TYPE and link.link_type == _OWNER_LINK
 
 
 def _title(content: str, title: str | None, session: str | None, pinned: bool) -> str:
