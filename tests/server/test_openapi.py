@@ -19,6 +19,8 @@ from onebrain_server.dialects import DIALECTS
 
 # Checks that a format's own rules rule out.
 LEFT_OUT = {
+    # Links name two things: 404 says that the other one is not there, not the one that was just made.
+    "onebrain": ["ensure_resource_availability"],
     # A tenantId is any name, so an id in its place is a tenant that knows nothing of what another one stored.
     "herobrain": ["ensure_resource_availability"],
 }

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.http.document import document_of
@@ -15,6 +16,16 @@ from onebrain_server.server import Server
 from onebrain_server.settings import Settings
 
 VERSION = "2.0.0"
+
+
+class _Application(FastAPI):
+    """FastAPI without its own layers where nothing but the gate is behind them: they cost, and answer nothing."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(self.user_middleware) == 1:
+            await self.state.gate(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, *, server: Server | None = None) -> FastAPI:
@@ -47,10 +58,11 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
         finally:
             await parts.close_async()
 
-    app = FastAPI(
+    app = _Application(
         title="OneBrain", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     app.openapi = parts.documents[DIALECTS[0].name]  # type: ignore[method-assign]
     app.state.server = parts
     app.add_middleware(Gate, server=parts, dialects=DIALECTS)
+    app.state.gate = Gate(app.router, server=parts, dialects=DIALECTS)
     return app

@@ -18,6 +18,7 @@ from onebrain_server.cache import Cache
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import room_of
 from onebrain_server.jobs.deliveries import Deliveries
+from onebrain_server.lane import Lane
 from onebrain_server.logs import Log
 from onebrain_server.metrics import Metrics
 from onebrain_server.security.addresses import Fetcher
@@ -76,6 +77,8 @@ class Server:
             else ChatModel(settings.model_url, api_key=settings.model_key, model=settings.model_name)
         )
         self._pool = ThreadPoolExecutor(settings.threads, "onebrain")
+        # A database across a network is waited for, and several requests may wait at a time.
+        self._lane = None if self.database.postgres else Lane("onebrain-lane", settings.threads)
         self._later = ThreadPoolExecutor(2, "onebrain-later")
         self._busy: set[tuple[str, str]] = set()
         self._busy_lock = threading.Lock()
@@ -86,8 +89,10 @@ class Server:
         self.documents: dict[str, Callable[[], dict[str, Any]]] = {}  # OpenAPI, by the dialect's name
         self._closed = False
 
-    async def loop_run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a blocking function in the pool."""
+    async def loop_run(self, function: Callable[..., T], *arguments: Any, quick: bool = False) -> T:
+        """Run a blocking function in the pool; one that is `quick` in the lane, where there is one."""
+        if quick and self._lane is not None:
+            return await self._lane.run(function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     @contextmanager
@@ -173,6 +178,8 @@ class Server:
         if self._keeper is not None:
             self._keeper.join()
         self.deliveries.close()
+        if self._lane is not None:
+            self._lane.close()
         self._pool.shutdown()
         self._later.shutdown(cancel_futures=True)
         self._do(self.flush, "flush")

@@ -214,7 +214,7 @@ class _Exchange:
         if operation.asynchronous:
             answer = await operation.run_async(call, given, content)
         else:
-            answer = await server.loop_run(operation.run, call, given, content)
+            answer = await server.loop_run(operation.run, call, given, content, quick=operation.quick)
         return await self._deliver(operation, answer)
 
     async def _identify(self, dialect: Dialect, operation: Operation, call: Call) -> None:

@@ -75,6 +75,7 @@ class Operation:
         limit: The name of its rate limits; those for all routes always count.
         idempotent: Whether an ``Idempotency-Key`` is honoured.
         form: How many files a multipart form may bring; 0 for operations that take none.
+        quick: Whether it is done in a moment, without a network, a model or a pass over everything.
         wrap: Writes a success's body around its data; None where the data is the body.
         bare_json: Whether a request may say that it brings JSON and bring none, as many clients do for all methods.
     """
@@ -101,6 +102,7 @@ class Operation:
     parameters: tuple[str, ...] = ()
     asynchronous: bool = False
     wrap: Wrap | None = None
+    quick: bool = False
     bare_json: bool = False
     answers_also: Mapping[int, tuple[str, Any]] | None = None
 
@@ -260,6 +262,7 @@ class Routes:
         envelope: bool = True,
         body_required: bool = True,
         form: int = 0,
+        quick: bool = False,
         answers_also: Mapping[int, tuple[str, Any]] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare an operation; its handler takes the call, the path's parameters, ``query``, and ``body`` or ``form``."""
@@ -287,6 +290,7 @@ class Routes:
                 bare_json=self._bare_json,
                 body_required=body_required,
                 form=form,
+                quick=quick,
                 answers_also=answers_also,
             )
             for name, parameter in signature.parameters.items():

@@ -56,7 +56,10 @@ class Fetcher:
 
     async def resolve(self, url: str) -> tuple[httpx.URL, str, str]:
         """Return the URL with a checked address for its host, the host's name, and its ``Host`` header."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise AddressRefused("the URL cannot be read") from None
         if parts.scheme != "https" and not (self._private and parts.scheme == "http"):
             raise AddressRefused("the URL must begin with https://")
         if parts.username is not None or parts.password is not None:
@@ -78,7 +81,10 @@ class Fetcher:
         addresses = [str(entry[4][0]) for entry in found]
         if not self._private and not all(is_public(address) for address in addresses):
             raise AddressRefused("the URL leads to a private address")
-        target = httpx.URL(url).copy_with(host=addresses[0])
+        try:
+            target = httpx.URL(url).copy_with(host=addresses[0])
+        except httpx.InvalidURL:
+            raise AddressRefused("the URL cannot be read") from None
         return target, host, host if port is None else f"{host}:{port}"
 
     async def check(self, url: str) -> None:

@@ -153,7 +153,7 @@ def _lifted(metadata: JsonObject) -> tuple[JsonObject, dict[str, str | None]]:
     return {name: value for name, value in metadata.items() if name not in rows.LIFTED}, found
 
 
-@routes.post("", needs="write", answers=Stored, status=201, errors=(409,))
+@routes.post("", needs="write", answers=Stored, status=201, errors=(409,), quick=True)
 def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
     """Store a memory; one of the same title in the same namespace is replaced unless ``on_conflict`` says otherwise.
 
@@ -276,7 +276,7 @@ class MemoryList(Wire):
     count: int
 
 
-@routes.get("", needs="read", answers=MemoryList)
+@routes.get("", needs="read", answers=MemoryList, quick=True)
 def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     """List memories, by priority and then by the time of their last change, both falling."""
     scope, anywhere = memories.place(query.namespace)
@@ -309,7 +309,7 @@ class MemoryAnswer(Wire):
     links: list[links.LinkRow]
 
 
-@routes.get("/{id}", needs="read", answers=MemoryAnswer, errors=(404,))
+@routes.get("/{id}", needs="read", answers=MemoryAnswer, errors=(404,), quick=True)
 def get_memory(call: Call, id: str) -> dict[str, Any]:
     """Return one memory by its whole id, with its links."""
     memory = memories.memory_of(call, id)
@@ -333,7 +333,7 @@ class MemoryChanges(Wire):
     metadata: JsonObject | None = None
 
 
-@routes.put("/{id}", needs="write", answers=MemoryRow, errors=(404, 409))
+@routes.put("/{id}", needs="write", answers=MemoryRow, errors=(404, 409), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     """Change what is given of a memory; tags and metadata are replaced whole, its author stays, its tier never falls."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
@@ -370,7 +370,7 @@ class Deleted(Wire):
     deleted: Literal[True]
 
 
-@routes.delete("/{id}", needs="write", answers=Deleted, errors=(404,))
+@routes.delete("/{id}", needs="write", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, id: str) -> dict[str, Any]:
     """Remove a memory and its links for good."""
     with memories.writing(call):

@@ -42,7 +42,7 @@ class SearchAnswer(Wire):
     query: str
 
 
-@routes.get("/search", needs="read", answers=SearchAnswer)
+@routes.get("/search", needs="read", answers=SearchAnswer, quick=True)
 def search(call: Call, query: SearchQuery) -> dict[str, Any]:
     """Find the memories that hold every word of ``q`` in content, title or tags."""
     if not query.q.strip():

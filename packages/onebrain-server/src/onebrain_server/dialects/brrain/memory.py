@@ -43,6 +43,7 @@ _OWN_MODES: Final = {theirs: ours for ours, theirs in _ENGINE_MODES.items()}
     limit="brrain.write",
     idempotent=False,
     errors=(409,),
+    quick=True,
 )
 def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
     """Store a memory; it is found at once. A text that the workspace holds already is refused."""
@@ -219,7 +220,7 @@ class RetrieveAnswer(Wire):
     took_ms: int
 
 
-@routes.get("/retrieve", needs="read", answers=RetrieveAnswer)
+@routes.get("/retrieve", needs="read", answers=RetrieveAnswer, quick=True)
 def retrieve(call: Call, query: RetrieveQuery) -> dict[str, Any]:
     """Rank memories against a query, by meaning, by words or by both; every filter is applied before ranking."""
     started = time.perf_counter()
@@ -264,7 +265,7 @@ def _hit(hit: Hit, words: str) -> dict[str, Any]:
     }
 
 
-@routes.get("/{id}", needs="read", answers=MemoryRow, errors=(404,))
+@routes.get("/{id}", needs="read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, id: str) -> dict[str, Any]:
     """Return a memory, also one whose time to live is over."""
     return memories.row(call, memories.one(call, id))
@@ -278,7 +279,9 @@ class DeletedRow(Wire):
     deleted_at: str
 
 
-@routes.delete("/{id}", needs="write", answers=DeletedRow, status=200, limit="brrain.write", errors=(404,))
+@routes.delete(
+    "/{id}", needs="write", answers=DeletedRow, status=200, limit="brrain.write", errors=(404,), quick=True
+)
 def delete_memory(call: Call, id: str) -> dict[str, Any]:
     """Delete a memory: it is out of every answer at once, and out of the storage after the retention period."""
     with call.server.changing(call.tenant_id, id):

@@ -127,7 +127,9 @@ def _tell(call: Call, event: events.Event, memory: Memory) -> None:
     )
 
 
-@routes.post("", needs="write:memories", answers=MemoryRow, status=201, limit="write", errors=(402,))
+@routes.post(
+    "", needs="write:memories", answers=MemoryRow, status=201, limit="write", errors=(402,), quick=True
+)
 def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict[str, Any]:
     """Create a memory; it is found at once."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
@@ -179,7 +181,7 @@ class MemoryPage(Wire):
     pagination: Pagination
 
 
-@routes.get("", needs="read:memories", answers=MemoryPage)
+@routes.get("", needs="read:memories", answers=MemoryPage, quick=True)
 def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     """List memories page by page; of several tags, any one is enough."""
     tenant = tenant_of(call, query.tenant_id, required=True)
@@ -232,7 +234,7 @@ class SearchAnswer(Wire):
     latency: int
 
 
-@routes.post("/search", needs="read:memories", answers=SearchAnswer)
+@routes.post("/search", needs="read:memories", answers=SearchAnswer, quick=True)
 def search_memories(call: Call, query: TenantQuery, body: SearchFields) -> dict[str, Any]:
     """Search memories by meaning and by words; without ``minRelevance`` there is no floor."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
@@ -257,7 +259,7 @@ def search_memories(call: Call, query: TenantQuery, body: SearchFields) -> dict[
     return {"results": results, "query": body.query, "latency": latency}
 
 
-@routes.get("/{id}", needs="read:memories", answers=MemoryRow, errors=(404,))
+@routes.get("/{id}", needs="read:memories", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     """Return one memory."""
     memory = _one(call, id, tenant_of(call, query.tenant_id, required=True))
@@ -275,7 +277,7 @@ class MemoryChanges(Wire):
     tenant_id: TenantId | None = None
 
 
-@routes.patch("/{id}", needs="write:memories", answers=MemoryRow, errors=(404,))
+@routes.patch("/{id}", needs="write:memories", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) -> dict[str, Any]:
     """Change what is given of a memory; nothing given changes nothing."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id)
@@ -294,7 +296,7 @@ def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) 
     return row(memory)
 
 
-@routes.delete("/{id}", needs="write:memories", answers=Deleted, errors=(404,))
+@routes.delete("/{id}", needs="write:memories", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     """Delete a memory for good."""
     memory = _one(call, id, tenant_of(call, query.tenant_id))

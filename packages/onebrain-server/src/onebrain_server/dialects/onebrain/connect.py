@@ -82,6 +82,7 @@ class ReadAnswer(Wire):
     limit="connect.read",
     media_type="text/plain",
     answers_also={304: ("The agent has it already", None)},
+    quick=True,
 )
 def read_connect(call: Call, query: ReadQuery) -> Answer:
     """Return an agent's system prompt; as JSON where ``Accept`` has application/json, else as text."""
@@ -173,6 +174,7 @@ class WrittenRow(Wire):
     idempotent=True,
     errors=(404,),
     answers_also={200: ("An active memory says the same; nothing was stored", WrittenRow)},
+    quick=True,
 )
 def write_memory(call: Call, body: MemoryFields) -> Answer:
     """Store a memory as an agent: active for a trusted key, else a candidate. 200 instead of 201 for a duplicate."""

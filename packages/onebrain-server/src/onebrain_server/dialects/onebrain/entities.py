@@ -93,7 +93,7 @@ class ListQuery(Paging):
     type: Kind | None = None
 
 
-@routes.get("", needs="entity.read", answers=Page[EntityRow])
+@routes.get("", needs="entity.read", answers=Page[EntityRow], quick=True)
 def list_entities(call: Call, query: ListQuery) -> Answer:
     """List entities, last changed first."""
     found = call.graph.page(type=query.type, limit=query.limit, cursor=query.cursor)
@@ -113,7 +113,14 @@ class EntityFields(Wire):
 
 
 @routes.post(
-    "", needs="entity.write", answers=EntityRow, status=201, limit="write", errors=(409,), idempotent=True
+    "",
+    needs="entity.write",
+    answers=EntityRow,
+    status=201,
+    limit="write",
+    errors=(409,),
+    idempotent=True,
+    quick=True,
 )
 def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
     """Make an entity; a name can be used once for each type."""
@@ -273,7 +280,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     return {"memoryId": memory.id, "extracted": [row(call, entity) for entity in found], "count": len(found)}
 
 
-@routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, errors=(404,))
+@routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, errors=(404,), quick=True)
 def get_entity(call: Call, id: str) -> dict[str, Any]:
     """Return one entity with its links to memories."""
     entity = _one(call, id)

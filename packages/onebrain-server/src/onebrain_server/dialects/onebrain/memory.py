@@ -49,7 +49,7 @@ class ListQuery(Paging):
     project_id: Id | None = None
 
 
-@routes.get("", needs="brain.read", answers=Page[MemoryRow], errors=(404,))
+@routes.get("", needs="brain.read", answers=Page[MemoryRow], errors=(404,), quick=True)
 def list_memories(call: Call, query: ListQuery) -> Answer:
     """List memories, newest first; archived ones too unless a status is asked for."""
     status, archived = memories.with_status(query.status)
@@ -76,7 +76,14 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
 
 
 @routes.post(
-    "", needs="brain.write", answers=MemoryRow, status=201, limit="write", idempotent=True, errors=(404, 409)
+    "",
+    needs="brain.write",
+    answers=MemoryRow,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404, 409),
+    quick=True,
 )
 def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
@@ -120,7 +127,7 @@ class SearchAnswer(Wire):
     exhausted: bool
 
 
-@routes.post("/search", needs="brain.read", answers=SearchAnswer, errors=(404,))
+@routes.post("/search", needs="brain.read", answers=SearchAnswer, errors=(404,), quick=True)
 def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
     """Rank active memories against a query, by words and by meaning; every filter is applied before ranking."""
     if body.query is None and body.embedding is None and body.filter is None and body.scope is None:
@@ -172,7 +179,7 @@ class LookupFields(Wire):
     ids: Annotated[list[Id], Field(max_length=500)]
 
 
-@routes.post("/lookup", needs="brain.read", answers=list[MemoryRow])
+@routes.post("/lookup", needs="brain.read", answers=list[MemoryRow], quick=True)
 def look_up_memories(call: Call, body: LookupFields) -> list[dict[str, Any]]:
     """Return the memories with these ids, in any status; those that do not exist are left out."""
     found = {memory.id: memory for memory in call.memories.get(body.ids, EVERYTHING)}
@@ -415,7 +422,7 @@ def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
     return {"total": 0, "queued": 0, "errors": 0}
 
 
-@routes.get("/{id}", needs="brain.read", answers=MemoryRow, errors=(404,))
+@routes.get("/{id}", needs="brain.read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, id: str) -> dict[str, Any]:
     """Return one memory."""
     return memories.row(memories.one(call, id), call.tenant_id)
@@ -449,7 +456,7 @@ _COLUMNS = {
 }
 
 
-@routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,))
+@routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     """Change what is given of a memory; its type and source type stay what they are."""
     given = body.model_fields_set
@@ -491,7 +498,7 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     return memories.row(memory, call.tenant_id)
 
 
-@routes.delete("/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)
 def delete_memory(call: Call, id: str) -> None:
     """Delete a memory with its links; synchronizing agents are told that it is gone."""
     if not memories.delete(call, [id]):

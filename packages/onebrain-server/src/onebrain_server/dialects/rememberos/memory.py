@@ -41,7 +41,7 @@ class ListQuery(Tagged):
     include_archived: bool = False
 
 
-@routes.get("/memories", needs="read", answers=list[MemoryRow], errors=(404,))
+@routes.get("/memories", needs="read", answers=list[MemoryRow], errors=(404,), quick=True)
 def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[str, Any]]:
     """List memories: pinned ones first, newest first among both; archived ones only where asked for."""
     scope = readable(call, collection).tagged(query.container_tag)
@@ -51,7 +51,7 @@ def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[st
     return [memories.row(memory) for memory in found]
 
 
-@routes.post("/memories", needs="write", answers=MemoryRow, status=201)
+@routes.post("/memories", needs="write", answers=MemoryRow, status=201, quick=True)
 def create_memory(call: Call, collection: str, body: NewFields) -> dict[str, Any]:
     """Store a memory; the collection is made where there is none of this name."""
     found = writable(call, collection, create=True)
@@ -79,7 +79,7 @@ def create_memories(call: Call, collection: str, body: Bulk) -> dict[str, Any]:
     return {"created": len(stored), "ids": [memory.id for memory in stored]}
 
 
-@routes.get("/memories/{id}", needs="read", answers=MemoryRow, errors=(404,))
+@routes.get("/memories/{id}", needs="read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Return one memory."""
     return memories.row(memories.one(room(call), readable(call, collection), id, query.container_tag))
@@ -97,7 +97,7 @@ class MemoryChanges(Wire):
 _COLUMNS = {"text": "content", "importance": "importance", "category": "type", "metadata": "metadata"}
 
 
-@routes.patch("/memories/{id}", needs="write", answers=MemoryRow, errors=(404,))
+@routes.patch("/memories/{id}", needs="write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, collection: str, id: str, query: Tagged, body: MemoryChanges) -> dict[str, Any]:
     """Change what is given of a memory; a new text gets a new vector."""
     fields = {_COLUMNS[name]: getattr(body, name) for name in body.model_fields_set}
@@ -110,7 +110,7 @@ def update_memory(call: Call, collection: str, id: str, query: Tagged, body: Mem
     return memories.row(memories.change(place, memory, **fields))
 
 
-@routes.delete("/memories/{id}", needs="write", answers=Deleted, errors=(404,))
+@routes.delete("/memories/{id}", needs="write", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Delete a memory and its files."""
     place, found = room(call), writable(call, collection)

@@ -64,13 +64,15 @@ class SearchAnswer(Wire):
     reranked: bool
 
 
-@routes.post("/collections/{collection}/search", needs="read", answers=SearchAnswer, errors=(404,))
+@routes.post(
+    "/collections/{collection}/search", needs="read", answers=SearchAnswer, errors=(404,), quick=True
+)
 def search_collection(call: Call, collection: str, body: SearchFields) -> dict[str, Any]:
     """Rank the memories of a collection against a query; superseded, expired and archived ones are left out."""
     return _search(call, body, readable(call, collection))
 
 
-@routes.post("/search", needs="read", answers=SearchAnswer)
+@routes.post("/search", needs="read", answers=SearchAnswer, quick=True)
 def search_everything(call: Call, body: SearchFields) -> dict[str, Any]:
     """Rank the memories of every collection that the key may read."""
     return _search(call, body, None)

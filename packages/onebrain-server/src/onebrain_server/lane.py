@@ -1,0 +1,114 @@
+"""A lane for what is done in a moment: on SQLite more threads than one only take the interpreter from each other.
+
+Where a moment becomes longer, because an index has to be read first or another process holds the database, another thread
+takes over what waits behind it, and the one that is held up ends when it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE: Final = 0.05  # seconds after which another thread takes over
+
+_Work = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Lane:
+    """Runs functions for event loops, one after the other.
+
+    Args:
+        most: How many threads there may be when those before are held up.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._driver: threading.Thread | None = None  # the thread whose turn it is
+        self._since = 0.0  # when it began what it does; 0 where it waits for work
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that may block for a moment, and return its result."""
+        if self._driver is None:
+            self._take_over()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put((loop, future, function, arguments))
+        watch = loop.call_later(PATIENCE, lambda: look())
+
+        def look() -> None:
+            nonlocal watch
+            self._watch()
+            watch = loop.call_later(PATIENCE, look)
+
+        try:
+            return await future
+        finally:
+            watch.cancel()
+
+    def close(self) -> None:
+        """Finish what waits, and end the threads."""
+        with self._lock:
+            threads = list(self._threads)
+            self._driver = None
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _watch(self) -> None:
+        since = self._since
+        if since and time.monotonic() - since >= PATIENCE:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        with self._lock:
+            if len(self._threads) >= self._most:
+                return
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._threads.add(thread)
+            self._driver, self._since = thread, 0.0
+        thread.start()
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        while True:
+            work = self._queue.get()
+            if work is None:
+                break
+            loop, future, function, arguments = work
+            if self._driver is me:
+                self._since = time.monotonic()
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = function(*arguments)
+            except BaseException as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+                loop.call_soon_threadsafe(_settle, future, result, failure)
+            del work, future, function, arguments, result, failure  # nothing of a request outlives it here
+            if self._driver is not me:  # another one has taken over, or the lane is closed
+                break
+            self._since = 0.0
+        with self._lock:
+            self._threads.discard(me)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
+    if future.done():  # the client has left
+        return
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)
