@@ -107,7 +107,6 @@ def test_an_account_that_is_deleted_leaves_nothing_in_any_room(tmp_path):
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         }
     database.close()
-    # The audit log outlives an account; of a space without memories the engine keeps the name and what its vectors are.
-    left = {table for table, found in rows.items() if any(gone in row for row in found)}
-    assert left <= {"server_audit", "space"}
+    # The audit log alone outlives an account.
+    assert {table for table, found in rows.items() if any(gone in row for row in found)} <= {"server_audit"}
     assert len([row for row in rows["server_delivery"] if kept in row]) == 1

@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
@@ -152,7 +150,7 @@ class Server:
     def forget_account(self, tenant: str) -> None:
         """Remove an account and everything it owns, in every service's room."""
         for room in (None, *(name for name in self.documents if name != "onebrain")):
-            self.engine.tenant(room_of(tenant, room)).forget(EVERYTHING, TRUE, dry_run=False)
+            self.engine.forget_tenant(room_of(tenant, room))
             self.graph.tenant(room_of(tenant, room)).forget_all()
         self.records.forget_tenant(tenant)
         self.deliveries.forget_tenant(tenant)

@@ -27,9 +27,12 @@ def estimate_tokens(text: str) -> int:
 def line(memory: Memory) -> str:
     """Return one memory as one bullet: its date and its text, on one line."""
     date = f"[{memory.created_at:%Y-%m-%d}] " if memory.created_at is not None else ""
-    # A memory must not be able to close the fence that marks it as data.
-    text = _FENCE.sub("&lt;", " ".join(memory.content.split()))
-    return f"- {date}{text}\n"
+    return f"- {date}{inside(memory.content)}\n"
+
+
+def inside(text: str) -> str:
+    """Return a text on one line, so that it cannot close the fence that marks it as data."""
+    return _FENCE.sub("&lt;", " ".join(text.split()))
 
 
 def build(memories: Sequence[Memory], *, max_tokens: int, count_tokens: CountTokens | None = None) -> Context:
