@@ -161,6 +161,7 @@ class Hosted:
         route("PATCH", "/v1/memory/{}", self.patch)
         route("DELETE", "/v1/memory/{}", self.delete)
         route("POST", "/v1/entities/merge", self.merge)
+        route("POST", "/v1/entities/auto-extract", self.auto_extract)
         route("GET", "/v1/entities/graph", lambda **_: list(self.entities.values()))
         for name, table, links in (
             ("entities", self.entities, "links"),
@@ -360,6 +361,13 @@ class Hosted:
         self.route("DELETE", f"/v1/{name}/{{}}", delete)
         self.route("POST", f"/v1/{name}/{{}}/{tail}", link)
         self.route("DELETE", f"/v1/{name}/{{}}/{tail}/{{}}", unlink)
+
+    def auto_extract(self, *, query: Any, body: Any) -> Any:
+        """Name everything with a capital, and take all of it for people; nothing is linked."""
+        memory = self.one(self.memories, body["memoryId"])
+        names = dict.fromkeys(re.findall(r"\b[A-Z]\w+(?: [A-Z]\w+)*", memory["body"]))
+        extracted = [{"name": name, "type": "person"} for name in names]
+        return 201, {"memoryId": memory["id"], "extracted": extracted, "count": len(extracted)}, {}
 
     def merge(self, *, query: Any, body: Any) -> Any:
         keep, remove = self.one(self.entities, body["keepId"]), self.one(self.entities, body["removeId"])

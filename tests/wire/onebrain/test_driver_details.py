@@ -132,3 +132,39 @@ def test_a_wrong_url_is_refused(url):
 def test_an_unknown_option_is_refused(hosted):
     with pytest.raises(onebrain.ConfigurationError, match="telepathy"):
         connect(hosted, telepathy=True)
+
+
+def test_the_entity_that_stands_for_a_user_is_no_mention(brain, hosted):
+    id = brain.store("Lisbon is warm", scope=MARIA).id
+    assert [entity["name"] for entity in hosted.entities.values()] == ["maria"]
+    assert brain.entities(scope=MARIA) == []
+    assert brain.extract_entities(scope=MARIA) == 1
+    assert [entity.name for entity in brain.entities(scope=MARIA)] == ["Lisbon"]
+    brain.remove_entity("Lisbon")
+    (user,) = hosted.entities.values()
+    assert [link["memoryItemId"] for link in user["links"]] == [id]
+
+
+def test_all_entities_are_found_where_the_graph_shows_only_some(brain, hosted):
+    ids = [brain.store(f"Guest{n} came").id for n in range(220)]
+    with onebrain.OneBrain(base_url=hosted.url, api_key=hosted.key) as client:
+        for n, id in enumerate(ids):
+            client.entity.add_link(client.entity.create(f"Guest{n}", type="person").id, id)
+    whole = hosted.table
+    hosted.table = []
+    hosted.route("GET", "/v1/entities/graph", lambda **_: list(hosted.entities.values())[-200:])
+    hosted.table += whole
+    assert len(brain.entities(limit=1000)) == 220
+    assert brain.entity("Guest0").memory_ids == (ids[0],)
+
+
+def test_what_is_written_about_an_entity_as_a_whole_is_shown_without_a_scope_only(brain, hosted):
+    brain.store("Lisbon is warm", scope=MARIA)
+    brain.extract_entities()
+    entity = next(row for row in hosted.entities.values() if row["name"] == "Lisbon")
+    entity["description"], entity["metadata"] = "the office of Paulo", {"by": "paulo"}
+    assert brain.entity("Lisbon").description == "the office of Paulo"
+    seen = brain.entity("Lisbon", scope=MARIA)
+    assert (seen.description, seen.metadata) == (None, {})
+    (found,) = brain.entities("Lisbon", scope=MARIA)
+    assert (found.description, found.metadata) == (None, {})

@@ -599,10 +599,15 @@ class Tenant:
         """Return what the memories name, as far as that was noted."""
         with self._engine.store.reading() as read:
             notes = self._notes(read, memories)
+        entities: dict[tuple[str, str], Entity] = {}  # most names stand in many memories
+        for named in notes.values():
+            for name, type in named:
+                if (name, type) not in entities:
+                    entities[name, type] = Entity(id=self._entity_id(name), name=name, type=type)
         return [
-            Mention(memories[place], Entity(id=self._entity_id(name), name=name, type=type))
+            Mention(memories[place], entities[pair])
             for place, named in sorted(notes.items())
-            for name, type in named
+            for pair in named
         ]
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory]) -> int:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from onebrain._core.codec import UNSET, Unset, from_json, to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.steps import Async, Coloured, Mode, Sleep, Steps, Sync
+from onebrain._core.steps import Async, Coloured, Mode, Sleep, Steps, Sync, call
 from onebrain.errors import (
     OneBrainError,
     OneBrainNotFoundError,
@@ -893,10 +893,11 @@ class _Brain(Coloured[Mode]):
         driver = self._namer(scope)
         memories = yield from self._walk(*self._listing(scope, TRUE, False, False))
         mentions = (yield from driver.mentions(memories)) if memories else ()
-        entities = gather(mentions, whole=not scope)
+        entities = yield from call(gather, mentions, whole=not scope)
         source = self._picked(entities, name)
         behind = {_identity(mention.memory) for mention in mentions if mention.entity.id == source.id}
-        shared = gather((mention for mention in mentions if _identity(mention.memory) in behind), whole=False)
+        near = [mention for mention in mentions if _identity(mention.memory) in behind]
+        shared = yield from call(gather, near, whole=False)
         by_id = {entity.id: entity for entity in entities}
         return [
             Relation(source=source, target=by_id[other.id], memory_ids=other.memory_ids)
@@ -918,7 +919,7 @@ class _Brain(Coloured[Mode]):
         driver = self._namer(scope)
         memories = yield from self._walk(*self._listing(scope, TRUE, True, False))
         mentions = (yield from driver.mentions(memories)) if memories else ()
-        entity = self._picked(gather(mentions, whole=False), name)
+        entity = self._picked((yield from call(gather, mentions, whole=False)), name)
         behind = [mention.memory for mention in mentions if mention.entity.id == entity.id]
         return (yield from driver.forget_mentions(entity.id, behind))
 
@@ -936,7 +937,8 @@ class _Brain(Coloured[Mode]):
         """Return all entities of a scope."""
         memories = yield from self._walk(*self._listing(scope, TRUE, False, False))
         mentions = (yield from driver.mentions(memories)) if memories else ()
-        return gather(mentions, whole=not scope)
+        # A large scope takes its time, which an event loop does not have.
+        return (yield from call(gather, mentions, whole=not scope))
 
     def _picked(self, entities: Sequence[Entity], name: str) -> Entity:
         if not isinstance(name, str):

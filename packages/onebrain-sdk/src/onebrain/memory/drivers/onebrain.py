@@ -54,7 +54,7 @@ from onebrain.errors import (
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest, unsupported
 from onebrain.memory.drivers._envelope import KEY, Turns, fold, mark, unfold
-from onebrain.memory.entities import Entity
+from onebrain.memory.entities import THING, Entity
 from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.onebrain import models as wire
@@ -516,13 +516,36 @@ class OneBrainDriver:
                     seen = read_at.get(link.memory_item_id)
                     read_at[link.memory_item_id] = max(seen or link.created_at, link.created_at)
         count = 0
+        named: list[tuple[str, wire.Entity]] = []
         for memory in memories:
             changed = memory.updated_at or memory.created_at
             seen = read_at.get(memory.id)
             if seen is None or (changed is not None and seen < changed):
-                yield from self._api.entity.auto_extract(memory.id)
+                answer = yield from self._api.entity.auto_extract(memory.id)
+                named.extend((memory.id, one) for one in answer.extracted if one.name and not one.id)
                 count += 1
+        if named:
+            yield from self._link_named(named)
         return count
+
+    def _link_named(self, named: Sequence[tuple[str, wire.Entity]]) -> Steps[None]:
+        """Make and link what the hosted server found: it answers with names and types, and may leave it at that."""
+        ids: dict[tuple[str, str], str] = {}
+        linked: set[tuple[str, str]] = set()
+        for entity in (yield from self._entities()):
+            ids[entity.name, entity.type.lower()] = entity.id
+            linked.update(
+                (entity.id, link.memory_item_id)
+                for link in entity.links
+                if not _stands_for_user(entity, link)
+            )
+        for memory_id, one in named:
+            key = one.name[:255], one.type.lower()[:100] or THING
+            if key not in ids:
+                ids[key] = (yield from self._api.entity.create(key[0], type=key[1])).id
+            if (ids[key], memory_id) not in linked:
+                linked.add((ids[key], memory_id))
+                yield from self._api.entity.add_link(ids[key], memory_id, link_type="mentions")
 
     def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
         """Find the entities that are linked to the memories."""
