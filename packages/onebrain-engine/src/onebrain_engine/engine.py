@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
@@ -46,7 +47,7 @@ from onebrain_engine import cursors
 from onebrain_engine.embedding import Checked, Embedder, unit
 from onebrain_engine.index.columns import Fetch
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import Ask, Indexed, Partition
+from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, analyse_query, split_label, without_terms
 from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
@@ -322,6 +323,19 @@ class Tenant:
             removed += write.remove(self.name, current, rows)
         return removed
 
+    @contextmanager
+    def _selecting(
+        self, read: Reading, space: Space, scope: Scope, filter: Filter, include_archived: bool
+    ) -> Generator[tuple[Partition, Selection], None, None]:
+        """Give a space's index, locked and caught up, and what of it a scope and a filter select."""
+        partition = self._engine.partition(self.name, space)
+        with partition.lock:
+            self._engine.catch_up(read, self.name, space, partition)
+            yield (
+                partition,
+                partition.select(scope, filter, include_archived, _now(), self._fetch(read, space)),
+            )
+
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest) -> Found:
@@ -331,16 +345,9 @@ class Tenant:
             found: list[tuple[float, int, int, Partition]] = []
             mode: SearchMode = request.mode
             for space in self._spaces(read, request.scope):
-                partition = self._engine.partition(self.name, space)
-                with partition.lock:
-                    self._engine.catch_up(read, self.name, space, partition)
-                    selection = partition.select(
-                        request.scope,
-                        request.filter,
-                        request.include_archived,
-                        _now(),
-                        self._fetch(read, space),
-                    )
+                with self._selecting(
+                    read, space, request.scope, request.filter, request.include_archived
+                ) as (partition, selection):
                     if request.query is None and request.embedding is None:
                         slots, _ = partition.ordered(selection, "-created_at")
                         slots = slots[: wanted + 1]
@@ -374,16 +381,9 @@ class Tenant:
         total = 0
         with self._engine.store.reading() as read:
             for space in self._spaces(read, request.scope):
-                partition = self._engine.partition(self.name, space)
-                with partition.lock:
-                    self._engine.catch_up(read, self.name, space, partition)
-                    selection = partition.select(
-                        request.scope,
-                        request.filter,
-                        request.include_archived,
-                        _now(),
-                        self._fetch(read, space),
-                    )
+                with self._selecting(
+                    read, space, request.scope, request.filter, request.include_archived
+                ) as (partition, selection):
                     if request.query is None and request.embedding is None:
                         total += selection.size
                         continue
@@ -443,16 +443,9 @@ class Tenant:
         total = 0
         with self._engine.store.reading() as read:
             for space in self._spaces(read, request.scope):
-                partition = self._engine.partition(self.name, space)
-                with partition.lock:
-                    self._engine.catch_up(read, self.name, space, partition)
-                    selection = partition.select(
-                        request.scope,
-                        request.filter,
-                        request.include_archived,
-                        _now(),
-                        self._fetch(read, space),
-                    )
+                with self._selecting(
+                    read, space, request.scope, request.filter, request.include_archived
+                ) as (partition, selection):
                     total += selection.size
                     slots, values = partition.ordered(selection, request.order)
                     keys, rows = values[slots], partition.row.view[slots]
@@ -478,12 +471,8 @@ class Tenant:
         total = 0
         with self._engine.store.reading() as read:
             for space in self._spaces(read, scope):
-                partition = self._engine.partition(self.name, space)
-                with partition.lock:
-                    self._engine.catch_up(read, self.name, space, partition)
-                    total += partition.select(
-                        scope, filter, include_archived, _now(), self._fetch(read, space)
-                    ).size
+                with self._selecting(read, space, scope, filter, include_archived) as (_, selection):
+                    total += selection.size
         return total
 
     # ---- change -----------------------------------------------------------------------------------------------------
@@ -545,10 +534,7 @@ class Tenant:
         ids: list[str] = []
         with self._engine.store.reading() if dry_run else self._engine.store.writing() as access:
             for space in self._spaces(access, scope):
-                partition = self._engine.partition(self.name, space)
-                with partition.lock:
-                    self._engine.catch_up(access, self.name, space, partition)
-                    selection = partition.select(scope, filter, True, _now(), self._fetch(access, space))
+                with self._selecting(access, space, scope, filter, True) as (partition, selection):
                     rows = (
                         partition.row.view if selection.slots is None else partition.row.view[selection.slots]
                     )
