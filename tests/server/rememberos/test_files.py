@@ -60,7 +60,7 @@ BAD = {
     "large.txt": b"x" * (10 * 1024 * 1024 + 1),
 }  # fmt: skip
 REASONS = {
-    "empty.txt": "no text", "speech.mp3": "Only .txt", "page.pdf": "reads no PDF", "broken.json": "cannot be read",
+    "empty.txt": "no text", "speech.mp3": "Only .txt", "page.pdf": "cannot be read as .pdf", "broken.json": "cannot be read",
     "fake.docx": "cannot be read", "large.txt": "larger than 10 MB",
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_each_file_that_fails_says_why_and_the_others_are_stored(client):
 def test_where_no_file_can_be_read_nothing_is_made(client, path):
     answer = client.post(f"{C}/{path}", files=sent(("a.pdf", b"%PDF")))
     assert answer.status_code == 400
-    assert "a.pdf: This server reads no PDF" in answer.json()["detail"]
+    assert "a.pdf: The file cannot be read as .pdf" in answer.json()["detail"]
     assert client.get("/memory/collections").json() == []
 
 

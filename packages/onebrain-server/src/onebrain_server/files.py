@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import sys
+import threading
+import time
 import zipfile
 from typing import Any, Final, cast
 from xml.etree import ElementTree
 
 from onebrain._core.codec import from_json
+from onebrain_server import pdf
 from onebrain_server.http.operation import File
 from onebrain_server.http.problems import Problem
 
 FILE_LIMIT: Final = 10 * 1024 * 1024
+PDF_SECONDS: Final = 20.0
+
+_PDF_TURNS: Final = threading.BoundedSemaphore(2)
 
 
-def file_text(file: File) -> str:
-    """Return a file's text, by the end of its name."""
+def file_text(file: File, *, seconds: float = PDF_SECONDS) -> str:
+    """Return a file's text, by the end of its name.
+
+    Args:
+        file: The file.
+        seconds: How long a PDF may take; the other kinds take no time to speak of.
+
+    Raises:
+        Problem: 400 ``UPLOAD_ERROR``: the file cannot be read, or is of a kind that cannot; 503: too many PDFs at a time.
+    """
     ending = file.name.lower().rpartition(".")[2]
     try:
         if ending in ("txt", "md"):
@@ -28,11 +45,56 @@ def file_text(file: File) -> str:
             return "\n".join(_strings(from_json(file.data)))
         if ending == "docx":
             return _docx(file.data)
+        if ending == "pdf":
+            return pdf_text(file.data, seconds)
     except (ValueError, KeyError, csv.Error, zipfile.BadZipFile, ElementTree.ParseError, RecursionError):
         raise Problem(400, "UPLOAD_ERROR", f"The file cannot be read as .{ending}") from None
-    if ending == "pdf":
-        raise Problem(400, "UPLOAD_ERROR", "This server reads no PDF; save it as text and upload that")
-    raise Problem(400, "UPLOAD_ERROR", "Only .txt, .md, .csv, .json and .docx files can be read")
+    raise Problem(400, "UPLOAD_ERROR", "Only .txt, .md, .csv, .json, .docx and .pdf files can be read")
+
+
+def pdf_text(data: bytes, seconds: float) -> str:
+    """Return a PDF's text, read by a process that is ended after so many seconds; two of them run at a time."""
+    deadline = time.monotonic() + seconds
+    if not _PDF_TURNS.acquire(timeout=max(0.0, seconds)):
+        raise _no_reader("Other PDFs are being read")
+    try:
+        # Without the way to itself, the program would take this package's folders for the standard library's.
+        done = subprocess.run(
+            [sys.executable, "-P", pdf.__file__],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=deadline - time.monotonic(),
+            env=_environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        reason = "The PDF takes too long to read; save it as text, or upload it in parts"
+        raise Problem(400, "UPLOAD_ERROR", reason) from None
+    except OSError:
+        raise _no_reader("No PDF can be read at the moment") from None
+    finally:
+        _PDF_TURNS.release()
+    text = done.stdout.decode("utf-8", "replace")
+    if done.returncode == pdf.REFUSED:
+        raise Problem(400, "UPLOAD_ERROR", text)
+    if done.returncode != 0:
+        raise Problem(400, "UPLOAD_ERROR", "The file cannot be read as .pdf")
+    return text
+
+
+def _environment() -> dict[str, str]:
+    """Return the reader's environment: where Python finds its modules, and none of the server's secrets."""
+    needed = {
+        name: os.environ[name]
+        for name in ("LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT")
+        if name in os.environ
+    }
+    return {**needed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _no_reader(reason: str) -> Problem:
+    return Problem(503, "SERVICE_UNAVAILABLE", f"{reason}; try again", headers={"retry-after": "5"})
 
 
 def _docx(data: bytes) -> str:
@@ -60,4 +122,4 @@ def _strings(value: Any) -> list[str]:
     return []
 
 
-__all__ = ["FILE_LIMIT", "file_text"]
+__all__ = ["FILE_LIMIT", "PDF_SECONDS", "file_text", "pdf_text"]

@@ -236,7 +236,10 @@ async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
 
 @routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", form=4)
 def upload(call: Call, form: Form) -> dict[str, Any]:
-    """Propose memories from a .txt, .csv, .json, .md or .docx file of at most 10 MB."""
+    """Propose memories from a .txt, .md, .csv, .json, .docx or .pdf file of at most 10 MB.
+
+    Of a PDF, its text: an encrypted one, and one of pictures only, is 400.
+    """
     file = form.file()
     if file is None:
         raise Problem(400, "UPLOAD_ERROR", "No file uploaded: send one in the field 'file'")

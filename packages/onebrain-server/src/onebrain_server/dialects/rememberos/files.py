@@ -6,6 +6,7 @@ URLs, is answered as by an operator who has configured none.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NoReturn
 from uuid import UUID, uuid5
@@ -28,7 +29,7 @@ from onebrain_server.dialects.rememberos.wire import (
     Wire,
     unconfigured,
 )
-from onebrain_server.files import FILE_LIMIT, file_text
+from onebrain_server.files import FILE_LIMIT, PDF_SECONDS, file_text
 from onebrain_server.http.operation import Answer, File, Form
 from onebrain_server.http.problems import Problem, from_engine, invalid_input
 from onebrain_server.http.requests import Call
@@ -37,6 +38,7 @@ from onebrain_server.state.records import Record
 routes = Routes("/memory", "files")
 
 MAX_FILES: Final = 50
+_SECONDS: Final = 60.0  # for all files of a request: only PDFs take time
 _BATCH: Final = "rememberos.batch"
 _STORAGE: Final = (
     "This server has no object storage, so that it keeps no files; send texts, or drop files to be read"
@@ -58,12 +60,13 @@ def _texts(files: Sequence[File]) -> tuple[list[tuple[str, str]], list[dict[str,
     """Return (name, text) of the files that can be read, and the failures of the others."""
     good: list[tuple[str, str]] = []
     failures: list[dict[str, str]] = []
+    deadline = time.monotonic() + _SECONDS
     for file in files:
         if len(file.data) > FILE_LIMIT:
             failures.append(_failed(file.name, "The file is larger than 10 MB"))
             continue
         try:
-            text = file_text(file)
+            text = file_text(file, seconds=min(PDF_SECONDS, deadline - time.monotonic()))
         except Problem as problem:
             failures.append(_failed(file.name, problem.message))
             continue
