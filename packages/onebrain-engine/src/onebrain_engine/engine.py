@@ -12,20 +12,17 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import (
-    EmbedderMismatch,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
@@ -45,22 +42,19 @@ from onebrain.memory.models import (
 )
 from onebrain_engine import cursors
 from onebrain_engine.embedding import Checked, Embedder, unit
-from onebrain_engine.index.columns import Fetch
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection
+from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.snapshots import Snapshots
-from onebrain_engine.index.text import analyse, analyse_query, split_label, without_terms
+from onebrain_engine.index.text import analyse, split_label
 from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
 from onebrain_engine.store.records import Draft, Entry, Space, to_micros
+from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
-Floats = npt.NDArray[np.float32]
 Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CALLER: Final = "caller"
-_COUNTED = 10_000  # how many matches of one search are counted
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
 _LOADED_BYTES = 4 * 2**30  # about how much memory indexes may use before the least used ones are dropped
 
@@ -106,6 +100,10 @@ class Engine:
         if not name:
             raise OneBrainValidationError("a tenant needs a name")
         return Tenant(self, name)
+
+    def view(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
+        """Return what a scope is to see a space through, within a transaction."""
+        return InMemory(self, read, tenant, space)
 
     def partition(self, tenant: str, space: Space) -> Partition:
         """Return the index of a space, empty where it was not in use."""
@@ -219,7 +217,7 @@ class Tenant:
         """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
         results: list[StoreResult | None] = [None] * len(items)
         drafts: dict[str, list[tuple[int, Draft]]] = {}
-        now = _now()
+        now = now_in_micros()
         for place, item in enumerate(items):
             try:
                 draft = _draft(item, now)
@@ -287,12 +285,16 @@ class Tenant:
                 embedder, vector = CALLER, draft.vector
             elif (made := vectors.get(id(draft))) is not None:
                 if space.embedder == CALLER:
-                    results[place] = self._failed(self._mismatch(space, "a memory without a vector", None))
+                    results[place] = self._failed(
+                        mismatch(self._service, space, "a memory without a vector", None)
+                    )
                     continue
                 assert self._engine.embedder is not None
                 embedder, vector = self._engine.embedder.fingerprint, made
             elif space.embedder == CALLER:
-                results[place] = self._failed(self._mismatch(space, "a memory without a vector", None))
+                results[place] = self._failed(
+                    mismatch(self._service, space, "a memory without a vector", None)
+                )
                 continue
             else:
                 good.append((place, draft))
@@ -301,7 +303,7 @@ class Tenant:
             if space.embedder is None:
                 space = write.claim_vectors(self.name, space, embedder, dimension)
             elif (space.embedder, space.dimension) != (embedder, dimension):
-                results[place] = self._failed(self._mismatch(space, embedder, dimension))
+                results[place] = self._failed(mismatch(self._service, space, embedder, dimension))
                 continue
             draft.vector = vector
             good.append((place, draft))
@@ -323,52 +325,27 @@ class Tenant:
             removed += write.remove(self.name, current, rows)
         return removed
 
-    @contextmanager
-    def _selecting(
-        self, read: Reading, space: Space, scope: Scope, filter: Filter, include_archived: bool
-    ) -> Generator[tuple[Partition, Selection], None, None]:
-        """Give a space's index, locked and caught up, and what of it a scope and a filter select."""
-        partition = self._engine.partition(self.name, space)
-        with partition.lock:
-            self._engine.catch_up(read, self.name, space, partition)
-            yield (
-                partition,
-                partition.select(scope, filter, include_archived, _now(), self._fetch(read, space)),
-            )
-
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest) -> Found:
         """Search the spaces of the request's scope."""
         wanted = request.offset + request.limit
+        found: list[tuple[float, int, int, Space]] = []
+        mode: SearchMode = request.mode
         with self._engine.store.reading() as read:
-            found: list[tuple[float, int, int, Partition]] = []
-            mode: SearchMode = request.mode
-            for space in self._spaces(read, request.scope):
-                with self._selecting(
-                    read, space, request.scope, request.filter, request.include_archived
-                ) as (partition, selection):
-                    if request.query is None and request.embedding is None:
-                        slots, _ = partition.ordered(selection, "-created_at")
-                        slots = slots[: wanted + 1]
-                        scores = np.zeros(len(slots))
-                        keys = partition.created.view[slots].tolist()
-                    else:
-                        ask = self._ask(request, space, partition, wanted + 1)
-                        mode = ask.mode if ask.mode != request.mode else mode
-                        slots, scores = partition.rank(selection, ask)
-                        keys = [0] * len(slots)
-                    rows = partition.row.view[slots].tolist()
+            for view in self._views(read, request.scope):
+                seen = view.search(request, wanted + 1)
+                mode = seen.mode if seen.mode != request.mode else mode
                 found.extend(
-                    (score, key, row, partition)
-                    for score, key, row in zip(scores.tolist(), keys, rows, strict=True)
+                    (score, tie, row, view.space)
+                    for score, tie, row in zip(seen.scores, seen.ties, seen.rows, strict=True)
                 )
             found.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
             if request.min_score > 0:
                 found = [hit for hit in found if hit[0] >= request.min_score]
             more = len(found) > wanted
             page = found[request.offset : wanted]
-            memories = self._memories(read, [(hit[2], hit[3].space) for hit in page], request.with_embeddings)
+            memories = self._memories(read, [(hit[2], hit[3]) for hit in page], request.with_embeddings)
         hits = [
             Hit.trusted({"memory": memory, "score": hit[0]})
             for hit in page
@@ -378,58 +355,15 @@ class Tenant:
 
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
-        total = 0
         with self._engine.store.reading() as read:
-            for space in self._spaces(read, request.scope):
-                with self._selecting(
-                    read, space, request.scope, request.filter, request.include_archived
-                ) as (partition, selection):
-                    if request.query is None and request.embedding is None:
-                        total += selection.size
-                        continue
-                    ask = self._ask(request, space, partition, min(selection.size, _COUNTED))
-                    if request.min_score <= 0 and ask.mode != "keyword" and partition.vectors is not None:
-                        total += selection.size  # by meaning everything is found, the unlike last
-                        continue
-                    _, scores = partition.rank(selection, ask)
-                total += int(np.count_nonzero(scores >= request.min_score))
-        return total
-
-    def _ask(self, request: SearchRequest, space: Space, partition: Partition, limit: int) -> Ask:
-        """Return the search in the index's terms; without a vector that fits, by keywords alone."""
-        query = None if request.query is None else analyse_query(request.query)
-        mode = request.mode
-        vector: Floats | None = None
-        if mode != "keyword" and space.dimension is not None:
-            if request.embedding is not None:
-                if len(request.embedding) != space.dimension:
-                    raise self._mismatch(space, CALLER, len(request.embedding))
-                vector = unit(np.array([request.embedding], np.float32))[0]
-            elif space.embedder == CALLER or self._engine.embedder is None:
-                if mode == "vector":
-                    raise self._mismatch(space, "a query without a vector", None)
-            elif space.embedder != self._engine.embedder.fingerprint:
-                raise self._mismatch(space, self._engine.embedder.fingerprint, None)
-            elif request.query is not None and query is not None:
-                labels = partition.label_terms()
-                named = [
-                    term
-                    for term, number in zip(query.terms, self._engine.lexicon.find(query.terms), strict=True)
-                    if number in labels
-                ]
-                vector = self._engine.embedder.query(without_terms(request.query, named))
-        if query is None:
-            mode = "vector"
-        elif vector is None and mode == "hybrid":
-            mode = "keyword"
-        return Ask(query, vector, mode, request.alpha, limit)
+            return sum(view.matching(request) for view in self._views(read, request.scope))
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
     def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
         """Return the memories with these ids in a scope, archived ones included."""
         with self._engine.store.reading() as read:
-            found = read.find(self.name, ids, scope, now=_now())
+            found = read.find(self.name, ids, scope, now=now_in_micros())
             return list(self._memories(read, found, with_embeddings).values())
 
     def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
@@ -438,42 +372,28 @@ class Tenant:
         `skip` leaves out so many memories before the page, at no more cost than counting them.
         """
         after = cursors.decode(request.cursor, request.order)
-        descending = request.order.startswith("-")
-        candidates: list[tuple[Any, int, Partition]] = []
+        end = skip + request.limit
+        candidates: list[tuple[Any, int, Space]] = []
         total = 0
         with self._engine.store.reading() as read:
-            for space in self._spaces(read, request.scope):
-                with self._selecting(
-                    read, space, request.scope, request.filter, request.include_archived
-                ) as (partition, selection):
-                    total += selection.size
-                    slots, values = partition.ordered(selection, request.order)
-                    keys, rows = values[slots], partition.row.view[slots]
-                    if after is not None:
-                        start = _behind(keys, rows, after, descending)
-                        keys, rows = keys[start:], rows[start:]
-                    keys, rows = keys[: skip + request.limit + 1], rows[: skip + request.limit + 1]
+            for view in self._views(read, request.scope):
+                seen = view.list(request, after, end + 1)
+                total += seen.total
                 candidates.extend(
-                    (key, row, partition) for key, row in zip(keys.tolist(), rows.tolist(), strict=True)
+                    (key, row, view.space) for key, row in zip(seen.keys, seen.rows, strict=True)
                 )
-            candidates.sort(key=lambda candidate: candidate[:2], reverse=descending)
-            page = candidates[skip : skip + request.limit]
-            memories = self._memories(
-                read, [(row, partition.space) for _, row, partition in page], request.with_embeddings
-            )
-        more = len(candidates) > skip + request.limit
+            candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
+            page = candidates[skip:end]
+            memories = self._memories(read, [(row, space) for _, row, space in page], request.with_embeddings)
+        more = len(candidates) > end
         cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more and page else None
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
         """Return how many memories match."""
-        total = 0
         with self._engine.store.reading() as read:
-            for space in self._spaces(read, scope):
-                with self._selecting(read, space, scope, filter, include_archived) as (_, selection):
-                    total += selection.size
-        return total
+            return sum(view.count(scope, filter, include_archived) for view in self._views(read, scope))
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
@@ -484,7 +404,7 @@ class Tenant:
         made: bytes | None = None
         if "content" in given and "embedding" not in given and self._engine.embedder is not None:
             made = self._engine.embedder.documents([split_label(given["content"])[1]])[0].tobytes()
-        now = _now()
+        now = now_in_micros()
         with self._engine.store.writing() as write:
             found = write.find(self.name, [id], scope, now=now)
             if not found:
@@ -499,18 +419,18 @@ class Tenant:
                 if vector is not None and space.embedder is None:
                     space = write.claim_vectors(self.name, space, CALLER, len(vector) // 4)
                 elif vector is None or (space.embedder, space.dimension) != (CALLER, len(vector) // 4):
-                    raise self._mismatch(space, CALLER, None if vector is None else len(vector) // 4)
+                    raise mismatch(self._service, space, CALLER, None if vector is None else len(vector) // 4)
                 values["vector"] = vector
             elif made is not None and given["content"] != old.content:
                 if space.embedder == CALLER:
-                    raise self._mismatch(space, "new content without a vector", None)
+                    raise mismatch(self._service, space, "new content without a vector", None)
                 assert self._engine.embedder is not None
                 if space.embedder is None:
                     space = write.claim_vectors(
                         self.name, space, self._engine.embedder.fingerprint, len(made) // 4
                     )
                 elif (space.embedder, space.dimension) != (self._engine.embedder.fingerprint, len(made) // 4):
-                    raise self._mismatch(space, self._engine.embedder.fingerprint, len(made) // 4)
+                    raise mismatch(self._service, space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
             entry = write.change(self.name, space, row, values, now if at is None else to_micros(at))
             memory = write.memories(self.name, space, [row])[row]
@@ -525,7 +445,7 @@ class Tenant:
         with self._engine.store.writing() as write:
             return sum(
                 write.remove(self.name, space, rows)
-                for space, rows in _by_space(write.find(self.name, ids, scope, now=_now()))
+                for space, rows in _by_space(write.find(self.name, ids, scope, now=now_in_micros()))
             )
 
     @_persistent
@@ -533,12 +453,8 @@ class Tenant:
         """Remove everything in a scope that matches a filter."""
         ids: list[str] = []
         with self._engine.store.reading() if dry_run else self._engine.store.writing() as access:
-            for space in self._spaces(access, scope):
-                with self._selecting(access, space, scope, filter, True) as (partition, selection):
-                    rows = (
-                        partition.row.view if selection.slots is None else partition.row.view[selection.slots]
-                    )
-                    wanted = rows.tolist()
+            for view in self._views(access, scope):
+                space, wanted = view.space, view.rows(scope, filter)
                 if not wanted:
                     continue
                 ids.extend(id for _, id in access.columns(self.name, space, ["id"], wanted))
@@ -553,7 +469,7 @@ class Tenant:
         Storing does the same now and then. At most 10,000 are removed at once.
         """
         with self._engine.store.writing() as write:
-            return self._remove_expired(write, _now())
+            return self._remove_expired(write, now_in_micros())
 
     @_persistent
     def remove_everything(self) -> None:
@@ -642,7 +558,7 @@ class Tenant:
         """Return row and space of each memory that is still there, by its place: an id alone may name several."""
         wanted = list({memory.id for memory in memories})
         places: dict[tuple[str, str, str], tuple[int, Space]] = {}
-        for space, rows in _by_space(read.find(self.name, wanted, EVERYTHING, now=_now())):
+        for space, rows in _by_space(read.find(self.name, wanted, EVERYTHING, now=now_in_micros())):
             for row, id, user in read.columns(self.name, space, ["id", "user"], rows):
                 places[space.name, user or "", id] = (row, space)
         keys = [(memory.scope.space or "", memory.scope.user or "", memory.id) for memory in memories]
@@ -655,24 +571,14 @@ class Tenant:
         error.service = error.service or self._service
         return StoreResult(id=None, status="failed", error=error)
 
-    def _mismatch(self, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
-        holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
-        brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
-        return EmbedderMismatch(
-            f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
-            "Use the same embedder, or another space",
-            service=self._service,
-        )
-
-    def _spaces(self, read: Reading, scope: Scope) -> Sequence[Space]:
-        """Return the spaces that a scope may select from."""
+    def _views(self, read: Reading, scope: Scope) -> Sequence[View]:
+        """Return views of the spaces that a scope may select from."""
         if scope.space is None:
-            return read.spaces(self.name)
-        space = read.space(self.name, scope.space)
-        return [] if space is None else [space]
-
-    def _fetch(self, read: Reading, space: Space) -> Fetch:
-        return lambda names, rows: read.columns(self.name, space, names, rows)
+            spaces = read.spaces(self.name)
+        else:
+            space = read.space(self.name, scope.space)
+            spaces = [] if space is None else [space]
+        return [self._engine.view(read, self.name, space, scope) for space in spaces]
 
     def _memories(
         self, read: Reading, found: Sequence[tuple[int, Space]], with_embeddings: bool
@@ -701,10 +607,6 @@ def _mark(memory: Memory) -> str:
 
 def _note(memory: Memory, named: Pairs) -> str:
     return to_json({"of": _mark(memory), "named": [list(pair) for pair in named]}, what="a note")
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 def _draft(item: NewMemory, now: int) -> Draft:
@@ -768,17 +670,3 @@ def _by_space(found: Sequence[tuple[int, Space]]) -> list[tuple[Space, list[int]
     for row, space in found:
         groups.setdefault(space.key, (space, []))[1].append(row)
     return list(groups.values())
-
-
-def _behind(
-    keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[float, int], descending: bool
-) -> int:
-    """Return the place of the first entry behind `after` in sorted keys with ties by row."""
-    key, row = after
-    if descending:
-        # Searching wants ascending order; count from the other end.
-        first = len(keys) - int(np.searchsorted(keys[::-1], key, "right"))
-        last = len(keys) - int(np.searchsorted(keys[::-1], key, "left"))
-        return first + int(np.sum(rows[first:last] >= row))
-    first, last = int(np.searchsorted(keys, key, "left")), int(np.searchsorted(keys, key, "right"))
-    return first + int(np.sum(rows[first:last] <= row))

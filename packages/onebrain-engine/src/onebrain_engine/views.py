@@ -1,0 +1,248 @@
+"""What a scope sees of one space: ranked, listed, counted.
+
+A view lives as long as the transaction that it reads in. `InMemory` asks the index of this process; a space that is too
+large for one is seen through `onebrain_engine.large`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain.errors import EmbedderMismatch
+from onebrain.memory.driver import ListRequest, SearchRequest
+from onebrain.memory.filters import Filter
+from onebrain.memory.models import Scope, SearchMode
+from onebrain_engine.embedding import Floats, unit
+from onebrain_engine.index.partition import Ask, Partition, Selection
+from onebrain_engine.index.text import analyse_query, without_terms
+from onebrain_engine.store.protocol import Reading
+from onebrain_engine.store.records import Space
+
+if TYPE_CHECKING:
+    from onebrain_engine.engine import Engine
+
+CALLER: Final = "caller"  # the embedder of a space whose vectors the caller makes
+COUNTED: Final = 10_000  # how many matches of one search are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Memories that a search found in a space, best first.
+
+    Attributes:
+        rows: Their rows.
+        scores: 0..1; all 0 where nothing was asked and the newest come first.
+        ties: What puts equal scores in order, the largest first, before the row does.
+        mode: The mode that answered.
+    """
+
+    rows: Sequence[int]
+    scores: Sequence[float]
+    ties: Sequence[int]
+    mode: SearchMode
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A part of a list: rows with the values that they are ordered by, and how many memories match in all."""
+
+    keys: Sequence[Any]
+    rows: Sequence[int]
+    total: int
+
+
+class View(Protocol):
+    """One space as one transaction sees it."""
+
+    space: Space
+
+    def search(self, request: SearchRequest, limit: int) -> Found:
+        """Return at least the `limit` best memories of a search, where there are so many."""
+        ...
+
+    def matching(self, request: SearchRequest) -> int:
+        """Return how many memories a search finds."""
+        ...
+
+    def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
+        """Return the first `limit` memories in an order, or behind a key and row."""
+        ...
+
+    def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
+        """Return how many memories match."""
+        ...
+
+    def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
+        """Return the rows of all memories that match, archived ones included."""
+        ...
+
+
+class InMemory:
+    """A space through its index in this process.
+
+    Args:
+        engine: Whose index it is.
+        read: The transaction.
+        tenant: Whose space it is.
+        space: The space.
+    """
+
+    def __init__(self, engine: Engine, read: Reading, tenant: str, space: Space) -> None:
+        self.space = space
+        self._engine = engine
+        self._read = read
+        self._tenant = tenant
+
+    def search(self, request: SearchRequest, limit: int) -> Found:
+        """Rank what the request's scope and filter select."""
+        with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
+            if asks_nothing(request):
+                slots, _ = index.ordered(selection, "-created_at")
+                slots = slots[:limit]
+                rows, ties = index.row.view[slots].tolist(), index.created.view[slots].tolist()
+                return Found(rows, [0.0] * len(rows), ties, request.mode)
+            ask = ask_of(request, self._engine, self.space, index, limit)
+            slots, scores = index.rank(selection, ask)
+            rows = index.row.view[slots].tolist()
+            return Found(rows, scores.tolist(), [0] * len(rows), ask.mode)
+
+    def matching(self, request: SearchRequest) -> int:
+        """Return how many memories a search finds; beyond 10,000 not every one is looked at."""
+        with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
+            if asks_nothing(request):
+                return selection.size
+            ask = ask_of(request, self._engine, self.space, index, min(selection.size, COUNTED))
+            if request.min_score <= 0 and ask.mode != "keyword" and index.vectors is not None:
+                return selection.size  # by meaning everything is found, the unlike last
+            _, scores = index.rank(selection, ask)
+            return int(np.count_nonzero(scores >= request.min_score))
+
+    def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
+        """Return a part of what the request's scope and filter select, in its order."""
+        with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
+            keys, rows = in_order(index, selection, request.order, after)
+            return Listed(keys[:limit].tolist(), rows[:limit].tolist(), selection.size)
+
+    def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
+        """Return how many memories match."""
+        with self._selecting(scope, filter, include_archived) as (_, selection):
+            return selection.size
+
+    def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
+        """Return the rows of all memories that match, archived ones included."""
+        with self._selecting(scope, filter, True) as (index, selection):
+            return rows_of(index, selection).tolist()
+
+    @contextmanager
+    def _selecting(
+        self, scope: Scope, filter: Filter, include_archived: bool
+    ) -> Generator[tuple[Partition, Selection], None, None]:
+        """Give the index, locked and caught up, and what of it a scope and a filter select."""
+        index = self._engine.partition(self._tenant, self.space)
+        with index.lock:
+            self._engine.catch_up(self._read, self._tenant, self.space, index)
+            yield (
+                index,
+                index.select(
+                    scope,
+                    filter,
+                    include_archived,
+                    now_in_micros(),
+                    lambda names, rows: self._read.columns(self._tenant, self.space, names, rows),
+                ),
+            )
+
+
+def asks_nothing(request: SearchRequest) -> bool:
+    """Return whether a search has nothing to rank by."""
+    return request.query is None and request.embedding is None
+
+
+def ask_of(request: SearchRequest, engine: Engine, space: Space, index: Partition, limit: int) -> Ask:
+    """Return a search in the index's terms; without a vector that fits, by keywords alone.
+
+    Raises:
+        EmbedderMismatch: The space holds vectors of another kind than the query's.
+    """
+    embedder, service = engine.embedder, engine.store.service
+    query = None if request.query is None else analyse_query(request.query)
+    mode = request.mode
+    vector: Floats | None = None
+    if mode != "keyword" and space.dimension is not None:
+        if request.embedding is not None:
+            if len(request.embedding) != space.dimension:
+                raise mismatch(service, space, CALLER, len(request.embedding))
+            vector = unit(np.array([request.embedding], np.float32))[0]
+        elif space.embedder == CALLER or embedder is None:
+            if mode == "vector":
+                raise mismatch(service, space, "a query without a vector", None)
+        elif space.embedder != embedder.fingerprint:
+            raise mismatch(service, space, embedder.fingerprint, None)
+        elif request.query is not None and query is not None:
+            labels = index.label_terms()
+            named = [
+                term
+                for term, number in zip(query.terms, engine.lexicon.find(query.terms), strict=True)
+                if number in labels
+            ]
+            vector = embedder.query(without_terms(request.query, named))
+    if query is None:
+        mode = "vector"
+    elif vector is None and mode == "hybrid":
+        mode = "keyword"
+    return Ask(query, vector, mode, request.alpha, limit)
+
+
+def mismatch(service: str, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
+    """Return the error for a vector that does not fit a space."""
+    holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
+    brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
+    return EmbedderMismatch(
+        f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
+        "Use the same embedder, or another space",
+        service=service,
+    )
+
+
+def in_order(
+    index: Partition, selection: Selection, order: str, after: tuple[Any, int] | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return a selection's keys and rows in an order, ties by row, from behind a key and row on."""
+    slots, values = index.ordered(selection, order)
+    keys, rows = values[slots], index.row.view[slots]
+    if after is None:
+        return keys, rows
+    start = _behind(keys, rows, after, order.startswith("-"))
+    return keys[start:], rows[start:]
+
+
+def rows_of(index: Partition, selection: Selection) -> npt.NDArray[np.int64]:
+    """Return the rows of a selection."""
+    rows: npt.NDArray[np.int64] = index.row.view
+    return rows if selection.slots is None else rows[selection.slots]
+
+
+def now_in_micros() -> int:
+    """Return the present in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def _behind(
+    keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[float, int], descending: bool
+) -> int:
+    """Return the place of the first entry behind `after` in sorted keys with ties by row."""
+    key, row = after
+    if descending:
+        # Searching wants ascending order; count from the other end.
+        first = len(keys) - int(np.searchsorted(keys[::-1], key, "right"))
+        last = len(keys) - int(np.searchsorted(keys[::-1], key, "left"))
+        return first + int(np.sum(rows[first:last] >= row))
+    first, last = int(np.searchsorted(keys, key, "left")), int(np.searchsorted(keys, key, "right"))
+    return first + int(np.sum(rows[first:last] <= row))
