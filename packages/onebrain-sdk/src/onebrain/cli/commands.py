@@ -1,4 +1,4 @@
-"""The commands. Each opens the brain that ``--url`` names, as `onebrain.connect` does, and closes it again."""
+"""The commands. Most open the brain that ``--url`` names, as `onebrain.connect` does, and close it again."""
 
 from __future__ import annotations
 
@@ -87,6 +87,20 @@ def serve(host: str | None, port: int | None, db: str | None) -> None:
         ) from None
     try:
         run(Settings.from_environment(host=host, port=port, database_url=db))
+    except OneBrainError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command("mcp")
+def serve_tools() -> None:
+    """Serve memory tools to an agent over MCP, on standard input and output.
+
+    $ONEBRAIN_API_URL says where OneBrain's API is, $ONEBRAIN_API_KEY is the key.
+    """
+    from onebrain.mcp import serve
+
+    try:
+        serve()
     except OneBrainError as error:
         raise click.ClickException(str(error)) from None
 

@@ -1,0 +1,409 @@
+"""The eleven tools, as plain coroutines over a client; their docstrings are what agents read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from onebrain.errors import OneBrainConflictError, OneBrainInternalError, OneBrainNotFoundError
+from onebrain.services.onebrain import AsyncOneBrain
+from onebrain.services.onebrain.models import (
+    BriefingConfig,
+    Context,
+    ContextScope,
+    Entity,
+    Memory,
+    MemoryHit,
+    MemoryStatus,
+    MemoryType,
+    SearchMode,
+    SkillEvent,
+    SkillStatus,
+    SourceType,
+)
+from onebrain.services.onebrain.resources.briefing import BriefingStatus, BriefingType
+
+Limit = Annotated[int, Field(ge=1, le=50, description="How many at most.")]
+Tool = Callable[..., Awaitable[Any]]
+
+
+class Shape(BaseModel):
+    """The base of what tools take and return."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Knowledge(Shape):
+    """What is known, ready to read."""
+
+    text: str
+    token_count: int
+    truncated: bool
+
+
+class Known(Shape):
+    """A memory; `score` (0..1) only where a search ranked it."""
+
+    id: str
+    type: str
+    title: str
+    body: str
+    status: str
+    tags: list[str]
+    created_at: datetime | None
+    score: float | None
+
+
+class Found(Shape):
+    """Memories, best or newest first; `more` says that there are others."""
+
+    memories: list[Known]
+    more: bool
+
+
+class Note(Shape):
+    """A memory to write."""
+
+    type: MemoryType = "fact"
+    title: Annotated[str | None, Field(description="A heading; made of the first line where left out.")] = (
+        None
+    )
+    body: Annotated[
+        str, Field(min_length=1, max_length=10_000, description="What to remember, in full sentences.")
+    ]
+    source_type: SourceType | None = None
+
+
+class Written(Shape):
+    """What became of a note: candidate (waits for review), archived (was known already) or conflicted."""
+
+    id: str
+    title: str
+    status: str
+
+
+class WrittenMany(Shape):
+    """What became of several notes, in order."""
+
+    memories: list[Written]
+
+
+class WrittenEntity(Shape):
+    """An entity, and whether it is new."""
+
+    id: str
+    name: str
+    type: str
+    description: str | None
+    created: bool
+
+
+class KnownSkill(Shape):
+    """A skill."""
+
+    id: str
+    name: str
+    description: str | None
+    prompt: str
+    status: str
+    confidence: float | None
+    usage_count: int
+
+
+class FoundSkills(Shape):
+    """Skills; `more` says that there are others."""
+
+    skills: list[KnownSkill]
+    more: bool
+
+
+class Recorded(Shape):
+    """Whether feedback was recorded."""
+
+    recorded: bool
+
+
+class BriefingSettings(Shape):
+    """When and where briefings are delivered."""
+
+    enabled: bool
+    timezone: str | None
+    quiet_hours_start: str | None
+    quiet_hours_end: str | None
+    webhook: bool
+    schedules: int
+    triggers: int
+
+
+class KnownBriefing(Shape):
+    """A briefing."""
+
+    id: str | None
+    type: str | None
+    status: str | None
+    title: str
+    text: str
+    created_at: datetime | None
+
+
+class FoundBriefings(Shape):
+    """Briefings, newest first; `more` says that there are others."""
+
+    briefings: list[KnownBriefing]
+    more: bool
+
+
+class Tools:
+    """The tools of one account.
+
+    Args:
+        client: Who asks the server.
+    """
+
+    def __init__(self, client: AsyncOneBrain) -> None:
+        self._client = client
+
+    @property
+    def reading(self) -> tuple[Tool, ...]:
+        """The tools that change nothing."""
+        return (
+            self.get_user_context,
+            self.search_memory,
+            self.get_project_context,
+            self.deep_search,
+            self.list_skills,
+            self.get_briefing_config,
+            self.list_briefings,
+        )
+
+    @property
+    def writing(self) -> tuple[Tool, ...]:
+        """The tools that add or change something."""
+        return (self.write_memory, self.write_memory_batch, self.upsert_entity, self.skill_feedback)
+
+    # ---- contexts ---------------------------------------------------------------------------------------------------
+
+    async def get_user_context(self, scope: ContextScope = "assistant") -> Knowledge:
+        """Return what is known about the user: profile, memories, people and things, projects.
+
+        Scope brief has about 500 tokens, assistant 2,000, project 3,000, deep 8,000.
+        """
+        return _knowledge(await self._client.context.get(scope))
+
+    async def get_project_context(
+        self,
+        project: Annotated[
+            str | None, Field(description="The project's name or id; all projects where left out.")
+        ] = None,
+        max_tokens: Annotated[int, Field(ge=100, le=32_000)] = 3000,
+    ) -> Knowledge:
+        """Return what is known about one project, or an overview of all."""
+        id = None if project is None else await self._project(project)
+        return _knowledge(await self._client.context.get("project", project_id=id, max_tokens=max_tokens))
+
+    async def _project(self, wanted: str) -> str:
+        named: list[str] = []
+        async for project in self._client.project.all(limit=100):
+            if project.id == wanted:
+                return project.id
+            if project.name.casefold() == wanted.strip().casefold():
+                named.append(project.id)
+        if not named:
+            raise OneBrainNotFoundError("there is no project with this name or id")
+        return named[0]
+
+    # ---- memories ---------------------------------------------------------------------------------------------------
+
+    async def search_memory(
+        self,
+        query: Annotated[
+            str | None, Field(description="What to look for; the newest memories where left out.")
+        ] = None,
+        type: MemoryType | None = None,
+        status: Annotated[
+            MemoryStatus | None,
+            Field(
+                description="active where left out; others are looked through for the words as they stand."
+            ),
+        ] = None,
+        limit: Limit = 10,
+    ) -> Found:
+        """Find memories by what they say, their type and their status."""
+        if query is not None and query.strip() and status in (None, "active"):
+            hits = await self._client.memory.search(query, type=type, limit=limit)
+            return Found(memories=[_known(hit) for hit in hits.data], more=not hits.exhausted)
+        page = await self._client.memory.list(
+            search=(query or "").strip() or None, type=type, status=status or "active", limit=limit
+        )
+        return Found(memories=[_known(memory) for memory in page.data], more=page.meta.has_more)
+
+    async def deep_search(
+        self,
+        query: Annotated[str, Field(min_length=1, description="A question, or words to look for.")],
+        mode: SearchMode = "hybrid",
+        top_k: Limit = 10,
+        alpha: Annotated[
+            float | None, Field(ge=0, le=1, description="Hybrid mode: 0 is words only, 1 is meaning only.")
+        ] = None,
+    ) -> Found:
+        """Rank active memories against a question, by words and by meaning."""
+        hits = await self._client.memory.search(query, mode=mode, top_k=top_k, alpha=alpha)
+        return Found(memories=[_known(hit) for hit in hits.data], more=not hits.exhausted)
+
+    async def write_memory(
+        self,
+        body: Annotated[
+            str, Field(min_length=1, max_length=10_000, description="What to remember, in full sentences.")
+        ],
+        type: MemoryType = "fact",
+        title: Annotated[
+            str | None, Field(description="A heading; made of the first line where left out.")
+        ] = None,
+        source_type: SourceType | None = None,
+    ) -> Written:
+        """Write down one thing that will matter later; it waits for the user's review, and repetitions are recognized."""
+        found = await self._client.memory.extract(body=body, type=type, title=title, source_type=source_type)
+        return _written(found.data)[0]
+
+    async def write_memory_batch(
+        self, memories: Annotated[list[Note], Field(min_length=1, max_length=10)]
+    ) -> WrittenMany:
+        """Write down up to ten things at once; they wait for the user's review."""
+        found = await self._client.memory.batch(note.model_dump(exclude_none=True) for note in memories)
+        return WrittenMany(memories=_written(found.data))
+
+    # ---- entities ---------------------------------------------------------------------------------------------------
+
+    async def upsert_entity(
+        self,
+        name: Annotated[str, Field(min_length=1, max_length=255)],
+        type: Annotated[
+            str, Field(min_length=1, max_length=100, description="Such as person or organization.")
+        ],
+        description: Annotated[str | None, Field(max_length=5000)] = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> WrittenEntity:
+        """Make a person, organization or thing known, or change what is given of the one with this name and type."""
+        try:
+            made = await self._client.entity.create(
+                name, type=type, description=description, metadata=metadata
+            )
+            return _entity(made, created=True)
+        except OneBrainConflictError as error:
+            id = error.existing_id or await self._entity(name, type)
+            if id is None:
+                raise
+        except OneBrainInternalError:
+            # The hosted server's answer where there is one already.
+            id = await self._entity(name, type)
+            if id is None:
+                raise
+        fields: dict[str, Any] = {}
+        if description is not None:
+            fields["description"] = description
+        if metadata is not None:
+            fields["metadata"] = metadata
+        if not fields:
+            return _entity(await self._client.entity.get(id), created=False)
+        return _entity(await self._client.entity.update(id, **fields), created=False)
+
+    async def _entity(self, name: str, type: str) -> str | None:
+        """Return the id of the entity with a name and type, which is found by going through those of its type."""
+        async for entity in self._client.entity.all(type=type.lower(), limit=100):
+            if entity.name == name:
+                return entity.id
+        return None
+
+    # ---- skills and briefings ---------------------------------------------------------------------------------------
+
+    async def list_skills(
+        self,
+        status: SkillStatus | None = "active",
+        sort_by: Literal["confidence", "usage", "recency"] = "confidence",
+        limit: Limit = 20,
+    ) -> FoundSkills:
+        """List what the user's agents have learnt to do."""
+        page = await self._client.skill.list(status=status, sort_by=sort_by, limit=limit)
+        skills = [
+            KnownSkill(
+                id=skill.id,
+                name=skill.name,
+                description=skill.description,
+                prompt=skill.prompt_template,
+                status=skill.status,
+                confidence=skill.confidence_score,
+                usage_count=skill.usage_count,
+            )
+            for skill in page.data
+        ]
+        return FoundSkills(skills=skills, more=page.meta.has_more)
+
+    async def skill_feedback(
+        self, skill_id: str, event_type: SkillEvent, context: dict[str, Any] | None = None
+    ) -> Recorded:
+        """Tell how a skill did: applied and referenced make it surer, dismissed less sure."""
+        return Recorded(recorded=await self._client.skill.feedback(skill_id, event_type, context=context))
+
+    async def get_briefing_config(self) -> BriefingSettings:
+        """Return when and where the user's briefings are delivered."""
+        found: BriefingConfig = await self._client.briefing.config()
+        return BriefingSettings(
+            enabled=found.is_enabled,
+            timezone=found.timezone,
+            quiet_hours_start=found.quiet_hours_start,
+            quiet_hours_end=found.quiet_hours_end,
+            webhook=found.webhook_url is not None,  # not the address: many hold a secret
+            schedules=found.schedules_count,
+            triggers=found.triggers_count,
+        )
+
+    async def list_briefings(
+        self, type: BriefingType | None = None, status: BriefingStatus | None = None, limit: Limit = 10
+    ) -> FoundBriefings:
+        """List the user's briefings, newest first."""
+        page = await self._client.briefing.list(type=type, status=status, limit=limit)
+        briefings = [
+            KnownBriefing(
+                id=one.id,
+                type=one.type,
+                status=one.status,
+                title=one.title,
+                text=one.summary,
+                created_at=one.created_at,
+            )
+            for one in page.data
+        ]
+        return FoundBriefings(briefings=briefings, more=page.meta.has_more)
+
+
+def _knowledge(context: Context) -> Knowledge:
+    return Knowledge(text=context.system_prompt, token_count=context.token_count, truncated=context.truncated)
+
+
+def _known(memory: Memory) -> Known:
+    return Known(
+        id=memory.id,
+        type=memory.type,
+        title=memory.title,
+        body=memory.content,
+        status=memory.status,
+        tags=list(memory.tags),
+        created_at=memory.created_at,
+        score=memory.score if isinstance(memory, MemoryHit) else None,
+    )
+
+
+def _written(memories: Iterable[Memory]) -> list[Written]:
+    return [Written(id=memory.id, title=memory.title, status=memory.status) for memory in memories]
+
+
+def _entity(entity: Entity, *, created: bool) -> WrittenEntity:
+    return WrittenEntity(
+        id=entity.id, name=entity.name, type=entity.type, description=entity.description, created=created
+    )
+
+
+__all__ = ["Tools"]
