@@ -47,7 +47,7 @@ from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, split_label
 from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
-from onebrain_engine.store.records import Draft, Entry, Space, to_micros
+from onebrain_engine.store.records import Draft, Entry, Record, Space, to_memory, to_micros
 from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
@@ -390,6 +390,17 @@ class Tenant:
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 
+    def cursor_behind(self, id: str) -> str | None:
+        """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
+        with self._engine.store.reading() as read:
+            found = read.find(self.name, [id], EVERYTHING, now=now_in_micros())
+            if not found:
+                return None
+            row, space = found[-1]
+            memory = self._memories(read, [(row, space)], False)[row]
+        assert memory.created_at is not None
+        return cursors.encode(to_micros(memory.created_at), row, "-created_at")
+
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
         """Return how many memories match."""
         with self._engine.store.reading() as read:
@@ -412,7 +423,7 @@ class Tenant:
             if len(found) > 1:
                 raise several_with_id(self._service)
             row, space = found[0]
-            old = write.memories(self.name, space, [row])[row]
+            old = to_memory(write.records(self.name, space, [row])[row], space.name)
             values = _columns(given, old, merge=changes.merge_metadata)
             if "embedding" in given:
                 vector = _vector_bytes(given["embedding"])
@@ -433,7 +444,7 @@ class Tenant:
                     raise mismatch(self._service, space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
             entry = write.change(self.name, space, row, values, now if at is None else to_micros(at))
-            memory = write.memories(self.name, space, [row])[row]
+            memory = to_memory(write.records(self.name, space, [row])[row], space.name)
         partition = self._engine.loaded(self.name, space)
         if partition is not None:
             partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
@@ -583,10 +594,31 @@ class Tenant:
     def _memories(
         self, read: Reading, found: Sequence[tuple[int, Space]], with_embeddings: bool
     ) -> dict[int, Memory]:
+        """Return the memories of rows; rows that are gone are left out."""
         memories: dict[int, Memory] = {}
         for space, rows in _by_space(found):
-            memories.update(read.memories(self.name, space, rows, with_vectors=with_embeddings))
+            records = self._records(read, space, rows)
+            vectors: Mapping[int, bytes] = (
+                read.vectors(self.name, space, rows) if with_embeddings else dict[int, bytes]()
+            )
+            for row, record in records.items():
+                memories[row] = to_memory(record, space.name, vectors.get(row))
         return memories
+
+    def _records(self, read: Reading, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
+        """Return records by row, those that the index remembers from there."""
+        partition = self._engine.loaded(self.name, space)
+        if partition is None:
+            return read.records(self.name, space, rows)
+        with partition.lock:
+            known = partition.recall(rows)
+        missing = [row for row in rows if row not in known]
+        if missing:
+            fresh = read.records(self.name, space, missing)
+            with partition.lock:
+                partition.remember(fresh, space.seq)
+            known.update(fresh)
+        return known
 
 
 def index_entry(entry: Entry) -> Indexed:

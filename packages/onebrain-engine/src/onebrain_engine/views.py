@@ -138,7 +138,8 @@ class InMemory:
     def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
         """Return the rows of all memories that match, archived ones included."""
         with self._selecting(scope, filter, True) as (index, selection):
-            return rows_of(index, selection).tolist()
+            rows: Sequence[int] = rows_of(index, selection).tolist()
+            return rows
 
     @contextmanager
     def _selecting(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
@@ -26,7 +26,7 @@ from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.postings import Postings
 from onebrain_engine.index.text import Analysis, Query
 from onebrain_engine.index.vectors import Vectors
-from onebrain_engine.store.records import NEVER, Entry, Space
+from onebrain_engine.store.records import MEMORY_COLUMNS, NEVER, Entry, Record, Space
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -39,6 +39,9 @@ FULL = 4_000
 _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
 _FEW = 32  # postings for each candidate up to which they are looked at one by one
 _KEPT = 500_000  # memories in all selections that are kept with their preparation
+_RECORDS, _LONGEST = 2_000, 8_000  # records that are kept, and characters up to which a text is
+
+_CONTENT = MEMORY_COLUMNS.split(", ").index("content")
 
 ORDERS = {"created_at": "created", "updated_at": "updated", "importance": "importance", "sequence": "row"}
 
@@ -110,6 +113,7 @@ class Partition:
         self.vectors: Vectors | None = None
         self.dead = 0
         self.snapshotted = 0  # slots when the last snapshot was made
+        self._records: dict[int, Record] = {}  # the oldest first
         self.reset_derived()
 
     def reset_derived(self) -> None:
@@ -154,6 +158,21 @@ class Partition:
         self._append(indexed)
         self.through = through
 
+    def recall(self, rows: Sequence[int]) -> dict[int, Record]:
+        """Return the records that are remembered of rows."""
+        records = self._records
+        return {row: records[row] for row in rows if row in records}
+
+    def remember(self, records: Mapping[int, Record], seq: int) -> None:
+        """Keep records that were read when the space's last change was `seq`; they go when their memory changes."""
+        self.flush()
+        if self.through != seq:  # one of them may have changed since
+            return
+        kept = self._records
+        kept.update((row, record) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST)
+        while len(kept) > _RECORDS:
+            del kept[next(iter(kept))]
+
     def flush(self) -> None:
         """Take what is enqueued."""
         if self._pending:
@@ -169,6 +188,8 @@ class Partition:
             last = {item.entry.row: item for item in items}
             items = list(last.values())
         first = self.size
+        for item in items:
+            self._records.pop(item.entry.row, None)
         slot_of = self.slot_of()
         replaced = [
             (slot_of[item.entry.row], first + n) for n, item in enumerate(items) if item.entry.row in slot_of
@@ -292,7 +313,9 @@ class Partition:
     def remove(self, rows: Iterable[int]) -> None:
         """Kill the slots of rows that are gone."""
         self.flush()
-        slot_of = self.slot_of()
+        slot_of, rows = self.slot_of(), list(rows)
+        for row in rows:
+            self._records.pop(row, None)
         slots = [slot for row in rows if (slot := slot_of.pop(row, None)) is not None]
         if not slots:
             return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import ConfigurationError, DatabaseCorrupt, MissingDependency
+from onebrain_engine.store.records import Record
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -207,15 +208,15 @@ class Seal:
             raise self._no_key()
         return self.cipher.open_memory(tenant, space, row, sealed)
 
-    def record(self, tenant: str, space: int, record: Sequence[Any], sealed: bytes | None) -> Sequence[Any]:
-        """Return a record of `MEMORY_COLUMNS` in clear."""
+    def record(self, tenant: str, space: int, record: Sequence[Any], sealed: bytes | None) -> Record:
+        """Return a record in clear."""
         if sealed is None:
-            return record
+            return tuple(record)
         clear = list(record)
         fields = self.memory(tenant, space, record[0], sealed)
         for place, value in zip(_PLACES, fields, strict=True):
             clear[place] = value
-        return clear
+        return tuple(clear)
 
     def vector(self, tenant: str, space: int, row: int, data: bytes) -> bytes:
         """Return a sealed vector in clear."""

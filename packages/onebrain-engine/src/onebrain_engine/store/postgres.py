@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-import numpy as np
 import psycopg
 from psycopg import conninfo, sql
 from psycopg.pq import TransactionStatus
@@ -24,12 +23,12 @@ from onebrain.errors import (
     OneBrainConnectionError,
     StorageError,
 )
-from onebrain.memory.models import Memory, Scope
+from onebrain.memory.models import Scope
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
 from onebrain_engine.store.postgres_errors import SERVICE, is_gone, translate, translate_connect, translated
 from onebrain_engine.store.postgres_schema import prepare, vector_is_missing
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -436,32 +435,31 @@ class _Reading:
             row, user or None, agent, session, content, created, updated, expires, importance, archived, vector
         )  # fmt: skip
 
-    def memories(
-        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
-    ) -> Mapping[int, Memory]:
-        """Return memories by row."""
-        found: dict[int, Memory] = {}
-        columns = f"{_quoted(MEMORY_COLUMNS.split(', '), 'm.')}, m.sealed"
-        vector_columns, source = (
-            ("v.data, v.sealed", _WITH_VECTOR)
-            if with_vectors
-            else ("NULL, NULL", "FROM onebrain.memory AS m")
-        )
-        for *record, sealed, vector, sealed_vector in self._session.run(
-            tenant,
-            f'SELECT {columns}, {vector_columns} {source} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = ANY(%s)',
-            (tenant, space.key, list(rows)),
-            binary=True,
-        ):
-            row: int = record[0]
-            if sealed_vector is not None:
-                vector = self._seal.vector(tenant, space.key, row, sealed_vector)
-            found[row] = to_memory(
-                self._seal.record(tenant, space.key, record, sealed),
-                space.name,
-                None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
+    def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
+        """Return memories as records by row."""
+        return {
+            record[0]: self._seal.record(tenant, space.key, record, sealed)
+            for *record, sealed in self._session.run(
+                tenant,
+                f"SELECT {_quoted(MEMORY_COLUMNS.split(', '))}, sealed FROM onebrain.memory "
+                'WHERE tenant = %s AND space + 0 = %s AND "row" = ANY(%s)',
+                (tenant, space.key, list(rows)),
+                binary=True,
             )
-        return found
+        }
+
+    def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
+        """Return vectors by row."""
+        return {
+            row: data if sealed is None else self._seal.vector(tenant, space.key, row, sealed)
+            for row, data, sealed in self._session.run(
+                tenant,
+                'SELECT "row", data, sealed FROM onebrain.vector '
+                'WHERE tenant = %s AND space + 0 = %s AND "row" = ANY(%s)',
+                (tenant, space.key, list(rows)),
+                binary=True,
+            )
+        }
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids."""

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from onebrain.errors import DatabaseBusy
-from onebrain.memory.models import Memory, Scope
-from onebrain_engine.store.records import Changes, Draft, Entry, Space
+from onebrain.memory.models import Scope
+from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space
 
 
 class Reading(Protocol):
@@ -26,10 +26,12 @@ class Reading(Protocol):
         """Return what happened in a space after change number `after`."""
         ...
 
-    def memories(
-        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
-    ) -> Mapping[int, Memory]:
-        """Return memories by row; rows that are gone are left out."""
+    def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
+        """Return memories as records of `MEMORY_COLUMNS`, in clear, by row; rows that are gone are left out."""
+        ...
+
+    def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
+        """Return vectors as float32 bytes by row; a row without one is left out."""
         ...
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:

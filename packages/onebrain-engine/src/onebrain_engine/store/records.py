@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from onebrain._core.codec import from_json
 from onebrain.memory.models import Memory, Scope
+
+Record: TypeAlias = tuple[Any, ...]  # a memory's `MEMORY_COLUMNS`
 
 NEVER = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,8 +116,8 @@ def _scope(space: str, user: str | None, agent: str | None, session: str | None)
     return Scope.trusted({"space": space or None, "user": user or None, "agent": agent, "session": session})
 
 
-def to_memory(record: Sequence[Any], space: str, embedding: tuple[float, ...] | None = None) -> Memory:
-    """Return the memory of a record with `MEMORY_COLUMNS`; the store's own data needs no validation."""
+def to_memory(record: Record, space: str, vector: bytes | None = None) -> Memory:
+    """Return the memory of a record, with the floats of its vector if given; the store's own data needs no validation."""
     created = updated = to_datetime(record[14])
     if record[15] != record[14]:
         updated = to_datetime(record[15])
@@ -133,7 +137,7 @@ def to_memory(record: Sequence[Any], space: str, embedding: tuple[float, ...] | 
             "created_at": created,
             "updated_at": updated,
             "expires_at": None if record[16] is None else to_datetime(record[16]),
-            "embedding": embedding,
+            "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
             "extra": {} if record[17] == "{}" else from_json(record[17]),
         }
     )

@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-import numpy as np
-
 from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
-from onebrain.memory.models import Memory, Scope
+from onebrain.memory.models import Scope
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Space, to_memory
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
 
@@ -332,34 +330,31 @@ class _Reading:
             row, user or None, agent, session, content, created, updated, expires, importance, bool(archived), vector
         )  # fmt: skip
 
-    def memories(
-        self, tenant: str, space: Space, rows: Sequence[int], *, with_vectors: bool = False
-    ) -> Mapping[int, Memory]:
-        """Return memories by row."""
-        found: dict[int, Memory] = {}
+    def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
+        """Return memories as records by row."""
+        found: dict[int, Record] = {}
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
-            vectors: dict[int, bytes] = {}
-            if with_vectors:
-                vectors = dict(
-                    self._db.execute(
-                        f"SELECT row, data FROM vector WHERE row IN ({_marks(len(chunk))})", chunk
-                    )
-                )
             # The plus signs keep the planner from the index of a space's changes, which would read the whole space.
-            for record in self._db.execute(
+            for *record, sealed in self._db.execute(
                 f"SELECT {MEMORY_COLUMNS}, sealed FROM memory WHERE row IN ({_marks(len(chunk))}) "
                 "AND +tenant = ? AND +space = ?",
                 (*chunk, tenant, space.key),
             ):
-                row: int = record[0]
-                vector = vectors.get(row)
-                if record[-1] is not None:
-                    if vector is not None:
-                        vector = self._seal.vector(tenant, space.key, row, vector)
-                    record = self._seal.record(tenant, space.key, record[:-1], record[-1])
-                embedding = None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist())
-                found[row] = to_memory(record, space.name, embedding)
+                found[record[0]] = self._seal.record(tenant, space.key, record, sealed)
+        return found
+
+    def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
+        """Return vectors by row."""
+        found: dict[int, bytes] = {}
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            for row, data, sealed in self._db.execute(
+                "SELECT v.row, v.data, m.sealed IS NOT NULL FROM vector AS v JOIN memory AS m USING (row) "
+                f"WHERE row IN ({_marks(len(chunk))}) AND +m.tenant = ? AND +m.space = ?",
+                (*chunk, tenant, space.key),
+            ):
+                found[row] = self._seal.vector(tenant, space.key, row, data) if sealed else data
         return found
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:

@@ -18,10 +18,8 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
-from onebrain_engine import cursors
 from onebrain_engine.graph.proposals import title_of
-from onebrain_engine.store.records import to_micros
-from onebrain_server.clock import iso, now, now_micros
+from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
@@ -317,18 +315,6 @@ def wanted(
         except (RecursionError, TypeError):
             raise invalid(["filter"], "cannot be read as a filter") from None
     return every(*parts)
-
-
-def cursor_after(call: Call, id: str) -> str | None:
-    """Return the list's cursor that points behind the memory with this id."""
-    with call.server.engine.store.reading() as read:
-        found = read.find(call.tenant_id, [id], EVERYTHING, now=now_micros())
-        if not found:
-            return None
-        row, space = found[-1]
-        memory = read.memories(call.tenant_id, space, [row])[row]
-    assert memory.created_at is not None
-    return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 
 
 def everything(

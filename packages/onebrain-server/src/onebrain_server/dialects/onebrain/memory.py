@@ -68,7 +68,7 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
         page = call.memories.list(request)
     except OneBrainValidationError:
         # Other servers' cursor is the last row's id; whoever kept one goes on from there.
-        cursor = None if query.cursor is None else memories.cursor_after(call, query.cursor)
+        cursor = None if query.cursor is None else call.memories.cursor_behind(query.cursor)
         if cursor is None:
             raise bad_cursor() from None
         page = call.memories.list(replace(request, cursor=cursor))
