@@ -327,6 +327,7 @@ class Tenant:
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
+    @_persistent
     def search(self, request: SearchRequest) -> Found:
         """Search the spaces of the request's scope."""
         wanted = request.offset + request.limit
@@ -353,6 +354,7 @@ class Tenant:
         ]
         return Found(hits=hits, more=more, mode=mode)
 
+    @_persistent
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
         with self._engine.store.reading() as read:
@@ -360,12 +362,14 @@ class Tenant:
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
+    @_persistent
     def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
         """Return the memories with these ids in a scope, archived ones included."""
         with self._engine.store.reading() as read:
             found = read.find(self.name, ids, scope, now=now_in_micros())
             return list(self._memories(read, found, with_embeddings).values())
 
+    @_persistent
     def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
         """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later.
 
@@ -390,6 +394,7 @@ class Tenant:
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 
+    @_persistent
     def cursor_behind(self, id: str) -> str | None:
         """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
         with self._engine.store.reading() as read:
@@ -401,6 +406,7 @@ class Tenant:
         assert memory.created_at is not None
         return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 
+    @_persistent
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
         """Return how many memories match."""
         with self._engine.store.reading() as read:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import conninfo
 from psycopg.pq import TransactionStatus
 
 from onebrain.errors import (
@@ -28,15 +28,16 @@ from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
 from onebrain_engine.store.postgres_errors import SERVICE, is_gone, translate, translate_connect, translated
 from onebrain_engine.store.postgres_schema import prepare, vector_is_missing
+from onebrain_engine.store.protocol import Contention
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _log = logging.getLogger("onebrain_engine")
 
-_READ = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
-_WRITE = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED")
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 _SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot"
 _ENTRY = (
@@ -252,7 +253,7 @@ class PostgresStore:
             yield _Writing(session, self._seal)
 
     @contextmanager
-    def _session(self, begin: sql.SQL) -> Generator[_Session]:
+    def _session(self, begin: str) -> Generator[_Session]:
         session = _Session(self, self._take(), begin, self._timeout)
         try:
             with translated(self.where, patience=self._timeout):
@@ -305,12 +306,28 @@ def _parameters(url: str) -> tuple[dict[str, Any], str]:
 class _Session:
     """One transaction on one connection, begun at its first query, for that query's tenant."""
 
-    def __init__(self, store: PostgresStore, connection: Connection, begin: sql.SQL, timeout: float) -> None:
+    def __init__(self, store: PostgresStore, connection: Connection, begin: str, timeout: float) -> None:
         self.connection = connection
         self._store = store
         self._begin = begin
         self._timeout = timeout
         self._tenant: str | None = None
+        self._seen: tuple[str, str, Sequence[Any], list[tuple[Any, ...]]] | None = None
+
+    def first(self, tenant: str, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run what may be the first query, in one message with the beginning of the transaction.
+
+        A view that only reads does not even begin: often nothing else has to be asked. Where something has to, it begins
+        with the same query then, and raises `Contention` if that finds something else by now.
+        """
+        if self._tenant is not None or self._seen is not None:
+            return self.run(tenant, statement, values).fetchall()
+        if self._begin == _READ:
+            found = self._begun(None, tenant, statement, values)
+            self._seen = (tenant, statement, values, found)
+            return found
+        self._tenant = tenant
+        return self._begun(self._begin, tenant, statement, values)
 
     def run(
         self, tenant: str, statement: str, values: Sequence[Any] = (), *, binary: bool = False
@@ -329,23 +346,45 @@ class _Session:
         return self.connection
 
     def _start(self, tenant: str) -> None:
-        # One message for all, and each a setting of this transaction only, so that a pooler in between does no harm.
-        start = sql.SQL(
-            "{}; SELECT set_config('onebrain.tenant', {}, true), set_config('lock_timeout', {}, true)"
-        ).format(
-            self._begin,
-            sql.Literal(tenant),
-            sql.Literal(str(max(1, round(self._timeout * 1000)))),
-        )
-        text = start.as_bytes(self.connection)
+        self._tenant = tenant
+        if self._seen is None or self._seen[0] != tenant:
+            self._begun(self._begin, tenant)
+            return
+        _, statement, values, found = self._seen
+        if found != self._begun(self._begin, tenant, statement, values):
+            moved = Contention(
+                f"{self._store.where} was written to in between; nothing was changed here, try again",
+                service=SERVICE,
+            )
+            moved.patience = self._timeout
+            raise moved
+
+    def _begun(
+        self, begin: str | None, tenant: str, statement: str | None = None, values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Begin a transaction if asked to, and return what a query finds, all in one message.
+
+        The settings are of this transaction only, or where none is begun of this message, which is one then, so that a
+        pooler in between does no harm.
+        """
+        parts = [
+            begin,
+            "SELECT set_config('onebrain.tenant', %s, true), set_config('lock_timeout', %s, true)",
+            statement,
+        ]
+        message = "; ".join(part for part in parts if part is not None).encode()
+        given = (tenant, str(max(1, round(self._timeout * 1000))), *values)
         try:
-            self.connection.execute(text, prepare=False)
+            cursor = psycopg.ClientCursor(self.connection).execute(message, given)
         except psycopg.Error as error:
             if not is_gone(error):
                 raise
             # The server was restarted since this connection was last used; nothing has been asked of it yet.
             self.connection = self._store.renew(self.connection)
-            self.connection.execute(text, prepare=False)
+            cursor = psycopg.ClientCursor(self.connection).execute(message, given)
+        while cursor.nextset():  # the last one is the query's
+            pass
+        return cursor.fetchall()
 
     def commit(self) -> None:
         """Keep what was done."""
@@ -386,16 +425,16 @@ class _Reading:
 
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name."""
-        found = self._session.run(
+        found = self._session.first(
             tenant,
             f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s AND s.label = %s{self._lock}",
             (tenant, digest(name)),
-        ).fetchone()
-        return Space(*found) if found else None
+        )
+        return Space(*found[0]) if found else None
 
     def spaces(self, tenant: str) -> Sequence[Space]:
         """Return all spaces of a tenant."""
-        found = self._session.run(
+        found = self._session.first(
             tenant,
             f"SELECT {_SPACE} FROM onebrain.space AS s WHERE s.tenant = %s "
             f'ORDER BY s.name COLLATE "C"{self._lock}',
