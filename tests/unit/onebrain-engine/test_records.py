@@ -39,6 +39,7 @@ def test_what_another_process_changes_is_seen_at_once(tenants):
     other.update("m1", Changes(fields={"content": "cobalt piano", "metadata": {"n": 9}}), EVERYTHING)
     other.delete(["m2"], EVERYTHING)
     other.store([NewMemory(id="m3", content="tulip")])
+    assert [memory.content for memory in one.get(["m1", "m2", "m3"], EVERYTHING)] == ["cobalt piano", "tulip"]
     for tenant in tenants:
         seen = listed(tenant)
         assert (seen["m1"].content, seen["m1"].metadata) == ("cobalt piano", {"n": 9})

@@ -617,7 +617,7 @@ class Tenant:
         if partition is None:
             return read.records(self.name, space, rows)
         with partition.lock:
-            known = partition.recall(rows)
+            known = partition.recall(rows, space.seq)
         missing = [row for row in rows if row not in known]
         if missing:
             fresh = read.records(self.name, space, missing)

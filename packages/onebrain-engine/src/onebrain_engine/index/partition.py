@@ -148,30 +148,36 @@ class Partition:
         """Take what this process has just stored, if the index knew everything up to then; else it catches up later."""
         with self.lock:
             if self.through == before:
+                self._forget(item.entry.row for item in indexed)
                 self._pending.extend(indexed)
                 self.through = after
 
     def apply(self, indexed: Sequence[Indexed], gone: Iterable[int], through: int) -> None:
         """Take changes read from the store."""
         self.flush()
+        self._forget(item.entry.row for item in indexed)
         self.remove(gone)
         self._append(indexed)
         self.through = through
 
-    def recall(self, rows: Sequence[int]) -> dict[int, Record]:
-        """Return the records that are remembered of rows."""
+    def recall(self, rows: Sequence[int], seq: int) -> dict[int, Record]:
+        """Return the records that are remembered of rows, as they are since the space's change `seq` or later."""
         records = self._records
-        return {row: records[row] for row in rows if row in records}
+        return {row: records[row] for row in rows if row in records} if self.through >= seq else {}
 
     def remember(self, records: Mapping[int, Record], seq: int) -> None:
         """Keep records that were read when the space's last change was `seq`; they go when their memory changes."""
-        self.flush()
         if self.through != seq:  # one of them may have changed since
             return
         kept = self._records
         kept.update((row, record) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST)
         while len(kept) > _RECORDS:
             del kept[next(iter(kept))]
+
+    def _forget(self, rows: Iterable[int]) -> None:
+        if self._records:
+            for row in rows:
+                self._records.pop(row, None)
 
     def flush(self) -> None:
         """Take what is enqueued."""
@@ -188,8 +194,6 @@ class Partition:
             last = {item.entry.row: item for item in items}
             items = list(last.values())
         first = self.size
-        for item in items:
-            self._records.pop(item.entry.row, None)
         slot_of = self.slot_of()
         replaced = [
             (slot_of[item.entry.row], first + n) for n, item in enumerate(items) if item.entry.row in slot_of
@@ -314,8 +318,7 @@ class Partition:
         """Kill the slots of rows that are gone."""
         self.flush()
         slot_of, rows = self.slot_of(), list(rows)
-        for row in rows:
-            self._records.pop(row, None)
+        self._forget(rows)
         slots = [slot for row in rows if (slot := slot_of.pop(row, None)) is not None]
         if not slots:
             return
