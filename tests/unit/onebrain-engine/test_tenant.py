@@ -56,3 +56,26 @@ def test_purging_removes_what_has_expired_and_counts_it(tenant):
     assert tenant.purge() == 2
     assert tenant.purge() == 0
     assert tenant.count(EVERYTHING, TRUE, include_archived=True) == 1
+
+
+def test_a_row_is_a_memorys_as_long_as_it_is_there(tenant):
+    other = Scope(space="other")
+    tenant.store(
+        [
+            NewMemory(id="a", content="x"),
+            NewMemory(id="b", content="y"),
+            NewMemory(id="a", content="z", scope=other),
+        ]
+    )
+    rows = {memory.content: row for row, memory in tenant.located(["a", "b"], EVERYTHING)}
+    assert rows["x"] < rows["y"] < rows["z"]
+    assert [row for row, _ in tenant.located(["a", "b"], other)] == [rows["z"]]
+    tenant.update("b", Changes(fields={"content": "changed"}), EVERYTHING)
+    tenant.store([NewMemory(id="b", content="replaced")])
+    assert [(row, memory.content) for row, memory in tenant.located(["b"], EVERYTHING)] == [
+        (rows["y"], "replaced")
+    ]
+    tenant.delete(["b"], EVERYTHING)
+    assert tenant.located(["b"], EVERYTHING) == []
+    tenant.store([NewMemory(id="b", content="anew")])
+    assert tenant.located(["b"], EVERYTHING)[0][0] > rows["z"]

@@ -395,6 +395,16 @@ class Tenant:
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 
     @_persistent
+    def located(self, ids: Sequence[str], scope: Scope) -> Sequence[tuple[int, Memory]]:
+        """Return (row, memory) of the memories with these ids in a scope, archived ones included.
+
+        A row is a memory's as long as it is there, and never another's; equal times of creation are in its order.
+        """
+        with self._engine.store.reading() as read:
+            found = read.find(self.name, ids, scope, now=now_in_micros())
+            return list(self._memories(read, found, False).items())
+
+    @_persistent
     def cursor_behind(self, id: str) -> str | None:
         """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
         with self._engine.store.reading() as read:
