@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import psycopg
@@ -27,6 +28,7 @@ from onebrain.memory.models import Scope
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
 from onebrain_engine.store.postgres_errors import SERVICE, is_gone, translate, translate_connect, translated
+from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
 from onebrain_engine.store.postgres_schema import prepare, vector_is_missing
 from onebrain_engine.store.protocol import Contention
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
@@ -39,7 +41,7 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
-_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot"
+_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.filled, s.filling, s.served"
 _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
     "m.archived, v.data, m.sealed, v.sealed"
@@ -237,6 +239,10 @@ class PostgresStore:
             # A forked child must not touch its parent's connections, nor close them.
             _inherited.extend(self._idle)
             self._start_pool()
+
+    def upkeep(self) -> Upkeep | None:
+        """Return what makes and drops indexes of large spaces; None where nothing may stand in clear."""
+        return Upkeep(self._open, self.where) if self._seal.cipher is None else None
 
     # ---- transactions -----------------------------------------------------------------------------------------------
 
@@ -546,6 +552,10 @@ class _Reading:
                     record[place] = fields[field]
             yield record
 
+    def large(self, tenant: str, space: Space) -> LargeSpace:
+        """Return a space as the database's own indexes know it."""
+        return LargeSpace(self._session, tenant, space)
+
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
         """Return what is noted beside rows."""
         return {
@@ -585,7 +595,7 @@ class _Writing(_Reading):
             "UPDATE onebrain.space SET embedder = %s, dimension = %s WHERE tenant = %s AND key = %s",
             (embedder, dimension, tenant, space.key),
         )
-        return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
+        return replace(space, embedder=embedder, dimension=dimension)
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
         """Keep a text beside each row."""
@@ -610,6 +620,9 @@ class _Writing(_Reading):
     def forget_tenant(self, tenant: str) -> Sequence[Space]:
         """Remove everything of a tenant; its spaces are locked first, as by every writer."""
         spaces = self.spaces(tenant)
+        for space in spaces:
+            if space.filled is not None:
+                self.large(tenant, space).reset()
         for table in ("note", "vector", "memory", "gone", "space"):
             self._session.run(tenant, f"DELETE FROM onebrain.{table} WHERE tenant = %s", (tenant,))
         return spaces
@@ -686,6 +699,7 @@ class _Writing(_Reading):
                 self._session.run(tenant, _REPLACE, (*_arrays(replacements.values()), tenant, space.key))
                 self._remove_vectors(tenant, space, list(replacements))
             self._add_vectors(tenant, space, vectors)
+            self._keep_words(tenant, space, entries)
             self._set_seq(tenant, space, seq)
         return fresh, entries
 
@@ -765,7 +779,18 @@ class _Writing(_Reading):
             binary=True,
         ).fetchone()
         assert record is not None
-        return self._entry(tenant, space, record)
+        entry = self._entry(tenant, space, record)
+        self._keep_words(tenant, space, [entry])
+        return entry
+
+    def _keep_words(self, tenant: str, space: Space, entries: Sequence[Entry]) -> None:
+        """Keep the words of what is stored in a large space; they would stand there in clear, so not of what is sealed."""
+        if space.filled is None:
+            return
+        if self._seal.cipher is None:
+            self.large(tenant, space).keep(entries)
+        else:
+            self.large(tenant, space).reset()
 
     def _sealed_changes(
         self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
@@ -812,6 +837,8 @@ class _Writing(_Reading):
                 'INSERT INTO onebrain.gone (tenant, space, seq, "row") SELECT %s, %s::int8, %s::int8, unnest(%s::int8[])',
                 (tenant, space.key, seq, gone),
             )
+            if space.filled is not None:
+                self.large(tenant, space).take_out(gone)
             self._set_seq(tenant, space, seq)
         return removed.rowcount
 

@@ -114,6 +114,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "USING (tenant = current_setting('onebrain.tenant', true)) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     ),
+    (
+        # A large space is served by indexes of the database, see `postgres_large`. `filled` is the change number up to
+        # which its words are kept, `filling` the one that this has to reach, both null where they are not kept.
+        "ALTER TABLE onebrain.space ADD COLUMN filled bigint, ADD COLUMN filling bigint, "
+        "ADD COLUMN served boolean NOT NULL DEFAULT false",
+        # The words of the memories of large spaces; it can be made anew from them. A memory with very many has several
+        # parts, because a tsvector holds no more than a megabyte.
+        """CREATE TABLE onebrain.word (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            part smallint NOT NULL,
+            length integer NOT NULL,
+            words tsvector NOT NULL,
+            PRIMARY KEY (tenant, "row", part)
+        )""",
+        "ALTER TABLE onebrain.word ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE onebrain.word FORCE ROW LEVEL SECURITY",
+        # What is looked for stands in the policy, since PostgreSQL lets no condition of a query pass before it to an
+        # index unless the operator is marked leakproof, which `@@` is not. Without `onebrain.words` no row is seen.
+        "CREATE POLICY own_tenant ON onebrain.word "
+        "USING (tenant = current_setting('onebrain.tenant', true) "
+        "AND words @@ current_setting('onebrain.words', true)::tsquery) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    ),
 )
 
 

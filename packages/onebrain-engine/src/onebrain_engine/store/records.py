@@ -84,6 +84,9 @@ class Space:
             None where it holds none yet.
         dimension: The length of its vectors.
         snapshot: The token of the newest snapshot of its index.
+        filled: The change up to which its words are in the database's own index; None where they are not kept there.
+        filling: The change that this has to reach; later ones are kept by those who make them.
+        served: Whether the database's own indexes are complete, and serve it.
     """
 
     key: int
@@ -92,6 +95,9 @@ class Space:
     embedder: str | None
     dimension: int | None
     snapshot: str | None
+    filled: int | None = None
+    filling: int | None = None
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
