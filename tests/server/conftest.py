@@ -8,6 +8,9 @@ import pytest
 from onebrain_server.settings import Settings
 from onebrain_server.testing import live_server
 
+# Hooks of schemathesis, which runs as a program of its own: nothing to collect, and slow to import.
+collect_ignore = ["fuzzing.py"]
+
 
 @pytest.fixture
 def client(onebrain_server, onebrain_api_key):

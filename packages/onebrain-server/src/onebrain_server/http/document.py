@@ -12,8 +12,10 @@ from fastapi import File as FormFile
 from fastapi.responses import Response
 
 from onebrain_server.http.dialect import Dialect, Shapes
-from onebrain_server.http.operation import Operation
+from onebrain_server.http.operation import SEGMENT, Operation
 
+# For path parameters of which the handler says no more.
+_TEXT: Final = Annotated[str, Path(min_length=1, max_length=512, pattern=SEGMENT)]
 _REASONS: Final = {
     400: "The request is wrong; `details` says where",
     402: "The plan's allowance is used up",
@@ -113,18 +115,12 @@ def _stand_in(operation: Operation) -> Any:
     def answered_by_the_gate(**given: Any) -> None:
         raise AssertionError("the gate answers this route")
 
+    told = inspect.signature(operation.function, eval_str=True).parameters
     parameters = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[
-                str,
-                Path(
-                    min_length=1,
-                    max_length=512,
-                    pattern=r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$",
-                ),
-            ],
+            annotation=_TEXT if told[name].annotation is str else told[name].annotation,
         )
         for name in operation.parameters
     ]

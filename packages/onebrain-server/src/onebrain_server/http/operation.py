@@ -10,24 +10,49 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic import BaseModel, GetJsonSchemaHandler, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, to_json
 
 from onebrain_server.http.problems import Problem, invalid, invalid_input
 
 if TYPE_CHECKING:
     from onebrain_server.http.requests import Call
 
+T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Wrap = Callable[["Answer", "Call"], bytes]
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# What a segment of a path may be, as a document says it.
+SEGMENT: Final = r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$"
 _IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class _NotNull:
+    """Leaves null out of a field's JSON Schema; validation stays as it is, and with it where an error is said to be."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        [only] = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
+        return {**schema, **only}
+
+
+# A field that a request may leave out and may not set to null; its handler refuses null.
+Given = Annotated[T | None, _NotNull()]
+
+
+def holding(name: str, kind: str) -> dict[str, Any]:
+    """Return the JSON Schema of an object in which a field is there and not null: a part of rules on several fields."""
+    return {"required": [name], "properties": {name: {"type": kind}}}
 
 
 @dataclass(slots=True)
@@ -145,6 +170,9 @@ class Operation:
         try:
             return self.body.validate_json(content, strict=True)
         except ValidationError as error:
+            written = _whole_numbers(content, error)
+            if written is not None:
+                return self.parse_body(written, media_type)
             if any(
                 issue["type"] == "json_invalid"
                 for issue in error.errors(include_input=False, include_url=False)
@@ -334,10 +362,38 @@ class Routes:
         return self.add("DELETE", path, **given)
 
 
+def _whole_numbers(content: bytes, error: ValidationError) -> bytes | None:
+    """Return a body with ``2.0`` written as ``2`` where a whole number belongs; None where there is no such place.
+
+    JSON has one kind of number and JSON Schema calls 2.0 an integer; some languages write all their numbers so.
+    """
+    places = [
+        issue["loc"]
+        for issue in error.errors(include_url=False, include_context=False)
+        if issue["type"] == "int_type" and isinstance(issue["input"], float) and issue["input"].is_integer()
+    ]
+    if not places:
+        return None
+    document = json.loads(content)
+    for *path, last in places:
+        holder = document
+        try:
+            for step in path:
+                holder = holder[step]
+            holder[last] = int(holder[last])
+        except (
+            KeyError,
+            IndexError,
+            TypeError,
+        ):  # the place is named by the model's parts, not by the document's
+            return None
+    return json.dumps(document).encode()
+
+
 def _is_list(annotation: Any) -> bool:
     return "list" in str(annotation).lower() or any(
         "list" in str(part).lower() for part in get_args(annotation)
     )
 
 
-__all__ = ["Answer", "File", "Form", "Operation", "Routes"]
+__all__ = ["SEGMENT", "Answer", "File", "Form", "Given", "Operation", "Routes", "holding"]

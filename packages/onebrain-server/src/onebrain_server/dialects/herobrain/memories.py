@@ -15,6 +15,7 @@ from onebrain_server.clock import iso
 from onebrain_server.dialects.herobrain import events, quotas
 from onebrain_server.dialects.herobrain.tenants import TenantId, TenantQuery, place_of, tenant_of
 from onebrain_server.dialects.herobrain.wire import Deleted, Routes, Wire, deleted, made_id, not_found
+from onebrain_server.http.operation import Given
 from onebrain_server.http.problems import invalid
 from onebrain_server.http.requests import Call
 
@@ -270,10 +271,10 @@ def get_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
 class MemoryChanges(Wire):
     """What to change; tags and metadata are replaced whole. A memory's type stays what it is."""
 
-    content: Content | None = None
-    importance: Share | None = None
-    tags: list[str] | None = None
-    metadata: dict[str, Any] | None = None
+    content: Given[Content] = None
+    importance: Given[Share] = None
+    tags: Given[list[str]] = None
+    metadata: Given[dict[str, Any]] = None
     tenant_id: TenantId | None = None
 
 

@@ -15,7 +15,8 @@ from onebrain_server.http.problems import invalid
 from onebrain_server.http.requests import Call
 
 routes = Routes("/v1", "billing")
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+_PERIOD = r"^(daily|weekly|monthly|current|(?!0000)[0-9]{4}-(0[1-9]|1[0-2]))$"
 _STORING = re.compile(r"POST /v1/(?:memory|memory/extract|connect/memory)")
 
 
@@ -45,7 +46,7 @@ def plan(call: Call) -> dict[str, Any]:
 class PeriodQuery(Query):
     """``daily``, ``weekly``, ``monthly`` (``current``), or a month such as ``2026-01``."""
 
-    period: Annotated[str, Field(max_length=16)] = "monthly"
+    period: Annotated[str, Field(json_schema_extra={"pattern": _PERIOD})] = "monthly"
 
 
 class UsageRow(Wire):

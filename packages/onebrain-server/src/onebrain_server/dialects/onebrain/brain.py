@@ -14,7 +14,7 @@ from onebrain_server.dialects.onebrain import contexts, projects
 from onebrain_server.dialects.onebrain.memories import Id, MemoryRow
 from onebrain_server.dialects.onebrain.plans import charge
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import SEGMENT, Answer, Given
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
@@ -22,6 +22,7 @@ from onebrain_server.state.records import Record, Taken
 routes = Routes("/v1", "brain")
 
 _FOCUS_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+Focus = Annotated[str, Field(min_length=1, max_length=100, pattern=SEGMENT)]
 JsonObject = dict[str, Any]
 
 
@@ -67,8 +68,8 @@ class ProfileChanges(Wire):
     """What to change; each given object is replaced as a whole."""
 
     summary: Annotated[str, Field(max_length=5000)] | None = None
-    traits: JsonObject | None = None
-    preferences: JsonObject | None = None
+    traits: Given[JsonObject] = None
+    preferences: Given[JsonObject] = None
 
 
 @routes.put("/brain/profile", needs="brain.write", answers=Profile)
@@ -259,7 +260,7 @@ class ContextAnswer(Wire):
     media_type="text/plain",
     quick=True,
 )
-def get_context(call: Call, scope: str, query: NarrowQuery) -> Any:
+def get_context(call: Call, scope: Focus, query: NarrowQuery) -> Any:
     """Return a context; as plain text where the client asks for that.
 
     With ``query`` it is ranked for a question, with ``projectId`` it holds only what belongs to a project, and

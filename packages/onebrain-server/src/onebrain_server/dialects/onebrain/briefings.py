@@ -15,7 +15,7 @@ from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
 from onebrain_server.dialects.onebrain import projects
 from onebrain_server.dialects.onebrain.memories import Id
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.jobs import briefings as work
@@ -80,15 +80,15 @@ def get_config(call: Call) -> dict[str, Any]:
 class ConfigChanges(Wire):
     """What to change; null removes the webhook or the quiet hours."""
 
-    is_enabled: bool | None = None
-    timezone: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)] | None = None
+    is_enabled: Given[bool] = None
+    timezone: Given[Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]] = None
     quiet_hours_start: Clock | None = None
     quiet_hours_end: Clock | None = None
     webhook_url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")] | None = (
         None
     )
     webhook_secret: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    content_preferences: dict[str, Any] | None = None
+    content_preferences: Given[dict[str, Any]] = None
 
 
 _WIRE = {name: info.alias or name for name, info in ConfigChanges.model_fields.items()}
@@ -383,8 +383,11 @@ class DailyRow(Wire):
     generated_at: str
 
 
+Day = Annotated[str, Field(json_schema_extra={"anyOf": [{"const": "today"}, {"format": "date"}]})]
+
+
 @routes.get("/daily/{date}", needs="brain.read", answers=DailyRow, errors=(404,))
-def daily(call: Call, date: str, query: DailyQuery) -> dict[str, Any]:
+def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
     """Return the briefing of a day, ``today`` or one such as 2026-03-30; nothing is stored by reading it."""
     zone = ZoneInfo(work.config_of(call.server, call.tenant_id)["timezone"])
     try:

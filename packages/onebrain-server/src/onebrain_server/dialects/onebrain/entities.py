@@ -13,7 +13,7 @@ from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import Problem, conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 
@@ -290,8 +290,8 @@ def get_entity(call: Call, id: str) -> dict[str, Any]:
 class EntityChanges(Wire):
     """What to change; null empties description and metadata."""
 
-    name: Name | None = None
-    type: Kind | None = None
+    name: Given[Name] = None
+    type: Given[Kind] = None
     description: Description | None = None
     metadata: dict[str, Any] | None = None
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security.scopes import Scope
@@ -161,12 +161,12 @@ def change_trust(call: Call, id: str, body: TrustFields) -> dict[str, Any]:
 class KeyChanges(Wire):
     """What to change of a key."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    name: Given[Annotated[str, Field(min_length=1, max_length=100)]] = None
     description: Annotated[str, Field(max_length=1000)] | None = None
-    trust_level: TrustLevel | None = None
+    trust_level: Given[TrustLevel] = None
     rate_limit_per_min: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    scopes: Scopes | None = None
-    is_active: bool | None = None
+    scopes: Given[Scopes] = None
+    is_active: Given[bool] = None
 
 
 @routes.patch("/{id}", needs="brain.write", answers=WholeKeyRow, errors=(404,))

@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
-from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
+from onebrain_server.http.operation import holding
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
@@ -39,6 +40,8 @@ Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
 Body = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
+_MOST: Final = 3.4e38  # vectors are kept in single precision
+Vector = Annotated[list[Annotated[float, Field(ge=-_MOST, le=_MOST)]], Field(min_length=1, max_length=8192)]
 Tag = Annotated[str, Field(min_length=1, max_length=255)]
 Tags = Annotated[list[Tag], Field(max_length=100)]
 Part = Annotated[str, Field(min_length=1, max_length=512, pattern=r"\S")]
@@ -84,6 +87,10 @@ class ScopeFields(Wire):
 class MemoryFields(Wire):
     """A memory to store: ``body`` is the wire's name of the text, ``content`` the documentation's."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [holding("body", "string"), holding("content", "string")]}
+    )
+
     id: Id | None = None
     type: MemoryType = "fact"
     title: Title | None = None
@@ -101,7 +108,7 @@ class MemoryFields(Wire):
     pinned: bool = False
     created_at: Moment | None = None
     expires_at: Moment | None = None
-    embedding: Annotated[list[float], Field(min_length=1, max_length=8192)] | None = None
+    embedding: Vector | None = None
     # Only "archived" has an effect: what waits for review is for the server to decide, as the format has it.
     status: Annotated[str, Field(max_length=32)] | None = None
 
@@ -334,9 +341,19 @@ def everything(
             return found
 
 
-def store(call: Call, drafts: Sequence[NewMemory]) -> list[Memory]:
-    """Store memories, all or none of them, and return them as they are now."""
-    results = call.memories.store(drafts)
+def put(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[StoreResult]:
+    """Store memories, each for itself; those that they replace are kept as the past.
+
+    `new` says that none of them can be there already, which saves looking.
+    """
+    if not new:
+        keep(call, [str(draft.id) for draft in drafts])
+    return call.memories.store(drafts)
+
+
+def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> list[Memory]:
+    """Store memories, all or none of them, and return them as they are now; `new` as for `put`."""
+    results = put(call, drafts, new=new)
     for result in results:
         if result.error is not None:
             raise result.error
@@ -362,19 +379,30 @@ def change(call: Call, memory: Memory, **fields: Any) -> Memory:
             columns[name] = value
     if extra != memory.extra:
         columns["extra"] = extra
+    keep(call, [memory.id], memory.scope)
     return call.memories.update(memory.id, Changes(fields=columns, merge_metadata=False), memory.scope)
 
 
-def delete(call: Call, ids: Sequence[str]) -> int:
+def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
     """Delete memories with their links, and note that they are gone."""
-    there = [memory.id for memory in call.memories.get(ids, EVERYTHING)]
+    there = keep(call, ids, scope)
     if not there:
         return 0
     call.server.journal.bury(call.tenant_id, there)
-    count = call.memories.delete(there, EVERYTHING)
+    count = call.memories.delete(there, scope)
     call.server.records.forget_memories(call.tenant_id, there)
     call.graph.forget_memories(there)
     return count
+
+
+def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]:
+    """Keep what memories are, before they are changed or deleted; return the ids of those that are there.
+
+    `put`, `change` and `delete` do it: nothing else in this dialect changes what is stored.
+    """
+    found = call.memories.located(ids, scope)
+    call.server.history.keep(call.tenant_id, found)
+    return [memory.id for _, memory in found]
 
 
 def similarity(left: str, right: str) -> float:

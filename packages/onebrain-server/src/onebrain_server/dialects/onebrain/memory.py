@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
 from onebrain.memory.models import EVERYTHING, NewMemory, Order
-from onebrain_server.dialects.onebrain import memories
+from onebrain_server.dialects.onebrain import memories, past
 from onebrain_server.dialects.onebrain.memories import (
     Body,
     Confidence,
@@ -26,10 +26,11 @@ from onebrain_server.dialects.onebrain.memories import (
     Tag,
     Tags,
     Title,
+    Vector,
 )
 from onebrain_server.dialects.onebrain.plans import charge, charge_memories
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 
@@ -38,8 +39,14 @@ routes = Routes("/v1/memory", "memory")
 JsonObject = dict[str, Any]
 
 
-class ListQuery(Paging):
-    """Which memories to list."""
+class AsOfQuery(Query):
+    """A moment in the past; without one, the present."""
+
+    as_of: memories.Moment | None = None
+
+
+class ListQuery(AsOfQuery, Paging):
+    """Which memories to list, and as of when."""
 
     type: MemoryType | None = None
     status: MemoryStatus | None = None
@@ -51,8 +58,15 @@ class ListQuery(Paging):
 
 @routes.get("", needs="brain.read", answers=Page[MemoryRow], errors=(404,), quick=True)
 def list_memories(call: Call, query: ListQuery) -> Answer:
-    """List memories, newest first; archived ones too unless a status is asked for."""
+    """List memories, newest first; archived ones too unless a status is asked for.
+
+    With ``asOf``, as they were at that moment: changed ones as they were, deleted ones included.
+    """
     status, archived = memories.with_status(query.status)
+    if query.as_of is not None and (query.entity_id is not None or query.project_id is not None):
+        raise invalid(
+            ["asOf"], "does not go with entityId or projectId: links have no history", where="query parameters"
+        )
     asked = memories.wanted(
         call,
         type=query.type,
@@ -61,6 +75,10 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
         project_id=query.project_id,
         search=query.search,
     )
+    if query.as_of is not None:
+        moment = past.moment_of(call, query.as_of)
+        selection = past.Selection(every(status, asked), archived)
+        return past.page(call, selection, moment, limit=query.limit, cursor=query.cursor)
     request = ListRequest(
         filter=every(status, asked), limit=query.limit, cursor=query.cursor, include_archived=archived
     )
@@ -91,7 +109,7 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     charge(call, "memory_writes_per_month")
     charge_memories(call, 1)
     new = memories.draft(call, body, status=memories.given_status(body))
-    [memory] = memories.store(call, [new])
+    [memory] = memories.store(call, [new], new=body.id is None and call.idempotency is None)
     memories.link(call, body, memory.id)
     call.act("write", "memory")
     return memories.row(memory, call.tenant_id)
@@ -99,6 +117,17 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
 
 class SearchFields(Wire):
     """What to look for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                holding("query", "string"),
+                holding("embedding", "array"),
+                holding("filter", "object"),
+                holding("scope", "object"),
+            ]
+        }
+    )
 
     query: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     mode: SearchMode = "hybrid"
@@ -114,7 +143,7 @@ class SearchFields(Wire):
     include_archived: bool = False
     offset: Annotated[int, Field(ge=0, le=100_000)] = 0
     min_score: Confidence = 0.0
-    embedding: Annotated[list[float], Field(min_length=1, max_length=8192)] | None = None
+    embedding: Vector | None = None
 
 
 class SearchAnswer(Wire):
@@ -219,6 +248,7 @@ class ForgetFields(Wire):
     scope: ScopeFields | None = None
     filter: JsonObject | None = None
     dry_run: bool = False
+    erase: bool = False
 
 
 class ForgetAnswer(Wire):
@@ -231,7 +261,10 @@ class ForgetAnswer(Wire):
 
 @routes.post("/forget", needs="brain.write", answers=ForgetAnswer, limit="write")
 def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
-    """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given."""
+    """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given.
+
+    With ``erase``, what is kept of their past goes, too, and of memories with these ``ids`` that were deleted before.
+    """
     if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
         raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
     scope = EVERYTHING if body.scope is None else body.scope.scope()
@@ -245,11 +278,9 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
         ids = list(call.memories.forget(scope, asked, dry_run=True).ids)
     count = len(ids)
     if not body.dry_run:
-        count = 0
-        call.server.journal.bury(call.tenant_id, ids)
-        count = call.memories.delete(ids, scope)
-        call.server.records.forget_memories(call.tenant_id, ids)
-        call.graph.forget_memories(ids)
+        count = memories.delete(call, ids, scope)
+        if body.erase:
+            call.server.history.forget(call.tenant_id, [*ids, *(body.ids or ())])
         call.act("delete", "memory", count=count)
     return {"count": count, "dryRun": body.dry_run, "ids": ids}
 
@@ -339,7 +370,8 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
         drafts.append(memories.draft(call, fields, status=memories.given_status(fields)))
     call.idempotency = base
-    stored = call.memories.store(drafts) if drafts else []
+    new = base is None and all(fields.id is None for _, fields in good)
+    stored = memories.put(call, drafts, new=new) if drafts else []
     kept: list[str] = []
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
@@ -423,27 +455,31 @@ def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
 
 
 @routes.get("/{id}", needs="brain.read", answers=MemoryRow, errors=(404,), quick=True)
-def get_memory(call: Call, id: str) -> dict[str, Any]:
-    """Return one memory."""
-    return memories.row(memories.one(call, id), call.tenant_id)
+def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
+    """Return one memory; with ``asOf``, as it was at that moment."""
+    if query.as_of is None:
+        return memories.row(memories.one(call, id), call.tenant_id)
+    return memories.row(past.one(call, id, past.moment_of(call, query.as_of)), call.tenant_id)
 
 
 class MemoryChanges(Wire):
     """What to change; ``metadata: null`` empties it, and an object replaces it unless ``mergeMetadata`` is true."""
 
-    title: Title | None = None
-    body: Body | None = None
-    content: Body | None = None
-    confidence: Confidence | None = None
-    status: Literal["active", "candidate", "archived"] | None = None
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["body", "content"]}})
+
+    title: Given[Title] = None
+    body: Given[Body] = None
+    content: Given[Body] = None
+    confidence: Given[Confidence] = None
+    status: Given[Literal["active", "candidate", "archived"]] = None
     metadata: JsonObject | None = None
     merge_metadata: bool = False
     tags: Tags | None = None
     source: Annotated[str, Field(max_length=255)] | None = None
     importance: Confidence | None = None
-    pinned: bool | None = None
+    pinned: Given[bool] = None
     expires_at: memories.Moment | None = None
-    embedding: Annotated[list[float], Field(min_length=1, max_length=8192)] | None = None
+    embedding: Given[Vector] = None
 
 
 _NULLABLE = {"metadata", "tags", "source", "importance", "expires_at"}

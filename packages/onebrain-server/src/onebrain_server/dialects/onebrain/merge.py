@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.filters import Cmp, every
@@ -157,8 +159,11 @@ class RollbackAnswer(Wire):
     skipped_count: int
 
 
+VersionNumber = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
 @routes.post("/rollback/{version}", needs="brain.write", answers=RollbackAnswer, limit="write", errors=(404,))
-def rollback(call: Call, version: str) -> dict[str, Any]:
+def rollback(call: Call, version: VersionNumber) -> dict[str, Any]:
     """Give the memories the status and confidence that they had after a merge; that is a version of its own."""
     if not version.isascii() or not version.isdigit() or len(version) > 9:
         raise invalid(["version"], "must be a version's number", where="path parameters")

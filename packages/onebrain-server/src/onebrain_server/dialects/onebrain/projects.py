@@ -8,7 +8,7 @@ from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.entities import Description, LinkFields, LinkRow, Name
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import conflict, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Link, Record, Taken
@@ -112,9 +112,9 @@ def get_project(call: Call, id: str) -> dict[str, Any]:
 class ProjectChanges(Wire):
     """What to change; null empties description and metadata."""
 
-    name: Name | None = None
+    name: Given[Name] = None
     description: Description | None = None
-    status: Status | None = None
+    status: Given[Status] = None
     metadata: dict[str, Any] | None = None
 
 

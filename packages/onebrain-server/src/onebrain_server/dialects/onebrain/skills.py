@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from onebrain.memory.models import NewMemory
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
@@ -14,7 +14,7 @@ from onebrain_server.dialects.onebrain import contexts
 from onebrain_server.dialects.onebrain.memories import Confidence, Id
 from onebrain_server.dialects.onebrain.plans import charge_memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
-from onebrain_server.http.operation import Answer
+from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
@@ -140,6 +140,15 @@ def list_skills(call: Call, query: ListQuery) -> Answer:
 class SkillFields(Wire):
     """A skill to make: ``title`` and ``body``, or ``name`` and ``promptTemplate``."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"anyOf": [holding("title", "string"), holding("name", "string")]},
+                {"anyOf": [holding("body", "string"), holding("promptTemplate", "string")]},
+            ]
+        }
+    )
+
     title: Title | None = None
     name: Title | None = None
     body: Text | None = None
@@ -178,7 +187,7 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
         type="skill",
         extra={"sourceType": "user_input", "confidence": body.confidence_score, "status": "active"},
     )
-    for result in call.memories.store([note]):
+    for result in memories.put(call, [note], new=True):
         if result.error is not None:
             raise result.error
     fields = {
@@ -207,16 +216,16 @@ def get_skill(call: Call, id: str) -> dict[str, Any]:
 class SkillChanges(Wire):
     """What to change of a skill."""
 
-    title: Title | None = None
-    name: Title | None = None
-    body: Text | None = None
-    prompt_template: Text | None = None
+    title: Given[Title] = None
+    name: Given[Title] = None
+    body: Given[Text] = None
+    prompt_template: Given[Text] = None
     description: Annotated[str, Field(max_length=2000)] | None = None
     context_scope: Annotated[str, Field(max_length=64)] | None = None
-    status: Status | None = None
-    confidence_score: Confidence | None = None
-    trigger_conditions: Triggers | None = None
-    verification_steps: Steps | None = None
+    status: Given[Status] = None
+    confidence_score: Given[Confidence] = None
+    trigger_conditions: Given[Triggers] = None
+    verification_steps: Given[Steps] = None
 
 
 _NAMES = {
