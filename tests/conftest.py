@@ -168,10 +168,47 @@ def postgres_url(postgres: Postgres) -> str:
     return postgres.new_database()
 
 
+@pytest.fixture(scope="session")
+def connect_large() -> Callable[..., object]:
+    """Return `connect(url, large=0, tenant="default", **options)`: a brain whose large spaces are in the database already.
+
+    Before each call it waits until the background has nothing left to do, which nobody else has to.
+    """
+    from onebrain import Brain
+    from onebrain_engine import Engine
+    from onebrain_engine.driver import EngineDriver
+    from onebrain_engine.store.postgres import PostgresStore
+
+    class Settled(EngineDriver):
+        def __getattribute__(self, name: str) -> object:
+            if name in ("store", "search", "list", "count", "forget", "update", "delete", "get"):
+                assert object.__getattribute__(self, "engine").background.settle(60)
+            return object.__getattribute__(self, name)
+
+    def connect(url: str, large: int = 0, tenant: str = "default", **options: object) -> Brain:
+        engine = Engine(PostgresStore(url), large=large, **options)  # type: ignore[arg-type]
+        return Brain(Settled(engine, engine.tenant(tenant), service="postgresql, large"))
+
+    return connect
+
+
 @pytest.fixture
 def new_tenant() -> Callable[[], str]:
     """Return a maker of names for tenants that nobody has used."""
     return lambda: f"tenant-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(postgres: Postgres) -> Iterator[object]:
+    """OneBrain's Python server on a live socket, on PostgreSQL; the twin of `onebrain_server`."""
+    from onebrain_server.settings import Settings
+    from onebrain_server.testing import live_server
+
+    settings = Settings(
+        database_url=postgres.new_database(), rate_limit_max=0, log_level="error", private_addresses=True
+    )
+    with live_server(settings) as live:
+        yield live
 
 
 @pytest.fixture(scope="module")

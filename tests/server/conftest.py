@@ -31,16 +31,6 @@ def stranger(onebrain_server):
         yield found
 
 
-@pytest.fixture(scope="module")
-def postgresql_server(postgres):
-    """OneBrain's Python server on a live socket, on PostgreSQL."""
-    settings = Settings(
-        database_url=postgres.new_database(), rate_limit_max=0, log_level="error", private_addresses=True
-    )
-    with live_server(settings) as live:
-        yield live
-
-
 @pytest.fixture(scope="session")
 def live():
     """A live server in memory, for the dialects: tests make accounts of their own, webhooks may reach this machine."""

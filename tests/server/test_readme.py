@@ -1,15 +1,27 @@
-"""The documentation of OneBrain's Python client, top to bottom, against the live server: what it shows works as it shows it."""
+"""The documentation of OneBrain's Python client, top to bottom, on both stores: what it shows works as it shows it."""
 
 from __future__ import annotations
+
+import uuid
 
 import pytest
 
 import onebrain
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request):
+    return request.getfixturevalue("onebrain_server" if request.param == "sqlite" else "postgresql_server")
+
+
 @pytest.fixture
-def client(onebrain_server_url, onebrain_api_key):
-    with onebrain.OneBrain(api_key=onebrain_api_key, base_url=onebrain_server_url + "/api/v1") as found:
+def api_key(server):
+    return server.account(f"{uuid.uuid4().hex}@example.com")
+
+
+@pytest.fixture
+def client(server, api_key):
+    with onebrain.OneBrain(api_key=api_key, base_url=server.url + "/api/v1") as found:
         yield found
 
 
@@ -183,8 +195,8 @@ def test_briefings(client):
     assert list(client.briefing.list(limit=7).data) == []
 
 
-async def test_async_twin(onebrain_server_url, onebrain_api_key):
-    async with onebrain.AsyncOneBrain(api_key=onebrain_api_key, base_url=onebrain_server_url) as client:
+async def test_async_twin(server, api_key):
+    async with onebrain.AsyncOneBrain(api_key=api_key, base_url=server.url) as client:
         memory = await client.memory.create(content="Async memory creation works great.")
         results = await client.memory.search(query="async", limit=5)
         assert [r.id for r in results.data] == [memory.id]
@@ -192,11 +204,11 @@ async def test_async_twin(onebrain_server_url, onebrain_api_key):
         assert "Async memory" in context.system_prompt
 
 
-def test_errors(client, onebrain_server_url):
+def test_errors(client, server):
     with pytest.raises(onebrain.OneBrainNotFoundError):
         client.memory.get("mem_nonexistent")
     with (
-        onebrain.OneBrain(api_key="ob_xxx:secret", base_url=onebrain_server_url) as stranger,
+        onebrain.OneBrain(api_key="ob_xxx:secret", base_url=server.url) as stranger,
         pytest.raises(onebrain.OneBrainAuthenticationError),
     ):
         stranger.memory.list()

@@ -160,9 +160,3 @@ def additions(serving: Any, hosted_module: Any) -> Any:
     serving.account = hosted_module.Additions()
     serving.account.url = serving.url
     return serving.account
-
-
-@pytest.fixture
-def onebrain_server_url(additions: Any) -> tuple[str, str]:
-    """Base URL and key of the server on which the documentation's examples run."""
-    return additions.url, additions.key

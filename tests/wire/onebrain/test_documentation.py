@@ -1,8 +1,9 @@
-"""Every code block of the client's documentation runs, on a server with our additions and on one like the hosted one."""
+"""Every code block of the client's documentation runs, on our server with either store and on one like the hosted one."""
 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,7 +59,7 @@ def prepare(client: OneBrain) -> dict[str, str]:
     client.project.link_memory(project.id, memory.id, link_type="setup")
     made = {"mem_abc123": memory.id, "prj_xyz789": project.id}
     for name in ("ent_abc123", "ent_sarah", "ent_cyberdyne", "ent_duplicate", "ent_primary"):
-        made[name] = client.entity.create(name, type="person").id
+        made[name] = client.entity.create(f"{name} {uuid.uuid4().hex}", type="person").id
     made["skill_abc123"] = client.skill.create("s", prompt_template="Hello {{input}}").id
     made["key_abc123"] = client.api_keys.create("old").id
     try:
@@ -66,6 +67,18 @@ def prepare(client: OneBrain) -> dict[str, str]:
     except UnsupportedByServer:
         made["conn_abc123"] = memory.id
     return made
+
+
+def live(request: pytest.FixtureRequest, store: str) -> SimpleNamespace:
+    """Return a fresh account on our server with one of the stores."""
+    server = request.getfixturevalue("onebrain_server" if store == "sqlite" else "postgresql_server")
+    return SimpleNamespace(url=server.url, key=server.account(f"{uuid.uuid4().hex}@example.com"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ours(request):
+    account = live(request, request.param)
+    return account.url, account.key
 
 
 def run(code: str, where: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -83,8 +96,13 @@ def run(code: str, where: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
 
 
 @pytest.mark.parametrize(("title", "what", "code"), EXAMPLES, ids=[what for _, what, _ in EXAMPLES])
-def test_an_example_runs(title, what, code, onebrain_server_url, monkeypatch):
-    run(code, onebrain_server_url, monkeypatch)
+def test_an_example_runs(title, what, code, ours, monkeypatch):
+    run(code, ours, monkeypatch)
+
+
+def test_the_documentation_runs_from_top_to_bottom_on_one_account(ours, monkeypatch):
+    for _, _, code in EXAMPLES:
+        run(code, ours, monkeypatch)
 
 
 @pytest.mark.parametrize(("title", "what", "code"), EXAMPLES, ids=[what for _, what, _ in EXAMPLES])
@@ -100,9 +118,9 @@ def test_every_absent_example_is_one():
     assert {what for _, what, _ in EXAMPLES} >= ABSENT
 
 
-@pytest.fixture(params=["additions", "hosted"])
+@pytest.fixture(params=["hosted", "sqlite", "postgresql"])
 def server(request):
-    return request.getfixturevalue(request.param)
+    return request.getfixturevalue("hosted") if request.param == "hosted" else live(request, request.param)
 
 
 @pytest.fixture
@@ -208,19 +226,23 @@ def test_an_import_with_tags_is_whole_on_every_server(client, things):
     assert [memory.tags for memory in client.memory.all()] == [("imported",)] * 3
 
 
-def test_a_plain_import_is_sent_in_chunks_of_a_hundred(client, server):
-    assert client.memory.import_bulk(f"Fact {n}" for n in range(250)).created == 250
-    assert [len(body["items"]) for _, path, body in server.requests if path.endswith("/import")] == [
+def test_a_plain_import_is_sent_in_chunks_of_a_hundred(hosted):
+    with OneBrain(hosted.key, base_url=hosted.url) as client:
+        assert client.memory.import_bulk(f"Fact {n}" for n in range(250)).created == 250
+    assert [len(body["items"]) for _, path, body in hosted.requests if path.endswith("/import")] == [
         100,
         100,
         50,
     ]
 
 
-def test_a_bad_item_is_named_before_anything_is_sent(client, server):
-    with pytest.raises(onebrain.OneBrainValidationError, match=r"memories\[1\].*nothing was stored"):
+def test_a_bad_item_is_named_before_anything_is_sent(hosted):
+    with (
+        OneBrain(hosted.key, base_url=hosted.url) as client,
+        pytest.raises(onebrain.OneBrainValidationError, match=r"memories\[1\].*nothing was stored"),
+    ):
         client.memory.import_bulk(["fine", {"content": "x", "titel": "y"}])
-    assert not [path for _, path, _ in server.requests if path.endswith("/import")]
+    assert not [path for _, path, _ in hosted.requests if path.endswith("/import")]
 
 
 def test_a_skill_keeps_its_description_and_scope(client):
