@@ -21,6 +21,7 @@ _REASONS = re.compile(
             r"cannot be linked to itself",
             r"cannot be promoted to",
             r"ids and filter do not go together",
+            r"links have no history",
             r"nothing at all would mean everything",
             r"say whose inbox, in the query or as the header",
             r"is needed; to follow one namespace",
@@ -34,6 +35,7 @@ _REASONS = re.compile(
             r"stream: there is no streaming",
             # The clock and the calendar.
             r"must be in the future",
+            r"where the history that is kept begins",
             r"must be today, or a date such as",
             r"must be RFC 3339 text",
             r"must be ISO 8601 text",
