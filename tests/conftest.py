@@ -182,7 +182,7 @@ def connect_large() -> Callable[..., object]:
     class Settled(EngineDriver):
         def __getattribute__(self, name: str) -> object:
             if name in ("store", "search", "list", "count", "forget", "update", "delete", "get"):
-                assert object.__getattribute__(self, "engine").background.settle(60)
+                assert object.__getattribute__(self, "engine").background.settle(30)
             return object.__getattribute__(self, name)
 
     def connect(url: str, large: int = 0, tenant: str = "default", **options: object) -> Brain:

@@ -17,7 +17,7 @@ from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchR
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain_engine.embedding import Embedder
-from onebrain_engine.engine import Engine, Tenant
+from onebrain_engine.engine import LARGE_SPACE, MEMORY_OF_INDEXES, Engine, Tenant
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.store.encryption import Cipher
 from onebrain_engine.store.protocol import Store
@@ -64,6 +64,8 @@ def driver(
     busy_timeout: float = 30.0,
     pool_size: int | None = None,
     encryption_key: str | None = None,
+    large_space: int | Any | None = ...,
+    index_memory: int = MEMORY_OF_INDEXES,
 ) -> EngineDriver:
     """Return the driver for a URL of the embedded engine.
 
@@ -78,6 +80,10 @@ def driver(
         busy_timeout: Seconds to wait for other writers.
         pool_size: PostgreSQL only: the most connections at a time; the default is 10.
         encryption_key: 64 hexadecimal digits; what is stored from now on is sealed with it, and what was is opened.
+        large_space: PostgreSQL only: from how many memories on a space is served by the database's own indexes instead of
+            one in memory; the default is 1,000,000, None stands for never.
+        index_memory: About how many bytes indexes in memory may take before the least recently used ones are dropped; the
+            default is 4 GiB.
 
     Raises:
         ConfigurationError: The URL or an option is wrong, or the database is encrypted and this is not its key.
@@ -97,6 +103,8 @@ def driver(
     else:
         if pool_size is not None:
             raise ConfigurationError("pool_size is an option of PostgreSQL; leave it out", service="sqlite")
+        if large_space is not ...:
+            raise ConfigurationError("large_space is an option of PostgreSQL; leave it out", service="sqlite")
         service = "sqlite"
     store: Store
     cipher = None if encryption_key is None else Cipher(encryption_key, service=service)
@@ -110,7 +118,13 @@ def driver(
         store = SqliteStore(path, durability=durability or "normal", busy_timeout=busy_timeout, cipher=cipher)
         snapshots = None if path == MEMORY else Snapshots(Path(path + ".index"), cipher=cipher)
     try:
-        engine = Engine(store, embedder=embedder, snapshots=snapshots)
+        engine = Engine(
+            store,
+            embedder=embedder,
+            snapshots=snapshots,
+            large=LARGE_SPACE if large_space is ... else large_space,
+            memory=index_memory,
+        )
         return EngineDriver(engine, engine.tenant(tenant), service=service)
     except BaseException:
         store.close()

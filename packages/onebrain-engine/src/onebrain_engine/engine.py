@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import (
+    ConfigurationError,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
@@ -41,22 +40,32 @@ from onebrain.memory.models import (
     StoreResult,
 )
 from onebrain_engine import cursors
+from onebrain_engine.background import Background
 from onebrain_engine.embedding import Checked, Embedder, unit
+from onebrain_engine.filling import Filling, large_of
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Indexed, Partition
+from onebrain_engine.index.partitions import Partitions
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, split_label
+from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
 from onebrain_engine.store.records import Draft, Entry, Record, Space, to_memory, to_micros
 from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
+
+if TYPE_CHECKING:
+    from onebrain_engine.store.postgres_large import LargeSpace
 
 Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
-_LOADED_BYTES = 4 * 2**30  # about how much memory indexes may use before the least used ones are dropped
+LARGE_SPACE = 1_000_000  # memories of one space that its index in memory holds; one that has more is served by its database
+MEMORY_OF_INDEXES = (
+    4 * 2**30
+)  # about how many bytes indexes may take before the least recently used ones are dropped
 
 
 class Engine:
@@ -66,6 +75,9 @@ class Engine:
         store: Where memories are kept.
         embedder: Makes vectors of texts; the default is `WordLlama`. None for no vectors but the caller's own.
         snapshots: Where indexes are kept between processes; None for nowhere.
+        large: From how many memories on a space is served by the indexes of its database instead of one in memory; None for
+            never, as it is on SQLite, with encryption, and with a pgvector older than 0.8.
+        memory: About how many bytes indexes may take before the least recently used ones are dropped.
 
     Example:
         >>> from onebrain_engine import Engine, SqliteStore
@@ -83,16 +95,21 @@ class Engine:
         *,
         embedder: Embedder | Any | None = ...,
         snapshots: Snapshots | None = None,
+        large: int | None = LARGE_SPACE,
+        memory: int = MEMORY_OF_INDEXES,
     ) -> None:
+        if (large is not None and large < 0) or memory < 0:
+            raise ConfigurationError("large and memory: must not be negative", service=store.service)
         self.store = store
         if embedder is ...:
             embedder = default_embedder()
         self.embedder = embedder if embedder is None or isinstance(embedder, WordLlama) else Checked(embedder)
         self.lexicon = Lexicon()
         self.snapshots = snapshots
-        self._partitions: OrderedDict[tuple[str, int], Partition] = OrderedDict()
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._partitions = Partitions(self.lexicon, memory, self._dropped)
+        self.background = Background()
+        self.filling = Filling(store, large, self.background)
+        self.known = Known()
         self.purged_at: dict[str, float] = {}
 
     def tenant(self, name: str = "default") -> Tenant:
@@ -103,37 +120,55 @@ class Engine:
 
     def view(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
         """Return what a scope is to see a space through, within a transaction."""
-        return InMemory(self, read, tenant, space)
+        self.filling.consider(tenant, space)
+        if not space.served or not self.filling.possible:
+            return InMemory(self, read, tenant, space)
+        self._partitions.remove(tenant, space)
+        large = large_of(read, tenant, space)
+        if scope.user is not None and not self._is_large(large, tenant, space, scope.user):
+            return InMemory(self, read, tenant, space, scope.user)
+        return InDatabase(self, read, tenant, space, large)
 
-    def partition(self, tenant: str, space: Space) -> Partition:
-        """Return the index of a space, empty where it was not in use."""
-        key = (tenant, space.key)
-        with self._lock:
-            if self._pid != os.getpid():  # a fork may have copied an index in the middle of a change
-                self._partitions.clear()
-                self._pid = os.getpid()
-            partition = self._partitions.get(key)
-            if partition is None or partition.wasteful:
-                partition = self._partitions[key] = Partition(space, self.lexicon)
-            self._partitions.move_to_end(key)
-            return partition
+    def _is_large(self, large: LargeSpace, tenant: str, space: Space, user: str) -> bool:
+        """Return whether a user has too many memories in a large space for an index of their own."""
+        if self.known.is_large(tenant, space, user):
+            return True
+        index = self._partitions.known(tenant, space, user)
+        if (
+            index.size < self.filling.large
+            if index is not None
+            else not large.at_least(self.filling.large, user=user)
+        ):
+            return False
+        self._partitions.remove(tenant, space, user)
+        self.known.note_large(tenant, space, user)
+        return True
+
+    def partition(self, tenant: str, space: Space, user: str | None = None) -> Partition:
+        """Return the index of a space, or of a user in a large one, empty where it was not in use."""
+        return self._partitions.of(tenant, space, user)
 
     def loaded(self, tenant: str, space: Space) -> Partition | None:
         """Return the index of a space if it is in use."""
-        with self._lock:
-            return self._partitions.get((tenant, space.key)) if self._pid == os.getpid() else None
+        return self._partitions.known(tenant, space)
 
-    def catch_up(self, read: Reading, tenant: str, space: Space, partition: Partition) -> None:
+    def catch_up(
+        self, read: Reading, tenant: str, space: Space, partition: Partition, user: str | None = None
+    ) -> None:
         """Bring an index up to the store; the caller holds its lock."""
         if partition.through >= space.seq:
             partition.flush()
             return
         partition.flush()
-        if partition.through == 0 and self.snapshots is not None:
+        if partition.through == 0 and self.snapshots is not None and user is None:
             self.snapshots.load(partition, space, self.lexicon)
         partition.space = space
         if partition.through < space.seq:
-            changes = read.changes(tenant, space, partition.through)
+            changes = (
+                read.changes(tenant, space, partition.through)
+                if user is None
+                else large_of(read, tenant, space).changes(user, partition.through)
+            )
             partition.apply([index_entry(entry) for entry in changes.entries], changes.gone, changes.seq)
 
     def after_write(self, tenant: str, space: Space, partition: Partition | None) -> None:
@@ -164,19 +199,21 @@ class Engine:
             StorageError: The database cannot be written, and all is as it was; or everything is removed but a
                 snapshot, which the message names.
         """
-        self.tenant(name).remove_everything()
-        with self._lock:
-            for key in [key for key in self._partitions if key[0] == name]:
-                del self._partitions[key]
+        with self.filling.forgetting(name):
+            self.tenant(name).remove_everything()
+        self._partitions.forget(name)
+
+    def _dropped(self, tenant: str, partition: Partition) -> None:
+        """Keep a snapshot of an index that makes room for others, where one is due."""
+        if self.snapshots is not None and self.snapshots.due(partition, closing=True):
+            self.background.do(("snapshot", id(partition)), lambda _: self.save(tenant, partition))
 
     def close(self) -> None:
         """Keep snapshots of what has changed and close the store; a second call does nothing."""
-        with self._lock:
-            partitions, self._partitions = list(self._partitions.items()), OrderedDict()
-        if self.snapshots is not None and self._pid == os.getpid():
-            for (tenant, _), partition in partitions:
-                if self.snapshots.due(partition, closing=True):
-                    self.save(tenant, partition)
+        self.background.stop()
+        for tenant, partition in self._partitions.clear():
+            if self.snapshots is not None and self.snapshots.due(partition, closing=True):
+                self.save(tenant, partition)
         self.store.close()
 
 

@@ -7,7 +7,7 @@ large for one is seen through `onebrain_engine.large`.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -92,10 +92,14 @@ class InMemory:
         read: The transaction.
         tenant: Whose space it is.
         space: The space.
+        user: Whose memories in it the index holds; None for all.
     """
 
-    def __init__(self, engine: Engine, read: Reading, tenant: str, space: Space) -> None:
+    def __init__(
+        self, engine: Engine, read: Reading, tenant: str, space: Space, user: str | None = None
+    ) -> None:
         self.space = space
+        self._user = user
         self._engine = engine
         self._read = read
         self._tenant = tenant
@@ -108,7 +112,7 @@ class InMemory:
                 slots = slots[:limit]
                 rows, ties = index.row.view[slots].tolist(), index.created.view[slots].tolist()
                 return Found(rows, [0.0] * len(rows), ties, request.mode)
-            ask = ask_of(request, self._engine, self.space, index, limit)
+            ask = ask_of(request, self._engine, self.space, index.labels, limit)
             slots, scores = index.rank(selection, ask)
             rows = index.row.view[slots].tolist()
             return Found(rows, scores.tolist(), [0] * len(rows), ask.mode)
@@ -118,7 +122,7 @@ class InMemory:
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 return selection.size
-            ask = ask_of(request, self._engine, self.space, index, min(selection.size, COUNTED))
+            ask = ask_of(request, self._engine, self.space, index.labels, min(selection.size, COUNTED))
             if request.min_score <= 0 and ask.mode != "keyword" and index.vectors is not None:
                 return selection.size  # by meaning everything is found, the unlike last
             _, scores = index.rank(selection, ask)
@@ -146,19 +150,16 @@ class InMemory:
         self, scope: Scope, filter: Filter, include_archived: bool
     ) -> Generator[tuple[Partition, Selection], None, None]:
         """Give the index, locked and caught up, and what of it a scope and a filter select."""
-        index = self._engine.partition(self._tenant, self.space)
+        index = self._engine.partition(self._tenant, self.space, self._user)
+
+        def fetch(names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
+            if rows is None and self._user is not None:  # all of the index is but a part of the space
+                rows = index.row.view.tolist()
+            return self._read.columns(self._tenant, self.space, names, rows)
+
         with index.lock:
-            self._engine.catch_up(self._read, self._tenant, self.space, index)
-            yield (
-                index,
-                index.select(
-                    scope,
-                    filter,
-                    include_archived,
-                    now_in_micros(),
-                    lambda names, rows: self._read.columns(self._tenant, self.space, names, rows),
-                ),
-            )
+            self._engine.catch_up(self._read, self._tenant, self.space, index, self._user)
+            yield index, index.select(scope, filter, include_archived, now_in_micros(), fetch)
 
 
 def asks_nothing(request: SearchRequest) -> bool:
@@ -166,8 +167,16 @@ def asks_nothing(request: SearchRequest) -> bool:
     return request.query is None and request.embedding is None
 
 
-def ask_of(request: SearchRequest, engine: Engine, space: Space, index: Partition, limit: int) -> Ask:
+def ask_of(
+    request: SearchRequest,
+    engine: Engine,
+    space: Space,
+    labels: Callable[[Sequence[str]], Sequence[str]],
+    limit: int,
+) -> Ask:
     """Return a search in the index's terms; without a vector that fits, by keywords alone.
+
+    `labels` returns which of some words stand as a label before some memory.
 
     Raises:
         EmbedderMismatch: The space holds vectors of another kind than the query's.
@@ -187,13 +196,7 @@ def ask_of(request: SearchRequest, engine: Engine, space: Space, index: Partitio
         elif space.embedder != embedder.fingerprint:
             raise mismatch(service, space, embedder.fingerprint, None)
         elif request.query is not None and query is not None:
-            labels = index.label_terms()
-            named = [
-                term
-                for term, number in zip(query.terms, engine.lexicon.find(query.terms), strict=True)
-                if number in labels
-            ]
-            vector = embedder.query(without_terms(request.query, named))
+            vector = embedder.query(without_terms(request.query, labels(query.terms)))
     if query is None:
         mode = "vector"
     elif vector is None and mode == "hybrid":

@@ -37,6 +37,7 @@ Fetch: TypeAlias = Callable[[Sequence[str], Sequence[int] | None], Iterator[Sequ
 
 _KEPT = 128  # answers to comparisons that are kept
 _EXACT_FLOAT = 2**53
+_VALUE_BYTES = 200  # of a value and its entry in a dictionary, about
 
 # How an own field is read from its database column; None stands for missing.
 _OWN: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -145,6 +146,13 @@ class Columns:
         self._space = space
         self._columns: dict[str, _Column] = {}
         self._answers: OrderedDict[str, tuple[Growable, Growable]] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes."""
+        return sum(
+            column.codes.nbytes + len(column.values) * _VALUE_BYTES for column in list(self._columns.values())
+        ) + sum(table.nbytes + mask.nbytes for table, mask in list(self._answers.values()))
 
     def mask(self, f: Filter, fetch: Fetch) -> Mask:
         """Return for every slot whether it matches `f`; `fetch` reads columns of rows from the store."""

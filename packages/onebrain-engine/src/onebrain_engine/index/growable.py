@@ -24,6 +24,11 @@ class Growable:
         """The elements; writing to them writes to the array."""
         return self._data[: self.size]
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes it takes, those of the room at its end included."""
+        return self._data.nbytes
+
     def extend(self, values: Any) -> None:
         """Append `values`, an array or a list."""
         end = self.size + len(values)

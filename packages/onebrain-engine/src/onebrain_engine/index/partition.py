@@ -41,6 +41,9 @@ _FEW = 32  # postings for each candidate up to which they are looked at one by o
 _KEPT = 500_000  # memories in all selections that are kept with their preparation
 _RECORDS, _LONGEST = 2_000, 8_000  # records that are kept, and characters up to which a text is
 
+# What Python's own objects take, about.
+_NAME_BYTES, _SELECTED_BYTES, _RECORD_BYTES, _PENDING_BYTES = 150, 100, 2_000, 4_000
+
 _CONTENT = MEMORY_COLUMNS.split(", ").index("content")
 
 ORDERS = {"created_at": "created", "updated_at": "updated", "importance": "importance", "sequence": "row"}
@@ -74,14 +77,30 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What words tell in a whole space, for an index that holds but the candidates of a search.
+
+    Attributes:
+        frequency: In how many memories each of the query's words stands.
+        count: How many memories there are.
+        information: How rare each word is, 0 to 1, by the word's number.
+    """
+
+    frequency: Ints
+    count: int
+    information: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """A search as the index sees it."""
+    """A search as the index sees it; `told` where the index holds but its candidates."""
 
     query: Query | None
     vector: Floats | None
     mode: SearchMode
     alpha: float | None
     limit: int
+    told: Told | None = None
 
 
 class Partition:
@@ -335,6 +354,17 @@ class Partition:
             self._slot_of = dict(zip(self.row.view[living].tolist(), living.tolist(), strict=True))
         return self._slot_of
 
+    def link(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Let only these rows be neighbours: each pair is a memory and the one that follows it."""
+        slot_of = self.slot_of()
+        previous, following = self.previous.view, self.following.view
+        previous[:] = following[:] = -1
+        for before, after in pairs:
+            if before in slot_of and after in slot_of:
+                following[slot_of[before]], previous[slot_of[after]] = slot_of[after], slot_of[before]
+        self._last = None
+        self._changed()
+
     # ---- selecting --------------------------------------------------------------------------------------------------
 
     def select(
@@ -433,11 +463,17 @@ class Partition:
     ) -> tuple[Ints, npt.NDArray[np.float64]]:
         terms = np.array(self._lexicon.find(query.terms), np.int64)
         slots: Ints | None
-        if selection.size <= max(FULL, 2 * ask.limit):
+        if ask.told is not None or selection.size <= max(FULL, 2 * ask.limit):
             slots, frequency, count = selection.slots, None, 0
+            if ask.told is not None:
+                frequency, count = ask.told.frequency, ask.told.count
             if selection.memories is None or selection.words is None:
                 words = selection.words = self._words(slots)
-                rare = ranking.information(np.bincount(words.terms, minlength=1), selection.size)
+                rare = (
+                    ranking.information(np.bincount(words.terms, minlength=1), selection.size)
+                    if ask.told is None
+                    else ask.told.information
+                )
                 memories = selection.memories = self._prepare(slots, words.informative(rare))
             else:
                 memories, words = selection.memories, selection.words
@@ -623,6 +659,13 @@ class Partition:
             lists.append((slots, counts))
         return lists
 
+    def labels(self, terms: Sequence[str]) -> list[str]:
+        """Return which of some words stand as a label before some memory."""
+        known = self.label_terms()
+        return [
+            term for term, number in zip(terms, self._lexicon.find(terms), strict=True) if number in known
+        ]
+
     def label_terms(self) -> set[int]:
         """Return the words that stand as a label before some memory, such as the names of speakers."""
         if self._label_terms is None:
@@ -630,6 +673,28 @@ class Partition:
             labels = labels[(labels >= 0) & self.alive.view]
             self._label_terms = set(np.flatnonzero(np.bincount(labels)).tolist())
         return self._label_terms
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes, that of what is made on demand included."""
+        arrays = (
+            self.row, self.user, self.agent, self.session, self.talk, self.previous, self.following, self.created,
+            self.updated, self.expires, self.importance, self.archived, self.alive, self.flags, self.label,
+            self.length, self.starts, self.terms, self.counts, self._places,
+        )  # fmt: skip
+        names = sum(len(codes.names) for codes in (self.users, self.agents, self.sessions, self.talks))
+        known = len(self._slot_of or ()) + len(self._last or ())
+        return (
+            sum(array.nbytes for array in arrays)
+            + sum(order.nbytes for order in list(self._orders.values()))
+            + (0 if self.vectors is None else self.vectors.nbytes)
+            + (0 if self.postings is None else self.postings.nbytes)
+            + self.columns.nbytes
+            + _NAME_BYTES * (names + known)
+            + _SELECTED_BYTES * self._selected
+            + _RECORD_BYTES * len(self._records)
+            + _PENDING_BYTES * len(self._pending)
+        )
 
     @property
     def wasteful(self) -> bool:

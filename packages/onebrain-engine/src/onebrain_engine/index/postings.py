@@ -47,6 +47,11 @@ class Postings:
         return self.slots[first:last], self.counts[first:last]
 
     @property
+    def nbytes(self) -> int:
+        """The bytes it takes."""
+        return self.starts.nbytes + self.ends.nbytes + self.slots.nbytes + self.counts.nbytes
+
+    @property
     def frequencies(self) -> Ints:
         """In how many slots each word occurs."""
         return self.ends - self.starts

@@ -38,6 +38,11 @@ class Vectors:
     def __len__(self) -> int:
         return len(self._base) + self._tail_size
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes it takes, those of a mapped file included."""
+        return self._base.nbytes + self._tail.nbytes + self._codes.nbytes
+
     def extend(self, vectors: Floats) -> None:
         """Append unit vectors, one row a slot."""
         end = self._tail_size + len(vectors)

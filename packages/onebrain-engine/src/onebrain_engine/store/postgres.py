@@ -240,9 +240,14 @@ class PostgresStore:
             _inherited.extend(self._idle)
             self._start_pool()
 
-    def upkeep(self) -> Upkeep | None:
-        """Return what makes and drops indexes of large spaces; None where nothing may stand in clear."""
-        return Upkeep(self._open, self.where) if self._seal.cipher is None else None
+    @property
+    def seals(self) -> bool:
+        """Whether what is stored is sealed from now on."""
+        return self._seal.cipher is not None
+
+    def upkeep(self) -> Upkeep:
+        """Return what makes and drops indexes of large spaces."""
+        return Upkeep(self._open, self.where)
 
     # ---- transactions -----------------------------------------------------------------------------------------------
 

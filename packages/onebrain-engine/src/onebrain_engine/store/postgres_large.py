@@ -7,6 +7,7 @@ one scans. Nothing of it is kept of sealed memories.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from onebrain.memory.models import Scope
 from onebrain_engine.index.text import analyse
 from onebrain_engine.store.postgres_codec import Vector, digest
 from onebrain_engine.store.postgres_errors import translated
-from onebrain_engine.store.records import NEVER, Entry, Space
+from onebrain_engine.store.records import NEVER, Changes, Entry, Space
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -86,6 +87,21 @@ class Selected:
         return conditions, values
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one memory.
+
+    Attributes:
+        row: Its row.
+        seq: The change by which it got them; None where this very transaction stores it.
+        parts: See `parts`.
+    """
+
+    row: int
+    seq: int | None
+    parts: Sequence[tuple[int, str]]
+
+
 class LargeSpace:
     """One space of one tenant in the database's own indexes, within a transaction."""
 
@@ -110,7 +126,7 @@ class LargeSpace:
         where, values = "", list[Any]()
         if user is not None:
             where, values = ' AND m.owner = %s AND m."user" = %s', [digest(user), user]
-        statement = f"SELECT count(*) FROM (SELECT 1 {self._from}{where} LIMIT %s) AS some"
+        statement = f"SELECT count(*) FROM (SELECT 1 {self._from}{where} LIMIT %s) AS found"
         found = self._run(statement, [*values, count]).fetchone()
         assert found is not None
         return bool(found[0] >= count)
@@ -185,7 +201,6 @@ class LargeSpace:
             f"FROM onebrain.memory AS m WHERE m.tenant = %s AND m.space + 0 = {self._space.key} "
             'AND m."row" = ANY(%s) AND m.session IS NOT NULL',
             [self._tenant, self._tenant, list(rows)],
-            leading=False,
         )
         pairs: set[tuple[int, int]] = set()
         for row, before, after in found:
@@ -242,7 +257,7 @@ class LargeSpace:
         return self._each(
             [lexeme(term) for term in terms],
             f"SELECT count(*) FROM (SELECT 1 FROM onebrain.word WHERE tenant = %s AND space = {self._space.key} "
-            "LIMIT %s) AS some",
+            "LIMIT %s) AS found",
             cap,
         )
 
@@ -253,7 +268,7 @@ class LargeSpace:
             for found in self._each(
                 [lexeme(_LABEL + term) for term in terms],
                 f"SELECT count(*) FROM (SELECT 1 FROM onebrain.word WHERE tenant = %s AND space = {self._space.key} "
-                "LIMIT %s) AS some",
+                "LIMIT %s) AS found",
                 1,
             )
         ]
@@ -310,13 +325,33 @@ class LargeSpace:
         )
         return list(dict.fromkeys(row for (row,) in found))  # one in several parts once
 
+    def changes(self, user: str, after: int) -> Changes:
+        """Return what happened to a user's memories after a change, and which of anybody's are gone."""
+        columns = _ENTRY.format(content="m.content", vector="v.data")
+        entries = self._run(
+            f"SELECT {columns} FROM onebrain.memory AS m "
+            'LEFT JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v."row" = m."row" '
+            f'WHERE m.tenant = %s AND m.space = {self._space.key} AND m.owner = %s AND m."user" = %s AND m.seq > %s',
+            [digest(user), user, after],
+            binary=True,
+        )
+        gone = (
+            self._rows(
+                f'SELECT "row" FROM onebrain.gone WHERE tenant = %s AND space = {self._space.key} AND seq > %s',
+                [after],
+            )
+            if after
+            else []
+        )
+        return Changes(sorted(map(_entry, entries), key=lambda entry: entry.row), gone, self._space.seq)
+
     # ---- writing ----------------------------------------------------------------------------------------------------
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """Keep the words of memories that this transaction has stored, instead of those before."""
         self.take_out([entry.row for entry in entries])
         latest = {entry.row: entry.content for entry in entries}
-        self._insert([(row, None, content) for row, content in latest.items()])
+        self._insert([Words(row, None, parts(content)) for row, content in latest.items()])
 
     def take_out(self, rows: Sequence[int]) -> None:
         """Remove the words of rows."""
@@ -337,8 +372,8 @@ class LargeSpace:
         self._state("filled = 0, filling = seq, served = false")
         return True
 
-    def unfilled(self, limit: int) -> tuple[list[tuple[int, int, str]], int]:
-        """Return row, change number and text of the next memories to fill in, and the change up to which that is all."""
+    def unfilled(self, limit: int) -> tuple[list[Words], int]:
+        """Return the words of the next memories to fill in, and the change up to which that is all."""
         assert self._space.filled is not None
         assert self._space.filling is not None
         found = self._run(
@@ -351,18 +386,18 @@ class LargeSpace:
         for row, seq, length in found:
             size += length
             if rows and size > _BATCH_BYTES:
+                through = seq - 1
                 break
             rows.append(row)
-            through = seq if len(rows) < len(found) else through
         texts = self._run(
             'SELECT m."row", m.seq, m.content FROM onebrain.memory AS m '
             f'WHERE m.tenant = %s AND m.space + 0 = {self._space.key} AND m."row" = ANY(%s)',
             [rows],
             binary=True,
         )
-        return [(row, seq, content) for row, seq, content in texts], through
+        return [Words(row, seq, parts(content)) for row, seq, content in texts], through
 
-    def fill(self, batch: Sequence[tuple[int, int, str]], through: int) -> None:
+    def fill(self, batch: Sequence[Words], through: int) -> None:
         """Keep the words of older memories; those that have changed since they were read have been kept by then."""
         self._insert(batch)
         self._state("filled = %s", through)
@@ -371,11 +406,11 @@ class LargeSpace:
         """Note that everything is there: from now on the database serves the space."""
         self._state("served = true")
 
-    def _insert(self, batch: Iterable[tuple[int, int | None, str]]) -> None:
+    def _insert(self, batch: Iterable[Words]) -> None:
         records = [
-            (row, seq, part, length, words)
-            for row, seq, content in batch
-            for part, (length, words) in enumerate(parts(content))
+            (memory.row, memory.seq, part, length, words)
+            for memory in batch
+            for part, (length, words) in enumerate(memory.parts)
         ]
         if not records:
             return
@@ -522,12 +557,12 @@ class Upkeep:
     def alone(self, key: int) -> Generator[bool, None, None]:
         """Tell whether nobody else fills this space or makes its indexes, and keep others from it for the block."""
         with self._connection() as connection:
-            # A transaction, because a pooler in between may give a session to others; read committed, because one
-            # with a snapshot would be waited for by the indexes that are made meanwhile.
+            # A transaction, because a pooler in between may give a session to others. The indexes that are made
+            # meanwhile would wait for one that holds a snapshot: hence read committed, and the number in the text,
+            # since a statement with values stays open behind its end.
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            taken = connection.execute(
-                "SELECT pg_try_advisory_xact_lock(%s)", (_LOCK | (key & 0xFFFFFFFF),)
-            ).fetchone()
+            lock = _LOCK | (key & 0xFFFFFFFF)
+            taken = connection.execute(f"SELECT pg_try_advisory_xact_lock({lock})".encode()).fetchone()
             yield taken is not None and bool(taken[0])
 
     def missing(self, space: Space) -> list[str]:
@@ -536,9 +571,9 @@ class Upkeep:
         with self._connection() as connection:
             return [name for name in wanted if name not in _valid(connection, list(wanted))]
 
-    def build(self, space: Space, name: str) -> None:
+    def build(self, space: Space, name: str, stop: threading.Event) -> None:
         """Make one index of a space, beside whatever goes on; one that was not finished is made anew."""
-        with self._connection() as connection:
+        with self._connection() as connection, _cancelled(connection, stop):
             self._drop(connection, name)
             count = connection.execute(
                 "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'onebrain.memory'::regclass"
@@ -591,6 +626,26 @@ class Upkeep:
                 yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def _cancelled(connection: Connection, stop: threading.Event) -> Generator[None, None, None]:
+    """Cancel what a connection does when told to stop: an index may take many minutes."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            if stop.is_set():
+                connection.cancel()
+                return
+
+    watcher = threading.Thread(target=watch, name="onebrain-upkeep-stop", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _valid(connection: Connection, names: Sequence[str]) -> set[str]:

@@ -1,0 +1,453 @@
+"""A space that the database's own indexes serve.
+
+The database finds candidates, more than are asked for; what counts is decided by the code that ranks an index in memory,
+over an index of the candidates alone. So scope, archived, expiry and filter are as exact as in memory, and so are counts
+and lists. What may differ:
+
+- Of vectors, HNSW misses a few of a hundred. Where it finds fewer than asked for, every vector is compared.
+- Words are told by how often they stand in the whole space, not in the scope; how rare a memory's words are is judged by
+  a sample of the space.
+- Where each word of a query stands in more than 10,000 memories, those with all of them are candidates, then those with
+  most; of the others 10,000 are looked at, whichever.
+- `matching` of a search with a least score ranks 2,000 candidates of each kind.
+
+A filter is evaluated here. Where too few of the nearest 200 memories match, 2,000 and 20,000 are tried, and then every
+memory of the scope: nothing that matches is missed for being rare, but it takes time. A list in an order without an index
+(`updated_at` and `importance`) looks at the whole scope, too.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from onebrain.memory.driver import ListRequest, SearchRequest
+from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.models import Scope
+from onebrain_engine.embedding import unit
+from onebrain_engine.index import ranking
+from onebrain_engine.index.columns import Columns
+from onebrain_engine.index.growable import Growable
+from onebrain_engine.index.lexicon import Lexicon
+from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection, Told
+from onebrain_engine.index.text import Analysis, analyse
+from onebrain_engine.index.vectors import Vectors
+from onebrain_engine.store.protocol import Reading
+from onebrain_engine.store.records import Entry, Space
+from onebrain_engine.views import COUNTED, Found, Listed, ask_of, asks_nothing, now_in_micros
+
+if TYPE_CHECKING:
+    from onebrain_engine.engine import Engine
+    from onebrain_engine.store.postgres_large import LargeSpace, Selected
+
+_POOL: Final = 200  # candidates of each kind that the database is asked for at first
+_MOST: Final = 20_000  # and at last, before every memory is looked at
+_BY_KEYWORD, _BY_VECTOR = 100, 60  # those that are ranked with their neighbours, as in memory
+_FEW: Final = 1_000  # memories in a scope up to which all of them are ranked
+_BUDGET: Final = 10_000  # memories with one of a query's words that are looked at
+_RANKED: Final = 2_000  # candidates of each kind that are ranked to count those with a least score
+_PIECE: Final = 5_000  # memories that a filter is evaluated for at a time
+_SAMPLE: Final = 1_500  # memories that tell how common words are
+_SMALL: Final = 4_000  # changes up to which statistics are made anew at each one
+_TOTALS: Final = 64  # totals that are remembered
+
+_BLANK: Final = Analysis({}, 0, 0, None)
+
+
+@dataclass
+class Statistics:
+    """What is known of the words of a space; it goes stale slowly, and decides nothing but weights.
+
+    Attributes:
+        seq: The space's change at which it was made.
+        count: How many memories there are, about.
+        length: The mean number of words of one.
+        sampled: In how many memories of the sample each word stands.
+        size: How many memories that sample has.
+        frequencies: In how many memories of the space a word stands that was asked for.
+        labels: Whether a word that was asked for is some memory's label.
+        totals: How many memories match, by what was asked, with the change and the time up to which that is true.
+    """
+
+    seq: int
+    count: int
+    length: float
+    sampled: dict[str, int]
+    size: int
+    frequencies: dict[str, int] = field(default_factory=dict[str, int])
+    labels: dict[str, bool] = field(default_factory=dict[str, bool])
+    totals: OrderedDict[str, tuple[int, int, int]] = field(
+        default_factory=OrderedDict[str, tuple[int, int, int]]
+    )
+
+    def stale(self, space: Space) -> bool:
+        """Return whether the space has changed so much that words may have become rarer or more common."""
+        return space.seq != self.seq and (space.seq <= _SMALL or space.seq > self.seq * 1.1)
+
+    def information(self, words: Sequence[str]) -> ranking.Floats:
+        """Return what each word tells, by how rare it is in the sample."""
+        unseen = 1.0 if self.size >= self.count else 0.5
+        found = np.array([self.sampled.get(word, unseen) for word in words], np.float32)
+        return ranking.information(found * np.float32(self.count / max(self.size, 1)), self.count)
+
+
+class Known:
+    """The statistics of the large spaces of one engine, and which users in them are large themselves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._statistics: OrderedDict[tuple[str, int], Statistics] = OrderedDict()
+        self._users: OrderedDict[tuple[str, int, str], None] = OrderedDict()
+
+    def of(self, tenant: str, space: Space, large: LargeSpace) -> Statistics:
+        """Return the statistics of a space, made anew where they are stale."""
+        key = (tenant, space.key)
+        with self._lock:
+            known = self._statistics.get(key)
+        if known is None or known.stale(space):
+            known = _statistics(space, large)
+            with self._lock:
+                self._statistics[key] = known
+                while len(self._statistics) > 256:
+                    self._statistics.popitem(last=False)
+        return known
+
+    def is_large(self, tenant: str, space: Space, user: str) -> bool:
+        """Return whether a user was found to have too many memories for memory."""
+        with self._lock:
+            return (tenant, space.key, user) in self._users
+
+    def note_large(self, tenant: str, space: Space, user: str) -> None:
+        """Remember that a user has too many."""
+        with self._lock:
+            self._users[tenant, space.key, user] = None
+            while len(self._users) > 10_000:
+                self._users.popitem(last=False)
+
+
+def _statistics(space: Space, large: LargeSpace) -> Statistics:
+    asked = (
+        range(1, space.seq + 1)
+        if space.seq <= _SMALL
+        else sorted({random.randint(1, space.seq) for _ in range(_SAMPLE)})
+    )
+    sampled: dict[str, int] = {}
+    length = size = 0
+    for text in large.sample(asked):
+        analysis = analyse(text)
+        size += 1
+        length += analysis.length
+        for term in analysis.terms:
+            sampled[term] = sampled.get(term, 0) + 1
+    count = round(space.seq * size / max(len(asked), 1))
+    return Statistics(space.seq, max(count, size), length / max(size, 1), sampled, size)
+
+
+class InDatabase:
+    """A space through the database's own indexes.
+
+    Args:
+        engine: Who asks.
+        read: The transaction.
+        tenant: Whose space it is.
+        space: The space.
+        large: The space as the database's own indexes know it.
+    """
+
+    def __init__(self, engine: Engine, read: Reading, tenant: str, space: Space, large: LargeSpace) -> None:
+        self.space = space
+        self._engine = engine
+        self._read = read
+        self._tenant = tenant
+        self._large = large
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest, limit: int) -> Found:
+        """Rank candidates that the request's scope and filter select."""
+        selected = self._selected(request.scope, request.include_archived)
+        if asks_nothing(request):
+            found = self._in_order(selected, request.filter, "-created_at", None, limit)
+            return Found(
+                [row for _, row in found], [0.0] * len(found), [key for key, _ in found], request.mode
+            )
+        ask = self._ask(request, limit)
+        rows = self._candidates(ask, selected, request.filter)
+        found_rows, scores = self._rank(ask, request, rows)
+        return Found(found_rows, scores, [0] * len(found_rows), ask.mode)
+
+    def matching(self, request: SearchRequest) -> int:
+        """Return how many memories a search finds; beyond 10,000, with a least score 2,000, not every one is looked at."""
+        if asks_nothing(request):
+            return self.count(request.scope, request.filter, request.include_archived)
+        ask = self._ask(request, COUNTED)
+        if request.min_score <= 0 and ask.vector is not None:
+            return self.count(request.scope, request.filter, request.include_archived)
+        selected = self._selected(request.scope, request.include_archived)
+        if request.min_score <= 0:
+            assert ask.query is not None
+            words, _ = self._by_words(ask.query.terms, selected, None, COUNTED)
+            return len(self._matching(words, selected, request.filter))
+        rows = self._candidates(replace(ask, limit=_RANKED), selected, request.filter)
+        _, scores = self._rank(replace(ask, limit=len(rows)), request, rows)
+        return int(np.count_nonzero(np.array(scores) >= request.min_score))
+
+    def _ask(self, request: SearchRequest, limit: int) -> Ask:
+        return ask_of(request, self._engine, self.space, self._labels, limit)
+
+    def _labels(self, terms: Sequence[str]) -> list[str]:
+        known = self._known().labels
+        unknown = [term for term in terms if term not in known]
+        if unknown:
+            known.update(zip(unknown, self._large.labels(unknown), strict=True))
+        return [term for term in terms if known[term]]
+
+    def _candidates(self, ask: Ask, selected: Selected, filter: Filter) -> list[int]:
+        """Return rows worth ranking, all of them selected: at least as many as asked for, where there are so many."""
+        scope = selected.scope
+        narrow = scope.user is not None or scope.agent is not None or scope.session is not None
+        if narrow:
+            few = self._large.some(selected, _FEW + 1)
+            if len(few) <= _FEW:
+                return self._passing(few, filter)
+        within = selected if narrow else None
+        pool = max(_POOL, 2 * ask.limit)
+        while pool <= max(_MOST, 2 * ask.limit):
+            rows, enough = self._pool(ask, selected, filter, within, None, pool)
+            if enough:
+                return rows
+            pool *= 10
+        return self._pool(ask, selected, filter, None, list(self._all(selected, filter)), _POOL + ask.limit)[
+            0
+        ]
+
+    def _pool(
+        self,
+        ask: Ask,
+        selected: Selected,
+        filter: Filter,
+        within: Selected | None,
+        rows: list[int] | None,
+        pool: int,
+    ) -> tuple[list[int], bool]:
+        """Return candidates out of so many of each kind, and whether there are enough of both or no more."""
+        words: list[int] = []
+        near: list[int] = []
+        words_done = near_done = True
+        if ask.query is not None and ask.mode != "vector":
+            words, words_done = self._by_words(ask.query.terms, within, rows, pool)
+        if ask.vector is not None and ask.mode != "keyword":
+            near, near_done = self._by_vector(ask.vector, selected, within, rows, pool)
+        kept = set(self._matching({*words, *near}, selected, filter))
+        words = [row for row in words if row in kept]
+        near = [row for row in near if row in kept]
+        enough = (words_done or len(words) >= ask.limit) and (near_done or len(near) >= ask.limit)
+        by_words = words[: max(_BY_KEYWORD, 2 * ask.limit)]
+        by_vector = near[: max(_POOL if ask.mode == "vector" else _BY_VECTOR, 2 * ask.limit)]
+        return list(dict.fromkeys([*by_words, *by_vector])), enough
+
+    def _by_vector(
+        self,
+        vector: ranking.Floats,
+        selected: Selected,
+        within: Selected | None,
+        rows: list[int] | None,
+        pool: int,
+    ) -> tuple[list[int], bool]:
+        """Return the rows nearest to a vector, and whether they are all."""
+        data = vector.astype(np.float32).tobytes()
+        if rows is None:
+            near = self._large.nearest(data, within, pool)
+            if len(near) >= pool:
+                return near, False
+        near = self._large.nearest_exactly(data, selected, rows, pool)
+        return near, len(near) < pool
+
+    def _by_words(
+        self, terms: Sequence[str], within: Selected | None, rows: list[int] | None, pool: int
+    ) -> tuple[list[int], bool]:
+        """Return rows with words of a query, the best first as far as words tell, and whether they are all."""
+        if not terms:
+            return [], True
+        known = self._known()
+        frequencies = self._frequencies(terms)
+        by_rarity = sorted(terms, key=lambda term: frequencies[term])
+        idf = ranking.rarity(np.array([frequencies[term] for term in by_rarity]), known.count).tolist()
+
+        def holding(some: Sequence[str], *, all: bool = False, cap: int | None = None) -> list[int]:
+            return self._large.holding(
+                some,
+                all=all,
+                weights=dict(zip(by_rarity, idf, strict=True)),
+                length=known.length,
+                selected=within,
+                rows=rows,
+                limit=pool,
+                cap=cap,
+            )
+
+        if rows is not None:
+            found = holding(by_rarity)
+            return found, len(found) < pool
+        rare, sum_ = list[str](), 0
+        for term in by_rarity:
+            sum_ += frequencies[term]
+            if sum_ > _BUDGET:
+                break
+            rare.append(term)
+        found = holding(rare) if rare else []
+        if len(rare) == len(by_rarity):
+            return found, len(found) < pool
+        for count in range(len(by_rarity), 1, -1):
+            if len(found) >= pool:
+                return found, False
+            found = list(dict.fromkeys([*found, *holding(by_rarity[:count], all=True, cap=_BUDGET)]))
+        if len(found) < pool:
+            most = max(_BUDGET, pool)
+            found = list(dict.fromkeys([*found, *holding(by_rarity, cap=most)]))
+        return found[:pool], len(found) < pool
+
+    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> tuple[list[int], list[float]]:
+        """Rank candidates with their neighbours, as an index in memory would."""
+        pairs: list[tuple[int, int]] = []
+        if ask.mode != "vector" and ask.query is not None:
+            pairs = self._large.around(rows)
+            rows = list({*rows, *(row for pair in pairs for row in pair)})
+        lexicon = Lexicon()
+        index = Partition(self.space, lexicon)
+        if self.space.dimension is not None:
+            index.vectors = Vectors(self.space.dimension)
+        texts = ask.mode != "vector"
+        entries = self._large.entries(rows, contents=texts, vectors=ask.vector is not None)
+        index.apply([_indexed(entry, texts=texts) for entry in entries], (), self.space.seq)
+        index.link(pairs)
+        selection = self._select(index, request)
+        if ask.query is not None:
+            known = self._known()
+            terms = ask.query.terms
+            frequencies = self._frequencies(terms) if texts else dict.fromkeys(terms, 0)
+            ask = replace(
+                ask,
+                told=Told(
+                    np.array([frequencies[term] for term in terms], np.int64),
+                    known.count,
+                    known.information(lexicon.words),
+                ),
+            )
+        slots, scores = index.rank(selection, ask)
+        found: list[int] = index.row.view[slots].tolist()
+        return found, scores.tolist()
+
+    def _select(self, index: Partition, request: SearchRequest) -> Selection:
+        return index.select(
+            request.scope,
+            request.filter,
+            request.include_archived,
+            now_in_micros(),
+            lambda names, rows: self._columns(names, index.row.view.tolist() if rows is None else rows),
+        )
+
+    # ---- list and count ---------------------------------------------------------------------------------------------
+
+    def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
+        """Return how many memories match."""
+        return self._total(self._selected(scope, include_archived), filter)
+
+    def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
+        """Return the rows of all memories that match, archived ones included."""
+        return sorted(self._all(self._selected(scope, True), filter))
+
+    def _in_order(
+        self, selected: Selected, filter: Filter, order: str, after: tuple[Any, int] | None, limit: int
+    ) -> list[tuple[Any, int]]:
+        if filter == TRUE:
+            return self._large.in_order(selected, order, after, limit)
+        found: list[tuple[Any, int]] = []
+        piece = max(100, 2 * limit)
+        while len(found) < limit:
+            some = self._large.in_order(selected, order, after, piece)
+            passing = set(self._passing([row for _, row in some], filter))
+            found.extend(pair for pair in some if pair[1] in passing)
+            if len(some) < piece:
+                break
+            after, piece = some[-1], min(2 * piece, _PIECE)
+        return found[:limit]
+
+    def _total(self, selected: Selected, filter: Filter) -> int:
+        """Return how many memories match; remembered until something changes or expires."""
+        totals = self._known().totals
+        key = f"{selected.scope!r}{selected.include_archived}{filter if filter != TRUE else ''}"
+        known = totals.get(key)
+        if known is not None and known[0] == self.space.seq and selected.now < known[1]:
+            return known[2]
+        total, until = self._large.count(selected)
+        if filter != TRUE:
+            total = sum(1 for _ in self._all(selected, filter))
+        totals[key] = (self.space.seq, until, total)
+        while len(totals) > _TOTALS:
+            totals.popitem(last=False)
+        return total
+
+    def _all(self, selected: Selected, filter: Filter) -> Iterator[int]:
+        """Yield the rows of all memories that match: a pass over the scope, piece by piece."""
+        seq = 0
+        while True:
+            rows, seq = self._large.piece(selected, seq, _PIECE)
+            yield from self._passing(rows, filter)
+            if len(rows) < _PIECE:
+                return
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _selected(self, scope: Scope, include_archived: bool) -> Selected:
+        from onebrain_engine.store.postgres_large import Selected  # psycopg is an extra
+
+        return Selected(scope, include_archived, now_in_micros())
+
+    def _known(self) -> Statistics:
+        return self._engine.known.of(self._tenant, self.space, self._large)
+
+    def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """Return in how many memories of the space each word stands; beyond twice the budget it is only said that."""
+        known = self._known().frequencies
+        unknown = [term for term in terms if term not in known]
+        if unknown:
+            known.update(zip(unknown, self._large.frequencies(unknown, 2 * _BUDGET), strict=True))
+        return {term: known[term] for term in terms}
+
+    def _columns(self, names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
+        return self._read.columns(self._tenant, self.space, names, rows)
+
+    def _matching(self, rows: Sequence[int] | set[int], selected: Selected, filter: Filter) -> list[int]:
+        """Return which of some rows are selected and pass a filter."""
+        inside = self._large.among(selected, list(rows))
+        return self._passing([row for row in rows if row in inside], filter)
+
+    def _passing(self, rows: Sequence[int], filter: Filter) -> list[int]:
+        """Return which of some rows pass a filter, in their order."""
+        if filter == TRUE or not rows:
+            return list(rows)
+        growable = Growable(np.int64)
+        growable.extend(rows)
+        columns = Columns(growable, self.space.name)
+        mask = columns.mask(filter, lambda names, some: self._columns(names, rows if some is None else some))
+        kept: list[int] = growable.view[mask].tolist()
+        return kept
+
+    def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
+        """Return a part of what the request's scope and filter select, in its order."""
+        selected = self._selected(request.scope, request.include_archived)
+        found = self._in_order(selected, request.filter, request.order, after, limit)
+        total = self._total(selected, request.filter)
+        return Listed([key for key, _ in found], [row for _, row in found], total)
+
+
+def _indexed(entry: Entry, *, texts: bool) -> Indexed:
+    vector = None if entry.vector is None else unit(np.frombuffer(entry.vector, np.float32)[None, :])[0]
+    return Indexed(entry, analyse(entry.content) if texts else _BLANK, vector)
