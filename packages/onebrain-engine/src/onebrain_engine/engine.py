@@ -7,14 +7,11 @@ up at each call with what others have stored, and can be thrown away at any time
 
 from __future__ import annotations
 
-import os
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import wraps
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -48,9 +45,11 @@ from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.partitions import Partitions
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, split_label
+from onebrain_engine.intake import Intake, Put, vector_bytes
 from onebrain_engine.large import InDatabase, Known
-from onebrain_engine.store.protocol import Contention, Reading, Store, Writing
-from onebrain_engine.store.records import Draft, Entry, Record, Space, to_memory, to_micros
+from onebrain_engine.retrying import persistent
+from onebrain_engine.store.protocol import Reading, Store, Writing
+from onebrain_engine.store.records import Entry, Record, Space, to_memory, to_micros
 from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
     from onebrain_engine.store.postgres_large import LargeSpace
 
 Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
 LARGE_SPACE = 1_000_000  # memories of one space that its index in memory holds; one that has more is served by its database
@@ -110,7 +107,8 @@ class Engine:
         self.background = Background()
         self.filling = Filling(store, large, self.background)
         self.known = Known()
-        self.purged_at: dict[str, float] = {}
+        self.intake = Intake(self)
+        self._purged_at: dict[str, float] = {}
 
     def tenant(self, name: str = "default") -> Tenant:
         """Return one tenant's view; its memories are invisible to every other."""
@@ -192,6 +190,32 @@ class Engine:
             except OneBrainError:
                 return
 
+    def note_stored(self, tenant: str, puts: Sequence[Put]) -> None:
+        """Give the indexes in use what a transaction has just stored."""
+        for put in puts:
+            self.filling.consider(tenant, put.space)
+            partition = self.loaded(tenant, put.space)
+            if partition is not None:
+                indexed = [index_entry(entry) for entry in put.entries]
+                partition.enqueue(indexed, put.space.seq, put.space.seq + len(put.entries))
+                self.after_write(tenant, put.space, partition)
+
+    def purge_at_times(self, write: Writing, tenant: str, now: int) -> None:
+        """Remove what has expired, now and then; it is invisible anyway."""
+        moment = time.monotonic()
+        if moment - self._purged_at.get(tenant, float("-inf")) >= _PURGE_EVERY:
+            self._purged_at[tenant] = moment
+            self.purge(write, tenant, now)
+
+    def purge(self, write: Writing, tenant: str, now: int) -> int:
+        """Remove what has expired; return how many memories that were."""
+        removed = 0
+        for space, rows in _by_space(write.expired(tenant, now)):
+            current = write.space(tenant, space.name)
+            assert current is not None
+            removed += write.remove(tenant, current, rows)
+        return removed
+
     def forget_tenant(self, name: str) -> None:
         """Remove everything of a tenant: memories, what they name, spaces, and snapshots of their indexes.
 
@@ -217,25 +241,6 @@ class Engine:
         self.store.close()
 
 
-def _persistent(verb: Callable[P, T]) -> Callable[P, T]:
-    """Run a verb again where the database undid its transaction in favour of another, for as long as writers may wait."""
-
-    @wraps(verb)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        deadline: float | None = None
-        while True:
-            try:
-                return verb(*args, **kwargs)
-            except Contention as error:
-                if deadline is None:
-                    deadline = time.monotonic() + error.patience
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(random.uniform(0.001, 0.02))
-
-    return call
-
-
 class Tenant:
     """One tenant's memories; the verbs of a brain, in place.
 
@@ -249,122 +254,34 @@ class Tenant:
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
-    @_persistent
     def store(self, items: Sequence[NewMemory]) -> list[StoreResult]:
         """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
-        results: list[StoreResult | None] = [None] * len(items)
-        drafts: dict[str, list[tuple[int, Draft]]] = {}
-        now = now_in_micros()
-        for place, item in enumerate(items):
-            try:
-                draft = _draft(item, now)
-            except OneBrainError as error:
-                results[place] = self._failed(error)
-            else:
-                drafts.setdefault(item.scope.space or "", []).append((place, draft))
-        # Vectors are made before the transaction begins, so that other writers need not wait for them.
-        prepared = {name: self._embed([draft for _, draft in group]) for name, group in drafts.items()}
-        stored: list[tuple[Space, list[bool], list[Entry], list[Draft], list[int]]] = []
-        fitting: list[tuple[list[tuple[int, Draft]], Space]] = []
-        with self._engine.store.writing() as write:
-            # All writers take spaces in one order, so that none waits in a circle.
-            for name, group in sorted(drafts.items()):
-                space = write.open_space(self.name, name)
-                fitting.append(self._fit(write, space, group, prepared[name], results))
-            # Numbered in the order given, whatever their spaces.
-            kept = sorted((pair for good, _ in fitting for pair in good), key=lambda pair: pair[0])
-            for (_, draft), row in zip(kept, write.new_rows(self.name, len(kept)), strict=True):
-                draft.row = row
-            for good, space in fitting:
-                if good:
-                    fresh, entries = write.put(self.name, space, [draft for _, draft in good], now)
-                    stored.append(
-                        (space, fresh, entries, [draft for _, draft in good], [place for place, _ in good])
-                    )
-            self._purge(write, now)
-        for space, fresh, entries, done, places in stored:
-            for place, draft, new in zip(places, done, fresh, strict=True):
-                results[place] = StoreResult.trusted(
-                    {"id": draft.id, "status": "created" if new else "updated", "error": None}
-                )
-            partition = self._engine.loaded(self.name, space)
-            if partition is not None:
-                indexed = [index_entry(entry) for entry in entries]
-                partition.enqueue(indexed, space.seq, space.seq + len(entries))
-                self._engine.after_write(self.name, space, partition)
-        return [result for result in results if result is not None]
+        return [
+            StoreResult(id=None, status="failed", error=piece.error)
+            if piece.draft is None or piece.error is not None
+            else StoreResult.trusted(
+                {"id": piece.draft.id, "status": "created" if piece.fresh else "updated", "error": None}
+            )
+            for piece in self._engine.intake.store(self.name, items)
+        ]
 
-    def _embed(self, drafts: Sequence[Draft]) -> dict[int, bytes]:
-        """Return vectors for the drafts that bring none, by the draft's identity."""
-        embedder = self._engine.embedder
-        if embedder is None:
-            return {}
-        bare = [draft for draft in drafts if draft.vector is None]
-        if not bare or len(bare) < len(
-            drafts
-        ):  # with vectors of the caller's own beside them, ours would not fit
-            return {}
-        vectors = embedder.documents([split_label(draft.content)[1] for draft in bare])
-        return {id(draft): vector.tobytes() for draft, vector in zip(bare, vectors, strict=True)}
+    def store_and_return(self, items: Sequence[NewMemory]) -> Sequence[Memory]:
+        """Store memories like `store`, and return them as they are stored.
 
-    def _fit(
-        self,
-        write: Writing,
-        space: Space,
-        group: Sequence[tuple[int, Draft]],
-        vectors: Mapping[int, bytes],
-        results: list[StoreResult | None],
-    ) -> tuple[list[tuple[int, Draft]], Space]:
-        """Return the drafts whose vectors fit the space, and the space; refuse the others."""
-        good: list[tuple[int, Draft]] = []
-        for place, draft in group:
-            if draft.vector is not None:
-                embedder, vector = CALLER, draft.vector
-            elif (made := vectors.get(id(draft))) is not None:
-                if space.embedder == CALLER:
-                    results[place] = self._failed(
-                        mismatch(self._service, space, "a memory without a vector", None)
-                    )
-                    continue
-                assert self._engine.embedder is not None
-                embedder, vector = self._engine.embedder.fingerprint, made
-            elif space.embedder == CALLER:
-                results[place] = self._failed(
-                    mismatch(self._service, space, "a memory without a vector", None)
-                )
-                continue
-            else:
-                good.append((place, draft))
-                continue
-            dimension = len(vector) // 4
-            if space.embedder is None:
-                space = write.claim_vectors(self.name, space, embedder, dimension)
-            elif (space.embedder, space.dimension) != (embedder, dimension):
-                results[place] = self._failed(mismatch(self._service, space, embedder, dimension))
-                continue
-            draft.vector = vector
-            good.append((place, draft))
-        return good, space
-
-    def _purge(self, write: Writing, now: int) -> None:
-        """Remove what has expired, now and then; it is invisible anyway."""
-        moment = time.monotonic()
-        if moment - self._engine.purged_at.get(self.name, float("-inf")) < _PURGE_EVERY:
-            return
-        self._engine.purged_at[self.name] = moment
-        self._remove_expired(write, now)
-
-    def _remove_expired(self, write: Writing, now: int) -> int:
-        removed = 0
-        for space, rows in _by_space(write.expired(self.name, now)):
-            current = write.space(self.name, space.name)
-            assert current is not None
-            removed += write.remove(self.name, current, rows)
-        return removed
+        Raises:
+            OneBrainError: The first one of those that cannot be stored; the others are stored.
+        """
+        pieces = self._engine.intake.store(self.name, items)
+        for piece in pieces:
+            if piece.error is not None:
+                raise piece.error
+        # What was given twice is stored as it was given last.
+        last = {piece.row: piece.record for piece in pieces}
+        return [to_memory(last[piece.row], piece.space) for piece in pieces]
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
-    @_persistent
+    @persistent
     def search(self, request: SearchRequest) -> Found:
         """Search the spaces of the request's scope."""
         wanted = request.offset + request.limit
@@ -391,7 +308,7 @@ class Tenant:
         ]
         return Found(hits=hits, more=more, mode=mode)
 
-    @_persistent
+    @persistent
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
         with self._engine.store.reading() as read:
@@ -399,14 +316,14 @@ class Tenant:
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
-    @_persistent
+    @persistent
     def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
         """Return the memories with these ids in a scope, archived ones included."""
         with self._engine.store.reading() as read:
             found = read.find(self.name, ids, scope, now=now_in_micros())
             return list(self._memories(read, found, with_embeddings).values())
 
-    @_persistent
+    @persistent
     def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
         """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later.
 
@@ -431,7 +348,7 @@ class Tenant:
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
 
-    @_persistent
+    @persistent
     def located(self, ids: Sequence[str], scope: Scope) -> Sequence[tuple[int, Memory]]:
         """Return (row, memory) of the memories with these ids in a scope, archived ones included.
 
@@ -441,7 +358,7 @@ class Tenant:
             found = read.find(self.name, ids, scope, now=now_in_micros())
             return list(self._memories(read, found, False).items())
 
-    @_persistent
+    @persistent
     def cursor_behind(self, id: str) -> str | None:
         """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
         with self._engine.store.reading() as read:
@@ -453,7 +370,7 @@ class Tenant:
         assert memory.created_at is not None
         return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 
-    @_persistent
+    @persistent
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
         """Return how many memories match."""
         with self._engine.store.reading() as read:
@@ -461,7 +378,7 @@ class Tenant:
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
-    @_persistent
+    @persistent
     def update(self, id: str, changes: Changes, scope: Scope, *, at: datetime | None = None) -> Memory:
         """Change one memory and return it; `at` is noted as the time of its last change instead of the present."""
         given = dict(changes.fields)
@@ -479,7 +396,7 @@ class Tenant:
             old = to_memory(write.records(self.name, space, [row])[row], space.name)
             values = _columns(given, old, merge=changes.merge_metadata)
             if "embedding" in given:
-                vector = _vector_bytes(given["embedding"])
+                vector = None if given["embedding"] is None else vector_bytes(given["embedding"])
                 if vector is not None and space.embedder is None:
                     space = write.claim_vectors(self.name, space, CALLER, len(vector) // 4)
                 elif vector is None or (space.embedder, space.dimension) != (CALLER, len(vector) // 4):
@@ -503,7 +420,7 @@ class Tenant:
             partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
         return memory
 
-    @_persistent
+    @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:
         """Remove memories by id; return how many were there."""
         with self._engine.store.writing() as write:
@@ -512,7 +429,7 @@ class Tenant:
                 for space, rows in _by_space(write.find(self.name, ids, scope, now=now_in_micros()))
             )
 
-    @_persistent
+    @persistent
     def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
         """Remove everything in a scope that matches a filter."""
         ids: list[str] = []
@@ -526,16 +443,16 @@ class Tenant:
                     access.remove(self.name, space, wanted)  # type: ignore[attr-defined]
         return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
 
-    @_persistent
+    @persistent
     def purge(self) -> int:
         """Remove what has expired, which is invisible anyway; return how many memories that were.
 
         Storing does the same now and then. At most 10,000 are removed at once.
         """
         with self._engine.store.writing() as write:
-            return self._remove_expired(write, now_in_micros())
+            return self._engine.purge(write, self.name, now_in_micros())
 
-    @_persistent
+    @persistent
     def remove_everything(self) -> None:
         """Remove all memories with their spaces; `Engine.forget_tenant` is the way to it."""
         with self._engine.store.writing() as write:
@@ -590,7 +507,7 @@ class Tenant:
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
-    @_persistent
+    @persistent
     def _keep_notes(self, memories: Sequence[Memory], texts: Sequence[str]) -> int:
         """Note texts beside memories that are still there; return beside how many."""
         if not memories:
@@ -630,10 +547,6 @@ class Tenant:
 
     def _entity_id(self, name: str) -> str:
         return sha256(f"{self.name}\0{name.casefold()}".encode()).hexdigest()[:32]
-
-    def _failed(self, error: OneBrainError) -> StoreResult:
-        error.service = error.service or self._service
-        return StoreResult(id=None, status="failed", error=error)
 
     def _views(self, read: Reading, scope: Scope) -> Sequence[View]:
         """Return views of the spaces that a scope may select from."""
@@ -692,38 +605,6 @@ def _mark(memory: Memory) -> str:
 
 def _note(memory: Memory, named: Pairs) -> str:
     return to_json({"of": _mark(memory), "named": [list(pair) for pair in named]}, what="a note")
-
-
-def _draft(item: NewMemory, now: int) -> Draft:
-    """Return an item in the store's terms."""
-    expires = None if item.expires_at is None else to_micros(item.expires_at)
-    if item.ttl is not None:
-        expires = now + round(item.ttl.total_seconds() * 1_000_000)
-    return Draft(
-        id=item.id
-        or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end
-        given_id=item.id is not None,
-        user=item.scope.user,
-        agent=item.scope.agent,
-        session=item.scope.session,
-        content=item.content,
-        title=item.title,
-        type=item.type,
-        tags=to_json(item.tags, what="tags") if item.tags else "[]",
-        metadata=to_json(item.metadata, what="metadata") if item.metadata else "{}",
-        importance=item.importance,
-        source=item.source,
-        pinned=item.pinned,
-        archived=item.archived,
-        created_at=None if item.created_at is None else to_micros(item.created_at),
-        expires_at=expires,
-        extra=to_json(item.extra, what="extra") if item.extra else "{}",
-        vector=None if item.embedding is None else _vector_bytes(item.embedding),
-    )
-
-
-def _vector_bytes(embedding: Sequence[float] | None) -> bytes | None:
-    return None if embedding is None else np.array(embedding, np.float32).tobytes()
 
 
 _JSON_COLUMNS = {"tags": "[]", "metadata": "{}", "extra": "{}"}

@@ -1,0 +1,226 @@
+"""From new memories to stored ones: drafts with their vectors, then one transaction for all that wait for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from onebrain._core.codec import to_json
+from onebrain.errors import OneBrainError
+from onebrain.memory.models import NewMemory
+from onebrain_engine.combining import Combiner
+from onebrain_engine.index.text import split_label
+from onebrain_engine.retrying import persistent
+from onebrain_engine.store.protocol import Writing
+from onebrain_engine.store.records import Draft, Entry, Record, Space, to_micros
+from onebrain_engine.views import CALLER, mismatch, now_in_micros
+
+if TYPE_CHECKING:
+    from onebrain_engine.engine import Engine
+
+_TOGETHER: Final = 64  # calls that one transaction takes
+
+
+@dataclass(slots=True)
+class Piece:
+    """One memory on its way into the store.
+
+    Attributes:
+        draft: The memory; None where `error` says why it cannot be stored.
+        space: The name of its space.
+        made: The vector that the embedder made of it.
+        entry: What was stored, once it is.
+        fresh: Whether it is new, once it is stored.
+    """
+
+    space: str
+    draft: Draft | None = None
+    error: OneBrainError | None = None
+    made: bytes | None = None
+    entry: Entry | None = None
+    fresh: bool = False
+
+    @property
+    def row(self) -> int:
+        """The row of a stored memory."""
+        assert self.entry is not None
+        return self.entry.row
+
+    @property
+    def record(self) -> Record:
+        """The record of a stored memory."""
+        draft, entry = self.draft, self.entry
+        assert draft is not None
+        assert entry is not None
+        return (
+            entry.row, draft.id, draft.user, draft.agent, draft.session, draft.content, draft.title, draft.type,
+            draft.tags, draft.metadata, draft.importance, draft.source, draft.pinned, draft.archived,
+            entry.created_at, entry.updated_at, draft.expires_at, draft.extra,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Put:
+    """What one transaction put into a space, in order."""
+
+    space: Space
+    entries: Sequence[Entry]
+
+
+class Intake:
+    """Stores memories; calls of several threads share a transaction where one has to wait for another anyway.
+
+    Args:
+        engine: Whose store and embedder it uses.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._combiner: Combiner[list[Piece]] = Combiner(
+            self._store,
+            most=_TOGETHER,
+            final=lambda error: not (isinstance(error, OneBrainError) and error.in_doubt),
+        )
+
+    def store(self, tenant: str, items: Sequence[NewMemory]) -> list[Piece]:
+        """Store memories; a bad one fails alone, the others are stored all or not at all."""
+        now = now_in_micros()
+        pieces = [self._piece(item, now) for item in items]
+        # Vectors are made before the transaction begins, so that other writers need not wait for them.
+        self._embed(pieces)
+        self._combiner.run(tenant, pieces)
+        return pieces
+
+    def _piece(self, item: NewMemory, now: int) -> Piece:
+        piece = Piece(item.scope.space or "")
+        try:
+            piece.draft = _draft(item, now)
+        except OneBrainError as error:
+            error.service = error.service or self._engine.store.service
+            piece.error = error
+        return piece
+
+    def _embed(self, pieces: Sequence[Piece]) -> None:
+        """Make vectors for the memories that bring none, in the spaces where no memory brings its own."""
+        embedder = self._engine.embedder
+        if embedder is None:
+            return
+        # Where some bring vectors of the caller's own, ours would not fit.
+        own = {piece.space for piece in pieces if piece.draft is not None and piece.draft.vector is not None}
+        bare = [
+            (piece, piece.draft) for piece in pieces if piece.draft is not None and piece.space not in own
+        ]
+        if bare:
+            vectors = embedder.documents([split_label(draft.content)[1] for _, draft in bare])
+            for (piece, _), vector in zip(bare, vectors, strict=True):
+                piece.made = vector.tobytes()
+
+    @persistent
+    def _store(self, tenant: Hashable, calls: Sequence[list[Piece]]) -> None:
+        assert isinstance(tenant, str)
+        groups: dict[str, list[tuple[Piece, Draft]]] = {}
+        for piece in (piece for call in calls for piece in call):
+            if piece.draft is not None and piece.error is None:
+                groups.setdefault(piece.space, []).append((piece, piece.draft))
+        puts: list[Put] = []
+        now = now_in_micros()
+        with self._engine.store.writing() as write:
+            fitting: dict[str, tuple[Space, list[tuple[Piece, Draft]]]] = {}
+            refused: list[tuple[Piece, OneBrainError]] = []
+            # All writers take spaces in one order, so that none waits in a circle.
+            for name, group in sorted(groups.items()):
+                fitting[name] = self._fit(write, tenant, write.open_space(tenant, name), group, refused)
+            # Numbered in the order given, whatever their spaces.
+            out = {id(piece) for piece, _ in refused}
+            kept = [
+                piece.draft
+                for call in calls
+                for piece in call
+                if piece.draft is not None and id(piece) not in out
+            ]
+            for draft, row in zip(kept, write.new_rows(tenant, len(kept)), strict=True):
+                draft.row = row
+            for space, good in fitting.values():
+                if good:
+                    fresh, entries = write.put(tenant, space, [draft for _, draft in good], now)
+                    for (piece, _), new, entry in zip(good, fresh, entries, strict=True):
+                        piece.fresh, piece.entry = new, entry
+                    puts.append(Put(space, entries))
+            self._engine.purge_at_times(write, tenant, now)
+        for piece, error in refused:
+            piece.error = error
+        self._engine.note_stored(tenant, puts)
+
+    def _fit(
+        self,
+        write: Writing,
+        tenant: str,
+        space: Space,
+        group: Sequence[tuple[Piece, Draft]],
+        refused: list[tuple[Piece, OneBrainError]],
+    ) -> tuple[Space, list[tuple[Piece, Draft]]]:
+        """Return the space, and the drafts whose vectors fit it; the others are refused."""
+        engine = self._engine
+        good: list[tuple[Piece, Draft]] = []
+
+        def refuse(piece: Piece, offered: str, dimension: int | None) -> None:
+            refused.append((piece, mismatch(engine.store.service, space, offered, dimension)))
+
+        for piece, draft in group:
+            if draft.vector is not None and piece.made is None:
+                embedder, vector = CALLER, draft.vector
+            elif space.embedder == CALLER:
+                refuse(piece, "a memory without a vector", None)
+                continue
+            elif piece.made is None:
+                good.append((piece, draft))
+                continue
+            else:
+                assert engine.embedder is not None
+                embedder, vector = engine.embedder.fingerprint, piece.made
+            dimension = len(vector) // 4
+            if space.embedder is None:
+                space = write.claim_vectors(tenant, space, embedder, dimension)
+            elif (space.embedder, space.dimension) != (embedder, dimension):
+                refuse(piece, embedder, dimension)
+                continue
+            draft.vector = vector
+            good.append((piece, draft))
+        return space, good
+
+
+def _draft(item: NewMemory, now: int) -> Draft:
+    """Return an item in the store's terms."""
+    expires = None if item.expires_at is None else to_micros(item.expires_at)
+    if item.ttl is not None:
+        expires = now + round(item.ttl.total_seconds() * 1_000_000)
+    return Draft(
+        id=item.id
+        or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end
+        given_id=item.id is not None,
+        user=item.scope.user,
+        agent=item.scope.agent,
+        session=item.scope.session,
+        content=item.content,
+        title=item.title,
+        type=item.type,
+        tags=to_json(item.tags, what="tags") if item.tags else "[]",
+        metadata=to_json(item.metadata, what="metadata") if item.metadata else "{}",
+        importance=item.importance,
+        source=item.source,
+        pinned=item.pinned,
+        archived=item.archived,
+        created_at=None if item.created_at is None else to_micros(item.created_at),
+        expires_at=expires,
+        extra=to_json(item.extra, what="extra") if item.extra else "{}",
+        vector=None if item.embedding is None else vector_bytes(item.embedding),
+    )
+
+
+def vector_bytes(embedding: Sequence[float]) -> bytes:
+    """Return a vector as the store keeps it: float32."""
+    return np.array(embedding, np.float32).tobytes()
