@@ -6,6 +6,7 @@ can say so beforehand; everything else fails the run.
 
 from __future__ import annotations
 
+import os
 import re
 
 import schemathesis
@@ -66,6 +67,24 @@ _REASONS = re.compile(
 _NOT_OFFERED = re.compile(r"[Tt]his server (has|keeps|sends|stores|takes) |No language model is configured")
 # Operations on two things: 404 says that the other one is not there, not the one that was just made.
 _ON_TWO = re.compile(r"/v1/(entities|memory|projects)/\{id\}/(links|relations|tags|memory-links)")
+
+
+if "ONEBRAIN_FUZZ" not in os.environ:
+
+    @schemathesis.hook
+    def before_load_schema(context, raw_schema) -> None:
+        """Keep texts short in the short run: a pattern for tens of thousands of characters takes seconds to compile."""
+        _shorten(raw_schema)
+
+
+def _shorten(schema) -> None:
+    if isinstance(schema, dict):
+        if "pattern" in schema and isinstance(schema.get("maxLength"), int):
+            schema["maxLength"] = min(schema["maxLength"], 100)
+        schema = [*schema.values()]
+    if isinstance(schema, list):
+        for part in schema:
+            _shorten(part)
 
 
 @schemathesis.hook
