@@ -26,6 +26,7 @@ from onebrain_server.security.tokens import Tokens
 from onebrain_server.settings import Settings
 from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.database import Database
+from onebrain_server.state.history import History
 from onebrain_server.state.journal import Journal
 from onebrain_server.state.outbox import Outbox
 from onebrain_server.state.records import Records
@@ -62,6 +63,7 @@ class Server:
         self.accounts = Accounts(self.database)
         self.records = Records(self.database, self.sealer)
         self.journal = Journal(self.database, self.sealer)
+        self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
@@ -153,6 +155,7 @@ class Server:
             self.engine.forget_tenant(room_of(tenant, room))
             self.graph.tenant(room_of(tenant, room)).forget_all()
         self.records.forget_tenant(tenant)
+        self.history.forget_tenant(tenant)
         self.deliveries.forget_tenant(tenant)
         self.journal.flush()
         self.journal.forget_tenant(tenant)

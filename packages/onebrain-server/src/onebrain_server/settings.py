@@ -64,6 +64,8 @@ class Settings:
         brrain_idempotent_replay: bRRAIn's format only: whether a repeated ``idempotency_key`` is answered as it was the first
             time, instead of 409.
         brrain_retention_days: bRRAIn's format only: how long deleted memories stay in storage; 0 for not at all.
+        history_days: How long the states that memories had before a change or deletion are kept, for reads as of then; 0 for
+            not at all.
         delivery_delays: Seconds after which a webhook that was not taken is delivered again, one for each try.
 
     Example:
@@ -95,6 +97,7 @@ class Settings:
     strict: bool = False
     brrain_idempotent_replay: bool = False
     brrain_retention_days: int = 30
+    history_days: int = 30
     delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
@@ -163,6 +166,7 @@ class Settings:
             public_url=(text("PUBLIC_URL") or "").rstrip("/") or None,
             brrain_idempotent_replay=(text("BRRAIN_IDEMPOTENT_REPLAY") or "").lower() in ("1", "true", "yes"),
             brrain_retention_days=_number(text("BRRAIN_RETENTION_DAYS"), "BRRAIN_RETENTION_DAYS", 30),
+            history_days=_number(text("HISTORY_DAYS"), "HISTORY_DAYS", 30),
             strict=(text("STRICT") or "").lower() in ("1", "true", "yes"),
         )
 

@@ -26,22 +26,39 @@ def _create_all(connection: Connection) -> None:
 
 def _second_wall(connection: Connection) -> None:
     """Let PostgreSQL itself hide other tenants' rows, should a query ever forget to."""
+    for table in tables.metadata.sorted_tables:
+        if "tenant" in table.columns:
+            _wall(connection, table.name)
+
+
+def _history(connection: Connection) -> None:
+    """Create `server_revision` where it is not there, with its wall."""
+    tables.revision.create(connection, checkfirst=True)
+    for index in tables.revision.indexes:
+        index.create(connection, checkfirst=True)
+    _wall(connection, tables.revision.name)
+
+
+def _wall(connection: Connection, table: str) -> None:
     if connection.dialect.name != "postgresql":
         return
     mine = (
         "tenant = current_setting('onebrain.tenant', true) OR current_setting('onebrain.tenant', true) = '*'"
     )
-    for table in tables.metadata.sorted_tables:
-        if "tenant" in table.columns:
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY")
-            connection.exec_driver_sql(
-                f"CREATE POLICY own_tenant ON {table.name} USING ({mine}) WITH CHECK ({mine})"
-            )
+    connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    connection.exec_driver_sql(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    # On a new database the first migration made this table, and the wall before this one its policy.
+    connection.exec_driver_sql(f"DROP POLICY IF EXISTS own_tenant ON {table}")
+    connection.exec_driver_sql(f"CREATE POLICY own_tenant ON {table} USING ({mine}) WITH CHECK ({mine})")
 
 
 # One entry a version. A migration is never changed once released; a new one is appended.
-MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (_create_all, _create_all, _second_wall)
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _create_all,
+    _create_all,
+    _second_wall,
+    _history,
+)
 
 # The tenant of what the server does for itself or for all: finding who a key belongs to, jobs, tidying up.
 SERVER: Final = "*"

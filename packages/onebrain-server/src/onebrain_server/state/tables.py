@@ -116,6 +116,21 @@ tombstone = Table(
 )
 Index("server_tombstone_time", tombstone.c.tenant, tombstone.c.deleted_at)
 
+# What a memory was before a change at `changed_at`. The engine's row tells memories apart that had an id one after the other.
+revision = Table(
+    "server_revision",
+    metadata,
+    Column("tenant", String(36), primary_key=True),
+    Column("memory_row", BigInteger, primary_key=True),
+    Column("changed_at", BigInteger, primary_key=True),
+    Column("memory_id", String(512), nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # the memory's own time
+    Column("body", LargeBinary, nullable=False),
+)
+Index("server_revision_memory", revision.c.tenant, revision.c.memory_id)
+Index("server_revision_tenant_time", revision.c.tenant, revision.c.changed_at)
+Index("server_revision_time", revision.c.changed_at)
+
 usage = Table(
     "server_usage",
     metadata,

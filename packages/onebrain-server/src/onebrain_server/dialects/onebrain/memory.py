@@ -65,7 +65,9 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
     status, archived = memories.with_status(query.status)
     if query.as_of is not None and (query.entity_id is not None or query.project_id is not None):
         raise invalid(
-            ["asOf"], "does not go with entityId or projectId: links have no history", where="query parameters"
+            ["asOf"],
+            "does not go with entityId or projectId: links have no history",
+            where="query parameters",
         )
     asked = memories.wanted(
         call,
@@ -371,7 +373,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         drafts.append(memories.draft(call, fields, status=memories.given_status(fields)))
     call.idempotency = base
     new = base is None and all(fields.id is None for _, fields in good)
-    stored = memories.put(call, drafts, new=new) if drafts else []
+    stored = memories.put(call, drafts, new=new)
     kept: list[str] = []
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:

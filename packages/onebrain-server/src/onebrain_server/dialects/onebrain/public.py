@@ -28,6 +28,7 @@ FEATURES: Final = (
     "entities.graph",
     "entities.relations",
     "idempotency",
+    "memory.asOf",
     "memory.client_ids",
     "memory.filters",
     "memory.forget",

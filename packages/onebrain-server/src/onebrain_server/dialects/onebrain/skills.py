@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from onebrain.memory.models import NewMemory
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
-from onebrain_server.dialects.onebrain import contexts
+from onebrain_server.dialects.onebrain import contexts, memories
 from onebrain_server.dialects.onebrain.memories import Confidence, Id
 from onebrain_server.dialects.onebrain.plans import charge_memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged

@@ -251,7 +251,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                 continue
             extra = {name: row[name] for name in ("entityId", "projectId") if isinstance(row.get(name), str)}
             drafts.append(new.model_copy(update={"extra": {**new.extra, **extra}}))
-        for result in call.memories.store(drafts) if drafts else ():
+        for result in memories.put(call, drafts) if drafts else ():
             if result.error is None:
                 count += 1
             else:

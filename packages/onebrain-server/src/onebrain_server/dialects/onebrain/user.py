@@ -36,6 +36,10 @@ def export_user(call: Call) -> dict[str, Any]:
             for name, value in whole(call).items()
             if name not in ("format", "version", "exportedAt")
         },
+        "history": [
+            {"changedAt": iso_micros(changed_at), "memory": memories.row(memory, account.id)}
+            for changed_at, memory in call.server.history.all(call.tenant_id)
+        ],
         "apiKeys": [keys.whole_row(key) for key in call.server.accounts.keys(call.tenant_id)],
         "audit": [
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Literal, cast
 
 from onebrain._core.codec import UNSET, Unset, is_set
@@ -16,6 +17,7 @@ from onebrain.services.onebrain.fields import (
     SOURCE_TYPES,
     item_fields,
     memory_fields,
+    moment,
     plain,
     reserved_form,
     title_of,
@@ -139,9 +141,27 @@ class Memories(Resource[Mode]):
         return noted(error, f"the memory was stored but could not be {what}, so it was deleted again")
 
     @endpoint
-    def get(self, id: str) -> Steps[Memory]:
-        """Return one memory; raise `OneBrainNotFoundError` where there is none with this id."""
-        return (yield from self._one(Memory, GET(path("/v1/memory/{}", id))))
+    def get(self, id: str, *, as_of: datetime | date | str | None = None) -> Steps[Memory]:
+        """Return one memory; raise `OneBrainNotFoundError` where there is none with this id.
+
+        Args:
+            id: Its id.
+            as_of: Return it as it was at this moment, even if it was deleted since.
+
+        Raises:
+            UnsupportedByServer: The server keeps no past, as OneBrain's hosted one.
+        """
+        when = yield from self._as_of(as_of)
+        return (yield from self._one(Memory, GET(path("/v1/memory/{}", id), asOf=when)))
+
+    def _as_of(self, when: datetime | date | str | None) -> Steps[str | None]:
+        """Return a moment for the wire; a server that does not know the parameter would answer with the present."""
+        if when is None:
+            return None
+        text = moment("as_of", when)
+        if not (yield from self._service.has("memory.asOf")):
+            raise self._service.lacks("memories as they were at an earlier moment")
+        return text
 
     @endpoint
     def get_many(self, ids: Iterable[str]) -> Steps[tuple[Memory, ...]]:
@@ -525,6 +545,7 @@ class Memories(Resource[Mode]):
         entity_id: str | None = None,
         project_id: str | None = None,
         tags: Iterable[str] | None = None,
+        as_of: datetime | date | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Steps[Page[Memory]]:
@@ -540,11 +561,17 @@ class Memories(Resource[Mode]):
             entity_id: Only memories linked to this entity.
             project_id: Only memories linked to this project.
             tags: Only memories with all of these tags.
+            as_of: List them as they were at this moment, those included that were deleted since; without `entity_id` and
+                `project_id`, for links have no past.
             cursor: ``page.meta.cursor`` of the page before.
             limit: Rows of a page, 1 to 100; the server's default is 20.
+
+        Raises:
+            UnsupportedByServer: `as_of` was given, and the server keeps no past, as OneBrain's hosted one.
         """
         check_limit(limit)
         labels = strings("tags", tags)
+        when = yield from self._as_of(as_of)
         spec = GET(
             "/v1/memory",
             type=type,
@@ -553,6 +580,7 @@ class Memories(Resource[Mode]):
             entityId=entity_id,
             projectId=project_id,
             tags=list(labels) or None,
+            asOf=when,
             cursor=cursor,
             limit=limit,
         )
