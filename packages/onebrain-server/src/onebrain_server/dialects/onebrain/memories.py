@@ -400,9 +400,12 @@ def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]
 
     `put`, `change` and `delete` do it: nothing else in this dialect changes what is stored.
     """
-    found = call.memories.located(ids, scope)
-    call.server.history.keep(call.tenant_id, found)
-    return [memory.id for _, memory in found]
+    there: list[str] = []
+    for start in range(0, len(ids), 1000):  # a filter may delete everything
+        found = call.memories.located(ids[start : start + 1000], scope)
+        call.server.history.keep(call.tenant_id, found)
+        there.extend(memory.id for _, memory in found)
+    return there
 
 
 def similarity(left: str, right: str) -> float:
