@@ -179,9 +179,10 @@ def outcome(call: Call, brain: Brain) -> Any:
 
 
 @pytest.fixture(scope="module")
-def new_brains(postgres, postgres_url) -> Iterator[Callable[..., dict[str, Brain]]]:
-    """Return a maker of fresh brains on all drivers: new tenants on the same four engines."""
+def new_brains(postgres, postgres_url, connect_large) -> Iterator[Callable[..., dict[str, Brain]]]:
+    """Return a maker of fresh brains on all drivers: new tenants on the same engines, and one on the database's indexes."""
     numbers = itertools.count()
+    large: list[Brain] = []
     drivers = {
         "sqlite": driver("sqlite://"),
         "sqlite, encrypted": driver("sqlite://", encryption_key=KEY),
@@ -189,16 +190,22 @@ def new_brains(postgres, postgres_url) -> Iterator[Callable[..., dict[str, Brain
         "postgresql, encrypted": driver(postgres.new_database(), encryption_key=KEY),
     }
 
-    def make(*, embedder: bool = False) -> dict[str, Brain]:
+    def make(*, embedder: bool = False, large: list[Brain] = large) -> dict[str, Brain]:
+        while large:
+            large.pop().close()
         tenant = f"congruence-{next(numbers)}"
         brains: dict[str, Brain] = {}
         for name, opened in drivers.items():
             engine = opened.engine if embedder else Engine(opened.engine.store, embedder=None)
             brains[name] = Brain(EngineDriver(engine, engine.tenant(tenant), service=name))
+        if not embedder:  # scores differ where statistics do
+            more = {"indexes": False, "embedder": None}
+            large.append(connect_large(postgres_url, next(numbers) % 3, f"{tenant}-large", **more))
+            brains["postgresql, large"] = large[0]
         return brains
 
     yield make
-    for opened in drivers.values():
+    for opened in [*drivers.values(), *large]:
         opened.close()
 
 

@@ -24,6 +24,28 @@ class TestPostgresql(DriverConformance):
         return onebrain.connect(postgres_url, tenant=new_tenant())
 
 
+class TestLargePostgresql(DriverConformance):
+    """Every space is served by the database's own indexes."""
+
+    driver = "postgresql, large"
+    colour = only("sync")
+
+    @pytest.fixture
+    def empty_brain(self, connect_large, postgres_url, new_tenant):
+        return connect_large(postgres_url, 0, new_tenant(), indexes=False)
+
+
+class TestGrowingPostgresql(DriverConformance):
+    """Spaces are in memory at first, and in the database when the test goes on."""
+
+    driver = "postgresql, growing"
+    colour = only("sync")
+
+    @pytest.fixture
+    def empty_brain(self, connect_large, postgres_url, new_tenant):
+        return connect_large(postgres_url, 4, new_tenant(), indexes=False)
+
+
 class TestEncryptedPostgresql(DriverConformance):
     driver = "postgresql, encrypted"
     colour = only("sync")
