@@ -70,3 +70,39 @@ async def test_a_client_that_has_left_disturbs_nobody(lane):
     gone.cancel()
     held.set()
     assert await lane.run(lambda: 1) == 1
+
+
+async def test_what_is_done_is_told_though_the_next_one_is_held_up(lane):
+    """Several results are told together, but none waits for one that takes long."""
+    held, begun = threading.Event(), threading.Event()
+    order = []
+    first = [asyncio.create_task(lane.run(order.append, number)) for number in range(3)]
+    long = asyncio.create_task(lane.run(lambda: (begun.set(), held.wait())[1]))
+    await asyncio.gather(*first)
+    await asyncio.to_thread(begun.wait)
+    assert not long.done()
+    held.set()
+    assert await long is True
+    assert order == [0, 1, 2]
+
+
+def test_several_loops_are_each_told_their_own(lane):
+    results = {}
+
+    async def ask(name):
+        results[name] = await asyncio.gather(*(lane.run(lambda n=n: (name, n)) for n in range(40)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(ask(name),)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert results == {name: [(name, n) for n in range(40)] for name in "abc"}
+
+
+async def test_closing_finishes_what_waits():
+    lane = Lane("test-lane", 2)
+    tasks = [asyncio.create_task(lane.run(lambda n=n: n)) for n in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(lane.close)
+    assert await asyncio.gather(*tasks) == list(range(20))

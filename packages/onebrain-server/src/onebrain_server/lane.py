@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -17,8 +18,11 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE: Final = 0.05  # seconds after which another thread takes over
+# So much is done before a loop is told, for each telling takes the interpreter from the lane.
+_TOGETHER, _TOGETHER_SECONDS = 8, 0.002
 
-_Work = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Done = tuple["asyncio.Future[Any]", Any, BaseException | None]
+_Work = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
 class Lane:
@@ -36,6 +40,7 @@ class Lane:
         self._threads: set[threading.Thread] = set()
         self._driver: threading.Thread | None = None  # the thread whose turn it is
         self._since = 0.0  # when it began what it does; 0 where it waits for work
+        self._done: deque[_Done] = deque()  # what no loop was told yet
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function that may block for a moment, and return its result."""
@@ -43,7 +48,7 @@ class Lane:
             self._take_over()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put((loop, future, function, arguments))
+        self._queue.put((future, function, arguments))
         watch = loop.call_later(PATIENCE, lambda: look())
 
         def look() -> None:
@@ -60,15 +65,16 @@ class Lane:
         """Finish what waits, and end the threads."""
         with self._lock:
             threads = list(self._threads)
-            self._driver = None
         for _ in threads:
             self._queue.put(None)
         for thread in threads:
             thread.join()
+        self._driver = None
 
     def _watch(self) -> None:
         since = self._since
         if since and time.monotonic() - since >= PATIENCE:
+            self._settle()  # what was done before
             self._take_over()
 
     def _take_over(self) -> None:
@@ -82,27 +88,58 @@ class Lane:
 
     def _run(self) -> None:
         me = threading.current_thread()
+        told = 0.0  # when the last work was done that loops know of
         while True:
             work = self._queue.get()
             if work is None:
+                self._tell()
                 break
-            loop, future, function, arguments = work
+            future, function, arguments = work
+            began = time.monotonic()
             if self._driver is me:
-                self._since = time.monotonic()
+                self._since = began
+            if not self._done:
+                told = began
             result: Any = None
             failure: BaseException | None = None
             try:
                 result = function(*arguments)
             except BaseException as error:
                 failure = error
-            with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
-                loop.call_soon_threadsafe(_settle, future, result, failure)
+            self._done.append((future, result, failure))
+            if (
+                self._queue.empty()
+                or len(self._done) >= _TOGETHER
+                or time.monotonic() - told >= _TOGETHER_SECONDS
+            ):
+                self._tell()
             del work, future, function, arguments, result, failure  # nothing of a request outlives it here
             if self._driver is not me:  # another one has taken over, or the lane is closed
+                self._tell()
                 break
             self._since = 0.0
         with self._lock:
             self._threads.discard(me)
+
+    def _tell(self) -> None:
+        """Have a loop tell what is done; nothing where it has been told."""
+        with suppress(IndexError, RuntimeError):  # the loop has ended meanwhile, and nobody waits
+            self._done[0][0].get_loop().call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        """Tell what is done; on an event loop."""
+        running = asyncio.get_running_loop()
+        while True:
+            try:
+                future, result, failure = self._done.popleft()
+            except IndexError:
+                return
+            loop = future.get_loop()
+            if loop is running:
+                _settle(future, result, failure)
+            else:
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_settle, future, result, failure)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
