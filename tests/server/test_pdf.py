@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -145,6 +147,14 @@ def test_a_pdf_that_takes_too_long_is_given_up():
     assert (problem.status, problem.code) == (400, "UPLOAD_ERROR")
     assert "takes too long" in problem.message
     assert readers() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's memory")
+def test_a_reader_that_takes_too_much_memory_gets_none():
+    program = "from onebrain_server import pdf; pdf._limit(); bytearray(1 << 30)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr
 
 
 def test_two_pdfs_are_read_at_a_time_and_no_secret_goes_along(monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -99,8 +100,9 @@ def _limit() -> None:
         import resource
     except ImportError:  # Windows: time alone is bounded, from outside
         return
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+        with suppress(ValueError, OSError):  # macOS bounds no memory; or a limit is there that is lower
+            resource.setrlimit(kind, (most, most))
     os.nice(5)  # answering requests comes first
 
 
