@@ -346,23 +346,19 @@ def put(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequen
 
     `new` says that none of them can be there already, which saves looking.
     """
-    if not new:
-        keep(call, [str(draft.id) for draft in drafts])
-    return call.memories.store(drafts)
+    _keep_replaced(call, drafts, new)
+    return call.memories.store(drafts) if drafts else []
 
 
-def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> list[Memory]:
+def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[Memory]:
     """Store memories, all or none of them, and return them as they are now; `new` as for `put`."""
-    results = put(call, drafts, new=new)
-    for result in results:
-        if result.error is not None:
-            raise result.error
-    found: dict[str, Memory] = {}
-    for memory in call.memories.get([str(result.id) for result in results], EVERYTHING):
-        found[memory.id] = memory
-    if len(found) < len({result.id for result in results}):  # another request deleted one at once
-        raise not_found("Memory item")
-    return [found[str(result.id)] for result in results]
+    _keep_replaced(call, drafts, new)
+    return call.memories.store_and_return(drafts) if drafts else []
+
+
+def _keep_replaced(call: Call, drafts: Sequence[NewMemory], new: bool) -> None:
+    if drafts and not new:
+        keep(call, [str(draft.id) for draft in drafts])
 
 
 def change(call: Call, memory: Memory, **fields: Any) -> Memory:
