@@ -1,4 +1,7 @@
-"""The driver keeps the promises of `Brain` on a server with the hosted one's shortcomings, and on one with our additions."""
+"""The driver keeps the promises of `Brain` on a server with the hosted one's shortcomings.
+
+On a server that has our additions, too, it keeps them in tests/server/test_driver.py: on our own.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,3 @@ class TestOnHosted(DriverConformance):
     @pytest.fixture
     def empty_brain(self, hosted):
         return onebrain.connect(f"onebrain+{hosted.url}", api_key=hosted.key)
-
-
-class TestOnAdditions(DriverConformance):
-    driver = "onebrain (with additions)"
-    colour = only("async")
-
-    @pytest.fixture
-    def empty_brain(self, additions):
-        return onebrain.connect(f"onebrain+{additions.url}", api_key=additions.key)
