@@ -62,7 +62,8 @@ class Memories:
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
     labels: Ints  # [n] term id of the label, -1 for none
     days: Ints  # [n] created, in days since 1970
-    around: Ints  # [4, n] rows of the memories before, after, two before and two after; n for none
+    # [4, n] rows of the memories before, after, two before and two after; n for none. None where no memory has any.
+    around: Ints | None
     before: Floats  # [n + 1] weight of the memory before: NEAR, or more where it asks something; 0 for none
     span: Floats  # [n] sum of the weights of a memory and its neighbours
     damping: Floats  # [n] BM25's length term, with neighbours
@@ -167,14 +168,7 @@ def prepare(
     are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none.
     """
     n = len(flags)
-    # -1 selects the entry appended for "none", which points to itself
-    hop = np.empty((2, n + 1), np.int64)
-    hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
-    around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
-    asks = np.append((flags & _ASKS) != 0, False)
-    around[around < 0] = n
-    before = np.append(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)), np.float32(0))
-
+    around, before = _neighbours(previous, following, (flags & _ASKS) != 0)
     known = sessions >= 0
     inverse, count = _numbered(sessions[known])
     session = np.full(n, count, np.int64)
@@ -193,6 +187,21 @@ def prepare(
         session,
         _damping(session_lengths),
     )
+
+
+def _neighbours(previous: Ints, following: Ints, asks: npt.NDArray[np.bool_]) -> tuple[Ints | None, Floats]:
+    """Return `Memories.around` and `Memories.before`."""
+    n = len(asks)
+    if previous.max(initial=-1) < 0 and following.max(initial=-1) < 0:
+        return None, np.zeros(n + 1, np.float32)
+    # -1 selects the entry appended for "none", which points to itself
+    hop = np.empty((2, n + 1), np.int64)
+    hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
+    around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
+    around[around < 0] = n
+    asks = np.append(asks, False)
+    before = np.append(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)), np.float32(0))
+    return around, before
 
 
 def _numbered(names: Ints) -> tuple[Ints, int]:
@@ -235,8 +244,10 @@ def information(frequency: npt.NDArray[np.generic], count: int) -> Floats:
     return rarity(frequency, count) / np.float32(np.log(2 * max(count, FEWEST) + 2))
 
 
-def _smooth(values: Floats, around: Ints) -> Floats:
+def _smooth(values: Floats, around: Ints | None) -> Floats:
     """Weighted sum of each memory's value and its neighbours'."""
+    if around is None:
+        return values
     padded = np.append(values, np.float32(0))
     near = padded[around]
     total: Floats = values + np.float32(NEAR) * (near[0] + near[1]) + np.float32(FAR) * (near[2] + near[3])
@@ -245,10 +256,17 @@ def _smooth(values: Floats, around: Ints) -> Floats:
 
 def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
     """BM25 of ``counts`` [q, n]; 1 is a text of average length with every term once, K1 + 1 the limit."""
-    share = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
     # Not a matrix product: that would wake BLAS's other threads for a few thousand numbers.
-    scores: Floats = np.einsum("q,qn->n", share, counts / (counts + damping)).astype(np.float32, copy=False)
+    scores: Floats = np.einsum("q,qn->n", _share(idf), counts / (counts + damping)).astype(
+        np.float32, copy=False
+    )
     return scores
+
+
+def _share(idf: Floats) -> Floats:
+    """Return what each term can add to BM25."""
+    share: Floats = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
+    return share
 
 
 def rank(
@@ -295,19 +313,22 @@ def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Fl
         return nothing, nothing, matched
     slot, row, count = hits.term, hits.row, hits.count
 
+    if query.frequency is None:
+        idf = rarity(np.bincount(slot, minlength=q), n)
+    else:
+        idf = rarity(query.frequency, query.count)
+    matched[row] = True
+    sessions = _sessions(memories, slot, row, count, q)
+    if memories.around is None:  # each hit counts for its own memory alone
+        parts = _share(idf)[slot] * count / (count + memories.damping[row])
+        return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, matched
     # each hit counts for its own memory and for those around it; column n takes what falls outside a session
     before, after, before2, after2 = memories.around[:, row]
     cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
     near, far = np.float32(NEAR) * count, np.float32(FAR) * count
     weights = np.concatenate([count, memories.before[after] * count, near, far, far])
     found = np.bincount(cells.ravel(), weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
-    if query.frequency is None:
-        idf = rarity(np.bincount(slot, minlength=q), n)
-    else:
-        idf = rarity(query.frequency, query.count)
-    keyword = _saturated(found[:, :-1], memories.damping, idf)
-    matched[row] = True
-    return keyword, _sessions(memories, slot, row, count, q), matched
+    return _saturated(found[:, :-1], memories.damping, idf), sessions, matched
 
 
 def confidence(score: Floats) -> npt.NDArray[np.float64]:
