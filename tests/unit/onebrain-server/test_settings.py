@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onebrain.errors import ConfigurationError
+from onebrain_server.server import Server
 from onebrain_server.settings import FREE_PLAN, Settings
 
 
@@ -45,3 +46,18 @@ def test_variables_without_effect_are_named():
 def test_limits_left_out_keep_their_defaults():
     settings = Settings.from_environment({"FREE_PLAN_LIMITS": "memories=5"})
     assert settings.free_plan == {**FREE_PLAN, "memories": 5}
+
+
+def test_large_spaces_and_the_memory_of_indexes_reach_the_engine(postgres_url):
+    given = {"DATABASE_URL": postgres_url, "LARGE_SPACE": "5000", "INDEX_MEMORY": "16"}
+    server = Server(Settings.from_environment(given))
+    assert server.engine.filling.large == 5000
+    assert server.engine._partitions._memory == 16 * 2**20
+    server.close()
+    server = Server(Settings.from_environment({**given, "LARGE_SPACE": "never"}))
+    assert not server.engine.filling.possible
+    server.close()
+    with pytest.raises(ConfigurationError, match="LARGE_SPACE: only PostgreSQL"):
+        Settings.from_environment({**given, "DATABASE_URL": "sqlite://"})
+    with pytest.raises(ConfigurationError, match="LARGE_SPACE: must be a whole number"):
+        Settings.from_environment({**given, "LARGE_SPACE": "-1"})

@@ -47,7 +47,9 @@ class Server:
         self.log = log or Log(settings.log_level)
         self.metrics = Metrics()
         self.sealer = Sealer(settings.memory_encryption_key)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"index_memory": settings.index_memory}
+        if settings.large_space is not None:
+            options["large_space"] = None if settings.large_space == "never" else settings.large_space
         if settings.memory_encryption_key is not None:
             options["encryption_key"] = settings.memory_encryption_key.hex()
         self._driver = driver(settings.database_url, **options)

@@ -66,6 +66,9 @@ class Settings:
         brrain_retention_days: bRRAIn's format only: how long deleted memories stay in storage; 0 for not at all.
         history_days: How long the states that memories had before a change or deletion are kept, for reads as of then; 0 for
             not at all.
+        large_space: PostgreSQL only: from how many memories on a space is served by the database's own indexes; ``never``
+            for not at all, the engine's own default where it is None.
+        index_memory: About how many bytes indexes in memory may take.
         delivery_delays: Seconds after which a webhook that was not taken is delivered again, one for each try.
 
     Example:
@@ -98,6 +101,8 @@ class Settings:
     brrain_idempotent_replay: bool = False
     brrain_retention_days: int = 30
     history_days: int = 30
+    large_space: int | Literal["never"] | None = None
+    index_memory: int = 4 * 2**30
     delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
@@ -110,6 +115,13 @@ class Settings:
         if "*" in self.cors_origins:
             raise ConfigurationError(
                 "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"
+            )
+        if self.large_space is not None and not self.database_url.startswith(
+            ("postgresql://", "postgres://")
+        ):
+            raise ConfigurationError(
+                "LARGE_SPACE: only PostgreSQL serves large spaces by indexes of its own; leave it out, or set "
+                "DATABASE_URL=postgresql://..."
             )
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
@@ -168,6 +180,8 @@ class Settings:
             brrain_retention_days=_number(text("BRRAIN_RETENTION_DAYS"), "BRRAIN_RETENTION_DAYS", 30),
             history_days=_number(text("HISTORY_DAYS"), "HISTORY_DAYS", 30),
             strict=(text("STRICT") or "").lower() in ("1", "true", "yes"),
+            large_space=_large_space(text("LARGE_SPACE")),
+            index_memory=_number(text("INDEX_MEMORY"), "INDEX_MEMORY", 4096, least=1) * 2**20,
         )
 
     @classmethod
@@ -187,6 +201,12 @@ def _number(value: str | None, name: str, default: int, *, least: int = 0) -> in
     if not value.isdecimal() or int(value) < least:
         raise ConfigurationError(f"{name}: must be a whole number of at least {least}, not {value!r:.20}")
     return int(value)
+
+
+def _large_space(value: str | None) -> int | Literal["never"] | None:
+    if value is None:
+        return None
+    return "never" if value.lower() == "never" else _number(value, "LARGE_SPACE", 0)
 
 
 def _allowances(value: str | None) -> Mapping[str, int]:
