@@ -1,11 +1,13 @@
 """How fast the embedded brain is, and how its cost grows.
 
     python benchmarks/engine.py [--json] [--peers] [--sizes 1000,10000,100000,300000]
+    python benchmarks/engine.py --large postgresql://... [--json] [--sizes 100000]
 
 Each figure is taken through the public `Brain` API with default settings, on a file, query embedding included. The must
 and aim columns are this project's own goals for two cores. With --peers the same texts and the same embedder go
 through chromadb, LangGraph's InMemoryStore and mem0 with its local store, in the same run; what is not installed is
-named and left out: pip install chromadb mem0ai qdrant-client.
+named and left out: pip install chromadb mem0ai qdrant-client. With --large a space of the last size is measured in
+PostgreSQL's own indexes, and nothing else.
 """
 
 from __future__ import annotations
@@ -235,8 +237,15 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--peers", action="store_true", help="measure other memories beside ours")
+    parser.add_argument("--large", metavar="URL", help="measure PostgreSQL's own indexes, and nothing else")
     parser.add_argument("--sizes", default="1000,10000,100000,300000", help="how many memories, with commas")
     arguments = parser.parse_args()
+    if arguments.large is not None:
+        from benchmarks import large
+
+        figures = large.run(arguments.large, int(arguments.sizes.split(",")[-1]))
+        print(json.dumps(figures)) if arguments.json else large.show(figures)
+        return
     report = run([int(size) for size in arguments.sizes.split(",")], arguments.peers)
     print(json.dumps(report)) if arguments.json else show(report)
 

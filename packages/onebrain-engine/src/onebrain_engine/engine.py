@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -193,11 +194,12 @@ class Engine:
     def note_stored(self, tenant: str, puts: Sequence[Put]) -> None:
         """Give the indexes in use what a transaction has just stored."""
         for put in puts:
-            self.filling.consider(tenant, put.space)
+            through = put.space.seq + len(put.entries)
+            self.filling.consider(tenant, replace(put.space, seq=through))
             partition = self.loaded(tenant, put.space)
             if partition is not None:
                 indexed = [index_entry(entry) for entry in put.entries]
-                partition.enqueue(indexed, put.space.seq, put.space.seq + len(put.entries))
+                partition.enqueue(indexed, put.space.seq, through)
                 self.after_write(tenant, put.space, partition)
 
     def purge_at_times(self, write: Writing, tenant: str, now: int) -> None:
