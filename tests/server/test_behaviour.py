@@ -282,3 +282,24 @@ def test_a_memory_that_has_expired_already_is_refused(client):
     answer = client.post("/v1/memory", json={"body": "x", "expiresAt": "2020-01-01T00:00:00Z"})
     assert answer.status_code == 400
     assert "expiresAt" in answer.text
+
+
+def test_a_hit_says_what_words_and_meaning_contribute(client):
+    for text in ("Maria prefers window seats", "Lars sits by the aisle", "the invoice is due in May"):
+        client.post("/v1/memory", json={"body": text})
+
+    def search(mode):
+        answer = data(client.post("/v1/memory/search", json={"query": "window seats", "mode": mode}))
+        assert answer["searchMode"] == mode
+        return [(hit["score"], hit["diceScore"], hit["vectorScore"]) for hit in answer["results"]]
+
+    by_words, by_meaning, by_both = (search(mode) for mode in ("keyword", "vector", "hybrid"))
+    assert by_words == [(score, score, 0) for score, _, _ in by_words]
+    assert len(by_words) == 1
+    assert by_meaning == [(score, 0, score) for score, _, _ in by_meaning]
+    assert len(by_both) == 3
+    assert by_both[0][1] > 0 == by_both[1][1] == by_both[2][1]  # only the first one holds a word of the query
+    assert by_both[0][2] == pytest.approx(by_meaning[0][2], abs=1e-5)
+    assert all(0 <= part <= 1 for hit in by_both for part in hit)
+    answer = data(client.post("/v1/memory/search", json={"filter": {"$type": "fact"}}))
+    assert [(hit["diceScore"], hit["vectorScore"]) for hit in answer["results"]] == [(0, 0)] * 3

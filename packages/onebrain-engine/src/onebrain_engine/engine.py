@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -243,6 +243,17 @@ class Engine:
         self.store.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(Found):
+    """The answer to a search, with what makes up each hit's score.
+
+    Attributes:
+        parts: For each hit what the words alone say, and what the vectors alone say, each 0..1.
+    """
+
+    parts: Sequence[Sequence[float]] = ()
+
+
 class Tenant:
     """One tenant's memories; the verbs of a brain, in place.
 
@@ -284,18 +295,19 @@ class Tenant:
     # ---- search -----------------------------------------------------------------------------------------------------
 
     @persistent
-    def search(self, request: SearchRequest) -> Found:
+    def search(self, request: SearchRequest) -> Explained:
         """Search the spaces of the request's scope."""
         wanted = request.offset + request.limit
-        found: list[tuple[float, int, int, Space]] = []
+        found: list[tuple[float, int, int, Space, Sequence[float]]] = []
         mode: SearchMode = request.mode
         with self._engine.store.reading() as read:
             for view in self._views(read, request.scope):
                 seen = view.search(request, wanted + 1)
                 mode = seen.mode if seen.mode != request.mode else mode
+                parts = seen.parts or [(0.0, 0.0)] * len(seen.rows)
                 found.extend(
-                    (score, tie, row, view.space)
-                    for score, tie, row in zip(seen.scores, seen.ties, seen.rows, strict=True)
+                    (score, tie, row, view.space, part)
+                    for score, tie, row, part in zip(seen.scores, seen.ties, seen.rows, parts, strict=True)
                 )
             found.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
             if request.min_score > 0:
@@ -303,12 +315,13 @@ class Tenant:
             more = len(found) > wanted
             page = found[request.offset : wanted]
             memories = self._memories(read, [(hit[2], hit[3]) for hit in page], request.with_embeddings)
-        hits = [
-            Hit.trusted({"memory": memory, "score": hit[0]})
-            for hit in page
-            if (memory := memories.get(hit[2])) is not None
-        ]
-        return Found(hits=hits, more=more, mode=mode)
+        page = [hit for hit in page if hit[2] in memories]
+        return Explained(
+            hits=[Hit.trusted({"memory": memories[hit[2]], "score": hit[0]}) for hit in page],
+            more=more,
+            mode=mode,
+            parts=[hit[4] for hit in page],
+        )
 
     @persistent
     def matching(self, request: SearchRequest) -> int:

@@ -179,8 +179,7 @@ class InDatabase:
             )
         ask = self._ask(request, limit)
         rows = self._candidates(ask, selected, request.filter)
-        found_rows, scores = self._rank(ask, request, rows)
-        return Found(found_rows, scores, [0] * len(found_rows), ask.mode)
+        return self._rank(ask, request, rows)
 
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds; beyond 10,000, with a least score 2,000, not every one is looked at."""
@@ -195,8 +194,8 @@ class InDatabase:
             words, _ = self._by_words(ask.query.terms, selected, None, COUNTED)
             return len(self._matching(words, selected, request.filter))
         rows = self._candidates(replace(ask, limit=_RANKED), selected, request.filter)
-        _, scores = self._rank(replace(ask, limit=len(rows)), request, rows)
-        return int(np.count_nonzero(np.array(scores) >= request.min_score))
+        found = self._rank(replace(ask, limit=len(rows)), request, rows)
+        return sum(score >= request.min_score for score in found.scores)
 
     def _ask(self, request: SearchRequest, limit: int) -> Ask:
         return ask_of(request, self._engine, self.space, self._labels, limit)
@@ -313,7 +312,7 @@ class InDatabase:
             found = list(dict.fromkeys([*found, *holding(by_rarity, cap=most)]))
         return found[:pool], len(found) < pool
 
-    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> tuple[list[int], list[float]]:
+    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> Found:
         """Rank candidates with their neighbours, as an index in memory would."""
         pairs: list[tuple[int, int]] = []
         if ask.mode != "vector" and ask.query is not None:
@@ -340,9 +339,7 @@ class InDatabase:
                     known.information(lexicon.words),
                 ),
             )
-        slots, scores = index.rank(selection, ask)
-        found: list[int] = index.row.view[slots].tolist()
-        return found, scores.tolist()
+        return Found.ranked(index, index.rank(selection, ask), ask.mode)
 
     def _select(self, index: Partition, request: SearchRequest) -> Selection:
         return index.select(

@@ -20,7 +20,7 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Scope, SearchMode
 from onebrain_engine.embedding import Floats, unit
-from onebrain_engine.index.partition import Ask, Partition, Selection
+from onebrain_engine.index.partition import Ask, Partition, Ranked, Selection
 from onebrain_engine.index.text import analyse_query, without_terms
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import Space
@@ -41,12 +41,20 @@ class Found:
         scores: 0..1; all 0 where nothing was asked and the newest come first.
         ties: What puts equal scores in order, the largest first, before the row does.
         mode: The mode that answered.
+        parts: What the words and what the vectors alone say of each, 0..1; empty where nothing was asked.
     """
 
     rows: Sequence[int]
     scores: Sequence[float]
     ties: Sequence[int]
     mode: SearchMode
+    parts: Sequence[Sequence[float]] = ()
+
+    @classmethod
+    def ranked(cls, index: Partition, ranked: Ranked, mode: SearchMode) -> Found:
+        """Return what an index ranked."""
+        rows: list[int] = index.row.view[ranked.slots].tolist()
+        return cls(rows, ranked.scores.tolist(), [0] * len(rows), mode, ranked.parts.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +121,7 @@ class InMemory:
                 rows, ties = index.row.view[slots].tolist(), index.created.view[slots].tolist()
                 return Found(rows, [0.0] * len(rows), ties, request.mode)
             ask = ask_of(request, self._engine, self.space, index.labels, limit)
-            slots, scores = index.rank(selection, ask)
-            rows = index.row.view[slots].tolist()
-            return Found(rows, scores.tolist(), [0] * len(rows), ask.mode)
+            return Found.ranked(index, index.rank(selection, ask), ask.mode)
 
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds; beyond 10,000 not every one is looked at."""
@@ -125,8 +131,7 @@ class InMemory:
             ask = ask_of(request, self._engine, self.space, index.labels, min(selection.size, COUNTED))
             if request.min_score <= 0 and ask.mode != "keyword" and index.vectors is not None:
                 return selection.size  # by meaning everything is found, the unlike last
-            _, scores = index.rank(selection, ask)
-            return int(np.count_nonzero(scores >= request.min_score))
+            return int(np.count_nonzero(index.rank(selection, ask).scores >= request.min_score))
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return a part of what the request's scope and filter select, in its order."""

@@ -92,6 +92,23 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """Slots of memories, best first.
+
+    Attributes:
+        scores: 0..1.
+        parts: [n, 2] what the words alone say of each, and what the vectors alone say; 0..1.
+    """
+
+    slots: Ints
+    scores: npt.NDArray[np.float64]
+    parts: npt.NDArray[np.float64]
+
+
+_NOTHING = Ranked(np.empty(0, np.int64), np.empty(0), np.empty((0, 2)))
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A search as the index sees it; `told` where the index holds but its candidates."""
 
@@ -439,28 +456,27 @@ class Partition:
 
     # ---- ranking ----------------------------------------------------------------------------------------------------
 
-    def rank(self, selection: Selection, ask: Ask) -> tuple[Ints, npt.NDArray[np.float64]]:
-        """Return at least the `limit` best slots of a selection where there are so many, best first, and their scores.
+    def rank(self, selection: Selection, ask: Ask) -> Ranked:
+        """Return at least the `limit` best slots of a selection, where there are so many.
 
-        Scores are 0..1. In keyword mode only slots with a word of the query are returned.
+        In keyword mode only slots with a word of the query are returned.
         """
         if not selection.size or ask.limit <= 0:
-            return np.empty(0, np.int64), np.empty(0)
+            return _NOTHING
         if ask.mode == "vector" or ask.query is None:
             return self._rank_by_vector(selection, ask)
         return self._rank_by_words(selection, ask, ask.query)
 
-    def _rank_by_vector(self, selection: Selection, ask: Ask) -> tuple[Ints, npt.NDArray[np.float64]]:
+    def _rank_by_vector(self, selection: Selection, ask: Ask) -> Ranked:
         if self.vectors is None or ask.vector is None:
-            return np.empty(0, np.int64), np.empty(0)
+            return _NOTHING
         slots = self.vectors.nearest(ask.vector, ask.limit, selection.slots)
         scores = self.vectors.similarity(ask.vector, slots).astype(np.float64)
         order = _best_first(scores, self.row.view[slots], ask.limit)
-        return slots[order], np.clip(scores[order], 0, 1)
+        scores = np.clip(scores[order], 0, 1)
+        return Ranked(slots[order], scores, np.column_stack([np.zeros_like(scores), scores]))
 
-    def _rank_by_words(
-        self, selection: Selection, ask: Ask, query: Query
-    ) -> tuple[Ints, npt.NDArray[np.float64]]:
+    def _rank_by_words(self, selection: Selection, ask: Ask, query: Query) -> Ranked:
         terms = np.array(self._lexicon.find(query.terms), np.int64)
         slots: Ints | None
         if ask.told is not None or selection.size <= max(FULL, 2 * ask.limit):
@@ -490,14 +506,19 @@ class Partition:
         similarity = None
         if ask.mode == "hybrid" and self.vectors is not None and ask.vector is not None:
             similarity = self.vectors.similarity(ask.vector, slots)
-        scores, matched = ranking.rank(memories, wanted, hits, similarity, alpha=ask.alpha)
+        scores, matched, words_say = ranking.rank(memories, wanted, hits, similarity, alpha=ask.alpha)
         rows = self.row.view if slots is None else self.row.view[slots]
         if ask.mode == "keyword" or similarity is None:
             places = np.flatnonzero(matched)
             places = places[_best_first(scores[places], rows[places], ask.limit)]
         else:
             places = _best_first(scores, rows, ask.limit)
-        return (places if slots is None else slots[places]), ranking.confidence(scores[places])
+        parts = np.zeros((len(places), 2))
+        parts[:, 0] = words_say[places]
+        if similarity is not None:
+            parts[:, 1] = np.clip(similarity[places], 0, 1)
+        found = places if slots is None else slots[places]
+        return Ranked(found, ranking.confidence(scores[places]), parts)
 
     def _frequency(self) -> Ints:
         """Return in how many living slots each word occurs, by the word's number."""

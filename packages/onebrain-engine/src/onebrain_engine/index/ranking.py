@@ -276,8 +276,8 @@ def rank(
     similarity: Floats | None,
     *,
     alpha: float | None = None,
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return each memory's score, and whether it holds a word of the query itself.
+) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+    """Return each memory's score, whether it holds a word of the query itself, and what the words alone say, 0 to 1.
 
     ``hits`` are those of the query's terms, ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
     to vectors; the default is ``VECTOR / (1 + VECTOR)``.
@@ -301,7 +301,7 @@ def rank(
         score += np.float32(CUE) * fits * np.clip(relevance, 0, 1)
     score += np.float32(INFORMATIVE) * memories.informative
     score += np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
-    return score, matched
+    return score, matched, np.minimum(keyword / np.float32(K1 + 1), np.float32(1))
 
 
 def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:

@@ -18,7 +18,7 @@ from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.memories import Id, MemoryFields, MemoryRow, MemoryType, Tags
-from onebrain_server.dialects.onebrain.plans import charge, charge_memories
+from onebrain_server.dialects.onebrain.plans import charge, storing
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.files import FILE_LIMIT, file_text
 from onebrain_server.http.operation import Form
@@ -69,8 +69,8 @@ def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
     marks both as conflicting.
     """
     charge(call, "extract_calls_per_month")
-    charge_memories(call, 1)
-    made = add_candidate(call, body)
+    with storing(call, 1):
+        made = add_candidate(call, body)
     call.act("write", "memory", status=made["status"])
     return made
 
@@ -98,15 +98,15 @@ Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
 def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
     charge(call, "extract_calls_per_month")
-    charge_memories(call, len(body))
     for fields in body:
         memories.check_links(call, fields)
     base = call.idempotency
     items: list[dict[str, Any]] = []
-    for place, fields in enumerate(body):
-        if base is not None:
-            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        items.append(add_candidate(call, fields))
+    with storing(call, len(body)):
+        for place, fields in enumerate(body):
+            if base is not None:
+                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+            items.append(add_candidate(call, fields))
     call.idempotency = base
     call.act("write", "memory", count=len(items))
     return {
@@ -170,7 +170,6 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     ]
     for one in fields[:1]:
         memories.check_links(call, one)
-    charge_memories(call, len(fields))
     base = call.idempotency
     drafts: list[NewMemory] = []
     for place, one in enumerate(fields):
@@ -178,7 +177,8 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
             call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
         drafts.append(memories.draft(call, one))
     call.idempotency = base
-    stored = memories.store(call, drafts) if drafts else []
+    with storing(call, len(drafts)):
+        stored = memories.store(call, drafts)
     for one, memory in zip(fields, stored, strict=True):
         memories.link(call, one, memory.id)
     call.act("write", "memory", count=len(stored))

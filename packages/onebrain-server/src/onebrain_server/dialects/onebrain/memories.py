@@ -156,8 +156,8 @@ class HitRow(MemoryRow):
     """A memory that a search found."""
 
     score: float
-    dice_score: float | None
-    vector_score: float | None
+    dice_score: float
+    vector_score: float
 
 
 def draft(

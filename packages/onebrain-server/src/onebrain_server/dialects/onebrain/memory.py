@@ -28,7 +28,7 @@ from onebrain_server.dialects.onebrain.memories import (
     Title,
     Vector,
 )
-from onebrain_server.dialects.onebrain.plans import charge, charge_memories
+from onebrain_server.dialects.onebrain.plans import charge, storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import Problem, invalid, not_found
@@ -109,9 +109,9 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
     memories.check_links(call, body)
     charge(call, "memory_writes_per_month")
-    charge_memories(call, 1)
     new = memories.draft(call, body, status=memories.given_status(body))
-    [memory] = memories.store(call, [new], new=body.id is None and call.idempotency is None)
+    with storing(call, 1):
+        [memory] = memories.store(call, [new], new=body.id is None and call.idempotency is None)
     memories.link(call, body, memory.id)
     call.act("write", "memory")
     return memories.row(memory, call.tenant_id)
@@ -185,13 +185,13 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
     found = call.memories.search(request)
     user_id = call.tenant_id
     results: list[dict[str, Any]] = []
-    for hit in found.hits:
+    for hit, (by_words, by_meaning) in zip(found.hits, found.parts, strict=True):
         result = memories.row(hit.memory, user_id)
         score = round(hit.score, 6)
         result["score"] = score
-        # The engine tells the parts of a score only where there is one part.
-        result["diceScore"] = score if found.mode == "keyword" else 0 if found.mode == "vector" else None
-        result["vectorScore"] = score if found.mode == "vector" else 0 if found.mode == "keyword" else None
+        # Where there is one part only, it is the score.
+        result["diceScore"] = score if found.mode == "keyword" else round(by_words, 6)
+        result["vectorScore"] = score if found.mode == "vector" else round(by_meaning, 6)
         results.append(result)
     answer: dict[str, Any] = {
         "results": results,
@@ -364,7 +364,6 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         else:
             good.append((place, fields))
             results.append({"id": None, "status": "created", "error": None})
-    charge_memories(call, len(good))
     drafts: list[NewMemory] = []
     base = call.idempotency
     for place, fields in good:
@@ -373,7 +372,8 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         drafts.append(memories.draft(call, fields, status=memories.given_status(fields)))
     call.idempotency = base
     new = base is None and all(fields.id is None for _, fields in good)
-    stored = memories.put(call, drafts, new=new)
+    with storing(call, len(drafts)):
+        stored = memories.put(call, drafts, new=new)
     kept: list[str] = []
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
