@@ -324,7 +324,7 @@ class InDatabase:
             index.vectors = Vectors(self.space.dimension)
         texts = ask.mode != "vector"
         entries = self._large.entries(rows, contents=texts, vectors=ask.vector is not None)
-        index.apply([_indexed(entry, texts=texts) for entry in entries], (), self.space.seq)
+        index.apply(_indexed(entries, texts=texts), (), self.space.seq)
         index.link(pairs)
         selection = self._select(index, request)
         if ask.query is not None:
@@ -445,6 +445,15 @@ class InDatabase:
         return Listed([key for key, _ in found], [row for _, row in found], total)
 
 
-def _indexed(entry: Entry, *, texts: bool) -> Indexed:
-    vector = None if entry.vector is None else unit(np.frombuffer(entry.vector, np.float32)[None, :])[0]
-    return Indexed(entry, analyse(entry.content) if texts else _BLANK, vector)
+def _indexed(entries: Sequence[Entry], *, texts: bool) -> list[Indexed]:
+    """Make stored memories ready for an index, all vectors at once; they have one length."""
+    given = [entry.vector for entry in entries if entry.vector is not None]
+    vectors = iter(unit(np.frombuffer(b"".join(given), np.float32).reshape(len(given), -1)) if given else ())
+    return [
+        Indexed(
+            entry,
+            analyse(entry.content) if texts else _BLANK,
+            None if entry.vector is None else next(vectors),
+        )
+        for entry in entries
+    ]
