@@ -27,3 +27,18 @@ class TestOneBrainOnPostgresql(DriverConformance):
     def empty_brain(self, postgresql_server):
         key = postgresql_server.account(f"{uuid.uuid4().hex}@example.com")
         return onebrain.connect(f"onebrain+{postgresql_server.url}", api_key=key)
+
+
+def test_many_memories_are_deleted_in_one_request(onebrain_server_url, onebrain_api_key):
+    with (
+        onebrain.connect(f"onebrain+{onebrain_server_url}", api_key=onebrain_api_key) as brain,
+        onebrain.OneBrain(base_url=onebrain_server_url, api_key=onebrain_api_key) as client,
+    ):
+        ids = [brain.store(f"note {n}", scope=onebrain.Scope(user=f"u{n % 2}")).id for n in range(30)]
+        assert brain.forget(scope=onebrain.Scope(user="u0")).count == 15
+        assert brain.delete(ids) == 15
+        assert brain.delete(ids) == 0
+        assert brain.count() == 0
+        asked = {use.type: use.count for use in client.billing.usage().usage}
+    assert asked["POST /v1/memory/forget"] == 3
+    assert "DELETE /v1/memory/:id" not in asked

@@ -95,6 +95,7 @@ _EXTRA: Final = {"confidence": "confidence", "sourceType": "sourceType", "source
 _PINNED: Final = "obpinned"
 _WORD: Final = re.compile(r"\w+")
 _FORMAT: Final = 1
+_FORGOTTEN: Final = 500  # memories that one request deletes
 _GRAPH_ROWS: Final = 200  # the most entities that /v1/entities/graph returns
 _OWNER_TYPE: Final = "person"
 _OWNER_LINK: Final = "user"
@@ -495,6 +496,8 @@ class OneBrainDriver:
         wanted = [id for id in ids if _possible(id)]
         if scope:
             wanted = [memory.id for memory in (yield from self.get(wanted, scope))]
+        if len(wanted) > 1 and (yield from self._service.has("memory.forget")):
+            return (yield from self._delete_together(wanted))
         gone = 0
         for id in wanted:
             try:
@@ -503,6 +506,15 @@ class OneBrainDriver:
                 gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
             else:
                 gone += 1
+        return gone
+
+    def _delete_together(self, ids: Sequence[str]) -> Steps[int]:
+        gone = 0
+        for start in range(0, len(ids), _FORGOTTEN):
+            spec = POST("/v1/memory/forget", ids=list(ids[start : start + _FORGOTTEN]))
+            spec = spec.but(idempotency_header="idempotency-key")
+            answer = enveloped(self._service, (yield from self._service.ask(spec)))
+            gone += read(wire.Forgotten, answer, service="onebrain").count
         return gone
 
     # ---- entities ---------------------------------------------------------------------------------------------------

@@ -260,6 +260,12 @@ class Consolidation(Record):
     groups: tuple[ConsolidatedGroup, ...] = ()
 
 
+class Forgotten(Record):
+    """What deleting many memories at once did."""
+
+    count: int = 0
+
+
 class EmbeddingStatus(Record):
     """How many memories have a vector."""
 
