@@ -19,6 +19,7 @@ from onebrain_server.jobs.deliveries import Deliveries
 from onebrain_server.lane import Lane
 from onebrain_server.logs import Log
 from onebrain_server.metrics import Metrics
+from onebrain_server.plans import Plans
 from onebrain_server.security.addresses import Fetcher
 from onebrain_server.security.limits import Limiter
 from onebrain_server.security.sealing import Sealer
@@ -67,6 +68,7 @@ class Server:
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
+        self.plans = Plans(settings, self.engine, self.rooms)
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)
@@ -151,11 +153,16 @@ class Server:
         except Exception as error:  # a job that fails must not stop the others
             self.log.failure("-", f"job {name}", error)
 
+    def rooms(self, tenant: str) -> list[str]:
+        """Return the engine's names for all rooms of an account: its own, and each other service's."""
+        others = [name for name in self.documents if name != "onebrain"]
+        return [room_of(tenant, room) for room in (None, *others)]
+
     def forget_account(self, tenant: str) -> None:
         """Remove an account and everything it owns, in every service's room."""
-        for room in (None, *(name for name in self.documents if name != "onebrain")):
-            self.engine.forget_tenant(room_of(tenant, room))
-            self.graph.tenant(room_of(tenant, room)).forget_all()
+        for room in self.rooms(tenant):
+            self.engine.forget_tenant(room)
+            self.graph.tenant(room).forget_all()
         self.records.forget_tenant(tenant)
         self.history.forget_tenant(tenant)
         self.deliveries.forget_tenant(tenant)

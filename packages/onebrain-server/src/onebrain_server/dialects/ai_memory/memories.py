@@ -149,8 +149,14 @@ def free_title(call: Call, row: Row) -> str:
 def upsert(call: Call, given: Sequence[Row], moment: datetime) -> list[Row | Problem]:
     """Store rows in order, each merged with the one of its title, if any; return what is there now, or why it is not.
 
-    A row whose id belongs to a memory of another title is refused, as is one whose title belongs to another agent.
+    A row whose id belongs to a memory of another title is refused, as is one whose title belongs to another agent, and a new
+    one for which the account's plan has no room.
     """
+    with call.server.plans.storing(call.known.account, len(given)) as room:
+        return _upsert(call, given, moment, room)
+
+
+def _upsert(call: Call, given: Sequence[Row], moment: datetime, room: int) -> list[Row | Problem]:
     known: dict[tuple[str, str], Row] = {}
     foreign: dict[str, Memory] = {}
     for namespace in dict.fromkeys(row.namespace for row in given):
@@ -173,11 +179,24 @@ def upsert(call: Call, given: Sequence[Row], moment: datetime) -> list[Row | Pro
             # In the words of the original's database, by which clients know it.
             results.append(Problem(409, "CONFLICT", "UNIQUE constraint failed: memories.id"))
             continue
+        elif not room:
+            results.append(full(call))
+            continue
+        else:
+            room -= 1
         known[row.namespace, row.title] = changed[row.id] = row
         ids.add(row.id)
         results.append(row)
     save(call, list(changed.values()))
     return results
+
+
+def full(call: Call) -> Problem:
+    """Return the failure for a new memory for which the account's plan has no room."""
+    most = call.server.plans.limit(call.known.account, "memories")
+    return Problem(
+        403, "QUOTA", f"the plan's limit is reached: {most} memories; delete some that are not needed"
+    )
 
 
 def save(call: Call, changed: Sequence[Row]) -> None:

@@ -82,7 +82,10 @@ def notify(call: Call, body: NotifyFields) -> dict[str, Any]:
         created_at=moment,
         updated_at=moment,
     )
-    memories.save(call, [message])
+    with call.server.plans.storing(call.known.account, 1) as room:
+        if not room:
+            raise memories.full(call)
+        memories.save(call, [message])
     return {
         "id": message.id,
         "from": message.shown_agent,

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain.memory.models import Memory, NewMemory, Scope
 from onebrain_engine.graph.extraction import find_entities
 from onebrain_server.clock import iso
 from onebrain_server.dialects.brrain import duplicates, lifetimes, workspaces
@@ -143,9 +142,16 @@ def draft(call: Call, fields: StoreFields) -> Draft:
 
 
 def store(call: Call, drafts: Sequence[Draft]) -> list[dict[str, Any] | Problem]:
-    """Store memories in one step; return what is to be answered for each: its row, or why it was refused."""
+    """Store memories in one step; return what is to be answered for each: its row, or why it was refused.
+
+    Deleted memories count for the plan until they are out of storage.
+    """
+    with call.server.plans.storing(call.known.account, len(drafts)) as room:
+        return _store(call, drafts, room)
+
+
+def _store(call: Call, drafts: Sequence[Draft], room: int) -> list[dict[str, Any] | Problem]:
     taken = set(duplicates.there(call, (id for one in drafts for id in one.ids)))
-    room = _room_left(call)
     keys: dict[str, str] = {}
     results: list[dict[str, Any] | Problem | None] = [None] * len(drafts)
     good: list[tuple[int, Draft]] = []
@@ -154,7 +160,7 @@ def store(call: Call, drafts: Sequence[Draft]) -> list[dict[str, Any] | Problem]
             results[place] = _refused(call, one, taken, keys)
         except Problem as problem:
             results[place] = problem
-        if results[place] is None and room is not None and len(good) >= room:
+        if results[place] is None and len(good) >= room:
             results[place] = Problem(
                 403,
                 "quota_exceeded",
@@ -192,14 +198,6 @@ def _refused(
     if existing is not None:
         return duplicate("duplicate_content", "This workspace holds this content already", existing)
     return None
-
-
-def _room_left(call: Call) -> int | None:
-    """Return how many more memories the account's plan has room for, deleted ones in storage counted; None for any number."""
-    if call.known.account.plan != "free":
-        return None
-    most = call.server.settings.free_plan.get("memories")
-    return most - call.memories.count(EVERYTHING, TRUE, include_archived=True) if most else None
 
 
 def _new(one: Draft) -> NewMemory:

@@ -134,7 +134,6 @@ def _tell(call: Call, event: events.Event, memory: Memory) -> None:
 def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict[str, Any]:
     """Create a memory; it is found at once."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
-    quotas.charge(call)
     made = NewMemory(
         id=made_id("mem"),
         content=body.content,
@@ -144,7 +143,8 @@ def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict
         tags=tuple(body.tags),
         metadata=body.metadata,
     )
-    [result] = call.memories.store([made])
+    with quotas.storing(call):
+        [result] = call.memories.store([made])
     if result.error is not None:
         raise result.error
     memory = _one(call, str(result.id), tenant)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING
 from onebrain_server.clock import now
 from onebrain_server.dialects.herobrain.wire import PREFIX
 from onebrain_server.http.problems import Problem
@@ -17,7 +17,7 @@ _STORING: Final = f"POST {PREFIX}/api/v1/memories"
 
 def memory_limit(call: Call) -> int | None:
     """Return how many memories the caller's plan allows; None for any number."""
-    return _allowed(call, "memories")
+    return call.server.plans.limit(call.known.account, "memories")
 
 
 def request_limit(call: Call, seconds: int) -> int | None:
@@ -28,14 +28,16 @@ def request_limit(call: Call, seconds: int) -> int | None:
     return round(settings.rate_limit_max * seconds / settings.rate_limit_window)
 
 
-def charge(call: Call) -> None:
-    """Raise 402 where the plan has no room for another memory, or for another write this month."""
-    most = memory_limit(call)
-    if most is not None and call.memories.count(EVERYTHING, TRUE, include_archived=True) >= most:
-        raise _used_up(f"{most} memories")
-    most = _allowed(call, "memory_writes_per_month")
-    if most is not None and requests(call, 30, _STORING) >= most:
-        raise _used_up(f"{most} new memories in 30 days")
+@contextmanager
+def storing(call: Call) -> Generator[None, None, None]:
+    """Keep room for another memory while it is stored; raise 402 where the plan has none, or no more writes this month."""
+    with call.server.plans.storing(call.known.account, 1) as room:
+        if not room:
+            raise _used_up(f"{memory_limit(call)} memories")
+        most = call.server.plans.limit(call.known.account, "memory_writes_per_month")
+        if most is not None and requests(call, 30, _STORING) >= most:
+            raise _used_up(f"{most} new memories in 30 days")
+        yield
 
 
 def requests(call: Call, days: int, route: str | None = None) -> int:
@@ -46,12 +48,6 @@ def requests(call: Call, days: int, route: str | None = None) -> int:
     if route is not None:
         return sum(count - errors for _, name, count, errors, _ in rows if name == route)
     return sum(count for _, name, count, _, _ in rows if f" {PREFIX}/" in name)
-
-
-def _allowed(call: Call, name: str) -> int | None:
-    if call.known.account.plan != "free":
-        return None
-    return call.server.settings.free_plan.get(name) or None
 
 
 def _used_up(what: str) -> Problem:

@@ -18,7 +18,7 @@ from onebrain_engine.store.records import to_datetime, to_micros
 from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
 from onebrain_server.dialects.onebrain import contexts, memories
 from onebrain_server.dialects.onebrain.memories import MemoryFields, MemoryRow, Moment
-from onebrain_server.dialects.onebrain.plans import charge_memories
+from onebrain_server.dialects.onebrain.plans import storing
 from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import not_found
@@ -178,8 +178,8 @@ class WrittenRow(Wire):
 )
 def write_memory(call: Call, body: MemoryFields) -> Answer:
     """Store a memory as an agent: active for a trusted key, else a candidate. 200 instead of 201 for a duplicate."""
-    charge_memories(call, 1)
-    new, row = write(call, body)
+    with storing(call, 1):
+        new, row = write(call, body)
     call.act("write", "memory", status="created" if new else "duplicate")
     if new:
         return Answer(row)
@@ -204,16 +204,17 @@ class WriteAnswer(Wire):
 
 def write_all(call: Call, items: list[MemoryFields]) -> dict[str, Any]:
     """Store several memories as an agent."""
-    charge_memories(call, len(items))
     for fields in items:
         memories.check_links(call, fields)
     results: list[dict[str, Any]] = []
     base = call.idempotency
-    for place, fields in enumerate(items):
-        if base is not None:
-            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        new, row = write(call, fields)
-        results.append({"status": "created" if new else "duplicate", "id": row["id"], "title": row["title"]})
+    with storing(call, len(items)):
+        for place, fields in enumerate(items):
+            if base is not None:
+                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+            new, row = write(call, fields)
+            status = "created" if new else "duplicate"
+            results.append({"status": status, "id": row["id"], "title": row["title"]})
     call.idempotency = base
     created = sum(result["status"] == "created" for result in results)
     call.act("write", "memory", count=created)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING
 from onebrain_server.clock import now
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -23,9 +23,7 @@ _MONTH: Final = 30 * 86_400
 
 def limit_of(call: Call, name: str) -> int | None:
     """Return an allowance of the caller's plan; None for no limit."""
-    if call.known.account.plan != "free":
-        return None
-    return call.server.settings.free_plan.get(name) or None
+    return call.server.plans.limit(call.known.account, name)
 
 
 def used(call: Call, name: str) -> int:
@@ -44,16 +42,18 @@ def charge(call: Call, name: str) -> None:
         raise _exceeded(name, most, _MONTH)
 
 
-def charge_memories(call: Call, more: int) -> None:
-    """Raise where so many more memories would be too many for the plan."""
-    most = limit_of(call, "memories")
-    if most is not None and memory_count(call) + more > most:
-        raise _exceeded("memories", most, _MONTH)
+@contextmanager
+def storing(call: Call, more: int) -> Generator[None, None, None]:
+    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan."""
+    with call.server.plans.storing(call.known.account, more) as room:
+        if room < more:
+            raise _exceeded("memories", limit_of(call, "memories") or 0, _MONTH)
+        yield
 
 
 def memory_count(call: Call) -> int:
-    """Return how many memories the account has."""
-    return call.memories.count(EVERYTHING, TRUE, include_archived=True)
+    """Return how many memories the account has, those of the other services included."""
+    return call.server.plans.count(call.tenant_id)
 
 
 def allowances(call: Call) -> list[dict[str, Any]]:

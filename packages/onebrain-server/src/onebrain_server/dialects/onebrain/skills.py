@@ -12,7 +12,7 @@ from onebrain.memory.models import NewMemory
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
 from onebrain_server.dialects.onebrain import contexts, memories
 from onebrain_server.dialects.onebrain.memories import Confidence, Id
-from onebrain_server.dialects.onebrain.plans import charge_memories
+from onebrain_server.dialects.onebrain.plans import storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import invalid, not_found
@@ -176,7 +176,6 @@ def _plain(items: Any) -> list[dict[str, Any]]:
 @routes.post("", needs="brain.write", answers=SkillRow, status=201, limit="write", idempotent=True)
 def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
     """Make a skill, and a memory of type skill that says the same."""
-    charge_memories(call, 1)
     title = body.title or body.name or ""
     text = body.body or body.prompt_template or ""
     memory_id = new_id()
@@ -187,9 +186,10 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
         type="skill",
         extra={"sourceType": "user_input", "confidence": body.confidence_score, "status": "active"},
     )
-    for result in memories.put(call, [note], new=True):
-        if result.error is not None:
-            raise result.error
+    with storing(call, 1):
+        [result] = memories.put(call, [note], new=True)
+    if result.error is not None:
+        raise result.error
     fields = {
         "memoryId": memory_id,
         "title": title,

@@ -15,7 +15,7 @@ from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import brain, contexts, entities, memories, projects
 from onebrain_server.dialects.onebrain.memories import MemoryFields
-from onebrain_server.dialects.onebrain.plans import charge_memories
+from onebrain_server.dialects.onebrain.plans import storing
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
@@ -194,9 +194,9 @@ class ImportAnswer(Wire):
 @routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201, limit="write")
 def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
     """Take a whole brain in; what is there under the same id is replaced, so that doing it twice changes nothing."""
-    charge_memories(call, len(body.memories))
     errors: list[str] = []
-    counts = {"memories": _memories(call, body.memories, errors)}
+    with storing(call, len(body.memories)):
+        counts = {"memories": _memories(call, body.memories, errors)}
     if body.profile is not None:
         given = {
             name: body.profile[name] for name in ("summary", "traits", "preferences") if name in body.profile

@@ -56,7 +56,7 @@ def get_tenant(call: Call) -> dict[str, Any]:
         "email": account.email,
         "tier": account.plan,
         "limits": {
-            "memories": settings.free_plan.get("memories") or None if account.plan == "free" else None,
+            "memories": call.server.plans.limit(account, "memories"),
             "requests": settings.rate_limit_max or None,
             "window_seconds": settings.rate_limit_window,
             "text_characters": MAX_TEXT,

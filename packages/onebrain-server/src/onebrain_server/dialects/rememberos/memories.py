@@ -6,7 +6,8 @@ wrote a memory, its files, and what has superseded it travel in its `extra`; `me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from pydantic_core import to_json
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
-from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain.memory.models import Memory, NewMemory, Scope
 from onebrain_server.clock import iso, now_micros
 from onebrain_server.dialects.rememberos import events
 from onebrain_server.dialects.rememberos.collections import Collection
@@ -122,9 +123,14 @@ def one(place: Room, collection: Collection, id: str, container_tag: str | None 
 
 def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     """Store memories of one collection and return them in order."""
+    with storing(place, len(drafts)):
+        return put(place, drafts)
+
+
+def put(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories for which room is kept, as `store` does."""
     if not drafts:
         return []
-    charge(place, len(drafts))
     results = place.memories.store(drafts)
     for result in results:
         if result.error is not None:
@@ -136,18 +142,19 @@ def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     return stored
 
 
-def charge(place: Room, more: int) -> None:
-    """Raise where so many more memories would be too many for the account's plan."""
-    owner = place.server.accounts.by_id(place.tenant)
-    most = (
-        place.server.settings.free_plan.get("memories")
-        if owner is not None and owner.plan == "free"
-        else None
-    )
-    if most and place.memories.count(EVERYTHING, TRUE, include_archived=True) + more > most:
-        raise Problem(
-            403, "QUOTA", f"The plan's limit is reached: {most} memories; delete some that are not needed"
-        )
+@contextmanager
+def storing(place: Room, more: int) -> Generator[None, None, None]:
+    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan."""
+    plans, owner = place.server.plans, place.server.accounts.by_id(place.tenant)
+    if owner is None:  # it was deleted in the meantime, with all that it had
+        raise Problem(404, "NOT_FOUND", "The account is gone")
+    with plans.storing(owner, more) as room:
+        if room < more:
+            most = plans.limit(owner, "memories")
+            raise Problem(
+                403, "QUOTA", f"The plan's limit is reached: {most} memories; delete some that are not needed"
+            )
+        yield
 
 
 def change(place: Room, memory: Memory, **fields: Any) -> Memory:

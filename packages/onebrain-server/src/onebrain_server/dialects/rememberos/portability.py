@@ -116,7 +116,19 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     """
     place = room(call)
     rows, errors = _read(body.memories)
-    memories.charge(place, len(rows))
+    with memories.storing(place, len(rows)):
+        imported, opened = _import(call, place, body, rows)
+    call.audit("rememberos.import")
+    return {
+        "imported": imported,
+        "skipped": len(errors),
+        "collections": opened,
+        "errors": errors[:_SHOWN],
+    }
+
+
+def _import(call: Call, place: Room, body: ImportFields, rows: Sequence[ImportRow]) -> tuple[int, int]:
+    """Store what was exported; return how many memories, and how many collections they are in."""
     wanted = dict.fromkeys(body.into_collection or row.collection or _DEFAULT for row in rows)
     # Whoever names one collection for everything wants no others.
     given = body.collections if body.into_collection is None else None
@@ -132,20 +144,14 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
         mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
         for start in range(0, len(mine), _AT_ONCE):
             some = mine[start : start + _AT_ONCE]
-            made = memories.store(place, [_draft(call, row, opened[name]) for row in some])
+            made = memories.put(place, [_draft(call, row, opened[name]) for row in some])
             imported += len(made)
             if len(made) == len(some):  # else another request has removed one already
                 stored.update(
                     (row.id, new) for row, new in zip(some, made, strict=True) if row.id is not None
                 )
     _supersede(place, rows, stored)
-    call.audit("rememberos.import")
-    return {
-        "imported": imported,
-        "skipped": len(errors),
-        "collections": len(opened),
-        "errors": errors[:_SHOWN],
-    }
+    return imported, len(opened)
 
 
 def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[str, Any]]]:

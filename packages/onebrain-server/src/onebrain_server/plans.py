@@ -1,0 +1,120 @@
+"""What an account's plan allows, over all of its rooms; who registered himself has the free plan, and any other no limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from onebrain.memory.filters import TRUE
+from onebrain.memory.models import EVERYTHING
+from onebrain_engine import Engine
+from onebrain_server.settings import Settings
+from onebrain_server.state.accounts import Account
+
+_GOOD: Final = 10.0  # seconds for which a count is believed, for other replicas store, too
+_MOST_KNOWN: Final = 256  # accounts of a stripe whose counts are remembered
+
+
+@dataclass(slots=True)
+class _Count:
+    """An account's memories as they were counted, and what it was granted since: more than there are, never fewer."""
+
+    stored: int = 0
+    until: float = 0.0
+    granted: int = 0
+    working: int = 0  # of what was granted, that of requests at work
+
+
+@dataclass(slots=True)
+class _Stripe:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    counts: dict[str, _Count] = field(default_factory=dict[str, _Count])
+
+
+class Plans:
+    """What plans allow, and how many memories there still is room for; safe to share between threads.
+
+    In one process an account never gets more memories than its plan allows, however many of its requests are at work. What
+    other replicas have stored is learnt within ten seconds; until then an account may use half of the room that was last
+    counted, and by so much it can exceed its plan with each further replica.
+
+    Args:
+        settings: Its `free_plan` holds the allowances.
+        engine: Where memories are.
+        rooms: Returns the engine's names for all rooms of an account.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, rooms: Callable[[str], Iterable[str]]) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._rooms = rooms
+        self._stripes = [_Stripe() for _ in range(64)]
+
+    def limit(self, account: Account, name: str) -> int | None:
+        """Return an allowance of an account's plan; None for no limit."""
+        return None if account.plan != "free" else self._settings.free_plan.get(name) or None
+
+    def count(self, tenant: str) -> int:
+        """Return how many memories an account has in all its rooms, archived ones included."""
+        return sum(
+            self._engine.tenant(room).count(EVERYTHING, TRUE, include_archived=True)
+            for room in self._rooms(tenant)
+        )
+
+    @contextmanager
+    def storing(self, account: Account, wanted: int) -> Generator[int, None, None]:
+        """Keep room for so many new memories while they are stored; return for how many of them there is room.
+
+        Without a limit nothing is counted, and with one only where it is near. What other requests of the account have
+        just stored counts twice until they are at their end: at its limit one may be refused that would have fitted.
+        """
+        most = self.limit(account, "memories")
+        if most is None or wanted <= 0:
+            yield wanted
+            return
+        room = self._take(account.id, wanted, most)
+        try:
+            yield room
+        finally:
+            if room:
+                self._done(account.id, room)
+
+    def _take(self, tenant: str, wanted: int, most: int) -> int:
+        stripe = self._stripe(tenant)
+        with stripe.lock:
+            known = stripe.counts.get(tenant)
+            if known is None:
+                _drop_old(stripe.counts)
+                known = stripe.counts[tenant] = _Count()
+            if time.monotonic() > known.until or 2 * (known.granted + wanted) > most - known.stored:
+                known.stored = self.count(tenant) + known.working
+                known.granted = 0
+                known.until = time.monotonic() + _GOOD
+                wanted = max(0, min(wanted, most - known.stored))
+            known.granted += wanted
+            known.working += wanted
+            return wanted
+
+    def _done(self, tenant: str, room: int) -> None:
+        stripe = self._stripe(tenant)
+        with stripe.lock:
+            stripe.counts[tenant].working -= room
+
+    def _stripe(self, tenant: str) -> _Stripe:
+        return self._stripes[hash(tenant) % len(self._stripes)]
+
+
+def _drop_old(counts: dict[str, _Count]) -> None:
+    if len(counts) >= _MOST_KNOWN:
+        moment = time.monotonic()
+        for tenant in [
+            tenant for tenant, known in counts.items() if known.until < moment and not known.working
+        ]:
+            del counts[tenant]
+
+
+__all__ = ["Plans"]
