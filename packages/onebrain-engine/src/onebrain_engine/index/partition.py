@@ -696,6 +696,14 @@ class Partition:
         return self._label_terms
 
     @property
+    def stamp(self) -> tuple[object, ...]:
+        """Something that is equal as long as `nbytes` is about the same."""
+        return (
+            self.size, len(self._pending), self._selected, len(self._records) // 64, len(self._orders),
+            self.columns.stamp, self.postings is None, self._slot_of is None,
+        )  # fmt: skip
+
+    @property
     def nbytes(self) -> int:
         """About how many bytes it takes, that of what is made on demand included."""
         arrays = (

@@ -36,6 +36,7 @@ class Partitions:
         self._pid = os.getpid()
         self._kept: OrderedDict[Key, Partition] = OrderedDict()
         self._sizes: dict[Key, int] = {}
+        self._stamps: dict[Key, object] = {}  # what they held when they were measured
         self._used: set[Key] = set()  # since they were last measured
         self._total = 0
 
@@ -89,7 +90,8 @@ class Partitions:
     def _make_room(self, current: Key) -> list[tuple[Key, Partition]]:
         """Measure what was used since the last time, and drop the least recently used beyond the bound."""
         for key in self._used:
-            if key in self._kept:
+            if key in self._kept and self._stamps.get(key) != (stamp := self._kept[key].stamp):
+                self._stamps[key] = stamp
                 size = self._kept[key].nbytes
                 self._total += size - self._sizes.get(key, 0)
                 self._sizes[key] = size
@@ -103,6 +105,7 @@ class Partitions:
 
     def _take(self, key: Key) -> None:
         self._kept.pop(key, None)
+        self._stamps.pop(key, None)
         self._total -= self._sizes.pop(key, 0)
 
     def _check(self) -> None:
@@ -111,4 +114,4 @@ class Partitions:
             self._pid = os.getpid()
 
     def _empty(self) -> None:
-        self._kept, self._sizes, self._used, self._total = OrderedDict(), {}, set(), 0
+        self._kept, self._sizes, self._stamps, self._used, self._total = OrderedDict(), {}, {}, set(), 0
