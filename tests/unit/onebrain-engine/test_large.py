@@ -261,6 +261,30 @@ def test_vectors_that_come_later_get_their_index_too(own_database):
         assert "near_3" in own_database.indexes(key)
 
 
+def test_an_index_that_was_not_finished_is_made_anew(postgres, own_database):
+    with engine_closing(own_database.url, 0) as engine:
+        engine.tenant("acme").store([NewMemory(id="a", content="lamp")])
+        assert engine.background.settle(60)
+    [(key, *_)] = own_database.spaces("acme")
+    name = psycopg.conninfo.conninfo_to_dict(own_database.url)["dbname"]
+    with psycopg.connect(
+        postgres.admin_url, dbname=name
+    ) as admin:  # as a process leaves it that is killed meanwhile
+        left = admin.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
+            (f"onebrain.large_{key}_word",),
+        )
+        assert left.rowcount == 1
+    with psycopg.connect(own_database.url, autocommit=True) as connection:
+        connection.execute(f"DROP INDEX onebrain.large_{key}_talk")
+    with engine_closing(own_database.url, 0) as engine:
+        assert ids(engine.tenant("acme").search(SearchRequest(query="lamp", mode="keyword"))) == ["a"]
+        assert engine.background.settle(60)
+        space = engine.filling._space("acme", "")
+        assert engine.filling._upkeep.missing(space) == []
+        assert ids(engine.tenant("acme").search(SearchRequest(query="lamp", mode="keyword"))) == ["a"]
+
+
 # ---- it is used, and finds what there is --------------------------------------------------------------------------------
 
 

@@ -72,7 +72,7 @@ class Filling:
         self._looked: dict[tuple[str, int], int] = {}  # the change at which a space was found too small
         self._complete: dict[
             tuple[str, int], int | None
-        ] = {}  # the dimension for which all indexes are there
+        ] = {}  # the vectors' length when all indexes were there
         self._failed: dict[tuple[str, int], float] = {}  # when it was given up, on the monotonic clock
         self._able: bool | None = None
 
@@ -118,16 +118,18 @@ class Filling:
     def _see_to(self, tenant: str, name: str, stop: threading.Event) -> None:
         upkeep = self._upkeep
         assert upkeep is not None
+        space = self._space(tenant, name)
+        if space is None:
+            return
+        if self._seals:
+            self._take_out(upkeep, tenant, space)
+            return
         if self._able is None:
             obstacle = upkeep.obstacle()
             self._able = obstacle is None
             if obstacle is not None:
                 _log.warning("large spaces stay in memory, for %s", obstacle)
-        space = self._space(tenant, name)
-        if not self._able or space is None:
-            return
-        if self._seals:
-            self._take_out(upkeep, tenant, space)
+        if not self._able:
             return
         with upkeep.alone(space.key) as alone:
             if alone:

@@ -55,6 +55,7 @@ _RANKED: Final = 2_000  # candidates of each kind that are ranked to count those
 _PIECE: Final = 5_000  # memories that a filter is evaluated for at a time
 _SAMPLE: Final = 1_500  # memories that tell how common words are
 _SMALL: Final = 4_000  # changes up to which statistics are made anew at each one
+_ASKED: Final = 50_000  # words that were asked for and are remembered
 _TOTALS: Final = 64  # totals that are remembered
 
 _BLANK: Final = Analysis({}, 0, 0, None)
@@ -202,6 +203,8 @@ class InDatabase:
 
     def _labels(self, terms: Sequence[str]) -> list[str]:
         known = self._known().labels
+        if len(known) > _ASKED:
+            known.clear()
         unknown = [term for term in terms if term not in known]
         if unknown:
             known.update(zip(unknown, self._large.labels(unknown), strict=True))
@@ -413,6 +416,8 @@ class InDatabase:
     def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """Return in how many memories of the space each word stands; beyond twice the budget it is only said that."""
         known = self._known().frequencies
+        if len(known) > _ASKED:
+            known.clear()
         unknown = [term for term in terms if term not in known]
         if unknown:
             known.update(zip(unknown, self._large.frequencies(unknown, 2 * _BUDGET), strict=True))

@@ -704,7 +704,7 @@ class _Writing(_Reading):
                 self._session.run(tenant, _REPLACE, (*_arrays(replacements.values()), tenant, space.key))
                 self._remove_vectors(tenant, space, list(replacements))
             self._add_vectors(tenant, space, vectors)
-            self._keep_words(tenant, space, entries)
+            self._keep_words(tenant, space, entries, list(replacements))
             self._set_seq(tenant, space, seq)
         return fresh, entries
 
@@ -785,15 +785,17 @@ class _Writing(_Reading):
         ).fetchone()
         assert record is not None
         entry = self._entry(tenant, space, record)
-        self._keep_words(tenant, space, [entry])
+        self._keep_words(tenant, space, [entry], [row])
         return entry
 
-    def _keep_words(self, tenant: str, space: Space, entries: Sequence[Entry]) -> None:
+    def _keep_words(
+        self, tenant: str, space: Space, entries: Sequence[Entry], replaced: Sequence[int]
+    ) -> None:
         """Keep the words of what is stored in a large space; they would stand there in clear, so not of what is sealed."""
         if space.filled is None:
             return
         if self._seal.cipher is None:
-            self.large(tenant, space).keep(entries)
+            self.large(tenant, space).keep(entries, replaced)
         else:
             self.large(tenant, space).reset()
 

@@ -38,6 +38,8 @@ _LABEL: Final = "@"  # stands before the name of a speaker; no word contains it
 _EVERYTHING: Final = f"!'{_LABEL}'"  # no row has this lexeme, so every row is one without it
 # The policy of the table says the same, and so lets an index be used; a superuser passes by policies.
 _SOUGHT: Final = " AND w.words @@ current_setting('onebrain.words')::tsquery"
+# Of candidates, for the time of a query: statistics may be older than the space, and nothing here is worth compiling.
+_BY_INDEX: Final[Mapping[str, str]] = {"enable_seqscan": "off", "jit": "off"}
 _LOCK: Final = 0x0B5A1008 << 32  # and the space: the advisory lock of who fills it
 _BUILD_MEMORY: Final = 2**30  # the most that making one index may take on the server
 _ENTRY: Final = (
@@ -227,7 +229,7 @@ class LargeSpace:
                 "hnsw.ef_search": str(min(max(limit, 40), _EF)),
                 "hnsw.iterative_scan": "strict_order",
                 "hnsw.max_scan_tuples": str(max(_SCANNED, limit)),
-                "enable_seqscan": "off",
+                **_BY_INDEX,
             }
         )
         rows = self._rows(
@@ -349,9 +351,10 @@ class LargeSpace:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def keep(self, entries: Sequence[Entry]) -> None:
-        """Keep the words of memories that this transaction has stored, instead of those before."""
-        self.take_out([entry.row for entry in entries])
+    def keep(self, entries: Sequence[Entry], replaced: Sequence[int]) -> None:
+        """Keep the words of memories that this transaction has stored, some of them instead of those before."""
+        if replaced:
+            self.take_out(replaced)
         latest = {entry.row: entry.content for entry in entries}
         self._insert([Words(row, None, parts(content)) for row, content in latest.items()])
 
@@ -465,7 +468,7 @@ class LargeSpace:
         connection = self._session.of(self._tenant)
         with connection.pipeline():
             self._see(words)
-            self._settings({"enable_seqscan": "off"})
+            self._settings(_BY_INDEX)
             # Not prepared: a plan that was made for a rare word would be kept for a common one.
             cursor = connection.execute(statement.encode(), values, prepare=False)
             self._settings({"enable_seqscan": "on"})
@@ -476,7 +479,7 @@ class LargeSpace:
         connection = self._session.of(self._tenant)
         cursors: list[psycopg.Cursor[tuple[Any, ...]]] = []
         with connection.pipeline():
-            self._settings({"enable_seqscan": "off"})
+            self._settings(_BY_INDEX)
             for word in lexemes:
                 self._see(_quoted(word))
                 cursors.append(connection.execute(statement.encode(), (self._tenant, cap), prepare=False))
@@ -563,6 +566,7 @@ class Upkeep:
             # meanwhile would wait for one that holds a snapshot: hence read committed, and the number in the text,
             # since a statement with values stays open behind its end.
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             lock = _LOCK | (key & 0xFFFFFFFF)
             taken = connection.execute(f"SELECT pg_try_advisory_xact_lock({lock})".encode()).fetchone()
             yield taken is not None and bool(taken[0])
@@ -582,7 +586,8 @@ class Upkeep:
             ).fetchone()
             wanted = int((count[0] if count else 0) * 1.3 * (1_000 + 2 * (space.dimension or 0)))
             connection.execute(
-                "SELECT set_config('lock_timeout', '0', false), set_config('maintenance_work_mem', "
+                "SELECT set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false), "
+                "set_config('maintenance_work_mem', "
                 "greatest(pg_size_bytes(current_setting('maintenance_work_mem')), %s) / 1024 || 'kB', false)",
                 (min(wanted, _BUILD_MEMORY),),
             )
