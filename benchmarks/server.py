@@ -1,13 +1,15 @@
 """How fast the server answers over loopback, against the figures of OneBrain's hosted server on the same kind of machine.
 
-    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql://...] [--tenants 100] [--json]
+    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--tenants 100] [--json]
 
-The server runs in a process of its own, with rate limits off; the clients are bare sockets with keep-alive in this one, so
+``--db postgresql`` starts a PostgreSQL of its own; a URL names an empty database elsewhere, for one number of memories. The server runs in a process of its own, with rate limits off; the clients are bare sockets with keep-alive in this one, so
 both share the machine's cores. Every list, search and context is asked of a brain of so many memories; each answer is
 checked for its status. Hosted figures: 2,000 memories, the same five calls.
 """
 
 from __future__ import annotations
+
+import _path  # noqa: F401  # isort: skip
 
 import argparse
 import asyncio
@@ -20,8 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarks.databases import postgresql
 
 WORDS = [
     "garden",
@@ -269,52 +275,68 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
     return {"tenants": count, "one": one, "many": many, "ratio": many["p50"] / one["p50"]}
 
 
+def sizes(db: str, count: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """Fill a new server with so many memories, and measure each call with 1 and with 16 connections."""
+    served = Served(db)
+    try:
+        asyncio.run(fill("127.0.0.1", served.port, served.key, count))
+        for name in calls(served.key, 0):
+            for connections in (1, 16):
+                row: dict[str, Any] = {"memories": count, "call": name, "connections": connections}
+                row |= asyncio.run(
+                    measure("127.0.0.1", served.port, [served.key], name, connections, seconds)
+                )
+                hosted = HOSTED_RATE.get(name) if connections == 16 else None
+                row["times_hosted"] = row["rate"] / hosted if hosted and count == 2000 else None
+                if connections == 1 and count == 2000 and name in HOSTED_P50:
+                    row["times_hosted"] = HOSTED_P50[name] / row["p50"]
+                yield row
+    finally:
+        served.stop()
+
+
+@contextmanager
+def databases(db: str) -> Iterator[Callable[[], str]]:
+    """Give a function that returns the URL of an empty database."""
+    if db == "postgresql":
+        with postgresql() as new_database:
+            yield new_database
+    elif db == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            made = iter(range(1000))
+            yield lambda: f"sqlite:///{Path(folder) / f'server{next(made)}.db'}"
+    else:
+        yield lambda: db
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--memories", type=int, nargs="+", default=[2000])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
-    parser.add_argument("--db", help="an empty database instead of a new SQLite file")
+    parser.add_argument(
+        "--db", default="sqlite", help="sqlite, postgresql, or the URL of an empty database; default: sqlite"
+    )
     parser.add_argument("--tenants", type=int, default=0, help="also compare this many tenants with one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results: list[dict[str, Any]] = []
-    print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {(options.db or 'sqlite').partition(':')[0]}",
-        file=sys.stderr,
-    )
-    for count in options.memories:
-        with tempfile.TemporaryDirectory() as folder:
-            served = Served(options.db or f"sqlite:///{Path(folder) / 'server.db'}")
-            try:
-                asyncio.run(fill("127.0.0.1", served.port, served.key, count))
-                for name in calls(served.key, 0):
-                    for connections in (1, 16):
-                        row: dict[str, Any] = {"memories": count, "call": name, "connections": connections}
-                        row |= asyncio.run(
-                            measure(
-                                "127.0.0.1", served.port, [served.key], name, connections, options.seconds
-                            )
-                        )
-                        hosted = HOSTED_RATE.get(name) if connections == 16 else None
-                        row["times_hosted"] = row["rate"] / hosted if hosted and count == 2000 else None
-                        if connections == 1 and count == 2000 and name in HOSTED_P50:
-                            row["times_hosted"] = HOSTED_P50[name] / row["p50"]
-                        results.append(row)
-                        if not options.json:
-                            times = f"{row['times_hosted']:.1f}x" if row["times_hosted"] else ""
-                            print(
-                                f"{count:>7} {name:<20} {connections:>2} conn  {row['rate']:>7.0f}/s  "
-                                f"p50 {row['p50']:>7.2f} ms  p99 {row['p99']:>7.2f} ms  {times}",
-                                flush=True,
-                            )
-            finally:
-                served.stop()
-    if options.tenants:
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["RATE_LIMIT_MAX"] = "0"
-            served = Served(f"sqlite:///{Path(folder) / 'server.db'}")
+    name = options.db.partition(":")[0]
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {name}", file=sys.stderr)
+    with databases(options.db) as new_database:
+        for count in options.memories:
+            for row in sizes(new_database(), count, options.seconds):
+                results.append(row)
+                if not options.json:
+                    times = f"{row['times_hosted']:.1f}x" if row["times_hosted"] else ""
+                    print(
+                        f"{count:>7} {row['call']:<20} {row['connections']:>2} conn  {row['rate']:>7.0f}/s  "
+                        f"p50 {row['p50']:>7.2f} ms  p99 {row['p99']:>7.2f} ms  {times}",
+                        flush=True,
+                    )
+        if options.tenants:
+            served = Served(new_database())
             try:
                 found = asyncio.run(
                     tenants("127.0.0.1", served.port, served.key, options.tenants, options.seconds)
