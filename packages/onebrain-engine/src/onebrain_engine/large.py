@@ -7,8 +7,8 @@ and lists. What may differ:
 - Of vectors, HNSW misses a few of a hundred. Where it finds fewer than asked for, every vector is compared.
 - Words are told by how often they stand in the whole space, not in the scope; how rare a memory's words are is judged by
   a sample of the space.
-- Where each word of a query stands in more than 10,000 memories, those with all of them are candidates, then those with
-  most; of the others 10,000 are looked at, whichever.
+- Words that stand in more than 10,000 memories together find candidates only where rarer ones find fewer than 50 or than
+  are asked for: those with all of them first, then those with most; of the others 10,000 are looked at, whichever.
 - `matching` of a search with a least score ranks 2,000 candidates of each kind.
 
 A filter is evaluated here. Where too few of the nearest 200 memories match, 2,000 and 20,000 are tried, and then every
@@ -90,6 +90,10 @@ class Statistics:
     def stale(self, space: Space) -> bool:
         """Return whether the space has changed so much that words may have become rarer or more common."""
         return space.seq != self.seq and (space.seq <= _SMALL or space.seq > self.seq * 1.1)
+
+    def estimate(self, word: str) -> int:
+        """Return in how many memories a word stands, by the sample."""
+        return round(self.sampled.get(word, 0) * self.count / max(self.size, 1))
 
     def information(self, words: Sequence[str]) -> ranking.Floats:
         """Return what each word tells, by how rare it is in the sample."""
@@ -192,7 +196,7 @@ class InDatabase:
         selected = self._selected(request.scope, request.include_archived)
         if request.min_score <= 0:
             assert ask.query is not None
-            words, _ = self._by_words(ask.query.terms, selected, None, COUNTED)
+            words, _ = self._by_words(ask.query.terms, selected, None, COUNTED, COUNTED)
             return len(self._matching(words, selected, request.filter))
         rows = self._candidates(replace(ask, limit=_RANKED), selected, request.filter)
         found = self._rank(replace(ask, limit=len(rows)), request, rows)
@@ -243,7 +247,9 @@ class InDatabase:
         near: list[int] = []
         words_done = near_done = True
         if ask.query is not None and ask.mode != "vector":
-            words, words_done = self._by_words(ask.query.terms, within, rows, pool)
+            plain = filter == TRUE and within is None
+            least = max(ask.limit, _BY_KEYWORD // 2) if plain else pool
+            words, words_done = self._by_words(ask.query.terms, within, rows, pool, least)
         if ask.vector is not None and ask.mode != "keyword":
             near, near_done = self._by_vector(ask.vector, selected, within, rows, pool)
         kept = set(self._matching({*words, *near}, selected, filter))
@@ -272,9 +278,17 @@ class InDatabase:
         return near, len(near) < pool
 
     def _by_words(
-        self, terms: Sequence[str], within: Selected | None, rows: list[int] | None, pool: int
+        self,
+        terms: Sequence[str],
+        within: Selected | None,
+        rows: list[int] | None,
+        pool: int,
+        least: int,
     ) -> tuple[list[int], bool]:
-        """Return rows with words of a query, the best first as far as words tell, and whether they are all."""
+        """Return rows with words of a query, the best first as far as words tell, and whether they are all.
+
+        Where rare words find `least` of them, or memories with several of the common ones, the rest is left.
+        """
         if not terms:
             return [], True
         known = self._known()
@@ -306,13 +320,14 @@ class InDatabase:
         found = holding(rare) if rare else []
         if len(rare) == len(by_rarity):
             return found, len(found) < pool
-        for count in range(len(by_rarity), 1, -1):
-            if len(found) >= pool:
-                return found, False
-            found = list(dict.fromkeys([*found, *holding(by_rarity[:count], all=True, cap=_BUDGET)]))
-        if len(found) < pool:
-            most = max(_BUDGET, pool)
-            found = list(dict.fromkeys([*found, *holding(by_rarity, cap=most)]))
+        common = by_rarity[len(rare) :]
+        for count in range(len(common), 1, -1):
+            if len(found) >= least:
+                break
+            found = list(dict.fromkeys([*found, *holding(common[:count], all=True, cap=_BUDGET)]))
+        if len(found) >= least:
+            return found[:pool], False
+        found = list(dict.fromkeys([*found, *holding(by_rarity, cap=max(_BUDGET, pool))]))
         return found[:pool], len(found) < pool
 
     def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> Found:
@@ -414,13 +429,18 @@ class InDatabase:
         return self._engine.known.of(self._tenant, self.space, self._large)
 
     def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """Return in how many memories of the space each word stands; beyond twice the budget it is only said that."""
-        known = self._known().frequencies
+        """Return in how many memories of the space each word stands; beyond twice the budget as the sample has it."""
+        statistics = self._known()
+        known = statistics.frequencies
         if len(known) > _ASKED:
             known.clear()
         unknown = [term for term in terms if term not in known]
         if unknown:
-            known.update(zip(unknown, self._large.frequencies(unknown, 2 * _BUDGET), strict=True))
+            found = self._large.frequencies(unknown, 2 * _BUDGET)
+            known.update(
+                (term, frequency if frequency < 2 * _BUDGET else max(frequency, statistics.estimate(term)))
+                for term, frequency in zip(unknown, found, strict=True)
+            )
         return {term: known[term] for term in terms}
 
     def _columns(self, names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
