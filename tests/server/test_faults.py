@@ -43,8 +43,15 @@ def stop(process, how=signal.SIGTERM):
     process.stdout.close()
 
 
-def test_every_acknowledged_write_survives_a_kill_under_load(tmp_path):
-    db = f"sqlite:///{tmp_path / 'server.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request, tmp_path):
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'server.db'}"
+    return request.getfixturevalue("postgres").new_database()
+
+
+def test_every_acknowledged_write_survives_a_kill_under_load(db):
     process, url = started(db)
     key = first_key(process)
     headers = {"authorization": f"ApiKey {key}"}
@@ -86,8 +93,8 @@ def test_every_acknowledged_write_survives_a_kill_under_load(tmp_path):
         stop(process)
 
 
-def test_stopping_finishes_what_is_in_flight(tmp_path):
-    process, url = started(f"sqlite:///{tmp_path / 'server.db'}")
+def test_stopping_finishes_what_is_in_flight(db):
+    process, url = started(db)
     key = first_key(process)
     host, port = re.match(r"http://(.*):(\d+)", url).groups()
     body = json.dumps({"body": "the last one"}).encode()
