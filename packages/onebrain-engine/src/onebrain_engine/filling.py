@@ -151,7 +151,7 @@ class Filling:
         self._looked[tenant, space.key] = space.seq
 
     def _fill(self, upkeep: Upkeep, tenant: str, name: str, stop: threading.Event) -> None:
-        failures, key = 0, None
+        failures, key, tidy = 0, None, False
         while not stop.is_set():
             try:
                 space = self._space(tenant, name)
@@ -167,8 +167,9 @@ class Filling:
                 elif space.filled != space.filling:
                     self._fill_in(tenant, space)
                 elif missing := upkeep.missing(space):
-                    if not space.served and len(missing) > 1:
+                    if not tidy and len(missing) > 1:  # the planner, and how much memory to ask for, go by it
                         upkeep.tidy()
+                        tidy = True
                     upkeep.build(space, missing[0], stop)
                 elif not space.served:
                     self._serve(tenant, space)
