@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -54,6 +56,10 @@ class Log:
             "error", "failure", request_id=request_id, where=where, error=type(error).__name__, trace=trace
         )
 
+    def recovery(self, where: str, failures: int) -> None:
+        """Note that what `failure` had told is over, after so many failures; written at every level, as those are."""
+        self._write("info", "recovery", where=where, failures=failures)
+
     def note(self, level: str, message: str, **facts: Any) -> None:
         """Note something about the server itself."""
         if _LEVELS[level] >= self._least:
@@ -69,3 +75,36 @@ class Log:
         line = redact(to_json(row).decode())
         with self._lock:
             print(line, file=self._stream or sys.stderr, flush=True)
+
+
+class Watch:
+    """Watches what is done again and again: notes when it begins to fail and when it works again, not each time between.
+
+    Args:
+        log: Where it is noted.
+        where: What is watched.
+    """
+
+    def __init__(self, log: Log, where: str) -> None:
+        self._log = log
+        self._where = where
+        self._failures = 0
+        self._told: set[tuple[str, str, int | None]] = set()
+
+    @contextmanager
+    def once(self) -> Generator[None, None, None]:
+        """Do it one time: an exception ends the block and goes no further; a kind that was noted already is counted only."""
+        try:
+            yield
+        except Exception as error:
+            self._failures += 1
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            kind = (type(error).__name__, last.filename, last.lineno)
+            if kind not in self._told:
+                self._told.add(kind)
+                self._log.failure("-", self._where, error)
+        else:
+            if self._failures:
+                self._log.recovery(self._where, self._failures)
+            self._failures = 0
+            self._told.clear()

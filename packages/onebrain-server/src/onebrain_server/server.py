@@ -17,7 +17,7 @@ from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import room_of
 from onebrain_server.jobs.deliveries import Deliveries
 from onebrain_server.lane import Lane
-from onebrain_server.logs import Log
+from onebrain_server.logs import Log, Watch
 from onebrain_server.metrics import Metrics
 from onebrain_server.plans import Plans
 from onebrain_server.security.addresses import Fetcher
@@ -89,7 +89,7 @@ class Server:
         self._changing = [threading.Lock() for _ in range(64)]
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
-        self._jobs: list[tuple[float, Callable[[], object], str]] = []
+        self._jobs: list[tuple[float, Callable[[], object], Watch]] = []
         self.documents: dict[str, Callable[[], dict[str, Any]]] = {}  # OpenAPI, by the dialect's name
         self._closed = False
 
@@ -125,7 +125,7 @@ class Server:
 
     def every(self, seconds: float, job: Callable[[], object], name: str) -> None:
         """Do a job again and again in the background; declared before `start`."""
-        self._jobs.append((seconds, job, name))
+        self._jobs.append((seconds, job, Watch(self.log, f"job {name}")))
 
     def later(self, job: Callable[[], object], name: str) -> None:
         """Do a job once, soon, apart from the threads that answer; one that must survive a restart is noted first."""
@@ -143,14 +143,15 @@ class Server:
         passed = 0.0
         while not self._stop.wait(1.0):
             passed += 1.0
-            for seconds, job, name in self._jobs:
+            for seconds, job, watch in self._jobs:
                 if passed % seconds < 1.0:
-                    self._do(job, name)
+                    with watch.once():  # a job that fails must not stop the others
+                        job()
 
     def _do(self, job: Callable[[], object], name: str) -> None:
         try:
             job()
-        except Exception as error:  # a job that fails must not stop the others
+        except Exception as error:  # nobody waits for its result
             self.log.failure("-", f"job {name}", error)
 
     def rooms(self, tenant: str) -> list[str]:

@@ -16,7 +16,7 @@ import httpx
 
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
-from onebrain_server.logs import Log
+from onebrain_server.logs import Log, Watch
 from onebrain_server.security.addresses import AddressRefused, Fetcher
 from onebrain_server.state.outbox import Delivery, Outbox
 from onebrain_server.state.records import Records
@@ -138,17 +138,15 @@ class Deliveries:
             self._worker.join()
 
     def _work(self) -> None:
-        pause = 0.0
+        pause, watch = 0.0, Watch(self._log, "deliveries")
         while not self._stop:
             self._wake.wait(pause)
             self._wake.clear()
             pause = _PAUSE
-            try:
+            with watch.once():  # where the database is away, they are sent when it is back
                 while not self._stop and (claimed := self._outbox.claim(_BATCH, _LEASE)):
                     asyncio.run(self._send_all(claimed))
                 pause = min(_PAUSE, self._outbox.due_in())
-            except Exception as error:  # the database is away, perhaps: they are sent when it is back
-                self._log.failure("-", "deliveries", error)
 
     async def _send_all(self, claimed: Sequence[Delivery]) -> None:
         known = [delivery for delivery in claimed if delivery.service in self._channels]
