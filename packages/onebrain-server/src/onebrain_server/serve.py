@@ -25,17 +25,26 @@ class PatientProtocol(HttpToolsProtocol):
         """Give the first request its time."""
         super().connection_made(transport)
         self._head: asyncio.TimerHandle | None = None
+        self._heading = True  # whether a head is expected, or has come in part
         self._wait()
 
+    def data_received(self, data: bytes) -> None:
+        """Give a head that has come in part the rest of its time; most come whole, and need no timer."""
+        super().data_received(data)
+        if self._heading:
+            if self._head is None:
+                self._wait()
+        elif self._head is not None:
+            self._arrived()
+
     def on_message_begin(self) -> None:
-        """Give a request on a kept connection its time."""
+        """Expect a head."""
         super().on_message_begin()
-        if self._head is None:
-            self._wait()
+        self._heading = True
 
     def on_headers_complete(self) -> None:
-        """Stop waiting: the head is there."""
-        self._arrived()
+        """Expect none: it is there."""
+        self._heading = False
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
