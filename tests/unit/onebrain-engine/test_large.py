@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import onebrain
 from onebrain import F, NewMemory, Scope
-from onebrain.errors import ConfigurationError
+from onebrain.errors import ConfigurationError, OneBrainTimeoutError
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.models import EVERYTHING
 from onebrain_engine import Engine
@@ -283,6 +283,21 @@ def test_an_index_that_was_not_finished_is_made_anew(postgres, own_database):
         space = engine.filling._space("acme", "")
         assert engine.filling._upkeep.missing(space) == []
         assert ids(engine.tenant("acme").search(SearchRequest(query="lamp", mode="keyword"))) == ["a"]
+
+
+def test_an_index_in_the_making_is_given_up_when_the_engine_closes(database, new_tenant, monkeypatch):
+    name = new_tenant()
+    with engine_closing(database.url, None) as engine:
+        engine.tenant(name).store([NewMemory(content="lamp")])
+        space = engine.filling._space(name, "")
+        upkeep = engine.filling._upkeep
+        monkeypatch.setattr(
+            "onebrain_engine.store.postgres_large.indexes", lambda space: {"one": "SELECT pg_sleep(600)"}
+        )
+        stop = threading.Event()
+        threading.Timer(0.3, stop.set).start()
+        with pytest.raises(OneBrainTimeoutError):
+            upkeep.build(space, "one", stop)
 
 
 # ---- it is used, and finds what there is --------------------------------------------------------------------------------
