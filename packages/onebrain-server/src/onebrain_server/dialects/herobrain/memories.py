@@ -144,10 +144,7 @@ def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict
         metadata=body.metadata,
     )
     with quotas.storing(call):
-        [result] = call.memories.store([made])
-    if result.error is not None:
-        raise result.error
-    memory = _one(call, str(result.id), tenant)
+        [memory] = call.memories.store_and_return([made])
     call.act("write", "memory")
     _tell(call, "memory.created", memory)
     return row(memory)

@@ -131,13 +131,7 @@ def put(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
     """Store memories for which room is kept, as `store` does."""
     if not drafts:
         return []
-    results = place.memories.store(drafts)
-    for result in results:
-        if result.error is not None:
-            raise result.error
-    ids = [str(result.id) for result in results]
-    found = {memory.id: memory for memory in place.memories.get(ids, Scope(space=drafts[0].scope.space))}
-    stored = [found[id] for id in ids if id in found]  # another request may have deleted one at once
+    stored = list(place.memories.store_and_return(drafts))
     events.emit(place, "memory.created", map(row, stored))
     return stored
 
