@@ -1,10 +1,6 @@
-"""A live server, an account of its own for each test, and who speaks to it."""
+"""Who speaks to the live server at ai-memory's address."""
 
 from __future__ import annotations
-
-import threading
-import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -21,36 +17,20 @@ def base(live):
 
 
 @pytest.fixture
-def key(live):
-    """A key of a fresh account that may do everything."""
-    return live.account(f"{uuid.uuid4().hex}@example.com")
-
-
-@pytest.fixture
-def speak(base):
-    """Open an HTTP client with a key, as an agent if need be."""
-    opened = []
+def client_of(base, keep_open):
+    """Make HTTP clients, each with a key, as an agent if need be."""
 
     def make(key, agent=None):
         headers = {"x-api-key": key} | ({"x-agent-id": agent} if agent else {})
-        opened.append(httpx.Client(base_url=base + "/api/v1", headers=headers))
-        return opened[-1]
+        return keep_open(httpx.Client(base_url=base + "/api/v1", headers=headers))
 
-    yield make
-    for client in opened:
-        client.close()
+    return make
 
 
 @pytest.fixture
-def http(speak, key):
+def http(client_of, key):
     """An HTTP client of the account."""
-    return speak(key)
-
-
-@pytest.fixture
-def stranger(speak, live):
-    """An HTTP client of another account."""
-    return speak(live.account(f"{uuid.uuid4().hex}@example.com"))
+    return client_of(key)
 
 
 @pytest.fixture
@@ -61,13 +41,13 @@ def client(base, key):
 
 
 @pytest.fixture
-def agent(http, speak):
+def agent(http, client_of):
     """Open an HTTP client with a key that is tied to an agent."""
 
     def make(name, permission="write"):
         made = http.post("/keys", json={"agent_id": name, "permission": permission})
         assert made.status_code == 201, made.text
-        return speak(made.json()["api_key"])
+        return client_of(made.json()["api_key"])
 
     return make
 
@@ -82,53 +62,3 @@ def store(http):
         return made.json()
 
     return make
-
-
-class Receiver:
-    """What a subscriber received; it fails as often as it is told to before it takes anything."""
-
-    def __init__(self):
-        self.deliveries = []
-        self.failures = 0
-        self.arrived = threading.Condition()
-
-    def take(self, headers, body):
-        with self.arrived:
-            self.deliveries.append((headers, body))
-            self.arrived.notify_all()
-            if self.failures:
-                self.failures -= 1
-                return 503
-            return 200
-
-    def wait_for(self, count):
-        with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.deliveries) >= count, timeout=20), (
-                f"{len(self.deliveries)} of {count} deliveries came"
-            )
-            return list(self.deliveries)
-
-
-@pytest.fixture
-def receiver():
-    """A subscriber on a socket."""
-    found = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(found.take(dict(self.headers), body))
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/hook"
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()

@@ -51,14 +51,14 @@ def test_the_document_and_health_are_there_for_everyone(live, base):
     assert httpx.get(base + "/api/v1/health").status_code == 200
 
 
-def test_a_read_only_key_of_the_account_reads_and_changes_nothing(live, base, http, store, speak):
+def test_a_read_only_key_of_the_account_reads_and_changes_nothing(live, base, http, store, client_of):
     made = httpx.get(
         live.url + "/v1/api-keys", headers={"authorization": f"ApiKey {http.headers['x-api-key']}"}
     )
     assert made.status_code == 200
     tenant = live.server.accounts.by_key(http.headers["x-api-key"]).tenant
     id = store("t")["id"]
-    reader = speak(live.server.accounts.create_key(tenant, "r", ["brain.read"], trust="trusted")[1])
+    reader = client_of(live.server.accounts.create_key(tenant, "r", ["brain.read"], trust="trusted")[1])
     for operation in NEEDS_LOGIN:
         path = below(operation, id).removeprefix("/compat/ai-memory/api/v1")
         if operation.needs in ("write", "admin"):
@@ -68,11 +68,11 @@ def test_a_read_only_key_of_the_account_reads_and_changes_nothing(live, base, ht
     assert reader.post("/recall", json={"context": "t"}).json()["count"] == 1
 
 
-def test_a_key_under_review_reads_and_does_not_write(live, http, speak):
+def test_a_key_under_review_reads_and_does_not_write(live, http, client_of):
     tenant = live.server.accounts.by_key(http.headers["x-api-key"]).tenant
     key = live.server.accounts.create_key(tenant, "r", SCOPES, trust="review")[1]
-    assert speak(key).get("/memories").status_code == 200
-    assert speak(key).post("/memories", json={"title": "t", "content": "x"}).status_code == 403
+    assert client_of(key).get("/memories").status_code == 200
+    assert client_of(key).post("/memories", json={"title": "t", "content": "x"}).status_code == 403
 
 
 # ---- other accounts -----------------------------------------------------------------------------------------------------
@@ -310,9 +310,9 @@ def test_a_tied_key_is_good_for_this_service_alone(live, agent):
             assert answer.status_code != 404 or path.startswith("/compat/")
 
 
-def test_only_a_key_that_may_do_everything_makes_tied_keys(live, http, agent, speak):
+def test_only_a_key_that_may_do_everything_makes_tied_keys(live, http, agent, client_of):
     tenant = live.server.accounts.by_key(http.headers["x-api-key"]).tenant
-    writer = speak(
+    writer = client_of(
         live.server.accounts.create_key(tenant, "w", ["brain.write", "brain.read"], trust="trusted")[1]
     )
     for caller in (writer, agent("ai:alice")):
@@ -324,7 +324,7 @@ def test_only_a_key_that_may_do_everything_makes_tied_keys(live, http, agent, sp
             assert answer.status_code == 403
 
 
-def test_a_tied_key_ends_with_its_removal_and_lives_no_longer_than_its_maker(live, http, agent, speak):
+def test_a_tied_key_ends_with_its_removal_and_lives_no_longer_than_its_maker(live, http, agent, client_of):
     alice = agent("ai:alice")
     [row] = http.get("/keys").json()["keys"]
     assert (row["agent_id"], row["permission"]) == ("ai:alice", "write")
@@ -335,7 +335,7 @@ def test_a_tied_key_ends_with_its_removal_and_lives_no_longer_than_its_maker(liv
     accounts = live.server.accounts
     tenant = accounts.by_key(http.headers["x-api-key"]).tenant
     ends = 4_000_000_000_000_000
-    maker = speak(accounts.create_key(tenant, "m", SCOPES, trust="trusted", expires_at=ends)[1])
+    maker = client_of(accounts.create_key(tenant, "m", SCOPES, trust="trusted", expires_at=ends)[1])
     made = maker.post("/keys", json={"agent_id": "ai:bob"}).json()
     assert accounts.key(tenant, made["id"]).expires_at == ends
 

@@ -106,8 +106,8 @@ def test_bulk_merges_with_what_is_there_and_within_itself(http, store):
     assert found["a"]["metadata"]["agent_id"] == "ai:me"
 
 
-def test_one_title_stored_by_many_at_once_is_one_memory(http, speak, key):
-    clients = [speak(key) for _ in range(8)]
+def test_one_title_stored_by_many_at_once_is_one_memory(http, client_of, key):
+    clients = [client_of(key) for _ in range(8)]
     ids = []
 
     def run(client):
@@ -124,7 +124,7 @@ def test_one_title_stored_by_many_at_once_is_one_memory(http, speak, key):
     assert http.get("/memories").json()["count"] == 1
 
 
-def test_recalling_and_sharing_at_once_lose_nothing_of_each_other(http, speak, key, store):
+def test_recalling_and_sharing_at_once_lose_nothing_of_each_other(http, client_of, key, store):
     id = store("lighthouse", agent_id="ai:owner")["id"]
     statuses = []
 
@@ -139,8 +139,8 @@ def test_recalling_and_sharing_at_once_lose_nothing_of_each_other(http, speak, k
             gone = client.post("/memories", json={"title": f"lighthouse {n}", "content": "x"}).json()["id"]
             statuses.append(client.delete(f"/memories/{gone}").status_code)
 
-    threads = [threading.Thread(target=recall, args=(speak(key),)) for _ in range(3)]
-    threads.append(threading.Thread(target=grant, args=(speak(key),)))
+    threads = [threading.Thread(target=recall, args=(client_of(key),)) for _ in range(3)]
+    threads.append(threading.Thread(target=grant, args=(client_of(key),)))
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -28,13 +28,16 @@ def subscribe(http, receiver):
 
 
 def events(receiver, count):
-    return [verify_ai_memory(body, headers, secret=SECRET) for headers, body in receiver.wait_for(count)]
+    return [
+        verify_ai_memory(body, headers, secret=SECRET)
+        for headers, body in (receiver.next() for _ in range(count))
+    ]
 
 
 def test_a_deliverys_signature_verifies_with_the_secret_and_with_no_other(subscribe, receiver, store):
     subscribe()
     stored = store("t", namespace="team", agent_id="ai:me")
-    [(headers, body)] = receiver.wait_for(1)
+    headers, body = receiver.next()
     event = verify_ai_memory(body, headers, secret=SECRET)
     assert (event.event, event.memory_id, event.namespace) == ("memory_store", stored["id"], "team")
     assert event.agent_id == "ai:me"
@@ -98,7 +101,7 @@ def test_a_tied_keys_subscription_hears_only_of_what_its_agent_may_see(
 def test_without_a_secret_a_delivery_is_not_signed(http, receiver, store):
     http.post("/subscriptions", json={"url": receiver.url})
     store("t")
-    [(headers, body)] = receiver.wait_for(1)
+    headers, body = receiver.next()
     names = {name.lower() for name in headers}
     assert "x-ai-memory-timestamp" in names
     assert "x-ai-memory-signature" not in names
@@ -106,11 +109,10 @@ def test_without_a_secret_a_delivery_is_not_signed(http, receiver, store):
 
 
 def test_a_delivery_that_was_not_taken_is_tried_again_and_counted(http, subscribe, receiver, store):
-    receiver.failures = 2
+    receiver.answers = [503, 503]
     subscribe()
     store("t")
-    first, second, third = receiver.wait_for(3)
-    assert first[1] == second[1] == third[1]
+    assert len({body for _, body in (receiver.next() for _ in range(3))}) == 1
     counts = {}
     while counts != {"dispatch_count": 3, "failure_count": 2}:  # noted a moment after the answer
         [row] = http.get("/subscriptions").json()["subscriptions"]
@@ -119,10 +121,10 @@ def test_a_delivery_that_was_not_taken_is_tried_again_and_counted(http, subscrib
 
 
 def test_what_waits_for_a_removed_subscription_is_not_sent(live, http, subscribe, receiver, store):
-    receiver.failures = 100
+    receiver.answers = [503] * 100
     id = subscribe()
     store("t")
-    receiver.wait_for(1)
+    receiver.next()
     assert http.delete("/subscriptions", params={"id": id}).json()["removed"]
     tenant = live.server.accounts.by_key(http.headers["x-api-key"]).tenant
     assert live.server.deliveries._outbox.waiting(tenant) == []
@@ -202,7 +204,7 @@ def test_an_address_that_became_private_is_not_sent_to(live, http, subscribe, re
     [row] = http.get("/subscriptions").json()["subscriptions"]
     while not row["failure_count"]:
         [row] = http.get("/subscriptions").json()["subscriptions"]
-    assert receiver.deliveries == []
+    assert receiver.is_empty
 
 
 def test_the_settings_default_refuses_private_addresses():

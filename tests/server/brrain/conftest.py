@@ -1,8 +1,6 @@
-"""A live server, and clients of fresh accounts at bRRAIn's address."""
+"""Clients of fresh accounts at bRRAIn's address."""
 
 from __future__ import annotations
-
-import uuid
 
 import httpx
 import pytest
@@ -40,35 +38,9 @@ def address(live):
 
 
 @pytest.fixture
-def key(live):
-    """A key of a fresh account, which is empty."""
-    return live.account(f"{uuid.uuid4().hex}@example.com")
-
-
-@pytest.fixture
-def client_of(address):
+def client_of(address, keep_open):
     """Make clients, each with a key."""
-    made = []
-
-    def client(key):
-        made.append(Client(base_url=address, headers={"authorization": f"Bearer {key}"}))
-        return made[-1]
-
-    yield client
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def client(client_of, key):
-    """A client of an account of its own."""
-    return client_of(key)
-
-
-@pytest.fixture
-def stranger(client_of, live):
-    """A client of another account."""
-    return client_of(live.account(f"{uuid.uuid4().hex}@example.com"))
+    return lambda key: keep_open(Client(base_url=address, headers={"authorization": f"Bearer {key}"}))
 
 
 @pytest.fixture

@@ -1,12 +1,6 @@
-"""A live server, clients of fresh accounts at HeroBrain's address, and a receiver of webhooks on a socket."""
+"""Clients of fresh accounts at HeroBrain's address."""
 
 from __future__ import annotations
-
-import http.server
-import queue
-import threading
-import uuid
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
@@ -20,35 +14,9 @@ def address(live):
 
 
 @pytest.fixture
-def key(live):
-    """A key of a fresh account, which is empty."""
-    return live.account(f"{uuid.uuid4().hex}@example.com")
-
-
-@pytest.fixture
-def client_of(address):
+def client_of(address, keep_open):
     """Make clients, each with a key."""
-    made = []
-
-    def client(key):
-        made.append(httpx.Client(base_url=address, headers={"authorization": f"Bearer {key}"}))
-        return made[-1]
-
-    yield client
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def client(client_of, key):
-    """A client of an account of its own."""
-    return client_of(key)
-
-
-@pytest.fixture
-def stranger(client_of, live):
-    """A client of another account."""
-    return client_of(live.account(f"{uuid.uuid4().hex}@example.com"))
+    return lambda key: keep_open(httpx.Client(base_url=address, headers={"authorization": f"Bearer {key}"}))
 
 
 @pytest.fixture
@@ -102,47 +70,3 @@ def data_of():
 def errors_of():
     """Return code and field of all errors in the envelope of a failure."""
     return errors
-
-
-@dataclass
-class Receiver:
-    """Takes webhooks; answers with the statuses in `statuses`, then 200."""
-
-    url: str = ""
-    statuses: list[int] = field(default_factory=list)
-    arrived: queue.Queue = field(default_factory=queue.Queue)
-
-    def take(self):
-        """Wait for the next delivery and return its headers and body."""
-        return self.arrived.get(timeout=10)
-
-    @property
-    def is_empty(self):
-        return self.arrived.empty()
-
-
-@pytest.fixture
-def receiver():
-    state = Receiver()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status = state.statuses.pop(0) if state.statuses else 200
-            state.arrived.put((dict(self.headers.items()), body))
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()

@@ -315,7 +315,7 @@ def test_a_webhook_payload(client, data, receiver):
     hook = json.loads(CREATE_WEBHOOK.split("-d '")[1].rpartition("'")[0])
     data(client.post("/api/v1/webhooks", json={**hook, "url": receiver.url}), 201)
     memory = data(curl(CREATE, client), 201)
-    headers, body = receiver.take()
+    headers, body = receiver.next()
     documented = {
         "event": "memory.created",
         "data": {

@@ -162,12 +162,12 @@ def test_nothing_is_readable_at_rest(tmp_path, receiver, data, create):
     with live_server(settings) as live:
         headers = {"authorization": f"Bearer {live.key}"}
         with httpx.Client(base_url=live.url + "/compat/herobrain", headers=headers) as client:
-            receiver.statuses = [500] * 3
+            receiver.answers = [500] * 3
             hook = {"name": "hookname", "url": receiver.url + "/hookpath", "events": ["memory.created"],
                     "secret": "hooksecret"}  # fmt: skip
             data(client.post("/api/v1/webhooks", json=hook), 201)
             made = create(client, "xylophone quartets", tags=["tagword"], metadata={"metakey": "metaword"})
-            receiver.take()  # and it waits in the outbox for its next try
+            receiver.next()  # and it waits in the outbox for its next try
             plain = data(client.post("/api/v1/api-keys", json={"name": "k"}), 201)["plainKey"]
             search = {"query": "xylophone"}
             assert data(client.post("/api/v1/memories/search", json=search))["results"][0]["id"] == made["id"]

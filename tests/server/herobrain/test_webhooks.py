@@ -36,7 +36,7 @@ def hook(receiver, data):
 
 
 def taken(receiver):
-    headers, body = receiver.take()
+    headers, body = receiver.next()
     return verify_herobrain(body, headers, secret=SECRET)
 
 
@@ -77,7 +77,7 @@ def test_every_event_is_told_and_its_signature_verifies(client, create, data, ho
 def test_a_signature_fits_one_body_and_one_secret(client, create, hook, receiver):
     hook(client)
     create(client)
-    headers, body = receiver.take()
+    headers, body = receiver.next()
     with pytest.raises(WebhookVerificationError, match="does not fit"):
         verify_herobrain(body + b" ", headers, secret=SECRET)
     with pytest.raises(WebhookVerificationError, match="does not fit"):
@@ -85,20 +85,20 @@ def test_a_signature_fits_one_body_and_one_secret(client, create, hook, receiver
 
 
 def test_a_delivery_that_is_not_taken_comes_again_unchanged(client, create, hook, receiver):
-    receiver.statuses = [500, 302, 404]
+    receiver.answers = [500, 302, 404]
     hook(client)
     create(client)
-    attempts = [receiver.take() for _ in range(4)]
+    attempts = [receiver.next() for _ in range(4)]
     assert len({body for _, body in attempts}) == 1
     for headers, body in attempts:
         assert verify_herobrain(body, headers, secret=SECRET).event == "memory.created"
 
 
 def test_a_delivery_is_given_up_after_the_last_delay(client, create, hook, receiver, live, key):
-    receiver.statuses = [500] * 4
+    receiver.answers = [500] * 4
     hook(client, "memory.created")
     first = create(client, "first")
-    given_up = [json.loads(receiver.take()[1])["data"]["id"] for _ in range(4)]
+    given_up = [json.loads(receiver.next()[1])["data"]["id"] for _ in range(4)]
     second = create(client, "second")
     assert given_up == [first["id"]] * 4
     assert taken(receiver).data["id"] == second["id"]
@@ -123,7 +123,7 @@ def test_an_inactive_webhook_is_told_of_tests_only(client, create, data, hook, r
 
 def test_a_test_says_that_it_was_not_taken(client, data, hook, receiver):
     made = hook(client)
-    receiver.statuses = [500]
+    receiver.answers = [500]
     assert data(client.post(f"/api/v1/webhooks/{made['id']}/test")) == {"delivered": False}
     assert data(client.post(f"/api/v1/webhooks/{made['id']}/test")) == {"delivered": True}
 
@@ -131,19 +131,19 @@ def test_a_test_says_that_it_was_not_taken(client, data, hook, receiver):
 def test_a_deleted_webhook_is_told_nothing_more(client, create, data, hook, receiver, live, key):
     account = live.server.accounts.by_key(key).tenant
     outbox = Outbox(live.server.database, live.server.sealer)
-    receiver.statuses = [500]
+    receiver.answers = [500]
     gone, kept = hook(client, "memory.created", name="gone"), hook(client, "memory.deleted", name="kept")
     memory = create(client)
-    receiver.take()  # it is refused, and waits for another try
+    receiver.next()  # it is refused, and waits for another try
     assert [target for _, target, _ in outbox.waiting(account)] == [gone["id"]]
     data(client.delete(f"/api/v1/webhooks/{gone['id']}"))
     assert outbox.waiting(account) == []
     assert data(client.get("/api/v1/webhooks")) == [kept]
     create(client, "another")
     data(client.delete(f"/api/v1/memories/{memory['id']}"))
-    arrived = [json.loads(receiver.take()[1])]
+    arrived = [json.loads(receiver.next()[1])]
     while arrived[-1]["event"] != "memory.deleted":  # a try may have been on its way at that very moment
-        arrived.append(json.loads(receiver.take()[1]))
+        arrived.append(json.loads(receiver.next()[1]))
     assert all(event["data"]["id"] == memory["id"] for event in arrived)
 
 

@@ -1,15 +1,12 @@
-"""A live server, and clients of its RememberOS dialect: each test has an account of its own."""
+"""Clients of the RememberOS dialect, each of an account of its own, and a language model."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import json
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,50 +14,12 @@ import httpx
 import pytest
 
 import onebrain
-from onebrain_server.settings import Settings
 from onebrain_server.testing import Live, live_server
-
-SETTINGS = Settings(
-    database_url="sqlite://",
-    rate_limit_max=0,
-    log_level="error",
-    private_addresses=True,
-    delivery_delays=(0.05, 0.1, 0.2),
-)
-
-
-@pytest.fixture(scope="session")
-def settings() -> Settings:
-    return SETTINGS
-
-
-@pytest.fixture(scope="session")
-def live() -> Iterator[Live]:
-    with live_server(SETTINGS) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
 def url(live: Live) -> str:
     return f"{live.url}/compat/rememberos"
-
-
-@pytest.fixture(scope="session")
-def serving() -> Callable[[ThreadingHTTPServer], AbstractContextManager[None]]:
-    """Let a server of the test's own answer until the end of a block."""
-
-    @contextmanager
-    def serve(server: ThreadingHTTPServer) -> Iterator[None]:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-    return serve
 
 
 @pytest.fixture(scope="session")
@@ -80,38 +39,20 @@ def until() -> Callable[..., dict]:
 
 
 @pytest.fixture
-def key(live: Live) -> str:
-    """A key of a fresh account's own."""
-    return live.account(f"{uuid.uuid4().hex}@example.com")
+def client_of(url: str, keep_open) -> Callable[[str], httpx.Client]:
+    """Make clients, each with a key."""
+    return lambda key: keep_open(
+        httpx.Client(base_url=f"{url}/v1", headers={"authorization": f"Bearer {key}"}, timeout=30)
+    )
 
 
 @pytest.fixture
-def api(url: str) -> Iterator[Callable[[str], httpx.Client]]:
-    """Open a client with a key."""
-    with ExitStack() as stack:
-        yield lambda key: stack.enter_context(
-            httpx.Client(base_url=f"{url}/v1", headers={"authorization": f"Bearer {key}"}, timeout=30)
-        )
-
-
-@pytest.fixture
-def client(api: Callable[[str], httpx.Client], key: str) -> httpx.Client:
-    return api(key)
-
-
-@pytest.fixture
-def stranger(live: Live, api: Callable[[str], httpx.Client]) -> httpx.Client:
-    """A client of another account."""
-    return api(live.account(f"{uuid.uuid4().hex}@example.com"))
-
-
-@pytest.fixture
-def agent(client: httpx.Client, api: Callable[[str], httpx.Client]) -> Callable[..., httpx.Client]:
+def agent(client: httpx.Client, client_of: Callable[[str], httpx.Client]) -> Callable[..., httpx.Client]:
     """Make an agent's key and return its client, whose `agent_id` names it."""
 
     def make(label: str = "bot", *, read_only: bool = False) -> httpx.Client:
         made = client.post("/memory/keys", json={"label": label, "read_only": read_only}).json()
-        opened = api(made["key"])
+        opened = client_of(made["key"])
         opened.agent_id = made["id"]  # type: ignore[attr-defined]
         return opened
 

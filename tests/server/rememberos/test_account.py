@@ -38,7 +38,7 @@ def test_me_and_stats(client, add):
 # ---- keys --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_rotated_key_is_dead_at_once_and_the_agent_stays_who_it_is(client, agent, add, api):
+def test_a_rotated_key_is_dead_at_once_and_the_agent_stays_who_it_is(client, agent, add, client_of):
     add("secret", "private")
     bot = agent("support")
     client.put("/memory/collections/private/grants", json={"agent_key_id": bot.agent_id})
@@ -46,21 +46,21 @@ def test_a_rotated_key_is_dead_at_once_and_the_agent_stays_who_it_is(client, age
     assert (rotated["id"], rotated["label"]) == (bot.agent_id, "support")
     assert rotated["key"].startswith("mv_")
     assert bot.get("/memory/collections").status_code == 401
-    fresh = api(rotated["key"])
+    fresh = client_of(rotated["key"])
     assert [row["text"] for row in fresh.get("/memory/collections/private/memories").json()] == ["secret"]
     # It may do what it could before, and no more.
     assert fresh.post("/memory/keys", json={"label": "x"}).status_code == 403
     assert rotated["key"] not in client.get("/memory/keys").text
 
 
-def test_the_accounts_own_key_keeps_its_rights(live, client, api, key):
+def test_the_accounts_own_key_keeps_its_rights(live, client, client_of, key):
     rotated = client.post(f"{A}/rotate-key").json()
     assert rotated["key"].startswith("ob_")
     assert client.get("/memory/collections").status_code == 401
     assert httpx.get(f"{live.url}/v1/memory", headers={"authorization": f"ApiKey {key}"}).status_code == 401
     headers = {"authorization": f"ApiKey {rotated['key']}"}
     assert httpx.get(f"{live.url}/v1/memory", headers=headers).status_code == 200
-    assert api(rotated["key"]).get("/memory/webhook/config").status_code == 200
+    assert client_of(rotated["key"]).get("/memory/webhook/config").status_code == 200
 
 
 def test_a_read_only_key_rotates_nothing(agent):

@@ -258,9 +258,9 @@ def test_memories_here_are_not_those_of_the_accounts_own_format(client, key, liv
     assert len(client.post("/memory/search", json={"query": "mine", "min_score": 0}).json()["results"]) == 1
 
 
-def test_a_key_under_review_reads_only(live, api):
+def test_a_key_under_review_reads_only(live, client_of):
     key = live.account(f"{uuid.uuid4().hex}@example.com", trust="review")
-    reviewed = api(key)
+    reviewed = client_of(key)
     assert reviewed.get("/memory/collections").status_code == 200
     assert reviewed.post(f"{C}/memories", json={"text": "x"}).status_code == 403
     assert reviewed.post("/memory/keys", json={"label": "x"}).status_code == 403
@@ -283,27 +283,27 @@ def test_a_revoked_key_stays_in_the_list_and_out_of_everything(client, agent):
     assert client.delete(f"/memory/keys/{bot.agent_id}").status_code == 404
 
 
-def test_the_last_active_key_is_not_revoked(live, api):
+def test_the_last_active_key_is_not_revoked(live, client_of):
     account = live.server.accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en", plan="team")
     scopes = [f"rememberos:{word}" for word in ("read", "write", "admin")]
     made, key = live.server.accounts.create_key(account.id, "only", scopes, trust="trusted", kind="mv")
-    client = api(key)
+    client = client_of(key)
     answer = client.delete(f"/memory/keys/{made.id}")
     assert (answer.status_code, "last active key" in answer.json()["detail"]) == (400, True)
     other = client.post("/memory/keys", json={"label": "other"}).json()
     assert client.delete(f"/memory/keys/{made.id}").status_code == 200
     assert client.get("/memory/keys").status_code == 401
-    assert api(other["key"]).get("/memory/keys").status_code == 200
+    assert client_of(other["key"]).get("/memory/keys").status_code == 200
 
 
-def test_a_childs_key_ends_with_its_parent(live, api):
+def test_a_childs_key_ends_with_its_parent(live, client_of):
     from onebrain_server.clock import now_micros
     from onebrain_server.security.scopes import SCOPES
 
     account = live.server.accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en", plan="team")
     end = now_micros() + 3_600_000_000
     _, key = live.server.accounts.create_key(account.id, "short", SCOPES, trust="trusted", expires_at=end)
-    client = api(key)
+    client = client_of(key)
     made = client.post("/memory/keys", json={"label": "child"}).json()
     ends = {row["id"]: row["expires_at"] for row in client.get("/memory/keys").json()}
     assert ends[made["id"]] == next(iter({end_ for id, end_ in ends.items() if id != made["id"]})) is not None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -16,39 +14,6 @@ from onebrain_server.testing import live_server
 
 HOOK = "/memory/webhook/config"
 C = "/memory/collections/notes"
-
-
-class Receiver:
-    """Takes deliveries; `answers` holds the statuses of the first ones."""
-
-    def __init__(self) -> None:
-        self.taken: queue.Queue = queue.Queue()
-        self.answers: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                status = receiver.answers.pop(0) if receiver.answers else 204
-                receiver.taken.put((status, body, dict(self.headers)))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, format, *args) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-
-    def next(self):
-        return self.taken.get(timeout=20)
-
-
-@pytest.fixture
-def receiver(serving):
-    made = Receiver()
-    with serving(made.server):
-        yield made
 
 
 @pytest.fixture
@@ -70,7 +35,7 @@ def test_every_change_of_a_memory_is_told_and_signed(client, add, receiver, secr
         "memory.deleted": [{"id": made["id"], "collection": "notes"}],
     }
     for _ in range(4):
-        _, body, headers = receiver.next()
+        headers, body = receiver.next()
         event = verify_rememberos(body, headers, secret=secret)
         assert len(headers["x-rememberos-signature"]) == 64
         wanted[event.event].remove(event.data)
@@ -91,8 +56,7 @@ def test_a_failed_delivery_is_tried_again(client, add, receiver, secret, until):
     receiver.answers = [500, 404]
     add("x")
     tries = [receiver.next() for _ in range(3)]
-    assert [status for status, _, _ in tries] == [500, 404, 204]
-    assert len({body for _, body, _ in tries}) == 1
+    assert len({body for _, body in tries}) == 1
     kept = until(client, HOOK, "delivered")
     assert (kept["delivered"], kept["failed"], kept["url"]) == (1, 0, receiver.url)
     assert "secret" not in kept
@@ -101,7 +65,7 @@ def test_a_failed_delivery_is_tried_again(client, add, receiver, secret, until):
 def test_a_delivery_is_given_up_in_the_end_and_counted(client, add, receiver, secret, until):
     receiver.answers = [500] * 4
     add("x")
-    assert [receiver.next()[0] for _ in range(4)] == [500] * 4
+    assert len({receiver.next()[1] for _ in range(4)}) == 1
     kept = until(client, HOOK, "failed")
     assert (kept["delivered"], kept["failed"]) == (0, 1)
 
@@ -120,7 +84,7 @@ def test_after_deletion_nothing_is_sent_any_more(client, add, receiver, secret):
     fresh = client.put(HOOK, json={"url": receiver.url}).json()["secret"]
     assert fresh != secret
     made = add("z")
-    _, body, headers = receiver.next()
+    headers, body = receiver.next()
     assert verify_rememberos(body, headers, secret=fresh).data == made
 
 
