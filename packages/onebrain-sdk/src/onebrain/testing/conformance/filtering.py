@@ -192,18 +192,24 @@ def combinations() -> list[Filter]:
 
 
 class FilterSuite(Suite):
-    """Filters on every verb that takes one."""
+    """Filters on every verb that takes one.
+
+    Attributes:
+        one_filter_in: Of hundreds of filters that should agree with the evaluator, one in so many is asked. The default is
+            1, all of them; more is for a driver that decides filters by the same code as another that is asked all.
+    """
 
     verb: ClassVar[str] = "filters"
+    one_filter_in: ClassVar[int] = 1
 
     @pytest.mark.parametrize("field", FIELDS)
     def test_every_operator_agrees_with_the_evaluator(self, brain: Brain, field: str) -> None:
         memories = _stored(brain)
         values = VALUES if field == "x" else VALUES[::3]  # most of them differ in kind, not in path
-        _assert_agree(brain, memories, list(comparisons(field, values)))
+        _assert_agree(brain, memories, list(comparisons(field, values))[:: self.one_filter_in])
 
     def test_combinations_agree_with_the_evaluator(self, brain: Brain) -> None:
-        _assert_agree(brain, _stored(brain), combinations())
+        _assert_agree(brain, _stored(brain), combinations()[:: self.one_filter_in])
 
     def test_filters_on_a_memorys_own_fields_agree_with_the_evaluator(self, brain: Brain) -> None:
         memories = _own(brain)
@@ -241,7 +247,8 @@ class FilterSuite(Suite):
         compared: list[Filter] = [
             one for field, wanted in values.items() for one in comparisons(field, wanted)
         ]
-        _assert_agree(brain, memories, [*lists, *compared, *(~one for one in compared[::7])])
+        filters = [*lists, *compared, *(~one for one in compared[::7])]
+        _assert_agree(brain, memories, filters[:: self.one_filter_in])
 
     def test_filters_and_scopes_both_count(self, brain: Brain) -> None:
         memories = _own(brain)
