@@ -9,7 +9,7 @@ import sys
 import onebrain
 from onebrain import Scope
 
-PROCESSES, THREADS, SECONDS = 8, 4, 20
+PROCESSES, THREADS, SECONDS = 8, 4, 10
 
 WORKER = """
 import json, sys, threading, time
