@@ -157,7 +157,8 @@ def postgres() -> Iterator[Postgres]:
     try:
         server = Postgres(url or cluster.admin_url)  # type: ignore[union-attr]
         yield server
-        server.clean()
+        if cluster is None:  # one of our own goes with all that was made on it
+            server.clean()
     finally:
         if cluster is not None:
             cluster.remove()
