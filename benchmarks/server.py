@@ -1,6 +1,7 @@
 """How fast the server answers over loopback, against the figures of OneBrain's hosted server on the same kind of machine.
 
-    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--tenants 100] [--json]
+    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--workers 2]
+        [--tenants 100] [--json]
 
 ``--db postgresql`` starts a PostgreSQL of its own; a URL names an empty database elsewhere, for one number of memories. The server runs in a process of its own, with rate limits off; the clients are bare sockets with keep-alive in this one, so
 both share the machine's cores. Every list, search and context is asked of a brain of so many memories; each answer is
@@ -228,11 +229,11 @@ async def fill(host: str, port: int, key: str, count: int) -> None:
 class Served:
     """A server in a process of its own."""
 
-    def __init__(self, db: str) -> None:
+    def __init__(self, db: str, workers: int = 1) -> None:
         environment = {**os.environ, "RATE_LIMIT_MAX": "0", "LOG_LEVEL": "error", "PYTHONUNBUFFERED": "1"}
         program = "from onebrain.cli import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, "serve", "--port", "0", "--db", db],
+            [sys.executable, "-c", program, "serve", "--port", "0", "--db", db, "--workers", str(workers)],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -275,9 +276,9 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
     return {"tenants": count, "one": one, "many": many, "ratio": many["p50"] / one["p50"]}
 
 
-def sizes(db: str, count: int, seconds: float) -> Iterator[dict[str, Any]]:
+def sizes(db: str, workers: int, count: int, seconds: float) -> Iterator[dict[str, Any]]:
     """Fill a new server with so many memories, and measure each call with 1 and with 16 connections."""
-    served = Served(db)
+    served = Served(db, workers)
     try:
         asyncio.run(fill("127.0.0.1", served.port, served.key, count))
         for name in calls(served.key, 0):
@@ -318,6 +319,7 @@ def main() -> None:
     parser.add_argument(
         "--db", default="sqlite", help="sqlite, postgresql, or the URL of an empty database; default: sqlite"
     )
+    parser.add_argument("--workers", type=int, default=1, help="processes that answer, on PostgreSQL")
     parser.add_argument("--tenants", type=int, default=0, help="also compare this many tenants with one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -326,7 +328,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {name}", file=sys.stderr)
     with databases(options.db) as new_database:
         for count in options.memories:
-            for row in sizes(new_database(), count, options.seconds):
+            for row in sizes(new_database(), options.workers, count, options.seconds):
                 results.append(row)
                 if not options.json:
                     times = f"{row['times_hosted']:.1f}x" if row["times_hosted"] else ""
@@ -336,7 +338,7 @@ def main() -> None:
                         flush=True,
                     )
         if options.tenants:
-            served = Served(new_database())
+            served = Served(new_database(), options.workers)
             try:
                 found = asyncio.run(
                     tenants("127.0.0.1", served.port, served.key, options.tenants, options.seconds)

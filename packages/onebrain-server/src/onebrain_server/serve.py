@@ -6,7 +6,8 @@ import asyncio
 import gc
 import socket
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,7 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from onebrain_server.app import create_app
 from onebrain_server.server import Server
 from onebrain_server.settings import Settings
+from onebrain_server.workers import listening, supervise
 
+_BACKLOG: Final = 2048  # connections that wait to be taken
 HEADER_SECONDS = 10.0  # how long the head of a request may take to arrive
 
 
@@ -81,26 +84,39 @@ def run(settings: Settings, *, print_key: bool = True) -> None:
     server = Server(settings)
     try:
         key = server.accounts.first_key() if print_key else None
-        app = create_app(server=server)
-        listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((settings.host, settings.port))
-        except OSError as error:
-            listening.close()
-            raise SystemExit(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port"
-            ) from None
-        listening.listen(2048)  # from here on clients wait instead of being refused
-        port = listening.getsockname()[1]
-        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-        print(f"OneBrain server at http://{shown}:{port}", flush=True)
-        if key is not None:
-            print(f"First API key, shown this once:\n\n    {key}\n", flush=True)
-        _rest_the_collector()
-        uvicorn.Server(configuration(app)).run(sockets=[listening])
+        if settings.workers == 1:
+            here = listening(settings)
+            here.listen(_BACKLOG)  # from here on clients wait instead of being refused
+            _announce(settings, here.getsockname()[1], key)
+            _answer(server, here)
+            return
     finally:
         server.close()
+    supervise(settings, lambda port: _announce(settings, port, key))
+
+
+def serve(settings: Settings, here: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Serve on a socket until the process is told to stop; `ready` is called when clients can connect."""
+    server = Server(settings)
+    try:
+        here.listen(_BACKLOG)
+        ready()
+        _answer(server, here)
+    finally:
+        server.close()
+
+
+def _answer(server: Server, here: socket.socket) -> None:
+    app = create_app(server=server)
+    _rest_the_collector()
+    uvicorn.Server(configuration(app)).run(sockets=[here])
+
+
+def _announce(settings: Settings, port: int, key: str | None) -> None:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"OneBrain server at http://{shown}:{port}", flush=True)
+    if key is not None:
+        print(f"First API key, shown this once:\n\n    {key}\n", flush=True)
 
 
 def _rest_the_collector() -> None:
@@ -122,5 +138,5 @@ def configuration(app: Any) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=30,
-        backlog=2048,
+        backlog=_BACKLOG,
     )

@@ -51,7 +51,8 @@ class Settings:
         memory_encryption_key: 32 bytes as 64 hex digits: texts are encrypted at rest.
         max_body_bytes: The largest request that is read.
         body_seconds: How long a request's body may take to arrive.
-        threads: Calls that run at the same time.
+        threads: Calls that run at the same time, in each process.
+        workers: Processes that answer; more than one needs PostgreSQL.
         free_plan: Allowances of accounts that registered themselves; the owner's plan has none.
         registration: Whether strangers may register accounts and agents.
         private_addresses: Whether webhooks and ``ingest-url`` may reach private addresses, as tests must.
@@ -90,6 +91,7 @@ class Settings:
     max_body_bytes: int = 12 * 1024 * 1024
     body_seconds: float = 30.0
     threads: int = 8
+    workers: int = 1
     free_plan: Mapping[str, int] = field(default_factory=lambda: dict(FREE_PLAN))
     registration: bool = True
     private_addresses: bool = False
@@ -123,6 +125,12 @@ class Settings:
                 "LARGE_SPACE: only PostgreSQL serves large spaces by indexes of its own; leave it out, or set "
                 "DATABASE_URL=postgresql://..."
             )
+        if self.workers < 1:
+            raise ConfigurationError(f"WORKERS: must be at least 1, not {self.workers}")
+        if self.workers > 1 and not self.database_url.startswith(("postgresql://", "postgres://")):
+            raise ConfigurationError(
+                "WORKERS: more than one needs PostgreSQL, set DATABASE_URL=postgresql://...; on SQLite one process answers"
+            )
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
 
@@ -134,6 +142,7 @@ class Settings:
         host: str | None = None,
         port: int | None = None,
         database_url: str | None = None,
+        workers: int | None = None,
     ) -> Settings:
         """Read settings from environment variables; the arguments win over them.
 
@@ -161,6 +170,7 @@ class Settings:
             or f"sqlite:///{data_directory() / 'server.db'}",
             host=host or text("HOST") or "127.0.0.1",
             port=_number(text("PORT"), "PORT", 3000) if port is None else port,
+            workers=_number(text("WORKERS"), "WORKERS", 1, least=1) if workers is None else workers,
             jwt_secret=text("JWT_SECRET"),
             development=(text("NODE_ENV") or "production").lower() == "development",
             cors_origins=tuple(part.strip().rstrip("/") for part in origins.split(",") if part.strip()),

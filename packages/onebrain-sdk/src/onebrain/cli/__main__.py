@@ -2,4 +2,5 @@
 
 from onebrain.cli import main
 
-main()
+if __name__ == "__main__":  # not where a process that it has started reads it again
+    main()

@@ -73,7 +73,10 @@ def cli() -> None:
     "--db",
     help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.",
 )
-def serve(host: str | None, port: int | None, db: str | None) -> None:
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes that answer, on PostgreSQL; $WORKERS, else one."
+)
+def serve(host: str | None, port: int | None, db: str | None, workers: int | None) -> None:
     """Serve OneBrain's API. The first start prints an API key, once."""
     # Requests run side by side already; threads inside numpy would only get in each other's way. Set before its import.
     for library in ("OPENBLAS", "OMP", "MKL"):
@@ -86,7 +89,7 @@ def serve(host: str | None, port: int | None, db: str | None) -> None:
             f"the server is not installed ({error.name} is missing): pip install onebrain-server"
         ) from None
     try:
-        run(Settings.from_environment(host=host, port=port, database_url=db))
+        run(Settings.from_environment(host=host, port=port, database_url=db, workers=workers))
     except OneBrainError as error:
         raise click.ClickException(str(error)) from None
 
