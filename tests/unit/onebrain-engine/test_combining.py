@@ -36,9 +36,9 @@ class Recorder:
             raise error
 
 
-def combine(recorder, works, *, most=64, final=lambda error: True):
+def combine(recorder, works, *, most=64, size=lambda work: 1, final=lambda error: True):
     """Run works in threads of their own, all but the first one while that is under way; return each one's error."""
-    combiner = Combiner(recorder.do, most=most, final=final)
+    combiner = Combiner(recorder.do, most=most, size=size, final=final)
 
     def run(work):
         try:
@@ -71,6 +71,13 @@ def test_no_more_than_the_most_at_a_time():
     errors, _ = combine(recorder, [1, 2, 3, 4, 5, 6], most=2)
     assert errors == [None] * 6
     assert recorder.calls == [("key", [1]), ("key", [2, 3]), ("key", [4, 5]), ("key", [6])]
+
+
+def test_large_works_are_not_done_with_many_others():
+    recorder = Recorder()
+    errors, _ = combine(recorder, [1, 2, 9, 3, 4], most=5, size=lambda work: work)
+    assert errors == [None] * 5
+    assert [works for _, works in recorder.calls] == [[1], [2], [9], [3], [4]]
 
 
 def test_what_fails_fails_alone():

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 W = TypeVar("W")
@@ -33,7 +34,8 @@ class Combiner(Generic[W]):
 
     Args:
         do: Does several pieces of work, all or none of it.
-        most: How many are done at a time.
+        most: How much is done at a time, unless one alone is more.
+        size: How much a piece of work is.
         final: Whether an error leaves no doubt that nothing was done; one that does is everybody's error.
     """
 
@@ -42,10 +44,12 @@ class Combiner(Generic[W]):
         do: Callable[[Hashable, Sequence[W]], None],
         *,
         most: int,
+        size: Callable[[W], int] = lambda work: 1,
         final: Callable[[BaseException], bool],
     ) -> None:
         self._do = do
         self._most = most
+        self._size = size
         self._final = final
         self._lock = threading.Lock()
         self._lines: dict[Hashable, _Line[W]] = {}
@@ -92,14 +96,15 @@ class Combiner(Generic[W]):
         finally:
             for one in group:
                 if one is not me:
-                    one.leads = None
                     one.woken.set()
 
     def _hand_over(self, key: Hashable, line: _Line[W]) -> None:
         with self._lock:
-            group, line.waiting = line.waiting[: self._most], line.waiting[self._most :]
-            if not group:
+            if not line.waiting:
                 self._lines.pop(key, None)
                 return
+            sizes = accumulate(self._size(one.work) for one in line.waiting)
+            count = max(1, sum(size <= self._most for size in sizes))
+            group, line.waiting = line.waiting[:count], line.waiting[count:]
             group[0].leads = group
         group[0].woken.set()

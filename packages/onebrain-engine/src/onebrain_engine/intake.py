@@ -22,7 +22,7 @@ from onebrain_engine.views import CALLER, mismatch, now_in_micros
 if TYPE_CHECKING:
     from onebrain_engine.engine import Engine
 
-_TOGETHER: Final = 64  # calls that one transaction takes
+_TOGETHER: Final = 500  # memories that calls share a transaction for
 
 
 @dataclass(slots=True)
