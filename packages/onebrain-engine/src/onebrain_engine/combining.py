@@ -59,16 +59,21 @@ class Combiner(Generic[W]):
         """Do a piece of work, perhaps with others of the same key; return when it is done."""
         if self._pid != os.getpid():  # the threads that were at work are the parent's
             self._lock, self._lines, self._pid = threading.Lock(), {}, os.getpid()
-        mine = _Waiting(work)
+        mine: _Waiting[W] | None = None
         with self._lock:
             line = self._lines.get(key)
             if line is None:
                 line = self._lines[key] = _Line()
-                mine.leads = [mine]
             else:
+                mine = _Waiting(work)
                 line.waiting.append(mine)
-        if mine.leads is None:
-            mine.woken.wait()
+        if mine is None:  # nobody else is at work
+            try:
+                self._do(key, [work])
+            finally:
+                self._hand_over(key, line)
+            return
+        mine.woken.wait()
         if mine.leads is not None:
             try:
                 self._lead(key, mine, mine.leads)
