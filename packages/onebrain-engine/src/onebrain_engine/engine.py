@@ -195,7 +195,8 @@ class Engine:
         """Give the indexes in use what a transaction has just stored."""
         for put in puts:
             through = put.space.seq + len(put.entries)
-            self.filling.consider(tenant, replace(put.space, seq=through))
+            if self.filling.possible:
+                self.filling.consider(tenant, replace(put.space, seq=through))
             partition = self.loaded(tenant, put.space)
             if partition is not None:
                 indexed = [index_entry(entry) for entry in put.entries]
