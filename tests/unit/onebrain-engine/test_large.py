@@ -135,7 +135,7 @@ def test_what_is_written_while_a_space_is_filled_stands_there_as_it_is(
     name = new_tenant()
     with_words, without = engine_on(database.url, 0), engine_on(database.url, None)
     for engine in (with_words, without):  # nothing in the background: the steps below are all that is done
-        monkeypatch.setattr(engine.filling, "consider", lambda tenant, space: None)
+        monkeypatch.setattr(engine.filling, "consider", lambda *_: None)
     writers = [with_words.tenant(name), without.tenant(name)]
     writers[0].store([NewMemory(id=str(n), content=text) for n, text in enumerate(before)])
     filling = with_words.filling

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -195,8 +195,7 @@ class Engine:
         """Give the indexes in use what a transaction has just stored."""
         for put in puts:
             through = put.space.seq + len(put.entries)
-            if self.filling.possible:
-                self.filling.consider(tenant, replace(put.space, seq=through))
+            self.filling.consider(tenant, put.space, through)
             partition = self.loaded(tenant, put.space)
             if partition is not None:
                 indexed = [index_entry(entry) for entry in put.entries]
