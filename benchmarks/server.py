@@ -186,9 +186,13 @@ async def measure(
 ) -> dict[str, float]:
     """Ask one call again and again over so many connections; return requests/s and percentiles in milliseconds."""
     times: list[float] = []
-    async with Connection(host, port) as connection:
-        for place, key in enumerate(keys):  # the first one may have to wait until an index is read
-            await connection.send(calls(key, place)[name]())
+
+    async def warm() -> None:
+        async with Connection(host, port) as connection:
+            for place, key in enumerate(keys):  # the first one may have to wait until an index is read
+                await connection.send(calls(key, place)[name]())
+
+    await asyncio.gather(*(warm() for _ in range(16 if len(keys) == 1 else 1)))  # by every worker
     deadline = time.perf_counter() + seconds + 0.5
     counted_from = time.perf_counter() + 0.5  # what warms up is not counted
 
