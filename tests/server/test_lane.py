@@ -106,3 +106,24 @@ async def test_closing_finishes_what_waits():
     await asyncio.sleep(0)
     await asyncio.to_thread(lane.close)
     assert await asyncio.gather(*tasks) == list(range(20))
+
+
+def test_a_loop_that_has_ended_holds_up_no_other(lane):
+    held, begun = threading.Event(), threading.Event()
+
+    def hold():
+        begun.set()
+        held.wait()
+
+    async def leave():
+        task = asyncio.ensure_future(lane.run(hold))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+
+    asyncio.run(leave())
+    held.set()  # what it did is done when its loop is gone
+
+    async def ask():
+        return await asyncio.wait_for(lane.run(lambda: "told"), 20)
+
+    assert asyncio.run(ask()) == "told"

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
@@ -74,7 +74,7 @@ class Lane:
     def _watch(self) -> None:
         since = self._since
         if since and time.monotonic() - since >= PATIENCE:
-            self._settle()  # what was done before
+            self._tell()  # what was done before
             self._take_over()
 
     def _take_over(self) -> None:
@@ -114,7 +114,7 @@ class Lane:
             ):
                 self._tell()
             del work, future, function, arguments, result, failure  # nothing of a request outlives it here
-            if self._driver is not me:  # another one has taken over, or the lane is closed
+            if self._driver is not me:  # another one has taken over
                 self._tell()
                 break
             self._since = 0.0
@@ -122,30 +122,22 @@ class Lane:
             self._threads.discard(me)
 
     def _tell(self) -> None:
-        """Have a loop tell what is done; nothing where it has been told."""
-        with suppress(IndexError, RuntimeError):  # the loop has ended meanwhile, and nobody waits
-            self._done[0][0].get_loop().call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        """Tell what is done; on an event loop."""
-        running = asyncio.get_running_loop()
-        while True:
-            try:
-                future, result, failure = self._done.popleft()
-            except IndexError:
-                return
-            loop = future.get_loop()
-            if loop is running:
-                _settle(future, result, failure)
-            else:
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_settle, future, result, failure)
+        """Have each loop told what is done for it; nothing where all have been told."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Done]] = {}
+        with suppress(IndexError):
+            while True:
+                done = self._done.popleft()
+                by_loop.setdefault(done[0].get_loop(), []).append(done)
+        for loop, results in by_loop.items():
+            with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+                loop.call_soon_threadsafe(_settle, results)
 
 
-def _settle(future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
-    if future.done():  # the client has left
-        return
-    if failure is None:
-        future.set_result(result)
-    else:
-        future.set_exception(failure)
+def _settle(results: Sequence[_Done]) -> None:
+    for future, result, failure in results:
+        if future.done():  # the client has left
+            continue
+        if failure is None:
+            future.set_result(result)
+        else:
+            future.set_exception(failure)
