@@ -373,15 +373,12 @@ class Tenant:
             found = read.find(self.name, ids, scope, now=now_in_micros())
             return list(self._memories(read, found, False).items())
 
-    @persistent
     def cursor_behind(self, id: str) -> str | None:
         """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
-        with self._engine.store.reading() as read:
-            found = read.find(self.name, [id], EVERYTHING, now=now_in_micros())
-            if not found:
-                return None
-            row, space = found[-1]
-            memory = self._memories(read, [(row, space)], False)[row]
+        found = self.located([id], EVERYTHING)
+        if not found:
+            return None
+        row, memory = max(found, key=lambda place: place[0])
         assert memory.created_at is not None
         return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 
