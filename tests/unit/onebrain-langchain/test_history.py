@@ -201,22 +201,66 @@ async def test_clear_removes_this_conversation_and_nothing_else(brain, history, 
     assert await read(history, call) == [HumanMessage("again", id="1")]
 
 
-async def test_a_window_returns_the_latest_and_no_answer_without_its_question(brain, call):
+async def test_a_window_returns_the_latest_that_may_begin_a_conversation(brain, call):
+    calls = [{"name": "f", "args": {}, "id": "1"}, {"name": "f", "args": {}, "id": "2"}]
     messages = [
         HumanMessage("q1"),
-        AIMessage(
-            "", tool_calls=[{"name": "f", "args": {}, "id": "1"}, {"name": "f", "args": {}, "id": "2"}]
-        ),
+        AIMessage("", tool_calls=calls),
         ToolMessage("r1", tool_call_id="1"),
         ToolMessage("r2", tool_call_id="2"),
         AIMessage("a1"),
+        SystemMessage("be brief"),
         HumanMessage("q2"),
+        AIMessage("a2"),
     ]
     await call(OneBrainChatMessageHistory("w", brain=brain).add_messages, messages)
-    expected = {1: 5, 2: 4, 3: 4, 4: 4, 5: 1, 6: 0, 100: 0}
+    expected = {1: 8, 2: 6, 3: 5, 4: 5, 5: 5, 7: 5, 8: 0, 100: 0}
     for window, start in expected.items():
         history = OneBrainChatMessageHistory("w", brain=brain, window=window)
         assert await read(history, call) == messages[start:]
+
+
+def a_turn():
+    """Draw a turn: a person's message, and calls of tools, some without their answers, or an answer."""
+    texts = st.sampled_from(["a", "b"])
+
+    @st.composite
+    def turn(draw):
+        messages = [SystemMessage("s")] * draw(st.integers(0, 1)) + [HumanMessage(draw(texts))]
+        for _ in range(draw(st.integers(0, 2))):
+            ids = [f"c{draw(st.integers(0, 10**9))}" for _ in range(draw(st.integers(1, 3)))]
+            calls = [{"name": "f", "args": {}, "id": id} for id in ids]
+            messages.append(AIMessage(draw(st.sampled_from(["", "x"])), tool_calls=calls))
+            answered = draw(st.lists(st.sampled_from(ids), unique=True)) if draw(st.booleans()) else ids
+            messages.extend(ToolMessage("r", tool_call_id=id) for id in answered)
+        return messages + [AIMessage("done")] * draw(st.integers(0, 1))
+
+    return turn()
+
+
+def test_any_window_of_any_conversation_is_one_that_models_accept():
+    with onebrain.connect("sqlite://") as brain:
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(a_turn(), max_size=4), st.integers(0, 3), st.integers(1, 12))
+        def check(turns, cut, window):
+            messages = [message for turn in turns for message in turn][cut:]
+            OneBrainChatMessageHistory("p", brain=brain).clear()
+            OneBrainChatMessageHistory("p", brain=brain).add_messages(messages)
+            found = OneBrainChatMessageHistory("p", brain=brain, window=window).messages
+            assert len(found) <= window
+            assert not found or found[0].type in ("human", "system") or len(messages) <= window
+            waiting = set()
+            for message in found:
+                if isinstance(message, ToolMessage):
+                    waiting.remove(message.tool_call_id)
+                    continue
+                assert not waiting
+                waiting = {call["id"] for call in getattr(message, "tool_calls", [])}
+            # What is left out of the middle is a call whose answers are missing, or an answer without its call.
+            assert all(message in messages for message in found)
+
+        check()
 
 
 @pytest.mark.parametrize(

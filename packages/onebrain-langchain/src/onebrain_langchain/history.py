@@ -7,14 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, RemoveMessage, ToolMessage
+from langchain_core.messages import BaseMessage, RemoveMessage
 from pydantic import SecretStr
 
 from onebrain import ConfigurationError, F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.memory.window import window
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_langchain.documents import new_memory
 from onebrain_langchain.ids import encode
-from onebrain_langchain.messages import from_memory, to_fields
+from onebrain_langchain.messages import conversation_message, from_memory, to_fields
 
 _KIND = "message"
 _MESSAGES = F("kind").eq(_KIND)
@@ -38,8 +39,10 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
         api_key: The service's key.
         base_url: OneBrain's address, as an alternative to `url`.
         scope: Whose conversation, such as ``Scope(user="maria")``.
-        window: Return only so many of the latest messages; all are kept. A tool's answer whose question is cut off
-            goes with it, since models refuse such messages.
+        window: Return at most so many of the latest messages; all are kept. Such a window is a conversation that models
+            accept: it begins with a person's message, system messages before it included, or with the conversation
+            itself, and holds no tool's answer without its call. A call whose answers are missing is left out, except
+            at the end. It is empty if the last turn alone is longer.
 
     Example:
         >>> import onebrain
@@ -134,17 +137,20 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
         await (await self._connection.open()).forget(filter=_MESSAGES, scope=self._scope)
 
     def _listing(self) -> dict[str, Any]:
-        order = "sequence" if self._window is None else "-sequence"
-        return {"scope": self._scope, "filter": _MESSAGES, "order": order, "limit": self._window}
+        where: dict[str, Any] = {"scope": self._scope, "filter": _MESSAGES}
+        if self._window is None:
+            return {**where, "order": "sequence"}
+        # The one before the window tells whether the conversation begins there.
+        return {**where, "order": "-sequence", "limit": self._window + 1}
 
     def _read(self, memories: Iterable[Memory]) -> list[BaseMessage]:
         messages = [from_memory(memory) for memory in memories]
-        if self._window is not None:
-            messages.reverse()
-            cut = len(messages) == self._window
-            while cut and messages and isinstance(messages[0], ToolMessage):
-                del messages[0]
-        return messages
+        if self._window is None:
+            return messages
+        latest = messages[: self._window][::-1]
+        complete = len(messages) == len(latest)
+        places = window([conversation_message(message) for message in latest], complete=complete)
+        return [latest[place] for place in places]
 
     def _memories(self, messages: Iterable[BaseMessage], client_ids: bool) -> list[NewMemory]:
         if isinstance(messages, BaseMessage):

@@ -17,14 +17,34 @@ from functools import lru_cache
 from typing import Any, cast
 
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage, message_chunk_to_message, messages_from_dict
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    ToolMessage,
+    message_chunk_to_message,
+    messages_from_dict,
+)
 from pydantic import BaseModel
 
 from onebrain import Memory, OneBrainValidationError
+from onebrain.memory.window import ConversationMessage, Role
 
 # The mark that says of an object what it stands for.
 _MARK = "$langchain"
 _REQUIRED = object()  # equals nothing
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    # Says that another message is gone; no person said it.
+    "remove": "assistant",
+}
 _TYPES = frozenset({"human", "ai", "system", "chat", "function", "tool", "remove"})
 
 
@@ -60,6 +80,21 @@ def from_memory(memory: Memory) -> BaseMessage:
 def text_of(message: BaseMessage) -> str:
     """Return the text of a message, without what its other content blocks hold."""
     return str(message.text)
+
+
+def conversation_message(message: BaseMessage) -> ConversationMessage:
+    """Return the part of a message that decides where a window may begin."""
+    if isinstance(message, ToolMessage):
+        return ConversationMessage("tool", answers=message.tool_call_id)
+    if isinstance(message, FunctionMessage):
+        return ConversationMessage("tool")
+    if isinstance(message, AIMessage):
+        calls = [call.get("id") for call in (*message.tool_calls, *message.invalid_tool_calls)]
+        if not calls and message.additional_kwargs.get("function_call"):
+            calls = [None]
+        return ConversationMessage("assistant", tuple(calls))
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return ConversationMessage(_ROLES.get(role, "user"))
 
 
 def _fields(message: BaseMessage) -> dict[str, Any]:
