@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.driver import ListRequest
-from onebrain.memory.filters import Cmp
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.filters import Cmp, every
+from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_engine.graph.proposals import title_of
 from onebrain_engine.store.records import to_datetime, to_micros
 from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
@@ -21,7 +21,7 @@ from onebrain_server.dialects.onebrain.memories import MemoryFields, MemoryRow, 
 from onebrain_server.dialects.onebrain.plans import storing
 from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import not_found
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security.content import looks_like_instructions, without_secrets
 from onebrain_server.state.records import Record
@@ -251,7 +251,10 @@ class DeltaQuery(Query):
 
 
 class DeltaAnswer(Wire):
-    """What changed; ``changes`` has deletions, too, and ``memories`` the active ones in the form of other servers."""
+    """What changed; ``memories`` has the active ones in the form of other servers, and ``count`` is their number.
+
+    ``changes`` has what is gone, too: deleted, or no longer active.
+    """
 
     changes: list[dict[str, Any]]
     memories: list[dict[str, Any]]
@@ -263,7 +266,7 @@ class DeltaAnswer(Wire):
 
 @routes.get("/delta", needs="connect.read", answers=DeltaAnswer, keys_only=True, limit="connect.read")
 def delta(call: Call, query: DeltaQuery) -> dict[str, Any]:
-    """Return what changed since a moment, deletions included; ask again from ``until``, or with ``cursor`` for more.
+    """Return which active memories changed since a moment, and which are gone; ask again from ``until``, or with ``cursor`` for more.
 
     Without ``since`` it is this key's last such call, and only such a call moves that time.
     """
@@ -278,18 +281,18 @@ def delta(call: Call, query: DeltaQuery) -> dict[str, Any]:
     )
     if moves:
         call.server.accounts.change_key(call.tenant_id, key.id, {"last_synced_at": until})
-    call.act("delta_sync", "memory", count=len(changes))
     active = [
         {name: value for name, value in row.items() if name not in ("action", "timestamp", "metadata")}
         for row in changes
-        if row["action"] != "deleted" and row["status"] == "active"
+        if row["action"] != "deleted"
     ]
+    call.act("delta_sync", "memory", count=len(active))
     return {
         "changes": changes,
         "memories": active,
         "since": iso_micros(_span(query.cursor)[0] if query.cursor is not None else since),
         "until": iso_micros(until),
-        "count": len(changes),
+        "count": len(active),
         "cursor": cursor,
     }
 
@@ -305,6 +308,8 @@ def _changes(
 ) -> tuple[list[dict[str, Any]], int, str | None, bool]:
     """Return one page of changes, until when it is complete, the next page's cursor, and whether a stored time moves now.
 
+    They are for agents: memories that are active now, and the ids of those that are gone. What was never active is no change.
+
     That time moves with the last page of what was asked for without ``since``, so that nothing is lost on the way.
 
     First the memories that changed, then what was deleted; one that is there is never named as deleted.
@@ -318,7 +323,7 @@ def _changes(
     found: list[dict[str, Any]] = []
     if part == "memories":
         request = ListRequest(
-            filter=Cmp("$updated_at", "gt", to_datetime(since)),
+            filter=every(Cmp("$updated_at", "gt", to_datetime(since)), memories.SEEN),
             order=order,
             limit=limit,
             cursor=place,
@@ -328,12 +333,7 @@ def _changes(
             page = call.memories.list(request)
         except OneBrainValidationError:
             raise bad_cursor() from None
-        for memory in page.data:
-            row = memories.row(memory, call.tenant_id)
-            del row["userId"]
-            assert memory.created_at is not None
-            fresh = to_micros(memory.created_at) > since
-            found.append({**row, "action": "created" if fresh else "updated", "timestamp": row["updatedAt"]})
+        found.extend(_change(call, memory, since) for memory in page.data)
         if page.meta.cursor is not None:
             return found, until, _cursor(since, last, "memories", page.meta.cursor, moves), False
         part, place = "deleted", None
@@ -348,14 +348,26 @@ def _changes(
     room = limit - len(found)
     if gone[start:] and room <= 0:
         return found, until, _cursor(since, last, "deleted", str(start), moves), False
-    for id, at in gone[start : start + room]:
-        found.append(
-            {"id": id, "action": "deleted", "updatedAt": iso_micros(at), "timestamp": iso_micros(at)}
-        )
+    found.extend(_gone(id, iso_micros(at)) for id, at in gone[start : start + room])
     more = start + room < len(gone)
     if more:
         return found, until, _cursor(since, last, "deleted", str(start + room), moves), False
     return found, until, None, moves
+
+
+def _change(call: Call, memory: Memory, since: int) -> dict[str, Any]:
+    """Return a change; a memory that is no longer active is gone for agents, and nothing of what it says is shown."""
+    row = memories.row(memory, call.tenant_id)
+    del row["userId"]
+    if memory.archived:
+        return _gone(memory.id, row["updatedAt"])
+    assert memory.created_at is not None
+    fresh = to_micros(memory.created_at) > since
+    return {**row, "action": "created" if fresh else "updated", "timestamp": row["updatedAt"]}
+
+
+def _gone(id: str, at: str) -> dict[str, Any]:
+    return {"id": id, "action": "deleted", "updatedAt": at, "timestamp": at}
 
 
 def _cursor(since: int, last: int, part: str, place: str, moves: bool) -> str:
@@ -382,8 +394,16 @@ def _span(cursor: str) -> tuple[int, int, str, str, bool]:
 # ---- connections ------------------------------------------------------------------------------------------------------
 
 
+Capability = Literal["memory_read", "memory_write"]
+_ALL: Final[tuple[Capability, ...]] = get_args(Capability)
+
+
 class ConnectionFields(Wire):
-    """An agent that connects."""
+    """An agent that connects.
+
+    What it may do through this connection are ``memory_read`` and ``memory_write``, both where nothing is said. Other words are
+    kept and allow nothing.
+    """
 
     agent_name: Annotated[str, Field(min_length=1, max_length=100)]
     agent_version: Annotated[str, Field(max_length=100)] | None = None
@@ -413,10 +433,15 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def _one(call: Call, id: str) -> Record:
+def _connection(call: Call, id: str, needs: Capability) -> Record:
+    """Return a connection for what needs a capability; raise where it was not registered with that one."""
     record = call.server.records.get(call.tenant_id, "connection", id)
     if record is None:
         raise not_found("Connection")
+    if needs not in record.body["capabilities"]:
+        raise Problem(
+            403, "INSUFFICIENT_SCOPE", f"The connection was registered without the capability {needs}"
+        )
     return record
 
 
@@ -428,7 +453,7 @@ def register(call: Call, body: ConnectionFields) -> dict[str, Any]:
     fields = {
         "agentName": body.agent_name,
         "agentVersion": body.agent_version,
-        "capabilities": body.capabilities or ["memory_read", "memory_write"],
+        "capabilities": [*_ALL] if body.capabilities is None else body.capabilities,
         "lastSyncedAt": None,
     }
     return _row(call.server.records.add(call.tenant_id, "connection", fields))
@@ -456,8 +481,8 @@ class SyncFields(Wire):
     idempotent=True,
 )
 def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
-    """Store an agent's memories, as ``/v1/connect/memories`` does."""
-    _one(call, id)
+    """Store an agent's memories, as ``/v1/connect/memories`` does; needs a connection with ``memory_write``."""
+    _connection(call, id, "memory_write")
     return write_all(call, body.memories)
 
 
@@ -470,8 +495,11 @@ def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
     errors=(404,),
 )
 def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
-    """Return what changed, oldest first and deletions last; without ``since``, since this connection's last such call."""
-    record = _one(call, id)
+    """Return which active memories changed and which are gone, oldest first; needs a connection with ``memory_read``.
+
+    Without ``since``, it is since this connection's last such call. Deletions come last.
+    """
+    record = _connection(call, id, "memory_read")
     first = query.since is None and query.cursor is None
     since = to_micros(query.since) if query.since is not None else record.body["lastSyncedAt"] or 0
     changes, until, cursor, moves = _changes(

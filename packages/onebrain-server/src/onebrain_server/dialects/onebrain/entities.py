@@ -168,6 +168,7 @@ def _graph(
     titles = {
         memory.id: memory.title or ""
         for memory in call.memories.get(sorted({link.memory_id for link in links}), EVERYTHING)
+        if not memory.archived
     }
     nodes = [{"id": entity.id, "name": entity.name, "type": entity.type} for entity in entities]
     nodes += [{"id": id, "name": title, "type": "memory"} for id, title in sorted(titles.items())]

@@ -160,6 +160,14 @@ class HitRow(MemoryRow):
     vector_score: float
 
 
+# What is neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
+_WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
+_ARCHIVED: Final = Cmp("$archived", "eq", True)
+# Marks what was never active, which no agent has seen and none is told of.
+_UNSEEN: Final = "unseen"
+SEEN: Final = negate(every(_ARCHIVED, Cmp(f"$extra.{_UNSEEN}", "eq", True)))
+
+
 def draft(
     call: Call,
     fields: MemoryFields,
@@ -186,6 +194,8 @@ def draft(
         else fields.confidence,
         "status": status,
     }
+    if status != "active":
+        extra[_UNSEEN] = True
     for name, value in (("entityId", fields.entity_id), ("projectId", fields.project_id)):
         if value is not None:
             extra[name] = value
@@ -282,9 +292,8 @@ def with_status(status: str | None) -> tuple[Filter, bool]:
     if status is None:
         return TRUE, True
     if status == "archived":
-        others = either(*(Cmp("$extra.status", "eq", other) for other in ("candidate", "conflicted")))
-        return every(Cmp("$archived", "eq", True), negate(others)), True
-    return every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", status)), True
+        return every(_ARCHIVED, negate(_WAITING)), True
+    return every(_ARCHIVED, Cmp("$extra.status", "eq", status)), True
 
 
 def wanted(
@@ -324,6 +333,11 @@ def wanted(
     return every(*parts)
 
 
+def reviewed(asked: Filter, *, archived: bool) -> Filter:
+    """Return a filter without the memories that wait for review, which the engine holds among the archived ones."""
+    return every(asked, negate(every(_ARCHIVED, _WAITING))) if archived else asked
+
+
 def everything(
     call: Call, filter: Filter = TRUE, *, include_archived: bool = False, most: int | None = None
 ) -> list[Memory]:
@@ -346,19 +360,31 @@ def put(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequen
 
     `new` says that none of them can be there already, which saves looking.
     """
-    _keep_replaced(call, drafts, new)
+    drafts = _keep_replaced(call, drafts, new)
     return call.memories.store(drafts) if drafts else []
 
 
 def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[Memory]:
     """Store memories, all or none of them, and return them as they are now; `new` as for `put`."""
-    _keep_replaced(call, drafts, new)
+    drafts = _keep_replaced(call, drafts, new)
     return call.memories.store_and_return(drafts) if drafts else []
 
 
-def _keep_replaced(call: Call, drafts: Sequence[NewMemory], new: bool) -> None:
-    if drafts and not new:
-        keep(call, [str(draft.id) for draft in drafts])
+def _keep_replaced(call: Call, drafts: Sequence[NewMemory], new: bool) -> Sequence[NewMemory]:
+    """Keep what drafts replace, and return the drafts; one that replaces a memory may have been seen."""
+    if new or not drafts:
+        return drafts
+    there = set(keep(call, [str(draft.id) for draft in drafts]))
+    if not there:
+        return drafts
+    return [
+        draft.model_copy(update={"extra": _seen(draft.extra)}) if draft.id in there else draft
+        for draft in drafts
+    ]
+
+
+def _seen(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extra.items() if name != _UNSEEN}
 
 
 def change(call: Call, memory: Memory, **fields: Any) -> Memory:
@@ -369,6 +395,8 @@ def change(call: Call, memory: Memory, **fields: Any) -> Memory:
         if name == "status":
             extra["status"] = value
             columns["archived"] = value != "active"
+            if value == "active":
+                extra.pop(_UNSEEN, None)
         elif name in ("confidence", "sourceType", "entityId", "projectId"):
             extra[name] = value
         else:

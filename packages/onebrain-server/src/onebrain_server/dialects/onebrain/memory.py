@@ -167,13 +167,16 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
         query=body.query if body.query is None or body.query.strip() else None,
         embedding=None if body.embedding is None else tuple(body.embedding),
         scope=EVERYTHING if body.scope is None else body.scope.scope(),
-        filter=memories.wanted(
-            call,
-            type=body.type,
-            tags=body.tags,
-            entity_id=body.entity_id,
-            project_id=body.project_id,
-            given=body.filter,
+        filter=memories.reviewed(
+            memories.wanted(
+                call,
+                type=body.type,
+                tags=body.tags,
+                entity_id=body.entity_id,
+                project_id=body.project_id,
+                given=body.filter,
+            ),
+            archived=body.include_archived,
         ),
         limit=body.limit or body.top_k or 10,
         offset=body.offset,
@@ -230,10 +233,10 @@ class QueryFields(Wire):
 
 @routes.post("/query", needs="brain.read", answers=Page[MemoryRow])
 def query_memories(call: Call, body: QueryFields) -> Answer:
-    """List memories of a scope that match a filter, in an order."""
+    """List memories of a scope that match a filter, in an order; what waits for review is in no such list."""
     request = ListRequest(
         scope=EVERYTHING if body.scope is None else body.scope.scope(),
-        filter=memories.wanted(call, given=body.filter),
+        filter=memories.reviewed(memories.wanted(call, given=body.filter), archived=body.include_archived),
         order=body.order,
         limit=body.limit,
         cursor=body.cursor,
@@ -305,7 +308,7 @@ class CountAnswer(Wire):
 def count_memories(call: Call, body: CountFields) -> dict[str, Any]:
     """Count the memories of a scope that match a filter."""
     scope = EVERYTHING if body.scope is None else body.scope.scope()
-    asked = memories.wanted(call, given=body.filter)
+    asked = memories.reviewed(memories.wanted(call, given=body.filter), archived=body.include_archived)
     return {"count": call.memories.count(scope, asked, include_archived=body.include_archived)}
 
 

@@ -44,7 +44,7 @@ def profile(place: Room, collection: Collection, container_tag: str | None) -> d
 def summary(place: Room, collection: Collection, container_tag: str | None, limit: int) -> dict[str, Any]:
     """Return a briefing on the most important and newest memories."""
     known = _top(place, collection, container_tag, limit, memories.CURRENT)
-    changes = [(new, old) for new, old in changed(place, collection, container_tag) if not new.archived][:3]
+    changes = changed(place, collection, container_tag)[:3]
     told = _written(place, known, changes)
     if told is None:
         lines = [_line(one) for one in known[:_LINES]]
@@ -54,11 +54,11 @@ def summary(place: Room, collection: Collection, container_tag: str | None, limi
 
 
 def changed(place: Room, collection: Collection, container_tag: str | None) -> list[tuple[Memory, Memory]]:
-    """Return where the current truth changed, as (current, superseded), the newest change first."""
-    scope = collection.tagged(container_tag)
-    gone = memories.everything(place, scope, memories.SUPERSEDED, archived=True)
+    """Return where the current truth changed, as (current, superseded), the newest change first; none of them archived."""
+    gone = memories.everything(place, collection.tagged(container_tag), memories.SUPERSEDED)
     ids = [str(one.extra["superseded_by"]) for one in gone]
-    current = {one.id: one for one in place.memories.get(ids, collection.scope)} if ids else {}
+    found = place.memories.get(ids, collection.scope) if ids else []
+    current = {one.id: one for one in found if not one.archived}
     pairs = [(current[id], one) for id, one in zip(ids, gone, strict=True) if id in current]
     return sorted(pairs, key=lambda pair: -int(pair[1].extra.get("superseded_at", 0)))
 
