@@ -8,11 +8,11 @@ up at each call with what others have stored, and can be thrown away at any time
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from onebrain.memory.models import (
     StoreResult,
 )
 from onebrain_engine import cursors
+from onebrain_engine.agreement import Agreement
 from onebrain_engine.background import Background
 from onebrain_engine.embedding import Checked, Embedder, unit
 from onebrain_engine.filling import Filling, large_of
@@ -56,6 +57,8 @@ from onebrain_engine.wordllama import WordLlama, default_embedder
 
 if TYPE_CHECKING:
     from onebrain_engine.store.postgres_large import LargeSpace
+
+T = TypeVar("T")
 
 Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
 
@@ -108,6 +111,7 @@ class Engine:
         self.background = Background()
         self.filling = Filling(store, large, self.background)
         self.known = Known()
+        self.agreement = Agreement()
         self.intake = Intake(self)
         self._purged_at: dict[str, float] = {}
 
@@ -301,12 +305,11 @@ class Tenant:
         found: list[tuple[float, int, int, Space, Sequence[float]]] = []
         mode: SearchMode = request.mode
         with self._engine.store.reading() as read:
-            for view in self._views(read, request.scope):
-                seen = view.search(request, wanted + 1)
+            for space, seen in self._ask(read, request.scope, lambda view: view.search(request, wanted + 1)):
                 mode = seen.mode if seen.mode != request.mode else mode
                 parts = seen.parts or [(0.0, 0.0)] * len(seen.rows)
                 found.extend(
-                    (score, tie, row, view.space, part)
+                    (score, tie, row, space, part)
                     for score, tie, row, part in zip(seen.scores, seen.ties, seen.rows, parts, strict=True)
                 )
             found.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
@@ -327,7 +330,8 @@ class Tenant:
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
         with self._engine.store.reading() as read:
-            return sum(view.matching(request) for view in self._views(read, request.scope))
+            found = self._ask(read, request.scope, lambda view: view.matching(request))
+            return sum(count for _, count in found)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
@@ -349,12 +353,11 @@ class Tenant:
         candidates: list[tuple[Any, int, Space]] = []
         total = 0
         with self._engine.store.reading() as read:
-            for view in self._views(read, request.scope):
-                seen = view.list(request, after, end + 1)
+            for space, seen in self._ask(
+                read, request.scope, lambda view: view.list(request, after, end + 1)
+            ):
                 total += seen.total
-                candidates.extend(
-                    (key, row, view.space) for key, row in zip(seen.keys, seen.rows, strict=True)
-                )
+                candidates.extend((key, row, space) for key, row in zip(seen.keys, seen.rows, strict=True))
             candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
             page = candidates[skip:end]
             memories = self._memories(read, [(row, space) for _, row, space in page], request.with_embeddings)
@@ -386,7 +389,8 @@ class Tenant:
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
         """Return how many memories match."""
         with self._engine.store.reading() as read:
-            return sum(view.count(scope, filter, include_archived) for view in self._views(read, scope))
+            found = self._ask(read, scope, lambda view: view.count(scope, filter, include_archived))
+            return sum(count for _, count in found)
 
     # ---- change -----------------------------------------------------------------------------------------------------
 
@@ -446,8 +450,8 @@ class Tenant:
         """Remove everything in a scope that matches a filter."""
         ids: list[str] = []
         with self._engine.store.reading() if dry_run else self._engine.store.writing() as access:
-            for view in self._views(access, scope):
-                space, wanted = view.space, view.rows(scope, filter)
+            found = self._ask(access, scope, lambda view: view.rows(scope, filter), writes=not dry_run)
+            for space, wanted in found:
                 if not wanted:
                     continue
                 ids.extend(id for _, id in access.columns(self.name, space, ["id"], wanted))
@@ -559,6 +563,17 @@ class Tenant:
 
     def _entity_id(self, name: str) -> str:
         return sha256(f"{self.name}\0{name.casefold()}".encode()).hexdigest()[:32]
+
+    def _ask(
+        self, read: Reading, scope: Scope, ask: Callable[[View], T], *, writes: bool = False
+    ) -> Sequence[tuple[Space, T]]:
+        """Ask each space that a scope may select from, all at the change at which the transaction sees them."""
+        return self._engine.agreement.reach(
+            self._service,
+            read,
+            writes,
+            lambda: [(view.space, ask(view)) for view in self._views(read, scope)],
+        )
 
     def _views(self, read: Reading, scope: Scope) -> Sequence[View]:
         """Return views of the spaces that a scope may select from."""

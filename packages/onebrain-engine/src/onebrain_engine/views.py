@@ -20,6 +20,7 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Scope, SearchMode
 from onebrain_engine.embedding import Floats, unit
+from onebrain_engine.index.columns import Unread
 from onebrain_engine.index.partition import Ask, Partition, Ranked, Selection
 from onebrain_engine.index.text import analyse_query, without_terms
 from onebrain_engine.store.protocol import Reading
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
 
 CALLER: Final = "caller"  # the embedder of a space whose vectors the caller makes
 COUNTED: Final = 10_000  # how many matches of one search are counted
+
+
+class Behind(Exception):
+    """A transaction does not see all of what an index knows, so the two together answer nothing.
+
+    Attributes:
+        index: The index.
+    """
+
+    def __init__(self, index: Partition) -> None:
+        super().__init__("the index is ahead of this transaction")
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,11 @@ class InMemory:
     def _selecting(
         self, scope: Scope, filter: Filter, include_archived: bool
     ) -> Generator[tuple[Partition, Selection], None, None]:
-        """Give the index, locked and caught up, and what of it a scope and a filter select."""
+        """Give the index, locked and at the transaction's own change, and what of it a scope and a filter select.
+
+        Raises:
+            Behind: The index is at another state than the transaction.
+        """
         index = self._engine.partition(self._tenant, self.space, self._user)
 
         def fetch(names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
@@ -164,7 +181,14 @@ class InMemory:
 
         with index.lock:
             self._engine.catch_up(self._read, self._tenant, self.space, index, self._user)
-            yield index, index.select(scope, filter, include_archived, now_in_micros(), fetch)
+            if index.through != self.space.seq:
+                raise Behind(index)
+            try:
+                selection = index.select(scope, filter, include_archived, now_in_micros(), fetch)
+            except Unread:
+                index.clear()
+                raise Behind(index) from None
+            yield index, selection
 
 
 def asks_nothing(request: SearchRequest) -> bool:

@@ -59,6 +59,10 @@ _OWN: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
+class Unread(Exception):
+    """The store does not have the row of a living slot: the index belongs to another state of it."""
+
+
 class _Column:
     """The values of one field: distinct ones, and a code for each slot."""
 
@@ -139,10 +143,12 @@ class Columns:
     Args:
         rows: The store's row of each slot.
         space: The space's name, for the field ``$space``.
+        alive: Which slots are the newest version of their row; None for all.
     """
 
-    def __init__(self, rows: Growable, space: str) -> None:
+    def __init__(self, rows: Growable, space: str, alive: Growable | None = None) -> None:
         self._rows = rows
+        self._alive = alive
         self._space = space
         self._columns: dict[str, _Column] = {}
         self._answers: OrderedDict[str, tuple[Growable, Growable]] = OrderedDict()
@@ -160,7 +166,13 @@ class Columns:
         ) + sum(table.nbytes + mask.nbytes for table, mask in list(self._answers.values()))
 
     def mask(self, f: Filter, fetch: Fetch) -> Mask:
-        """Return for every slot whether it matches `f`; `fetch` reads columns of rows from the store."""
+        """Return for every living slot whether it matches `f`; of a dead one the answer means nothing.
+
+        `fetch` reads columns of rows from the store as it was at the index's own position, for what is read is kept.
+
+        Raises:
+            Unread: The store is in another state.
+        """
         self._load(fields(f), fetch)
         return self._mask(f)
 
@@ -203,25 +215,29 @@ class Columns:
             if column.codes.size < size:
                 behind.setdefault(column.codes.size, []).append(column)
         for start, columns in behind.items():
-            rows = self._rows.view[start:].tolist()
+            rows = self._rows.view[start:]
+            living = np.arange(len(rows)) if self._alive is None else np.flatnonzero(self._alive.view[start:])
+            wanted: list[int] = rows[living].tolist()
             sources = sorted({column.source for column in columns if column.source != "space"}) or ["id"]
             places = [
                 sources.index(column.source) + 1 if column.source != "space" else 0 for column in columns
             ]
             # A single scan is cheaper than looking up a large part of all rows.
-            few = rows if len(rows) < 2000 or len(rows) * 4 < size else None
+            few = wanted if len(wanted) < 2000 or len(wanted) * 4 < size else None
             found: dict[int, list[int]] = {}
             for record in fetch(sources, few):
                 parsed: dict[str, Any] = {}
                 found[record[0]] = [
                     column.read(record[place], parsed) for column, place in zip(columns, places, strict=True)
                 ]
-            nothing = [0] * len(columns)  # a row that is gone by now matches as one without fields
-            codes = np.array([found.get(row, nothing) for row in rows], np.int32).reshape(
-                len(rows), len(columns)
-            )
+            try:
+                codes = [found[row] for row in wanted]
+            except KeyError:
+                raise Unread from None
+            spread = np.zeros((len(rows), len(columns)), np.int32)
+            spread[living] = np.array(codes, np.int32).reshape(len(wanted), len(columns))
             for place, column in enumerate(columns):
-                column.codes.extend(codes[:, place])
+                column.codes.extend(spread[:, place])
 
 
 def _key(value: Any) -> Any:

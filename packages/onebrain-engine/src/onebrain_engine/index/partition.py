@@ -2,7 +2,8 @@
 
 Every stored version of a memory has a slot. Slots are only ever appended: a change appends a new one and kills the old,
 so that everything derived from slots stays valid; many dead ones are squeezed out by starting anew. The index belongs
-to the store's change number `through` and catches up from there; it is guarded by its `lock`.
+to the store's change number `through` and catches up from there; it is guarded by its `lock`. Whatever it reads from the
+store on demand is read as of that very change, so that it is true or not yet known, and never a guess.
 """
 
 from __future__ import annotations
@@ -131,8 +132,12 @@ class Partition:
     def __init__(self, space: Space, lexicon: Lexicon) -> None:
         self.lock = threading.RLock()
         self.space = space
-        self.through = 0
         self._lexicon = lexicon
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, to be read from the store anew."""
+        self.through = 0
         self._pending: list[Indexed] = []
         self.users, self.agents, self.sessions, self.talks = Codes(), Codes(), Codes(), Codes()
         self.row = Growable(np.int64)
@@ -149,12 +154,14 @@ class Partition:
         self.vectors: Vectors | None = None
         self.dead = 0
         self.snapshotted = 0  # slots when the last snapshot was made
-        self._records: dict[int, Record] = {}  # the oldest first
+        self._records: dict[
+            int, tuple[int, Record]
+        ] = {}  # with the change they were read at, the oldest first
         self.reset_derived()
 
     def reset_derived(self) -> None:
         """Forget everything that is made from the arrays on demand."""
-        self.columns = Columns(self.row, self.space.name)
+        self.columns = Columns(self.row, self.space.name, self.alive)
         self.postings: Postings | None = None
         self._slot_of: dict[int, int] | None = None
         self._last: dict[int, int] | None = None
@@ -197,16 +204,20 @@ class Partition:
         self.through = through
 
     def recall(self, rows: Sequence[int], seq: int) -> dict[int, Record]:
-        """Return the records that are remembered of rows, as they are since the space's change `seq` or later."""
+        """Return the records that are remembered of rows and are true at the space's change `seq`."""
+        if self.through < seq:  # what is remembered may have changed by then
+            return {}
         records = self._records
-        return {row: records[row] for row in rows if row in records} if self.through >= seq else {}
+        return {row: known[1] for row in rows if (known := records.get(row)) is not None and known[0] <= seq}
 
     def remember(self, records: Mapping[int, Record], seq: int) -> None:
         """Keep records that were read when the space's last change was `seq`; they go when their memory changes."""
         if self.through != seq:  # one of them may have changed since
             return
         kept = self._records
-        kept.update((row, record) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST)
+        kept.update(
+            (row, (seq, record)) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST
+        )
         while len(kept) > _RECORDS:
             del kept[next(iter(kept))]
 

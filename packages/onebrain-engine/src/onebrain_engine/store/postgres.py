@@ -397,6 +397,11 @@ class _Session:
             pass
         return cursor.fetchall()
 
+    def renew(self) -> None:
+        """End a transaction that only read; the next query begins another one."""
+        self.commit()
+        self._tenant = self._seen = None
+
     def commit(self) -> None:
         """Keep what was done."""
         if self._tenant is None:
@@ -433,6 +438,10 @@ class _Reading:
         self._seal = seal
 
     _lock = ""
+
+    def renew(self) -> None:
+        """Begin a new view."""
+        self._session.renew()
 
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name."""
@@ -578,6 +587,9 @@ class _Writing(_Reading):
     """Queries and changes within one transaction; a space is locked when it is first looked at."""
 
     _lock = " FOR UPDATE"
+
+    def renew(self) -> None:
+        """Do nothing: nobody else writes to a space that this transaction has locked."""
 
     def open_space(self, tenant: str, name: str) -> Space:
         """Return a space, made if need be."""

@@ -14,6 +14,10 @@ from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space
 class Reading(Protocol):
     """A consistent view of what is stored."""
 
+    def renew(self) -> None:
+        """Begin a new view, of what is stored by now; a transaction that writes sees that already."""
+        ...
+
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name, or None where nothing was ever stored in it."""
         ...

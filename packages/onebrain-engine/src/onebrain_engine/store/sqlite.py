@@ -272,6 +272,12 @@ class _Reading:
         self._db = connection
         self._seal = seal
 
+    def renew(self) -> None:
+        """Begin a new view."""
+        if self._db.in_transaction:  # in memory there is none: one connection sees everything
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN")
+
     def space(self, tenant: str, name: str) -> Space | None:
         """Return a space by name."""
         found = self._db.execute(
@@ -427,6 +433,9 @@ class _Reading:
 
 class _Writing(_Reading):
     """Queries and changes within one transaction."""
+
+    def renew(self) -> None:
+        """Do nothing: while this transaction writes, nobody else does."""
 
     def open_space(self, tenant: str, name: str) -> Space:
         """Return a space, made if need be."""
