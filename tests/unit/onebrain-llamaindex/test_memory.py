@@ -9,6 +9,7 @@ from llama_index.core.memory import InsertMethod, Memory
 from llama_index.core.memory.types import BaseMemory
 
 from onebrain import ConfigurationError, F, Scope
+from onebrain.memory.fence import fence
 from onebrain_llamaindex import AsyncOneBrainChatStore, OneBrainMemory, OneBrainMemoryBlock
 
 MARIA = Scope(user="maria")
@@ -36,6 +37,26 @@ def memory_with(block: OneBrainMemoryBlock, **options) -> Memory:
 
 
 # ---- the block -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", InsertMethod)
+async def test_what_was_recalled_into_a_message_is_not_kept_again(brain, method):
+    brain.store("Maria always takes the window seat", scope=MARIA)
+    block = OneBrainMemoryBlock(brain=brain, scope=MARIA)
+    memory = memory_with(block, session_id="monday", insert_method=method)
+    await memory.aput(said("Which seat does Maria take?"))
+    seen = await memory.aget()
+    assert any("always takes the window seat" in message.content for message in seen)
+    await block.asave(seen, session_id="tuesday")
+    kept = [each.content for each in brain.list(scope=MARIA) if each.scope.session == "tuesday"]
+    assert kept == ["Which seat does Maria take?"]
+
+
+async def test_recalled_text_is_not_kept_by_the_memory_however_it_comes_back(brain, call):
+    memory = OneBrainMemory(brain=brain, scope=MARIA, session_id="monday")
+    recalled = said(fence("- Maria always takes the window seat"), "system")
+    await call(memory, "put_messages", [recalled, said("Hello")])
+    assert words(await call(memory, "get_all")) == ["Hello"]
 
 
 async def test_what_memory_flushes_is_recalled_later_in_another_session(brain):

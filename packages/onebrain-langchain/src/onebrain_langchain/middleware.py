@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -13,7 +12,8 @@ from langgraph.runtime import Runtime
 from pydantic import SecretStr
 
 from onebrain import ConfigurationError, Context, F, Memory, NewMemory, Scope
-from onebrain.memory.context import CLOSING, OPENING, CountTokens
+from onebrain.memory.context import CountTokens
+from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, parse
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
@@ -28,7 +28,6 @@ _KIND = "turn"
 _LOOK_BACK = (
     50  # how many messages are looked up at a time, from the last one back, to find those already stored
 )
-_RECALLED = re.compile(re.escape(OPENING) + ".*?" + re.escape(CLOSING), re.DOTALL)
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
 
 
@@ -230,7 +229,7 @@ def _inject(request: ModelRequest[Any], context: Context) -> ModelRequest[Any]:
 
 def _said(message: BaseMessage) -> str:
     """Return what a message says itself, without recalled memories that were put into it."""
-    return _RECALLED.sub("", text_of(message)).strip()
+    return unfence(text_of(message)).strip()
 
 
 def _worth_keeping(message: BaseMessage) -> bool:

@@ -25,7 +25,8 @@ from onebrain import (
     SearchResult,
     StoreResult,
 )
-from onebrain.memory.context import CLOSING, OPENING, inside, line
+from onebrain.memory.context import line
+from onebrain.memory.fence import fence, on_one_line
 from onebrain.memory.filters import either
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import STRICT, Connected
@@ -402,11 +403,11 @@ def _listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:
     """Return hits as text, with their ids and fenced as data, and as rows; then the entities `beside` them."""
     if not found:
         return "No memories found.", []
-    lines = [f"- id={hit.id} {line(hit.memory).removeprefix('- ')}" for hit in found]
+    lines = [f"- id={on_one_line(hit.id)} {line(hit.memory).removeprefix('- ')}" for hit in found]
     if beside:
-        names = ", ".join(f"{inside(one.name)} ({inside(one.type)})" for one in beside)
+        names = ", ".join(f"{on_one_line(one.name)} ({on_one_line(one.type)})" for one in beside)
         lines.append(f"Named beside it: {names}\n")
-    return OPENING + "".join(lines) + CLOSING, [_row(hit.memory, hit.score) for hit in found]
+    return fence("".join(lines)), [_row(hit.memory, hit.score) for hit in found]
 
 
 def _row(memory: Memory, score: float | None = None) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.memory import BaseMemoryBlock, Memory
@@ -12,12 +13,16 @@ from pydantic import Field
 
 from onebrain import Context, NewMemory
 from onebrain.memory.context import estimate_tokens
+from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, negate
 from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import RESERVED, own, translate
 from onebrain_llamaindex.ids import encode, new_memory, store
 from onebrain_llamaindex.messages import is_spoken, message_id, text_of
 from onebrain_llamaindex.steps import Steps, ask
+
+# The element in which `Memory` put a recalled text, once that text is gone.
+_EMPTY_ELEMENT: Final = re.compile(r"<memory>\s*<([^<>\s]{1,200})>\s*</\1>\s*</memory>")
 
 
 class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
@@ -92,7 +97,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
     ) -> str:
         # Other blocks of the same Memory may have arguments of their own, so the rest is theirs.
         query = next(
-            (text_of(message) for message in reversed(messages or []) if message.role is MessageRole.USER),
+            (_said(message) for message in reversed(messages or []) if message.role is MessageRole.USER),
             None,
         )
         if query is None:
@@ -144,7 +149,9 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
                 continue
             session = self.scope.session or session_id or message.additional_kwargs.get("session_id")
             scope = self.scope.model_copy(update={"session": session})
-            text = text_of(message)
+            text = _said(message)
+            if not text:
+                continue
             # The same message flushed twice, or saved and then flushed, has the same id: it is kept once.
             mark = message_id(message) or sha256(f"{message.role.value}\0{text}".encode()).hexdigest()[:32]
             items.append(
@@ -157,6 +164,13 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
                 )
             )
         yield from store(items, self.scope)
+
+
+def _said(message: ChatMessage) -> str:
+    """Return what a message says itself, without recalled memories that were put into it."""
+    text = text_of(message)
+    own = unfence(text)
+    return text if own == text else _EMPTY_ELEMENT.sub("", own).strip()
 
 
 class _Recalled(str):

@@ -7,6 +7,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
 from onebrain import Memory
+from onebrain.memory.fence import unfence
 from onebrain_llamaindex.filters import RESERVED
 
 # Marks a message that holds recalled memories: it is for the model, and never stored again.
@@ -17,7 +18,11 @@ SPOKEN = frozenset({MessageRole.USER, MessageRole.ASSISTANT, MessageRole.CHATBOT
 
 def is_recalled(message: ChatMessage) -> bool:
     """Return whether `message` was made of memories, and so must not become one."""
-    return bool(message.additional_kwargs.get(RECALLED))
+    if message.additional_kwargs.get(RECALLED):
+        return True
+    # Without the mark, which other code may drop, such a message holds nothing but fenced text.
+    text = (message.content or "").strip() if message.role is MessageRole.SYSTEM else ""
+    return bool(text) and not unfence(text)
 
 
 def is_spoken(message: ChatMessage) -> bool:

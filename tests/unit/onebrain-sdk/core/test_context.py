@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebrain.memory.context import CLOSING, OPENING, build, estimate_tokens
+from onebrain.memory.context import build, estimate_tokens
+from onebrain.memory.fence import CLOSING, OPENING
 from onebrain.memory.models import Memory
 
 PIECES = st.sampled_from(

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from onebrain.errors import OneBrainConflictError, OneBrainInternalError, OneBrainNotFoundError
+from onebrain.memory.context import estimate_tokens
+from onebrain.memory.fence import defuse, fence
 from onebrain.services.onebrain import AsyncOneBrain
 from onebrain.services.onebrain.models import (
     BriefingConfig,
@@ -330,9 +332,9 @@ class Tools:
         skills = [
             KnownSkill(
                 id=skill.id,
-                name=skill.name,
-                description=skill.description,
-                prompt=skill.prompt_template,
+                name=defuse(skill.name),
+                description=None if skill.description is None else defuse(skill.description),
+                prompt=defuse(skill.prompt_template),
                 status=skill.status,
                 confidence=skill.confidence_score,
                 usage_count=skill.usage_count,
@@ -370,8 +372,8 @@ class Tools:
                 id=one.id,
                 type=one.type,
                 status=one.status,
-                title=one.title,
-                text=one.summary,
+                title=defuse(one.title),
+                text=fence(one.summary),
                 created_at=one.created_at,
             )
             for one in page.data
@@ -380,24 +382,25 @@ class Tools:
 
 
 def _knowledge(context: Context) -> Knowledge:
-    return Knowledge(text=context.system_prompt, token_count=context.token_count, truncated=context.truncated)
+    text = fence(context.system_prompt)
+    return Knowledge(text=text, token_count=estimate_tokens(text), truncated=context.truncated)
 
 
 def _known(memory: Memory) -> Known:
     return Known(
         id=memory.id,
         type=memory.type,
-        title=memory.title,
-        body=memory.content,
+        title=defuse(memory.title),
+        body=defuse(memory.content),
         status=memory.status,
-        tags=list(memory.tags),
+        tags=[defuse(tag) for tag in memory.tags],
         created_at=memory.created_at,
         score=memory.score if isinstance(memory, MemoryHit) else None,
     )
 
 
 def _written(memories: Iterable[Memory]) -> list[Written]:
-    return [Written(id=memory.id, title=memory.title, status=memory.status) for memory in memories]
+    return [Written(id=memory.id, title=defuse(memory.title), status=memory.status) for memory in memories]
 
 
 def _entity(entity: Entity, *, created: bool) -> WrittenEntity:

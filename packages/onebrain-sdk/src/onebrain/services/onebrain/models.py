@@ -450,7 +450,8 @@ class Context(Record):
     """What an agent should know, ready for a prompt.
 
     Attributes:
-        system_prompt: The text.
+        system_prompt: The text, as the server formats it; `onebrain.memory.fence.fence` marks it as data where the server
+            does not, as OneBrain's hosted one.
         memories: The memories in it.
         token_count: The tokens of the text, as the server counts them, else estimated at four bytes each.
         scope: The scope asked for.

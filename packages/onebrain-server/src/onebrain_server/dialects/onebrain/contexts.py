@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from onebrain.memory.driver import ListRequest, SearchRequest
+from onebrain.memory.fence import fence, on_one_line
 from onebrain.memory.filters import TRUE, Cmp, Filter
 from onebrain.memory.models import Memory
 from onebrain_server.clock import now
@@ -20,6 +21,7 @@ from onebrain_server.http.requests import Call
 _DAY: Final = 86_400.0
 _POOL: Final = 100
 _CUTS: Final = (300, 150, 80, 40)
+_FENCE_TOKENS: Final = -(-len(fence("-").encode()) // 4)
 _SOURCES: Final[Mapping[str, float]] = {
     "user_confirmed": 1.0,
     "user_input": 0.9,
@@ -77,7 +79,11 @@ def context(
     project_id: str | None = None,
     max_tokens: int | None = None,
 ) -> dict[str, Any]:
-    """Return ``{scope, formatted, structured, meta}``."""
+    """Return a context as text and as data.
+
+    ``formatted`` is the text as OneBrain's hosted server writes it, without a fence; ``systemPrompt`` is the same text
+    inside the fence. In neither can a memory close a fence.
+    """
     key = (call.tenant_id, scope, query, language, project_id, max_tokens)
     current = revision(call)
     found = call.server.contexts.get(key, current)
@@ -158,14 +164,17 @@ def _build(
             "latestVersion": latest_version(call),
         }
     most = budget.tokens if max_tokens is None else max_tokens
-    text, estimate, truncated = fit(structured, most)
+    text, estimate, truncated = fit(structured, most - _FENCE_TOKENS)
     if max_tokens is not None and len(text.encode()) > 4 * max_tokens:  # the profile alone is too long
-        text, truncated = text.encode()[: 4 * max_tokens].decode(errors="ignore"), True
+        text, truncated = _beginning(text, 4 * max_tokens), True
+    prompt = fence(text)
+    if max_tokens is not None and len(prompt.encode()) > 4 * max_tokens:
+        prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
     shown = {row["id"] for row in structured["memories"]}
     return {
         "scope": scope,
-        "systemPrompt": text,
-        "tokenCount": -(-len(text.encode()) // 4),
+        "systemPrompt": prompt,
+        "tokenCount": -(-len(prompt.encode()) // 4),
         "truncated": truncated,
         "memories": memories.rows((memory for memory in chosen if memory.id in shown), call),
         "formatted": text,
@@ -280,7 +289,10 @@ def write(structured: Mapping[str, Any]) -> str:
         if lines:
             sections.append("\n".join(["## User Profile", *lines]))
     for heading, lines in (
-        ("Known Facts & Memories", [f"- [{row['type']}] {_stated(row)}" for row in structured["memories"]]),
+        (
+            "Known Facts & Memories",
+            [f"- [{_line(row['type'])}] {_stated(row)}" for row in structured["memories"]],
+        ),
         (
             "Key Entities",
             [
@@ -323,7 +335,12 @@ def _stated(row: Mapping[str, Any]) -> str:
 
 
 def _line(value: Any) -> str:
-    return " ".join(str(value).split())
+    return on_one_line(str(value))
+
+
+def _beginning(text: str, size: int) -> str:
+    """Return the beginning of a text within a number of bytes; empty where that is not positive."""
+    return text.encode()[: max(0, size)].decode(errors="ignore")
 
 
 __all__ = ["FOCUS", "SCOPES", "context", "revision"]

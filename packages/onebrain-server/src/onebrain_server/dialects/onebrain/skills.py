@@ -328,7 +328,7 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
         found = contexts.context(
             call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000]
         )
-        values["context"] = found["formatted"]
+        values["context"] = found["systemPrompt"]
     # Each hole is filled once: what stands in an input is never taken for another hole.
     prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
     if body.input and "input" not in _HOLE.findall(template):

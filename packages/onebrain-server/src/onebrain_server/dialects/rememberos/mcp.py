@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from onebrain.errors import OneBrainError
+from onebrain.memory.fence import defuse
 from onebrain.memory.models import EVERYTHING
 from onebrain_server.dialects.rememberos import collections, hygiene, memory, search
 from onebrain_server.dialects.rememberos.collections import readable
@@ -376,7 +377,7 @@ def _called(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
         return _failed(from_engine(error))
     except Problem as problem:
         return _failed(problem)
-    return _content(to_json(answer).decode(), is_error=False)
+    return _content(defuse(to_json(answer).decode()), is_error=False)
 
 
 def _failed(problem: Problem) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.memory.driver import ListRequest
+from onebrain.memory.fence import fence
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
 from onebrain_engine.graph import find_entities
@@ -37,7 +38,9 @@ def profile(place: Room, collection: Collection, container_tag: str | None) -> d
     known = _top(place, collection, container_tag, 50, wanted)
     texts = [_line(one) for one in known]
     model = place.model
-    written = model.complete(_PROFILE, "\n".join(texts)[:_ASKED]) if model is not None and texts else None
+    written = (
+        model.complete(_PROFILE, fence("\n".join(texts)[:_ASKED])) if model is not None and texts else None
+    )
     return {"profile": " ".join(texts) if written is None else written.strip(), "based_on": len(known)}
 
 

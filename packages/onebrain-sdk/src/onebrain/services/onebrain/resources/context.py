@@ -7,7 +7,7 @@ context of calls that they have: the profile, and the memories that a search for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast, get_args
 
 from onebrain._core.codec import UNSET, Unset
@@ -18,7 +18,16 @@ from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.context import estimate_tokens
-from onebrain.services.onebrain.models import Context, ContextScope, ContextScopeInfo, Json, Memory, Profile
+from onebrain.memory.fence import on_one_line
+from onebrain.services.onebrain.models import (
+    Context,
+    ContextEntity,
+    ContextScope,
+    ContextScopeInfo,
+    Json,
+    Memory,
+    Profile,
+)
 from onebrain.services.onebrain.resources.memory import MOST_HITS, Memories
 from onebrain.services.onebrain.resources.resource import Resource
 
@@ -182,16 +191,17 @@ def _written(context: Context) -> Context:
     sections: list[str] = []
     profile = context.profile
     if profile is not None:
-        lines = [profile.summary] if profile.summary else []
+        lines = [on_one_line(profile.summary)] if profile.summary else []
         for label, values in (("Traits", profile.traits), ("Preferences", profile.preferences)):
             if values:
-                lines.append(f"{label}: " + ", ".join(f"{name}={value}" for name, value in values.items()))
+                pairs = [f"{on_one_line(name)}={on_one_line(str(value))}" for name, value in values.items()]
+                lines.append(f"{label}: {', '.join(pairs)}")
         if lines:
             sections.append("\n".join(["## User Profile", *lines]))
     for heading, lines in (
         ("Known Facts & Memories", [_line(memory) for memory in context.memories]),
-        ("Key Entities", [f"- {entity.name} ({entity.type})" for entity in context.entities]),
-        ("Projects", [f"- {project.name}" for project in context.projects]),
+        ("Key Entities", _named(context.entities)),
+        ("Projects", [f"- {on_one_line(project.name)}" for project in context.projects]),
     ):
         if lines:
             sections.append("\n".join([f"## {heading}", *lines]))
@@ -199,9 +209,13 @@ def _written(context: Context) -> Context:
     return context.model_copy(update={"system_prompt": text, "token_count": estimate_tokens(text)})
 
 
+def _named(entities: Iterable[ContextEntity]) -> list[str]:
+    return [f"- {on_one_line(entity.name)} ({on_one_line(entity.type)})" for entity in entities]
+
+
 def _line(memory: Memory) -> str:
-    text = " ".join(memory.content.split())
-    title = memory.title.rstrip(" …")
+    text = on_one_line(memory.content)
+    title = on_one_line(memory.title.rstrip(" …"))
     return (
         f"- [{memory.type}] {text}"
         if not title or text.startswith(title)
