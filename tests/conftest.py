@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import secrets
 import tempfile
@@ -9,11 +10,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import conninfo, sql
 
 from onebrain.testing.report import Results
+
+# No test's outcome depends on how fast the machine is. A request waits for its answer: httpx's own default is five seconds,
+# one object that all of its functions and clients share.
+_TIMEOUT = inspect.signature(httpx.Client).parameters["timeout"].default
+for _part in ("connect", "read", "write", "pool"):
+    setattr(_TIMEOUT, _part, 120.0)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # One table at the end: drivers x verbs. It stands here because the process that prints it loads no folder's own conftest.
 results = Results()
