@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, time, timedelta
 
 import httpx
 import pytest
 
+import onebrain as onebrain_sdk
+from onebrain.errors import QuotaExceeded
 from onebrain_engine import Tenant
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.settings import Settings
+from onebrain_server.state.tables import usage
 from onebrain_server.testing import live_server
 
 MOST = 12
@@ -38,6 +42,7 @@ def speaking(live, plan="free"):
     key = live.account(f"{uuid.uuid4().hex}@example.com", plan=plan)
     headers = {"authorization": f"Bearer {key}", "x-api-key": key}
     with httpx.Client(base_url=live.url, headers=headers, timeout=60) as client:
+        client.key = key
         client.tenant = live.server.accounts.by_key(key).account.id
         yield client
 
@@ -74,7 +79,7 @@ def brrain(client):
 
 
 STORE = {"onebrain": onebrain, "ai-memory": ai_memory, "herobrain": herobrain, "rememberos": rememberos, "brrain": brrain}  # fmt: skip
-REFUSED = {"onebrain": 429, "ai-memory": 403, "herobrain": 402, "rememberos": 403, "brrain": 403}
+REFUSED = {"onebrain": 403, "ai-memory": 403, "herobrain": 402, "rememberos": 403, "brrain": 403}
 
 
 @pytest.fixture
@@ -104,6 +109,70 @@ def test_the_memories_of_all_services_count_together(live, free):
     assert live.server.plans.count(free.tenant) == MOST
     used = free.get("/v1/billing/plan").json()["data"]
     assert (used["memoryLimit"], used["memoryUsed"]) == (MOST, MOST)
+
+
+def test_an_allowance_for_good_tells_no_time_to_try_again(free):
+    assert onebrain(free, MOST).status_code == 201
+    connection = free.post("/v1/connect/connections", json={"agentName": "bot"}).json()["data"][
+        "connectionId"
+    ]
+    base, one = "/compat/rememberos/v1/memory/collections/notes", {"body": "one too many"}
+    refused = [store(free) for store in STORE.values()]
+    refused += [
+        free.post("/v1/memory/import", json={"items": [one]}),
+        free.post("/v1/memory/extract", json=one),
+        free.post("/v1/memory/batch", json=[one]),
+        free.post("/v1/memory/ai-extract", json={"text": "Maria prefers window seats.", "store": True}),
+        free.post("/v1/connect/memory", json=one),
+        free.post("/v1/connect/memories", json=[one]),
+        free.post(f"/v1/connect/connections/{connection}/sync", json={"memories": [one]}),
+        free.post("/v1/skills", json={"title": "Deploy", "body": "make deploy"}),
+        free.post(f"{base}/memories/bulk", json=[{"text": "one too many"}]),
+        free.post(f"{base}/remember?sync=true", json={"content": "Maria lives in Porto"}),
+        free.post("/compat/brrain/v1/memory/batch", json={"memories": [{"content": "one too many"}]}),
+    ]
+    assert [answer.headers.get("retry-after") for answer in refused] == [None] * len(refused)
+    assert {answer.status_code for answer in refused} <= {
+        200,
+        402,
+        403,
+    }  # a batch of brrain says it by its items
+    error = free.post("/v1/memory", json=one).json()["error"]
+    assert (error["code"], error["details"]) == ("PLAN_LIMIT_EXCEEDED", [{"key": "memories", "limit": MOST}])
+    with (
+        onebrain_sdk.OneBrain(api_key=free.key, base_url=str(free.base_url)) as client,
+        pytest.raises(QuotaExceeded) as told,
+    ):
+        client.memory.create("one too many")
+    assert (told.value.status_code, told.value.retry_after) == (403, None)
+
+
+@pytest.mark.parametrize(
+    ("used", "days"), [({0: 3}, 30), ({29: 1, 0: 2}, 1), ({20: 2, 5: 1}, 10), ({20: 1, 5: 4}, 25)]
+)
+def test_a_monthly_allowance_tells_when_a_part_of_it_is_free_again(tmp_path, used, days):
+    plan = {"context_calls_per_month": 3}
+    url = f"sqlite:///{tmp_path / 'server.db'}"
+    settings = Settings(database_url=url, rate_limit_max=0, log_level="error", free_plan=plan)
+    with live_server(settings) as live, speaking(live) as client:
+        moment = datetime.now(UTC)
+        with live.server.database.writing(client.tenant) as connection:
+            for ago, count in used.items():
+                day = (moment.date() - timedelta(days=ago)).isoformat()
+                row = {
+                    "day": day,
+                    "route": "GET /v1/context/:scope",
+                    "count": count,
+                    "errors": 0,
+                    "tokens": 0,
+                }
+                connection.execute(usage.insert().values(tenant=client.tenant, **row))
+        answer = client.get("/v1/context/brief")
+        over = datetime.now(UTC)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "LIMIT_EXCEEDED")
+    free = datetime.combine(moment.date() + timedelta(days=days), time(), tzinfo=UTC)
+    low, high = ((free - at).total_seconds() for at in (over, moment))
+    assert low <= int(answer.headers["retry-after"]) <= high + 1
 
 
 def test_what_is_deleted_in_one_service_makes_room_in_another(free):
@@ -146,7 +215,7 @@ def test_requests_at_the_same_moment_never_store_more(live, free):
     assert len(stored) == live.server.plans.count(free.tenant) <= MOST
     for _ in range(MOST - len(stored)):  # one that was refused for another still at work finds its room now
         assert onebrain(free).status_code == 201
-    assert onebrain(free).status_code == 429
+    assert onebrain(free).status_code == 403
 
 
 def test_an_account_without_a_limit_is_never_counted(live, counted):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sqlite3
 import uuid
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from onebrain_server.dialects import DIALECTS
+from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused, Fetcher, is_public
+from onebrain_server.security.scopes import READ_ONLY, SCOPES
 from onebrain_server.settings import Settings
+from onebrain_server.state.tables import session
 from onebrain_server.testing import live_server
 
 
@@ -150,12 +157,116 @@ def test_password_login_refresh_and_logout(onebrain_server_url):
         assert client.get("/v1/auth/me", headers=bearer).json()["data"]["email"] == login["email"]
         fresh = client.post("/v1/auth/refresh", json={"refreshToken": session["refreshToken"]})
         assert fresh.status_code == 200
-        assert (
-            client.post("/v1/auth/refresh", json={"refreshToken": session["refreshToken"]}).status_code == 401
-        )
         client.cookies.clear()
         assert client.post("/v1/auth/logout", headers=bearer, json={}).status_code == 204
         assert client.get("/v1/auth/me", headers=bearer).status_code == 401
+
+
+@pytest.fixture
+def logins(onebrain_server_url):
+    """Open logins of one account: ``logins()`` returns the answer to each."""
+    login = {"email": f"{uuid.uuid4().hex}@example.com", "password": "SecurePassword123!"}
+    httpx.post(onebrain_server_url + "/v1/auth/register", json=login)
+    return lambda: httpx.post(onebrain_server_url + "/v1/auth/login", json=login).json()["data"]
+
+
+def refreshed(url, token):
+    return httpx.post(url + "/v1/auth/refresh", json={"refreshToken": token})
+
+
+@pytest.mark.parametrize("exchanges", [1, 3])
+def test_a_refresh_token_that_is_used_again_ends_its_login_and_no_other(
+    onebrain_server_url, logins, exchanges
+):
+    one, other = logins(), logins()
+    tokens, access = [one["refreshToken"]], [one["accessToken"]]
+    for _ in range(exchanges):
+        answer = refreshed(onebrain_server_url, tokens[-1])
+        assert answer.status_code == 200
+        tokens.append(answer.json()["data"]["refreshToken"])
+        access.append(answer.json()["data"]["accessToken"])
+    for token in access:  # so that the server has seen and remembers each
+        me = httpx.get(onebrain_server_url + "/v1/auth/me", headers={"authorization": f"Bearer {token}"})
+        assert me.status_code == 200
+    assert refreshed(onebrain_server_url, tokens[0]).status_code == 401
+    assert refreshed(onebrain_server_url, tokens[-1]).status_code == 401
+    for token in access:
+        me = httpx.get(onebrain_server_url + "/v1/auth/me", headers={"authorization": f"Bearer {token}"})
+        assert me.status_code == 401
+    assert refreshed(onebrain_server_url, other["refreshToken"]).status_code == 200
+
+
+def test_a_forged_refresh_token_ends_nothing(onebrain_server_url, logins):
+    token = logins()["refreshToken"]
+    id, once, proof = token.split(".")
+    for forged in (
+        id,
+        f"{id}.",
+        f"{id}.x.y",
+        f"{id}.{once}.{'0' * len(proof)}",
+        f"{id}.{once}x.{proof}",
+        "x",
+        "..",
+        "é.x.y",
+    ):
+        assert refreshed(onebrain_server_url, forged).status_code == 401
+    assert refreshed(onebrain_server_url, token).status_code == 200
+
+
+def test_a_refresh_token_of_an_earlier_version_is_good_once(onebrain_server):
+    accounts = onebrain_server.server.accounts
+    account = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en")
+    id, _ = accounts.open_session(account.id, "127.0.0.1", None)
+    with accounts._database.writing(account.id) as connection:
+        old = hashlib.sha256(b"old").hexdigest()
+        connection.execute(session.update().where(session.c.id == id).values(token_hash=old))
+    assert refreshed(onebrain_server.url, "old").status_code == 200
+    assert refreshed(onebrain_server.url, "old").status_code == 401
+
+
+IDENTITY = [
+    ("GET", "/v1/auth/me"),
+    ("GET", "/v1/auth/sessions"),
+    ("DELETE", "/v1/auth/sessions/none"),
+    ("GET", "/v1/user/export"),
+    ("POST", "/v1/user/delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), IDENTITY)
+def test_whose_the_account_is_no_narrow_key_is_told(onebrain_server, client_of, method, path):
+    email = f"{uuid.uuid4().hex}@example.com"
+    accounts = onebrain_server.server.accounts
+    account = accounts.register(email, None, None, "en")
+    made = [([scope], "trusted") for scope in SCOPES] + [(SCOPES[1:], "trusted"), (SCOPES, "review")]
+    for scopes, trust in made:
+        narrow = client_of(accounts.create_key(account.id, "narrow", scopes, trust=trust)[1])
+        options = {"json": {"confirmEmail": email}} if method == "POST" else {}
+        answer = narrow.request(method, path, **options)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "INSUFFICIENT_SCOPE")
+        assert email not in answer.text
+
+
+def test_no_answer_tells_a_narrow_key_the_accounts_address(onebrain_server, client_of):
+    email = f"{uuid.uuid4().hex}@example.com"
+    accounts = onebrain_server.server.accounts
+    account = accounts.register(email, None, None, "en", plan="team")
+    accounts.open_session(account.id, "203.0.113.77", "the owner's browser")
+    narrow = (
+        ["rememberos:read", "rememberos:write"],
+        ["herobrain:read:memories"],
+        ["ai-memory:read"],
+        ["brrain:read"],
+    )
+    for scopes in (SCOPES[:-1], READ_ONLY, *narrow):
+        key = accounts.create_key(account.id, "narrow", scopes, trust="trusted")[1]
+        headers = {"authorization": f"Bearer {key}", "x-api-key": key}
+        with httpx.Client(base_url=onebrain_server.url, headers=headers) as client:
+            for operation in (operation for dialect in DIALECTS for operation in dialect.operations):
+                if operation.method == "GET" and operation.needs != "anyone":
+                    answer = client.get(re.sub(r"{[a-zA-Z_]+}", "none", operation.path))
+                    told = answer.text + str(answer.headers)
+                    assert not re.search(f"{email}|203.0.113.77|owner's browser", told), operation.route
 
 
 def test_five_failed_logins_lock_the_address(onebrain_server_url):
@@ -361,3 +472,64 @@ def test_encrypted_at_rest_nothing_is_readable_in_the_files(tmp_path):
             assert found[0]["id"] == made.json()["data"]["id"]
         stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert [word for word in words if word.encode() in stored] == []
+
+
+# ---- addresses in answers ---------------------------------------------------------------------------------------------
+
+FORGED = {
+    "host": "evil.example",
+    "x-forwarded-host": "evil.example",
+    "x-forwarded-server": "evil.example",
+    "x-forwarded-proto": "evil",
+    "x-forwarded-port": "666",
+    "x-original-url": "https://evil.example/",
+    "x-forwarded-prefix": "/evil.example",
+    "forwarded": "host=evil.example;proto=evil",
+    "origin": "https://evil.example",
+    "referer": "https://evil.example/",
+}
+
+
+def test_agents_are_told_the_servers_own_address_whatever_the_headers_say(client):
+    answer = client.get("/v1/connect", headers={"accept": "application/json", **FORGED})
+    data = answer.json()["data"]
+    base = str(client.base_url).rstrip("/")
+    assert data["writeBack"]["singleEndpoint"] == f"{base}/v1/connect/memory"
+    assert data["writeBack"]["batchEndpoint"] == f"{base}/v1/connect/memories"
+    assert f"POST {base}/v1/connect/memory " in data["systemPrompt"]
+
+
+def test_no_answer_repeats_an_address_from_a_header(onebrain_server, key):
+    paths = [
+        re.sub(r"{[a-zA-Z_]+}", "none", operation.path)
+        for dialect in DIALECTS
+        for operation in dialect.operations
+        if operation.method == "GET"
+    ]
+    headers = {"authorization": f"Bearer {key}", "x-api-key": key, **FORGED}
+    with httpx.Client(base_url=onebrain_server.url, headers=headers) as client:
+        answers = [client.get(path) for path in [*paths, "/", "/nope", "/v1//memory/"]]
+    told = [answer for answer in answers if "evil" in answer.text + str(answer.headers)]
+    assert [str(answer.request.url) for answer in told] == []
+
+
+def test_a_public_url_is_where_agents_write(settings):
+    public = "https://memory.example.com/base"
+    with live_server(replace(settings, public_url=public)) as live:
+        headers = {"authorization": f"ApiKey {live.key}", "accept": "application/json", **FORGED}
+        found = httpx.get(live.url + "/v1/connect", headers=headers).json()["data"]["writeBack"]
+    assert found["singleEndpoint"] == f"{public}/v1/connect/memory"
+
+
+@pytest.mark.parametrize(
+    ("local", "base"),
+    [
+        (("10.0.0.5", 3000), "http://10.0.0.5:3000"),
+        (("::1", 3000), "http://[::1]:3000"),
+        (("/run/onebrain.sock", None), "http://127.0.0.1:0"),  # as the test's server is configured
+        (None, "http://127.0.0.1:0"),
+    ],
+)
+def test_the_address_is_the_one_that_the_request_came_in_at(onebrain_server, local, base):
+    scope = {"path": "/", "query_string": b"", "headers": [(b"host", b"evil.example")], "server": local}
+    assert Call(onebrain_server.server, scope, "id", "127.0.0.1").base_url == base

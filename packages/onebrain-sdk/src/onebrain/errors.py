@@ -10,7 +10,7 @@
     ├── OneBrainConflictError            409
     ├── OneBrainValidationError          400, 422, or refused here before anything was sent (is a ValueError)
     ├── OneBrainRateLimitError           429, with ``retry_after``
-    │   └── QuotaExceeded                the plan's allowance is used up (402, or 429 for the whole period)
+    │   └── QuotaExceeded                the plan's allowance is used up (402, or 403 or 429 that names it)
     ├── OneBrainInternalError            5xx
     ├── OneBrainConnectionError          no answer came: network, DNS, TLS
     │   └── OneBrainTimeoutError         no answer came in time
@@ -193,7 +193,10 @@ class OneBrainRateLimitError(OneBrainError):
 
 
 class QuotaExceeded(OneBrainRateLimitError):
-    """The plan's allowance is used up (402, or 429 with a wait as long as the period): retrying soon is useless."""
+    """The plan's allowance is used up (402, or 403 or 429 that names it): retrying soon is useless.
+
+    ``retry_after`` says when a part of it is free again, where it comes back by itself.
+    """
 
 
 class OneBrainInternalError(OneBrainError):

@@ -333,10 +333,8 @@ class Service:
         if said.unknown_route or response.status in (405, 501):
             return UnsupportedByServer(f"{spec.method} {spec.path}", **facts)
         kind = error_class(response.status)
-        if kind is OneBrainRateLimitError and (
-            said.quota
-            or (asked is not None and asked > 3600)  # a wait of hours is a plan's period, not a rate
-        ):
+        # A wait of hours is a plan's period, not a rate.
+        if said.quota or (kind is OneBrainRateLimitError and asked is not None and asked > 3600):
             kind = QuotaExceeded
         message = said.message or f"{spec.method} {spec.path} failed with status {response.status}"
         if 300 <= response.status < 400:

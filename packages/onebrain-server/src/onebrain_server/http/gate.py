@@ -19,6 +19,7 @@ from onebrain_server.http.problems import Problem, from_engine
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
 from onebrain_server.security.limits import State
+from onebrain_server.security.scopes import ACCOUNT
 from onebrain_server.server import Server
 
 Scope = MutableMapping[str, Any]
@@ -201,7 +202,7 @@ class _Exchange:
             and operation.needs not in ("login", "anyone")
             and operation.needs not in call.scopes
         ):
-            raise Problem(403, "INSUFFICIENT_SCOPE", f"API key missing required scope: {operation.needs}")
+            raise _insufficient(operation.needs)
         if caller is not None:
             server.accounts.note_use(caller)
         parameters = {name: _decoded(value) for name, value in parameters.items()}
@@ -390,6 +391,13 @@ class _Exchange:
 
 class _Gone(Exception):
     """The client has left."""
+
+
+def _insufficient(scope: str) -> Problem:
+    message = f"API key missing required scope: {scope}"
+    if scope == ACCOUNT:
+        message = "This is for the account's own login, or a trusted key that has every scope"
+    return Problem(403, "INSUFFICIENT_SCOPE", message)
 
 
 def _too_large(most: int) -> Problem:

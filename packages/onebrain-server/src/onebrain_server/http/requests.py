@@ -23,6 +23,7 @@ class Call:
 
     __slots__ = (
         "_headers",
+        "_local",
         "caller",
         "content",
         "idempotency",
@@ -46,6 +47,7 @@ class Call:
         self.ip = ip
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
+        self._local: tuple[str, int | None] | None = scope.get("server")
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.caller: Caller | None = None
         self.content = b""
@@ -56,6 +58,20 @@ class Call:
         """Return a header by its lower-case name."""
         value = self._headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach this server: PUBLIC_URL, else the address that the request came in at.
+
+        It is never taken from a header: whoever sends one would decide where others send their keys.
+        """
+        settings = self.server.settings
+        if settings.public_url is not None:
+            return settings.public_url
+        host, port = self._local or (settings.host, settings.port)
+        if port is None:  # a socket of the file system has no address
+            host, port = settings.host, settings.port
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def media_type(self) -> str:

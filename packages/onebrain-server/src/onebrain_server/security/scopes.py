@@ -16,3 +16,7 @@ Scope = Literal[
 SCOPES: Final[tuple[str, ...]] = get_args(Scope)
 ALL: Final = frozenset(SCOPES)
 READ_ONLY: Final = ("connect.read", "brain.read", "entity.read")
+
+# What concerns the account itself: whose it is, its logins, its end. No key has it as a scope: a login does, and a trusted key
+# that may do everything else.
+ACCOUNT: Final = "account"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import threading
 import time
@@ -102,6 +103,18 @@ class Caller:
         return self.key.prefix if self.key is not None else self.account.id
 
 
+class Replayed(Exception):
+    """A refresh token was used a second time, and its login has ended.
+
+    Args:
+        tenant: The account whose login it was.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__("the refresh token was used before")
+        self.tenant = tenant
+
+
 class Accounts:
     """Accounts and keys of all tenants."""
 
@@ -111,6 +124,7 @@ class Accounts:
         self._callers: dict[str, tuple[float, Caller]] = {}
         self._used: dict[tuple[str, str], int] = {}
         self._failures: dict[str, list[float]] = {}
+        self._refresh_secret = self.secret("refresh").encode()
 
     # ---- settings of the server itself ------------------------------------------------------------------------------
 
@@ -229,7 +243,8 @@ class Accounts:
 
     def open_session(self, tenant: str, ip: str, agent: str | None) -> tuple[str, str]:
         """Open a login; return its id and refresh token."""
-        id, token, moment = new_id(), secrets.token_urlsafe(32), now_micros()
+        id, moment = new_id(), now_micros()
+        token = self._refresh_token(id)
         with self._database.writing(tenant) as connection:
             connection.execute(
                 session.insert().values(
@@ -245,22 +260,52 @@ class Accounts:
         return id, token
 
     def refresh_session(self, token: str) -> tuple[Account, str, str] | None:
-        """Exchange a refresh token for a new one; return account, login id and token. A used one is worth nothing."""
-        fresh, moment = secrets.token_urlsafe(32), now_micros()
+        """Exchange a refresh token for a new one; return account, login id and token, or None for an unknown token.
+
+        A token is good once. Whoever holds a used one is the owner or a thief, and so is whoever used it first: nobody can
+        say which, so that the login ends for both.
+
+        Raises:
+            Replayed: The token was used before.
+        """
+        moment, fresh = now_micros(), ""
         with self._database.writing(SERVER) as connection:
             where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
             row = connection.execute(
                 sa.select(session.c.tenant, session.c.id).where(where).with_for_update()
             ).first()
-            if row is None:
-                return None
-            connection.execute(
-                session.update()
-                .where((session.c.tenant == row[0]) & (session.c.id == row[1]))
-                .values(token_hash=_hash(fresh), expires_at=moment + REFRESH_LIFETIME * _SECOND)
-            )
+            if row is not None:
+                fresh = self._refresh_token(row[1])
+                connection.execute(
+                    session.update()
+                    .where((session.c.tenant == row[0]) & (session.c.id == row[1]))
+                    .values(token_hash=_hash(fresh), expires_at=moment + REFRESH_LIFETIME * _SECOND)
+                )
+        if row is None:
+            self._end_replayed(token)
+            return None
         found = self.by_id(row[0])
         return None if found is None or not found.is_active else (found, row[1], fresh)
+
+    def _end_replayed(self, token: str) -> None:
+        """End the login that a refresh token was made for, and raise `Replayed`; do nothing where it was made for none."""
+        id, _, proof = token.partition(".")
+        whole = self._refresh_token(id, proof.partition(".")[0])
+        if not proof or not hmac.compare_digest(token.encode(), whole.encode()):
+            return
+        with self._database.writing(SERVER) as connection:
+            tenant = connection.execute(sa.select(session.c.tenant).where(session.c.id == id)).scalar()
+            if tenant is None:
+                return
+            connection.execute(session.delete().where((session.c.tenant == tenant) & (session.c.id == id)))
+        self._forget_tenant(tenant)
+        raise Replayed(tenant)
+
+    def _refresh_token(self, id: str, once: str | None = None) -> str:
+        """Return a refresh token: its login, what makes it unlike others, and the proof that this server made it."""
+        once = once or secrets.token_urlsafe(32)
+        proof = hmac.new(self._refresh_secret, f"{id}.{once}".encode(), hashlib.sha256).hexdigest()
+        return f"{id}.{once}.{proof}"
 
     def sessions(self, tenant: str) -> list[Login]:
         """Return an account's logins, newest first."""

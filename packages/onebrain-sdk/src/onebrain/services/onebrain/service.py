@@ -206,7 +206,14 @@ def explain(response: Response, body: Any) -> Explanation:
         details=details,
         request_id=request_id,
         existing_id=_existing(details),
-        quota=code == "LIMIT_EXCEEDED",
+        quota=code == "LIMIT_EXCEEDED" or (code == "PLAN_LIMIT_EXCEEDED" and _has_limit(details)),
+    )
+
+
+def _has_limit(details: Any) -> bool:
+    """Return whether details name an allowance that is used up, and not merely a feature that the plan lacks."""
+    return isinstance(details, list) and any(
+        isinstance(one, dict) and "limit" in one for one in cast("list[Any]", details)
     )
 
 

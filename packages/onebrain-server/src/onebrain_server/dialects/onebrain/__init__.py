@@ -59,6 +59,7 @@ dialect = Dialect(
         security=wire.security,
         schemes=wire.SCHEMES,
     ),
+    scopes=wire.scopes,
     channel=Channel(sign=wire.sign),
     rewrite=wire.rewrite,
 )

@@ -12,7 +12,8 @@ from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security import tokens
-from onebrain_server.state.accounts import Account
+from onebrain_server.security.scopes import ACCOUNT
+from onebrain_server.state.accounts import Account, Replayed
 from onebrain_server.state.records import Taken
 
 routes = Routes("/v1/auth", "auth")
@@ -156,16 +157,27 @@ class RefreshFields(Wire):
     "/refresh", idempotent=False, needs="anyone", answers=SessionRow, limit="auth.refresh", errors=(401,)
 )
 def refresh(call: Call, body: RefreshFields) -> Answer:
-    """Exchange a refresh token for new tokens; the old one is worth nothing from then on."""
-    found = call.server.accounts.refresh_session(body.refresh_token)
+    """Exchange a refresh token for new tokens; the old one is good for nothing, and using it again ends the login."""
+    try:
+        found = call.server.accounts.refresh_session(body.refresh_token)
+    except Replayed as replayed:
+        found = None
+        call.server.journal.audit(
+            replayed.tenant,
+            f"account:{replayed.tenant}",
+            "account.refresh.replayed",
+            target=None,
+            ip=call.ip,
+            request_id=call.request_id,
+        )
     if found is None:
         raise Problem(401, "TOKEN_EXPIRED", "The refresh token is unknown, used or expired; log in again")
     return _session(call, *found)
 
 
-@routes.get("/me", needs="login", answers=UserRow)
+@routes.get("/me", needs=ACCOUNT, answers=UserRow)
 def me(call: Call) -> dict[str, Any]:
-    """Return the account."""
+    """Return the account; for its login, or a trusted key with every scope."""
     return _row(call.known.account)
 
 
@@ -182,7 +194,7 @@ class LoginRow(Wire):
     is_current: bool
 
 
-@routes.get("/sessions", needs="login", answers=list[LoginRow])
+@routes.get("/sessions", needs=ACCOUNT, answers=list[LoginRow])
 def sessions(call: Call) -> list[dict[str, Any]]:
     """List the devices that are logged in, newest first."""
     return [
@@ -200,7 +212,7 @@ def sessions(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@routes.delete("/sessions/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/sessions/{id}", needs=ACCOUNT, errors=(404,))
 def end_session(call: Call, id: str) -> None:
     """Log a device out."""
     if not call.server.accounts.close_session(call.tenant_id, id):

@@ -87,7 +87,7 @@ def read_connect(call: Call, query: ReadQuery) -> Answer:
     """Return an agent's system prompt; as JSON where ``Accept`` has application/json, else as text."""
     scope = query.scope if query.scope is not None and query.scope in contexts.SCOPES else "deep"
     found = contexts.context(call, scope, query=query.query)
-    base = call.server.settings.public_url or f"http://{call.header('host') or 'localhost'}"
+    base = call.base_url
     single, batch = f"{base}/v1/connect/memory", f"{base}/v1/connect/memories"
     may_write = "connect.write" in call.known.scopes
     prompt = _PROTOCOL.format(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from onebrain_server.clock import now
@@ -18,7 +19,7 @@ _ROUTES: Final = {
     "context_calls_per_month": frozenset({"GET /v1/context/:scope"}),
 }
 NAMES: Final = {"free": "Free", "pro": "Pro", "team": "Team"}
-_MONTH: Final = 30 * 86_400
+_DAYS: Final = 30  # of a monthly allowance, which goes back day by day
 
 
 def limit_of(call: Call, name: str) -> int | None:
@@ -26,28 +27,54 @@ def limit_of(call: Call, name: str) -> int | None:
     return call.server.plans.limit(call.known.account, name)
 
 
+def _used_by_day(call: Call, name: str, last: date) -> dict[date, int]:
+    """Return how much of a monthly allowance was used on each of thirty days, the oldest first."""
+    first = last - timedelta(days=_DAYS - 1)
+    routes, found = _ROUTES[name], dict[date, int]()
+    for day, route, count, errors, _ in call.server.journal.usage(
+        call.tenant_id, first.isoformat(), last.isoformat()
+    ):
+        if route in routes:
+            found[date.fromisoformat(day)] = found.get(date.fromisoformat(day), 0) + count - errors
+    return dict(sorted(found.items()))
+
+
 def used(call: Call, name: str) -> int:
     """Return how much of a monthly allowance is used in the last thirty days."""
-    last = now()
-    first = (last - timedelta(days=29)).date().isoformat()
-    routes = _ROUTES[name]
-    rows = call.server.journal.usage(call.tenant_id, first, last.date().isoformat())
-    return sum(count - errors for _, route, count, errors, _ in rows if route in routes)
+    return sum(_used_by_day(call, name, now().date()).values())
 
 
 def charge(call: Call, name: str) -> None:
-    """Raise where a monthly allowance is used up."""
+    """Raise where a monthly allowance is used up: 429, with the seconds until a part of it is free again."""
     most = limit_of(call, name)
-    if most is not None and used(call, name) >= most:
-        raise _exceeded(name, most, _MONTH)
+    if most is None:
+        return
+    moment = now()
+    days = _used_by_day(call, name, moment.date())
+    if sum(days.values()) >= most:
+        wait = math.ceil((_free_again(days, most) - moment).total_seconds())
+        raise _exceeded(429, "LIMIT_EXCEEDED", name, most, headers={"retry-after": str(max(1, wait))})
+
+
+def _free_again(days: Mapping[date, int], most: int) -> datetime:
+    """Return when so many of the days have left the window that less than the allowance is used."""
+    left = sum(days.values())
+    for day, count in days.items():
+        left -= count
+        if left < most:
+            return datetime.combine(day + timedelta(days=_DAYS), time(), tzinfo=UTC)
+    raise AssertionError("an allowance is at least 1")
 
 
 @contextmanager
 def storing(call: Call, more: int) -> Generator[None, None, None]:
-    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan."""
+    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan.
+
+    That is 403 without a time to try again: no waiting makes room, only deleting or another plan does.
+    """
     with call.server.plans.storing(call.known.account, more) as room:
         if room < more:
-            raise _exceeded("memories", limit_of(call, "memories") or 0, _MONTH)
+            raise _exceeded(403, "PLAN_LIMIT_EXCEEDED", "memories", limit_of(call, "memories") or 0)
         yield
 
 
@@ -74,11 +101,8 @@ def allowances(call: Call) -> list[dict[str, Any]]:
     return rows
 
 
-def _exceeded(name: str, most: int, seconds: int) -> Problem:
-    return Problem(
-        429,
-        "LIMIT_EXCEEDED",
-        f"The plan's limit is reached: {most} {name.replace('_', ' ')}",
-        details=[{"key": name, "limit": most}],
-        headers={"retry-after": str(seconds)},
-    )
+def _exceeded(
+    status: int, code: str, name: str, most: int, headers: Mapping[str, str] | None = None
+) -> Problem:
+    message = f"The plan's limit is reached: {most} {name.replace('_', ' ')}"
+    return Problem(status, code, message, details=[{"key": name, "limit": most}], headers=headers)

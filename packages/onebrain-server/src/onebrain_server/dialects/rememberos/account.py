@@ -33,27 +33,31 @@ public = Routes("/memory", "signup")
 NO_MAIL: Final = "This server sends no mail"
 
 
+_NAMELESS: Final = "account"  # to those who may not know the address
+
+
 def name_of(account: Account) -> str:
     """Return a tenant's name: the account's, or else its address."""
     return account.display_name or account.email
 
 
 class Tenant(Wire):
-    """The tenant behind the key."""
+    """The tenant behind the key; its address for the account's own keys alone."""
 
     name: str
-    email: str
+    email: str | None
     tier: str
     limits: JsonObject
 
 
 @routes.get("/me", needs="read", answers=Tenant)
 def get_tenant(call: Call) -> dict[str, Any]:
-    """Return the tenant: its name, address and plan, and what one request may hold."""
+    """Return the tenant: its name, plan, and what one request may hold; its address for an admin's key, null for others."""
     account, settings = call.known.account, call.server.settings
+    own = "admin" in call.scopes
     return {
-        "name": name_of(account),
-        "email": account.email,
+        "name": name_of(account) if own else account.display_name or _NAMELESS,
+        "email": account.email if own else None,
         "tier": account.plan,
         "limits": {
             "memories": call.server.plans.limit(account, "memories"),
