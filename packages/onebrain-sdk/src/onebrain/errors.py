@@ -12,8 +12,9 @@
     ├── OneBrainRateLimitError           429, with ``retry_after``
     │   └── QuotaExceeded                the plan's allowance is used up (402, or 403 or 429 that names it)
     ├── OneBrainInternalError            5xx
-    ├── OneBrainConnectionError          no answer came: network, DNS, TLS
-    │   └── OneBrainTimeoutError         no answer came in time
+    ├── OneBrainTransportError           no answer came
+    │   ├── OneBrainConnectionError      the network, a name or TLS failed
+    │   └── OneBrainTimeoutError         it took too long
     ├── OneBrainResponseError            an answer came that cannot be read
     ├── Unsupported                      this service cannot do that
     ├── ConfigurationError               a wrong URL, key or option (is a ValueError)
@@ -58,6 +59,7 @@ __all__ = [
     "OneBrainRateLimitError",
     "OneBrainResponseError",
     "OneBrainTimeoutError",
+    "OneBrainTransportError",
     "OneBrainValidationError",
     "QuotaExceeded",
     "SchemaTooNew",
@@ -203,17 +205,21 @@ class OneBrainInternalError(OneBrainError):
     """The service failed (5xx)."""
 
 
-class OneBrainConnectionError(OneBrainError):
-    """No answer came: the network, a name or TLS failed.
+class OneBrainTransportError(OneBrainError):
+    """No answer came: the connection failed or took too long.
 
     Attributes:
-        never_sent: True where the request provably never left, so that sending a write again is safe.
+        never_sent: True if the request provably never left, so that sending a write again is safe.
     """
 
     never_sent: bool = False
 
 
-class OneBrainTimeoutError(OneBrainConnectionError):
+class OneBrainConnectionError(OneBrainTransportError):
+    """The connection failed: the network, a name or TLS."""
+
+
+class OneBrainTimeoutError(OneBrainTransportError):
     """No answer came in time; a write may or may not have happened."""
 
 

@@ -244,7 +244,9 @@ def test_bulk_and_import_stay_below_the_daemons_two_megabytes(ask, stub):
 def test_a_failure_halfway_says_what_was_written(ask, stub):
     stub.answer({"created": 998, "errors": ["7: bad", "8: bad"]})
     stub.answer({"error": "no"}, 403)
-    with pytest.raises(OneBrainPermissionError, match="request 2 of 3 failed, rows 0 to 999") as caught:
+    with pytest.raises(
+        OneBrainPermissionError, match="rows 1000 to 1999 of 2100 failed, rows 0 to 999 were written"
+    ) as caught:
         ask(lambda c: c.bulk_store({"title": str(n), "content": "c"} for n in range(2100)))
     assert caught.value.details["written"] == {
         "created": 998,

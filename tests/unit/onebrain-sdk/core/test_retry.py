@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onebrain import ConfigurationError, OneBrainConnectionError
-from onebrain._core.retry import RetryPolicy, delay, retry_after, should_retry_error, should_retry_status
+from onebrain._core.retry import RetryPolicy, Waits, retry_after, should_retry_error, should_retry_status
 from onebrain._core.transport import not_sent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,17 +44,45 @@ def test_the_first_readable_header_counts():
 
 @given(st.integers(0, 50))
 def test_the_delay_doubles_with_jitter_up_to_its_bound(attempt):
-    policy = RetryPolicy(base_delay=0.5, max_delay=8)
-    expected = min(8, 0.5 * 2**attempt)
-    waited = delay(policy, attempt)
-    assert waited is not None
-    assert 0.75 * expected <= waited <= 1.25 * expected
+    waits = Waits(RetryPolicy(max_retries=attempt + 1, base_delay=0.5, max_delay=8))
+    for number in range(attempt + 1):
+        expected = min(8, 0.5 * 2**number)
+        waited = waits.next(None, limited=False)
+        assert waited is not None
+        assert 0.75 * expected <= waited <= 1.25 * expected
+    assert waits.next(None, limited=False) is None
 
 
-def test_a_wait_that_is_asked_for_is_kept_up_to_a_bound():
-    policy = RetryPolicy(max_retry_after=60)
-    assert delay(policy, 0, 60) == 60
-    assert delay(policy, 0, 61) is None
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_wait_that_is_asked_for_is_kept_with_jitter_up_to_a_bound(limited):
+    policy = RetryPolicy(max_retry_after=60, base_delay=0.5)
+    found = [Waits(policy).next(60, limited=limited) for _ in range(20)]
+    assert all(60 <= wait <= 60.5 for wait in found if wait is not None)
+    assert len(set(found)) > 1
+    assert Waits(policy).next(61, limited=limited) is None
+
+
+@given(st.lists(st.floats(0, 70), min_size=1, max_size=60))
+def test_a_rate_limit_is_waited_out_for_a_time_and_not_for_a_number_of_attempts(asked):
+    waits = Waits(RetryPolicy(max_retries=1, max_retry_after=60, base_delay=0.5, max_delay=8))
+    total = 0.0
+    for seconds in asked:
+        waited = waits.next(seconds, limited=True)
+        if total + seconds > 60:
+            assert waited is None
+            break
+        assert waited is not None
+        assert seconds <= waited <= seconds + 8
+        total += waited
+
+
+def test_a_server_that_always_says_wait_is_given_up_in_the_end():
+    waits = Waits(RetryPolicy())
+    assert sum(1 for _ in iter(lambda: waits.next(0, limited=True), None)) < 1000
+
+
+def test_no_retries_are_none():
+    assert Waits(RetryPolicy(max_retries=0)).next(0.0, limited=True) is None
 
 
 @pytest.mark.parametrize(

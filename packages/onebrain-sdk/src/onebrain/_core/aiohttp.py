@@ -63,7 +63,8 @@ class AiohttpTransport:
         except OneBrainError:
             raise
         except Exception as error:
-            raise translate(error, request) from error
+            problem = translate(error, request)
+        raise problem
 
     async def _first(self) -> aiohttp.ClientSession:
         if self._context is None:

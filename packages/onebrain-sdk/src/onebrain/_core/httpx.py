@@ -82,7 +82,8 @@ class HttpxTransport:
         except OneBrainError:
             raise
         except Exception as error:
-            raise translate(error, request) from error
+            problem = translate(error, request)
+        raise problem
 
     def _own(self) -> httpx.Client:
         with self._lock:
@@ -172,7 +173,8 @@ class AsyncHttpxTransport:
         except OneBrainError:
             raise
         except Exception as error:
-            raise translate(error, request) from error
+            problem = translate(error, request)
+        raise problem
 
     async def _first(self) -> list[_Shard]:
         if self._context is None:

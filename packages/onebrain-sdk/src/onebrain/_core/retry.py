@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from onebrain.errors import ConfigurationError, OneBrainConnectionError
+from onebrain.errors import ConfigurationError, OneBrainTransportError
 
 # 500 is left out for writes by the rule above; 501 and 505 say "never".
 TRANSIENT = frozenset({500, 502, 503, 504})
@@ -25,10 +25,12 @@ class RetryPolicy:
     """How often and how long to try again.
 
     Attributes:
-        max_retries: Further attempts after the first one; 0 for none.
+        max_retries: Further attempts after failures; 0 for none at all.
         base_delay: Seconds before the first retry, doubled for each further one, then jittered by ±25 %.
         max_delay: Seconds of back-off at most, where the server names no time.
-        max_retry_after: Seconds that a server may ask for; a longer wait raises the error at once.
+        max_retry_after: Seconds that a call waits at most because the server names a time (``Retry-After``). For a
+            rate limit (429) this is the sum of all its waits, which do not count as retries. A longer wait raises the
+            error at once.
     """
 
     max_retries: int = 2
@@ -65,12 +67,48 @@ def retry_after(headers: Mapping[str, str], *names: str, now: datetime | None = 
     return None
 
 
-def delay(policy: RetryPolicy, attempt: int, asked: float | None = None) -> float | None:
-    """Return the seconds to wait before retry number `attempt` (from 0), or None where waiting would take too long."""
-    if asked is not None:
-        return asked if asked <= policy.max_retry_after else None
-    backoff = min(policy.max_delay, policy.base_delay * 2.0**attempt)
-    return backoff * random.uniform(0.75, 1.25)
+class Waits:
+    """The waits of one call: how long before the next attempt, or whether there is none.
+
+    A server tells all its callers the same moment, so the time that it names gets a random part on top, which spreads
+    them out. That part grows as back-off does.
+
+    Example:
+        >>> Waits(RetryPolicy(max_retries=0)).next(None, limited=True) is None
+        True
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._retries = 0
+        self._limits = 0
+        self._limited_for = 0.0
+
+    def next(self, asked: float | None, *, limited: bool) -> float | None:
+        """Return the seconds to wait, or None if the call has failed for good.
+
+        Args:
+            asked: The seconds that the server asks for, if it names a time.
+            limited: Whether the server refused the request for its rate (429), so that it did nothing.
+        """
+        policy = self._policy
+        if policy.max_retries == 0:
+            return None
+        if limited and asked is not None:
+            if self._limited_for + asked > policy.max_retry_after:
+                return None
+            wait = asked + random.uniform(0.0, self._backoff(self._limits))
+            self._limits += 1
+            self._limited_for += wait
+            return wait
+        if self._retries >= policy.max_retries or (asked or 0.0) > policy.max_retry_after:
+            return None
+        backoff = self._backoff(self._retries)
+        self._retries += 1
+        return backoff * random.uniform(0.75, 1.25) if asked is None else asked + random.uniform(0.0, backoff)
+
+    def _backoff(self, attempt: int) -> float:
+        return min(self._policy.max_delay, self._policy.base_delay * 2.0 ** min(attempt, 32))
 
 
 def should_retry_status(status: int, *, safe: bool, asked: float | None) -> bool:
@@ -82,6 +120,6 @@ def should_retry_status(status: int, *, safe: bool, asked: float | None) -> bool
     return safe and status in TRANSIENT
 
 
-def should_retry_error(error: OneBrainConnectionError, *, safe: bool) -> bool:
+def should_retry_error(error: OneBrainTransportError, *, safe: bool) -> bool:
     """Return whether a request that got no answer may be sent again."""
     return safe or error.never_sent

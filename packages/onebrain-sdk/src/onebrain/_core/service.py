@@ -13,7 +13,9 @@ from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 from onebrain._core import retry
+from onebrain._core.batches import REQUEST_BYTES, ByteLimit
 from onebrain._core.codec import UNSET, from_json, to_json
+from onebrain._core.credentials import checked_headers
 from onebrain._core.limits import RateLimit, rate_limit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Send, Sleep, Steps
@@ -21,7 +23,6 @@ from onebrain._core.transport import Request, Response
 from onebrain.errors import (
     OneBrainAuthenticationError,
     OneBrainConflictError,
-    OneBrainConnectionError,
     OneBrainError,
     OneBrainInternalError,
     OneBrainNotFoundError,
@@ -29,6 +30,7 @@ from onebrain.errors import (
     OneBrainRateLimitError,
     OneBrainResponseError,
     OneBrainTimeoutError,
+    OneBrainTransportError,
     OneBrainValidationError,
     QuotaExceeded,
     UnsupportedByServer,
@@ -185,6 +187,7 @@ class Service:
         retry_headers: The headers, best first, in which the service says how long to wait.
         busy_did_nothing: Whether a 503 with ``Retry-After`` promises that a write did not happen.
         rate_prefix: How the names of the rate limit's headers begin, in lower case.
+        request_bytes: Bytes of a request with many rows; less once the service, or a proxy, answered 413.
     """
 
     def __init__(
@@ -200,6 +203,7 @@ class Service:
         retry_headers: Sequence[str] = ("retry-after",),
         busy_did_nothing: bool = True,
         rate_prefix: str = "x-ratelimit-",
+        request_bytes: int = REQUEST_BYTES,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -207,11 +211,16 @@ class Service:
         self.retry = retry or RetryPolicy()
         self.secrets = tuple(secret for secret in secrets if secret)
         self._explain = explain
-        self._headers = {"accept": "application/json", "user-agent": USER_AGENT, **_lower(headers or {})}
+        self._headers = {
+            "accept": "application/json",
+            "user-agent": USER_AGENT,
+            **_lower(checked_headers(headers or {})),
+        }
         self._retry_headers = tuple(retry_headers)
         self._busy_did_nothing = busy_did_nothing
         self._rate_prefix = rate_prefix
         self.rate_limit: RateLimit | None = None
+        self.byte_limit = ByteLimit(request_bytes)
 
     def __repr__(self) -> str:
         return f"Service({self.name!r}, {self.base_url!r})"
@@ -219,14 +228,16 @@ class Service:
     def ask(self, spec: Spec) -> Steps[Reply]:
         """Send `spec`, again where that is safe and promising, and return the answer or raise an error of our tree."""
         request, safe = self._request(spec)
-        attempt = 0
-        in_doubt = False  # whether an earlier attempt may have taken effect
+        attempts = 1
+        waits = retry.Waits(self.retry)
+        # Whether an earlier attempt may have taken effect.
+        in_doubt = False
         while True:
             asked: float | None = None
-            refused = False
+            limited = False
             try:
                 response: Response = yield Send(request)
-            except OneBrainConnectionError as error:
+            except OneBrainTransportError as error:
                 failure: OneBrainError = self._own(error)
                 again = retry.should_retry_error(error, safe=safe)
                 refused = error.never_sent
@@ -235,26 +246,23 @@ class Service:
             else:
                 self.rate_limit = rate_limit(response.headers, self._rate_prefix) or self.rate_limit
                 if 200 <= response.status < 300:
-                    return replace(self._reply(spec, response, attempt + 1), in_doubt=in_doubt)
+                    return replace(self._reply(spec, response, attempts), in_doubt=in_doubt)
                 asked = self.asked_wait(response)
-                failure = self._failure(spec, response, asked)
+                failure = self._failure(spec, request, response, asked)
                 again = retry.should_retry_status(response.status, safe=safe, asked=asked)
                 # Some failures come with a status that says "try again" and mean "never": a used-up plan, a wrong id.
                 again = again and not isinstance(failure, QuotaExceeded | OneBrainNotFoundError)
                 if response.status == 503 and not self._busy_did_nothing:
                     again = again and safe
                 refused = response.status < 500
-            wait = (
-                retry.delay(self.retry, attempt, asked)
-                if again and attempt < self.retry.max_retries
-                else None
-            )
+                limited = response.status == 429
+            wait = waits.next(asked, limited=limited) if again else None
             if wait is None:
                 failure.in_doubt = in_doubt
                 raise failure
             in_doubt = in_doubt or not refused
             yield Sleep(wait)
-            attempt += 1
+            attempts += 1
 
     def asked_wait(self, response: Response) -> float | None:
         """Return the seconds that a failed answer asks to wait, or None; a service may read more than headers."""
@@ -315,7 +323,9 @@ class Service:
                 ) from None
         return Reply(data, response.status, response.headers, attempts)
 
-    def _failure(self, spec: Spec, response: Response, asked: float | None) -> OneBrainError:
+    def _failure(
+        self, spec: Spec, request: Request, response: Response, asked: float | None
+    ) -> OneBrainError:
         try:
             body = from_json(response.content) if response.content else None
         except ValueError:
@@ -341,6 +351,8 @@ class Service:
             message = (
                 f"{spec.method} {spec.path} was redirected, which is never followed; is the base URL right?"
             )
+        if response.status == 413:
+            message += f"; the request has {len(request.content or b'')} bytes"
         error = kind(message, **facts)
         if isinstance(error, OneBrainConflictError):
             error.existing_id = said.existing_id

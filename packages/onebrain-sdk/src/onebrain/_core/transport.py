@@ -21,6 +21,7 @@ from onebrain.errors import (
     OneBrainError,
     OneBrainResponseError,
     OneBrainTimeoutError,
+    OneBrainTransportError,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SyncTransport(Protocol):
     """Sends requests from the calling thread."""
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raise `OneBrainConnectionError` or a subclass when no answer comes."""
+        """Send `request`; raise `OneBrainTransportError` when no answer comes."""
         ...
 
     def close(self) -> None:
@@ -65,7 +66,7 @@ class AsyncTransport(Protocol):
     """Sends requests on the running event loop."""
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raise `OneBrainConnectionError` or a subclass when no answer comes."""
+        """Send `request`; raise `OneBrainTransportError` when no answer comes."""
         ...
 
     async def close(self) -> None:
@@ -144,13 +145,28 @@ _UNREADABLE = frozenset({"DecodingError", "ContentEncodingError"})
 
 
 def translate(error: Exception, request: Request) -> OneBrainError:
-    """Return the error of our tree for an HTTP library's `error`, without the URL's query or any header."""
-    where = f"{request.method} {request.url.split('?', 1)[0]}"
+    """Return the error of our tree for an HTTP library's `error`, without the URL's query or any header.
+
+    `error` becomes its cause, unless it quotes the request. Raise the result outside the ``except`` block: inside,
+    Python would chain `error` to it all the same.
+    """
     kinds = {kind.__name__ for kind in type(error).__mro__}
+    # A message about the request may quote a header or the URL, and with it a key.
+    quotes = isinstance(error, ValueError | TypeError) or "LocalProtocolError" in kinds
+    problem = _translated(error, kinds, request, quotes=quotes)
+    problem.__cause__ = None if quotes else error
+    return problem
+
+
+def _translated(error: Exception, kinds: set[str], request: Request, *, quotes: bool) -> OneBrainError:
+    where = f"{request.method} {request.url.split('?', 1)[0]}"
     name = type(error).__name__
-    # A message about the request may quote a header or the URL, and with it a key: the name has to do.
-    quotes = isinstance(error, ValueError | TypeError) or not kinds.isdisjoint({"LocalProtocolError"})
     reason = f"{name}: {error}" if str(error) and not quotes else name
+    if "LocalProtocolError" in kinds and str(error).startswith("Illegal header"):
+        return ConfigurationError(
+            f"{where} was not sent: a header holds a character that HTTP does not allow; check `headers` and those of "
+            "your own http_client"
+        )
     if not kinds.isdisjoint(_NEVER_SENT_TIMEOUT):
         return not_sent(OneBrainTimeoutError(f"no connection for {where} in time ({reason})"))
     if not kinds.isdisjoint(_TIMEOUT):
@@ -163,13 +179,13 @@ def translate(error: Exception, request: Request) -> OneBrainError:
     return OneBrainConnectionError(f"the connection for {where} failed ({reason})")
 
 
-def not_sent(error: OneBrainConnectionError) -> OneBrainConnectionError:
+def not_sent(error: OneBrainTransportError) -> OneBrainTransportError:
     """Mark `error` as one whose request never left, so that even a write may be sent again."""
     error.never_sent = True
     return error
 
 
-def closed() -> OneBrainConnectionError:
+def closed() -> OneBrainTransportError:
     """Return the error for a request on a transport that was closed."""
     return not_sent(OneBrainConnectionError("this client is closed; make a new one"))
 

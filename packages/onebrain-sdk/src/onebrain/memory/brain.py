@@ -212,8 +212,10 @@ class _Brain(Coloured[Mode]):
     ) -> Steps[StoreResults]:
         """Store many memories in batches and return one result for each, in order.
 
-        A bad item fails alone: its result says why, and the others are stored. Call ``raise_for_failures()`` on the
-        results where a failure should raise. `items` may be a generator; it is read as it is stored.
+        A bad item fails alone: its result says why, and the others are stored. A failure of the service raises if
+        nothing is stored yet. After that, the results of the failed batch and of all later ones carry the error, and
+        nothing more is sent. Call ``raise_for_failures()`` on the results where a failure should raise. `items` may
+        be a generator; it is read as it is stored.
 
         Args:
             items: `NewMemory` objects, dicts of the same shape, or texts.
@@ -226,9 +228,19 @@ class _Brain(Coloured[Mode]):
         if isinstance(items, str | bytes | Mapping | NewMemory):
             raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
         results: list[StoreResult] = []
+        stopped: OneBrainError | None = None
         pending = iter(items)
         while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
-            results.extend((yield from self._store_batch(batch, scope)))
+            if stopped is None:
+                try:
+                    results.extend((yield from self._store_batch(batch, scope)))
+                except OneBrainError as error:
+                    if not any(result.ok for result in results):
+                        raise
+                    # Earlier batches are stored, and the caller has to learn which.
+                    stopped = error
+            if stopped is not None:
+                results.extend([StoreResult(id=None, status="failed", error=stopped)] * len(batch))
             if on_progress is not None:
                 on_progress(len(results))
         if wait:

@@ -13,9 +13,9 @@ from onebrain.errors import (
     DatabaseFull,
     EmbedderMismatch,
     OneBrainConflictError,
-    OneBrainConnectionError,
     OneBrainError,
     OneBrainNotFoundError,
+    OneBrainTransportError,
     OneBrainValidationError,
     StorageError,
 )
@@ -103,7 +103,7 @@ def from_engine(error: OneBrainError) -> Problem:
         return Problem(
             503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"}
         )
-    if isinstance(error, StorageError | OneBrainConnectionError):
+    if isinstance(error, StorageError | OneBrainTransportError):
         return Problem(
             503,
             "SERVICE_UNAVAILABLE",

@@ -22,7 +22,6 @@ mode they are the daemon's own.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -44,7 +43,9 @@ from onebrain.errors import (
     ConfigurationError,
     OneBrainConflictError,
     OneBrainError,
+    OneBrainInternalError,
     OneBrainNotFoundError,
+    OneBrainTransportError,
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
@@ -154,8 +155,7 @@ class AiMemoryDriver:
         retry: RetryPolicy | None = None,
         options: HttpOptions | None = None,
     ) -> None:
-        key = api_key or os.environ.get("AI_MEMORY_API_KEY")
-        service = make_service(base_url, api_key=key, agent_id=agent_id, timeout=timeout, retry=retry)
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
         self._api = AiMemory(Plan(), service, agent_id=agent_id)
         self._agent_id = agent_id
         self._options = options or HttpOptions()
@@ -223,14 +223,19 @@ class AiMemoryDriver:
         return StoreResult(id=created.id)
 
     def _import(self, drafts: Mapping[int, _Draft]) -> Steps[dict[int, StoreResult]]:
-        done = yield from self._api.import_([draft.fields for draft in drafts.values()])
+        places = list(drafts)
+        lines, lost = yield from self._import_rows([draft.fields for draft in drafts.values()])
+        results = {
+            places[number]: StoreResult(id=None, status="failed", error=error)
+            for number, error in lost.items()
+        }
+        not_sent = frozenset(results)
         problems: dict[str, Rows] = {}
-        for line in done.errors:
+        for line in lines:
             id, _, reason = line.partition(": ")
             problems.setdefault(id, []).append(reason)
-        results: dict[int, StoreResult] = {}
         # An id twice in one import: the first was written, and the errors are those of the ones after it.
-        for place in sorted(drafts, reverse=True):
+        for place in sorted(drafts.keys() - not_sent, reverse=True):
             draft = drafts[place]
             reasons = problems.get(draft.fields["id"])
             if reasons:
@@ -239,17 +244,54 @@ class AiMemoryDriver:
                 results[place] = StoreResult(id=draft.id)
         for place in drafts:
             draft = drafts[place]
-            if not results[place].ok and draft.chosen:
+            if not results[place].ok and draft.chosen and place not in not_sent:
                 row = yield from self._row(draft.fields["id"])
                 if row is not None:  # else the import failed for another reason
                     results[place] = yield from self._replace(draft, row)
-        if any(result.status == "created" for result in results.values()):
+        created = [drafts[place].fields for place in drafts if results[place].status == "created"]
+        if created and not not_sent:
+            yield from self._embed_all(created)
+        return results
+
+    def _embed_all(self, rows: Rows) -> Steps[None]:
+        """Have vectors made for imported rows where the daemon's import makes none."""
+        try:
             health = yield from self._api.health()
             if health.embedder_ready and not health.import_embeds:
-                for place in drafts:
-                    if results[place].status == "created":
-                        yield from self._embed(drafts[place].fields)
-        return results
+                for fields in rows:
+                    yield from self._embed(fields)
+        except (OneBrainTransportError, OneBrainInternalError):
+            # The rows are stored, and an error here would lose their ids. Without vectors they are found by words.
+            return
+
+    def _import_rows(self, fields: Rows) -> Steps[tuple[Rows, dict[int, OneBrainError]]]:
+        """Import rows; return what the daemon says of those that it refused, and the errors of those that it never got."""
+        problems: Rows = []
+        lost: dict[int, OneBrainError] = {}
+        start = imported = 0
+        while start < len(fields):
+            try:
+                done = yield from self._api.import_(fields[start:])
+            except OneBrainError as error:
+                details = cast("Mapping[str, Any]", error.details or {})
+                if "written" not in details:
+                    raise
+                problems += details["written"]["errors"]
+                imported += details["written"]["imported"]
+                first = start + int(details["written"]["rows"])
+                if error.status_code == 413:
+                    # This one row is too large; those after it are not.
+                    lost[first] = error
+                    start = first + 1
+                    continue
+                if not imported:
+                    raise
+                # Earlier requests have stored some, and whoever asked has to learn which.
+                lost.update(dict.fromkeys(range(first, len(fields)), error))
+                break
+            problems += done.errors
+            break
+        return problems, lost
 
     def _embed(self, fields: Mapping[str, Any]) -> Steps[None]:
         """Have a vector made for what was imported: an import of the daemon makes none, a change of the title does."""

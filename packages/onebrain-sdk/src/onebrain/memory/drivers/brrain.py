@@ -163,9 +163,17 @@ class BrrainDriver:
         """Store `bodies` in one request and fill in their `results`; return the places that are to be stored alone."""
         try:
             answer = yield from self._client.memory.batch(list(bodies.values()))
-        except (OneBrainValidationError, OneBrainConflictError):
-            return list(bodies)  # the batch was refused as a whole: find out which of its items it was
-        left: list[int] = []
+        except (OneBrainValidationError, OneBrainConflictError) as error:
+            # The batch was refused as a whole: find out which of its items it was.
+            return self._note_stored(error, bodies, results)
+        except OneBrainError as error:
+            left = self._note_stored(error, bodies, results)
+            if len(left) == len(bodies):
+                raise
+            for place in left:
+                results[place] = _failed(error)
+            return []
+        left = list[int]()
         for (place, body), item in zip(bodies.items(), answer.results, strict=True):
             if item.ok and item.id is not None:
                 if item.replayed and not (yield from self._is_ours(item.id, body)):
@@ -182,6 +190,21 @@ class BrrainDriver:
                     )
                 )
             else:  # a second copy, or a failure that may pass
+                left.append(place)
+        return left
+
+    def _note_stored(
+        self, error: OneBrainError, bodies: Mapping[int, dict[str, Any]], results: list[StoreResult | None]
+    ) -> list[int]:
+        """Fill in the `results` of requests before the failed one; return the places that have none yet."""
+        details = cast("Mapping[str, Any]", error.details or {})
+        done = cast("Sequence[Mapping[str, Any]]", details.get("results", ()))
+        stored = {int(item["index"]): str(item["id"]) for item in done if item["status"] == "stored"}
+        left: list[int] = []
+        for index, place in enumerate(bodies):
+            if index in stored:
+                results[place] = StoreResult(id=stored[index])
+            else:
                 left.append(place)
         return left
 

@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias, cast, get_args
 
+from onebrain._core.batches import Batches
 from onebrain._core.codec import UNSET
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.retry import RetryPolicy
@@ -206,29 +207,46 @@ class OneBrainDriver:
             try:
                 drafts[place] = _draft(item)
             except OneBrainError as error:
-                results[place] = StoreResult(id=None, status="failed", error=error)
+                results[place] = _failed(error)
         if len(drafts) > 1 and (yield from self._service.has("memory.import")):
             results.update((yield from self._import(drafts)))
         else:
             for place, draft in drafts.items():
                 try:
                     results[place] = yield from self._store(draft, items[place])
-                except OneBrainValidationError as error:
-                    results[place] = StoreResult(id=None, status="failed", error=error)
                 except OneBrainError as error:
-                    if len(drafts) > 1:
-                        noted(error, f"{len(results)} of {len(items)} memories of this batch are done")
-                    raise
+                    if not isinstance(error, OneBrainValidationError) and not _any_kept(results):
+                        raise
+                    results[place] = _failed(error)
         return [results[place] for place in range(len(items))]
 
     def _import(self, drafts: Mapping[int, wire.Json]) -> Steps[dict[int, StoreResult]]:
-        spec = POST("/v1/memory/import", items=list(drafts.values()))
+        places = list(drafts)
+        results: dict[int, StoreResult] = {}
+        batches = Batches(list(drafts.values()), MAX_PAGE, self._service.byte_limit)
+        for start, bodies in batches:
+            sent = places[start : start + len(bodies)]
+            try:
+                results.update((yield from self._import_batch(sent, bodies)))
+            except OneBrainError as error:
+                if batches.refused(error):
+                    continue
+                if error.status_code != 413 and not _any_kept(results):
+                    raise
+                # A single memory is too large, or earlier requests have stored some: whoever asked has to learn which.
+                results.update({place: _failed(error) for place in sent})
+        return results
+
+    def _import_batch(
+        self, places: Sequence[int], bodies: Sequence[wire.Json]
+    ) -> Steps[dict[int, StoreResult]]:
+        spec = POST("/v1/memory/import", items=list(bodies))
         answer = enveloped(self._service, (yield from self._service.ask(spec)))
         results: dict[int, StoreResult] = {}
-        for place, row in zip(drafts, answer.get("results") or (), strict=True):
+        for place, row in zip(places, answer.get("results") or (), strict=True):
             if row.get("status") == "failed":
-                error = OneBrainValidationError(str(row.get("message") or "refused"), service="onebrain")
-                results[place] = StoreResult(id=None, status="failed", error=error)
+                reason = str(row.get("message") or "refused")
+                results[place] = _failed(OneBrainValidationError(reason, service="onebrain"))
             else:
                 results[place] = StoreResult(id=str(row["id"]))
         return results
@@ -683,6 +701,14 @@ def _sequence() -> int:
     with _clock:
         _last = max(_last + 1, time.time_ns() // 1000)
         return _last
+
+
+def _failed(error: OneBrainError) -> StoreResult:
+    return StoreResult(id=None, status="failed", error=error)
+
+
+def _any_kept(results: Mapping[int, StoreResult]) -> bool:
+    return any(result.ok for result in results.values())
 
 
 def _draft(item: NewMemory) -> wire.Json:

@@ -180,19 +180,26 @@ class RememberOSDriver:
         return cast("list[StoreResult]", results)
 
     def _create(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
+        results: list[StoreResult] = []
         if len(bodies) > 1:
             try:
                 made = yield from self._client.memories.create_many(bodies, collection=collection)
-            except OneBrainValidationError:
-                pass  # the batch was refused as a whole: find out which of its items it was
+            except OneBrainError as error:
+                details = cast("Mapping[str, Any]", error.details or {})
+                ids = cast("Sequence[str]", details.get("ids", ()))
+                results += [StoreResult(id=_join(collection, id)) for id in ids]
+                # A batch that was refused as a whole: find out below which of its items it was.
+                if not isinstance(error, OneBrainValidationError):
+                    if not results:
+                        raise
+                    return results + [_failed(error)] * (len(bodies) - len(results))
             else:
                 if len(made.ids) != len(bodies):
                     raise OneBrainResponseError(
                         f"{len(bodies)} memories were stored and {len(made.ids)} ids came", service=NAME
                     )
                 return [StoreResult(id=_join(collection, id)) for id in made.ids]
-        results: list[StoreResult] = []
-        for body in bodies:
+        for body in bodies[len(results) :]:
             try:
                 memory = yield from self._client.memories.create(collection=collection, **body)
             except OneBrainError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import httpx
 import pydantic
 
-from onebrain._core.codec import UNSET, Unset, to_json
+from onebrain._core.batches import Batches
+from onebrain._core.codec import UNSET, Unset
+from onebrain._core.credentials import credential
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.limits import RateLimit
 from onebrain._core.paging import Page, PageMeta
@@ -192,20 +194,22 @@ class AiMemory(Coloured[Mode]):
         for place, row in enumerate(given):
             self._sign(row)
             _at(place, row, ("title", "content"))
-        created, errors = 0, list[str]()
-        chunks = list(_chunks(given))
-        for number, chunk in enumerate(chunks):
+        created, errors, requests = 0, list[str](), 0
+        batches = Batches(given, rules.MOST_ROWS, self._service.byte_limit)
+        for start, chunk in batches:
             # Bulk always merges, so that repeating a request changes nothing.
-            spec = Spec("POST", "/api/v1/memories/bulk", body=chunk, safe=True)
+            spec = Spec("POST", "/api/v1/memories/bulk", body=list(chunk), safe=True)
             try:
                 part = yield from self._ask(BulkResponse, spec)
             except OneBrainError as error:
-                raise _partly(
-                    error, number, chunks, {"created": created, "errors": errors}
-                ) from error.__cause__
+                if batches.refused(error):
+                    continue
+                written = {"created": created, "errors": errors, "requests": requests, "rows": start}
+                raise _partly(error, written, len(chunk), len(given)) from error.__cause__
             created += part.created
             errors.extend(part.errors)
-        return BulkResponse(created=created, errors=tuple(errors), requests=len(chunks))
+            requests += 1
+        return BulkResponse(created=created, errors=tuple(errors), requests=requests)
 
     def _sign(self, row: dict[str, Any]) -> None:
         """Move what the daemon reads only in `store` to where it would put it."""
@@ -502,22 +506,26 @@ class AiMemory(Coloured[Mode]):
         given, given_links = _import_parts(memories, links)
         for place, row in enumerate(given):
             _at(place, row, ("id", "title", "content"))
-        imported, errors = 0, list[str]()
-        requests: list[dict[str, Any]] = [{"memories": chunk} for chunk in _chunks(given)]
+        imported, errors, requests, rows = 0, list[str](), 0, 0
         # Links come last, when both of their ends are there.
-        requests += [{"memories": [], "links": chunk} for chunk in _chunks(given_links)]
-        for number, body in enumerate(requests):
-            try:
-                part = yield from self._ask(
-                    ImportResponse, Spec("POST", "/api/v1/import", body=body, safe=True)
-                )
-            except OneBrainError as error:
-                written = {"imported": imported, "errors": errors}
-                sizes = [request["memories"] or request["links"] for request in requests]
-                raise _partly(error, number, sizes, written) from error.__cause__
-            imported += part.imported
-            errors.extend(part.errors)
-        return ImportResponse(imported=imported, errors=tuple(errors), requests=len(requests))
+        for kind, items in (("memories", given), ("links", given_links)):
+            batches = Batches(items, rules.MOST_ROWS, self._service.byte_limit)
+            for _, chunk in batches:
+                body = {"memories": [], kind: list(chunk)}
+                spec = Spec("POST", "/api/v1/import", body=body, safe=True)
+                try:
+                    part = yield from self._ask(ImportResponse, spec)
+                except OneBrainError as error:
+                    if batches.refused(error):
+                        continue
+                    written = {"imported": imported, "errors": errors, "requests": requests, "rows": rows}
+                    total = len(given) + len(given_links)
+                    raise _partly(error, written, len(chunk), total) from error.__cause__
+                imported += part.imported
+                errors.extend(part.errors)
+                requests += 1
+                rows += len(chunk)
+        return ImportResponse(imported=imported, errors=tuple(errors), requests=requests)
 
     # ---- webhooks ---------------------------------------------------------------------------------------------------
 
@@ -775,19 +783,21 @@ def make_service(
     timeout: float | None,
     retry: RetryPolicy | None,
 ) -> Service:
-    """Return what all requests share."""
+    """Return the service for a client or a driver; the key's default is ``$AI_MEMORY_API_KEY``."""
     rules.check_agent_id(agent_id)
-    headers = {"x-api-key": api_key or "", "x-agent-id": agent_id or ""}
+    key = credential("api_key", api_key, "AI_MEMORY_API_KEY") or ""
+    headers = {"x-api-key": key, "x-agent-id": agent_id or ""}
     return Service(
         rules.NAME,
         base_url or os.environ.get("AI_MEMORY_URL") or rules.DEFAULT_URL,
         explain=rules.explain,
         headers={name: value for name, value in headers.items() if value},
-        secrets=(api_key or "",),
+        secrets=(key,),
         timeout=timeout,
         retry=retry,
         # In a federation a 503 says that too few peers took the write; this daemon has kept it.
         busy_did_nothing=False,
+        request_bytes=rules.MOST_BYTES - 64,
     )
 
 
@@ -822,8 +832,7 @@ class AiMemoryClient(AiMemory[Sync]):
         cert: Cert | None = None,
         http_client: httpx.Client | None = None,
     ) -> None:
-        key = api_key or os.environ.get("AI_MEMORY_API_KEY")
-        service = make_service(base_url, api_key=key, agent_id=agent_id, timeout=timeout, retry=retry)
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
         transport = sync_transport(HttpOptions(verify=verify, cert=cert), http_client)
         super().__init__(Sync(transport), service, agent_id=agent_id)
 
@@ -862,8 +871,7 @@ class AsyncAiMemoryClient(AiMemory[Async]):
         cert: Cert | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
-        key = api_key or os.environ.get("AI_MEMORY_API_KEY")
-        service = make_service(base_url, api_key=key, agent_id=agent_id, timeout=timeout, retry=retry)
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
         transport = async_transport(HttpOptions(verify=verify, cert=cert), http_client)
         super().__init__(Async(transport), service, agent_id=agent_id)
 
@@ -960,38 +968,18 @@ def _at(place: int, row: Mapping[str, Any], required: Strings) -> None:
         raise rules.invalid(f"row {place}: {error.message}") from None
 
 
-def _chunks(rows: Rows) -> Iterator[Rows]:
-    """Cut rows so that each request stays below the daemon's limits of rows and bytes."""
-    chunk: Rows = []
-    size = 0
-    for row in rows:
-        length = len(to_json(row).encode()) + 1
-        if chunk and (len(chunk) >= rules.MOST_ROWS or size + length > rules.MOST_BYTES - 64):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(row)
-        size += length
-    if chunk:
-        yield chunk
-
-
-def _partly(
-    error: OneBrainError, number: int, chunks: Sequence[Any], written: dict[str, Any]
-) -> OneBrainError:
-    """Say in `error` what the requests before the failed one have written."""
-    rows = sum(len(chunk) for chunk in chunks[:number])
+def _partly(error: OneBrainError, written: Mapping[str, Any], failed: int, total: int) -> OneBrainError:
+    """Say in `error` what the requests before the failed one have written; `failed` and `total` count rows."""
+    rows, requests = written["rows"], written["requests"]
     error.details = {
-        "written": {**written, "requests": number, "rows": rows},
-        "failed": {"request": number, "first_row": rows, "rows": len(chunks[number])},
-        "not_sent": {"rows": sum(len(chunk) for chunk in chunks[number + 1 :])},
+        "written": dict(written),
+        "failed": {"request": requests, "first_row": rows, "rows": failed},
+        "not_sent": {"rows": total - rows - failed},
         "said": error.details,
     }
-    if len(chunks) > 1:
-        error.message = (
-            f"{error.message}; request {number + 1} of {len(chunks)} failed, rows 0 to {rows - 1} were written before"
-            if rows
-            else f"{error.message}; request 1 of {len(chunks)} failed, nothing was written before"
-        )
+    if failed < total:
+        before = f"rows 0 to {rows - 1} were written before" if rows else "nothing was written before"
+        error.message = f"{error.message}; rows {rows} to {rows + failed - 1} of {total} failed, {before}"
     return error
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from onebrain._core.credentials import credential
 from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
 from onebrain._core.limits import RateLimit
 from onebrain._core.retry import RetryPolicy
@@ -46,9 +47,8 @@ def make_service(
     api_key: str | SecretStr | None, base_url: str | None, *, timeout: float | None, max_retries: int
 ) -> BrrainService:
     """Return the service for a client or a driver, with what is left out taken from the environment."""
-    key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
-    key = key or os.environ.get("BRRAIN_API_KEY")
-    if not key:
+    key = credential("api_key", api_key, "BRRAIN_API_KEY")
+    if key is None:
         raise OneBrainAuthenticationError(
             "bRRAIn needs an API key: pass api_key='brr_live_...' or set BRRAIN_API_KEY", service=NAME
         )

@@ -6,6 +6,7 @@ import os
 import ssl
 from typing import Any, Self, TypeAlias
 
+from onebrain._core.credentials import credential
 from onebrain._core.limits import RateLimit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Async, Coloured, Mode, Sync
@@ -63,14 +64,14 @@ def make_service(
     retry: RetryPolicy | None,
 ) -> HeroBrainService:
     """Return what all requests share, with what is not given taken from the environment."""
-    key = api_key or os.environ.get("HEROBRAIN_API_KEY")
-    if not key or not key.strip():
+    key = credential("api_key", api_key, "HEROBRAIN_API_KEY")
+    if key is None:
         raise OneBrainAuthenticationError(
             "HeroBrain needs a key: pass api_key, or set HEROBRAIN_API_KEY", service=NAME
         )
     return HeroBrainService(
         base_url or os.environ.get("HEROBRAIN_BASE_URL") or DEFAULT_URL,
-        api_key=key.strip(),
+        api_key=key,
         tenant_id=tenant_id or os.environ.get("HEROBRAIN_TENANT_ID") or None,
         timeout=timeout,
         retry=retry,

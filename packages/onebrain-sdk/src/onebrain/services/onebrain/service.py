@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
+from onebrain._core.credentials import credential
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import Explanation, Reply, Service, Spec
 from onebrain._core.steps import Steps
-from onebrain._core.transport import Response
+from onebrain._core.transport import Request, Response
 from onebrain.errors import (
     ConfigurationError,
     OneBrainAuthenticationError,
@@ -71,21 +72,17 @@ def authorization(api_key: str | None, access_token: str | None, anonymous: bool
         raise ConfigurationError(f"{' and '.join(given)}: give one of them")
     if anonymous:
         return "", ""
-    name, scheme, secret = "api_key", "ApiKey", api_key
     if access_token is not None:
-        name, scheme, secret = "access_token", "Bearer", access_token
-    elif api_key is None:
-        secret = os.environ.get("ONEBRAIN_API_KEY")
-    secret = (secret or "").strip()
-    if not secret:
+        scheme, secret = "Bearer", credential("access_token", access_token)
+    else:
+        # An empty key is a mistake of the caller's: it does not fall back to the environment.
+        variables = ("ONEBRAIN_API_KEY",) if api_key is None else ()
+        scheme, secret = "ApiKey", credential("api_key", api_key, *variables)
+    if secret is None:
         raise OneBrainAuthenticationError(
             "no API key: pass api_key= or set ONEBRAIN_API_KEY; keys are made under Settings > API Keys of the "
             "dashboard, or by your own server's `onebrain serve`",
             service="onebrain",
-        )
-    if not secret.isascii() or any(character <= " " or character == "\x7f" for character in secret):
-        raise ConfigurationError(
-            f"{name}: holds a space or a character that no key has; was it copied whole?"
         )
     return f"{scheme} {secret}", secret
 
@@ -120,15 +117,17 @@ class OneBrainService(Service):
             "onebrain",
             resolve_base_url(base_url, region),
             explain=explain,
-            headers={**({"authorization": value} if value else {}), **_checked(headers or {})},
+            headers={**({"authorization": value} if value else {}), **(headers or {})},
             secrets=_secret_parts(secret),
             timeout=timeout,
             retry=retry or RetryPolicy(max_retries=max_retries),
         )
         self.features: frozenset[str] | None = None
 
-    def _failure(self, spec: Spec, response: Response, asked: float | None) -> OneBrainError:
-        error = super()._failure(spec, response, asked)
+    def _failure(
+        self, spec: Spec, request: Request, response: Response, asked: float | None
+    ) -> OneBrainError:
+        error = super()._failure(spec, request, response, asked)
         if (
             isinstance(error, OneBrainInternalError)
             and error.code == "INTERNAL_ERROR"
@@ -242,12 +241,3 @@ def _secret_parts(secret: str) -> tuple[str, ...]:
     """Return the texts that must not show in an error: the whole key, and the part after the prefix alone."""
     tail = re.split(r"[_:]", secret)[-1] if secret else ""
     return (secret, tail) if len(tail) >= 12 else (secret,)
-
-
-def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in headers.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigurationError(f"headers: {name!r:.40} is not the name of a header")
-        if not isinstance(value, str) or not value.isascii() or any(c in value for c in "\r\n\0"):
-            raise ConfigurationError(f"headers: the value of {name!r:.40} must be printable ASCII text")
-    return headers

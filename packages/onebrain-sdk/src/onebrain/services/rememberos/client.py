@@ -8,6 +8,7 @@ from typing import Any, Self, get_args
 
 from pydantic import SecretStr
 
+from onebrain._core.credentials import credential
 from onebrain._core.endpoint import endpoint
 from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
 from onebrain._core.limits import RateLimit
@@ -231,17 +232,16 @@ def make_service(
     anonymous: bool = False,
 ) -> RememberOSService:
     """Return the service for a client or a driver, with what is left out taken from the environment."""
-    key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+    variables = () if anonymous else ("REMEMBEROS_API_KEY", "LONGMEM_API_KEY")
+    key = credential("api_key", api_key, *variables)
     if anonymous and key:
         raise ConfigurationError("anonymous: give either an API key or anonymous=True", service=NAME)
-    if not anonymous:
-        key = key or os.environ.get("REMEMBEROS_API_KEY") or os.environ.get("LONGMEM_API_KEY")
-        if not key:
-            raise OneBrainAuthenticationError(
-                "RememberOS needs an API key: pass api_key='mv_...' or set REMEMBEROS_API_KEY "
-                "(anonymous=True is enough for health, status, signup and key recovery)",
-                service=NAME,
-            )
+    if not anonymous and key is None:
+        raise OneBrainAuthenticationError(
+            "RememberOS needs an API key: pass api_key='mv_...' or set REMEMBEROS_API_KEY "
+            "(anonymous=True is enough for health, status, signup and key recovery)",
+            service=NAME,
+        )
     url = base_url or os.environ.get("REMEMBEROS_BASE_URL") or os.environ.get("LONGMEM_BASE_URL") or CLOUD
     if not url.startswith(("http://", "https://")):
         raise ConfigurationError("base_url: must begin with https:// or http://", service=NAME)
@@ -251,7 +251,7 @@ def make_service(
         policy = RetryPolicy(max_retries=max_retries)
     except ValueError as error:
         raise ConfigurationError(str(error), service=NAME) from None
-    return RememberOSService(url, key or None, timeout=timeout, retry=policy)
+    return RememberOSService(url, key, timeout=timeout, retry=policy)
 
 
 class RememberOS(RememberOSEndpoints[Sync]):

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
+from onebrain._core.batches import ByteLimit
 from onebrain._core.codec import is_set, to_json
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import Explanation, Reply, Service, Spec, path
@@ -109,6 +110,11 @@ class RememberOSService:
     def timeout(self) -> float | None:
         """Seconds that a request may take."""
         return self.public.timeout
+
+    @property
+    def byte_limit(self) -> ByteLimit:
+        """Bytes that a request with many rows may carry."""
+        return self.public.byte_limit
 
     def ask(self, spec: Spec) -> Steps[Reply]:
         """Send `spec` with the key."""

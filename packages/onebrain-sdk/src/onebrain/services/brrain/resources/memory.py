@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, get_args
 
+from onebrain._core.batches import Batches
 from onebrain._core.codec import to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
@@ -104,7 +105,7 @@ class MemoryResource(Coloured[Mode]):
         *,
         on_progress: Callable[[int], object] | None = None,
     ) -> Steps[BatchResult]:
-        """Store many memories, 100 in a request; one that is refused fails alone, and its result says why.
+        """Store many memories, at most 100 in a request; one that is refused fails alone, and its result says why.
 
         All are checked before the first request. Where a later request fails as a whole, its error says in
         ``details`` what was stored until then: ``{"stored", "results", "failed_from", "failed_to"}``. Every memory
@@ -116,11 +117,13 @@ class MemoryResource(Coloured[Mode]):
         """
         bodies = [_item(item, place) for place, item in enumerate(memories)]
         results: list[BatchItem] = []
-        for start in range(0, len(bodies), MAX_BATCH):
-            chunk = bodies[start : start + MAX_BATCH]
+        batches = Batches(bodies, MAX_BATCH, self._service.byte_limit)
+        for start, chunk in batches:
             try:
                 results.extend((yield from self._chunk(chunk, start)))
             except OneBrainError as error:
+                if batches.refused(error):
+                    continue
                 raise _partly(error, results, start, len(chunk)) from error.__cause__
             if on_progress is not None:
                 on_progress(len(results))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
+from onebrain._core.batches import Batches
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, POST, path
@@ -29,7 +30,6 @@ from onebrain.services.onebrain.models import (
 from onebrain.services.onebrain.resources.resource import (
     Resource,
     check_limit,
-    chunks,
     noted,
     one_of,
     strings,
@@ -106,10 +106,13 @@ class Connect(Resource[Mode]):
         wire = [item_fields(item) for item in items]
         results: list[WriteResult] = []
         created = duplicates = 0
-        for some in chunks(wire, _BATCH):
+        batches = Batches(wire, _BATCH, self._service.byte_limit)
+        for _, some in batches:
             try:
                 found = yield from self._one(SyncResult, POST("/v1/connect/memories").but(body=list(some)))
             except OneBrainError as error:
+                if batches.refused(error):
+                    continue
                 raise noted(error, f"{len(results)} of {len(wire)} memories were taken before") from error
             results.extend(found.data)
             created, duplicates = created + found.created, duplicates + found.duplicates
@@ -163,11 +166,14 @@ class Connect(Resource[Mode]):
         wire = [item_fields(item) for item in memories]
         results: list[WriteResult] = []
         created = duplicates = 0
-        for some in chunks(wire, _SYNC):
+        batches = Batches(wire, _SYNC, self._service.byte_limit)
+        for _, some in batches:
             spec = POST(path("/v1/connect/connections/{}/sync", connection_id), memories=list(some))
             try:
                 found = yield from self._one(SyncResult, spec)
             except OneBrainError as error:
+                if batches.refused(error):
+                    continue
                 raise noted(error, f"{len(results)} of {len(wire)} memories were taken before") from error
             results.extend(found.data)
             created, duplicates = created + found.created, duplicates + found.duplicates

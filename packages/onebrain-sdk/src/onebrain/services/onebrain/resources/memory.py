@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
+from onebrain._core.batches import Batches
 from onebrain._core.codec import UNSET, Unset, is_set
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page
@@ -467,8 +468,15 @@ class Memories(Resource[Mode]):
         created = 0
         try:
             if whole:
-                for some in chunks(wire, _IMPORT):
-                    result = yield from self._one(ImportResult, POST("/v1/memory/import", items=list(some)))
+                batches = Batches(wire, _IMPORT, self._service.byte_limit)
+                for _, some in batches:
+                    spec = POST("/v1/memory/import", items=list(some))
+                    try:
+                        result = yield from self._one(ImportResult, spec)
+                    except OneBrainError as error:
+                        if batches.refused(error):
+                            continue
+                        raise
                     created += result.created
                     errors.extend(result.errors)
                     data.extend(result.data)

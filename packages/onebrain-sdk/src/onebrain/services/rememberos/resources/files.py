@@ -12,11 +12,11 @@ from onebrain._core.service import GET, Spec, path
 from onebrain._core.steps import Mode, Send, Sleep, Steps
 from onebrain._core.transport import Request, Response
 from onebrain.errors import (
-    OneBrainConnectionError,
     OneBrainError,
     OneBrainInternalError,
     OneBrainResponseError,
     OneBrainTimeoutError,
+    OneBrainTransportError,
 )
 from onebrain.services.rememberos.models import Batch, Drop, PresignedFile
 from onebrain.services.rememberos.resources.uploads import FileLike, Upload, load, load_files
@@ -164,11 +164,8 @@ class Files(Resource[Mode]):
         )
         try:
             response: Response = yield Send(request)
-        except OneBrainConnectionError as error:
-            kind = (
-                OneBrainTimeoutError if isinstance(error, OneBrainTimeoutError) else OneBrainConnectionError
-            )
-            return kind(
+        except OneBrainTransportError as error:
+            return type(error)(
                 f"{file.name!r:.60} could not be put: no answer from the object storage", service=NAME
             )
         if 200 <= response.status < 300:

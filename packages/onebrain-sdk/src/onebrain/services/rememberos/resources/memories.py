@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from onebrain._core.batches import Batches
 from onebrain._core.codec import UNSET, Unset, is_set, to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import DELETE, GET, PATCH, POST, Spec
 from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read, rows
-from onebrain.errors import OneBrainConnectionError, OneBrainError, OneBrainInternalError
+from onebrain.errors import OneBrainError, OneBrainInternalError, OneBrainTransportError
 from onebrain.services.rememberos.models import BulkResult, FolderResult, Forgotten, Hit, Memory
 from onebrain.services.rememberos.resources.uploads import FileLike, load_files
 from onebrain.services.rememberos.service import (
@@ -70,7 +71,7 @@ class Memories(Resource[Mode]):
         collection: str = DEFAULT_COLLECTION,
         on_progress: Callable[[int], object] | None = None,
     ) -> Steps[BulkResult]:
-        """Store many memories, 100 in a request, and return how many were made and their ids in order.
+        """Store many memories, at most 100 in a request, and return how many were made and their ids in order.
 
         All items are checked before the first request. Where a later request fails, its error says in ``details``
         what was stored until then: ``{"created", "ids", "failed_from", "failed_to", "failed_stored"}``, the positions
@@ -85,12 +86,14 @@ class Memories(Resource[Mode]):
         bodies = [_body(item, place) for place, item in enumerate(items)]
         ids: list[str] = []
         created = 0
-        for start in range(0, len(bodies), MAX_BULK):
-            chunk = bodies[start : start + MAX_BULK]
-            spec = Spec("POST", collection_path(collection, "/memories/bulk"), body=chunk)
+        batches = Batches(bodies, MAX_BULK, self._service.byte_limit)
+        for start, chunk in batches:
+            spec = Spec("POST", collection_path(collection, "/memories/bulk"), body=list(chunk))
             try:
                 result = yield from self._service.get(BulkResult, spec)
             except OneBrainError as error:
+                if batches.refused(error):
+                    continue
                 raise _partly(error, created, ids, start, len(chunk)) from error.__cause__
             ids.extend(result.ids)
             created += result.created
@@ -296,7 +299,7 @@ def _body(item: Mapping[str, Any] | str, place: int) -> dict[str, Any]:
 
 def _partly(error: OneBrainError, created: int, ids: list[str], start: int, size: int) -> OneBrainError:
     """Return `error` with what was stored before it, so that a caller can go on from there."""
-    lost = isinstance(error, OneBrainConnectionError) and not error.never_sent
+    lost = isinstance(error, OneBrainTransportError) and not error.never_sent
     unknown = (
         lost
         or error.in_doubt
