@@ -84,9 +84,12 @@ def test_what_an_operator_cannot_take_raises_and_names_the_field(operator, value
         found({}, "field", operator, value)
 
 
-def test_a_key_is_taken_literally():
+def test_a_key_is_the_one_that_is_spelled_like_it_and_then_a_path():
     assert found({"a.b": 1}, "a.b", Op.EQ, 1)
-    assert not found({"a": {"b": 1}}, "a.b", Op.EQ, 1)
+    assert found({"a": {"b": 1}}, "a.b", Op.EQ, 1)
+    assert not found({"a.b": 2, "a": {"b": 1}}, "a.b", Op.EQ, 1)
+    assert found({"a\\.b": 1}, "a\\.b", Op.EQ, 1)
+    assert found({"C:\\x": 1}, "C:\\x", Op.EQ, 1)
     assert found({"$price": 1}, "$price", Op.EQ, 1)
     with pytest.raises(OneBrainValidationError, match="needs a key"):
         found({}, "", Op.EQ, 1)
@@ -96,6 +99,51 @@ def test_a_dollar_names_a_field_of_the_memory_itself():
     memory = Memory(id="1", content="-", tags=("travel",))
     wanted = MetadataFilters(filters=[MetadataFilter(key="$tags", value="travel", operator=Op.CONTAINS)])
     assert memory_matches(translate(wanted), memory)
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "value"),
+    [
+        ("$pinned", Op.EQ, "true"),
+        ("$importance", Op.GT, "0.5"),
+        ("$created_at", Op.GT, "yesterday"),
+        ("$created_at", Op.GTE, 1714730400),
+        ("$tags", Op.EQ, "travel"),
+        ("$tags", Op.IN, ["travel"]),
+        ("$title", Op.NE, 3),
+        ("ref_doc_id", Op.EQ, 1.5),
+        ("doc_id", Op.IN, [0.5]),
+        ("document_id", Op.NE, 2.0),
+    ],
+)
+def test_a_field_of_one_kind_is_not_compared_with_another(key, operator, value):
+    with pytest.raises(OneBrainValidationError, match="takes"):
+        found({}, key, operator, value)
+
+
+def test_fields_of_a_memory_are_asked_in_the_framework_s_words():
+    memory = Memory(id="1", content="-", tags=("a",), pinned=True, importance=1.0, title="")
+
+    def matching(key, operator, value=None):
+        wanted = MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=operator)])
+        return memory_matches(translate(wanted), memory)
+
+    assert matching("$pinned", Op.EQ, 1)
+    assert matching("$pinned", Op.NE, 0)
+    assert matching("$archived", Op.IN, [0])
+    assert matching("$importance", Op.EQ, 1)
+    assert matching("$title", Op.IS_EMPTY)
+    assert matching("$type", Op.IS_EMPTY)
+    assert matching("$expires_at", Op.IS_EMPTY)
+    assert not matching("$tags", Op.IS_EMPTY)
+    assert not matching("$importance", Op.IS_EMPTY)
+    assert matching("$tags", Op.ANY, ["a", "b"])
+
+
+def test_a_document_s_id_may_be_a_number():
+    stored = {"_onebrain": {"ref_doc_id": "7"}}
+    assert found(stored, "ref_doc_id", Op.EQ, 7)
+    assert found(stored, "doc_id", Op.IN, [7, 8])
 
 
 def both(*parts, condition=FilterCondition.AND):

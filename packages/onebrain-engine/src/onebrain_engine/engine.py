@@ -37,6 +37,7 @@ from onebrain.memory.models import (
     SearchMode,
     StoreResult,
 )
+from onebrain.memory.moments import dump_object
 from onebrain_engine import cursors
 from onebrain_engine.agreement import Agreement
 from onebrain_engine.background import Background
@@ -634,7 +635,6 @@ def _note(memory: Memory, named: Pairs) -> str:
     return to_json({"of": _mark(memory), "named": [list(pair) for pair in named]}, what="a note")
 
 
-_JSON_COLUMNS = {"tags": "[]", "metadata": "{}", "extra": "{}"}
 _TIME_COLUMNS = ("created_at", "expires_at")
 
 
@@ -645,9 +645,11 @@ def _columns(given: Mapping[str, Any], old: Memory, *, merge: bool) -> dict[str,
         if name == "embedding":
             continue
         if name == "metadata" and value is not None and merge:
-            values[name] = to_json({**old.metadata, **value}, what=name)
-        elif name in _JSON_COLUMNS:
-            values[name] = _JSON_COLUMNS[name] if value is None else to_json(value, what=name)
+            values[name] = dump_object({**old.metadata, **value})
+        elif name in ("metadata", "extra"):
+            values[name] = "{}" if value is None else dump_object(value, what=name)
+        elif name == "tags":
+            values[name] = "[]" if value is None else to_json(value, what=name)
         elif name in _TIME_COLUMNS:
             values[name] = None if value is None else to_micros(value)
         elif name in ("pinned", "archived"):

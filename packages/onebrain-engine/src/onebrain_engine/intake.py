@@ -12,6 +12,7 @@ import numpy as np
 from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainError
 from onebrain.memory.models import NewMemory
+from onebrain.memory.moments import dump_object
 from onebrain_engine.combining import Combiner
 from onebrain_engine.index.text import split_label
 from onebrain_engine.retrying import persistent
@@ -209,14 +210,14 @@ def _draft(item: NewMemory, now: int) -> Draft:
         title=item.title,
         type=item.type,
         tags=to_json(item.tags, what="tags") if item.tags else "[]",
-        metadata=to_json(item.metadata, what="metadata") if item.metadata else "{}",
+        metadata=dump_object(item.metadata) if item.metadata else "{}",
         importance=item.importance,
         source=item.source,
         pinned=item.pinned,
         archived=item.archived,
         created_at=None if item.created_at is None else to_micros(item.created_at),
         expires_at=expires,
-        extra=to_json(item.extra, what="extra") if item.extra else "{}",
+        extra=dump_object(item.extra, what="extra") if item.extra else "{}",
         vector=None if item.embedding is None else vector_bytes(item.embedding),
     )
 

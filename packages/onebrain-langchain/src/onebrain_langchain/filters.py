@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from onebrain import F, OneBrainValidationError
-from onebrain.memory.filters import TRUE, All, Cmp, Filter, Not, every, field_name, parse
+from onebrain.memory.filters import TRUE, All, Cmp, Filter, Not, every, key_name, parse
 from onebrain.memory.filters import Any as Either
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _NAMES = {
     "contains": "$contains",
     "icontains": "$icontains",
     "starts_with": "$starts_with",
+    "like": "$like",
+    "ilike": "$ilike",
     "exists": "$exists",
 }
 
@@ -41,8 +43,8 @@ def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
     """Return LangGraph's `filter` on a value as a filter on the metadata at `path`, where the value is kept.
 
     A literal is compared by equality, None also with a missing key; a dict key by key; a list element by element; a
-    dict of ``$eq $ne $gt $gte $lt $lte`` by those. An unknown operator is an error, and so is what cannot be
-    evaluated as LangGraph means it.
+    dict of ``$eq $ne $gt $gte $lt $lte`` by those. A key with dots is that key, and where there is none, a path into
+    nested dicts. An unknown operator is an error, and so is what cannot be evaluated as LangGraph means it.
     """
     if not filter:
         return TRUE
@@ -50,7 +52,8 @@ def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
 
 
 def _condition(path: Sequence[str], wanted: Any) -> Filter:
-    name = field_name(*path)
+    *outer, key = path
+    name = key_name(key, *outer)
     if isinstance(wanted, Mapping):
         entries = cast("Mapping[Any, Any]", wanted)
         if any(isinstance(key, str) and key.startswith("$") for key in entries):

@@ -5,8 +5,10 @@ kinds does not match instead of raising `TypeError`; ``text_match_insensitive`` 
 matches a null or missing value and ``!= None`` a value that is there. What has no meaning, such as ``in`` with a
 string, raises `OneBrainValidationError`: nothing is guessed and nothing is ignored.
 
-A key is taken literally, dots included. ``ref_doc_id``, ``doc_id`` and ``document_id`` are the id of a node's source
-document, and the memory's own fields can be named with a dollar sign: ``$created_at``, ``$tags``, ``$user``.
+A key is read as everywhere in OneBrain: the key that is spelled like it wins, and where there is none, its dots lead into
+nested objects. ``ref_doc_id``, ``doc_id`` and ``document_id`` are the id of a node's source document, and the memory's own
+fields can be named with a dollar sign: ``$created_at``, ``$tags``, ``$user``. Both have values of one kind, and a value
+of another kind raises.
 """
 
 from __future__ import annotations
@@ -31,9 +33,12 @@ from onebrain.memory.filters import (
     either,
     every,
     field_name,
+    key_name,
     negate,
     parse,
 )
+from onebrain.memory.ids import as_id
+from onebrain.memory.own_fields import kind_of
 
 # The one key of a memory's metadata that belongs to this package.
 RESERVED = "_onebrain"
@@ -71,7 +76,10 @@ def translate(filters: Filters | None) -> Filter:
 
 
 def _comparison(part: MetadataFilter) -> Filter:
-    field, value, operator = _field(part.key), part.value, part.operator
+    field, operator = _field(part.key), part.operator
+    if part.key in _SOURCES:
+        part = part.model_copy(update={"value": _document_ids(part)})
+    value = part.value
     if operator is FilterOperator.EQ:
         return _equal(field, value)
     if operator is FilterOperator.NE:
@@ -81,7 +89,7 @@ def _comparison(part: MetadataFilter) -> Filter:
             raise _wrong(part, "a number or a string")
         return _ORDER[operator](field, value)
     if operator in (FilterOperator.IN, FilterOperator.NIN):
-        found = field.in_(_with_booleans(_values(part)))
+        found = field.in_(_with_booleans(field, _values(part)))
         return found if operator is FilterOperator.IN else negate(found)
     if operator is FilterOperator.ANY:
         return either(*(_contains(field, item) for item in _values(part)))
@@ -90,7 +98,7 @@ def _comparison(part: MetadataFilter) -> Filter:
     if operator is FilterOperator.CONTAINS:
         return _contains(field, value)
     if operator is FilterOperator.IS_EMPTY:
-        return either(field.eq(None), field.eq(""), field.eq([]))
+        return _empty(field)
     if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
         if not isinstance(value, str):
             raise _wrong(part, "a string")
@@ -111,22 +119,41 @@ def _field(key: str) -> F:
         return own("ref_doc_id")
     if not key:
         raise OneBrainValidationError("a metadata filter needs a key")
-    return F(key) if key in OWN_FIELDS else F(field_name(key))
+    return F(key) if key in OWN_FIELDS else F(key_name(key))
+
+
+def _document_ids(part: MetadataFilter) -> Any:
+    """Return the document's id, or the list of them, that a filter compares with, as text."""
+    try:
+        if isinstance(part.value, list):
+            return [as_id(item) for item in part.value]
+        return None if part.value is None else as_id(part.value)
+    except ValueError:
+        raise _wrong(part, "the id of a document") from None
+
+
+def _empty(field: F) -> Filter:
+    """Return the filter for a field that is null, missing or empty."""
+    empty: dict[str | None, list[Any]] = {None: ["", []], "id": [""], "text": [""], "labels": [[]]}
+    return field.in_([None, *empty.get(kind_of(field.name), [])])
 
 
 def _equal(field: F, value: Any) -> Filter:
-    wanted = _with_booleans([value])
-    return field.eq(value) if len(wanted) == 1 else field.in_(wanted)
+    wanted = _with_booleans(field, [value])
+    return field.eq(wanted[0]) if len(wanted) == 1 else field.in_(wanted)
 
 
 def _contains(field: F, value: Any) -> Filter:
     if value is None:
         return FALSE
-    return either(*(field.contains(item) for item in _with_booleans([value])))
+    return either(*(field.contains(item) for item in _with_booleans(field, [value])))
 
 
-def _with_booleans(values: Sequence[Any]) -> list[Any]:
+def _with_booleans(field: F, values: Sequence[Any]) -> list[Any]:
     """Let 1 and 0 stand for true and false, too: the framework's filters cannot hold a boolean, its metadata can."""
+    own_kind = kind_of(field.name)
+    if own_kind is not None:
+        return [bool(item) if own_kind == "flag" and item in (0, 1) else item for item in values]
     wanted: list[Any] = []
     for value in values:
         wanted.append(value)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
+from uuid import uuid4
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from onebrain import F, OneBrainValidationError
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
 from onebrain.memory.filters import (
     FALSE,
+    MISSING,
     OPERATORS,
     OWN_FIELDS,
     TRUE,
@@ -26,6 +28,8 @@ from onebrain.memory.filters import (
     field_name,
     field_path,
     fields,
+    key_name,
+    lookup,
     memory_matches,
     parse,
     split,
@@ -63,6 +67,15 @@ X = F("x")
         (X.contains(1), [[1], [1.0]], [[True], ["1"], "1", 1]),
         (X.icontains("STRASSE"), ["Hauptstraße 1", ["straße"]], ["weg", 1, None]),
         (X.starts_with("ab"), ["ab", "abc"], ["Abc", "cab", ["ab"], None]),
+        (X.between(1, 2), [1, 1.5, 2], [0, 3, "1", True, None]),
+        (X.between("a", "b"), ["a", "az", "b"], ["A", "ba", 1, None]),
+        (X.like("a%"), ["a", "abc", "a\nb"], ["A", "ba", "", ["a"], 1, None]),
+        (X.like("a_c"), ["abc", "a%c", "a\nc"], ["ac", "abbc", "aBC"]),
+        (X.like("%b%d%"), ["bd", "abcde", "b\nd"], ["db", "b", "d"]),
+        (X.like("50\\%"), ["50%"], ["500", "50\\%"]),
+        (X.like("a\\\\b"), ["a\\b"], ["ab", "a\\\\b"]),
+        (X.like(""), [""], ["a", None]),
+        (X.ilike("É_"), ["éa", "ÉA"], ["é", "ea", None]),
         (X.exists(), [None, 0, "", []], []),
         (
             X.gt(date(2025, 1, 1)),
@@ -101,6 +114,7 @@ def test_own_fields_are_those_of_the_memory():
         "scope": Scope("space", "maria", None, "s"),
         "tags": ("red",),
         "created_at": NOON,
+        "title": "Boat",
         "pinned": True,
         "extra": {"tier": {"level": 3}},
     }
@@ -109,7 +123,7 @@ def test_own_fields_are_those_of_the_memory():
         F.user.eq("maria"),
         F.space.starts_with("sp"),
         F.agent.exists(False),
-        F.title.exists(False),
+        F.source.exists(False),
         F.tags.contains("red"),
         F.pinned.eq(True),
         F("$extra.tier.level").ge(3),
@@ -120,7 +134,9 @@ def test_own_fields_are_those_of_the_memory():
         F.created_at.in_(["2025-01-01T12:00:00Z"]),
         F.created_at.gt("2025-01-01"),
         F.created_at.lt(date(2025, 1, 2)),
-        F.created_at.ne("no date"),
+        F.created_at.ne("2025-01-02"),
+        F.created_at.between("2025-01-01", NOON),
+        F.title.like("B%t"),
         F.expires_at.eq(None),
     ):
         assert matches(f, metadata, **own), f
@@ -148,6 +164,53 @@ def test_a_name_made_of_keys_finds_their_value(path):
     assert matches(F(field_name(*path)).eq("here"), metadata)
 
 
+@given(st.lists(KEYS, min_size=1, max_size=3))
+def test_a_name_made_of_keys_finds_no_other_value(path):
+    exact = F(field_name(*path))
+    other = {".".join(path): "other", "\\".join(path): "other"} if len(path) > 1 else {}
+    assert not matches(exact.exists(), other)
+
+
+@given(KEYS, st.lists(KEYS, max_size=2))
+def test_a_framework_s_key_is_found_in_the_object_that_it_names(key, outer):
+    metadata = {key: "here"}
+    for name in reversed(outer):
+        metadata = {name: metadata}
+    assert matches(F(key_name(key, *outer)).eq("here"), metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "value"),
+    [
+        ("a.b", {"a.b": 1, "a": {"b": 2}}, 1),
+        ("a.b", {"a": {"b": 2}}, 2),
+        ("a.b", {"a.b": None, "a": {"b": 2}}, None),
+        ("a.b.c", {"a": {"b.c": 1, "b": {"c": 2}}}, 1),
+        ("a.b.c", {"a.b": {"c": 1}, "a": {"b.c": 2}}, 1),
+        ("a.b.c", {"a.b": {}, "a": {"b": {"c": 2}}}, 2),
+        ("a.b.c", {"a.b": 7, "a": {"b": {"c": 2}}}, 2),
+        ("a\\.b", {"a.b": 1, "a": {"b": 2}}, 1),
+        ("a\\/b", {"a.b": 1, "a": {"b": 2}}, 2),
+        ("a\\.b", {"a\\.b": 3, "a.b": 1}, 3),
+        ("C:\\x", {"C:\\x": 1}, 1),
+        ("a..b", {"a..b": 1}, 1),
+        ("a.", {"a.": 1}, 1),
+        (".", {".": 1}, 1),
+        ("a..b", {"a": {"": {"b": 1}}}, 1),
+    ],
+)
+def test_the_key_that_is_spelled_like_a_name_wins_and_then_the_path(name, metadata, value):
+    assert lookup(metadata, name) == value
+    assert matches(F(name).eq(value), metadata)
+    assert matches(parse({name: value}), metadata)
+
+
+@pytest.mark.parametrize("name", ["a.b", "a\\.b", "a\\/b", "a.b.c", ".a", "a."])
+def test_a_name_that_leads_nowhere_is_missing(name):
+    for metadata in ({}, {"a": 1}, {"a": {"c": 1}}, {"b": {"a": 1}}, {"a": None}, {"a": [{"b": 1}]}):
+        assert lookup(metadata, name) is MISSING
+
+
 @pytest.mark.parametrize("name", ["", None, 7, "$unknown", "$user.name", "$"])
 def test_a_field_that_cannot_be_is_refused(name):
     with pytest.raises(OneBrainValidationError):
@@ -157,6 +220,61 @@ def test_a_field_that_cannot_be_is_refused(name):
 def test_the_fields_of_a_filter_are_known():
     assert fields((X.eq(1) | ~F.user.eq("a")) & F("n").gt(1)) == {"x", "n", "$user"}
     assert fields(TRUE) == frozenset()
+
+
+# ---- own fields -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"$created_at": {"$gt": "yesterday"}},
+        {"$created_at": {"$gt": "05/03/2024"}},
+        {"$created_at": {"$gt": 1714730400}},
+        {"$created_at": "2024-13-01"},
+        {"$updated_at": {"$in": ["2024-01-01", "soon"]}},
+        {"$expires_at": {"$between": ["2024-01-01", "later"]}},
+        {"$expires_at": {"$like": "2024%"}},
+        {"$created_at": {"$contains": "2024"}},
+        {"$pinned": "true"},
+        {"$pinned": 1},
+        {"$archived": {"$gt": 0}},
+        {"$archived": {"$in": [True, "no"]}},
+        {"$importance": {"$gt": "0.5"}},
+        {"$importance": True},
+        {"$importance": {"$nin": ["high"]}},
+        {"$importance": {"$starts_with": "0"}},
+        {"$tags": "home"},
+        {"$tags": {"$in": ["home"]}},
+        {"$tags": {"$ne": "home"}},
+        {"$tags": ["home", 1]},
+        {"$tags": {"$contains": 1}},
+        {"$tags": {"$contains": ["home"]}},
+        {"$tags": {"$starts_with": "ho"}},
+        {"$title": 1},
+        {"$content": {"$gt": 5}},
+        {"$type": ["fact"]},
+        {"$source": NOON},
+        {"$id": 1.5},
+        {"$user": True},
+        {"$session": {"$in": ["s", None, 1.0]}},
+        {"$space": {"name": "one"}},
+        {"$extra": "tier"},
+        {"$not": {"$pinned": "yes"}},
+    ],
+    ids=str,
+)
+def test_a_comparison_that_an_own_field_can_never_match_is_refused(wrong):
+    with pytest.raises(OneBrainValidationError, match=r"\$[a-z_]+' (takes|can never match)"):
+        parse(wrong)
+
+
+def test_an_own_field_of_ids_takes_every_kind_of_id():
+    user = uuid4()
+    assert F.user.eq(user) == F.user.eq(str(user))
+    assert F.id.in_([7, user]) == F.id.in_(["7", str(user)])
+    assert matches(F.session.eq(7), scope=Scope(session=7))
+    assert not matches(F("document").eq("7"), {"document": 7})
 
 
 # ---- values -----------------------------------------------------------------------------------------------------------
@@ -187,7 +305,13 @@ def test_values_of_other_libraries_become_plain_ones():
         lambda: X.icontains(1),
         lambda: X.starts_with(None),
         lambda: X.exists("yes"),
-        lambda: Cmp("x", "like", "a"),
+        lambda: Cmp("x", "regex", "a"),
+        lambda: X.like(1),
+        lambda: X.ilike(None),
+        lambda: X.like("a\\"),
+        lambda: X.like("a" * 1001),
+        lambda: X.between(1, "a"),
+        lambda: X.between(None, 2),
     ],
 )
 def test_a_value_that_an_operator_cannot_take_is_refused(make):
@@ -244,6 +368,13 @@ def test_combining_flattens():
         ({"x": {"$starts_with": "a"}}, X.starts_with("a")),
         ({"x": {"$exists": False}}, X.exists(False)),
         ({"x": {"$not": {"$gt": 1}}}, ~X.gt(1)),
+        ({"x": {"$not": [{"$gt": 1}, {"$eq": 0}]}}, ~(X.gt(1) | X.eq(0))),
+        ({"x": {"$not": [1, 2]}}, ~X.eq([1, 2])),
+        ({"x": {"$between": (1, 2)}}, X.ge(1) & X.le(2)),
+        ({"x": {"$like": "a%"}}, X.like("a%")),
+        ({"x": {"$ilike": "a%"}}, X.ilike("a%")),
+        ({"$not": [{"x": 1}, {"x": 2}]}, ~(X.eq(1) | X.eq(2))),
+        ({"$not": [{"x": 1}]}, ~X.eq(1)),
         ({"$or": [{"x": 1}, {"n": 2}]}, X.eq(1) | F("n").eq(2)),
         ({"$and": [{"x": 1}, X.eq(2)]}, X.eq(1) & X.eq(2)),
         ({"$nor": [{"x": 1}, {"x": 2}]}, ~(X.eq(1) | X.eq(2))),
@@ -269,6 +400,15 @@ def test_a_mongo_style_dict_is_the_same_filter(mongo, expected):
         {"$or": {"x": 1}},
         {"$and": "x"},
         {"$and": [7]},
+        {"$and": [None]},
+        {"$not": None},
+        {"$not": []},
+        {"$not": True},
+        {"x": {"$not": [{"$gt": 1}, {"$regex": "a"}]}},
+        {"x": {"$between": 1}},
+        {"x": {"$between": [1]}},
+        {"x": {"$between": [1, 2, 3]}},
+        {"x": {"$between": "ab"}},
         {7: 1},
         {"": 1},
         "x",
@@ -291,7 +431,7 @@ SCALARS = (
 )
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=2)
 WANTED = VALUES | st.sampled_from([date(2025, 1, 1), NOON])
-METADATA = st.dictionaries(st.sampled_from(["x", "y"]), VALUES, max_size=2)
+METADATA = st.dictionaries(st.sampled_from(["x", "y", "x.a"]), VALUES, max_size=2)
 NAMES = st.sampled_from(["x", "y", "x.a", "missing", "$user", "$created_at", "$tags"])
 
 
@@ -302,13 +442,16 @@ def comparisons(draw):
         value = draw(st.booleans())
     elif op in ("in", "not_in"):
         value = draw(st.lists(WANTED, max_size=3))
-    elif op in ("icontains", "starts_with"):
-        value = draw(st.sampled_from(["", "a", "A", "é", "2025"]))
+    elif op in ("icontains", "starts_with", "like", "ilike"):
+        value = draw(st.sampled_from(["", "a", "A", "é", "2025", "_", "%a%"]))
     elif op in ("gt", "ge", "lt", "le"):
         value = draw(st.sampled_from([0, 1.0, "a", "2025-01-01", date(2025, 1, 1), NOON]))
     else:
         value = draw(WANTED)
-    return Cmp(draw(NAMES), op, value)
+    try:
+        return Cmp(draw(NAMES), op, value)
+    except OneBrainValidationError:
+        reject()  # an own field that is compared with another kind
 
 
 FILTERS = st.recursive(

@@ -9,34 +9,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from onebrain._core.codec import from_json, to_json
-from onebrain.memory.filters import (
-    MISSING,
-    All,
-    Cmp,
-    Filter,
-    Not,
-    compare,
-    field_path,
-    fields,
-    instant_of,
-    kind,
-    lookup,
-)
+from onebrain._core.codec import from_json
+from onebrain.memory.filters import All, Cmp, Filter, Not, compare, fields, kind
+from onebrain.memory.moments import Moment, dump_object, instant_of, load_object
+from onebrain.memory.paths import MISSING, lookup
 from onebrain_engine.index.growable import Growable
-from onebrain_engine.store.records import to_datetime
+from onebrain_engine.store.records import to_datetime, to_micros
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Fetch: TypeAlias = Callable[[Sequence[str], Sequence[int] | None], Iterator[Sequence[Any]]]
 
 _KEPT = 128  # answers to comparisons that are kept
 _EXACT_FLOAT = 2**53
+_NO_INSTANT: Final = -(2**63)
 _VALUE_BYTES = 200  # of a value and its entry in a dictionary, about
 
 # How an own field is read from its database column; None stands for missing.
@@ -67,23 +57,24 @@ class _Column:
     """The values of one field: distinct ones, and a code for each slot."""
 
     def __init__(self, field: str, space: str) -> None:
-        path = field_path(field)
+        head, _, rest = field.partition(".")
         self.own = field.startswith("$")
-        self.source = path[0][1:] if self.own else "metadata"
-        self._path = path[1:] if self.source == "extra" else path
+        self.source = head[1:] if self.own else "metadata"
+        self._name = rest if self.own else field
         self._space = space or None
         self.codes = Growable(np.int32)
         self.values: list[Any] = [MISSING]
         self.known: dict[Any, int] = {MISSING: 0}
         self._numbers: npt.NDArray[np.float64] | None = None
-        self._instants: npt.NDArray[np.float64] | None = None
+        self._instants: npt.NDArray[np.int64] | None = None
+        self._has_moments = False
 
     def read(self, raw: Any, parsed: dict[str, Any]) -> int:
         """Return the code of a slot's value; `parsed` keeps JSON columns parsed for the other fields of the row."""
         if self.source in ("metadata", "extra"):
             if self.source not in parsed:
-                parsed[self.source] = {} if raw == "{}" else from_json(raw)
-            value = lookup(parsed[self.source], self._path)
+                parsed[self.source] = {} if raw == "{}" else load_object(raw)
+            value = lookup(parsed[self.source], self._name) if self._name else parsed[self.source]
         elif self.source == "space":
             value = MISSING if self._space is None else self._space
         else:
@@ -94,6 +85,7 @@ class _Column:
         if code is None:
             code = self.known[key] = len(self.values)
             self.values.append(value)
+            self._has_moments = self._has_moments or type(value) is Moment
         return code
 
     def decide(self, comparison: Cmp, start: int) -> Mask:
@@ -110,13 +102,17 @@ class _Column:
             for item in wanted:
                 result |= self.decide(Cmp(comparison.field, "eq", item), start)
             return result
-        if op == "eq" and wanted_kind in ("string", "number", "bool"):
+        # Text may be the instant of a stored date, which has a code of its own.
+        dated = wanted_kind == "string" and self._has_moments
+        if op == "eq" and wanted_kind in ("string", "number", "bool") and not dated:
             result = np.zeros(len(values), bool)
             code = self.known.get(_key(wanted), -1)
             if code >= start:
                 result[code - start] = True
             return result
         if op in ("gt", "ge", "lt", "le"):
+            if wanted_kind == "date":
+                return self._compare_instants(op, start, wanted)
             numbers = self._as_numbers(wanted, wanted_kind)
             if numbers is not None:
                 return _compare_numbers(op, numbers[0][start:], numbers[1])
@@ -128,13 +124,18 @@ class _Column:
             if self._numbers is None or len(self._numbers) < len(self.values):
                 self._numbers = np.array([_number(value) for value in self.values], np.float64)
             return (self._numbers, float(wanted)) if not np.isinf(self._numbers).any() else None
-        if wanted_kind == "date":
-            if self._instants is None or len(self._instants) < len(self.values):
-                self._instants = np.array([_instant(value) for value in self.values], np.float64)
-            moment = instant_of(wanted)
-            assert moment is not None
-            return self._instants, moment.timestamp()
         return None
+
+    def _compare_instants(self, op: str, start: int, wanted: Any) -> Mask:
+        """Compare the distinct values from `start` on with a date, as exact microseconds."""
+        if self._instants is None or len(self._instants) < len(self.values):
+            self._instants = np.array([_instant(value) for value in self.values], np.int64)
+        instants = self._instants[start:]
+        moment = instant_of(wanted)
+        assert moment is not None
+        mask = _compare_numbers(op, instants, to_micros(moment))
+        mask &= instants != _NO_INSTANT
+        return mask
 
 
 class Columns:
@@ -246,7 +247,7 @@ def _key(value: Any) -> Any:
         return value
     value_kind = kind(value)
     if value_kind in ("list", "object"):
-        return (value_kind, to_json(value))
+        return (value_kind, dump_object({"": value}))
     # 1 and 1.0 are the same number to every comparison, and hash alike.
     return (value_kind, value)
 
@@ -258,13 +259,13 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, float) or abs(value) < _EXACT_FLOAT else float("inf")
 
 
-def _instant(value: Any) -> float:
-    """Return what a value means as a date, in seconds since 1970; NaN for no date."""
-    moment = instant_of(value) if isinstance(value, str | datetime) else None
-    return float("nan") if moment is None else moment.timestamp()
+def _instant(value: Any) -> int:
+    """Return what a value means as a date, in microseconds since 1970; `_NO_INSTANT` for no date."""
+    moment = instant_of(value) if kind(value) in ("string", "date") else None
+    return _NO_INSTANT if moment is None else to_micros(moment)
 
 
-def _compare_numbers(op: str, values: npt.NDArray[np.float64], wanted: float) -> Mask:
+def _compare_numbers(op: str, values: npt.NDArray[np.float64] | npt.NDArray[np.int64], wanted: float) -> Mask:
     if op == "gt":
         return values > wanted
     if op == "ge":

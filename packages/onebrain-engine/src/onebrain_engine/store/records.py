@@ -12,6 +12,7 @@ import numpy as np
 
 from onebrain._core.codec import from_json
 from onebrain.memory.models import Memory, Scope
+from onebrain.memory.moments import load_object
 
 Record: TypeAlias = tuple[Any, ...]  # a memory's `MEMORY_COLUMNS`
 
@@ -135,7 +136,7 @@ def to_memory(record: Record, space: str, vector: bytes | None = None) -> Memory
             "title": record[6],
             "type": record[7],
             "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
-            "metadata": {} if record[9] == "{}" else from_json(record[9]),
+            "metadata": {} if record[9] == "{}" else load_object(record[9]),
             "importance": record[10],
             "source": record[11],
             "pinned": bool(record[12]),
@@ -144,6 +145,6 @@ def to_memory(record: Record, space: str, vector: bytes | None = None) -> Memory
             "updated_at": updated,
             "expires_at": None if record[16] is None else to_datetime(record[16]),
             "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
-            "extra": {} if record[17] == "{}" else from_json(record[17]),
+            "extra": {} if record[17] == "{}" else load_object(record[17]),
         }
     )

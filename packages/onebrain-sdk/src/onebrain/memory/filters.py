@@ -5,10 +5,11 @@ Write one with `F`, combine with ``&``, ``|`` and ``~``, or pass a Mongo-style d
     F("year").ge(2025) & ~F("status").in_(["draft", "void"])
     {"year": {"$gte": 2025}, "status": {"$nin": ["draft", "void"]}}
 
-A field is a path into a memory's metadata: ``F("a.b")`` looks inside ``{"a": {"b": ...}}``; a backslash takes a dot
-literally (``F("a\\\\.b")``). A name that begins with ``$`` is the memory's own: ``$id $content $title $type $tags
-$importance $source $pinned $archived $created_at $updated_at $expires_at $user $agent $session $space`` and
-``$extra.…``; ``F.created_at`` is short for ``F("$created_at")``.
+A field names a value in a memory's metadata: the key that is spelled like it, and where there is none, the path that its
+dots describe. So ``F("a.b")`` is ``{"a.b": ...}``, else ``{"a": {"b": ...}}``; `onebrain.memory.paths` tells the rest. A
+name that begins with ``$`` is the memory's own: ``$id $content $title $type $tags $importance $source $pinned
+$archived $created_at $updated_at $expires_at $user $agent $session $space`` and ``$extra.…``; ``F.created_at`` is short
+for ``F("$created_at")``. An own field has values of one kind, and a comparison with another kind is refused.
 
 What the operators mean, everywhere and on every service:
 
@@ -16,10 +17,14 @@ What the operators mean, everywhere and on every service:
   by code point and case, lists and objects element by element. ``eq(None)`` matches null and a missing field.
 * ``ne`` is the negation of ``eq``, so it matches a missing field. ``in_`` is "eq to one of", ``not_in`` its negation.
 * ``gt ge lt le`` compare numbers with numbers, strings with strings, and dates with dates; anything else, null and
-  missing fields included, does not match. A date in the filter compares with ISO 8601 text in the metadata, as instants:
-  a value without an offset is UTC, one without a time is that day's midnight.
+  missing fields included, does not match. ``between`` is ``ge`` and ``le``.
+* A date compares as an instant: a value without an offset is UTC, one without a time is that day's midnight. A date in
+  the filter compares with a stored date and with stored ISO 8601 text. ISO 8601 text in the filter compares as an
+  instant with what was stored as a date, and as text with what was stored as text.
 * ``contains`` matches a list that has an equal element, and a string that has the value as a part.
   ``icontains`` does the same to strings regardless of case. ``starts_with`` is for strings.
+* ``like`` matches a string as SQL does, from its first character to its last: ``%`` stands for any text, ``_`` for any
+  one character, and a backslash takes the next character literally. ``ilike`` does so regardless of case.
 * ``exists`` matches where the field is there, even if null; ``exists(False)`` where it is missing.
 """
 
@@ -28,11 +33,21 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
+from uuid import UUID
 
 from onebrain.errors import OneBrainValidationError
+from onebrain.memory.moments import Moment
+from onebrain.memory.moments import instant_of as instant_of
+from onebrain.memory.own_fields import own_value
+from onebrain.memory.paths import MISSING as MISSING
+from onebrain.memory.paths import OWN_FIELDS as OWN_FIELDS
+from onebrain.memory.paths import field_name as field_name
+from onebrain.memory.paths import field_path as field_path
+from onebrain.memory.paths import key_name as key_name
+from onebrain.memory.paths import lookup as lookup
+from onebrain.memory.patterns import matcher
 
 if TYPE_CHECKING:
     from onebrain.memory.models import Memory
@@ -41,34 +56,23 @@ if TYPE_CHECKING:
 Value: TypeAlias = typing.Any
 
 Operator = Literal[
-    "eq", "ne", "gt", "ge", "lt", "le", "in", "not_in", "contains", "icontains", "starts_with", "exists"
+    "eq",
+    "ne",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "in",
+    "not_in",
+    "contains",
+    "icontains",
+    "starts_with",
+    "like",
+    "ilike",
+    "exists",
 ]
 OPERATORS: Final = frozenset(get_args(Operator))
-OWN_FIELDS: Final = frozenset(
-    [
-        "$id",
-        "$content",
-        "$title",
-        "$type",
-        "$tags",
-        "$importance",
-        "$source",
-        "$pinned",
-        "$archived",
-        "$created_at",
-        "$updated_at",
-        "$expires_at",
-        "$user",
-        "$agent",
-        "$session",
-        "$space",
-        "$extra",
-    ]
-)
-
-
-_TIMES: Final = frozenset(["$created_at", "$updated_at", "$expires_at"])
-_TIMELY: Final = frozenset(["eq", "ne", "gt", "ge", "lt", "le", "in", "not_in"])
+_TEXTUAL: Final = frozenset({"icontains", "starts_with", "like", "ilike"})
 
 
 class _Combinable:
@@ -90,8 +94,8 @@ class _Combinable:
 class Cmp(_Combinable):
     """One comparison of a field with a value.
 
-    Two are equal where they mean the same: to Python 1 equals True, to a filter it does not. ISO 8601 text that is
-    compared with one of a memory's own times becomes that time.
+    Two are equal where they mean the same: to Python 1 equals True, to a filter it does not. A value that is compared
+    with one of a memory's own fields takes that field's form: ISO 8601 text becomes a time, a UUID the text of an id.
     """
 
     field: str
@@ -105,9 +109,7 @@ class Cmp(_Combinable):
             )
         field_path(self.field)
         value = _checked(self.op, self.value, self.field)
-        if self.field in _TIMES and self.op in _TIMELY:
-            value = tuple(map(_moment, value)) if self.op in ("in", "not_in") else _moment(value)
-        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "value", own_value(self.field, self.op, value))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Cmp) and self._meaning() == other._meaning()
@@ -244,6 +246,18 @@ class F:
         """A string that begins with `value`."""
         return Cmp(self.name, "starts_with", value)
 
+    def between(self, low: Value, high: Value) -> All:
+        """At least `low` and at most `high`: two numbers, two strings or two dates."""
+        return between(self.name, (low, high))
+
+    def like(self, pattern: str) -> Cmp:
+        """A string that `pattern` describes: ``%`` is any text, ``_`` any one character, a backslash neither."""
+        return Cmp(self.name, "like", pattern)
+
+    def ilike(self, pattern: str) -> Cmp:
+        """A string that `pattern` describes as in `like`, regardless of case."""
+        return Cmp(self.name, "ilike", pattern)
+
     def exists(self, there: bool = True) -> Cmp:
         """The field is there, even if null; with False, it is missing."""
         return Cmp(self.name, "exists", there)
@@ -254,41 +268,20 @@ for _name in OWN_FIELDS - {"$extra"}:
     getattr(F, _name[1:]).name = _name
 
 
-@lru_cache(maxsize=4096)
-def field_path(field: str) -> tuple[str, ...]:
-    """Split a field name at its dots; a backslash takes the next character literally."""
-    if not isinstance(field, str) or not field:
-        raise OneBrainValidationError(f"a filter field must be a non-empty string, not {field!r:.40}")
-    if field.startswith("$"):
-        head, _, rest = field.partition(".")
-        if head not in OWN_FIELDS or (rest and head != "$extra"):
-            raise OneBrainValidationError(
-                f"{field!r:.40} is not a field of a memory; there are {', '.join(sorted(OWN_FIELDS))}"
-            )
-        return (head, *rest.split(".")) if rest else (head,)
-    if "\\" not in field:
-        return tuple(field.split("."))
-    parts: list[str] = []
-    current, literal = "", False
-    for character in field:
-        if literal:
-            current, literal = current + character, False
-        elif character == "\\":
-            literal = True
-        elif character == ".":
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-    return (*parts, current)
-
-
-def field_name(*path: str) -> str:
-    """Join metadata keys into a field name, taking dots, backslashes and a leading ``$`` inside keys literally."""
-    escaped = ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
-    if not escaped:
-        return "\\"  # a field name is never empty, an empty key is
-    return "\\" + escaped if escaped.startswith("$") else escaped
+def between(field: str, bounds: Value) -> All:
+    """Return the filter for values of `field` from the first of two `bounds` to the second, both included."""
+    pair = cast("Sequence[Value]", bounds) if isinstance(bounds, list | tuple) else ()
+    if len(pair) != 2:
+        raise OneBrainValidationError(
+            f"between on {field!r:.60} takes two values, the lowest and the highest"
+        )
+    low, high = Cmp(field, "ge", pair[0]), Cmp(field, "le", pair[1])
+    kinds = {kind(low.value), kind(high.value)}
+    if len(kinds) == 2 and kinds != {"date", "string"}:
+        raise OneBrainValidationError(
+            f"between on {field!r:.60} takes two values of one kind, not {kind(low.value)} and {kind(high.value)}"
+        )
+    return All((low, high))
 
 
 # ---- values -------------------------------------------------------------------------------------------------------
@@ -303,6 +296,7 @@ _KINDS: Final[dict[type, str]] = {
     str: "string",
     datetime: "date",
     date: "date",
+    Moment: "date",
     dict: "object",
     list: "list",
     tuple: "list",
@@ -346,12 +340,16 @@ def _checked(op: str, value: Value, field: str) -> Value:
         raise OneBrainValidationError(
             f"{op} on {field!r:.60} takes a number, a string or a date, not {kind(value)}"
         )
-    if op in ("icontains", "starts_with") and not isinstance(value, str):
+    if op in _TEXTUAL and not isinstance(value, str):
         raise OneBrainValidationError(f"{op} on {field!r:.60} takes a string, not {kind(value)}")
+    if op in ("like", "ilike"):
+        matcher(value, op == "ilike")  # which raises where it is no pattern
     return value
 
 
 def _plain(value: Value, field: str) -> Value:
+    if isinstance(value, Moment):
+        return str(value)  # what was read from a memory is text in a filter
     value_kind = kind(value)
     if value_kind == "number" and value != value:
         raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with NaN")
@@ -369,14 +367,10 @@ def _plain(value: Value, field: str) -> Value:
             return _plain(value.tolist(), field)
         if hasattr(value, "value"):  # an enum member
             return _plain(value.value, field)
+        if isinstance(value, UUID):
+            return str(value)  # as it is stored
         raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with {type(value).__name__}")
     return value
-
-
-def _moment(value: Value) -> Value:
-    """Return the instant that a text means; anything else as it is."""
-    moment = instant_of(value) if isinstance(value, str) else None
-    return value if moment is None else moment
 
 
 def _typed(value: Value) -> Value:
@@ -405,7 +399,10 @@ def same(stored: Value, wanted: Value) -> bool:
         instant = instant_of(stored)
         return instant is not None and instant == instant_of(wanted)
     if stored_kind != wanted_kind:
-        return False
+        if stored_kind != "date" or wanted_kind != "string":
+            return False
+        instant = instant_of(wanted)
+        return instant is not None and instant == instant_of(stored)
     if stored_kind == "list":
         return len(stored) == len(wanted) and all(map(same, stored, wanted))
     if stored_kind == "object":
@@ -413,29 +410,10 @@ def same(stored: Value, wanted: Value) -> bool:
     return bool(stored == wanted)
 
 
-def instant_of(value: Value) -> datetime | None:
-    """Return the instant of a date, a datetime or ISO 8601 text; UTC and midnight where it does not say; else None."""
-    if isinstance(value, str):
-        if len(value) < 8 or not value[:4].isdigit():
-            return None
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return None
-
-
-_MISSING: Final = object()
-
-
 def compare(op: Operator, stored: Value, wanted: Value) -> bool:
     """Decide one comparison; `stored` is ``MISSING`` where the field is not there. The single definition of every operator."""
     if op == "exists":
-        return (stored is not _MISSING) is wanted
+        return (stored is not MISSING) is wanted
     if op == "ne":
         return not compare("eq", stored, wanted)
     if op == "not_in":
@@ -444,9 +422,9 @@ def compare(op: Operator, stored: Value, wanted: Value) -> bool:
         return any(compare("eq", stored, item) for item in wanted)
     if op == "eq":
         if wanted is None:
-            return stored is None or stored is _MISSING
-        return stored is not _MISSING and same(stored, wanted)
-    if stored is _MISSING or stored is None:
+            return stored is None or stored is MISSING
+        return stored is not MISSING and same(stored, wanted)
+    if stored is MISSING or stored is None:
         return False
     if op == "contains":
         if isinstance(stored, str):
@@ -459,19 +437,12 @@ def compare(op: Operator, stored: Value, wanted: Value) -> bool:
         return any(isinstance(text, str) and wanted.casefold() in text.casefold() for text in texts)
     if op == "starts_with":
         return isinstance(stored, str) and stored.startswith(wanted)
-    wanted_kind = kind(wanted)
-    if wanted_kind == "date":
-        left, right = cast("Value", instant_of(stored)), cast("Value", instant_of(wanted))
-        if left is None:
-            return False
-    elif kind(stored) == wanted_kind or (kind(stored) == "date" and wanted_kind == "string"):
-        left, right = stored, wanted
-        if kind(stored) == "date":  # an own date field against ISO text
-            left, right = cast("Value", instant_of(stored)), cast("Value", instant_of(wanted))
-            if right is None:
-                return False
-    else:
+    if op in ("like", "ilike"):
+        return isinstance(stored, str) and matcher(wanted, op == "ilike")(stored)
+    ends = _ends(stored, wanted)
+    if ends is None:
         return False
+    left, right = ends
     return bool(
         left > right
         if op == "gt"
@@ -483,7 +454,16 @@ def compare(op: Operator, stored: Value, wanted: Value) -> bool:
     )
 
 
-MISSING: Final = _MISSING
+def _ends(stored: Value, wanted: Value) -> tuple[Value, Value] | None:
+    """Return two values in a form in which they have an order; None where they have none."""
+    stored_kind, wanted_kind = kind(stored), kind(wanted)
+    if "date" in (stored_kind, wanted_kind) and {stored_kind, wanted_kind} <= {"date", "string"}:
+        left, right = instant_of(stored), instant_of(wanted)
+        if left is not None and right is not None:
+            return left, right
+        # A stored date is text to a filter whose text is no date.
+        return (stored, wanted) if isinstance(stored, Moment) and wanted_kind == "string" else None
+    return (stored, wanted) if stored_kind == wanted_kind else None
 
 
 def matches(f: Filter, value_of: Callable[[str], Value]) -> bool:
@@ -504,26 +484,16 @@ def memory_matches(f: Filter, memory: Memory) -> bool:
 
 def field_value(memory: Memory, field: str) -> Value:
     """Return what a filter field names in `memory`, or `MISSING`."""
-    path = field_path(field)
-    head = path[0]
     if field[0] != "$":
-        return lookup(memory.metadata, path)
+        return lookup(memory.metadata, field)
+    head, _, rest = field.partition(".")
     if head == "$extra":
-        return lookup(memory.extra, path[1:]) if len(path) > 1 else memory.extra
+        return lookup(memory.extra, rest) if rest else memory.extra
     if head in ("$user", "$agent", "$session", "$space"):
         value = getattr(memory.scope, head[1:])
     else:
         value = getattr(memory, head[1:])
-    return _MISSING if value is None else value
-
-
-def lookup(value: Value, path: Sequence[str]) -> Value:
-    """Descend into nested objects along `path`; `MISSING` where it ends early."""
-    for key in path:
-        if not isinstance(value, Mapping) or key not in value:
-            return _MISSING
-        value = cast("Mapping[str, Value]", value)[key]
-    return value
+    return MISSING if value is None else value
 
 
 def fields(f: Filter) -> frozenset[str]:
@@ -581,6 +551,8 @@ _MONGO: dict[str, Operator] = {
     "$contains": "contains",
     "$icontains": "icontains",
     "$starts_with": "starts_with",
+    "$like": "like",
+    "$ilike": "ilike",
     "$exists": "exists",
 }
 
@@ -588,8 +560,9 @@ _MONGO: dict[str, Operator] = {
 def parse(value: Filter | Mapping[str, Value] | None) -> Filter:
     """Return the filter that `value` stands for: a filter as it is, None as `TRUE`, a Mongo-style dict translated.
 
-    ``{"year": 2025, "tag": {"$in": ["a", "b"]}}`` means both; ``$and $or $nor $not`` combine; ``$created_at`` and the
-    like name the memory's own fields. An unknown operator raises `OneBrainValidationError`: nothing is ignored.
+    ``{"year": 2025, "tag": {"$in": ["a", "b"]}}`` means both; ``$and $or $nor $not`` combine, ``$not`` with a list as
+    ``$nor``; ``$created_at`` and the like name the memory's own fields. An unknown operator raises
+    `OneBrainValidationError`: nothing is ignored.
     A value that is a dict without operators is compared as an object.
     """
     if value is None:
@@ -604,31 +577,55 @@ def parse(value: Filter | Mapping[str, Value] | None) -> Filter:
 def _parse_item(key: Value, value: Value) -> Filter:
     if not isinstance(key, str):
         raise OneBrainValidationError(f"a filter's keys must be strings, not {type(key).__name__}")
-    if key in ("$and", "$or", "$nor"):
-        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-            raise OneBrainValidationError(f"{key} takes a list of filters")
-        parts = [parse(part) for part in cast("Iterable[Value]", value)]
-        if not parts:
-            raise OneBrainValidationError(f"{key} takes at least one filter")
+    if key in ("$and", "$or", "$nor") or (key == "$not" and isinstance(value, list | tuple)):
+        parts = [parse(part) for part in _several(key, value)]
         return every(*parts) if key == "$and" else either(*parts) if key == "$or" else negate(either(*parts))
     if key == "$not":
-        return negate(parse(value))
+        return negate(parse(_parsed(key, value)))
     if key.startswith("$") and key.partition(".")[0] not in OWN_FIELDS:
-        raise OneBrainValidationError(
-            f"unknown filter operator {key!r:.40}; there are {', '.join(sorted(_MONGO))}"
-        )
+        raise _unknown(key)
     if isinstance(value, Mapping):
         operators = cast("Mapping[Value, Value]", value)
-        if any(isinstance(name, str) and name.startswith("$") for name in operators):
+        if _has_operators(operators):
             return every(*(_parse_operator(key, name, item) for name, item in operators.items()))
     return Cmp(key, "eq", value)
 
 
 def _parse_operator(field: str, name: Value, value: Value) -> Filter:
     if name == "$not":
+        if isinstance(value, list | tuple) and any(map(_has_operators, cast("Sequence[Value]", value))):
+            return negate(either(*(_parse_item(field, part) for part in _several(name, value))))
         return negate(_parse_item(field, value))
+    if name == "$between":
+        return between(field, value)
     if name not in _MONGO:
-        raise OneBrainValidationError(
-            f"unknown filter operator {name!r:.40}; there are {', '.join(sorted(_MONGO))}"
-        )
+        raise _unknown(name)
     return Cmp(field, _MONGO[name], value)
+
+
+def _has_operators(value: Value) -> bool:
+    return isinstance(value, Mapping) and any(
+        isinstance(name, str) and name.startswith("$") for name in cast("Mapping[Value, Value]", value)
+    )
+
+
+def _several(name: Value, value: Value) -> list[Value]:
+    """Return the filters that a combining operator is given."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise OneBrainValidationError(f"{name} takes a list of filters")
+    parts = list(cast("Iterable[Value]", value))
+    if not parts:
+        raise OneBrainValidationError(f"{name} takes at least one filter")
+    return [_parsed(name, part) for part in parts]
+
+
+def _parsed(name: Value, value: Value) -> Value:
+    """Return `value` where it is a filter; None, which `parse` takes for no condition, is a mistake inside one."""
+    if value is None:
+        raise OneBrainValidationError(f"{name} takes a filter, not None")
+    return value
+
+
+def _unknown(name: Value) -> OneBrainValidationError:
+    known = sorted([*_MONGO, "$between", "$and", "$or", "$nor", "$not"])
+    return OneBrainValidationError(f"unknown filter operator {name!r:.40}; there are {', '.join(known)}")

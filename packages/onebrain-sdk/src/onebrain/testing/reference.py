@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
@@ -34,6 +34,7 @@ from onebrain.memory.driver import (
 from onebrain.memory.entities import THING, Entity
 from onebrain.memory.filters import Filter, memory_matches
 from onebrain.memory.models import ForgetResult, Hit, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.moments import dump_object, load_object
 
 REFERENCE = Capabilities(
     service="reference",
@@ -319,7 +320,7 @@ def _identity(row: Memory) -> Identity:
 
 
 def _json(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", from_json(to_json(value, what="metadata")))
+    return load_object(dump_object(value))
 
 
 def _shown(row: Memory, with_embedding: bool) -> Memory:

@@ -20,11 +20,12 @@ from typing import Any, Final, cast
 
 from onebrain._core.codec import from_json, to_json
 from onebrain._core.steps import Sleep, Steps
-from onebrain.memory.filters import instant_of
 from onebrain.memory.models import EVERYTHING, Scope
+from onebrain.memory.moments import instant_of, moments_of, with_moments
 
 KEY: Final = "onebrain"
 _EXACT: Final = "metadata"
+_MOMENTS: Final = "moments"  # the paths of what was a date or a datetime
 _PARTS: Final = ("space", "user", "agent", "session")
 # Beyond it, JSON readers that know only floats lose digits.
 _SAFE: Final = 2**53
@@ -84,11 +85,14 @@ def fold(
     text = to_json(metadata, what="metadata")
     plain = cast("dict[str, Any]", from_json(text))
     parts = {name: getattr(scope, name) for name in _PARTS if getattr(scope, name) is not None}
-    inside = {name: value for name, value in kept.items() if value is not None}
+    made_here = (_EXACT, _MOMENTS)  # what an older version of the memory had of them says nothing of this one
+    inside = {name: value for name, value in kept.items() if value is not None and name not in made_here}
     if parts:
         inside["scope"] = parts
     if KEY in plain or not plain.keys().isdisjoint(taken) or not _survives(plain):
         inside[_EXACT] = text
+    if moments := moments_of(metadata):
+        inside[_MOMENTS] = moments
     outside = {
         key: value for key, value in plain.items() if key != KEY and key not in taken and _survives(value)
     }
@@ -110,7 +114,16 @@ def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Lette
         except ValueError:
             read = None
         own = cast("dict[str, Any]", read) if isinstance(read, dict) else own
+    if _MOMENTS in kept:
+        own = with_moments(_copy(own), kept[_MOMENTS])
     return Letter(True, _scope(kept.get("scope")), kept, own)
+
+
+def _copy(value: Any) -> Any:
+    """Return JSON in objects and lists of its own, which may be changed."""
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    return [_copy(item) for item in cast("Sequence[Any]", value)] if isinstance(value, list) else value
 
 
 def _scope(value: Any) -> Scope:

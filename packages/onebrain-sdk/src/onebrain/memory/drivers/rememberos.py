@@ -42,11 +42,11 @@ from onebrain.memory.filters import (
     All,
     Cmp,
     Filter,
-    field_path,
     kind,
     memory_matches,
 )
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.moments import instant_of
 from onebrain.services.rememberos import models
 from onebrain.services.rememberos.client import RememberOSEndpoints, make_service
 from onebrain.services.rememberos.service import (
@@ -81,9 +81,15 @@ class RememberOSCapabilities(Capabilities):
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""
-        path = field_path(comparison.field)
-        plain = len(path) == 1 and path[0] != KEY and kind(comparison.value) in ("string", "bool")
-        return plain and super().can(comparison)
+        name, value = comparison.field, comparison.value
+        # A dotted key has two readings, and ISO text is the instant of a stored date as well.
+        plain = name != KEY and "." not in name and "\\" not in name
+        return (
+            plain
+            and kind(value) in ("string", "bool")
+            and instant_of(value) is None
+            and super().can(comparison)
+        )
 
 
 CAPABILITIES: Final = RememberOSCapabilities(
@@ -516,16 +522,9 @@ def _containment(condition: Filter) -> dict[str, Any] | None:
     parts = condition.parts if isinstance(condition, All) else (condition,)
     for part in parts:
         assert isinstance(part, Cmp)
-        *outer, last = field_path(part.field)
-        at = wanted
-        for key in outer:
-            inner = at.setdefault(key, {})
-            if not isinstance(inner, dict):
-                return None
-            at = cast("dict[str, Any]", inner)
-        if last in at and (at[last] != part.value or kind(at[last]) != kind(part.value)):
+        known = wanted.setdefault(part.field, part.value)
+        if known != part.value or kind(known) != kind(part.value):
             return None
-        at[last] = part.value
     return wanted
 
 

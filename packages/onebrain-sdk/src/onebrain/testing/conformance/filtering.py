@@ -89,6 +89,21 @@ STORED: Sequence[Mapping[str, Any]] = (
     {"x": {"y": {"z": "deep"}}},
     {"x": {"y.z": "dotted"}},
     {"x.y": "dotted"},
+    {"x.y": "literal", "x": {"y": "nested"}},
+    {"x.y.z": "literal", "x": {"y": {"z": "nested"}, "y.z": "between"}},
+    {"x\\.y": "backslash"},
+    *(
+        {"x": value}
+        for value in (
+            datetime(2025, 1, 1, tzinfo=UTC),
+            datetime(2025, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2025, 1, 1),
+            datetime(2025, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+            date(2025, 1, 1),
+            [datetime(2025, 1, 1, tzinfo=UTC), "2025-01-01T00:00:00Z"],
+            {"y": datetime(2025, 1, 1, tzinfo=UTC)},
+        )
+    ),
     {"x": {"y": "1"}, "X": 1},
     {"x": 1, "n": 5, "city": "Lisbon"},
     {"x": 2, "n": 5, "city": "lisbon"},
@@ -119,6 +134,8 @@ VALUES: Sequence[Any] = (
         '"',
         "\\",
     ),
+    *("a%", "%B%", "_", "a\\%c", "%%", "\\_", "2025%"),
+    *("2025-01-01T01:00:00+01:00", "2025-01-01T00:00:00.000001Z"),
     *("2025-01-01", "2025-01-01T00:00:00Z", date(2025, 1, 1), datetime(2025, 1, 1)),
     *(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))),
     *([], [1, 2], ["a", "b"], ["A", None, True, 1.5], {}, {"y": 1}, {"y": {"z": "deep"}}),
@@ -136,7 +153,7 @@ LISTS: Sequence[Sequence[Any]] = (
     list(range(100)),
 )
 
-FIELDS = ("x", "x.y", "x\\.y", "x.y\\.z", "x.y.z", "X", "\\$x", "missing", "missing.deeper")
+FIELDS = ("x", "x.y", "x\\.y", "x\\/y", "x.y\\.z", "x.y.z", "X", "\\$x", "missing", "missing.deeper")
 
 
 def comparisons(field: str, values: Sequence[Any] = VALUES) -> Iterator[Cmp]:
@@ -188,6 +205,12 @@ def combinations() -> list[Filter]:
         parse({"x": {"$gte": 1, "$lt": 2}, "$or": [{"n": 5}, {"n": {"$exists": False}}]}),
         parse({"$nor": [{"x": 1}, {"city": {"$in": ["Porto"]}}]}),
         parse({"x": {"$not": {"$gt": 1}}}),
+        parse({"$not": [{"x": 1}, {"n": 5}]}),
+        parse({"x": {"$not": [{"$like": "a%"}, {"$exists": False}]}}),
+        parse({"x": {"$between": [0, 1]}}),
+        parse({"x": {"$between": ["a", "b"]}}),
+        ~x.between(date(2025, 1, 1), datetime(2025, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+        x.ilike("%B%") & ~x.like("%b%"),
     ]
 
 
@@ -217,19 +240,18 @@ class FilterSuite(Suite):
         values: dict[str, Sequence[Any]] = {
             "$id": [*list(memories)[:2], "unknown", "%", None],
             "$content": ["boat", "Boat", "boat 1", "%", "", None],
-            "$title": ["Alpha", "alpha", "A", None, 1],
+            "$title": ["Alpha", "alpha", "A", "a%", None],
             "$type": ["fact", "Fact", "f", None],
-            "$tags": ["red", "Red", "re", ["red", "blue"], [], None, 1],
-            "$importance": [0, 0.5, 1, True, "0.5", None],
+            "$tags": ["red", "Red", "re", ["red", "blue"], [], None],
+            "$importance": [0, 0.5, 1, None],
             "$source": ["chat", "c", None],
-            "$pinned": [True, False, 1, "true", None],
-            "$archived": [True, False, 0, None],
+            "$pinned": [True, False, None],
+            "$archived": [True, False, None],
             "$created_at": [
                 *moments[:2],
                 PAST.date(),
                 PAST.replace(tzinfo=None),
                 PAST.isoformat(),
-                "no date",
                 None,
             ],
             "$updated_at": [PAST, FUTURE, None],
@@ -305,9 +327,39 @@ class FilterSuite(Suite):
         assert found(brain, "boat", filter=F("x").eq(1)) == set()
         assert found(brain, "boat", filter=F("x").eq(2)) == {"one"}
 
+    def test_a_stored_date_is_found_by_its_instant_in_any_offset(self, brain: Brain) -> None:
+        instant = datetime(2024, 5, 3, 10, 0, 0, 123456, tzinfo=UTC)
+        text = "2024-05-03T10:00:00.123456+00:00"
+        keep(brain, "boat", metadata={"stored": "as a date", "when": instant, "list": [instant]})
+        keep(brain, "boat", metadata={"stored": "as text", "when": text, "list": [text]})
+        spelled = ["2024-05-03T10:00:00.123456Z", "2024-05-03T12:00:00.123456+02:00"]
+        for other in [*spelled, instant, instant.astimezone(timezone(timedelta(hours=-5)))]:
+            both = not isinstance(other, str)  # a date in a filter compares with ISO text as well
+            expected = {"as a date", "as text"} if both else {"as a date"}
+            for condition in (
+                F("when").eq(other),
+                F("when").in_([other]),
+                F("list").contains(other),
+                ~F("when").ne(other),
+                ~F("when").not_in(["no date", other]),
+                F("when").between(other, other),
+            ):
+                hits = brain.search("boat", filter=condition, limit=10)
+                assert {hit.memory.metadata["stored"] for hit in hits} == expected, condition
+        hits = brain.search("boat", filter=F("when").eq(text), limit=10)
+        assert len(hits) == 2
+        assert {hit.memory.metadata["when"] for hit in hits} == {text}
+
     @pytest.mark.parametrize(
         "wrong",
         [
+            {"$created_at": {"$gt": "yesterday"}},
+            {"$pinned": "true"},
+            {"$importance": {"$gt": "0.5"}},
+            {"$tags": "red"},
+            {"x": {"$between": [1]}},
+            {"x": {"$like": "a\\"}},
+            {"$not": []},
             {"x": {"$regex": "a"}},
             {"$x": 1},
             {"$or": []},
