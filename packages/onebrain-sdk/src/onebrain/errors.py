@@ -9,6 +9,7 @@
     │   └── UnsupportedByServer          the server has no such route (is an Unsupported, too)
     ├── OneBrainConflictError            409
     ├── OneBrainValidationError          400, 422, or refused here before anything was sent (is a ValueError)
+    │   └── OneBrainArgumentError        a call with arguments that the method does not have (is a TypeError)
     ├── OneBrainRateLimitError           429, with ``retry_after``
     │   └── QuotaExceeded                the plan's allowance is used up (402, or 403 or 429 that names it)
     ├── OneBrainInternalError            5xx
@@ -49,6 +50,7 @@ __all__ = [
     "DatabaseReadOnly",
     "EmbedderMismatch",
     "MissingDependency",
+    "OneBrainArgumentError",
     "OneBrainAuthenticationError",
     "OneBrainConflictError",
     "OneBrainConnectionError",
@@ -182,6 +184,10 @@ class OneBrainConflictError(OneBrainError):
 
 class OneBrainValidationError(OneBrainError, ValueError):
     """The input is wrong: refused by the service (400, 422), or here before anything was sent."""
+
+
+class OneBrainArgumentError(OneBrainValidationError, TypeError):
+    """A method was called with arguments that it does not have, or without one that it needs."""
 
 
 class OneBrainRateLimitError(OneBrainError):

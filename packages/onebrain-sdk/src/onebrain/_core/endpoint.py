@@ -12,6 +12,7 @@ from functools import wraps
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from onebrain._core.misuse import misuse
 from onebrain._core.paging import Page
 from onebrain._core.steps import Async, Coloured, Plan, Steps, Sync
 
@@ -25,16 +26,28 @@ class endpoint(Generic[P, T]):
     def __init__(self, plan: Callable[Concatenate[Any, P], Steps[T]]) -> None:
         @wraps(plan)
         def call(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-            return me._mode.drive(plan(me, *args, **kwargs))
+            try:
+                steps = plan(me, *args, **kwargs)
+            except TypeError as error:
+                raise misuse(error, me, self.name, plan, kwargs) from None
+            return me._mode.drive(steps)
 
         @wraps(plan)
         async def acall(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-            return await me._mode.drive(plan(me, *args, **kwargs))
+            try:
+                steps = plan(me, *args, **kwargs)
+            except TypeError as error:
+                raise misuse(error, me, self.name, plan, kwargs) from None
+            return await me._mode.drive(steps)
 
+        self.name = plan.__name__
         self._faces: dict[type, Callable[..., Any]] = {Sync: call, Async: acall, Plan: plan}
         self.__doc__ = plan.__doc__
         self.__wrapped__ = plan
         self.__name__ = plan.__name__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -69,7 +82,10 @@ class listing(Generic[P, T]):
         # The first plan is made at once, so that a misspelt argument raises at the call and not at the first row.
         @wraps(plan)
         def rows(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-            first = plan(me, *args, **kwargs)
+            try:
+                first = plan(me, *args, **kwargs)
+            except TypeError as error:
+                raise misuse(error, me, self.name, plan, kwargs) from None
 
             def walk() -> Iterator[T]:
                 page = me._mode.drive(first)
@@ -82,7 +98,10 @@ class listing(Generic[P, T]):
 
         @wraps(plan)
         def arows(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-            first = plan(me, *args, **kwargs)
+            try:
+                first = plan(me, *args, **kwargs)
+            except TypeError as error:
+                raise misuse(error, me, self.name, plan, kwargs) from None
 
             async def walk() -> AsyncIterator[T]:
                 page = await me._mode.drive(first)
@@ -96,9 +115,13 @@ class listing(Generic[P, T]):
             return walk()
 
         self._faces: dict[type, Callable[..., Any]] = {Sync: rows, Async: arows, Plan: plan}
+        self.name = plan.__name__
         self.__doc__ = plan.__doc__
         self.__wrapped__ = plan
         self.__name__ = plan.__name__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
