@@ -26,6 +26,7 @@ from onebrain import (
     StoreResults,
     Unsupported,
 )
+from onebrain.memory import deletion
 from onebrain.memory.brain import AsyncBrain
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope, refuse
@@ -533,6 +534,9 @@ def _by_ids(ids: Sequence[str] | None, filter: FilterLike | None, delete_all: bo
         raise OneBrainValidationError(
             "delete: give ids, a filter, or delete_all=True for every document of the store, and one of them only"
         )
+    deletion.condition(
+        filter, everything=False, instead="delete_all=True removes every document of the store"
+    )
     return ids is not None
 
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
 
-from onebrain import Memory, NewMemory, OneBrainNotFoundError, Scope
+from onebrain import Memory, NewMemory, OneBrainNotFoundError, OneBrainValidationError, Scope
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import either
 from onebrain_llamaindex.filters import RESERVED, own
@@ -50,6 +50,8 @@ class ChatLog:
 
     def where(self, key: str) -> Scope:
         """Return the scope of one chat: its key is the session, hashed where a session cannot have that name."""
+        if not isinstance(key, str):
+            raise OneBrainValidationError(f"key: must be a string, not {type(key).__name__}")
         fits = 0 < len(key) <= 512 and bool(key.strip()) and key.isprintable()
         session = key if fits else "#" + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return Scope(self.scope.space, self.scope.user, self.scope.agent, session)

@@ -24,6 +24,9 @@ _LONGEST = 512  # characters of a memory's id
 
 def encode(scope: Scope, *parts: str) -> str:
     """Return the id of the memory that the framework knows by `parts` in `scope`; hashed where it would be too long."""
+    for part in parts:
+        if not isinstance(part, str):
+            raise OneBrainValidationError(f"an id or a key must be a string, not {type(part).__name__}")
     where = [] if scope.agent is None and scope.session is None else [scope.agent or "", scope.session or ""]
     whole = "/".join([*(quote(part, safe="") for part in (*where, *parts[:-1])), parts[-1]])
     try:

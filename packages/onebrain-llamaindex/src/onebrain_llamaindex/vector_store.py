@@ -17,6 +17,7 @@ from llama_index.core.vector_stores.types import (
 from pydantic import Field
 
 from onebrain import Brain, Hit, OneBrainValidationError, SearchResult, Unsupported
+from onebrain.memory import deletion
 from onebrain.memory.filters import TRUE, Filter, every
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.connection import Connected, in_space, refuse
@@ -139,7 +140,12 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """Remove the nodes that have one of `node_ids` and match `filters`; give at least one of the two."""
+        """Remove the nodes that have one of `node_ids` and match `filters`; without either, none.
+
+        Raises:
+            OneBrainValidationError: There are only `filters`, and they are empty or hold for every node; ``clear()``
+                removes all.
+        """
         refuse(self, delete_kwargs)
         self._connection.run(self._delete_nodes(node_ids, filters))
 
@@ -149,31 +155,34 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """Remove the nodes that have one of `node_ids` and match `filters`; give at least one of the two."""
+        """Remove the nodes that have one of `node_ids` and match `filters`; without either, none.
+
+        Raises:
+            OneBrainValidationError: There are only `filters`, and they are empty or hold for every node; ``clear()``
+                removes all.
+        """
         refuse(self, delete_kwargs)
         await self._connection.arun(self._delete_nodes(node_ids, filters))
 
     def _delete_nodes(self, node_ids: list[str] | None, filters: MetadataFilters | None) -> Steps[None]:
-        condition = translate(filters)
-        if node_ids is None and condition == TRUE:
-            raise OneBrainValidationError(
-                "delete_nodes needs node_ids or filters; clear() removes every node"
+        wanted = translate(filters)
+        if node_ids:
+            yield from self._forget(every((yield from self._with_ids(node_ids)), wanted))
+        elif node_ids is None and filters is not None:
+            yield from self._forget(
+                deletion.condition(wanted, everything=False, instead="clear() removes every node")
             )
-        if node_ids is None:
-            yield from self._forget(condition)
-        elif node_ids:
-            yield from self._forget(every((yield from self._with_ids(node_ids)), condition))
 
     def clear(self) -> None:
         """Remove every node of the store's scope, and whatever else is stored in it."""
-        self._connection.run(self._forget(TRUE))
+        self._connection.run(self._forget(None))
 
     async def aclear(self) -> None:
         """Remove every node of the store's scope, and whatever else is stored in it."""
-        await self._connection.arun(self._forget(TRUE))
+        await self._connection.arun(self._forget(None))
 
-    def _forget(self, condition: Filter) -> Steps[None]:
-        yield ask("forget", filter=condition, scope=self.scope)
+    def _forget(self, wanted: Filter | None) -> Steps[None]:
+        yield ask("forget", filter=wanted, scope=self.scope)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 

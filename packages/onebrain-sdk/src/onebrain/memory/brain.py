@@ -24,6 +24,7 @@ from onebrain.errors import (
     OneBrainValidationError,
     redact,
 )
+from onebrain.memory import deletion
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.context import CountTokens, build
 from onebrain.memory.driver import (
@@ -764,14 +765,17 @@ class _Brain(Coloured[Mode]):
         """Remove every memory in `scope` that matches `filter`, archived ones included; say how many and which.
 
         Args:
-            filter: Which memories; None for all in the scope.
+            filter: Which memories; None for all in the scope. One that is empty, or holds for every memory, is refused
+                unless `everything` is given, too.
             scope: Where.
             dry_run: Remove nothing, only say what would go.
             everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
         """
         _check_scope(scope)
-        condition = parse(filter)
-        if not scope and condition == TRUE and not everything:
+        condition = deletion.condition(
+            filter, everything=everything, instead="pass everything=True for every memory in the scope"
+        )
+        if not scope and filter is None and not everything:
             raise OneBrainValidationError(
                 "forget() without a filter and a scope would remove every memory; pass everything=True to mean that"
             )

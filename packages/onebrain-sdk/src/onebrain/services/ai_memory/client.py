@@ -579,7 +579,7 @@ class AiMemory(Coloured[Mode]):
     @endpoint
     def unsubscribe(self, id: str) -> Steps[Unsubscribed]:
         """Remove a webhook; raise `OneBrainNotFoundError` where none has this id."""
-        if not id or not id.strip():
+        if not isinstance(id, str) or not id.strip():
             raise rules.invalid("unsubscribe needs the subscription's id")
         gone = yield from self._ask(Unsubscribed, DELETE("/api/v1/subscriptions", id=id))
         if not gone.removed:
@@ -700,6 +700,8 @@ class AiMemory(Coloured[Mode]):
     @endpoint
     def revoke(self, id: str, agent_id: str) -> Steps[Access]:
         """Take a grant back; `UnsupportedByServer` on a daemon, which has no such route."""
+        if agent_id is None:
+            raise rules.invalid("agent_id: must say whose grant is taken back")
         rules.check_agent_id(agent_id)
         spec = POST(path("/api/v1/memories/{}/revoke", rules.full_id(id)), agent_id=agent_id)
         return (yield from self._ask(Access, spec.but(safe=True)))

@@ -106,7 +106,7 @@ def is_uuid(id: str) -> bool:
 
 def is_agent_id(value: str) -> bool:
     """Whether the daemon takes `value` as an agent's id."""
-    return _AGENT_ID.fullmatch(value) is not None
+    return isinstance(value, str) and _AGENT_ID.fullmatch(value) is not None
 
 
 def check_agent_id(value: str | None, what: str = "agent_id") -> None:
@@ -117,6 +117,8 @@ def check_agent_id(value: str | None, what: str = "agent_id") -> None:
 
 def check_namespace(value: str | None, what: str = "namespace") -> None:
     """Refuse a namespace that the daemon would refuse."""
+    if value is not None and not isinstance(value, str):
+        raise invalid(f"{what}: must be a string, not {type(value).__name__}")
     problem = None if value is None else namespace_problem(value)
     if problem:
         raise invalid(f"{what}: {problem}")

@@ -100,7 +100,7 @@ def wrong(message: str) -> OneBrainValidationError:
 
 def check_id(id: Any) -> str:
     """Return `id`; refuse one that would address a route."""
-    if id in ROUTES:
+    if isinstance(id, str) and id in ROUTES:
         raise wrong(f"id: {id!r} is the name of an endpoint, not of a memory")
     return cast("str", id)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from onebrain.errors import OneBrainValidationError
+from onebrain.memory.deletion import holds_always
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
 from onebrain.memory.models import EVERYTHING, NewMemory, Order
@@ -273,6 +274,10 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
     if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
         raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
     scope = EVERYTHING if body.scope is None else body.scope.scope()
+    if body.filter is not None and holds_always(memories.wanted(call, given=body.filter)):
+        raise invalid(
+            ["filter"], "is empty or holds for every memory; leave it out to delete all of the scope"
+        )
     if body.ids is not None:
         found = call.memories.get(body.ids, scope)
         if body.filter:

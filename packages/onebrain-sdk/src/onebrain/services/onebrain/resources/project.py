@@ -73,6 +73,7 @@ class Projects(Resource[Mode]):
         Raises:
             OneBrainNotFoundError: The memory is not in the project.
         """
+        path("{}", memory_id)
         project = yield from self._one(Project, GET(path("/v1/projects/{}", project_id)))
         links = [link.id for link in project.memory_links if link.memory_item_id == memory_id]
         if not links:

@@ -160,8 +160,8 @@ class Memories(Resource[Mode]):
         self, query: str, *, collection: str = DEFAULT_COLLECTION, min_score: float = 0.5, limit: int = 10
     ) -> Steps[Forgotten]:
         """Remove the memories that match a query in meaning. There is no dry run: try `client.search` first."""
-        if not query.strip():
-            raise wrong("query: must not be blank")
+        if not isinstance(query, str) or not query.strip():
+            raise wrong("query: must be text that is not blank")
         check_number("min_score", min_score, 0, 1)
         check_number("limit", limit, 1)
         spec = POST(collection_path(collection, "/forget"), query=query, min_score=min_score, limit=limit)
