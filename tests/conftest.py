@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import pwd
 import secrets
+import shutil
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +159,71 @@ class Cluster:
     def remove(self) -> None:
         """Stop it and delete its folder."""
         self._server.cleanup()
+
+
+class Pooler:
+    """PgBouncer before one database, in a mode of its own; clients come by TCP and need no password.
+
+    Args:
+        url: The database.
+        mode: ``transaction``, ``session`` or ``statement``.
+        size: Sessions of the server that all clients share.
+    """
+
+    def __init__(self, url: str, mode: str = "transaction", *, size: int = 3) -> None:
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        if not Path(program).exists():
+            pytest.skip("PgBouncer is not installed: apt-get install pgbouncer")
+        parts = conninfo.conninfo_to_dict(url)
+        host = str(parts.get("host") or "localhost")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self._folder = Path(tempfile.mkdtemp(prefix="onebrain-pgbouncer-"))
+        self._folder.chmod(0o755)
+        (self._folder / "users.txt").write_text(f'"{parts["user"]}" "{parts.get("password", "")}"\n')
+        (self._folder / "pgbouncer.ini").write_text(
+            "[databases]\n"
+            f"{parts['dbname']} = host={host} port={parts.get('port') or 5432} dbname={parts['dbname']}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {self._folder}/users.txt\npool_mode = {mode}\n"
+            f"default_pool_size = {size}\nmax_client_conn = 200\nlogfile =\npidfile =\n"
+        )
+        self.url = f"postgresql://{parts['user']}@127.0.0.1:{port}/{parts['dbname']}"
+        command = [program, "-q", str(self._folder / "pgbouncer.ini")]
+        if os.getuid() == 0:  # which PgBouncer does not run as; whoever owns the server's socket may reach it
+            owner = pwd.getpwuid(Path(host).stat().st_uid).pw_name if host.startswith("/") else "nobody"
+            command[1:1] = ["-u", owner]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, "PgBouncer has ended"
+                assert time.monotonic() < deadline, "PgBouncer does not answer"
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it and remove its files."""
+        self._process.kill()
+        self._process.wait(30)
+        shutil.rmtree(self._folder)
+
+
+@pytest.fixture(scope="session")
+def pooled() -> Iterator[Callable[..., str]]:
+    """Return `pooled(url, mode="transaction", size=3)`: the URL of the same database behind a pooler of its own."""
+    poolers: list[Pooler] = []
+
+    def start(url: str, mode: str = "transaction", *, size: int = 3) -> str:
+        poolers.append(Pooler(url, mode, size=size))
+        return poolers[-1].url
+
+    yield start
+    for pooler in poolers:
+        pooler.stop()
 
 
 @pytest.fixture(scope="session")

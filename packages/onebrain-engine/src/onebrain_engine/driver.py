@@ -20,6 +20,7 @@ from onebrain_engine.embedding import Embedder
 from onebrain_engine.engine import LARGE_SPACE, MEMORY_OF_INDEXES, Engine, Tenant
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.store.encryption import Cipher
+from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.sqlite import MEMORY, Durability, SqliteStore
 
@@ -71,7 +72,8 @@ def driver(
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://`` for a brain in memory, or
-            ``postgresql://user:password@host/database``.
+            ``postgresql://user:password@host/database``; of the latter also the spellings of other libraries, such as
+            ``postgres://`` and ``postgresql+psycopg://``.
         api_key: Not used; the embedded engine needs no key, so giving one is an error.
         embedder: An object with ``embed_documents`` and ``embed_query``; the default works offline. None for no vectors
             but the caller's own.
@@ -93,7 +95,7 @@ def driver(
         raise ConfigurationError(
             "the embedded brain takes no api_key; leave it out, or give the URL of a server"
         )
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgres(url):
         if durability is not None:
             raise ConfigurationError(
                 "durability is an option of SQLite; PostgreSQL has its own, synchronous_commit",

@@ -79,8 +79,13 @@ _SECRETS = re.compile(
     r"|\b(?:mv|sk|re|whsec)[_-][0-9A-Za-z_-]{6,}"
     r"|\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)?"
     r"|(?<=ApiKey )\S+|(?<=Bearer )\S+|(?<=Basic )\S+"
-    r"|(?<=api_key=)[^&\s\"']+"
-    r"|(?<=://)[^/@\s]+:[^/@\s]+(?=@)"
+    r"|(?<=api_key=)[^&\s\"']+|(?<=password=)[^&\s\"']+|(?<=token=)[^&\s\"']+|(?<=secret=)[^&\s\"']+"
+    r"|(?<=[?&]key=)[^&\s\"']+"
+    # A password that nobody percent-encoded may hold what separates the parts of a URL: all goes up to the last @. What
+    # stands behind a host is a port.
+    r"|(?<=://)[^/@\s:\"']*:(?!\d{1,5}(?:[/?#\s\"']|$))[^\s\"'<>]{0,300}(?=@)"
+    r"|(?<=://)[^/@\s:\"']*:[^/?#\s\"']*(?=@)"
+    r"|(?<=http://)[^/?#\s\"']+(?=@)|(?<=https://)[^/?#\s\"']+(?=@)"
 )
 
 

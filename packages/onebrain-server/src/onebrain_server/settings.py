@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from onebrain.errors import ConfigurationError
 from onebrain.memory.urls import data_directory
+from onebrain_engine.store.postgres_url import is_postgres
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 
@@ -77,7 +78,7 @@ class Settings:
         8080
     """
 
-    database_url: str
+    database_url: str = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 3000
     jwt_secret: str | None = field(default=None, repr=False)
@@ -118,16 +119,14 @@ class Settings:
             raise ConfigurationError(
                 "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"
             )
-        if self.large_space is not None and not self.database_url.startswith(
-            ("postgresql://", "postgres://")
-        ):
+        if self.large_space is not None and not is_postgres(self.database_url):
             raise ConfigurationError(
                 "LARGE_SPACE: only PostgreSQL serves large spaces by indexes of its own; leave it out, or set "
                 "DATABASE_URL=postgresql://..."
             )
         if self.workers < 1:
             raise ConfigurationError(f"WORKERS: must be at least 1, not {self.workers}")
-        if self.workers > 1 and not self.database_url.startswith(("postgresql://", "postgres://")):
+        if self.workers > 1 and not is_postgres(self.database_url):
             raise ConfigurationError(
                 "WORKERS: more than one needs PostgreSQL, set DATABASE_URL=postgresql://...; on SQLite one process answers"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
 from onebrain_engine.driver import sqlite_path
+from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_errors import translated
 
 # PostgreSQL hides other tenants' rows itself, should a query ever forget to.
@@ -89,7 +89,7 @@ class Tables(Protocol):
 
 def open_tables(url: str) -> Tables:
     """Open the graph's tables in the database of a URL."""
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgres(url):
         return _Postgres(url)
     if url.startswith("sqlite:"):
         return _Sqlite(sqlite_path(url))
@@ -194,34 +194,28 @@ class _Postgres:
 
     def __init__(self, url: str) -> None:
         try:
-            psycopg = importlib.import_module("psycopg")
-            pools = importlib.import_module("psycopg_pool")
+            from onebrain_engine.store.postgres_connections import Connections, target
         except ImportError:
             raise MissingDependency(
                 'PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"'
             ) from None
-        self._failure = psycopg.Error
-        self._pool = pools.ConnectionPool(url, min_size=0, max_size=8, open=True, timeout=10.0)
+        self._connections = Connections(target(url), size=8, timeout=10.0)
         with self.writing(_NOBODY) as rows:
             rows.run("SELECT pg_advisory_xact_lock(?)", (_ADVISORY_LOCK,))  # replicas may start together
             rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
             _migrate(rows, postgres=True)
 
     @contextmanager
-    def _connection(self, tenant: str) -> Generator[Rows, None, None]:
-        try:
-            with self._pool.connection() as connection:
-                connection.execute("SELECT set_config('onebrain.tenant', %s, true)", (tenant,))
-                yield _PostgresRows(connection)
-        except self._failure as error:
-            raise StorageError(
-                f"the database failed: {type(error).__name__}", service="postgresql"
-            ) from error
+    def _transaction(self, tenant: str) -> Generator[Rows, None, None]:
+        # Of this transaction only, so that a pooler in between does no harm.
+        begin = b"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('onebrain.tenant', %s, true)"
+        with self._connections.transaction(begin, (tenant,)) as connection:
+            yield _PostgresRows(connection)
 
-    reading = writing = _connection
+    reading = writing = _transaction
 
     def close(self) -> None:
-        self._pool.close()
+        self._connections.close()
 
 
 def _migrate(rows: Rows, *, postgres: bool) -> None:

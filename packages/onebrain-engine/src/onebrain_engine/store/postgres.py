@@ -7,33 +7,24 @@ its commits. Connections are opened when needed, kept for later, and replaced wh
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import psycopg
-from psycopg import conninfo
-from psycopg.pq import TransactionStatus
 
-from onebrain.errors import (
-    ConfigurationError,
-    DatabaseBusy,
-    OneBrainConnectionError,
-    StorageError,
-)
+from onebrain.errors import ConfigurationError, OneBrainConnectionError
 from onebrain.memory.models import Scope
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
-from onebrain_engine.store.postgres_errors import SERVICE, is_gone, translate, translate_connect, translated
+from onebrain_engine.store.postgres_connections import Connection, Connections, target
+from onebrain_engine.store.postgres_errors import SERVICE, is_stale, translate
 from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
-from onebrain_engine.store.postgres_schema import prepare, vector_is_missing
+from onebrain_engine.store.postgres_schema import Vectors, find_vectors, prepare
 from onebrain_engine.store.protocol import Contention
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
-
-Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _log = logging.getLogger("onebrain_engine")
 
@@ -112,7 +103,8 @@ class PostgresStore:
     apart a second time, except for superusers, whom PostgreSQL lets through everything: use a plain role.
 
     Args:
-        url: ``postgresql://user:password@host/database``, with any parameter that libpq knows.
+        url: ``postgresql://user:password@host/database``, with any parameter that libpq knows; the scheme may be
+            ``postgres``, and may name a library as in ``postgresql+psycopg``.
         busy_timeout: Seconds to wait for other writers and for a free connection before `DatabaseBusy`.
         pool_size: The most connections at a time.
         cipher: Seals what is stored from now on, and opens what was sealed; None for neither.
@@ -129,45 +121,28 @@ class PostgresStore:
     ) -> None:
         if pool_size < 1:
             raise ConfigurationError(f"pool_size must be at least 1, not {pool_size!r:.40}", service=SERVICE)
-        self._parameters, self.where = _parameters(url)
+        database = target(url)
+        self.where = database.where
         self._timeout = busy_timeout
         self._seal = Seal(cipher, self.where, SERVICE)
-        self._size = pool_size
-        self._closed = False
         self._prepared = False
-        self._start_pool()
+        self._prepare_lock = threading.Lock()
+        self._vectors: Vectors | None = None
+        self.connections = Connections(database, size=pool_size, timeout=busy_timeout, prepare=self._ready)
 
     def __repr__(self) -> str:
         return f"PostgresStore({self.where!r})"
 
     # ---- connections ------------------------------------------------------------------------------------------------
 
-    def _start_pool(self) -> None:
-        self._pid = os.getpid()
-        self._idle: list[Connection] = []
-        self._idle_lock = threading.Lock()
-        self._prepare_lock = threading.Lock()
-        self._free = threading.BoundedSemaphore(self._size)
-
-    def _open(self) -> Connection:
-        """Open a connection; the first one brings the database up to date."""
-        try:
-            connection: Connection = psycopg.connect(**self._parameters, autocommit=True)
-        except psycopg.Error as error:
-            raise translate_connect(error, self.where) from None
-        try:
-            adapt_text(connection)
-            with self._prepare_lock:
-                if not self._prepared:
-                    self._prepare(connection)
-            adapt_vectors(connection)
-        except psycopg.Error as error:
-            connection.close()
-            raise translate(error, self.where) from None
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _ready(self, connection: Connection) -> None:
+        """Make a new connection fit for use; the first one brings the database up to date."""
+        adapt_text(connection)
+        with self._prepare_lock:
+            if not self._prepared:
+                self._prepare(connection)
+        self._vectors = find_vectors(connection, self.where)
+        adapt_vectors(connection, self._vectors.oid, self._vectors.array_oid)
 
     def _prepare(self, connection: Connection) -> None:
         encoding = connection.info.parameter_status("server_encoding")
@@ -177,16 +152,7 @@ class PostgresStore:
                 "use a database made with ENCODING 'UTF8'",
                 service=SERVICE,
             )
-        try:
-            prepare(connection, self._seal, self.where)
-        except psycopg.Error as error:
-            if vector_is_missing(error):
-                raise ConfigurationError(
-                    f"{self.where} has no pgvector, and this role cannot add it; let an administrator install it "
-                    "on the server and run there, in this database: CREATE EXTENSION vector",
-                    service=SERVICE,
-                ) from None
-            raise
+        prepare(connection, self._seal, self.where)
         bypass = connection.execute(
             "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
@@ -198,47 +164,11 @@ class PostgresStore:
             )
         self._prepared = True
 
-    def _take(self) -> Connection:
-        """Return a connection, an idle one if there is one; it may have been closed by the server meanwhile."""
-        self._check()
-        if not self._free.acquire(timeout=self._timeout):
-            raise DatabaseBusy(
-                f"all {self._size} connections to {self.where} are in use; raise pool_size, or use fewer threads",
-                service=SERVICE,
-            )
-        try:
-            with self._idle_lock:
-                connection = self._idle.pop() if self._idle else None
-            return connection or self._open()
-        except BaseException:
-            self._free.release()
-            raise
-
-    def _give(self, connection: Connection) -> None:
-        """Take a connection back."""
-        with self._idle_lock:
-            usable = not self._closed and connection.info.transaction_status == TransactionStatus.IDLE
-            if usable:
-                self._idle.append(connection)
-        if not usable:
-            connection.close()
-        self._free.release()
-
-    def renew(self, connection: Connection) -> Connection:
-        """Return a new connection for one that the server has closed; the idle ones are as old as that."""
-        with self._idle_lock:
-            stale, self._idle = [connection, *self._idle], []
-        for old in stale:
-            old.close()
-        return self._open()
-
-    def _check(self) -> None:
-        if self._closed:
-            raise StorageError("this brain is closed; connect again", service=SERVICE)
-        if self._pid != os.getpid():
-            # A forked child must not touch its parent's connections, nor close them.
-            _inherited.extend(self._idle)
-            self._start_pool()
+    @property
+    def vectors(self) -> Vectors:
+        """Where pgvector is; known once a connection was opened."""
+        assert self._vectors is not None
+        return self._vectors
 
     @property
     def seals(self) -> bool:
@@ -247,7 +177,7 @@ class PostgresStore:
 
     def upkeep(self) -> Upkeep:
         """Return what makes and drops indexes of large spaces."""
-        return Upkeep(self._open, self.where)
+        return Upkeep(self.connections.open, self.where)
 
     # ---- transactions -----------------------------------------------------------------------------------------------
 
@@ -265,53 +195,25 @@ class PostgresStore:
 
     @contextmanager
     def _session(self, begin: str) -> Generator[_Session]:
-        session = _Session(self, self._take(), begin, self._timeout)
+        session = _Session(self, self.connections.take(), begin, self._timeout)
         try:
-            with translated(self.where, patience=self._timeout):
-                try:
-                    yield session
-                except BaseException:
-                    session.roll_back()
-                    raise
+            try:
+                yield session
+            except psycopg.Error as error:
+                session.roll_back()
+                if is_stale(error):
+                    self.connections.distrust(session.connection, error)
+                raise translate(error, self.where, patience=self._timeout) from None
+            except BaseException:
+                session.roll_back()
+                raise
             session.commit()
         finally:
-            self._give(session.connection)
+            self.connections.give(session.connection)
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
-        with self._idle_lock:
-            if self._closed or self._pid != os.getpid():
-                return
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-
-# Connections of a parent process, kept so that nothing closes them in the child.
-_inherited: list[Connection] = []
-
-
-def _parameters(url: str) -> tuple[dict[str, Any], str]:
-    """Return what psycopg needs to connect, and a name for the database that holds no secret."""
-    try:
-        parameters: dict[str, Any] = conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
-        raise ConfigurationError(
-            "this is not a PostgreSQL URL; use for example 'postgresql://user:password@localhost/database'",
-            service=SERVICE,
-        ) from None
-    host, port, name = (parameters.get(key) for key in ("host", "port", "dbname"))
-    place = f"{host or os.environ.get('PGHOST') or 'localhost'}{f':{port}' if port else ''}"
-    defaults = {
-        "connect_timeout": 10,
-        "application_name": "onebrain",
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-    }
-    where = f"the PostgreSQL database {name or os.environ.get('PGDATABASE') or 'of this user'} on {place}"
-    return {**defaults, **parameters, "client_encoding": "utf8"}, where
+        self.connections.close()
 
 
 class _Session:
@@ -325,15 +227,22 @@ class _Session:
         self._tenant: str | None = None
         self._seen: tuple[str, str, Sequence[Any], list[tuple[Any, ...]]] | None = None
 
+    @property
+    def vectors(self) -> str:
+        """The schema of pgvector, as SQL writes it."""
+        return self._store.vectors.schema
+
     def first(self, tenant: str, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run what may be the first query, in one message with the beginning of the transaction.
 
         A view that only reads does not even begin: often nothing else has to be asked. Where something has to, it begins
-        with the same query then, and raises `Contention` if that finds something else by now.
+        with the same query then, and raises `Contention` if that finds something else by now. Behind a pooler it begins
+        at once: to begin is to wait for a session of the server there, which nobody may do who holds a lock that those
+        who have one are waiting for.
         """
         if self._tenant is not None or self._seen is not None:
             return self.run(tenant, statement, values).fetchall()
-        if self._begin == _READ:
+        if self._begin == _READ and self.connection.prepare_threshold is not None:
             found = self._begun(None, tenant, statement, values)
             self._seen = (tenant, statement, values, found)
             return found
@@ -385,16 +294,7 @@ class _Session:
         ]
         message = "; ".join(part for part in parts if part is not None).encode()
         given = (tenant, str(max(1, round(self._timeout * 1000))), *values)
-        try:
-            cursor = psycopg.ClientCursor(self.connection).execute(message, given)
-        except psycopg.Error as error:
-            if not is_gone(error):
-                raise
-            # The server was restarted since this connection was last used; nothing has been asked of it yet.
-            self.connection = self._store.renew(self.connection)
-            cursor = psycopg.ClientCursor(self.connection).execute(message, given)
-        while cursor.nextset():  # the last one is the query's
-            pass
+        self.connection, cursor = self._store.connections.execute(self.connection, message, given)
         return cursor.fetchall()
 
     def renew(self) -> None:

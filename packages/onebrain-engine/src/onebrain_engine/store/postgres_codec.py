@@ -83,12 +83,9 @@ def adapt_text(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_loader("text", _BinaryTextLoader)
 
 
-def adapt_vectors(connection: psycopg.Connection[Any]) -> None:
-    """Teach a connection pgvector's type; it must have been installed in the database."""
-    info = TypeInfo.fetch(connection, "vector")
-    if info is None:
-        raise psycopg.errors.UndefinedObject("vector")
-    info.register(connection)
-    dumper = type("VectorDumper", (_VectorDumper,), {"oid": info.oid})
+def adapt_vectors(connection: psycopg.Connection[Any], oid: int, array_oid: int) -> None:
+    """Teach a connection pgvector's type, given its identifiers and its array's in the database."""
+    TypeInfo("vector", oid, array_oid).register(connection)
+    dumper = type("VectorDumper", (_VectorDumper,), {"oid": oid})
     connection.adapters.register_dumper(Vector, dumper)
-    connection.adapters.register_loader(info.oid, _VectorLoader)
+    connection.adapters.register_loader(oid, _VectorLoader)

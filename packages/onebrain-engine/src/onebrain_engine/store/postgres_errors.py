@@ -6,6 +6,7 @@ Nor is psycopg's error kept as the cause: a traceback would print it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -30,8 +31,16 @@ from onebrain_engine.store.protocol import Contention
 
 SERVICE = "postgresql"
 
-_GONE = ("08", "57P01", "57P02", "57P03", "57P05")  # how the states of a lost connection begin
-_MISSING = ("42P01", "42703", "42704", "3F000")  # a table, a column, a type, a schema
+_GONE = ("08", "25P03", "57P01", "57P02", "57P03", "57P05")  # how the states of a lost connection begin
+_UNPREPARED = ("26000", "42P05")  # a prepared statement that is missing, or there already
+_MISSING = ("42P01", "42703", "3F000")  # a table, a column, a schema
+_MOVED = (
+    "42704",
+    "42883",
+)  # a type, or a function or an operator: pgvector has the only ones that may be missing
+
+_REFUSED = ("authentication failed", "no password supplied", "no such user", "this role does not exist")
+_USER = re.compile(r'\b(user|role):? "[^"]*"', re.IGNORECASE)
 
 
 def is_gone(error: psycopg.Error) -> bool:
@@ -41,19 +50,35 @@ def is_gone(error: psycopg.Error) -> bool:
     return error.sqlstate.startswith(_GONE)
 
 
+def is_unprepared(error: psycopg.Error) -> bool:
+    """Return whether a prepared statement was not where it was made: a pooler gave this session to others."""
+    return error.sqlstate in _UNPREPARED
+
+
+def is_stale(error: psycopg.Error) -> bool:
+    """Return whether what connections know of the database, such as where pgvector is, may no longer be so."""
+    return error.sqlstate in (*_UNPREPARED, *_MISSING, *_MOVED)
+
+
 def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> OneBrainError:
     """Return the error of our tree for one of psycopg's that a statement raised."""
     state = error.sqlstate or ""
     facts: dict[str, Any] = {"service": SERVICE, "code": state or None}
+    if state == "08P01" and "statement pooling" in str(error):
+        return ConfigurationError(
+            f"{where} is behind a pooler in statement mode, which allows no transactions; "
+            "set its pool_mode to transaction or session",
+            **facts,
+        )
     if is_gone(error):
         return OneBrainConnectionError(
             f"{where} closed the connection; what was not answered was not done, try again", **facts
         )
-    if state in ("40001", "40P01"):
-        contention = Contention(
-            f"{where} undid this transaction in favour of another one; nothing was written, try again",
-            **facts,
-        )
+    if state in ("40001", "40P01", *_UNPREPARED):
+        reason = "undid this transaction in favour of another one"
+        if state in _UNPREPARED:
+            reason = "lost a prepared statement, as behind a pooler"
+        contention = Contention(f"{where} {reason}; nothing was written, try again", **facts)
         contention.patience = patience
         return contention
     if state in ("55P03", "53300"):
@@ -86,6 +111,12 @@ def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> One
         )
     if state.startswith("53"):
         return StorageError(f"{where} is out of memory or other resources; nothing was written", **facts)
+    if state in _MOVED or (state == "3F000" and "onebrain" not in str(error)):
+        return StorageError(
+            f"{where}: pgvector is no longer where it was; if it was moved to another schema, try again, "
+            "if it was dropped, restore a backup",
+            **facts,
+        )
     if state in _MISSING:
         return StorageError(
             f"{where} lacks tables of the schema onebrain; was it dropped? Connect again to make them",
@@ -94,16 +125,28 @@ def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> One
     return StorageError(f"{where} could not do this ({type(error).__name__}); nothing was written", **facts)
 
 
-def translate_connect(error: psycopg.Error, where: str) -> OneBrainError:
-    """Return the error of our tree for a connection that could not be made."""
-    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    for marker in ("FATAL:", "failed:"):
-        reason = reason.rpartition(marker)[2].strip()
+def translate_connect(error: psycopg.Error, where: str, password: str = "") -> OneBrainError:
+    """Return the error of our tree for a connection that could not be made; the password never shows in it."""
+    reason = type(error).__name__
+    for line in str(error).strip().splitlines():
+        # Of several hosts, the last one's; what follows without a marker is a guess at what to look for.
+        found = line.rpartition("FATAL:")[2].rpartition("failed:")[2].strip()
+        if found != line.strip() or reason == type(error).__name__:
+            reason = found
+    reason = _USER.sub(r"this \1", reason)
+    if password:
+        reason = reason.replace(password, "***")
     facts: dict[str, Any] = {"service": SERVICE, "code": error.sqlstate}
     lowered = reason.lower()
-    if "authentication failed" in lowered or "no password supplied" in lowered:
+    if any(text in lowered for text in _REFUSED):
         return OneBrainAuthenticationError(f"{where} refused the user name or password", **facts)
-    if "does not exist" in lowered:
+    if "unsupported startup parameter" in lowered:
+        return ConfigurationError(
+            f"{where} is behind a pooler that takes no such parameter ({reason}); leave it out of the URL, or name it "
+            "in the pooler's ignore_startup_parameters",
+            **facts,
+        )
+    if "does not exist" in lowered or "no such database" in lowered or "invalid" in lowered:
         return ConfigurationError(f"{where} cannot be opened: {reason}", **facts)
     kind = (
         OneBrainTimeoutError

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import psycopg
 from psycopg import sql
@@ -21,10 +21,10 @@ from psycopg import sql
 from onebrain.memory.models import Scope
 from onebrain_engine.index.text import analyse
 from onebrain_engine.store.postgres_codec import Vector, digest
+from onebrain_engine.store.postgres_connections import Connection, behind_pooler
 from onebrain_engine.store.postgres_errors import translated
+from onebrain_engine.store.postgres_schema import find_vectors
 from onebrain_engine.store.records import NEVER, Changes, Entry, Space
-
-Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 OLDEST: Final = (0, 8)  # the first pgvector that halves vectors and goes on where a filter left too few
 
@@ -56,6 +56,11 @@ _KEYS: Final[Mapping[str, tuple[str, str]]] = {  # of an order: the column, and 
 
 class Session(Protocol):
     """One transaction."""
+
+    @property
+    def vectors(self) -> str:
+        """The schema of pgvector, as SQL writes it."""
+        ...
 
     def run(
         self, tenant: str, statement: str, values: Sequence[Any] = (), *, binary: bool = False
@@ -232,9 +237,11 @@ class LargeSpace:
                 **_BY_INDEX,
             }
         )
+        halved = f"{self._session.vectors}.halfvec({dimension})"
         rows = self._rows(
             f'SELECT v."row" FROM onebrain.vector AS v {joined}WHERE v.tenant = %s AND v.space = {self._space.key}{where} '
-            f"ORDER BY l2_normalize(v.data)::halfvec({dimension}) <=> %s::vector::halfvec({dimension}) LIMIT %s",
+            f"ORDER BY {self._session.vectors}.l2_normalize(v.data)::{halved} "
+            f"OPERATOR({self._session.vectors}.<=>) %s::{self._session.vectors}.vector::{halved} LIMIT %s",
             [*values, Vector(vector), limit],
         )
         self._settings({"enable_seqscan": "on"})
@@ -248,7 +255,7 @@ class LargeSpace:
         if rows is not None:
             where += ' AND m."row" = ANY(%s)'
             values.append(list(rows))
-        distance = "coalesce(nullif(v.data <=> %s, 'NaN'), 1)"
+        distance = f"coalesce(nullif(v.data OPERATOR({self._session.vectors}.<=>) %s, 'NaN'), 1)"
         return self._rows(
             'SELECT m."row" FROM onebrain.memory AS m LEFT JOIN onebrain.vector AS v '
             'ON v.tenant = m.tenant AND v."row" = m."row" '
@@ -554,7 +561,7 @@ class Upkeep:
                 return f"its pgvector is {version[0] if version else 'missing'}, which is older than 0.8"
             owned = connection.execute(
                 "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_class AS c "
-                "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'onebrain' AND c.relkind = 'r'"
+                "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'onebrain' AND c.relname IN ('memory', 'vector', 'word')"
             ).fetchone()
             return None if owned is not None and owned[0] else "the role does not own the tables of onebrain"
 
@@ -573,8 +580,8 @@ class Upkeep:
 
     def missing(self, space: Space) -> list[str]:
         """Return the names of the space's indexes that are not there, or were not finished."""
-        wanted = indexes(space)
         with self._connection() as connection:
+            wanted = indexes(space)
             return [name for name in wanted if name not in _valid(connection, list(wanted))]
 
     def build(self, space: Space, name: str, stop: threading.Event) -> None:
@@ -585,13 +592,19 @@ class Upkeep:
                 "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'onebrain.memory'::regclass"
             ).fetchone()
             wanted = int((count[0] if count else 0) * 1.3 * (1_000 + 2 * (space.dimension or 0)))
+            vectors = find_vectors(connection, self._where).schema
+            statement = indexes(space)[name].replace("{vectors}", vectors).encode()
+            if behind_pooler(connection):
+                # No setting may stay behind in a session that is others' a moment later, and an index that is made
+                # beside whatever goes on cannot stand in a transaction with its settings.
+                connection.execute(statement)
+                return
             connection.execute(
                 "SELECT set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false), "
                 "set_config('maintenance_work_mem', "
                 "greatest(pg_size_bytes(current_setting('maintenance_work_mem')), %s) / 1024 || 'kB', false)",
                 (min(wanted, _BUILD_MEMORY),),
             )
-            statement = indexes(space)[name].encode()
             try:
                 connection.execute(statement)
             except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory):
@@ -668,6 +681,8 @@ def _valid(connection: Connection, names: Sequence[str]) -> set[str]:
 def indexes(space: Space) -> dict[str, str]:
     """Return the indexes that serve a space, each by its name with the statement that makes it.
 
+    ``{vectors}`` in a statement stands for the schema of pgvector.
+
     `row` is for lists in the order of storing, `time` for the newest and for counts, `user` for what a user's own index
     catches up with, `talk` for sessions and neighbours in them, `agent` for scopes.
     """
@@ -682,10 +697,11 @@ def indexes(space: Space) -> dict[str, str]:
     }
     if dimension is not None and dimension <= _DIMENSIONS:
         on[f"near_{dimension}"] = (
-            f"onebrain.vector USING hnsw ((l2_normalize(data)::halfvec({dimension})) halfvec_cosine_ops) "
+            f"onebrain.vector USING hnsw (({{vectors}}.l2_normalize(data)::{{vectors}}.halfvec({dimension})) "
+            "{vectors}.halfvec_cosine_ops) "
             "WHERE space = {key}"
         )
     return {
-        f"large_{key}_{name}": f"CREATE INDEX CONCURRENTLY large_{key}_{name} ON {target.format(key=key)}"
+        f"large_{key}_{name}": f"CREATE INDEX CONCURRENTLY large_{key}_{name} ON {target.replace('{key}', str(key))}"
         for name, target in on.items()
     }

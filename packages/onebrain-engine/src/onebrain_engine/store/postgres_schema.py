@@ -7,13 +7,15 @@ tables included. A migration is never changed once released; a new one is append
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import errors
 
-from onebrain.errors import SchemaTooNew
+from onebrain.errors import ConfigurationError, SchemaTooNew
 from onebrain_engine.store.encryption import Seal
+from onebrain_engine.store.postgres_errors import SERVICE
 
 _LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after the other
 
@@ -21,7 +23,6 @@ _TABLES = ("space", "memory", "vector", "gone")
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE EXTENSION IF NOT EXISTS vector",
         "CREATE TABLE onebrain.setting (name text PRIMARY KEY, value bytea NOT NULL)",
         # Names and ids are found by a digest of 16 bytes: an index entry may hold no more than some 2,700.
         """CREATE TABLE onebrain.space (
@@ -75,7 +76,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             tenant text NOT NULL,
             space bigint NOT NULL,
             "row" bigint NOT NULL,
-            data vector,
+            data {vectors}.vector,
             sealed bytea,
             PRIMARY KEY (tenant, "row")
         )""",
@@ -142,11 +143,78 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Where a database has pgvector.
+
+    Attributes:
+        schema: Its schema as SQL writes it, which need not be in the search path.
+        oid: Its type.
+        array_oid: The type of arrays of them.
+    """
+
+    schema: str
+    oid: int
+    array_oid: int
+
+
+def find_vectors(connection: psycopg.Connection[Any], where: str) -> Vectors:
+    """Return where a database has pgvector.
+
+    Raises:
+        ConfigurationError: It has none, or the role may not use its schema.
+    """
+    found = connection.execute(
+        "SELECT quote_ident(n.nspname), t.oid::int8, t.typarray::int8, has_schema_privilege(n.oid, 'USAGE'), "
+        "quote_ident(current_user) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace "
+        "JOIN pg_type AS t ON t.typnamespace = n.oid AND t.typname = 'vector' WHERE e.extname = 'vector'"
+    ).fetchone()
+    if found is None:
+        raise _without_vectors(where)
+    schema, oid, array_oid, usable, role = found
+    if not usable:
+        raise ConfigurationError(
+            f"{where} has pgvector in the schema {schema}, which this role may not use; let an administrator run there: "
+            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+            service=SERVICE,
+        )
+    return Vectors(schema, oid, array_oid)
+
+
+def _without_vectors(where: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where} has no pgvector, and this role cannot add it; let an administrator install it "
+        "on the server and run there, in this database: CREATE EXTENSION vector",
+        service=SERVICE,
+    )
+
+
+def _install_vectors(connection: psycopg.Connection[Any], where: str) -> None:
+    """Add pgvector where it is not there: in the first schema of the search path but our own, whose table has its name."""
+    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone() is not None:
+        return
+    place = connection.execute(
+        "SELECT quote_ident(name) FROM unnest(current_schemas(false)) AS name WHERE name <> 'onebrain' LIMIT 1"
+    ).fetchone()
+    try:
+        connection.execute(
+            f"CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA {place[0] if place else 'public'}".encode()
+        )
+    except (
+        errors.UndefinedFile,
+        errors.FeatureNotSupported,
+        errors.InsufficientPrivilege,
+        errors.InvalidSchemaName,
+    ):
+        raise _without_vectors(where) from None
+
+
 def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None:
     """Bring the database to the newest version and mark it as encrypted, in one transaction that replicas wait for.
 
     Raises:
-        ConfigurationError: It is encrypted, with another key or where none is given; nothing was changed.
+        ConfigurationError: It is encrypted, with another key or where none is given, it has no pgvector, or this role may
+            not make what is missing; nothing was changed.
         SchemaTooNew: A newer version of this package made it.
     """
     version, mark = _state(connection, where)
@@ -162,18 +230,58 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
         version, mark = _state(connection, where)
         encrypted = seal.accept(mark)
         if version == 0:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS onebrain")
+            ensure_schema(connection, where)
+            _install_vectors(connection, where)
             connection.execute(
                 "CREATE TABLE onebrain.migration (version integer PRIMARY KEY, at timestamptz NOT NULL)"
             )
+        vectors = find_vectors(connection, where).schema
+        if vectors == "onebrain":
+            raise ConfigurationError(
+                f"{where} has pgvector in the schema onebrain, where a table has to have the name of its type; let its "
+                "owner run there: ALTER EXTENSION vector SET SCHEMA public",
+                service=SERVICE,
+            )
         for number, migration in enumerate(MIGRATIONS[version:], version + 1):
             for statement in migration:
-                connection.execute(statement.encode())
+                connection.execute(statement.replace("{vectors}", vectors).encode())
             connection.execute("INSERT INTO onebrain.migration VALUES (%s, now())", (number,))
         if seal.cipher is not None and not encrypted:
             connection.execute(
                 "INSERT INTO onebrain.setting VALUES ('encryption', %s)", (seal.cipher.fresh_mark(),)
             )
+
+
+def ensure_schema(connection: psycopg.Connection[Any], where: str) -> None:
+    """Make the schema ``onebrain`` where it is not there, within a transaction that holds the lock of a migration.
+
+    Raises:
+        ConfigurationError: This role may not make it, or make tables in it; the message has the statement that lets it.
+    """
+    found = connection.execute(
+        "SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE'), "
+        "quote_ident(current_user), quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = 'onebrain'"
+    ).fetchone()
+    if found is not None:
+        allowed, role, owner = found
+        if not allowed:
+            raise ConfigurationError(
+                f"{where} has a schema onebrain that belongs to {owner}, and this role may not make tables in it; let "
+                f"{owner} run there: GRANT USAGE, CREATE ON SCHEMA onebrain TO {role}",
+                service=SERVICE,
+            )
+        return
+    creator = connection.execute(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), quote_ident(current_user)"
+    ).fetchone()
+    assert creator is not None
+    if not creator[0]:
+        raise ConfigurationError(
+            f"{where} has no schema onebrain, and this role may not make it; let an administrator run there: "
+            f"CREATE SCHEMA onebrain AUTHORIZATION {creator[1]}",
+            service=SERVICE,
+        )
+    connection.execute("CREATE SCHEMA onebrain")
 
 
 def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
@@ -195,9 +303,3 @@ def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes 
         )
     mark = connection.execute("SELECT value FROM onebrain.setting WHERE name = 'encryption'").fetchone()
     return version, None if mark is None else mark[0]
-
-
-def vector_is_missing(error: psycopg.Error) -> bool:
-    """Return whether the server has no pgvector to install, or this role may not install it."""
-    kinds = (errors.UndefinedFile, errors.FeatureNotSupported, errors.InsufficientPrivilege)
-    return isinstance(error, kinds) and '"vector"' in (error.diag.message_primary or "")

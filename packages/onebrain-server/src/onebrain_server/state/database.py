@@ -14,6 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
 from onebrain_engine.driver import sqlite_path
+from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_server.state import tables
 
 _ADVISORY_LOCK: Final = 0x0B5A1008
@@ -72,13 +73,10 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.postgres = url.startswith(("postgresql://", "postgres://"))
+        self.postgres = is_postgres(url)
         self._lock: threading.RLock | None = None
         if self.postgres:
-            target = "postgresql+psycopg://" + url.partition("://")[2]
-            self._reader = self._writer = sa.create_engine(
-                target, pool_size=8, max_overflow=8, pool_pre_ping=True
-            )
+            self._reader = self._writer = _postgres(url)
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
             if path == ":memory:":
@@ -143,6 +141,28 @@ class Database:
 
 
 _SET_TENANT: Final = sa.text("SELECT set_config('onebrain.tenant', :tenant, true)")
+
+
+def _postgres(url: str) -> sa.Engine:
+    """Return the database of a URL, whose connections are opened as the engine opens its own."""
+    from onebrain_engine.store.postgres_connections import open_connection, target
+
+    where = target(url)
+
+    def connect() -> Any:
+        connection = open_connection(where)
+        connection.autocommit = False
+        return connection
+
+    # What stands in errors stands in logs, and parameters are what users have stored.
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        pool_size=8,
+        max_overflow=8,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
 
 
 def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:
