@@ -7,7 +7,7 @@ An embedder is any object with ``embed_documents(texts)`` and ``embed_query(text
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from onebrain.errors import ConfigurationError
 
 Floats = npt.NDArray[np.float32]
+_LONGEST: Final = float(np.finfo(np.float32).max)
 
 
 class Embedder(Protocol):
@@ -85,6 +86,10 @@ def _fingerprint(embedder: Any) -> str:
 
 def unit(vectors: Floats) -> Floats:
     """Scale rows to length one; a zero row stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)).astype(np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    if lengths.max(initial=0) > _LONGEST:  # such a length is no float32
+        vectors = vectors / np.float32(2**64)
+        lengths /= 2**64
+    lengths = lengths.astype(np.float32)
     lengths[lengths == 0] = 1
     return cast("Floats", vectors / lengths[:, None])

@@ -11,13 +11,14 @@ import numpy as np
 
 from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainError
+from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
 from onebrain_engine.combining import Combiner
 from onebrain_engine.index.text import split_label
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Writing
-from onebrain_engine.store.records import Draft, Entry, Record, Space, to_micros
+from onebrain_engine.store.records import Draft, Entry, Record, Space, to_datetime, to_micros
 from onebrain_engine.views import CALLER, mismatch, now_in_micros
 
 if TYPE_CHECKING:
@@ -196,9 +197,7 @@ class Intake:
 
 def _draft(item: NewMemory, now: int) -> Draft:
     """Return an item in the store's terms."""
-    expires = None if item.expires_at is None else to_micros(item.expires_at)
-    if item.ttl is not None:
-        expires = now + round(item.ttl.total_seconds() * 1_000_000)
+    expires = expiry(item, to_datetime(now))
     return Draft(
         id=item.id
         or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end
@@ -216,7 +215,7 @@ def _draft(item: NewMemory, now: int) -> Draft:
         pinned=item.pinned,
         archived=item.archived,
         created_at=None if item.created_at is None else to_micros(item.created_at),
-        expires_at=expires,
+        expires_at=None if expires is None else to_micros(expires),
         extra=dump_object(item.extra, what="extra") if item.extra else "{}",
         vector=None if item.embedding is None else vector_bytes(item.embedding),
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from langchain_core.documents import Document
-from pydantic import ValidationError
 
-from onebrain import Memory, NewMemory, OneBrainValidationError
+from onebrain import Memory, NewMemory
 
 
 def document(memory: Memory, score: float | None = None) -> Document:
@@ -34,12 +33,4 @@ def document(memory: Memory, score: float | None = None) -> Document:
 
 def new_memory(**fields: Any) -> NewMemory:
     """Return a memory to store; raise `OneBrainValidationError`, without the text, where it is not valid."""
-    try:
-        memory = NewMemory(**fields)
-    except ValidationError as error:
-        issues = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:5]]
-        raise OneBrainValidationError("; ".join(problems)) from None
-    if not memory.content.strip():
-        raise OneBrainValidationError("content: must not be blank")
-    return memory
+    return NewMemory.checked(**fields)

@@ -11,8 +11,6 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from onebrain import F, NewMemory, OneBrainValidationError, Scope
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import Filter, either
@@ -70,9 +68,4 @@ def store(items: Sequence[NewMemory], scope: Scope) -> Steps[None]:
 
 def new_memory(**fields: Any) -> NewMemory:
     """Return a memory to store; raise `OneBrainValidationError`, without the text, where it is not valid."""
-    try:
-        return NewMemory(**fields)
-    except ValidationError as error:
-        issues = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:5]]
-        raise OneBrainValidationError("; ".join(problems)) from None
+    return NewMemory.checked(**fields)

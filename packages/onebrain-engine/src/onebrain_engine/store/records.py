@@ -11,12 +11,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from onebrain._core.codec import from_json
+from onebrain.memory.acceptance import LATEST
 from onebrain.memory.models import Memory, Scope
 from onebrain.memory.moments import load_object
 
 Record: TypeAlias = tuple[Any, ...]  # a memory's `MEMORY_COLUMNS`
 
 NEVER = 2**63 - 1
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -27,8 +29,11 @@ def to_micros(moment: datetime) -> int:
 
 
 def to_datetime(micros: int) -> datetime:
-    """Return microseconds since 1970 as a datetime in UTC, exactly."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """Return microseconds since 1970 as a datetime in UTC, exactly; the nearest one where there is no such date."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:  # earlier builds stored such moments, too
+        return LATEST if micros > 0 else _EARLIEST
 
 
 @dataclass(slots=True)

@@ -98,3 +98,11 @@ def to_json(value: Any, *, what: str = "the request") -> str:
 def from_json(data: bytes | str) -> Any:
     """Decode JSON; raise ValueError where it is none."""
     return pydantic_core.from_json(data)
+
+
+def from_stored(data: bytes | str) -> Any:
+    """Decode JSON that was stored here: earlier builds stored objects that are nested deeper than `from_json` reads."""
+    try:
+        return from_json(data)
+    except ValueError:
+        return json.loads(data)

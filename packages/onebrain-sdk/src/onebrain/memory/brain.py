@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Self, TypeAlias, TypeVar, cast, get_args
 
-from pydantic import ValidationError
-
 from onebrain._core.codec import UNSET, Unset, from_json, to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
@@ -25,6 +23,7 @@ from onebrain.errors import (
     redact,
 )
 from onebrain.memory import deletion
+from onebrain.memory.acceptance import expiry, vector
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.context import CountTokens, build
 from onebrain.memory.driver import (
@@ -37,7 +36,6 @@ from onebrain.memory.driver import (
     Names,
     SearchRequest,
     Settles,
-    expiry,
     several_with_id,
     unsupported,
 )
@@ -56,7 +54,6 @@ from onebrain.memory.models import (
     SearchResult,
     StoreResult,
     StoreResults,
-    problems,
 )
 
 T = TypeVar("T")
@@ -733,7 +730,7 @@ class _Brain(Coloured[Mode]):
         changes = {name: getattr(probe, name) if given[name] is not None else None for name in given}
         if "ttl" in changes:
             changes.pop("ttl")
-            changes["expires_at"] = expiry(probe, datetime.now(UTC))
+            changes["expires_at"] = expiry(None, probe.ttl, datetime.now(UTC))
         if not _valid_id(id):
             raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
         return (
@@ -1116,7 +1113,7 @@ def _new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
     """Return `raw` as a validated memory in `scope`, with the fields `given` beside it."""
     if isinstance(raw, NewMemory):
         if not given and (not scope or raw.scope == scope):
-            return raw
+            return raw.check()
         fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.model_fields_set}
     elif isinstance(raw, str):
         fields = {"content": raw}
@@ -1129,36 +1126,18 @@ def _new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
     try:
         own = fields.get("scope") or EVERYTHING
         own = own if isinstance(own, Scope) else Scope(**cast("Mapping[str, Any]", own))
-        fields = {**fields, **given, "scope": own.within(scope) if scope else own}
-        item = NewMemory.model_validate(fields)
-    except ValidationError as error:
-        raise OneBrainValidationError(problems(error)) from None
     except TypeError:
         raise OneBrainValidationError(
             "scope: must be a Scope, or a dict with space, user, agent and session"
         ) from None
-    if not item.content.strip():
-        raise OneBrainValidationError("content: must not be blank")
-    if item.ttl is not None and item.expires_at is not None:
-        raise OneBrainValidationError("ttl and expires_at: give one of the two")
-    if item.embedding is not None:
-        _vector(item.embedding)
-    return item
+    return NewMemory.checked(**{**fields, **given, "scope": own.within(scope) if scope else own})
 
 
 def _vector(value: Any) -> tuple[float, ...]:
-    """Return `value` as a vector of finite floats that is not zero in every place."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
     try:
-        vector = tuple(map(float, value))
-    except (TypeError, ValueError):
-        raise OneBrainValidationError("embedding: must be a list of numbers") from None
-    if not vector:
-        raise OneBrainValidationError("embedding: must not be empty")
-    if not all(-3.4e38 <= number <= 3.4e38 for number in vector):
-        raise OneBrainValidationError("embedding: must hold finite numbers within the range of float32")
-    return vector
+        return vector(value)
+    except ValueError as error:
+        raise OneBrainValidationError(f"embedding: {error}") from None
 
 
 def _query(query: str | None) -> str | None:

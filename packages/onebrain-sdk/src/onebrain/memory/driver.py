@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps
 from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import OneBrainConflictError, Unsupported
+from onebrain.memory import acceptance
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.entities import Entity
 from onebrain.memory.filters import TRUE, Filter
@@ -84,10 +85,21 @@ class Changes:
 
     Field names are those of `Memory`; ``ttl`` has become ``expires_at``. With `merge_metadata` the keys in
     ``fields["metadata"]`` are set and all others kept, otherwise the object is replaced.
+
+    Raises:
+        OneBrainValidationError: A value is one that no memory may hold.
     """
 
     fields: Mapping[str, Any]
     merge_metadata: bool = True
+
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        checked = NewMemory.checked(**{"content": "-", **given})
+        fields = {
+            name: None if value is None else getattr(checked, name) for name, value in self.fields.items()
+        }
+        object.__setattr__(self, "fields", fields)
 
 
 class Driver(Protocol):
@@ -209,6 +221,4 @@ def several_with_id(service: str) -> OneBrainConflictError:
 
 def expiry(item: NewMemory, now: datetime) -> datetime | None:
     """Return when `item` expires, from its ``expires_at`` or ``ttl``; None for never."""
-    if item.expires_at is not None or item.ttl is None:
-        return item.expires_at
-    return now + min(item.ttl, timedelta(days=365 * 1000))
+    return acceptance.expiry(item.expires_at, item.ttl, now)

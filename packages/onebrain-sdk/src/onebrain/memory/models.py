@@ -6,14 +6,14 @@ All are frozen pydantic models that keep unknown fields out: a misspelt field is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from onebrain._core.models import LazyModel
 from onebrain.errors import OneBrainError, OneBrainValidationError
-from onebrain.memory.filters import instant_of
+from onebrain.memory.acceptance import instant, json_object, text, vector
 
 SearchMode = Literal["hybrid", "keyword", "vector"]
 Order = Literal[
@@ -76,30 +76,7 @@ def _part(value: Any) -> Any:
         raise ValueError("must not be blank; leave it out, or use None, for no restriction")
     if len(value) > 512:
         raise ValueError("must have at most 512 characters; hash longer ids")
-    return _text(value)
-
-
-def _text(value: Any) -> Any:
-    """Refuse lone surrogates, which neither UTF-8 nor any database can hold."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError(
-                "holds a lone surrogate, which UTF-8 cannot carry; repair it with "
-                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-            ) from None
-    return value
-
-
-def _instant(value: Any) -> Any:
-    """Accept datetimes, dates and ISO 8601 text; what has no offset is UTC."""
-    if isinstance(value, date | str):
-        moment = instant_of(value)
-        if moment is None:
-            raise ValueError("must be a datetime or ISO 8601 text")
-        return moment
-    return value
+    return text(value)
 
 
 def _tags(value: Any) -> Any:
@@ -109,16 +86,18 @@ def _tags(value: Any) -> Any:
     if isinstance(value, str | bytes | Mapping):
         raise ValueError("must be a list of strings, not one string")
     try:
-        return tuple(dict.fromkeys(_text(tag) for tag in value))
+        return tuple(dict.fromkeys(text(tag) for tag in value))
     except TypeError:
         raise ValueError("must be a list of strings") from None
 
 
-Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Text: TypeAlias = Annotated[str, BeforeValidator(text)]
 Part: TypeAlias = Annotated[str | None, BeforeValidator(_part)]
-Instant: TypeAlias = Annotated[datetime, BeforeValidator(_instant)]
+Instant: TypeAlias = Annotated[datetime, BeforeValidator(instant)]
 Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
 Metadata: TypeAlias = dict[str, Any]
+JsonObject: TypeAlias = Annotated[dict[str, Any], BeforeValidator(json_object)]
+Vector: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(vector)]
 
 
 class Scope(Model, frozen=True):
@@ -227,6 +206,9 @@ class Memory(Model, frozen=True):
 class NewMemory(Model, frozen=True):
     """A memory to store; everything but `content` may be left out.
 
+    One that exists can be kept by every store and read by every verb: `model_copy` and `model_construct` check what they
+    are given, too.
+
     Attributes:
         content: The text; it must not be blank.
         id: An id of the caller's own, at most 512 characters; storing it again replaces what was there.
@@ -243,7 +225,7 @@ class NewMemory(Model, frozen=True):
     title: Text | None = None
     type: Text | None = None
     tags: Tags = ()
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     importance: Annotated[float | None, Field(ge=0, le=1)] = None
     source: Text | None = None
     pinned: bool = False
@@ -251,8 +233,40 @@ class NewMemory(Model, frozen=True):
     created_at: Instant | None = None
     expires_at: Instant | None = None
     ttl: Annotated[timedelta | None, Field(gt=timedelta(0))] = None
-    embedding: tuple[float, ...] | None = Field(default=None, repr=False)
-    extra: Metadata = Field(default_factory=dict)
+    embedding: Vector | None = Field(default=None, repr=False)
+    extra: JsonObject = Field(default_factory=dict)
+
+    @classmethod
+    def checked(cls, **fields: Any) -> Self:
+        """Return a memory of these fields, as `NewMemory(...)` does.
+
+        Raises:
+            OneBrainValidationError: It cannot be stored; the message quotes nothing of it.
+        """
+        try:
+            return cls.model_validate(fields).check()
+        except ValidationError as error:
+            raise OneBrainValidationError(problems(error)) from None
+
+    def check(self) -> Self:
+        """Return this memory; raise `OneBrainValidationError` where its fields do not go together."""
+        if not self.content.strip():
+            raise OneBrainValidationError("content: must not be blank")
+        if self.ttl is not None and self.expires_at is not None:
+            raise OneBrainValidationError("ttl and expires_at: give one of the two")
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed; they are checked as those of a new memory are."""
+        if not update:
+            return super().model_copy(deep=deep)
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**given, **update})
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Return a memory of these fields, checked as those of any other."""
+        return cls.model_validate(values)
 
 
 class Hit(Model, frozen=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias, cast
 
-from onebrain._core.codec import from_json, plain, to_json
+from onebrain._core.codec import from_stored, plain, to_json
 from onebrain.errors import OneBrainValidationError
 
 Path: TypeAlias = list[str | int]
@@ -55,7 +55,7 @@ def dump_object(value: Mapping[str, Any], *, what: str = "metadata") -> str:
 
 def load_object(text: str | bytes) -> dict[str, Any]:
     """Return the object of a text that `dump_object` made."""
-    read = from_json(text)
+    read = from_stored(text)
     if isinstance(read, dict):
         return cast("dict[str, Any]", read)
     value, paths = cast("list[Any]", read)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from onebrain._core.record import Record
+from onebrain.memory.acceptance import in_utc
 
 OnConflict = Literal["error", "merge", "version"]
 
@@ -38,7 +39,10 @@ RelationName: TypeAlias = Annotated[Relation | str, Field(union_mode="left_to_ri
 
 def _rfc3339(value: datetime) -> str:
     # The daemon compares times as text, so all of them must have its own form: UTC, written "+00:00".
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    try:
+        return in_utc(value).isoformat()
+    except ValueError:  # UTC has no such year; the daemon says so
+        return value.isoformat()
 
 
 Timestamp: TypeAlias = Annotated[datetime, PlainSerializer(_rfc3339, when_used="json")]

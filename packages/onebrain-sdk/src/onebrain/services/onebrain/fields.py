@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final, cast, get_args
 
 from onebrain.errors import OneBrainValidationError
+from onebrain.memory.acceptance import in_utc
 from onebrain.memory.filters import instant_of
 from onebrain.services.onebrain.models import RESERVED, Json, SourceType
 from onebrain.services.onebrain.resources.resource import strings
@@ -133,7 +134,10 @@ def moment(name: str, value: datetime | date | str) -> str:
     instant = instant_of(value)
     if instant is None:
         raise OneBrainValidationError(f"{name}: must be a datetime or ISO 8601 text, not {value!r:.40}")
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return in_utc(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except ValueError as error:
+        raise OneBrainValidationError(f"{name}: {error}") from None
 
 
 def day(name: str, value: date | str) -> str:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from onebrain.errors import OneBrainError
 from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every
+from onebrain.memory.models import JsonObject
 from onebrain.services.ai_memory.service import check_agent_id, check_fields, check_namespace
 from onebrain_server.clock import now
 from onebrain_server.dialects.ai_memory import events, links, memories, rows, tiers
@@ -44,7 +45,6 @@ MOST_ROWS: Final = 1000
 _MOST_LISTED: Final = 1000
 _AT_ONCE: Final = 100
 
-JsonObject = dict[str, Any]
 OnConflict = Literal["error", "merge", "version"]
 
 

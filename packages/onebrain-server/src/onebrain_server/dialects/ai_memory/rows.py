@@ -99,7 +99,7 @@ def of(memory: Memory) -> Row:
 
 def to_store(row: Row) -> NewMemory:
     """Return a row for the engine, which replaces what it has by this id."""
-    return NewMemory(
+    return NewMemory.checked(
         id=row.id,
         content=row.content + _tail(row.title, row.tags),
         scope=Scope(space=row.namespace, agent=row.agent),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.models import JsonObject, Memory, NewMemory, Scope
 from onebrain_engine.graph.extraction import find_entities
 from onebrain_server.clock import iso
 from onebrain_server.dialects.brrain import duplicates, lifetimes, workspaces
@@ -46,7 +46,7 @@ def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 Metadata = Annotated[
-    dict[str, Any],
+    JsonObject,
     AfterValidator(_metadata),
     WithJsonSchema(
         {
@@ -201,7 +201,7 @@ def _refused(
 
 
 def _new(one: Draft) -> NewMemory:
-    return NewMemory(
+    return NewMemory.checked(
         id=one.ids[0],
         content=one.fields.content,
         scope=Scope(space=one.workspace_id),

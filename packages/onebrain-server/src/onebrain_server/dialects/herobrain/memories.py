@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, either, every
-from onebrain.memory.models import Memory, NewMemory, Order
+from onebrain.memory.models import JsonObject, Memory, NewMemory, Order
 from onebrain_server.clock import iso
 from onebrain_server.dialects.herobrain import events, quotas
 from onebrain_server.dialects.herobrain.tenants import TenantId, TenantQuery, place_of, tenant_of
@@ -70,7 +70,7 @@ class NewMemoryFields(Wire):
     type: MemoryType
     importance: Share = 0.5
     tags: list[str] = Field(default_factory=list[str])
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    metadata: JsonObject = Field(default_factory=dict[str, Any])
     tenant_id: TenantId | None = None
 
 
@@ -134,7 +134,7 @@ def _tell(call: Call, event: events.Event, memory: Memory) -> None:
 def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict[str, Any]:
     """Create a memory; it is found at once."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
-    made = NewMemory(
+    made = NewMemory.checked(
         id=made_id("mem"),
         content=body.content,
         scope=place_of(tenant or call.tenant_id),
@@ -271,7 +271,7 @@ class MemoryChanges(Wire):
     content: Given[Content] = None
     importance: Given[Share] = None
     tags: Given[list[str]] = None
-    metadata: Given[dict[str, Any]] = None
+    metadata: Given[JsonObject] = None
     tenant_id: TenantId | None = None
 
 

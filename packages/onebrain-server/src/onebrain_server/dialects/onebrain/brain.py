@@ -9,6 +9,7 @@ from pydantic import Field
 
 from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter
+from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso, iso_micros
 from onebrain_server.dialects.onebrain import contexts, projects
 from onebrain_server.dialects.onebrain.memories import Id, MemoryRow
@@ -23,7 +24,6 @@ routes = Routes("/v1", "brain")
 
 _FOCUS_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 Focus = Annotated[str, Field(min_length=1, max_length=100, pattern=SEGMENT)]
-JsonObject = dict[str, Any]
 
 
 class Profile(Wire):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_engine.graph import Entity, Link, Relation, find_entities
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
@@ -109,7 +109,7 @@ class EntityFields(Wire):
     name: Name
     type: Kind
     description: Description | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 @routes.post(
@@ -294,7 +294,7 @@ class EntityChanges(Wire):
     name: Given[Name] = None
     type: Given[Kind] = None
     description: Description | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 @routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(404, 409))

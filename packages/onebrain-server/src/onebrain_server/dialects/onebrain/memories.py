@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
-from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope, StoreResult
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
@@ -98,7 +98,7 @@ class MemoryFields(Wire):
     content: Body | None = None
     source_type: SourceType = "user_input"
     confidence: Confidence | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     tags: Tags | None = None
     source: Annotated[str, Field(max_length=255)] | None = None
     entity_id: Id | None = None
@@ -199,7 +199,7 @@ def draft(
     for name, value in (("entityId", fields.entity_id), ("projectId", fields.project_id)):
         if value is not None:
             extra[name] = value
-    return NewMemory(
+    return NewMemory.checked(
         id=fields.id or (id_of(call.idempotency) if call.idempotency is not None else new_id()),
         content=text,
         scope=EVERYTHING if fields.scope is None else fields.scope.scope(),

@@ -11,7 +11,7 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.deletion import holds_always
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
-from onebrain.memory.models import EVERYTHING, NewMemory, Order
+from onebrain.memory.models import EVERYTHING, JsonObject, NewMemory, Order
 from onebrain_server.dialects.onebrain import memories, past
 from onebrain_server.dialects.onebrain.memories import (
     Body,
@@ -36,8 +36,6 @@ from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 
 routes = Routes("/v1/memory", "memory")
-
-JsonObject = dict[str, Any]
 
 
 class AsOfQuery(Query):
@@ -320,7 +318,7 @@ def count_memories(call: Call, body: CountFields) -> dict[str, Any]:
 class ImportFields(Wire):
     """Memories to store, at most 500, each with the fields of a single one."""
 
-    items: Annotated[list[JsonObject], Field(min_length=1, max_length=500)]
+    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=500)]
     replace: bool = False
 
 

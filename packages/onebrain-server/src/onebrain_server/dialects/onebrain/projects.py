@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain import memories
 from onebrain_server.dialects.onebrain.entities import Description, LinkFields, LinkRow, Name
@@ -91,7 +92,7 @@ class ProjectFields(Wire):
 
     name: Name
     description: Description | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 @routes.post("", needs="brain.write", answers=ProjectRow, status=201, limit="write", idempotent=True)
@@ -115,7 +116,7 @@ class ProjectChanges(Wire):
     name: Given[Name] = None
     description: Description | None = None
     status: Given[Status] = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 @routes.patch("/{id}", needs="brain.write", answers=ProjectRow, errors=(404,))

@@ -179,7 +179,7 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
     title = body.title or body.name or ""
     text = body.body or body.prompt_template or ""
     memory_id = new_id()
-    note = NewMemory(
+    note = NewMemory.checked(
         id=memory_id,
         content=body.prompt_template or text,
         title=title,

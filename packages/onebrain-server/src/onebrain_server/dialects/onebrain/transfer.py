@@ -241,7 +241,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                 issue = (
                     error.errors(include_input=False)[0]
                     if isinstance(error, ValidationError)
-                    else {"loc": (), "msg": "not a memory"}
+                    else {"loc": (), "msg": str(error) or "not a memory"}
                 )
                 errors.append(f"memories[{place}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
                 continue

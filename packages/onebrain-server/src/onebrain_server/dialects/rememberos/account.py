@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NoReturn
 from pydantic import Field
 
 from onebrain.memory.filters import TRUE, Cmp
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import now
 from onebrain_server.dialects.rememberos import collections, memories, search
 from onebrain_server.dialects.rememberos.rooms import Room, room
@@ -16,7 +16,6 @@ from onebrain_server.dialects.rememberos.wire import (
     MAX_BULK,
     MAX_TEXT,
     Deleted,
-    JsonObject,
     Routes,
     Wire,
     unconfigured,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from onebrain.memory.filters import TRUE
-from onebrain.memory.models import Scope
+from onebrain.memory.models import JsonObject, Scope
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos import events
 from onebrain_server.dialects.rememberos.rooms import Room, room
-from onebrain_server.dialects.rememberos.wire import Deleted, JsonObject, Name, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import Deleted, Name, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import Field
 
+from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos import collections
 from onebrain_server.dialects.rememberos.collections import Right
 from onebrain_server.dialects.rememberos.rooms import room
-from onebrain_server.dialects.rememberos.wire import JsonObject, Name, Query, Routes, Tag, Wire, unconfigured
+from onebrain_server.dialects.rememberos.wire import Name, Query, Routes, Tag, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from onebrain.errors import OneBrainError
 from onebrain.memory.fence import defuse
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.dialects.rememberos import collections, hygiene, memory, search
 from onebrain_server.dialects.rememberos.collections import readable
 from onebrain_server.dialects.rememberos.hygiene import HealthQuery, StaleFields, SummaryQuery
@@ -28,7 +28,6 @@ from onebrain_server.dialects.rememberos.wire import (
     Asked,
     Days,
     Failure,
-    JsonObject,
     Name,
     Routes,
     Share,

@@ -15,12 +15,12 @@ from pydantic_core import to_json
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
-from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.models import JsonObject, Memory, NewMemory, Scope
 from onebrain_server.clock import iso, now_micros
 from onebrain_server.dialects.rememberos import events
 from onebrain_server.dialects.rememberos.collections import Collection
 from onebrain_server.dialects.rememberos.rooms import Room
-from onebrain_server.dialects.rememberos.wire import JsonObject, Share, Tag, Text, Wire
+from onebrain_server.dialects.rememberos.wire import Share, Tag, Text, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.ids import new_id
 
@@ -77,7 +77,7 @@ class HitRow(MemoryRow):
 
 def draft(fields: NewFields, collection: Collection, author: Mapping[str, str], **extra: Any) -> NewMemory:
     """Return a memory to store in the engine's terms."""
-    return NewMemory(
+    return NewMemory.checked(
         id=new_id(),
         content=fields.text,
         scope=collection.tagged(fields.container_tag),

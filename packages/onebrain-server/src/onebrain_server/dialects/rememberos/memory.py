@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain.memory.driver import SearchRequest
-from onebrain.memory.models import NewMemory
+from onebrain.memory.models import JsonObject, NewMemory
 from onebrain_server.dialects.rememberos import events, memories
 from onebrain_server.dialects.rememberos.collections import readable, writable
 from onebrain_server.dialects.rememberos.memories import Category, HitRow, MemoryRow, NewFields
@@ -18,7 +18,6 @@ from onebrain_server.dialects.rememberos.wire import (
     MAX_SEARCH,
     Asked,
     Deleted,
-    JsonObject,
     Name,
     Routes,
     Share,
@@ -137,7 +136,7 @@ def move_memory(call: Call, collection: str, id: str, query: Tagged, body: MoveF
     # Stored there before it is deleted here, so that a failure between the two loses nothing.
     fields = {name: getattr(memory, name) for name in NewMemory.model_fields if hasattr(memory, name)}
     fields.update(scope=there.tagged(memory.scope.user), embedding=None)
-    for result in place.memories.store([NewMemory(**fields)]):
+    for result in place.memories.store([NewMemory.checked(**fields)]):
         if result.error is not None:
             raise result.error
     place.memories.delete([memory.id], here.scope)

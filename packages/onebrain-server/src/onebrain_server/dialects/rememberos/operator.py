@@ -13,12 +13,12 @@ from weakref import WeakKeyDictionary
 from pydantic import Field
 
 from onebrain.memory.filters import TRUE
-from onebrain.memory.models import EVERYTHING
+from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import iso_micros, now, now_micros
 from onebrain_server.dialects.rememberos import collections, connections, hygiene, pulse
 from onebrain_server.dialects.rememberos.account import storage_of
 from onebrain_server.dialects.rememberos.rooms import Room
-from onebrain_server.dialects.rememberos.wire import PREFIX, JsonObject, Query, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import PREFIX, Query, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.metrics import Snapshot, quantile

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
-from onebrain.memory.models import Memory, NewMemory
+from onebrain.memory.models import JsonObject, Memory, NewMemory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos import collections, memories
 from onebrain_server.dialects.rememberos.account import name_of
@@ -20,7 +20,7 @@ from onebrain_server.dialects.rememberos.collections import (
 )
 from onebrain_server.dialects.rememberos.memories import MemoryRow, NewFields
 from onebrain_server.dialects.rememberos.rooms import Room, author, room
-from onebrain_server.dialects.rememberos.wire import JsonObject, Name, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Taken
@@ -87,7 +87,7 @@ class ImportCollection(Wire):
 class ImportFields(Wire):
     """What to import."""
 
-    memories: Annotated[list[JsonObject], Field(max_length=_MOST)]
+    memories: Annotated[list[dict[str, Any]], Field(max_length=_MOST)]
     collections: Annotated[list[ImportCollection], Field(max_length=10_000)] | None = None
     into_collection: Name | None = None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from onebrain.memory.fence import fence, on_one_line
+from onebrain.memory.models import JsonObject
 from onebrain_server.dialects.rememberos import collections, graph, search
 from onebrain_server.dialects.rememberos.collections import check_writable, hidden, readable, writable
 from onebrain_server.dialects.rememberos.model import own_model
@@ -15,7 +16,6 @@ from onebrain_server.dialects.rememberos.rooms import author, room
 from onebrain_server.dialects.rememberos.search import SearchFields
 from onebrain_server.dialects.rememberos.wire import (
     MAX_SEARCH,
-    JsonObject,
     Name,
     Routes,
     Tag,

@@ -16,13 +16,13 @@ from pydantic import Field
 from onebrain._core.codec import from_json, to_json
 from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, every, negate
-from onebrain.memory.models import Hit, Scope, SearchMode
+from onebrain.memory.models import Hit, JsonObject, Scope, SearchMode
 from onebrain_server.dialects.rememberos import memories
 from onebrain_server.dialects.rememberos.collections import Collection, hidden, readable
 from onebrain_server.dialects.rememberos.containment import containing
 from onebrain_server.dialects.rememberos.memories import Category, HitRow
 from onebrain_server.dialects.rememberos.rooms import Room, room
-from onebrain_server.dialects.rememberos.wire import MAX_SEARCH, Asked, JsonObject, Routes, Share, Tag, Wire
+from onebrain_server.dialects.rememberos.wire import MAX_SEARCH, Asked, Routes, Share, Tag, Wire
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memory", "search")

@@ -36,7 +36,6 @@ Name = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME)]
 Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=NAME)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
-JsonObject = dict[str, Any]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import GET, POST, path
 from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read
+from onebrain.memory.acceptance import in_utc
 from onebrain.services.herobrain.models import DecisionChain, Patterns, UsageMetrics
 from onebrain.services.herobrain.service import NAME, Resource, invalid, within
 
@@ -86,8 +87,10 @@ class Usage(Resource[Mode]):
 
 def _iso(value: Any) -> str:
     if isinstance(value, datetime):
-        moment = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-        return moment.isoformat().replace("+00:00", "Z")
+        try:
+            return in_utc(value).isoformat().replace("+00:00", "Z")
+        except ValueError as error:
+            raise invalid(f"a time {error}") from None
     if not isinstance(value, str):
         raise invalid("a time must be a datetime or ISO 8601 text")
     return value
