@@ -48,7 +48,7 @@ from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.partitions import Partitions
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse, split_label
-from onebrain_engine.intake import Intake, Put, vector_bytes
+from onebrain_engine.intake import Intake, Put, claimable, vector_bytes
 from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Reading, Store, Writing
@@ -303,7 +303,7 @@ class Tenant:
     def search(self, request: SearchRequest) -> Explained:
         """Search the spaces of the request's scope."""
         wanted = request.offset + request.limit
-        found: list[tuple[float, int, int, Space, Sequence[float]]] = []
+        found: list[tuple[float, float, int, Space, Sequence[float]]] = []
         mode: SearchMode = request.mode
         with self._engine.store.reading() as read:
             for space, seen in self._ask(read, request.scope, lambda view: view.search(request, wanted + 1)):
@@ -413,22 +413,15 @@ class Tenant:
             old = to_memory(write.records(self.name, space, [row])[row], space.name)
             values = _columns(given, old, merge=changes.merge_metadata)
             if "embedding" in given:
-                vector = None if given["embedding"] is None else vector_bytes(given["embedding"])
-                if vector is not None and space.embedder is None:
-                    space = write.claim_vectors(self.name, space, CALLER, len(vector) // 4)
-                elif vector is None or (space.embedder, space.dimension) != (CALLER, len(vector) // 4):
-                    raise mismatch(self._service, space, CALLER, None if vector is None else len(vector) // 4)
+                vector = vector_bytes(given["embedding"]) if given["embedding"] else None
+                if vector is not None:
+                    space = self._fitting(write, space, CALLER, len(vector) // 4)
                 values["vector"] = vector
             elif made is not None and given["content"] != old.content:
                 if space.embedder == CALLER:
                     raise mismatch(self._service, space, "new content without a vector", None)
                 assert self._engine.embedder is not None
-                if space.embedder is None:
-                    space = write.claim_vectors(
-                        self.name, space, self._engine.embedder.fingerprint, len(made) // 4
-                    )
-                elif (space.embedder, space.dimension) != (self._engine.embedder.fingerprint, len(made) // 4):
-                    raise mismatch(self._service, space, self._engine.embedder.fingerprint, len(made) // 4)
+                space = self._fitting(write, space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
             entry = write.change(self.name, space, row, values, now if at is None else to_micros(at))
             memory = to_memory(write.records(self.name, space, [row])[row], space.name)
@@ -436,6 +429,14 @@ class Tenant:
         if partition is not None:
             partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
         return memory
+
+    def _fitting(self, write: Writing, space: Space, embedder: str, dimension: int) -> Space:
+        """Return a space that holds vectors of this kind; raise `EmbedderMismatch` where it holds others."""
+        if (space.embedder, space.dimension) == (embedder, dimension):
+            return space
+        if not claimable(write, self.name, space):
+            raise mismatch(self._service, space, embedder, dimension)
+        return write.claim_vectors(self.name, space, embedder, dimension)
 
     @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:

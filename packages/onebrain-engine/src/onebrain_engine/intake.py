@@ -32,14 +32,16 @@ class Piece:
     """One memory on its way into the store.
 
     Attributes:
-        draft: The memory; None where `error` says why it cannot be stored.
         space: The name of its space.
+        bare: Whether it is to have no vector.
+        draft: The memory; None where `error` says why it cannot be stored.
         made: The vector that the embedder made of it.
         entry: What was stored, once it is.
         fresh: Whether it is new, once it is stored.
     """
 
     space: str
+    bare: bool = False
     draft: Draft | None = None
     error: OneBrainError | None = None
     made: bytes | None = None
@@ -98,7 +100,7 @@ class Intake:
         return pieces
 
     def _piece(self, item: NewMemory, now: int) -> Piece:
-        piece = Piece(item.scope.space or "")
+        piece = Piece(item.scope.space or "", bare=item.embedding is False)
         try:
             piece.draft = _draft(item, now)
         except OneBrainError as error:
@@ -114,7 +116,9 @@ class Intake:
         # Where some bring vectors of the caller's own, ours would not fit.
         own = {piece.space for piece in pieces if piece.draft is not None and piece.draft.vector is not None}
         bare = [
-            (piece, piece.draft) for piece in pieces if piece.draft is not None and piece.space not in own
+            (piece, piece.draft)
+            for piece in pieces
+            if piece.draft is not None and not piece.bare and piece.space not in own
         ]
         if bare:
             vectors = embedder.documents([split_label(draft.content)[1] for _, draft in bare])
@@ -173,6 +177,9 @@ class Intake:
             refused.append((piece, mismatch(engine.store.service, space, offered, dimension)))
 
         for piece, draft in group:
+            if piece.bare:
+                good.append((piece, draft))
+                continue
             if draft.vector is not None and piece.made is None:
                 embedder, vector = CALLER, draft.vector
             elif space.embedder == CALLER:
@@ -185,14 +192,23 @@ class Intake:
                 assert engine.embedder is not None
                 embedder, vector = engine.embedder.fingerprint, piece.made
             dimension = len(vector) // 4
-            if space.embedder is None:
+            if (space.embedder, space.dimension) != (embedder, dimension):
+                if not claimable(write, tenant, space):
+                    refuse(piece, embedder, dimension)
+                    continue
                 space = write.claim_vectors(tenant, space, embedder, dimension)
-            elif (space.embedder, space.dimension) != (embedder, dimension):
-                refuse(piece, embedder, dimension)
-                continue
             draft.vector = vector
             good.append((piece, draft))
         return space, good
+
+
+def claimable(write: Writing, tenant: str, space: Space) -> bool:
+    """Return whether a space may hold vectors of any kind: because it holds none, whatever it held before."""
+    if space.embedder is None:
+        return True
+    # The database's own indexes are made for vectors of one length.
+    in_database = space.served or space.filling is not None or space.filled is not None
+    return not in_database and not write.has_vectors(tenant, space)
 
 
 def _draft(item: NewMemory, now: int) -> Draft:
@@ -217,7 +233,7 @@ def _draft(item: NewMemory, now: int) -> Draft:
         created_at=None if item.created_at is None else to_micros(item.created_at),
         expires_at=None if expires is None else to_micros(expires),
         extra=dump_object(item.extra, what="extra") if item.extra else "{}",
-        vector=None if item.embedding is None else vector_bytes(item.embedding),
+        vector=vector_bytes(item.embedding) if item.embedding else None,
     )
 
 

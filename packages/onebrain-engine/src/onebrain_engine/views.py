@@ -59,7 +59,7 @@ class Found:
 
     rows: Sequence[int]
     scores: Sequence[float]
-    ties: Sequence[int]
+    ties: Sequence[float]
     mode: SearchMode
     parts: Sequence[Sequence[float]] = ()
 
@@ -67,7 +67,8 @@ class Found:
     def ranked(cls, index: Partition, ranked: Ranked, mode: SearchMode) -> Found:
         """Return what an index ranked."""
         rows: list[int] = index.row.view[ranked.slots].tolist()
-        return cls(rows, ranked.scores.tolist(), [0] * len(rows), mode, ranked.parts.tolist())
+        ties = [0] * len(rows) if ranked.below is None else ranked.below.tolist()
+        return cls(rows, ranked.scores.tolist(), ties, mode, ranked.parts.tolist())
 
 
 @dataclass(frozen=True, slots=True)

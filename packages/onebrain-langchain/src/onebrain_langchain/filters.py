@@ -6,12 +6,13 @@ LangChain has no filter language of its own: components take ``F("year").ge(2025
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from onebrain import F, OneBrainValidationError
-from onebrain.memory.filters import TRUE, All, Cmp, Filter, Not, every, key_name, parse
+from onebrain.memory.filters import FALSE, TRUE, All, Cmp, Filter, Not, every, key_name, parse
 from onebrain.memory.filters import Any as Either
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _condition(path: Sequence[str], wanted: Any) -> Filter:
         return every(F(name).exists(), nested)
     if isinstance(wanted, list | tuple):
         _refuse_operators(cast("Sequence[Any]", wanted))
-    return Cmp(name, "eq", wanted)
+    return FALSE if _has_nan(wanted) else Cmp(name, "eq", wanted)
 
 
 def _operation(field: str, name: Any, value: Any) -> Filter:
@@ -72,7 +73,18 @@ def _operation(field: str, name: Any, value: Any) -> Filter:
         raise OneBrainValidationError(
             f"unknown filter operator {name!r:.40}; LangGraph has {', '.join(sorted(_OPERATORS))}"
         )
+    if _has_nan(value):
+        return TRUE if name == "$ne" else FALSE
     return Cmp(field, cast("Any", _OPERATORS[name]), value)
+
+
+def _has_nan(value: Any) -> bool:
+    """Return whether a value is or holds NaN, which nothing equals and nothing is more or less than."""
+    if isinstance(value, Mapping):
+        return any(map(_has_nan, cast("Mapping[str, Any]", value).values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_nan, cast("Sequence[Any]", value)))
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _key(key: Any) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from langgraph.store.base import (
     BaseStore,
     Embeddings,
     GetOp,
     IndexConfig,
-    InvalidNamespaceError,
     Item,
     ListNamespacesOp,
     MatchCondition,
@@ -23,8 +23,6 @@ from langgraph.store.base import (
     SearchOp,
     TTLConfig,
     ensure_embeddings,
-    get_text_at_path,
-    tokenize_path,
     validate_op_namespace,
 )
 from pydantic import SecretStr
@@ -33,30 +31,41 @@ from onebrain import (
     Brain,
     ConfigurationError,
     EmbedderMismatch,
-    F,
+    Hit,
     Memory,
     NewMemory,
     OneBrainNotFoundError,
     OneBrainValidationError,
     Scope,
-    SearchResult,
 )
 from onebrain.memory.brain import AsyncBrain
 from onebrain.memory.filters import Filter, every
 from onebrain.memory.models import Order, SearchMode
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
-from onebrain_langchain.documents import new_memory
 from onebrain_langchain.filters import value_filter
-from onebrain_langchain.ids import encode
+from onebrain_langchain.gathering import Gathering
+from onebrain_langchain.items import (
+    INDEXED,
+    NAMESPACE,
+    belongs,
+    fields_of,
+    item_id,
+    labels_of,
+    lifetime,
+    memories_of,
+    owner_of,
+    part_ids,
+    parts_of,
+    path_of,
+    texts_of,
+)
 from onebrain_langchain.verbs import Plan, arun, ask, run
 
 _PAGE = 200
-_BATCH = 1000
-_LONGEST_TTL = 60 * 24 * 365 * 1000  # minutes; dates end some millennia later
+_CANDIDATES = 200  # what is looked at closely, at least, where another distance than the brain's decides
 
-# A label holds no dot and is not empty, so labels that each end with one are an injective encoding of a namespace in
-# which prefixes compare label by label: ("a",) is "a.", which "ab." does not begin with.
-_NAMESPACE = F("item.namespace")
+Vector = Sequence[float]
+Distance = Literal["cosine", "l2", "inner_product"]
 
 
 class OneBrainStore(BaseStore):
@@ -68,6 +77,9 @@ class OneBrainStore(BaseStore):
     Searches with a query rank by meaning and words; items that were put with ``index=False`` or hold no text follow
     unranked, with score None. Searches without one list the latest first. An update keeps ``created_at``.
 
+    Asynchronous operations that begin within one turn of the event loop are done together, in few calls, as those of
+    LangGraph's own async stores are: reads see the state before, and of several puts to one key the last one counts.
+
     Args:
         brain: A `Brain`, an `AsyncBrain` or both as a pair.
         url: Where to connect instead, as for `onebrain.connect`.
@@ -76,8 +88,11 @@ class OneBrainStore(BaseStore):
         space: The name of the store in the brain; stores of different spaces never meet.
         scope: Whose store, beyond its namespaces; usually none.
         index: LangGraph's index configuration: ``fields`` says which text is searched, ``["$"]`` for all of it by
-            default; ``embed`` and ``dims`` bring embeddings of your own, one vector for each item. Without ``embed``
-            the brain makes the vectors.
+            default; ``embed`` and ``dims`` bring embeddings of your own, one vector for each field, and for each
+            element of a field like ``tags[*]``. The best one decides, and an item's score is its cosine, -1 to 1.
+            ``distance_type`` may be ``l2`` (scores are negative distances) or ``inner_product``, which put the
+            candidates that are nearest by cosine in order. Without ``embed`` the brain makes one vector for all the
+            text, and scores are 0 to 1.
         ttl: LangGraph's TTL configuration: ``default_ttl`` in minutes, ``refresh_on_read``. Expired items vanish at
             once and need no sweeping.
         search_mode: ``hybrid``, ``keyword`` or ``vector``.
@@ -117,11 +132,12 @@ class OneBrainStore(BaseStore):
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._scope = given.within(Scope(space=space or "langgraph"))
         self._search_mode: SearchMode | None = search_mode
+        self._gathering: Gathering[list[Op], list[Result]] = Gathering()
         self.index_config = index
-        settings = cast("dict[str, Any]", dict(index or {}))
-        _check_keys("index", settings, {"dims", "embed", "fields"})
+        settings = _index_settings(index)
         self._fields: list[str] = settings.get("fields") or ["$"]
         self._dimensions: int | None = settings.get("dims")
+        self._distance: Distance = settings.get("distance_type") or "cosine"
         self._embeddings: Embeddings | None = None
         if settings.get("embed") is not None:
             self._embeddings = ensure_embeddings(settings["embed"])
@@ -156,62 +172,113 @@ class OneBrainStore(BaseStore):
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations together, in few calls, and return one result for each, in order.
 
-        Reads see the state before the batch's puts. Of several puts to one key the last one counts.
+        Reads see the state before the batch's puts. Of several puts to one key the last one counts. What cannot be put
+        raises before anything is.
         """
         listed, brain = _checked(ops), self._connection.sync
-        vectors: dict[str, Sequence[float]] = {}
         embedder = self._embedder(brain)
-        if embedder is not None:
-            queries, texts = self._to_embed(listed)
-            vectors.update((query, embedder.embed_query(query)) for query in queries)
-            vectors.update(zip(texts, embedder.embed_documents(texts) if texts else (), strict=True))
-        return run(brain, self._batch(listed, vectors))
+        queries = _queries(listed)
+        made = None if embedder is None else [embedder.embed_query(query) for query in queries]
+        results, known = run(brain, self._read(listed, self._keyed(queries, made), brain))
+        puts = self._puts(listed)
+        texts = [] if embedder is None else self._texts(puts.values())
+        made = None if embedder is None else embedder.embed_documents(texts) if texts else []
+        run(brain, self._write(puts, self._keyed(texts, made), known, brain))
+        return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do what `batch` does, asynchronously."""
-        listed, brain = _checked(ops), await self._connection.open()
-        vectors: dict[str, Sequence[float]] = {}
-        embedder = self._embedder(brain)
-        if embedder is not None:
-            queries, texts = self._to_embed(listed)
-            for query in queries:
-                vectors[query] = await embedder.aembed_query(query)
-            vectors.update(zip(texts, await embedder.aembed_documents(texts) if texts else (), strict=True))
-        return await arun(brain, self._batch(listed, vectors))
+        """Do what `batch` does, asynchronously, together with what else begins in this turn of the event loop."""
+        listed = _checked(ops)
+        if not listed:
+            return []
+        return await self._gathering.do(listed, self._together)
 
-    def _batch(self, ops: Sequence[Op], vectors: Mapping[str, Sequence[float]]) -> Plan[list[Result]]:
-        if self._dimensions is not None:
-            for vector in vectors.values():
-                if len(vector) != self._dimensions:
-                    raise EmbedderMismatch(
-                        f"index: dims says {self._dimensions}, but embed made a vector of {len(vector)}"
-                    )
+    async def _together(self, calls: Sequence[list[Op]]) -> Sequence[list[Result] | BaseException]:
+        """Execute the operations of several calls as one batch; where that fails, each call has its own result."""
+        brain = await self._connection.open()
+        merged = [op for call in calls for op in call]
+        try:
+            results, known = await self._aread(merged, brain)
+        except Exception:
+            if len(calls) == 1:
+                raise
+            return [(await self._alone(call, brain)) for call in calls]
+        outcomes: list[list[Result] | BaseException] = []
+        start = 0
+        for call in calls:
+            outcomes.append(results[start : start + len(call)])
+            start += len(call)
+        try:
+            await self._awrite(merged, known, brain)
+        except Exception:
+            if len(calls) == 1:
+                raise
+            for place, call in enumerate(calls):
+                try:
+                    await self._awrite(call, known, brain)
+                except Exception as error:
+                    outcomes[place] = error
+        return outcomes
+
+    async def _alone(self, call: list[Op], brain: AsyncBrain) -> list[Result] | BaseException:
+        try:
+            results, known = await self._aread(call, brain)
+            await self._awrite(call, known, brain)
+        except Exception as error:
+            return error
+        return results
+
+    async def _aread(self, ops: Sequence[Op], brain: AsyncBrain) -> tuple[list[Result], dict[str, Memory]]:
+        embedder, queries = self._embedder(brain), _queries(ops)
+        made = None if embedder is None else [await embedder.aembed_query(query) for query in queries]
+        return await arun(brain, self._read(ops, self._keyed(queries, made), brain))
+
+    async def _awrite(self, ops: Sequence[Op], known: Mapping[str, Memory], brain: AsyncBrain) -> None:
+        embedder, puts = self._embedder(brain), self._puts(ops)
+        texts = [] if embedder is None else self._texts(puts.values())
+        made = None if embedder is None else (await embedder.aembed_documents(texts)) if texts else []
+        await arun(brain, self._write(puts, self._keyed(texts, made), known, brain))
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def _read(
+        self, ops: Sequence[Op], vectors: Mapping[str, Vector], brain: Brain | AsyncBrain
+    ) -> Plan[tuple[list[Result], dict[str, Memory]]]:
+        """Return the results of all operations, and the items to be replaced that are there already."""
         results: list[Result] = [None] * len(ops)
         touched: dict[str, Memory] = {}
-        yield from self._get(ops, results, touched)
-        answered: list[tuple[Op, Result]] = []
+        known = yield from self._get(ops, results, touched, brain)
+        answered: dict[Any, Result] = {}
         for place, op in enumerate(ops):
             if not isinstance(op, SearchOp | ListNamespacesOp):
                 continue
-            known = next((result for other, result in answered if other == op), None)
-            if known is None:
+            question = _hashable(op)
+            if question not in answered:
                 if isinstance(op, SearchOp):
-                    known = yield from self._search(op, vectors, touched)
+                    answered[question] = yield from self._search(op, vectors, touched, brain)
                 else:
-                    known = yield from self._list_namespaces(op)
-                answered.append((op, known))
-            results[place] = cast("Result", list(cast("list[Any]", known)))
+                    answered[question] = yield from self._list_namespaces(op)
+            results[place] = cast("Result", list(cast("list[Any]", answered[question])))
         yield from self._refresh(touched)
-        yield from self._put(ops, vectors)
-        return results
+        return results, known
 
-    # ---- get --------------------------------------------------------------------------------------------------------
-
-    def _get(self, ops: Sequence[Op], results: list[Result], touched: dict[str, Memory]) -> Plan[None]:
-        ids = {place: self._id(op) for place, op in enumerate(ops) if isinstance(op, GetOp)}
-        if not ids:
-            return
-        found: list[Memory] = yield ask("get_many", dict.fromkeys(ids.values()), scope=self._scope)
+    def _get(
+        self,
+        ops: Sequence[Op],
+        results: list[Result],
+        touched: dict[str, Memory],
+        brain: Brain | AsyncBrain,
+    ) -> Plan[dict[str, Memory]]:
+        ids = {place: item_id(self._scope, op) for place, op in enumerate(ops) if isinstance(op, GetOp)}
+        wanted = dict.fromkeys(ids.values())
+        if _parts(brain):
+            # Parts of what is replaced or removed have to go with it.
+            embeds = self._embeddings is not None
+            puts = (op for op in ops if isinstance(op, PutOp) and (embeds or op.value is None))
+            wanted.update(dict.fromkeys(item_id(self._scope, op) for op in puts))
+        if not wanted:
+            return {}
+        found: list[Memory] = yield ask("get_many", wanted, scope=self._scope)
         by_id = {memory.id: memory for memory in found}
         for place, id in ids.items():
             memory = by_id.get(id)
@@ -219,7 +286,8 @@ class OneBrainStore(BaseStore):
                 continue
             if cast("GetOp", ops[place]).refresh_ttl:
                 touched[id] = memory
-            results[place] = Item(**_fields(memory))
+            results[place] = Item(**fields_of(memory))
+        return by_id
 
     def _refresh(self, touched: Mapping[str, Memory]) -> Plan[None]:
         """Let what was read live on for its time to live, from now."""
@@ -227,108 +295,119 @@ class OneBrainStore(BaseStore):
             minutes = memory.metadata["item"].get("ttl")
             if minutes is None:
                 continue
-            with suppress(OneBrainNotFoundError):  # it was deleted meanwhile, or its time was up
-                yield ask("update", id, scope=self._scope, ttl=_lifetime(minutes))
-
-    # ---- put and delete ---------------------------------------------------------------------------------------------
-
-    def _put(self, ops: Sequence[Op], vectors: Mapping[str, Sequence[float]]) -> Plan[None]:
-        puts = {self._id(op): op for op in ops if isinstance(op, PutOp)}
-        if gone := [id for id, op in puts.items() if op.value is None]:
-            yield ask("delete", gone, scope=self._scope)
-        items = [self._memory(id, op, vectors) for id, op in puts.items() if op.value is not None]
-        for start in range(0, len(items), _BATCH):
-            stored = yield ask("store_many", items[start : start + _BATCH], wait=True)
-            stored.raise_for_failures()
-
-    def _memory(self, id: str, op: PutOp, vectors: Mapping[str, Sequence[float]]) -> NewMemory:
-        text = self._text(op)
-        vector = vectors.get(text)
-        name = _path(op.namespace) + op.key
-        item: dict[str, Any] = {
-            "namespace": _path(op.namespace),
-            "key": op.key,
-            "value": dict(op.value or {}),
-            "indexed": bool(text),
-            "updated_at": datetime.now(UTC).isoformat(),
-        }
-        if op.ttl is not None:
-            item["ttl"] = op.ttl
-        return new_memory(
-            id=id,
-            content=text or f"({name.strip()})",  # without text it is found by get, and unranked
-            scope=self._scope,
-            metadata={"item": item},
-            ttl=None if op.ttl is None else _lifetime(op.ttl),
-            embedding=None if vector is None else tuple(vector),
-        )
-
-    def _text(self, op: PutOp) -> str:
-        """Return the text of an item's indexed fields; empty where there is none."""
-        if op.value is None or op.index is False:
-            return ""
-        texts: list[str] = []
-        for field in self._fields if op.index is None else op.index:
-            if field == "$":
-                texts.extend(_readable(op.value))
-            else:
-                texts.extend(get_text_at_path(op.value, tokenize_path(field)))
-        return "\n".join(text for text in texts if text.strip()).strip()
-
-    def _embedder(self, brain: Brain | AsyncBrain) -> Embeddings | None:
-        return self._embeddings if brain.capabilities.embeddings else None
-
-    def _to_embed(self, ops: Sequence[Op]) -> tuple[list[str], list[str]]:
-        queries = [op.query for op in ops if isinstance(op, SearchOp) and op.query]
-        puts = {self._id(op): op for op in ops if isinstance(op, PutOp)}
-        texts = [text for op in puts.values() if (text := self._text(op))]
-        return list(dict.fromkeys(queries)), list(dict.fromkeys(texts))
-
-    # ---- search -----------------------------------------------------------------------------------------------------
+            for each in (*self._parts_of(memory), id):
+                with suppress(OneBrainNotFoundError):  # it was deleted meanwhile, or its time was up
+                    yield ask("update", each, scope=self._scope, ttl=lifetime(minutes))
 
     def _search(
-        self, op: SearchOp, vectors: Mapping[str, Sequence[float]], touched: dict[str, Memory]
+        self,
+        op: SearchOp,
+        vectors: Mapping[str, Vector],
+        touched: dict[str, Memory],
+        brain: Brain | AsyncBrain,
     ) -> Plan[list[SearchItem]]:
         if op.limit < 0 or op.offset < 0:
             raise OneBrainValidationError("limit and offset must not be negative")
         there = every(
-            _NAMESPACE.starts_with(_path(op.namespace_prefix)), value_filter(op.filter, "item", "value")
+            NAMESPACE.starts_with(path_of(op.namespace_prefix)), value_filter(op.filter, "item", "value")
         )
         end = op.offset + op.limit
         ranked: list[tuple[Memory, float | None]] = []
         if op.query and op.query.strip() and op.limit:
-            vector = vectors.get(op.query)
-            mode = self._search_mode or ("vector" if vector is not None else None)
-            found: SearchResult = yield ask(
-                "search",
-                op.query,
-                scope=self._scope,
-                filter=every(there, F("item.indexed").eq(True)),
-                limit=end,
-                mode=mode,
-                embedding=None if mode == "keyword" else vector,
-            )
-            ranked = [(hit.memory, hit.score) for hit in found]
-            there = every(there, F("item.indexed").eq(False))
+            condition = every(there, INDEXED.eq(True))
+            ranked.extend((yield from self._ranked(op.query, vectors.get(op.query), condition, end, brain)))
+            there = every(there, INDEXED.eq(False))
         if len(ranked) < end and op.limit:
             rest = yield from self._listed(there, "-updated_at", end - len(ranked))
             ranked.extend((memory, None) for memory in rest)
         page = ranked[op.offset : end]
         if op.refresh_ttl:
             touched.update((memory.id, memory) for memory, _ in page)
-        return [SearchItem(**_fields(memory), score=score) for memory, score in page]
+        return [SearchItem(**fields_of(memory), score=score) for memory, score in page]
 
-    def _listed(self, condition: Filter, order: Order, limit: int | None) -> Plan[list[Memory]]:
+    def _ranked(
+        self, query: str, vector: Vector | None, condition: Filter, limit: int, brain: Brain | AsyncBrain
+    ) -> Plan[list[tuple[Memory, float]]]:
+        """Return the best items of a search with their scores: an item's is that of its best vector."""
+        mode = self._search_mode or ("vector" if vector is not None else None)
+        by_vector = vector is not None and mode == "vector"
+        asked: dict[str, Any] = {
+            "scope": self._scope,
+            "filter": condition,
+            "mode": mode,
+            "embedding": None if mode == "keyword" else vector,
+            "include_archived": vector is not None and _parts(brain),
+            "with_embeddings": by_vector and self._distance != "cosine",
+        }
+        wanted = max(_CANDIDATES, 10 * limit) if asked["with_embeddings"] else limit
+        while True:
+            try:
+                hits: Sequence[Hit] = list((yield ask("search", query, limit=wanted, **asked)))
+            except EmbedderMismatch:
+                if (yield from self._is_ranked()):
+                    raise
+                return []
+            scores = yield from self._scores(hits, vector if by_vector else None)
+            items = yield from self._items(hits)
+            best: dict[str, float] = {}
+            for hit, score in zip(hits, scores, strict=True):
+                owner = owner_of(hit.memory)
+                if belongs(hit.memory, items.get(owner)):
+                    best[owner] = max(score, best.get(owner, score))
+            if len(best) >= limit or len(hits) < wanted:
+                # Equal scores stay in the order of the search.
+                order = sorted(best, key=lambda id: -best[id])
+                return [(items[id], best[id]) for id in order[:limit]]
+            wanted *= 2
+
+    def _scores(self, hits: Sequence[Hit], vector: Vector | None) -> Plan[list[float]]:
+        """Return the score of each hit, by the distance that was configured where a vector was asked for."""
+        if vector is None:
+            return [hit.score for hit in hits]
+        if self._distance != "cosine":
+            return [_score(self._distance, hit.memory.embedding, vector) for hit in hits]
+        # A brain's scores end at 0, where the cosines of the unlike do not.
+        unlike = [hit.memory.id for hit in hits if hit.score <= 0]
+        if not unlike:
+            return [hit.score for hit in hits]
+        found: list[Memory] = yield ask("get_many", unlike, scope=self._scope, with_embeddings=True)
+        cosines = {memory.id: _score("cosine", memory.embedding, vector) for memory in found}
+        return [cosines.get(hit.memory.id, hit.score) for hit in hits]
+
+    def _items(self, hits: Sequence[Hit]) -> Plan[dict[str, Memory]]:
+        """Return the items that hits are, or are parts of."""
+        items = {hit.memory.id: hit.memory for hit in hits if owner_of(hit.memory) == hit.memory.id}
+        missing = dict.fromkeys(owner_of(hit.memory) for hit in hits if owner_of(hit.memory) not in items)
+        if missing:
+            found: list[Memory] = yield ask("get_many", missing, scope=self._scope)
+            items.update((memory.id, memory) for memory in found)
+        return items
+
+    def _is_ranked(self) -> Plan[bool]:
+        """Return whether the space holds any item that is indexed."""
+        count: int = yield ask("count", scope=Scope(space=self._scope.space), filter=INDEXED.eq(True))
+        return count > 0
+
+    def _listed(
+        self,
+        condition: Filter,
+        order: Order,
+        limit: int | None,
+        *,
+        scope: Scope | None = None,
+        with_embeddings: bool = False,
+    ) -> Plan[list[Memory]]:
         rows: list[Memory] = []
         cursor: str | None = None
         while limit is None or len(rows) < limit:
             page = yield ask(
                 "page",
-                scope=self._scope,
+                scope=scope or self._scope,
                 filter=condition,
                 order=order,
                 limit=_PAGE if limit is None else min(_PAGE, limit),
                 cursor=cursor,
+                with_embeddings=with_embeddings,
             )
             rows.extend(page.data)
             if not page.meta.has_more or page.meta.cursor in (None, cursor):
@@ -336,18 +415,16 @@ class OneBrainStore(BaseStore):
             cursor = page.meta.cursor
         return rows[:limit]
 
-    # ---- namespaces -------------------------------------------------------------------------------------------------
-
     def _list_namespaces(self, op: ListNamespacesOp) -> Plan[list[tuple[str, ...]]]:
         if op.limit < 0 or op.offset < 0:
             raise OneBrainValidationError("limit and offset must not be negative")
         conditions = op.match_conditions or ()
         # What stands before the first wildcard of a prefix is decided by the brain, the rest here.
         leading = [_leading(condition.path) for condition in conditions if condition.match_type == "prefix"]
-        pushed = every(*(_NAMESPACE.starts_with(_path(labels)) for labels in leading or [()]))
+        pushed = every(*(NAMESPACE.starts_with(path_of(labels)) for labels in leading or [()]))
         rows = yield from self._listed(pushed, "sequence", None)
         paths = {memory.metadata["item"]["namespace"] for memory in rows}
-        namespaces = {_labels(path) for path in paths}
+        namespaces = {labels_of(path) for path in paths}
         kept = {
             namespace[: op.max_depth]
             for namespace in namespaces
@@ -355,11 +432,143 @@ class OneBrainStore(BaseStore):
         }
         return sorted(kept)[op.offset : op.offset + op.limit]
 
-    # ---- ids --------------------------------------------------------------------------------------------------------
+    # ---- write ------------------------------------------------------------------------------------------------------
 
-    def _id(self, op: GetOp | PutOp) -> str:
-        # Labels hold no dot, so the first empty one, which two dots in a row make, ends the namespace.
-        return encode(self._scope, _path(op.namespace) + "." + op.key, kind="item", hashed=True)
+    def _write(
+        self,
+        puts: Mapping[str, PutOp],
+        vectors: Mapping[str, Vector],
+        known: Mapping[str, Memory],
+        brain: Brain | AsyncBrain,
+    ) -> Plan[None]:
+        items: list[NewMemory] = []
+        gone: list[str] = []
+        bare = brain.capabilities.embeddings
+        for id, op in puts.items():
+            before = parts_of(known[id]) if id in known else 0
+            if op.value is None:
+                gone.extend([id, *part_ids(self._scope, op, 1, before)])
+                continue
+            texts = texts_of(op, self._fields)
+            own = [vectors[text] for text in texts] if texts and texts[0] in vectors else None
+            new = list(memories_of(op, texts, self._scope, own, bare=bare))
+            items.extend(new)
+            gone.extend(part_ids(self._scope, op, len(new), before))
+        yield from self._store(items)
+        if gone:
+            yield ask("delete", gone, scope=self._scope)
+
+    def _store(self, items: Sequence[NewMemory]) -> Plan[None]:
+        # Those with vectors first and by themselves: where these do not fit, nothing is stored.
+        for group in (
+            [item for item in items if item.embedding],
+            [item for item in items if not item.embedding],
+        ):
+            if not group:
+                continue
+            try:
+                yield ask("store_many", group, wait=True, atomic=True)
+            except EmbedderMismatch:
+                if self._embeddings is None or not (yield from self._unclaim()):
+                    raise
+                yield ask("store_many", group, wait=True, atomic=True)
+
+    def _unclaim(self) -> Plan[bool]:
+        """Take the vectors that the brain made of items without texts, and return whether there were any.
+
+        Earlier versions let the brain make vectors of items that were not indexed, and it then took no others.
+        """
+        space = Scope(space=self._scope.space)
+        rows = yield from self._listed(INDEXED.eq(False), "sequence", None, scope=space, with_embeddings=True)
+        filled = [memory for memory in rows if memory.embedding is not None]
+        for memory in filled:
+            with suppress(OneBrainNotFoundError):
+                yield ask("update", memory.id, scope=memory.scope, embedding=False)
+        return bool(filled)
+
+    def _puts(self, ops: Sequence[Op]) -> dict[str, PutOp]:
+        """Return the last put to each item."""
+        return {item_id(self._scope, op): op for op in ops if isinstance(op, PutOp)}
+
+    def _texts(self, puts: Iterable[PutOp]) -> list[str]:
+        """Return the texts of what is put, each once."""
+        return list(dict.fromkeys(text for op in puts for text in texts_of(op, self._fields)))
+
+    def _parts_of(self, memory: Memory) -> list[str]:
+        item = memory.metadata["item"]
+        op = PutOp(labels_of(item["namespace"]), item["key"], None)
+        return part_ids(self._scope, op, 1, parts_of(memory))
+
+    # ---- vectors ----------------------------------------------------------------------------------------------------
+
+    def _embedder(self, brain: Brain | AsyncBrain) -> Embeddings | None:
+        return self._embeddings if brain.capabilities.embeddings else None
+
+    def _keyed(self, texts: Sequence[str], made: Sequence[Vector] | None) -> dict[str, Vector]:
+        """Return the vectors by their texts; raise where they are not what was configured."""
+        if made is None:
+            return {}
+        if len(made) != len(texts):
+            raise EmbedderMismatch(f"index: embed made {len(made)} vectors of {len(texts)} texts")
+        for vector in made:
+            if self._dimensions not in (None, len(vector)):
+                raise EmbedderMismatch(
+                    f"index: dims says {self._dimensions}, but embed made a vector of {len(vector)}"
+                )
+        if len({len(vector) for vector in made}) > 1:
+            raise EmbedderMismatch("index: embed made vectors of several lengths")
+        return dict(zip(texts, made, strict=True))
+
+
+def _parts(brain: Brain | AsyncBrain) -> bool:
+    """Return whether an item may have several vectors in a brain."""
+    return brain.capabilities.embeddings and brain.capabilities.archive
+
+
+def _score(distance: Distance, one: Vector | None, other: Vector) -> float:
+    """Return how near two vectors are: the larger, the nearer."""
+    if one is None:
+        return -math.inf
+    if distance == "l2":
+        return -math.dist(one, other)
+    product = math.fsum(a * b for a, b in zip(one, other, strict=True))
+    if distance == "inner_product":
+        return product
+    lengths = math.hypot(*one) * math.hypot(*other)
+    return max(-1.0, min(1.0, product / lengths)) if lengths else 0.0
+
+
+def _queries(ops: Sequence[Op]) -> list[str]:
+    return list(dict.fromkeys(op.query for op in ops if isinstance(op, SearchOp) and op.query))
+
+
+def _hashable(op: SearchOp | ListNamespacesOp) -> Any:
+    """Return something that is equal for equal operations only."""
+    try:
+        hash(op)
+    except TypeError:  # it holds a dict
+        return repr(op)
+    return op
+
+
+def _index_settings(index: IndexConfig | None) -> dict[str, Any]:
+    """Return what a configuration says, those of LangGraph's stores on databases included."""
+    settings = {
+        name: value for name, value in cast("dict[str, Any]", dict(index or {})).items() if name[:2] != "__"
+    }
+    _check_keys("index", settings, {"dims", "embed", "fields", "distance_type", "ann_index_config"})
+    distance = settings.get("distance_type")
+    if distance not in (None, "cosine", "l2", "inner_product"):
+        raise ConfigurationError(
+            f"index: distance_type must be 'cosine', 'l2' or 'inner_product', not {distance!r:.40}"
+        )
+    if settings.pop("ann_index_config", None):
+        warnings.warn(
+            "index: ann_index_config has no effect, for a brain has an index of its own; leave it out",
+            UserWarning,
+            stacklevel=3,
+        )
+    return settings
 
 
 def _checked(ops: Iterable[Op]) -> list[Op]:
@@ -385,23 +594,6 @@ def _check_keys(what: str, given: Mapping[str, Any], known: set[str]) -> None:
         )
 
 
-def _lifetime(minutes: float) -> timedelta:
-    if not minutes > 0:
-        raise OneBrainValidationError("ttl: must be more than 0 minutes; None keeps an item for ever")
-    return timedelta(minutes=min(minutes, _LONGEST_TTL))
-
-
-def _path(namespace: Sequence[str]) -> str:
-    path = "".join(label + "." for label in namespace)
-    if "\x00" in path:  # older releases of LangGraph let it pass
-        raise InvalidNamespaceError("a namespace label cannot hold NUL")
-    return path
-
-
-def _labels(path: str) -> tuple[str, ...]:
-    return tuple(path.split(".")[:-1])
-
-
 def _leading(labels: Sequence[str]) -> Sequence[str]:
     return labels[: labels.index("*")] if "*" in labels else labels
 
@@ -417,33 +609,3 @@ def _matches(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
     else:
         raise OneBrainValidationError(f"unknown match type {condition.match_type!r:.40}")
     return all(wanted in ("*", label) for label, wanted in zip(part, path, strict=True))
-
-
-def _fields(memory: Memory) -> dict[str, Any]:
-    item = memory.metadata["item"]
-    updated = datetime.fromisoformat(
-        item["updated_at"]
-    )  # of the last put; what refreshes a lifetime is no update
-    created = memory.created_at or updated
-    return {
-        "namespace": _labels(item["namespace"]),
-        "key": item["key"],
-        "value": item["value"],
-        "created_at": created,
-        "updated_at": max(created, updated),
-    }
-
-
-def _readable(value: Any) -> list[str]:
-    """Return the text in a value as lines: what a person would read, without the punctuation of JSON."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        lines: list[str] = []
-        for key, item in cast("Mapping[str, Any]", value).items():
-            inner = _readable(item)
-            lines.extend(f"{key}: {line}" for line in inner)
-        return lines
-    if isinstance(value, list | tuple):
-        return [line for item in cast("Sequence[Any]", value) for line in _readable(item)]
-    return [] if value is None else [str(value)]

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -99,11 +99,14 @@ class Ranked:
     Attributes:
         scores: 0..1.
         parts: [n, 2] what the words alone say of each, and what the vectors alone say; 0..1.
+        below: [n] how far below 0 a score would be, were it not cut off there: the order of what is all unlike. None where
+            no score is cut.
     """
 
     slots: Ints
     scores: npt.NDArray[np.float64]
     parts: npt.NDArray[np.float64]
+    below: npt.NDArray[np.float64] | None = None
 
 
 _NOTHING = Ranked(np.empty(0, np.int64), np.empty(0), np.empty((0, 2)))
@@ -285,8 +288,9 @@ class Partition:
 
     def _append_vectors(self, items: Sequence[Indexed]) -> None:
         vectors = [item.vector for item in items]
-        if self.vectors is None:
-            dimension = next((len(vector) for vector in vectors if vector is not None), None)
+        dimension = next((len(vector) for vector in reversed(vectors) if vector is not None), None)
+        if self.vectors is None or dimension not in (None, self.vectors.dimension):
+            # A space that holds no vector any more may take those of another kind: none of the old ones counts.
             if dimension is None:
                 return
             self.vectors = Vectors(dimension)
@@ -295,7 +299,7 @@ class Partition:
             self.vectors.extend(np.zeros((missing, self.vectors.dimension), np.float32))
         block = np.zeros((len(items), self.vectors.dimension), np.float32)
         for place, vector in enumerate(vectors):
-            if vector is not None:
+            if vector is not None and len(vector) == self.vectors.dimension:
                 block[place] = vector
         self.vectors.extend(block)
 
@@ -474,6 +478,8 @@ class Partition:
         """
         if not selection.size or ask.limit <= 0:
             return _NOTHING
+        if ask.vector is not None and self.vectors is not None and len(ask.vector) != self.vectors.dimension:
+            ask = replace(ask, vector=None)  # the space takes other vectors now, and holds none yet
         if ask.mode == "vector" or ask.query is None:
             return self._rank_by_vector(selection, ask)
         return self._rank_by_words(selection, ask, ask.query)
@@ -484,8 +490,11 @@ class Partition:
         slots = self.vectors.nearest(ask.vector, ask.limit, selection.slots)
         scores = self.vectors.similarity(ask.vector, slots).astype(np.float64)
         order = _best_first(scores, self.row.view[slots], ask.limit)
-        scores = np.clip(scores[order], 0, 1)
-        return Ranked(slots[order], scores, np.column_stack([np.zeros_like(scores), scores]))
+        scores = scores[order]
+        shown = np.clip(scores, 0, 1)
+        return Ranked(
+            slots[order], shown, np.column_stack([np.zeros_like(shown), shown]), np.minimum(scores, 0)
+        )
 
     def _rank_by_words(self, selection: Selection, ask: Ask, query: Query) -> Ranked:
         terms = np.array(self._lexicon.find(query.terms), np.int64)

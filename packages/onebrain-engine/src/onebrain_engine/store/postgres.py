@@ -505,6 +505,15 @@ class _Writing(_Reading):
             assert space is not None
         return space
 
+    def has_vectors(self, tenant: str, space: Space) -> bool:
+        """Return whether any memory of a space has a vector."""
+        found = self._session.run(
+            tenant,
+            "SELECT EXISTS (SELECT FROM onebrain.vector WHERE tenant = %s AND space = %s)",
+            (tenant, space.key),
+        ).fetchone()
+        return found is not None and bool(found[0])
+
     def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
         self._session.run(

@@ -60,6 +60,10 @@ class Writing(Reading, Protocol):
         """Return a space, made if need be."""
         ...
 
+    def has_vectors(self, tenant: str, space: Space) -> bool:
+        """Return whether any memory of a space has a vector."""
+        ...
+
     def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
         ...

@@ -451,6 +451,14 @@ class _Writing(_Reading):
             assert space is not None
         return space
 
+    def has_vectors(self, tenant: str, space: Space) -> bool:
+        """Return whether any memory of a space has a vector."""
+        found = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM memory AS m JOIN vector AS v USING (row) WHERE m.tenant = ? AND m.space = ?)",
+            (tenant, space.key),
+        ).fetchone()
+        return bool(found[0])
+
     def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
         self._db.execute(

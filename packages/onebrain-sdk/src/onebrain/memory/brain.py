@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Self, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args
 
 from onebrain._core.codec import UNSET, Unset, from_json, to_json
 from onebrain._core.endpoint import endpoint, listing
@@ -139,7 +139,7 @@ class _Brain(Coloured[Mode]):
         created_at: datetime | None = None,
         expires_at: datetime | None = None,
         ttl: float | timedelta | None = None,
-        embedding: Embedding | None = None,
+        embedding: Embedding | Literal[False] | None = None,
         extra: Mapping[str, Any] | None = None,
         wait: bool = False,
     ) -> Steps[StoreResult]:
@@ -207,13 +207,14 @@ class _Brain(Coloured[Mode]):
         scope: Scope = EVERYTHING,
         on_progress: Callable[[int], object] | None = None,
         wait: bool = False,
+        atomic: bool = False,
     ) -> Steps[StoreResults]:
         """Store many memories in batches and return one result for each, in order.
 
         A bad item fails alone: its result says why, and the others are stored. A failure of the service raises if
         nothing is stored yet. After that, the results of the failed batch and of all later ones carry the error, and
         nothing more is sent. Call ``raise_for_failures()`` on the results where a failure should raise. `items` may
-        be a generator; it is read as it is stored.
+        be a generator; it is read as it is stored, or at once if `atomic`.
 
         Args:
             items: `NewMemory` objects, dicts of the same shape, or texts.
@@ -221,22 +222,31 @@ class _Brain(Coloured[Mode]):
             on_progress: Called after each batch with the number of items done so far.
             wait: Wait until they can be read, where the service takes its time. What takes more than a minute has
                 the status ``pending``.
+            atomic: Check every item before the first one is stored, and raise an error instead of returning it. One
+                batch is stored whole or not at all where the capability ``atomic_batch`` says so; an earlier batch
+                stays.
         """
         _check_scope(scope)
         if isinstance(items, str | bytes | Mapping | NewMemory):
             raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
+        if atomic:
+            items = [self._storable(raw, scope) for raw in items]
         results: list[StoreResult] = []
         stopped: OneBrainError | None = None
         pending = iter(items)
         while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
             if stopped is None:
                 try:
-                    results.extend((yield from self._store_batch(batch, scope)))
+                    stored = yield from self._store_batch(batch, scope)
                 except OneBrainError as error:
-                    if not any(result.ok for result in results):
+                    if atomic or not any(result.ok for result in results):
                         raise
                     # Earlier batches are stored, and the caller has to learn which.
                     stopped = error
+                else:
+                    results.extend(stored)
+                    if atomic:
+                        StoreResults.trusted({"results": tuple(stored)}).raise_for_failures()
             if stopped is not None:
                 results.extend([StoreResult(id=None, status="failed", error=stopped)] * len(batch))
             if on_progress is not None:
@@ -251,8 +261,7 @@ class _Brain(Coloured[Mode]):
         places: list[int] = []
         for place, raw in enumerate(batch):
             try:
-                item = _new_memory(raw, scope, {})
-                self._check_storable(item)
+                item = self._storable(raw, scope)
             except OneBrainError as error:
                 results[place] = StoreResult(id=None, status="failed", error=error)
             else:
@@ -263,6 +272,12 @@ class _Brain(Coloured[Mode]):
             for place, result in zip(places, stored, strict=True):
                 results[place] = result
         return cast("list[StoreResult]", results)
+
+    def _storable(self, raw: Storable, scope: Scope) -> NewMemory:
+        """Return `raw` as a memory that the service can keep, or raise."""
+        item = _new_memory(raw, scope, {})
+        self._check_storable(item)
+        return item
 
     def _check_storable(self, item: NewMemory) -> None:
         """Refuse what the service would lose."""
@@ -683,7 +698,7 @@ class _Brain(Coloured[Mode]):
         created_at: datetime | Unset = UNSET,
         expires_at: datetime | Unset | None = UNSET,
         ttl: float | timedelta | Unset = UNSET,
-        embedding: Embedding | Unset = UNSET,
+        embedding: Embedding | Literal[False] | Unset = UNSET,
         extra: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Memory]:
         """Change what is given of one memory, keep the rest, and return the memory.

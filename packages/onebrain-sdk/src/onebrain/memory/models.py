@@ -79,6 +79,10 @@ def _part(value: Any) -> Any:
     return text(value)
 
 
+def _vector(value: Any) -> Any:
+    return value if value is False else vector(value)
+
+
 def _tags(value: Any) -> Any:
     """Accept any iterable of strings but a string; drop repeats, keep the order."""
     if value is None:
@@ -97,7 +101,7 @@ Instant: TypeAlias = Annotated[datetime, BeforeValidator(instant)]
 Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
 Metadata: TypeAlias = dict[str, Any]
 JsonObject: TypeAlias = Annotated[dict[str, Any], BeforeValidator(json_object)]
-Vector: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(vector)]
+Vector: TypeAlias = Annotated[tuple[float, ...] | Literal[False], BeforeValidator(_vector)]
 
 
 class Scope(Model, frozen=True):
@@ -214,7 +218,8 @@ class NewMemory(Model, frozen=True):
         id: An id of the caller's own, at most 512 characters; storing it again replaces what was there.
         scope: Where it belongs; parts left open are taken from the call.
         ttl: How long it lives, instead of `expires_at`: seconds or a timedelta.
-        embedding: The caller's own vector; without one, the brain makes its own where it can.
+        embedding: The caller's own vector; None lets the brain make one where it can. False stores the memory without a
+            vector, also among others of the caller's own: it is found by words, filters and lists.
         created_at: When it happened, for history that is stored later; the default is now.
         extra: Fields of the service behind the brain, by its own names.
     """

@@ -118,7 +118,7 @@ class ReferenceDriver:
         key = (item.scope.space, item.scope.user, id)
         old = self._alive(now).get(key)
         try:
-            self._check_dimension(item.embedding, item.scope, but=key)
+            self._check_dimension(item.embedding or None, item.scope, but=key)
         except EmbedderMismatch as error:
             return StoreResult(id=None, status="failed", error=error)
         if old is None:
@@ -138,7 +138,7 @@ class ReferenceDriver:
             created_at=item.created_at or (old.created_at if old else now),
             updated_at=now,
             expires_at=expiry(item, now),
-            embedding=item.embedding,
+            embedding=item.embedding or None,
             extra=extra,
         )
         return StoreResult(id=id, status="updated" if old else "created")
@@ -218,7 +218,9 @@ class ReferenceDriver:
             for name in ("metadata", "extra"):
                 if name in fields and fields[name] is None:
                     fields[name] = {}
-            self._check_dimension(fields.get("embedding"), row.scope, but=_identity(row))
+            if "embedding" in fields:
+                fields["embedding"] = fields["embedding"] or None
+                self._check_dimension(fields["embedding"], row.scope, but=_identity(row))
             fields = {
                 name: () if name == "tags" and value is None else value for name, value in fields.items()
             }

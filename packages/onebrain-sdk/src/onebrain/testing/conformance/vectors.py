@@ -100,6 +100,35 @@ class VectorSuite(Suite):
         hits = brain.search(embedding=[0.0, 0.0, -1.0, 0.0], scope=SPACE, mode="vector")
         assert hits[0].id == stored["east"]
 
+    def test_a_memory_may_have_no_vector_among_others_that_have_one(self, brain: Brain) -> None:
+        needs(brain, "embeddings", "list")
+        bare = [keep(brain, "said first", embedding=False, scope=SPACE)]
+        stored = _store(brain)
+        bare.append(keep(brain, "said last", embedding=False, scope=SPACE))
+        assert sorted(memory.id for memory in brain.list(scope=SPACE)) == sorted([*bare, *stored.values()])
+        assert (
+            brain.search(embedding=VECTORS["up"], scope=SPACE, mode="vector", limit=1)[0].id == stored["up"]
+        )
+        assert [brain.get(id, with_embeddings=True).embedding for id in bare] == [None, None]
+        assert bare[1] in ids(brain.search("said last", scope=SPACE, mode="keyword"))
+
+    def test_a_vector_may_be_taken_away_and_given_again(self, brain: Brain) -> None:
+        needs(brain, "update")
+        stored = _store(brain)
+        brain.update(stored["up"], embedding=False, scope=SPACE)
+        assert brain.get(stored["up"], with_embeddings=True).embedding is None
+        hits = brain.search(embedding=VECTORS["up"], scope=SPACE, mode="vector")
+        assert all(hit.score == 0 for hit in hits if hit.id == stored["up"])
+        brain.update(stored["up"], embedding=VECTORS["up"], scope=SPACE)
+        assert brain.search(embedding=VECTORS["up"], scope=SPACE, mode="vector")[0].id == stored["up"]
+
+    def test_what_points_away_from_the_query_is_found_in_the_order_of_the_angle(self, brain: Brain) -> None:
+        needs(brain, "embeddings")
+        items = [{"content": str(n), "embedding": [-1.0, n / 10, 0.0, 0.0]} for n in (3, 1, 4, 2, 0)]
+        stored = keep_all(brain, items, scope=SPACE)
+        hits = brain.search(embedding=[1.0, 0.0, 0.0, 0.0], scope=SPACE, mode="vector", limit=3)
+        assert ids(hits) == [stored[2], stored[0], stored[3]]
+
     @pytest.mark.parametrize(
         "vector", [[], [float("nan"), 1.0], [float("inf"), 0.0], [1e39, 0.0], ["a"], 7], ids=str
     )
