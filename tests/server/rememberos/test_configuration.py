@@ -76,8 +76,8 @@ def test_what_is_no_model_is_not_saved(client, live, own, url):
     here = {**own, "base_url": f"{url}/v1/proxy"}  # it answers 401
     assert "status 401" in client.put(E, json=here).json()["detail"]
     for wrong in ("ftp://x.example", "no url", "", 7):
-        assert client.put(E, json={**own, "base_url": wrong}).status_code == 422
-    assert client.put(E, json={**own, "provider": "other"}).status_code == 422
+        assert client.put(E, json={**own, "base_url": wrong}).status_code == 400
+    assert client.put(E, json={**own, "provider": "other"}).status_code == 400
     assert client.get(E).json()["custom"] is False
 
 
@@ -139,7 +139,7 @@ def test_there_is_nothing_to_bring(client, kind, body, default):
     assert answer.status_code == 503
     assert "nothing was saved" in answer.json()["detail"]
     assert "-1" not in answer.text
-    assert client.put(path, json={}).status_code == 422
+    assert client.put(path, json={}).status_code == 400
     assert client.get(path).json() == default
     assert client.delete(path).json() == {"deleted": False}
 
@@ -153,7 +153,7 @@ def test_the_cap(client, agent):
     assert client.put(path, json={"monthly_usd": 12.5}).json() == {"monthly_usd": 12.5, "spent_usd": 0.0}
     assert agent("bot").get(path).json()["monthly_usd"] == 12.5
     for wrong in ({}, {"monthly_usd": -1}, {"monthly_usd": "5"}):
-        assert client.put(path, json=wrong).status_code == 422
+        assert client.put(path, json=wrong).status_code == 400
     assert client.put(path, json={"monthly_usd": None}).json()["monthly_usd"] is None
     assert client.get(path).json()["monthly_usd"] is None
 

@@ -47,7 +47,7 @@ def test_every_documented_provider_can_be_kept(client, provider):
     [{"provider": "myspace"}, {"collection": ""}, {"credentials": None}, {"config": []}, {"name": ""}],
 )
 def test_what_does_not_fit_is_refused(client, wrong):
-    assert client.post(P, json={**SLACK, **wrong}).status_code == 422
+    assert client.post(P, json={**SLACK, **wrong}).status_code == 400
     assert client.get(P).json() == []
 
 
@@ -67,7 +67,7 @@ def test_a_sync_fails_is_noted_and_pauses_after_the_fifth_time(client, made):
         ("error", 0, kept["last_error"]),
     }
     assert client.get(f"{path}/runs?limit=2").json() == runs[:2]
-    assert client.get(f"{path}/runs?limit=0").status_code == 422
+    assert client.get(f"{path}/runs?limit=0").status_code == 400
     assert client.get("/memory/collections").json() == []
 
 

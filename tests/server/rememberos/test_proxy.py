@@ -10,6 +10,7 @@ import pytest
 import onebrain
 from onebrain.errors import OneBrainInternalError
 from onebrain.memory.fence import fence
+from onebrain_engine.graph.model import tokens_of
 
 P = "/proxy/chat/completions"
 C = "/memory/collections/notes"
@@ -148,9 +149,75 @@ def test_ones_own_model_takes_any_name_and_hears_everything(client, model):
     assert model.keys[-1] == "Bearer sk-1"
 
 
+TOOL = {
+    "type": "function",
+    "function": {"name": "seat_map", "parameters": {"type": "object", "properties": {}}},
+}
+PASSED_ON = {
+    "temperature": 0.5,
+    "max_tokens": 9,
+    "max_completion_tokens": 10,
+    "tools": [TOOL],
+    "tool_choice": {"type": "function", "function": {"name": "seat_map"}},
+    "parallel_tool_calls": False,
+    "functions": [TOOL["function"]],
+    "function_call": "auto",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "seat", "schema": {"type": "object"}}},
+    "top_p": 0.9,
+    "n": 2,
+    "stop": ["\n"],
+    "seed": 7,
+    "presence_penalty": 0.1,
+    "frequency_penalty": -0.1,
+    "logit_bias": {"50256": -100},
+    "logprobs": True,
+    "top_logprobs": 3,
+    "reasoning_effort": "low",
+    "verbosity": "low",
+    "user": "maria",
+}
+
+
+def test_what_the_models_api_takes_goes_to_it_as_it_came(client, model):
+    model.says = ["x", "x"]
+    assert chat(client, store=False, **PASSED_ON).status_code == 200
+    asked = model.asked[0]
+    assert {name: value for name, value in asked.items() if name not in ("model", "messages")} == PASSED_ON
+    assert chat(client, store=False, **dict.fromkeys(PASSED_ON)).status_code == 200
+    assert set(model.asked[1]) == {"model", "messages"}
+
+
+def test_calls_of_tools_go_to_the_model_and_back(client, model):
+    said = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function"}]}
+    told = {"role": "tool", "content": "12A", "tool_call_id": "c1"}
+    model.says = ["x"]
+    assert chat(client, QUESTION, said, told, store=False, memory_limit=0, tools=[TOOL]).status_code == 200
+    assert model.asked[0]["messages"] == [QUESTION, said, told]
+
+
+@pytest.mark.parametrize("name", ["service_tier", "tols", "metadata", "stream_options", "web_search_options"])
+def test_what_is_not_passed_on_is_refused_by_its_name(client, model, name):
+    answer = chat(client, store=False, **{name: {"x": 1}})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"{name}: ")
+    assert model.asked == []
+
+
+def test_a_model_of_ones_own_takes_any_field(client, model):
+    model.says = ["OK", "x"]
+    own = {"base_url": model.url, "model": "mine", "api_key": "sk-1"}
+    assert client.put("/memory/extraction/config", json=own).status_code == 200
+    assert chat(client, store=False, guided_json={"type": "object"}).status_code == 200
+    assert model.asked[-1]["guided_json"] == {"type": "object"}
+    assert chat(client, store=False, stream_options={"include_usage": True}).status_code == 400
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"tools": "seat_map"},
+        {"response_format": "json"},
+        {"n": 0},
         {"messages": []},
         {"messages": [{"content": "x"}]},
         {"memory_limit": 51},
@@ -159,7 +226,7 @@ def test_ones_own_model_takes_any_name_and_hears_everything(client, model):
     ],
 )
 def test_what_does_not_fit_is_refused(client, model, wrong):
-    assert client.post(P, json={"messages": [QUESTION], **wrong}).status_code == 422
+    assert client.post(P, json={"messages": [QUESTION], **wrong}).status_code == 400
     assert client.post(P, json={"messages": [QUESTION], "stream": True}).status_code == 400
     assert model.asked == []
 
@@ -192,15 +259,78 @@ def test_an_agent_hears_nothing_of_a_collection_that_it_may_not_read(client, ope
     assert chat(granted, collection="notes", store=False).json()["longmem"]["memories_used"] == 1
 
 
-def test_tokens_that_the_model_tells_of_are_counted(clever, model):
-    with httpx.Client(
-        base_url=f"{clever.url}/compat/rememberos/v1", headers={"authorization": f"Bearer {clever.key}"}
-    ) as operator:
-        operator.post("/memory/collections", json={"name": "mine"})
-        before = operator.get("/memory/admin/usage").json()["tokens"]["chat"]
-        model.says = ["x"]
-        chat(operator, store=False)
-        assert operator.get("/memory/admin/usage").json()["tokens"]["chat"] == before + 9
+def usage_of(clever, tenant=None):
+    """Return the tokens by purpose, and those of one tenant."""
+    headers = {"authorization": f"Bearer {clever.key}"}
+    with httpx.Client(base_url=f"{clever.url}/compat/rememberos/v1", headers=headers) as operator:
+        told = operator.get("/memory/admin/usage").json()
+    return told["tokens"], next((row for row in told["tenants"] if row["tenant"] == tenant), None)
+
+
+def test_every_answer_of_a_model_is_counted_by_what_it_was_asked_for(clever, chatty, client, model):
+    tenant = clever.server.accounts.by_key(chatty).tenant
+    before, mine = usage_of(clever, tenant)
+    assert mine["tokens"] == 0
+    fact = {"title": "t", "body": "Pedro lives in Faro.", "type": "fact", "confidence": 0.9}
+    model.says = [
+        "chat",
+        {"memories": [fact]},
+        "rewritten",
+        {"order": [0]},
+        "profile",
+        {"summary": "s", "themes": []},
+    ]
+    assert chat(client, store=False).status_code == 200
+    answer = client.post(f"{C}/remember?sync=true", json={"content": "Pedro lives in Faro."})
+    assert answer.json()["created"] == 1
+    search = {"query": "Where does Pedro live?", "rewrite": True, "rerank": True}
+    assert client.post(f"{C}/search", json=search).json()["reranked"] is True
+    assert client.get(f"{C}/profile").json()["profile"] == "profile"
+    assert client.get(f"{C}/summary").json()["summary"] == "s"
+    asked = len(model.asked)
+    after, mine = usage_of(clever, tenant)
+    spent = {
+        name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)
+    }
+    purposes = ("chat", "extraction", "rewrite", "rerank", "profile", "summary")
+    assert {name: spent.get(name) for name in purposes} == dict.fromkeys(purposes, 9)
+    assert sum(spent.values()) == mine["tokens"] == 9 * asked
+
+
+def test_answers_in_onebrains_own_format_are_counted_and_are_no_calls(clever, chatty, model):
+    with httpx.Client(base_url=clever.url, headers={"authorization": f"ApiKey {chatty}"}) as own:
+        skill = own.post("/v1/skills", json={"title": "Deploy", "body": "make deploy"}).json()["data"]["id"]
+        model.says = ["done", {"memories": []}, {"entities": []}]
+        assert own.post(f"/v1/skills/{skill}/execute", json={"input": "x"}).json()["data"]["output"] == "done"
+        own.post("/v1/memory/ai-extract", json={"text": "Maria lives in Porto"})
+        memory = own.post("/v1/memory", json={"body": "Maria lives in Porto"}).json()["data"]["id"]
+        own.post("/v1/entities/auto-extract", json={"memoryId": memory})
+        rows = own.get("/v1/billing/usage").json()["data"]
+        analytics = own.get("/v1/user/usage-analytics").json()["data"]
+    used = {row["type"]: (row["count"], row["tokensUsed"]) for row in rows["usage"]}
+    for purpose in ("skill", "extraction", "entities"):
+        assert used[f"MODEL {purpose}"] == (1, 9)
+    assert rows["apiCalls"] == 5
+    assert analytics["totals"]["count"] == analytics["byDay"][0]["count"] == 6
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 2}, 9),
+        ({"input_tokens": 7, "output_tokens": 2}, 9),
+        ({"total_tokens": 9, "prompt_tokens": 1}, 9),
+        ({"completion_tokens": 9}, 9),
+        ({"total_tokens": -9}, 0),
+        ({"total_tokens": "9"}, 0),
+        ({"total_tokens": True}, 0),
+        (None, 0),
+        ([], 0),
+    ],
+)
+def test_tokens_are_what_the_model_says_of_them(usage, tokens):
+    assert tokens_of({"usage": usage}) == tokens
+    assert tokens_of({}) == 0
 
 
 def test_our_client_chats(clever, chatty, model):

@@ -66,9 +66,9 @@ def test_nobody_is_told_without_a_key(url, method, path, body, reason):
 
 
 def test_what_is_wrong_is_told_first(client):
-    assert client.post("/memory/signup", json={"email": "no address"}).status_code == 422
-    assert client.put("/memory/email/senders", json={"senders": "a@b.example"}).status_code == 422
-    assert client.get("/memory/connections/oauth/notion/start").status_code == 422
+    assert client.post("/memory/signup", json={"email": "no address"}).status_code == 400
+    assert client.put("/memory/email/senders", json={"senders": "a@b.example"}).status_code == 400
+    assert client.get("/memory/connections/oauth/notion/start").status_code == 400
     assert client.get("/memory/connections/oauth/linear/start?collection=x").status_code == 404
 
 

@@ -96,7 +96,7 @@ def test_the_secret_is_shown_once(client, secret):
     "address", ["ftp://example.com/hook", "no url", "http://", "https://user:pw@127.0.0.1/x"]
 )
 def test_what_is_no_address_is_refused(client, address):
-    assert client.put(HOOK, json={"url": address}).status_code in (400, 422)
+    assert client.put(HOOK, json={"url": address}).status_code in (400, 400)
     assert client.get(HOOK).json()["configured"] is False
 
 

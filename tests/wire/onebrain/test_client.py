@@ -458,7 +458,9 @@ def test_the_profile_and_the_texts_of_contexts(client):
 
 def test_agents_read_write_and_stay_in_step(client):
     since = datetime.now(UTC) - timedelta(minutes=1)
-    connection = client.connect.register("my-assistant", agent_version="1.0.0", capabilities=["memory_read"])
+    connection = client.connect.register(
+        "my-assistant", agent_version="1.0.0", capabilities=["memory_read", "memory_write"]
+    )
     assert [one.connection_id for one in client.connect.connections()] == [connection.connection_id]
     synced = client.connect.sync(
         connection.connection_id, memories=["User prefers type hints.", "User has a cat."]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeGuard, cast
 
 import httpx
 
@@ -54,6 +55,17 @@ class ChatModel:
             transport=transport,
             trust_env=transport is None,
         )
+        self._used: Callable[[int], object] | None = None
+
+    def metered(self, used: Callable[[int], object]) -> ChatModel:
+        """Return the same model, which tells how many tokens each of its answers took, as its API counts them.
+
+        Args:
+            used: Called once for each answer, with 0 for one that does not say; it may be called from any thread.
+        """
+        made = copy.copy(self)
+        made._used = used
+        return made
 
     def chat(
         self, messages: Sequence[Mapping[str, Any]], *, model: str | None = None, **options: Any
@@ -72,7 +84,12 @@ class ChatModel:
             found: Any = answer.json()
         except (httpx.HTTPError, ValueError):
             return None
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        completion = cast("dict[str, Any]", found)
+        if self._used is not None:
+            self._used(tokens_of(completion))
+        return completion
 
     def complete(self, system: str, user: str, *, json: bool = False) -> str | None:
         """Return the model's answer to a message, or None where there is none."""
@@ -137,3 +154,29 @@ def text_of(completion: Mapping[str, Any]) -> str | None:
     except (KeyError, IndexError, TypeError):
         return None
     return text if isinstance(text, str) else None
+
+
+_PARTS: Final = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
+_MOST_TOKENS: Final = 10_000_000  # of one answer; what is more is no count
+
+
+def tokens_of(completion: Mapping[str, Any]) -> int:
+    """Return how many tokens a chat completion took, by its own account; 0 where it gives none.
+
+    Example:
+        >>> tokens_of({"usage": {"prompt_tokens": 7, "completion_tokens": 2}})
+        9
+    """
+    usage: Any = completion.get("usage")
+    if not isinstance(usage, Mapping):
+        return 0
+    told = cast("Mapping[str, Any]", usage)
+    for names in (("total_tokens",), *_PARTS):
+        counts = [told.get(name) for name in names]
+        if any(_is_count(count) for count in counts):
+            return min(_MOST_TOKENS, sum(count for count in counts if _is_count(count)))
+    return 0
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onebrain_server.http.problems import Problem
@@ -10,6 +11,7 @@ from onebrain_server.state.accounts import Caller
 if TYPE_CHECKING:
     from onebrain_engine import Tenant
     from onebrain_engine.graph import TenantGraph
+    from onebrain_engine.graph.model import ChatModel
     from onebrain_server.server import Server
 
 
@@ -106,6 +108,15 @@ class Call:
     def graph(self) -> TenantGraph:
         """The tenant's entities, those of the dialect's room."""
         return self.server.graph.tenant(room_of(self.tenant_id, self.room))
+
+    def model(self, purpose: str) -> ChatModel | None:
+        """Return the server's language model, whose tokens are counted for this tenant and purpose; None for no model."""
+        model = self.server.model
+        return (
+            None
+            if model is None
+            else model.metered(partial(self.server.journal.spend, self.tenant_id, purpose))
+        )
 
     def audit(self, action: str, target: str | None = None) -> None:
         """Note a change that matters for security."""

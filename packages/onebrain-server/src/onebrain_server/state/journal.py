@@ -21,6 +21,10 @@ _DAY: Final = 86_400 * 1_000_000
 _KEPT_DAYS: Final = 90
 
 
+# Begins the names under which answers of language models are counted, beside those of routes.
+MODEL: Final = "MODEL "
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """One thing that an agent did."""
@@ -53,6 +57,10 @@ class Journal:
             counts[0] += 1
             counts[1] += failed
             counts[2] += tokens
+
+    def spend(self, tenant: str, purpose: str, tokens: int) -> None:
+        """Count an answer of a language model and its tokens, under the name of what it was asked for."""
+        self.count(tenant, MODEL + purpose, failed=False, tokens=tokens)
 
     def act(
         self,

@@ -13,6 +13,7 @@ from onebrain_server.dialects.onebrain import plans
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.problems import invalid
 from onebrain_server.http.requests import Call
+from onebrain_server.state.journal import MODEL
 
 routes = Routes("/v1", "billing")
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
@@ -50,7 +51,7 @@ class PeriodQuery(Query):
 
 
 class UsageRow(Wire):
-    """How often one route was called."""
+    """How often one route was called, or a language model answered for one purpose (``MODEL chat``)."""
 
     type: str
     count: int
@@ -104,7 +105,7 @@ def usage(call: Call, query: PeriodQuery) -> dict[str, Any]:
         "usage": [
             {"type": route, "count": row[0], "tokensUsed": row[2]} for route, row in sorted(counted.items())
         ],
-        "apiCalls": sum(row[0] for row in counted.values()),
+        "apiCalls": sum(row[0] for route, row in counted.items() if not route.startswith(MODEL)),
         "memoriesCreated": sum(
             row[0] - row[1] for route, row in counted.items() if _STORING.fullmatch(route)
         ),
@@ -146,7 +147,7 @@ def usage_summary(call: Call) -> dict[str, Any]:
 
 
 class Analytics(Wire):
-    """Calls by route and by day."""
+    """Calls by route and by day; rows that begin with ``MODEL`` are answers of language models, which are no calls."""
 
     by_type: list[dict[str, Any]]
     by_day: list[dict[str, Any]]
@@ -166,11 +167,13 @@ def usage_analytics(call: Call) -> dict[str, Any]:
         for table, name in ((types, route), (days, day)):
             row = table.setdefault(name, [0, 0])
             row[0], row[1] = row[0] + count, row[1] + tokens
+        if route.startswith(MODEL):  # an answer of a model is no call of its own
+            days[day][0] -= count
     return {
         "byType": [{"type": name, "count": row[0], "tokens": row[1]} for name, row in sorted(types.items())],
         "byDay": [{"date": name, "count": row[0], "tokens": row[1]} for name, row in sorted(days.items())],
         "totals": {
-            "count": sum(row[0] for row in types.values()),
-            "tokens": sum(row[1] for row in types.values()),
+            "count": sum(row[0] for row in days.values()),
+            "tokens": sum(row[1] for row in days.values()),
         },
     }

@@ -275,7 +275,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Find the entities that a memory names, make those that are new, and link them to it."""
     memory = memories.one(call, body.memory_id)
     text = memory.content if (memory.title or "") in memory.content else f"{memory.title}. {memory.content}"
-    model = call.server.model
+    model = call.model("entities")
     named = model.entities(text) if model is not None else None
     found = call.graph.note(find_entities(text) if named is None else named, memory.id)
     return {"memoryId": memory.id, "extracted": [row(call, entity) for entity in found], "count": len(found)}

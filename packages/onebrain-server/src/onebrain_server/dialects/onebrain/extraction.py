@@ -149,7 +149,7 @@ class ExtractAnswer(Wire):
 )
 def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Propose memories from a text; with ``store`` they are stored and their rows returned."""
-    model = call.server.model
+    model = call.model("extraction")
     found = model.memories(body.text) if model is not None else None
     provider = model.name if model is not None and found is not None else "fallback"
     proposals = propose(body.text) if found is None else found

@@ -333,7 +333,7 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
     prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
     if body.input and "input" not in _HOLE.findall(template):
         prompt = f"{prompt}\n\n{body.input}"
-    model = call.server.model
+    model = call.model("skill")
     output = model.complete("You carry out the user's task.", prompt) if model is not None else None
     with call.server.changing(call.tenant_id, id):
         changes = {"usageCount": _one(call, id).body["usageCount"] + 1, "lastUsedAt": now_micros()}

@@ -92,7 +92,7 @@ dialect = Dialect(
     failure=wire.failure,
     unknown=wire.unknown,
     credential=bearer_key,
-    shapes=Shapes(failure=wire.Failure, invalid=422),
+    shapes=Shapes(failure=wire.Failure),
     scopes=keys.scopes,
     limits=wire.limits,
     channel=events.channel,

@@ -174,7 +174,7 @@ def extract(
 
 def _facts(place: Room, content: str) -> list[tuple[str, str]]:
     """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
-    model = place.model
+    model = place.model("extraction")
     proposed = None
     if model is not None:
         with place.server.metrics.timing("llm_extract"):
@@ -222,7 +222,7 @@ def _verdicts(
     claims: list[Claim | None],
 ) -> dict[int, list[Memory]] | None:
     """Return by the model which memories each new fact overtakes; None where there is no model, or it gave no answer."""
-    model = place.model
+    model = place.model("contradictions")
     if model is None:
         return None
     related = [

@@ -25,6 +25,7 @@ from onebrain_server.metrics import Snapshot, quantile
 
 if TYPE_CHECKING:
     from onebrain_server.server import Server
+from onebrain_server.state.journal import MODEL
 
 routes = Routes("/memory/admin", "operator")
 
@@ -207,8 +208,9 @@ class TenantUsage(Wire):
 class UsageAnswer(Wire):
     """What all tenants use.
 
-    `tokens` are those that a language model has told of, by what it was asked for: chats of the proxy. This server knows no
-    prices, so that `cost_usd` is null.
+    `tokens` are those that language models have told of, by what they were asked for: chats of the proxy (``chat``),
+    ``extraction``, ``contradictions``, ``rewrite``, ``rerank``, ``profile``, ``summary``, and in the server's other formats
+    ``entities`` and ``skill``. This server knows no prices, so that `cost_usd` is null.
     """
 
     days: int
@@ -225,20 +227,22 @@ def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
     last = now()
     first = (last - timedelta(days=query.days - 1)).date().isoformat()
     tenants: list[dict[str, Any]] = []
+    tokens = Counter({"chat": 0})
     for place in _rooms(server):
-        rows = [
-            row
-            for row in server.journal.usage(place.tenant, first, last.date().isoformat())
-            if f" {PREFIX}/" in row[1]
-        ]
+        rows = server.journal.usage(place.tenant, first, last.date().isoformat())
+        spent = Counter[str]()
+        for _, route, _, _, count in rows:
+            if route.startswith(MODEL):
+                spent[route.removeprefix(MODEL)] += count
+        tokens.update(spent)
         tenants.append(
             {
                 "tenant": place.tenant,
                 "collections": len(collections.every(place)),
                 "memories": place.memories.count(EVERYTHING, TRUE, include_archived=True),
                 "storage": {"db_bytes": storage_of(place), "files_bytes": 0},
-                "requests": sum(row[2] for row in rows),
-                "tokens": sum(row[4] for row in rows),
+                "requests": sum(row[2] for row in rows if f" {PREFIX}/" in row[1]),
+                "tokens": spent.total(),
             }
         )
     names = ("collections", "memories", "requests", "tokens")
@@ -248,7 +252,7 @@ def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
         "days": query.days,
         "tenants": tenants,
         "total": {**total, "storage": {"db_bytes": stored, "files_bytes": 0}},
-        "tokens": {"chat": total["tokens"]},
+        "tokens": dict(tokens),
         "cost_usd": None,
     }
 

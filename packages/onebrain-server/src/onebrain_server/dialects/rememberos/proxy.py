@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,7 @@ from onebrain_server.dialects.rememberos.wire import (
     Wire,
     unconfigured,
 )
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 
 routes = Routes("/proxy", "proxy")
@@ -44,8 +44,41 @@ class ChatMessage(BaseModel):
     content: str | list[JsonObject] | None = None
 
 
-class ChatFields(Wire):
-    """A chat."""
+class ModelOptions(BaseModel):
+    """What goes to the model as it is: the fields of its API by their names there."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: list[JsonObject] | None = None
+    tool_choice: str | JsonObject | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[JsonObject] | None = None
+    function_call: str | JsonObject | None = None
+    response_format: JsonObject | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    user: str | None = None
+
+
+class ChatFields(ModelOptions):
+    """A chat. What is neither named here nor for a model of one's own is refused: nothing is dropped in silence."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+        json_schema_extra={"additionalProperties": False},
+    )
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
     model: Annotated[str, Field(min_length=1, max_length=255)] | None = None
@@ -53,9 +86,20 @@ class ChatFields(Wire):
     container_tag: Tag | None = None
     memory_limit: Annotated[int, Field(ge=0, le=MAX_SEARCH)] = 5
     store: bool = True
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
     stream: bool = False
+
+    def options(self, *, mine: bool) -> dict[str, Any]:
+        """Return what goes to the model; raise for a field that is not known, unless the model is the tenant's own."""
+        if self.stream:
+            raise invalid(["stream"], "there is no streaming; leave it out")
+        further = self.model_extra or {}
+        if "stream_options" in further:
+            raise invalid(["stream_options"], "there is no streaming; leave it out")
+        if further and not mine:
+            name = next(iter(further))
+            raise invalid([name[:64]], "is not passed on to this server's model; leave it out")
+        known = self.model_dump(include=set(ModelOptions.model_fields), exclude_none=True)
+        return {**further, **known}
 
 
 class LongMem(Wire):
@@ -77,32 +121,25 @@ class ChatAnswer(BaseModel):
 @routes.post("/chat/completions", needs="read", answers=ChatAnswer, errors=(502,))
 def complete_chat(call: Call, body: ChatFields) -> dict[str, Any]:
     """Complete a chat with the memories that have to do with its last question; with ``store``, look for facts in that."""
-    if body.stream:
-        raise Problem(400, "VALIDATION_ERROR", "stream: there is no streaming; leave it out")
+    # The server's own model is what its operator pays for; one's own takes any name and any field that its API knows.
+    mine = own_model(call.server, call.tenant_id) is not None
+    options = body.options(mine=mine)
     if body.store:
         _may_store(call, body.collection or _DEFAULT)
     place = room(call)
-    model = place.model
+    model = place.model("chat")
     if model is None:
         raise unconfigured(
             "No language model is configured: the operator sets MODEL_URL, or PUT extraction/config one"
         )
-    # The server's own model is what its operator pays for; one's own takes any name that its API knows.
-    mine = own_model(call.server, call.tenant_id) is not None
     if body.model is not None and body.model != model.name and not mine:
         raise Problem(400, "MODEL", f"model: this server's is {model.name}; leave it out, or name that one")
     question = _question(body.messages)
     remembered = _remembered(call, body, question)
-    options = {
-        name: value
-        for name, value in (("temperature", body.temperature), ("max_tokens", body.max_tokens))
-        if value is not None
-    }
     given = [message.model_dump(exclude_unset=True) for message in body.messages]
     answer = model.chat(_with(given, remembered), model=body.model, **options)
     if answer is None or not isinstance(answer.get("choices"), list):
         raise Problem(502, "MODEL", "The language model gave no answer; try again")
-    call.tokens += _tokens(answer)
     stored = body.store and _store(call, body, question)
     return {**answer, "longmem": {"memories_used": len(remembered), "stored": stored}}
 
@@ -162,12 +199,6 @@ def _store(call: Call, body: ChatFields, question: str) -> bool:
         graph.start(place, found, asked, author(call), whole=False)
     call.act("complete_chat", "rememberos.proxy")
     return True
-
-
-def _tokens(answer: Mapping[str, Any]) -> int:
-    usage: Any = answer.get("usage")
-    used: Any = cast("Mapping[str, Any]", usage).get("total_tokens") if isinstance(usage, Mapping) else None
-    return used if isinstance(used, int) and 0 <= used < 10_000_000 else 0
 
 
 __all__ = ["routes"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onebrain_engine import Tenant
@@ -34,10 +35,15 @@ class Room:
         """Small documents; every call names the tenant."""
         return self.server.records
 
-    @property
-    def model(self) -> ChatModel | None:
-        """The language model for what rules do less well: the tenant's own, else the server's; None for no model."""
-        return model_of(self.server, self.tenant)
+    def model(self, purpose: str) -> ChatModel | None:
+        """Return the language model for what rules do less well: the tenant's own, else the server's; None for no model.
+
+        Its tokens are counted under the purpose.
+        """
+        model = model_of(self.server, self.tenant)
+        return (
+            None if model is None else model.metered(partial(self.server.journal.spend, self.tenant, purpose))
+        )
 
     def keep(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
         """Set a document of which there is one, whether or not it was there before."""

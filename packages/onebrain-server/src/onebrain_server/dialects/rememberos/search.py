@@ -106,7 +106,7 @@ def found(
 ) -> dict[str, Any]:
     """Return what a search finds in one collection, or in all but those in `shut`."""
     started = time.perf_counter()
-    model = place.model
+    model = place.model("rewrite")
     rewritten = model.complete(_REWRITE, asked.query) if model is not None and asked.rewrite else None
     scope = Scope(user=asked.container_tag) if collection is None else collection.tagged(asked.container_tag)
     request = SearchRequest(
@@ -155,7 +155,7 @@ def _near_enough(place: Room, request: SearchRequest, threshold: float) -> Seque
 
 def _reranked(place: Room, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
     """Return hits in a model's order; None where there is no model, or it gave none."""
-    model = place.model
+    model = place.model("rerank")
     if model is None or not hits:
         return None
     texts = {str(place_): hit.memory.content[:1000] for place_, hit in enumerate(hits)}

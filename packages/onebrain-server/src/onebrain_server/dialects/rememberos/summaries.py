@@ -37,7 +37,7 @@ def profile(place: Room, collection: Collection, container_tag: str | None) -> d
     wanted = every(memories.CURRENT, Cmp("$type", "in", ["fact", "preference"]))
     known = _top(place, collection, container_tag, 50, wanted)
     texts = [_line(one) for one in known]
-    model = place.model
+    model = place.model("profile")
     written = (
         model.complete(_PROFILE, fence("\n".join(texts)[:_ASKED])) if model is not None and texts else None
     )
@@ -79,7 +79,7 @@ def _written(
     place: Room, known: Sequence[Memory], changes: Sequence[tuple[Memory, Memory]]
 ) -> tuple[str, list[str]] | None:
     """Return a model's summary and themes; None where there is no model, or it gave none."""
-    model = place.model
+    model = place.model("summary")
     if model is None or not known:
         return None
     asked: list[str] = []

@@ -55,18 +55,10 @@ class Tagged(Query):
     container_tag: Tag | None = None
 
 
-class Issue(Wire):
-    """One wrong value."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
-
-
 class Failure(Wire):
-    """What went wrong: a sentence, or a list with each wrong value."""
+    """What went wrong, in a sentence."""
 
-    detail: str | list[Issue]
+    detail: str
 
 
 class Deleted(Wire):
@@ -122,31 +114,19 @@ def unconfigured(reason: str) -> Problem:
     return Problem(503, "UNCONFIGURED", reason)
 
 
-_WHERE: Final = {
-    "Invalid request body": "body",
-    "Invalid query parameters": "query",
-    "Invalid path parameters": "path",
-}
-
-
 def failure(problem: Problem, request_id: str) -> Answer:
-    """Return the answer to a request that failed: 422 with a list for what does not fit its model, else a sentence."""
-    place = _WHERE.get(problem.message)
-    if problem.details and place is not None:
-        issues = [_issue(place, dict(issue)) for issue in problem.details]
-        return Answer(raw=to_json({"detail": issues}), status=422)
-    first = problem.details[0].get("message") if problem.details else None
-    detail = first if isinstance(first, str) and problem.status == 400 else problem.message
-    return Answer(raw=to_json({"detail": detail}))
+    """Return the answer to a request that failed: a sentence, and 400 for whatever is wrong with the input."""
+    issues = [_sentence(dict(issue)) for issue in problem.details or () if issue.get("message")]
+    detail = "; ".join(issues[:3]) if issues and problem.status == 400 else problem.message
+    return Answer(raw=to_json({"detail": detail}), status=400 if problem.status == 415 else problem.status)
 
 
-def _issue(place: str, issue: dict[str, Any]) -> dict[str, Any]:
-    missing = issue.get("received") == "undefined"
-    return {
-        "loc": [place, *issue["path"]],
-        "msg": "Field required" if missing else issue["message"],
-        "type": "missing" if missing else issue["code"],
-    }
+def _sentence(issue: dict[str, Any]) -> str:
+    where = ".".join(map(str, issue.get("path") or ()))
+    if issue.get("received") == "undefined":
+        return f"{where}: Field required"
+    said = str(issue["message"])
+    return f"{where}: {said}" if where and not said.startswith(f"{where}: ") else said
 
 
 def unknown(method: str, path: str, status: int) -> Answer:
