@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from onebrain_server.dialects.onebrain import dialect
 from onebrain_server.security.scopes import SCOPES
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -174,6 +176,59 @@ def test_every_exchange_is_answered_alike_but_for_the_intended_differences(answe
         unexpected += [f"{name}: {one}" for one in differences]
     assert unexpected == []
     assert unused == {}
+
+
+def test_a_delta_has_the_memories_that_the_recorded_one_has_and_counts_them(answers):
+    exchange, _, data = answers[102]
+    recorded, ours = exchange["response"]["data"], data["data"]
+    assert ours["count"] == len(ours["memories"]) == recorded["count"]
+    # Tagging changes a memory here, so that the order differs.
+    assert {row["title"] for row in ours["memories"]} == {row["title"] for row in recorded["memories"]}
+    assert {tuple(row) for row in recorded["memories"]} == {
+        tuple(name for name in recorded["memories"][0] if name in row) for row in ours["memories"]
+    }
+    synced = [row for row in answers[140][2]["data"] if row["action"] == "delta_sync"]
+    assert synced[-1]["details"]["count"] == recorded["count"]
+
+
+def test_usage_names_routes_as_the_recorded_server_does(answers):
+    recorded = {row["type"] for row in answers[126][0]["response"]["data"]["byType"]}
+    assert recorded - {operation.route for operation in dialect.operations} == set()
+    ours = {row["type"] for row in answers[126][2]["data"]["byType"]}
+    assert ours & recorded >= {"DELETE /v1/entities/:id", "POST /v1/memory/search"}
+
+
+def test_a_context_shows_a_skill_by_the_names_of_its_row(client):
+    skill = {
+        "title": "Deploy",
+        "body": "Run make deploy",
+        "triggerConditions": [{"type": "keyword", "pattern": "deploy"}],
+        "confidenceScore": 0.7,
+    }
+    assert client.post("/v1/skills", json=skill).status_code == 201
+    [row] = client.get("/v1/context/deep").json()["data"]["structured"]["skills"]
+    assert {name: row[name] for name in skill} == skill
+    text = client.get("/v1/context/deep", headers={"accept": "text/plain"}).text
+    assert "- Deploy (triggers: deploy)" in text
+
+
+def test_public_numbers_have_the_recorded_names(onebrain_server):
+    before = httpx.get(onebrain_server.url + "/v1/stats/public").json()["data"]
+    assert list(before) == ["users", "agents", "brains", "memories"]
+    onebrain_server.account(f"{uuid.uuid4().hex}@example.com")
+    after = httpx.get(onebrain_server.url + "/v1/stats/public").json()["data"]
+    assert after == {**{name: before[name] + 1 for name in ("users", "agents", "brains")}, "memories": None}
+
+
+def test_rows_of_logins_have_the_recorded_names(onebrain_server):
+    login = {"email": f"{uuid.uuid4().hex}@example.com", "password": "SecurePassword123!"}
+    httpx.post(onebrain_server.url + "/v1/auth/register", json=login)
+    made = httpx.post(onebrain_server.url + "/v1/auth/login", json=login, headers={"user-agent": "Firefox"})
+    headers = {"authorization": f"Bearer {made.json()['data']['accessToken']}"}
+    [row] = httpx.get(onebrain_server.url + "/v1/auth/sessions", headers=headers).json()["data"]
+    names = ["id", "deviceName", "ipAddress", "userAgent", "region", "createdAt", "expiresAt", "isCurrent"]
+    assert list(row) == names
+    assert (row["userAgent"], row["ipAddress"], row["isCurrent"]) == ("Firefox", "127.0.0.1", True)
 
 
 def test_no_exchange_fails_inside_the_server(answers):

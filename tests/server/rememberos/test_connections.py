@@ -25,7 +25,8 @@ def test_a_connection_is_kept_without_showing_its_credentials(client, made):
     assert {name: made[name] for name in SLACK if name != "credentials"} == {
         name: value for name, value in SLACK.items() if name != "credentials"
     }
-    assert (made["status"], made["last_error"], made["cursor"]) == ("active", None, None)
+    assert (made["status"], made["cursor"]) == ("paused", None)
+    assert "nothing syncs this connection" in made["last_error"]
     assert client.get(f"{P}/{made['id']}").json() == made
     assert client.get(P).json() == [made]
     for path in (P, f"{P}/{made['id']}", f"{P}/{made['id']}/runs"):
@@ -94,7 +95,7 @@ def test_the_client_keeps_connections(ask, url, key):
     made = ask(
         lambda c: c.connections.create("notion", collection="notes", credentials={"token": "secret_1"})
     )
-    assert (made.provider, made.collection, made.status) == ("notion", "notes", "active")
+    assert (made.provider, made.collection, made.status) == ("notion", "notes", "paused")
     assert ask(lambda c: c.connections.get(made.id)) == made
     assert ask(lambda c: c.connections.list()) == [made]
     with (

@@ -1,4 +1,4 @@
-"""What needs a third party is answered as by an operator who has configured none: 503 and why, never a fake success."""
+"""What needs a third party is answered 503 and why, never with a fake success, and never as if a setting could help."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def test_with_a_key(client, method, path, body, reason):
     assert (answer.status_code, list(answer.json())) == (503, ["detail"])
     assert reason in answer.json()["detail"]
     assert "retry-after" not in answer.headers
+    assert ("configured" in answer.json()["detail"]) == (reason == "No language model")
 
 
 @pytest.mark.parametrize(("method", "path", "body", "reason"), PUBLIC)

@@ -202,6 +202,15 @@ class Accounts:
             rows = connection.execute(sa.select(account.c.id, made).where(made >= moment).order_by(made))
             return [(row[0], row[1]) for row in rows]
 
+    def counts(self) -> tuple[int, int]:
+        """Return how many accounts there are, and how many keys that work."""
+        lasting = api_key.c.expires_at.is_(None) | (api_key.c.expires_at > now_micros())
+        working = api_key.c.is_active & lasting
+        with self._database.reading(SERVER) as connection:
+            users = connection.execute(sa.select(sa.func.count()).select_from(account)).scalar()
+            keys = connection.execute(sa.select(sa.func.count()).select_from(api_key).where(working)).scalar()
+        return users or 0, keys or 0
+
     def remove(self, id: str) -> None:
         """Remove an account with its logins and keys; what else it owns is removed by its owners."""
         with self._database.writing(SERVER) as connection:

@@ -151,6 +151,9 @@ def _build(
         {
             "title": record.body["title"],
             "body": record.body["body"],
+            # By the names of a skill's own row, and by those that this server had before.
+            "triggerConditions": record.body["triggerConditions"],
+            "confidenceScore": record.body["confidenceScore"],
             "triggers": [condition.get("pattern", "") for condition in record.body["triggerConditions"]],
             "confidence": record.body["confidenceScore"],
         }

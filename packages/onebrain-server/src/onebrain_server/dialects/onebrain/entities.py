@@ -351,10 +351,10 @@ def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     return {"entityId": id, **link_row(made)}
 
 
-@routes.delete("/{id}/links/{linkId}", needs="entity.write", errors=(404,))
-def remove_link(call: Call, id: str, linkId: str) -> None:
+@routes.delete("/{entityId}/links/{linkId}", needs="entity.write", errors=(404,))
+def remove_link(call: Call, entityId: str, linkId: str) -> None:
     """Remove a link between an entity and a memory."""
-    if not call.graph.unlink(id, linkId):
+    if not call.graph.unlink(entityId, linkId):
         raise not_found("Link")
 
 

@@ -171,10 +171,10 @@ def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     return {"projectId": id, **link_row(made)}
 
 
-@routes.delete("/{id}/memory-links/{linkId}", needs="brain.write", errors=(404,))
-def remove_memory_link(call: Call, id: str, linkId: str) -> None:
+@routes.delete("/{projectId}/memory-links/{linkId}", needs="brain.write", errors=(404,))
+def remove_memory_link(call: Call, projectId: str, linkId: str) -> None:
     """Take a memory out of a project, by the link's id."""
-    if not call.server.records.unlink(call.tenant_id, KIND, id, link_id=linkId):
+    if not call.server.records.unlink(call.tenant_id, KIND, projectId, link_id=linkId):
         raise not_found("Link")
 
 

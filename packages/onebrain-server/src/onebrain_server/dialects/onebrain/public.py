@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from onebrain.errors import OneBrainError
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.plans import NAMES
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
-from onebrain_server.state.database import SERVER
-from onebrain_server.state.tables import account
 
 root = Routes("", "server")
 routes = Routes("/v1", "server")
@@ -141,14 +137,16 @@ def plans(call: Call) -> list[dict[str, Any]]:
 
 
 class PublicStats(Wire):
-    """How many accounts there are."""
+    """How many there are; ``memories`` is null, for how much people store is theirs to know."""
 
     users: int
+    agents: int
+    brains: int
+    memories: int | None
 
 
 @routes.get("/stats/public", needs="anyone", answers=PublicStats)
 def stats(call: Call) -> dict[str, Any]:
-    """Say how many accounts this server has; how much they store is theirs to know."""
-    with call.server.database.reading(SERVER) as connection:
-        users = connection.execute(sa.select(sa.func.count()).select_from(account)).scalar() or 0
-    return {"users": users}
+    """Say how many accounts and keys of agents this server has; each account has one brain."""
+    users, agents = call.server.accounts.counts()
+    return {"users": users, "agents": agents, "brains": users, "memories": None}

@@ -111,14 +111,14 @@ def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     }
 
 
-@routes.delete("/memory/{id}/tags/{tagId}", needs="brain.write", errors=(404,))
-def untag_memory(call: Call, id: str, tagId: str) -> None:
+@routes.delete("/memory/{memoryId}/tags/{tagId}", needs="brain.write", errors=(404,))
+def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
     """Take a tag off a memory."""
-    memories.one(call, id)
+    memories.one(call, memoryId)
     record = call.server.records.get(call.tenant_id, "tag", tagId)
-    if record is None or not call.server.records.unlink(call.tenant_id, "tag", tagId, memory_id=id):
+    if record is None or not call.server.records.unlink(call.tenant_id, "tag", tagId, memory_id=memoryId):
         raise not_found("Tag")
-    _name(call, id, record.body["name"], add=False)
+    _name(call, memoryId, record.body["name"], add=False)
 
 
 def _name(call: Call, memory_id: str, name: str, *, add: bool) -> None:

@@ -9,7 +9,7 @@ from onebrain_server.http.requests import Call
 
 routes = Routes("/memory/stripe", "billing")
 
-_REASON: Final = "This server takes no payments; its operator has configured no billing provider"
+_REASON: Final = "This version of the server has no payments, and no setting turns them on"
 
 
 class Session(Wire):

@@ -31,7 +31,7 @@ Url = Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^
 
 
 class StorageConfig(Wire):
-    """The object storage in use: none, unless its operator has configured one."""
+    """The object storage in use: this version of the server has none."""
 
     custom: bool
     backend: str | None

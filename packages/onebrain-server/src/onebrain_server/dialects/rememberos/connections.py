@@ -1,7 +1,8 @@
 """``/v1/memory/connections``: sources that a managed connector would sync into a collection.
 
 Connections are kept with their credentials, which nothing returns. To sync them takes connectors to third parties, which
-this server has none of: each try fails as that of an operator who has configured none, and is noted as a failed run.
+this version of the server has none of, and no setting adds one. A connection is paused from the beginning and says why; each
+try to sync it fails, and is noted as a failed run.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ KIND: Final = "rememberos.connection"
 RUN: Final = "rememberos.run"
 _FAILURES: Final = 5  # in a row, after which a connection is paused
 _RUNS: Final = 100  # of one connection that are kept
-_REASON: Final = "This server has no managed connectors; sync the source with a program of your own"
+_REASON: Final = (
+    "This version of the server has no managed connectors, and no setting adds one: nothing syncs this connection. "
+    "Sync the source with a program of your own"
+)
 
 Provider = Literal["notion", "slack", "gdrive", "postgres", "gmail", "linear", "confluence", "hubspot"]
 _OAUTH: Final = frozenset({"notion", "slack", "gdrive", "gmail"})
@@ -96,12 +100,12 @@ def _shut() -> Problem:
 
 @routes.post("", needs="write", answers=ConnectionRow, status=201)
 def create_connection(call: Call, body: ConnectionFields) -> dict[str, Any]:
-    """Keep a connection; its credentials are sealed at rest and never returned."""
+    """Keep a connection, paused, for nothing here syncs it; its credentials are never returned."""
     if not _reaches(call, body.collection, "can_write"):
         raise _shut()
     place = room(call)
-    kept = {**body.model_dump(), "last_error": None, "cursor": None, "failures": 0}
-    made = place.records.add(place.tenant, KIND, kept, status="active", label=body.provider)
+    kept = {**body.model_dump(), "last_error": _REASON, "cursor": None, "failures": 0}
+    made = place.records.add(place.tenant, KIND, kept, status="paused", label=body.provider)
     call.audit("rememberos.connection.create", made.id)
     return _row(made)
 
@@ -220,7 +224,9 @@ def finish_oauth(call: Call, provider: str) -> NoReturn:
 def _no_app(provider: str) -> Problem:
     if provider not in _OAUTH:
         return Problem(404, "NOT_FOUND", "There is no OAuth for this provider")
-    return unconfigured("This server has no OAuth app for this provider; its operator has configured none")
+    return unconfigured(
+        "This version of the server has no OAuth app for any provider, and no setting adds one"
+    )
 
 
 __all__ = ["KIND", "RUN", "routes"]

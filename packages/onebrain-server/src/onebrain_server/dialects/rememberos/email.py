@@ -11,7 +11,7 @@ from onebrain_server.http.requests import Call
 
 routes = Routes("/memory/email", "email")
 
-_REASON: Final = "This server takes no mail; its operator has configured no mail service"
+_REASON: Final = "This version of the server has no mail, and no setting turns it on"
 
 
 class DropAddress(Wire):

@@ -1,7 +1,7 @@
 """Files: those whose text becomes memories, at once or in the background; and those that would have to be kept.
 
 This server reads text and stores no files: what needs object storage, which is attaching files to memories and presigned
-URLs, is answered as by an operator who has configured none.
+URLs, is refused, and no setting changes that.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Routes(operations.Routes):
 
 
 def unconfigured(reason: str) -> Problem:
-    """Return the failure for what needs a third party that the operator of this server has not configured."""
+    """Return the failure for what needs a third party that this server has none of."""
     return Problem(503, "UNCONFIGURED", reason)
 
 
