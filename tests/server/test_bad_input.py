@@ -128,7 +128,7 @@ FORMATS = {
     "rememberos": Format(
         "/compat/rememberos/v1/memory/collections/c/memories", {}, "text",
         "/compat/rememberos/v1/memory/collections/c/memories?limit={limit}",
-        "/compat/rememberos/v1/memory/collections/c/memories/{id}", rememberos, None, {"media type": (400, rememberos)},
+        "/compat/rememberos/v1/memory/collections/c/memories/{id}", rememberos, None,
     ),
     "brrain": Format(
         "/compat/brrain/v1/memory/store", {}, "content", "/compat/brrain/v1/memory/retrieve?q=x&limit={limit}",

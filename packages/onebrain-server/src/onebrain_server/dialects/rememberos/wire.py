@@ -118,7 +118,7 @@ def failure(problem: Problem, request_id: str) -> Answer:
     """Return the answer to a request that failed: a sentence, and 400 for whatever is wrong with the input."""
     issues = [_sentence(dict(issue)) for issue in problem.details or () if issue.get("message")]
     detail = "; ".join(issues[:3]) if issues and problem.status == 400 else problem.message
-    return Answer(raw=to_json({"detail": detail}), status=400 if problem.status == 415 else problem.status)
+    return Answer(raw=to_json({"detail": detail}))
 
 
 def _sentence(issue: dict[str, Any]) -> str:
