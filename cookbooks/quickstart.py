@@ -73,7 +73,7 @@ def read(path: Path) -> tuple[list[NewMemory], list[Question]]:
     try:
         if path.suffix == ".jsonl":
             return read_conversation(path)
-        return read_locomo(json.loads(path.read_text(encoding="utf-8")))
+        return read_locomo(json.loads(path.read_text(encoding="utf-8-sig")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.exit(
             f"{path} is not in a format this program reads ({type(error).__name__}: {error}); see --help"
@@ -83,7 +83,7 @@ def read(path: Path) -> tuple[list[NewMemory], list[Question]]:
 def read_conversation(path: Path) -> tuple[list[NewMemory], list[Question]]:
     """Read one turn a line; questions.jsonl beside it, if there is one, holds what to ask."""
     memories = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(lines(path)):
         if line.strip():
             turn = json.loads(line)
             memories.append(
@@ -97,10 +97,15 @@ def read_conversation(path: Path) -> tuple[list[NewMemory], list[Question]]:
     questions = []
     beside = path.with_name("questions.jsonl")
     if beside.is_file() and beside != path:
-        for line in beside.read_text(encoding="utf-8").splitlines():
+        for line in filter(str.strip, lines(beside)):
             row = json.loads(line)
             questions.append(Question(row["question"], {str(number) for number in row["evidence"]}))
     return memories, questions
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of JSON Lines: text inside them may hold every separator but a line feed."""
+    return path.read_text(encoding="utf-8-sig").split("\n")
 
 
 def read_locomo(data: list[dict[str, Any]]) -> tuple[list[NewMemory], list[Question]]:
@@ -130,6 +135,10 @@ def read_locomo(data: list[dict[str, Any]]) -> tuple[list[NewMemory], list[Quest
     return memories, questions
 
 
+HEADING = re.compile(r"#{1,6}\s+(.+)")
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+
+
 def read_markdown(folder: Path) -> tuple[list[NewMemory], list[Question]]:
     """Read Markdown files section by section; the headings make the questions."""
     memories, questions = [], []
@@ -138,8 +147,8 @@ def read_markdown(folder: Path) -> tuple[list[NewMemory], list[Question]]:
         name = str(path.relative_to(folder))
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         heading = ""
-        for number, block in enumerate(sections(path.read_text(encoding="utf-8", errors="replace"))):
-            if found := re.match(r"#+\s+(.+)", block):
+        for number, block in enumerate(sections(path.read_text(encoding="utf-8-sig", errors="replace"))):
+            if found := HEADING.match(block):
                 heading = found[1].strip()
                 if len(questions) < 24 and len(heading.split()) > 1:
                     questions.append(Question(heading, {f"{name}#{number}"}))
@@ -156,16 +165,33 @@ def read_markdown(folder: Path) -> tuple[list[NewMemory], list[Question]]:
 
 def sections(text: str, size: int = 1500) -> list[str]:
     """Cut a text at its headings, and long sections at paragraphs."""
-    blocks: list[str] = []
-    for part in re.split(r"(?m)^(?=#{1,6}\s)", text):
-        block = ""
-        for paragraph in re.split(r"\n\s*\n", part):
-            if block and len(block) + len(paragraph) > size:
-                blocks.append(block)
-                block = ""
-            block = f"{block}\n\n{paragraph}" if block else paragraph
-        blocks.append(block)
+    blocks = [""]
+    for paragraph in paragraphs(text):
+        if HEADING.match(paragraph) or (blocks[-1] and len(blocks[-1]) + len(paragraph) > size):
+            blocks.append(paragraph)
+        else:
+            blocks[-1] = f"{blocks[-1]}\n\n{paragraph}" if blocks[-1] else paragraph
     return [block.strip() for block in blocks if block.strip()]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Cut a text at headings and blank lines; fenced code stays whole, whatever stands in it."""
+    found: list[list[str]] = [[]]
+    fence = ""
+    for line in text.split("\n"):
+        mark = FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not mark[2].strip():
+                fence = ""
+        elif mark and not (mark[1][0] == "`" and "`" in mark[2]):
+            fence = mark[1]
+        elif not line.strip():
+            found.append([])
+            continue
+        elif HEADING.match(line):
+            found.append([])
+        found[-1].append(line)
+    return ["\n".join(part) for part in found if part]
 
 
 def own_questions(memories: Sequence[NewMemory], count: int = 8) -> list[Question]:
@@ -289,7 +315,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.db or Path(folder) / "brain.db"
-        with onebrain.connect(f"sqlite:///{path}") as brain:
+        with onebrain.connect(onebrain.sqlite_url(path)) as brain:
             if brain.count(scope=Scope(space=SPACE)):
                 brain.forget(scope=Scope(space=SPACE))  # from an earlier run with --db
             draw = progress(len(memories))

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps, call
@@ -16,13 +15,14 @@ from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
 from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.engine import LARGE_SPACE, MEMORY_OF_INDEXES, Engine, Tenant
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.store.encryption import Cipher
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.protocol import Store
-from onebrain_engine.store.sqlite import MEMORY, Durability, SqliteStore
+from onebrain_engine.store.sqlite import Durability, SqliteStore
 
 
 def capabilities(service: str) -> Capabilities:
@@ -67,6 +67,7 @@ def driver(
     encryption_key: str | None = None,
     large_space: int | Any | None = ...,
     index_memory: int = MEMORY_OF_INDEXES,
+    create: bool = True,
 ) -> EngineDriver:
     """Return the driver for a URL of the embedded engine.
 
@@ -86,9 +87,10 @@ def driver(
             one in memory; the default is 1,000,000, None stands for never.
         index_memory: About how many bytes indexes in memory may take before the least recently used ones are dropped; the
             default is 4 GiB.
+        create: SQLite only: whether a brain is made where there is none.
 
     Raises:
-        ConfigurationError: The URL or an option is wrong, or the database is encrypted and this is not its key.
+        ConfigurationError: The URL or an option is wrong, there is no brain and none is to be made, or the database is encrypted and this is not its key.
         MissingDependency: PostgreSQL or encryption needs a package that is not installed; the message has the command.
     """
     if api_key is not None:
@@ -117,6 +119,8 @@ def driver(
         snapshots = None
     else:
         path = sqlite_path(url)
+        if not create:
+            _check_there(path)
         store = SqliteStore(path, durability=durability or "normal", busy_timeout=busy_timeout, cipher=cipher)
         snapshots = None if path == MEMORY else Snapshots(Path(path + ".index"), cipher=cipher)
     try:
@@ -133,21 +137,22 @@ def driver(
         raise
 
 
-def sqlite_path(url: str) -> str:
-    """Return the file that an SQLite URL names, ``:memory:`` for none."""
-    scheme, separator, rest = url.partition("://")
-    if scheme != "sqlite" or not separator:
-        raise ConfigurationError(f"{url!r} is not an SQLite URL; use 'sqlite:///brain.db' or 'sqlite://'")
-    if "?" in rest or "#" in rest:
+def _check_there(path: str) -> None:
+    """Raise `ConfigurationError` where no brain is in a file."""
+    if path == MEMORY:
+        return
+    file = Path(path)
+    try:
+        there = file.stat().st_size > 0
+    except FileNotFoundError:
+        there = False
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", service="sqlite") from None
+    if not there:
         raise ConfigurationError(
-            "an SQLite URL takes no parameters; pass options to connect(), as in durability='full'"
+            f"there is no brain at {path}; check the path, or store a memory there first to make one",
+            service="sqlite",
         )
-    path = unquote(rest)
-    if path in ("", "/", "/:memory:"):
-        return MEMORY
-    if not path.startswith("/"):
-        raise ConfigurationError(f"{url!r} has too few slashes: 'sqlite:///brain.db' is a file beside you")
-    return str(Path(path[1:]).expanduser())
 
 
 def _postgres(url: str, *, busy_timeout: float, pool_size: int, cipher: Cipher | None) -> Store:

@@ -27,9 +27,6 @@ T = TypeVar("T")
 AnyBrain: TypeAlias = Brain | AsyncBrain | Brains | tuple[Brain, AsyncBrain]
 ScopeLike: TypeAlias = Scope | Mapping[str, Any]
 
-# Memories of this process alone: a copy elsewhere would be another, empty one.
-_IN_MEMORY = ("sqlite://", "sqlite:///:memory:")
-
 
 class Connection:
     """One memory in both colours, opened when it is first used.

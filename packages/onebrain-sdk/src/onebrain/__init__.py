@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         StoreResult,
         StoreResults,
     )
+    from onebrain.memory.sqlite_urls import sqlite_url
     from onebrain.memory.urls import connect, connect_async
     from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
     from onebrain.services.brrain import AsyncBrrain, Brrain
@@ -120,6 +121,7 @@ _HOMES = {
         "StoreResult",
         "StoreResults",
     ),
+    "onebrain.memory.sqlite_urls": ("sqlite_url",),
     "onebrain.memory.urls": (
         "connect",
         "connect_async",
@@ -222,4 +224,5 @@ __all__ = [
     "__version__",
     "connect",
     "connect_async",
+    "sqlite_url",
 ]

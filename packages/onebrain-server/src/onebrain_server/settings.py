@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from onebrain.errors import ConfigurationError
+from onebrain.memory.sqlite_urls import sqlite_url
 from onebrain.memory.urls import data_directory
 from onebrain_engine.store.postgres_url import is_postgres
 
@@ -164,9 +165,7 @@ class Settings:
             raise ConfigurationError(f"LOG_LEVEL: must be debug, info, warn or error, not {level!r:.20}")
         origins = text("CORS_ORIGINS") or ""
         return cls(
-            database_url=database_url
-            or text("DATABASE_URL")
-            or f"sqlite:///{data_directory() / 'server.db'}",
+            database_url=database_url or text("DATABASE_URL") or sqlite_url(data_directory() / "server.db"),
             host=host or text("HOST") or "127.0.0.1",
             port=_number(text("PORT"), "PORT", 3000) if port is None else port,
             workers=_number(text("WORKERS"), "WORKERS", 1, least=1) if workers is None else workers,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
-from onebrain_engine.driver import sqlite_path
+from onebrain.memory.sqlite_urls import sqlite_path
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_errors import translated
 

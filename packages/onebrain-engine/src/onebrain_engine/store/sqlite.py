@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
 from onebrain.memory.models import Scope
+from onebrain.memory.sqlite_urls import MEMORY
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 from onebrain_engine.store.schema import encryption_mark, migrate
@@ -26,7 +27,6 @@ from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate
 T = TypeVar("T")
 
 Durability = Literal["normal", "full"]
-MEMORY: Final = ":memory:"
 
 _SPACE = "key, name, seq, embedder, dimension, snapshot"
 _ENTRY = (

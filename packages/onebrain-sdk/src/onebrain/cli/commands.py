@@ -16,15 +16,21 @@ import onebrain
 from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainError
 from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.urls import resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
-def opened(url: str | None, api_key: str | None) -> Generator[onebrain.Brain, None, None]:
-    """Open a brain; say what went wrong in one line."""
+def opened(
+    url: str | None, api_key: str | None, *, create: bool = False
+) -> Generator[onebrain.Brain, None, None]:
+    """Open a brain, one that is not there only to write into it; say what went wrong in one line."""
     try:
-        with onebrain.connect(url, api_key=api_key) as brain:
+        url, api_key = resolve(url, api_key)
+        # Only an embedded brain can be made by opening it.
+        options = {"create": create} if url.startswith("sqlite:") else {}
+        with onebrain.connect(url, api_key=api_key, **options) as brain:
             yield brain
     except OneBrainError as error:
         raise click.ClickException(str(error)) from None
@@ -130,7 +136,7 @@ def store(
 ) -> None:
     """Store a memory and print its id; "-" reads the text from standard input."""
     text = sys.stdin.read() if content == "-" else content
-    with opened(url, api_key) as brain:
+    with opened(url, api_key, create=True) as brain:
         given = json_object(metadata)
         result = brain.store(
             text, scope=Scope(space, user, agent, session), tags=tags, title=title, type=kind, metadata=given
@@ -270,7 +276,7 @@ def import_memories(
         raise click.ClickException(f"line {number}: not a memory as `onebrain export` writes it") from None
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
-    with opened(url, api_key) as brain:
+    with opened(url, api_key, create=True) as brain:
         results = brain.store_many(items)
         failed = results.failed
         for place in failed:

@@ -55,6 +55,7 @@ from onebrain.memory.models import (
     StoreResult,
     StoreResults,
 )
+from onebrain.memory.sqlite_urls import is_in_memory
 
 T = TypeVar("T")
 Embedding: TypeAlias = Sequence[float]
@@ -67,8 +68,6 @@ DEFAULT_BUDGET = 2000
 _LIST_PAGE = 200
 # How many of the memories that answer a query are looked at for entities.
 _NAMING = 50
-# URLs that name no place: opening one again finds another, empty brain.
-IN_MEMORY = frozenset({"sqlite://", "sqlite:///:memory:"})
 _STORE_BATCH = 1000
 ORDERS: tuple[Order, ...] = get_args(Order)
 OLDEST: tuple[Order, ...] = ("sequence", "created_at")
@@ -99,7 +98,7 @@ class _Brain(Coloured[Mode]):
 
     def __reduce__(self) -> Any:
         # A key never travels in a pickle: the copy takes it from the environment, as `connect` does.
-        if self._origin is None or self._origin[0] in IN_MEMORY:
+        if self._origin is None or is_in_memory(self._origin[0]):
             raise TypeError(
                 f"{self!r} cannot be pickled: only what `connect` made of a URL can be opened again"
             )

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from onebrain.errors import ConfigurationError
-from onebrain.memory.brain import IN_MEMORY, AsyncBrain, Brain, check_picklable
+from onebrain.memory.brain import AsyncBrain, Brain, check_picklable
+from onebrain.memory.sqlite_urls import is_in_memory
 from onebrain.memory.urls import make_driver, resolve
 
 # Of threads that use a memory for the first time at once, one opens it; opened twice, "sqlite://" would be two memories.
@@ -86,7 +87,7 @@ class Brains:
     def __reduce__(self) -> Any:
         if self._given is not None:
             return type(self), (self._given,)
-        if self._url in IN_MEMORY:
+        if is_in_memory(self._url):
             raise TypeError(f"{self!r} cannot be pickled: a brain in memory cannot be opened again")
         check_picklable(self._url)
         return _reopen, (type(self), self._url, self._options)

@@ -11,6 +11,7 @@ from typing import Any
 from onebrain.errors import ConfigurationError, MissingDependency, redact
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.driver import Driver
+from onebrain.memory.sqlite_urls import sqlite_url
 
 GROUP = "onebrain.drivers"
 CLOUD = "https://onebrain.rocks/api/eu"
@@ -38,14 +39,16 @@ def connect(url: str | None = None, *, api_key: str | None = None, **options: An
     """Return a `Brain` on a memory service, or on the embedded engine.
 
     Args:
-        url: ``sqlite:///brain.db`` (a file; four slashes for an absolute path), ``sqlite://`` (in memory),
+        url: ``sqlite:///brain.db`` (a file; four slashes for an absolute path; `sqlite_url` makes one of any path),
+            ``sqlite://`` (in memory),
             ``postgresql://...``, or a service: ``onebrain+https://host/api/eu``, ``ai-memory+http://localhost:9077``,
             ``herobrain+https://...``, ``rememberos+https://...``, ``brrain+https://...``. The default is
             ``$ONEBRAIN_URL``; else, with an API key in hand or in ``$ONEBRAIN_API_KEY``, OneBrain's cloud (at
             ``$ONEBRAIN_BASE_URL`` if set); else the embedded brain in the user's data directory.
         api_key: The service's key; the default is the environment variable of that service.
         options: What the driver takes beyond that, such as ``timeout`` for a service or ``embedder`` and
-            ``durability`` for the engine. An unknown option is an error.
+            ``durability`` for the engine, and ``create=False`` for an embedded brain that is opened only where it is there.
+            An unknown option is an error.
 
     Raises:
         ConfigurationError: The URL, key or an option is wrong.
@@ -88,7 +91,7 @@ def resolve(url: str | None, api_key: str | None) -> tuple[str, str | None]:
     if api_key or os.environ.get("ONEBRAIN_API_KEY"):
         return "onebrain+" + (os.environ.get("ONEBRAIN_BASE_URL") or CLOUD), api_key
     path = data_directory() / "brain.db"
-    return f"sqlite:///{path}", None
+    return sqlite_url(path), None
 
 
 def data_directory() -> Path:
@@ -111,7 +114,8 @@ def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driv
     name = _ALIASES.get(name, name)
     if not separator or not name:
         raise ConfigurationError(
-            f"{redact(url)!r} is not a URL; use for example 'sqlite:///brain.db' or 'onebrain+https://host/api/eu'"
+            f"{redact(url)!r} is not a URL; use for example 'sqlite:///brain.db' or 'onebrain+https://host/api/eu'; "
+            "onebrain.sqlite_url(path) makes one of a file's path"
         )
     target = _OWN.get(name) or _registered(name, url)
     module, _, attribute = target.partition(":")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
-from onebrain_engine.driver import sqlite_path
+from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_server.state import tables
 
@@ -79,7 +79,7 @@ class Database:
             self._reader = self._writer = _postgres(url)
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
-            if path == ":memory:":
+            if path == MEMORY:
                 self._lock = threading.RLock()  # one connection for all
                 self._reader = self._writer = _sqlite("", "BEGIN", poolclass=StaticPool)
             else:
@@ -167,7 +167,7 @@ def _postgres(url: str) -> sa.Engine:
 
 def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:
     engine = sa.create_engine(
-        f"sqlite+pysqlite:///{path}",
+        sa.URL.create("sqlite+pysqlite", database=path),
         connect_args={"check_same_thread": False, "timeout": 30.0, "isolation_level": None},
         **options,
     )
