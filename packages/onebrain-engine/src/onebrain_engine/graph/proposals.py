@@ -67,7 +67,7 @@ def propose_from_chat(transcript: str, form: ChatFormat = "auto", *, limit: int 
     """Return memories that a chat suggests: from what people say, not from what an assistant answers."""
     spoken: list[str] = []
     silent = False
-    for line in transcript.splitlines():
+    for line in re.split(r"\r?\n|\r", transcript):
         bare = _STAMP.sub("", line) if form != "user-assistant" else line
         turn = _TURN.match(bare)
         if turn is not None:

@@ -175,7 +175,8 @@ def skill_row(row: Any) -> Any:
         return fields
     head, fence, prompt = body[len(_FENCE) :].partition(_FENCE)
     found: Json = {}
-    for line in head.splitlines():
+    # At line feeds alone: JSON text may hold the other separators.
+    for line in filter(None, head.split("\n")):
         name, _, value = line.partition(": ")
         try:
             found[name] = json.loads(value)

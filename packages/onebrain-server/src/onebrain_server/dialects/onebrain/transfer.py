@@ -118,7 +118,7 @@ def export_markdown(call: Call) -> Answer:
     for kind in sorted(kinds):
         parts += [f"## {kind.capitalize()}s", ""]
         for row in kinds[kind]:
-            text = "\n  ".join(row["body"].splitlines())
+            text = row["body"].replace("\n", "\n  ")
             parts.append(f"- **{' '.join(row['title'].split())}** ({row['createdAt'][:10]}): {text}")
         parts.append("")
     for heading, rows in (("Entities", data["entities"]), ("Projects", data["projects"])):
