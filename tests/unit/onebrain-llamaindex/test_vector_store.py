@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from llama_index.core import Settings, VectorStoreIndex
 from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import (
     FilterOperator,
@@ -16,6 +19,7 @@ from llama_index.core.vector_stores.types import (
 
 import onebrain
 from onebrain import ConfigurationError, EmbedderMismatch, OneBrainValidationError, Scope, Unsupported
+from onebrain.testing.reference import REFERENCE, reference_brain
 from onebrain_llamaindex import BrainEmbedding, OneBrainVectorStore
 
 Mode = VectorStoreQueryMode
@@ -122,7 +126,9 @@ async def test_nodes_are_deleted_by_id_and_filter(store, call):
     await call(store, "delete_nodes", [])
     assert ids(await call(store, "get_nodes")) == ["lone"]
     with pytest.raises(OneBrainValidationError, match=r"clear\(\)"):
-        await call(store, "delete_nodes")
+        await call(store, "delete_nodes", filters=MetadataFilters(filters=[]))
+    await call(store, "delete_nodes")
+    assert ids(await call(store, "get_nodes")) == ["lone"]
 
 
 async def test_clear_empties_this_store_and_no_other(brain, store, call):
@@ -202,8 +208,9 @@ async def test_vectors_of_another_dimension_raise_and_name_both(vectors, call):
         await call(vectors, "add", [node("flat", embedding=[1.0, 0.0])])
 
 
-async def test_without_use_embeddings_vectors_are_left_to_the_memory(brain, call):
-    store = OneBrainVectorStore(brain=brain)
+async def test_with_use_embeddings_false_vectors_are_left_to_the_memory(brain, call):
+    store = OneBrainVectorStore(brain=brain, use_embeddings=False)
+    assert not store.is_embedding_query
     await call(
         store, "add", [node("1", "window seats", embedding=[1.0]), node("2", "peanuts", embedding=[0.1, 0.2])]
     )
@@ -211,6 +218,102 @@ async def test_without_use_embeddings_vectors_are_left_to_the_memory(brain, call
     assert (await call(store, "query", query)).ids == ["1"]
     with pytest.raises(OneBrainValidationError, match="use_embeddings=True"):
         await call(store, "query", VectorStoreQuery(query_embedding=[1.0]))
+
+
+# ---- who embeds ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_model(brain):
+    store = OneBrainVectorStore(brain=brain)
+    store.add(VECTORS)
+    return store
+
+
+EAST = {"query_embedding": [1.0, 0.05, 0.0], "similarity_top_k": 3}
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "expected"),
+    [
+        (Mode.DEFAULT, {}, ["east", "almost east", "northeast"]),
+        (Mode.DEFAULT, {"query_str": "two"}, ["east", "almost east", "northeast"]),
+        (Mode.MMR, {"mmr_threshold": 1.0}, ["east", "almost east", "northeast"]),
+        (Mode.HYBRID, {"query_str": "three", "alpha": 1.0}, ["east", "almost east", "northeast"]),
+        (Mode.SPARSE, {"query_str": "two"}, ["north"]),
+        (Mode.TEXT_SEARCH, {"query_str": "two"}, ["north"]),
+    ],
+)
+async def test_nodes_with_a_models_vectors_are_found_by_a_models_vector(by_model, call, mode, more, expected):
+    result = await call(by_model, "query", VectorStoreQuery(mode=mode, **EAST, **more))
+    assert result.ids[: len(expected)] == expected
+    assert all(found.embedding is None for found in result.nodes)
+
+
+async def test_nodes_come_back_with_the_vectors_that_they_came_with(by_model, call):
+    found = await call(by_model, "get_nodes")
+    assert [each.embedding for each in found] == [pytest.approx(each.embedding) for each in VECTORS]
+    assert "_onebrain" not in found[0].metadata
+
+
+async def test_the_space_and_not_the_object_says_who_embeds(tmp_path, call):
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
+    for name, nodes in (("model", VECTORS), ("memory", TRIP)):
+        filling = OneBrainVectorStore(url=url, space=name)
+        filling.add(nodes)
+        filling.close()
+    model = OneBrainVectorStore(url=url, space="model")
+    memory = OneBrainVectorStore(url=url, space="memory")
+    assert (await call(model, "query", VectorStoreQuery(**EAST))).ids == ["east", "almost east", "northeast"]
+    by_text = VectorStoreQuery(query_str="Which seats does Maria like?", similarity_top_k=1)
+    assert (await call(memory, "query", by_text)).ids == ["seat"]
+    with pytest.raises(EmbedderMismatch, match=r"query has none.*embed_model"):
+        await call(model, "query", by_text)
+    for dimension in (3, 256):  # the memory's own have 256
+        with pytest.raises(EmbedderMismatch, match=r"BrainEmbedding\(\)"):
+            await call(
+                memory, "query", VectorStoreQuery(query_embedding=[1.0] * dimension, query_str="seats")
+            )
+    with pytest.raises(EmbedderMismatch, match=r"BrainEmbedding\(\)"):
+        await call(memory, "add", VECTORS)
+    with pytest.raises(EmbedderMismatch, match="embed_model"):
+        await call(model, "add", TRIP)
+    assert len(await call(model, "get_nodes")) == len(VECTORS)
+    assert len(await call(memory, "get_nodes")) == len(TRIP)
+    for store in (model, memory):
+        store.close()
+
+
+async def test_nodes_with_and_without_a_vector_are_not_added_together(brain, call):
+    store = OneBrainVectorStore(brain=brain)
+    with pytest.raises(OneBrainValidationError, match="embed all or none"):
+        await call(store, "add", [*VECTORS, node("bare")])
+    assert await call(store, "get_nodes") == []
+
+
+async def test_an_emptied_space_may_be_filled_by_the_other(brain, call, by_model):
+    await call(by_model, "clear")
+    other = OneBrainVectorStore(brain=brain, space="other")
+    await call(other, "add", TRIP)
+    assert (await call(other, "query", VectorStoreQuery(query_str="peanuts", similarity_top_k=1))).ids == [
+        "food"
+    ]
+
+
+async def test_a_service_that_embeds_says_that_a_models_vectors_are_not_kept(call):
+    with reference_brain(replace(REFERENCE, embeddings=False)) as brain:
+        store = OneBrainVectorStore(brain=brain)
+        assert store.is_embedding_query
+        with pytest.warns(UserWarning, match=r"makes its own vectors.*BrainEmbedding"):
+            await call(store, "add", VECTORS)
+        assert not store.is_embedding_query
+        query = VectorStoreQuery(query_str="two", query_embedding=[1.0, 0.0, 0.0], similarity_top_k=1)
+        assert (await call(store, "query", query)).ids == ["north"]
+        with pytest.raises(OneBrainValidationError, match="makes its own vectors; pass query_str"):
+            await call(store, "query", VectorStoreQuery(**EAST))
+        assert [each.embedding for each in await call(store, "get_nodes")] == [None] * 4
+        with pytest.raises(Unsupported):
+            await call(OneBrainVectorStore(brain=brain, use_embeddings=True), "add", VECTORS)
 
 
 @pytest.mark.parametrize("mode", [Mode.TEXT_SEARCH, Mode.SPARSE])
@@ -349,7 +452,7 @@ def test_a_store_with_use_embeddings_offers_no_stand_in_model(sqlite):
         _ = Settings.embed_model
 
 
-async def test_a_mock_embedding_changes_nothing_where_the_memory_embeds(sqlite, call):
+async def test_a_mock_embedding_is_no_model_so_the_memory_embeds(sqlite, call):
     store = OneBrainVectorStore(brain=sqlite)
     index = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(embed_dim=8))
     await call(index, "insert_nodes", TRIP)
@@ -374,12 +477,35 @@ class Letters(MockEmbedding):
     _aget_query_embedding = _aget_text_embedding
 
 
-async def test_the_users_embedding_model_decides_where_asked_for(brain, call):
-    store = OneBrainVectorStore(brain=brain, use_embeddings=True)
+@pytest.mark.parametrize("use_embeddings", [None, True])
+async def test_the_users_embedding_model_decides(brain, call, use_embeddings):
+    store = OneBrainVectorStore(brain=brain, use_embeddings=use_embeddings)
     index = VectorStoreIndex.from_vector_store(store, embed_model=Letters())
     await call(index, "insert_nodes", [node("a", "banana"), node("u", "hummus"), node("o", "tofu soong doo")])
     found = await call(index.as_retriever(similarity_top_k=1), "retrieve", "lulu dudu")
     assert ids(found) == ["u"]
+
+
+@pytest.mark.parametrize("mode", ["default", "hybrid", "mmr", "sparse", "text_search"])
+async def test_the_model_of_an_index_serves_every_query_mode(sqlite, call, mode):
+    index = VectorStoreIndex.from_vector_store(OneBrainVectorStore(brain=sqlite), embed_model=Letters())
+    await call(
+        index, "insert_nodes", [node("a", "banana"), node("u", "hummus lulu"), node("o", "tofu soong doo")]
+    )
+    again = VectorStoreIndex.from_vector_store(OneBrainVectorStore(brain=sqlite), embed_model=Letters())
+    retriever = again.as_retriever(similarity_top_k=1, vector_store_query_mode=mode)
+    assert ids(await call(retriever, "retrieve", "lulu")) == ["u"]
+
+
+async def test_a_pipeline_that_embeds_keeps_its_vectors(sqlite, call):
+    store = OneBrainVectorStore(brain=sqlite)
+    pipeline = IngestionPipeline(transformations=[Letters()], vector_store=store)
+    await pipeline.arun(nodes=[node("a", "banana"), node("u", "hummus")])
+    assert [each.embedding for each in await call(store, "get_nodes")] == [
+        pytest.approx(Letters()._get_text_embedding(text)) for text in ("banana", "hummus")
+    ]
+    index = VectorStoreIndex.from_vector_store(store, embed_model=Letters())
+    assert ids(await call(index.as_retriever(similarity_top_k=1), "retrieve", "lulu dudu")) == ["u"]
 
 
 async def test_brain_embedding_makes_no_vectors_and_refuses_queries():

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from typing import Any, Final, NoReturn
 
 from llama_index.core import Settings
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 
 from onebrain import ConfigurationError
+
+# The number of which `MockEmbedding` makes all its vectors.
+_MOCKED: Final = 0.5
+
+
+def _no_vectors() -> ConfigurationError:
+    return ConfigurationError(
+        "BrainEmbedding makes no vectors: it serves a OneBrainVectorStore whose memory embeds for itself. "
+        "Set Settings.embed_model, or pass embed_model=, for everything else"
+    )
+
+
+class NoVector(list[float]):
+    """The embedding of a query that the memory embeds itself: false, and an error for whoever reads numbers from it."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        raise _no_vectors()
+
+    def __iter__(self) -> Iterator[float]:
+        raise _no_vectors()
+
+    # NumPy asks for this before it looks at a list's items.
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise _no_vectors()
+
+    def __reduce__(self) -> tuple[type[NoVector], tuple[()]]:
+        return NoVector, ()
+
+
+def is_of_a_model(embedding: Sequence[float] | None) -> bool:
+    """Whether an embedding is a model's: not missing, and not one of `BrainEmbedding` or the framework's `MockEmbedding`."""
+    if not embedding:
+        return False
+    return any(number != _MOCKED for number in embedding)
 
 
 class BrainEmbedding(BaseEmbedding):
@@ -47,11 +86,20 @@ class BrainEmbedding(BaseEmbedding):
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return [[] for _ in texts]
 
+    def get_agg_embedding_from_queries(
+        self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
+    ) -> Embedding:
+        """Return what a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
+        return NoVector()
+
+    async def aget_agg_embedding_from_queries(
+        self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
+    ) -> Embedding:
+        """Return what a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
+        return NoVector()
+
     def _get_query_embedding(self, query: str) -> Embedding:
-        raise ConfigurationError(
-            "BrainEmbedding makes no vectors: it serves a OneBrainVectorStore whose memory embeds for itself. "
-            "Set Settings.embed_model, or pass embed_model=, for everything else"
-        )
+        raise _no_vectors()
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         return self._get_query_embedding(query)

@@ -22,6 +22,8 @@ _KINDS: dict[str, type[BaseNode]] = {
     kind.__name__: kind for kind in (TextNode, Document, Node, ImageNode, ImageDocument, IndexNode)
 }
 _MEDIA = ("text_resource", "image_resource", "audio_resource", "video_resource")
+# What says that a node came with a vector of its own, and how long that is.
+VECTOR = "vector"
 # What a language model should read of a memory's facts; the rest is for programs.
 _READABLE = frozenset({"title", "created_at"})
 
@@ -53,6 +55,8 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
         if dump["text_resource"] is not None:
             del dump["text_resource"]["text"]
     facts: dict[str, Any] = {"kind": kind, "node": dump, "ref_doc_id": node.ref_doc_id}
+    if use_embedding and node.embedding:
+        facts[VECTOR] = len(node.embedding)
     if not text.strip():  # a brain keeps no blank text
         facts["text"] = text
     return new_memory(
@@ -64,15 +68,34 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
     )
 
 
-def node_of(memory: Memory) -> BaseNode:
-    """Return the node that was stored as `memory`; a memory of another origin as a `TextNode` with its facts."""
+def is_node(memory: Memory) -> bool:
+    """Return whether a memory was stored as a node."""
+    return "node" in _facts(memory)
+
+
+def has_own_vector(memory: Memory) -> bool:
+    """Return whether a memory was stored as a node that came with a vector."""
+    return VECTOR in _facts(memory)
+
+
+def _facts(memory: Memory) -> dict[str, Any]:
     facts = memory.metadata.get(RESERVED)
-    if not isinstance(facts, dict) or "node" not in facts:
+    return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+
+
+def node_of(memory: Memory) -> BaseNode:
+    """Return the node that was stored as `memory`, with the vector that it came with where `memory` has that.
+
+    A memory of another origin becomes a `TextNode` with its facts.
+    """
+    facts = _facts(memory)
+    if "node" not in facts:
         return TextNode(**_plain(memory))
-    facts = cast("dict[str, Any]", facts)
     kind = _KINDS.get(facts["kind"], TextNode)
     fields: dict[str, Any] = dict(facts["node"])
     fields["metadata"] = _without_own(memory)
+    if VECTOR in facts and memory.embedding is not None:
+        fields["embedding"] = list(memory.embedding)
     text: str = facts.get("text", memory.content)
     if not issubclass(kind, Node):
         fields["text"] = text

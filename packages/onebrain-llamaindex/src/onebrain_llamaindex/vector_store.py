@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
@@ -14,17 +15,18 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryMode,
     VectorStoreQueryResult,
 )
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from onebrain import Brain, Hit, OneBrainValidationError, SearchResult, Unsupported
+from onebrain import Brain, EmbedderMismatch, Hit, OneBrainValidationError, SearchResult, Unsupported
 from onebrain.memory import deletion
+from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import TRUE, Filter, every
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.connection import Connected, in_space, refuse
-from onebrain_llamaindex.embedding import offer_embedding
+from onebrain_llamaindex.embedding import is_of_a_model, offer_embedding
 from onebrain_llamaindex.filters import own, translate
 from onebrain_llamaindex.ids import encode, store, with_ids
-from onebrain_llamaindex.nodes import memory_of, node_of
+from onebrain_llamaindex.nodes import VECTOR, has_own_vector, is_node, memory_of, node_of
 from onebrain_llamaindex.steps import Steps, ask
 
 Mode: TypeAlias = VectorStoreQueryMode
@@ -33,6 +35,10 @@ Result: TypeAlias = VectorStoreQueryResult
 DEFAULT_SPACE = "llamaindex"
 _TEXT_MODES = (Mode.TEXT_SEARCH, Mode.SPARSE)
 _MODES = (Mode.DEFAULT, Mode.HYBRID, Mode.MMR, *_TEXT_MODES)
+_REMEDY = (
+    "A space holds vectors of one embedding model or of the memory: give the index the embed_model with which it was "
+    "filled, BrainEmbedding() for the memory's own, or take another space"
+)
 _PREFETCH = 4  # candidates of an mmr query for each of its results, at least _PREFETCH_MIN
 _PREFETCH_MIN = 50
 
@@ -40,17 +46,19 @@ _PREFETCH_MIN = 50
 class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     """Keeps nodes in a space of a brain, and finds them by meaning, by words, or by both.
 
-    Nodes come back as they were added, relationships included, but without their embedding. Scores are 0..1, higher
-    is better. Node ids belong to the store's scope: two stores in one brain may use the same ids. A memory that
+    Nodes come back as they were added, relationships included; `get_nodes` returns their embeddings, too. Scores are
+    0..1, higher is better. Node ids belong to the store's scope: two stores in one brain may use the same ids. A memory that
     something else stored in the same space is found, too, as a `TextNode`.
 
-    By default the memory makes the vectors, so no embedding model is needed: embeddings that an index made are
-    dropped, and queries go by their text. With ``use_embeddings=True`` the store keeps the nodes' own embeddings and
-    searches by the query's, as other vector stores do.
+    Who embeds follows the framework. Nodes that carry the vectors of an embedding model keep them, and queries go by
+    the vector that the index's model makes. Without a model, with `BrainEmbedding` or with the framework's
+    `MockEmbedding`, the memory makes the vectors and queries go by their text. A space holds vectors of one origin, and
+    it alone says which: what does not fit is refused with `EmbedderMismatch`. Services make all vectors themselves;
+    there the store warns once that those of a model are not kept.
 
     | query mode | searches |
     |---|---|
-    | default | by vector with ``use_embeddings``, else what the memory does best, usually hybrid |
+    | default | by the query's vector where a model made it, else what the memory does best, usually hybrid |
     | hybrid | by words and meaning; `alpha` weighs meaning against words, `hybrid_top_k` limits the results |
     | text_search, sparse | by words; `sparse_top_k` limits the results |
     | mmr | like default, then spread out by `mmr_threshold` (1 is relevance only, 0 diversity only, default 0.5) |
@@ -60,7 +68,8 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     Attributes:
         scope: Whose nodes, and where. Its space is the store's name, by default "llamaindex".
         space: The name of the store, like a collection, instead of ``scope.space``.
-        use_embeddings: Keep the nodes' embeddings and search by the query's.
+        use_embeddings: Who embeds, where that is to be fixed: True keeps the embeddings of all nodes and requires them,
+            and those of queries; False leaves them to the memory in silence.
         batch_size: How many nodes are stored at a time.
 
     Example:
@@ -76,8 +85,10 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     stores_text: bool = True
     is_embedding_query: bool = False
     space: str | None = None
-    use_embeddings: bool = False
+    use_embeddings: bool | None = None
     batch_size: int = Field(default=1000, ge=1)
+
+    _warned: bool = PrivateAttr(default=False)
 
     def model_post_init(self, context: Any, /) -> None:
         """Settle the space, and who embeds; open nothing."""
@@ -85,7 +96,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         self.scope = in_space(self.scope, self.space, DEFAULT_SPACE)
         self.space = self.scope.space
         self.stores_text = True
-        self.is_embedding_query = self.use_embeddings
+        self.is_embedding_query = self.use_embeddings is not False
         if not self.use_embeddings:
             offer_embedding()
 
@@ -112,17 +123,48 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         return await self._connection.arun(self._add(nodes))
 
     def _add(self, nodes: Sequence[BaseNode]) -> Steps[list[str]]:
-        if self.use_embeddings:
-            for node in nodes:
-                if not node.embedding:
-                    raise OneBrainValidationError(
-                        f"node {node.node_id!r:.80} has no embedding; embed it first, or leave use_embeddings out"
-                    )
-        for start in range(0, len(nodes), self.batch_size):
-            batch = nodes[start : start + self.batch_size]
-            items = [memory_of(node, self.scope, use_embedding=self.use_embeddings) for node in batch]
-            yield from store(items, self.scope)
+        keep = yield from self._keeps_vectors(nodes)
+        try:
+            for start in range(0, len(nodes), self.batch_size):
+                batch = nodes[start : start + self.batch_size]
+                yield from store(
+                    [memory_of(node, self.scope, use_embedding=keep) for node in batch], self.scope
+                )
+        except EmbedderMismatch as error:
+            raise _other_origin(error) from error
         return [node.node_id for node in nodes]
+
+    def _keeps_vectors(self, nodes: Sequence[BaseNode]) -> Steps[bool]:
+        """Return whether the vectors of `nodes` are kept, which all of them have then."""
+        if self.use_embeddings is False:
+            return False
+        of_model = bool if self.use_embeddings else is_of_a_model
+        bare = [node for node in nodes if not of_model(node.embedding)]
+        if self.use_embeddings is None:
+            if len(bare) == len(nodes):
+                return False
+            if not (yield ask("capabilities")).embeddings:
+                self._leave_embedding("nodes")
+                return False
+        if bare:
+            raise OneBrainValidationError(
+                f"node {bare[0].node_id!r:.80} has no embedding; embed it first, or leave use_embeddings out"
+                if self.use_embeddings
+                else f"node {bare[0].node_id!r:.80} has no embedding, and others of the same call have one: embed all or none"
+            )
+        return True
+
+    def _leave_embedding(self, what: str) -> None:
+        """Say once that the vectors of a model are not used, for the service makes its own."""
+        self.is_embedding_query = False
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the service makes its own vectors, so those of the embedding model for {what} are not used; pass "
+                "embed_model=BrainEmbedding() to save their cost, or use_embeddings=False to say that this is meant",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Remove all nodes of a source document; one that is not there is no error."""
@@ -204,7 +246,14 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         if node_ids == []:
             return []
         condition = every((yield from self._with_ids(node_ids)), translate(filters))
-        memories = yield ask("list", filter=condition, scope=self.scope, order="sequence")
+        can: Capabilities = yield ask("capabilities")
+        memories = yield ask(
+            "list",
+            filter=condition,
+            scope=self.scope,
+            order="sequence",
+            with_embeddings=can.embeddings and self.use_embeddings is not False,
+        )
         return [node_of(memory) for memory in memories]
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
@@ -239,52 +288,93 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         if query.doc_ids:
             condition = every(condition, own("ref_doc_id").in_(query.doc_ids))
         limit = _limit(query, mode)
-        found: SearchResult = yield ask(
-            "search",
-            query.query_str,
-            scope=self.scope,
-            filter=condition,
-            limit=prefetch or limit,
-            with_embeddings=mode is Mode.MMR,
-            **self._how(query, mode),
-        )
+        vector = yield from self._vector(query, mode)
+        try:
+            found: SearchResult = yield ask(
+                "search",
+                query.query_str,
+                scope=self.scope,
+                filter=condition,
+                limit=prefetch or limit,
+                with_embeddings=mode is Mode.MMR,
+                **_how(query, mode, vector),
+            )
+        except EmbedderMismatch as error:
+            raise _other_origin(error) from error
+        if mode not in _TEXT_MODES and self.use_embeddings is None:
+            yield from self._check_origin(found, vector)
         hits: Sequence[Hit] = found
         if mode is Mode.MMR:
-            hits = _spread(found, query.query_embedding if self.use_embeddings else None, limit, threshold)
-        nodes = [node_of(hit.memory) for hit in hits]
+            hits = _spread(found, vector, limit, threshold)
+        nodes = [node_of(hit.memory.model_copy(update={"embedding": None})) for hit in hits]
         return VectorStoreQueryResult(
             nodes=nodes, similarities=[hit.score for hit in hits], ids=[node.node_id for node in nodes]
         )
 
-    def _how(self, query: VectorStoreQuery, mode: Mode) -> dict[str, Any]:
-        """The arguments that say by what to search, or an error where the query lacks it."""
+    def _vector(self, query: VectorStoreQuery, mode: VectorStoreQueryMode) -> Steps[list[float] | None]:
+        """Return the vector to search by; None where the text is what counts."""
         if mode in _TEXT_MODES:
-            if query.query_str is None:
-                raise OneBrainValidationError(f"query mode {mode.value!r} needs query_str")
-            return {"mode": "keyword"}
-        if not self.use_embeddings:
-            if query.query_str is None and query.query_embedding:
+            return None
+        if self.use_embeddings:
+            if not query.query_embedding:
                 raise OneBrainValidationError(
-                    "the query has an embedding and no text, and the memory makes its own vectors; pass query_str, or "
-                    "make the store with use_embeddings=True"
+                    f"query mode {mode.value!r} needs query_embedding, for the store was made with use_embeddings=True"
                 )
-            chosen: SearchMode | None = "hybrid" if mode is Mode.HYBRID else None
-            return {"mode": chosen, "alpha": query.alpha}
-        if not query.query_embedding:
+            return query.query_embedding
+        given = query.query_embedding if is_of_a_model(query.query_embedding) else None
+        if self.use_embeddings is None and given is not None:
+            if (yield ask("capabilities")).embeddings:
+                return given
+            if query.query_str is not None:
+                self._leave_embedding("queries")
+        if given is not None and query.query_str is None:
             raise OneBrainValidationError(
-                f"query mode {mode.value!r} needs query_embedding, for the store was made with use_embeddings=True"
+                "the query has an embedding and no text, and the memory makes its own vectors; pass query_str"
+                + (", or make the store with use_embeddings=True" if self.use_embeddings is False else "")
             )
-        if mode is Mode.HYBRID:
-            if query.query_str is None:
-                raise OneBrainValidationError("query mode 'hybrid' needs query_str beside query_embedding")
-            return {"mode": "hybrid", "alpha": query.alpha, "embedding": query.query_embedding}
-        return {"mode": "vector", "embedding": query.query_embedding}
+        return None
+
+    def _check_origin(self, found: SearchResult, vector: list[float] | None) -> Steps[None]:
+        """Refuse an answer to a vector of one origin from a space with vectors of the other."""
+        if vector is not None:
+            # Vectors of two origins may be equally long, so that nothing else tells them apart.
+            if any(is_node(memory) and not has_own_vector(memory) for memory in found.memories):
+                raise EmbedderMismatch(
+                    f"space {self.space!r} holds vectors that the memory made, and the query has one of an embedding "
+                    f"model. {_REMEDY}"
+                )
+        elif found.mode == "keyword" and (yield ask("capabilities")).embeddings:
+            owned = own(VECTOR).exists()
+            if (yield ask("list", filter=owned, scope=self.scope, limit=1)):
+                raise EmbedderMismatch(
+                    f"space {self.space!r} holds vectors of an embedding model, and the query has none. {_REMEDY}"
+                )
 
     def _with_ids(self, node_ids: list[str] | None) -> Steps[Filter]:
         if node_ids is None:
             return TRUE
         can = yield ask("capabilities")
         return with_ids(can, (id for node_id in node_ids for id in (encode(self.scope, node_id), node_id)))
+
+
+def _how(query: VectorStoreQuery, mode: VectorStoreQueryMode, vector: list[float] | None) -> dict[str, Any]:
+    """The arguments that say by what to search, or an error where the query lacks it."""
+    if mode in _TEXT_MODES:
+        if query.query_str is None:
+            raise OneBrainValidationError(f"query mode {mode.value!r} needs query_str")
+        return {"mode": "keyword"}
+    if vector is None:
+        chosen: SearchMode | None = "hybrid" if mode is Mode.HYBRID else None
+        return {"mode": chosen, "alpha": query.alpha}
+    if mode is Mode.HYBRID:
+        if query.query_str is None:
+            raise OneBrainValidationError("query mode 'hybrid' needs query_str beside query_embedding")
+        return {"mode": "hybrid", "alpha": query.alpha, "embedding": vector}
+    return {"mode": "vector", "embedding": vector}
+
+
+def _other_origin(error: EmbedderMismatch) -> EmbedderMismatch:
+    return EmbedderMismatch(f"{error.message}. {_REMEDY}", service=error.service)
 
 
 def _of_document(ref_doc_id: str) -> Filter:
