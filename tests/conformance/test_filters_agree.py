@@ -146,7 +146,11 @@ def plain(metadata):
     return from_json(to_json(metadata))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(rows=ROWS, filters=st.lists(FILTERS, min_size=1, max_size=8))
 def test_a_driver_agrees_with_the_evaluator(brain, rows, filters):
     brain.forget(everything=True)  # the brain outlives an example, as brains do
@@ -171,7 +175,11 @@ def test_a_driver_agrees_with_the_evaluator(brain, rows, filters):
         assert set(brain.forget(filter=condition, everything=True, dry_run=True).ids) == matching
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(rows=ROWS, condition=FILTERS, changes=METADATA)
 def test_filters_see_changes_and_forget_what_they_match(brain, rows, condition, changes):
     brain.forget(everything=True)

@@ -40,7 +40,7 @@ def run(code: str, *arguments: str, **options) -> str:
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         **options,
     )
     assert done.returncode == 0, done.stderr

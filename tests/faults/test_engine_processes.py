@@ -70,7 +70,7 @@ def test_no_write_is_lost_and_everybody_sees_everybody(tmp_path):
             assert worker.stdin is not None
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        reports = [json.loads(worker.communicate(timeout=SECONDS * 6)[0]) for worker in workers]
+        reports = [json.loads(worker.communicate(timeout=300)[0]) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

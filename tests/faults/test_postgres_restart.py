@@ -51,7 +51,7 @@ class Load:
     def wait_for(self, more: int) -> None:
         """Wait until so many more memories are acknowledged."""
         goal = len(self.acknowledged) + more
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while len(self.acknowledged) < goal:
             assert time.monotonic() < deadline, self.errors[-3:] + self.strange
             time.sleep(0.01)
@@ -140,7 +140,7 @@ def test_our_server_answers_503_while_its_database_is_away_and_loses_nothing(clu
     def write(number: int, live) -> None:
         count = 0
         headers = {"authorization": f"ApiKey {live.key}"}
-        with httpx.Client(base_url=live.url, headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=live.url, headers=headers, timeout=180) as client:
             while not stopping.is_set():
                 text = f"{SECRET} {number}-{count}"
                 try:
@@ -161,7 +161,7 @@ def test_our_server_answers_503_while_its_database_is_away_and_loses_nothing(clu
                     return
 
     def wait_for(more: int) -> None:
-        goal, deadline = len(acknowledged) + more, time.monotonic() + 60
+        goal, deadline = len(acknowledged) + more, time.monotonic() + 180
         while len(acknowledged) < goal:
             assert time.monotonic() < deadline, strange
             assert not strange

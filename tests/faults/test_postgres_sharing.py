@@ -250,7 +250,7 @@ def test_a_deadlock_is_resolved_by_trying_again(postgres_url, new_tenant):
         deleter = threading.Thread(target=lambda: removed.append(brain.delete("one")))
         deleter.start()  # it locks a, and waits for b
         waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         while not watcher.execute(waiting, (rival.info.backend_pid,)).fetchone():
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -33,5 +33,5 @@ def test_a_notebook_runs(path, monkeypatch, tmp_path):
     monkeypatch.setenv("ONEBRAIN_HOME", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(COOKBOOKS)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(COOKBOOKS)}}
     ).execute()

@@ -123,7 +123,7 @@ class Receiver:
 
     def next(self) -> tuple[dict[str, str], bytes]:
         """Wait for the next delivery and return its headers and body."""
-        return self._taken.get(timeout=20)
+        return self._taken.get(timeout=180)
 
     @property
     def is_empty(self) -> bool:

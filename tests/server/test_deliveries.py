@@ -24,7 +24,7 @@ from onebrain_server.state.outbox import Outbox
 from onebrain_server.testing import live_server
 
 SECRET = "a webhook's secret"
-PATIENCE = 20.0  # seconds until a test is given up; no test waits for them to pass
+PATIENCE = 180.0  # seconds until a test is given up; no test waits for them to pass
 HOUR = 3600.0
 
 

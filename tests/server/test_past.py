@@ -38,7 +38,7 @@ def client(live):
 
 
 def opened(live, key):
-    return httpx.Client(base_url=live.url, headers={"authorization": f"ApiKey {key}"}, timeout=30)
+    return httpx.Client(base_url=live.url, headers={"authorization": f"ApiKey {key}"}, timeout=180)
 
 
 def data(answer, status=200):

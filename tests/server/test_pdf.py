@@ -71,7 +71,7 @@ def endless() -> bytes:
 
 def upload(client, data):
     return client.post(
-        "/v1/memory/upload", files={"file": ("Notes.PDF", data, "application/pdf")}, timeout=60
+        "/v1/memory/upload", files={"file": ("Notes.PDF", data, "application/pdf")}, timeout=180
     )
 
 

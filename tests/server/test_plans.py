@@ -41,7 +41,7 @@ def live(database_url):
 def speaking(live, plan="free"):
     key = live.account(f"{uuid.uuid4().hex}@example.com", plan=plan)
     headers = {"authorization": f"Bearer {key}", "x-api-key": key}
-    with httpx.Client(base_url=live.url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=live.url, headers=headers, timeout=180) as client:
         client.key = key
         client.tenant = live.server.accounts.by_key(key).account.id
         yield client

@@ -35,8 +35,8 @@ def clients(replicas):
     first, second = replicas
     headers = {"authorization": f"ApiKey {first.key}"}
     with (
-        httpx.Client(base_url=first.url, headers=headers, timeout=30) as one,
-        httpx.Client(base_url=second.url, headers=headers, timeout=30) as other,
+        httpx.Client(base_url=first.url, headers=headers, timeout=180) as one,
+        httpx.Client(base_url=second.url, headers=headers, timeout=180) as other,
     ):
         yield one, other
 
@@ -106,7 +106,7 @@ def test_a_killed_replica_loses_nothing_that_it_acknowledged(postgres):
         key = next(line.strip() for line in lines if line.strip().startswith("ob_"))
         headers = {"authorization": f"ApiKey {key}"}
         kept = []
-        with httpx.Client(base_url=addresses[0], headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=addresses[0], headers=headers, timeout=180) as client:
             for n in range(60):
                 if n == 50:
                     first.send_signal(signal.SIGKILL)
@@ -114,7 +114,7 @@ def test_a_killed_replica_loses_nothing_that_it_acknowledged(postgres):
                     kept.append(client.post("/v1/memory", json={"body": f"note {n}"}).json()["data"]["id"])
                 except httpx.HTTPError:
                     break
-        with httpx.Client(base_url=addresses[1], headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=addresses[1], headers=headers, timeout=180) as client:
             rows = client.post("/v1/memory/lookup", json={"ids": kept}).json()["data"]
             assert {row["id"] for row in rows} == set(kept)
             assert len(kept) >= 50
@@ -122,7 +122,7 @@ def test_a_killed_replica_loses_nothing_that_it_acknowledged(postgres):
     finally:
         for process in (first, second):
             process.kill()
-            process.wait(30)
+            process.wait(180)
             process.stdout.close()
 
 

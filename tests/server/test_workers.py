@@ -39,7 +39,7 @@ class Command:
         return found
 
     def client(self):
-        return httpx.Client(base_url=self.url, headers={"authorization": f"ApiKey {self.key}"}, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"authorization": f"ApiKey {self.key}"}, timeout=180)
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def command(postgres):
     yield command
     for process in (*command.workers(), command.process) if command.process.poll() is None else ():
         process.kill()
-    command.process.wait(30)
+    command.process.wait(180)
     command.process.stdout.close()
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=180):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -100,7 +100,7 @@ def test_all_answer_and_one_that_ends_is_started_again(command):
     until(answered)
     workers = command.workers()
     command.process.send_signal(signal.SIGTERM)
-    assert command.process.wait(60) == 0
+    assert command.process.wait(180) == 0
     assert not [worker for worker in workers if worker.is_running()]
 
 
@@ -108,8 +108,8 @@ def test_workers_end_with_the_process_that_started_them(command):
     workers = command.workers()
     assert len(workers) == 2
     command.process.kill()
-    command.process.wait(30)
-    _, alive = psutil.wait_procs(workers, timeout=60)
+    command.process.wait(180)
+    _, alive = psutil.wait_procs(workers, timeout=180)
     assert alive == []
 
 
@@ -118,12 +118,12 @@ def test_an_address_that_is_taken_is_not_shared(command, postgres):
     for options in (["--db", "sqlite://"], ["--db", postgres.new_database(), "--workers", "2"]):
         again = subprocess.run(
             [sys.executable, "-m", "onebrain.cli", "serve", "--port", port, *options],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert again.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in again.stderr
     command.process.send_signal(signal.SIGINT)
-    assert command.process.wait(60) == 0
+    assert command.process.wait(180) == 0
 
 
 @pytest.mark.parametrize("workers", ["0", "x", "2"])

@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -64,7 +65,7 @@ class Misbehaving:
         return False
 
     def stall(self, connection: socket.socket) -> bool:
-        self.released.wait(30)
+        self.released.wait(300)
         return False
 
     def slow_headers(self, connection: socket.socket) -> bool:
@@ -80,6 +81,11 @@ class Misbehaving:
         connection.sendall(http(200, b"10\r\n" + envelope(MEMORY)[:16], **{"transfer-encoding": "chunked"}))
         connection.close()
         return False
+
+    def heard(self, count: int) -> None:
+        """Wait until so many requests have arrived whole; a client that gives up may be faster."""
+        while len(self.requests) < count:
+            time.sleep(0.01)
 
     # ---- serving ----------------------------------------------------------------------------------------------------
 

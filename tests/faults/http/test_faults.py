@@ -30,6 +30,8 @@ KEY = "ob_0123456789abcdef_aabbccddeeff00112233445566778899"
 ID = "7911a591-d041-4b30-b2a4-b8818d4132ab"
 QUICK = RetryPolicy(max_retries=2, base_delay=0.001, max_delay=0.002)
 LENGTHY = RetryPolicy(max_retries=0)
+PATIENCE = 120.0  # seconds for an answer that comes
+SHORT = 1.0  # seconds for one that never comes, and for a request to be sent
 
 GOOD = json.dumps({"data": {"id": ID, "body": "b"}, "meta": {"requestId": "r-1"}}).encode()
 
@@ -51,7 +53,7 @@ CRASHED = b'{"error": {"code": "INTERNAL_ERROR", "message": "Internal server err
 def run(request, server):
     """Call functions with a client, one after the other on the same client, and return the last result."""
 
-    def go(*calls, retry=QUICK, timeout=0.5):
+    def go(*calls, retry=QUICK, timeout=PATIENCE):
         if request.param == "sync":
             with OneBrain(KEY, base_url=server.url, retry=retry, timeout=timeout) as client:
                 return [attempt(call, client) for call in calls][-1].out()
@@ -123,7 +125,7 @@ LATE = ["stall", "slow_headers"]
 def test_every_failure_is_one_of_ours_and_tells_no_secret(name, call, run, server, step):
     server.script = [step(name)] * 3
     with pytest.raises(OneBrainError) as raised:
-        run(call, retry=LENGTHY, timeout=0.1 if name in LATE else 5)
+        run(call, retry=LENGTHY, timeout=SHORT if name in LATE else PATIENCE)
     told = f"{raised.value} {raised.value!r} {raised.value.details}"
     assert "secret text" not in told
     assert KEY not in told
@@ -133,7 +135,7 @@ def test_every_failure_is_one_of_ours_and_tells_no_secret(name, call, run, serve
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_read_is_tried_again_after_a_broken_connection(name, run, server, step):
     server.script = [step(name)]
-    assert run(read, timeout=5).id == ID
+    assert run(read, timeout=PATIENCE).id == ID
     assert len(server.requests) == 2
 
 
@@ -141,21 +143,22 @@ def test_a_read_is_tried_again_after_a_broken_connection(name, run, server, step
 def test_a_write_that_was_sent_is_never_sent_again(name, run, server, step):
     server.script = [step(name)] * 3
     with pytest.raises(OneBrainError):
-        run(write, timeout=0.1 if name in LATE else 5)
+        run(write, timeout=SHORT if name in LATE else PATIENCE)
+    server.heard(1)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("name", BROKEN + UNREADABLE)
 def test_the_client_works_after_a_failure(name, run, server, step):
     server.script = [step(name)]
-    assert run(read, read, retry=LENGTHY, timeout=5).id == ID
+    assert run(read, read, retry=LENGTHY, timeout=PATIENCE).id == ID
 
 
 @pytest.mark.parametrize("name", LATE)
 def test_a_server_that_does_not_answer_is_a_timeout(name, run, server, step):
     server.script = [step(name)] * 3
     with pytest.raises(OneBrainTimeoutError) as raised:
-        run(read, retry=LENGTHY, timeout=0.1)
+        run(read, retry=LENGTHY, timeout=SHORT)
     assert not raised.value.never_sent
 
 
@@ -163,7 +166,7 @@ def test_a_server_that_does_not_answer_is_a_timeout(name, run, server, step):
 def test_an_answer_that_cannot_be_read_is_said_so(name, run, server, step):
     server.script = [step(name)]
     with pytest.raises(OneBrainResponseError):
-        run(read, retry=LENGTHY, timeout=5)
+        run(read, retry=LENGTHY, timeout=PATIENCE)
 
 
 def test_a_refused_connection_is_tried_again_even_for_a_write(run, server):
@@ -186,7 +189,7 @@ def test_any_content_type_will_do_where_the_body_is_json(run, server):
 
 def test_a_204_with_a_body_is_an_empty_answer_and_harms_nobody(run, server):
     server.script = [http(204, b"surplus")]
-    assert run(lambda client: client.memory.delete(ID), read, timeout=5).id == ID
+    assert run(lambda client: client.memory.delete(ID), read, timeout=PATIENCE).id == ID
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

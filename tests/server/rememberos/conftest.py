@@ -27,7 +27,7 @@ def until() -> Callable[..., dict]:
     """Ask again until an answer has a field that is true, and return it."""
 
     def ask(client: httpx.Client, path: str, field: str) -> dict:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             found = client.get(path).json()
             if found[field]:
@@ -42,7 +42,7 @@ def until() -> Callable[..., dict]:
 def client_of(url: str, keep_open) -> Callable[[str], httpx.Client]:
     """Make clients, each with a key."""
     return lambda key: keep_open(
-        httpx.Client(base_url=f"{url}/v1", headers={"authorization": f"Bearer {key}"}, timeout=30)
+        httpx.Client(base_url=f"{url}/v1", headers={"authorization": f"Bearer {key}"}, timeout=180)
     )
 
 

@@ -30,7 +30,7 @@ class Fleet:
 
     def open(self, key):
         headers = {"authorization": f"Bearer {key}"}
-        return httpx.Client(base_url=f"{self.live.url}/compat/rememberos/v1", headers=headers, timeout=30)
+        return httpx.Client(base_url=f"{self.live.url}/compat/rememberos/v1", headers=headers, timeout=180)
 
 
 @pytest.fixture(scope="module")

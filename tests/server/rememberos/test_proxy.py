@@ -30,7 +30,7 @@ def open_(clever):
     def client(key):
         headers = {"authorization": f"Bearer {key}"}
         opened.append(
-            httpx.Client(base_url=f"{clever.url}/compat/rememberos/v1", headers=headers, timeout=30)
+            httpx.Client(base_url=f"{clever.url}/compat/rememberos/v1", headers=headers, timeout=180)
         )
         return opened[-1]
 

@@ -19,8 +19,8 @@ def clients(postgres, settings):
         headers = {"authorization": f"Bearer {first.key}"}
         path = "/compat/rememberos/v1"
         with (
-            httpx.Client(base_url=first.url + path, headers=headers, timeout=30) as one,
-            httpx.Client(base_url=second.url + path, headers=headers, timeout=30) as other,
+            httpx.Client(base_url=first.url + path, headers=headers, timeout=180) as one,
+            httpx.Client(base_url=second.url + path, headers=headers, timeout=180) as other,
         ):
             yield one, other
 

@@ -30,7 +30,7 @@ class Recorder:
         self.calls.append((key, list(works)))
         if first:
             self.begun.set()
-            assert self.go.wait(10)
+            assert self.go.wait(180)
         error = self._fails(works)
         if error is not None:
             raise error
@@ -49,7 +49,7 @@ def combine(recorder, works, *, most=64, size=lambda work: 1, final=lambda error
 
     with ThreadPoolExecutor(len(works)) as pool:
         futures = [pool.submit(run, works[0])]
-        assert recorder.begun.wait(10)
+        assert recorder.begun.wait(180)
         for place, work in enumerate(works[1:], 1):
             futures.append(pool.submit(run, work))
             while len(combiner._lines["key"].waiting) < place:
@@ -110,7 +110,7 @@ def test_keys_do_not_wait_for_each_other():
     combiner = Combiner(recorder.do, most=8, final=lambda error: True)
     waiting = threading.Thread(target=combiner.run, args=("one", 1))
     waiting.start()
-    assert recorder.begun.wait(10)
+    assert recorder.begun.wait(180)
     combiner.run("other", 2)
     recorder.go.set()
     waiting.join(10)
@@ -123,7 +123,7 @@ def test_a_child_does_not_wait_for_its_parents_threads():
     combiner = Combiner(recorder.do, most=8, final=lambda error: True)
     thread = threading.Thread(target=combiner.run, args=("key", 1))
     thread.start()
-    assert recorder.begun.wait(10)
+    assert recorder.begun.wait(180)
     child = os.fork()
     if child == 0:  # the parent's thread does not exist here
         status = 1

@@ -54,7 +54,11 @@ class State:
 
 
 class Limiter:
-    """Counts requests; safe to share between threads."""
+    """Counts requests; safe to share between threads.
+
+    Attributes:
+        clock: Returns the time, in Unix seconds; windows begin at its multiples.
+    """
 
     def __init__(self, settings: Settings, database: Database | None = None) -> None:
         self._window = settings.rate_limit_window
@@ -66,6 +70,7 @@ class Limiter:
         self._others: dict[tuple[str, int], int] = {}  # what other replicas have counted
         self._unsent: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], float] = {}
+        self.clock = time.time
         self._lock = threading.Lock()
         self._database = database if database is not None and database.postgres else None
 
@@ -83,7 +88,7 @@ class Limiter:
         """
         if not self.enabled:
             return None
-        moment = time.time()
+        moment = self.clock()
         asked: list[tuple[str, int, int]] = [(subject, self._most, self._window)]
         if own is not None:
             asked.append((f"{subject}|own", own, 60))
@@ -119,7 +124,7 @@ class Limiter:
         with self._lock:
             unsent, self._unsent = self._unsent, {}
             known = dict(self._ends)
-        moment = time.time()
+        moment = self.clock()
         totals: dict[tuple[str, int], int] = {}
         with self._database.writing(SERVER) as connection:
             for (who, start), count in sorted(unsent.items()):
