@@ -53,6 +53,7 @@ from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Reading, Store, Writing
 from onebrain_engine.store.records import Entry, Record, Space, to_memory, to_micros
+from onebrain_engine.store.runs import leads_to
 from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
@@ -159,21 +160,28 @@ class Engine:
     def catch_up(
         self, read: Reading, tenant: str, space: Space, partition: Partition, user: str | None = None
     ) -> None:
-        """Bring an index up to the store; the caller holds its lock."""
-        if partition.through >= space.seq:
-            partition.flush()
-            return
+        """Bring an index up to the store; the caller holds its lock.
+
+        An index that is ahead of the transaction is left there. One of another history of the space, such as that from
+        before a backup was restored, is read anew.
+        """
         partition.flush()
+        if partition.at == space.at and partition.space.name == space.name:
+            return
         if partition.through == 0 and self.snapshots is not None and user is None:
             self.snapshots.load(partition, space, self.lexicon)
+        if partition.through > space.seq:
+            return
+        strange = partition.space.name != space.name or not leads_to(read, tenant, partition.at, space)
         partition.space = space
-        if partition.through < space.seq:
-            changes = (
-                read.changes(tenant, space, partition.through)
-                if user is None
-                else large_of(read, tenant, space).changes(user, partition.through)
-            )
-            partition.apply([index_entry(entry) for entry in changes.entries], changes.gone, changes.seq)
+        if strange:
+            partition.clear()
+        changes = (
+            read.changes(tenant, space, partition.through)
+            if user is None
+            else large_of(read, tenant, space).changes(user, partition.through)
+        )
+        partition.apply([index_entry(entry) for entry in changes.entries], changes.gone, space.at)
 
     def after_write(self, tenant: str, space: Space, partition: Partition | None) -> None:
         """Keep a snapshot where enough has been added since the last one."""
@@ -199,12 +207,11 @@ class Engine:
     def note_stored(self, tenant: str, puts: Sequence[Put]) -> None:
         """Give the indexes in use what a transaction has just stored."""
         for put in puts:
-            through = put.space.seq + len(put.entries)
-            self.filling.consider(tenant, put.space, through)
+            self.filling.consider(tenant, put.after)
             partition = self.loaded(tenant, put.space)
             if partition is not None:
                 indexed = [index_entry(entry) for entry in put.entries]
-                partition.enqueue(indexed, put.space.seq, through)
+                partition.enqueue(indexed, put.space, put.after)
                 self.after_write(tenant, put.space, partition)
 
     def purge_at_times(self, write: Writing, tenant: str, now: int) -> None:
@@ -423,11 +430,11 @@ class Tenant:
                 assert self._engine.embedder is not None
                 space = self._fitting(write, space, self._engine.embedder.fingerprint, len(made) // 4)
                 values["vector"] = made
-            entry = write.change(self.name, space, row, values, now if at is None else to_micros(at))
+            entry, after = write.change(self.name, space, row, values, now if at is None else to_micros(at))
             memory = to_memory(write.records(self.name, space, [row])[row], space.name)
         partition = self._engine.loaded(self.name, space)
         if partition is not None:
-            partition.enqueue([index_entry(entry)], space.seq, space.seq + 1)
+            partition.enqueue([index_entry(entry)], space, after)
         return memory
 
     def _fitting(self, write: Writing, space: Space, embedder: str, dimension: int) -> Space:
@@ -606,12 +613,12 @@ class Tenant:
         if partition is None:
             return read.records(self.name, space, rows)
         with partition.lock:
-            known = partition.recall(rows, space.seq)
+            known = partition.recall(rows, space.at)
         missing = [row for row in rows if row not in known]
         if missing:
             fresh = read.records(self.name, space, missing)
             with partition.lock:
-                partition.remember(fresh, space.seq)
+                partition.remember(fresh, space.at)
             known.update(fresh)
         return known
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from onebrain.errors import OneBrainError
@@ -82,15 +81,10 @@ class Filling:
         """Whether this engine lets the database serve spaces."""
         return self._wanted and self._upkeep is not None and not self._seals and self._able is not False
 
-    def consider(self, tenant: str, space: Space, seq: int | None = None) -> None:
-        """See to a space in the background if there may be something to do; costs next to nothing if not.
-
-        `seq` is the number of its last change, where that is another by now than when the space was read.
-        """
-        seq = space.seq if seq is None else seq
-        if self._upkeep is None or not self._wanted or self._able is False or seq < self.large:
+    def consider(self, tenant: str, space: Space) -> None:
+        """See to a space in the background if there may be something to do; costs next to nothing if not."""
+        if self._upkeep is None or not self._wanted or self._able is False or space.seq < self.large:
             return
-        space = replace(space, seq=seq)
         key = (tenant, space.key)
         if self._seals:
             if space.filled is None and key in self._looked:

@@ -69,9 +69,10 @@ class Piece:
 
 @dataclass(slots=True)
 class Put:
-    """What one transaction put into a space, in order."""
+    """What one transaction put into a space, in order; the space before and after it."""
 
     space: Space
+    after: Space
     entries: Sequence[Entry]
 
 
@@ -152,10 +153,10 @@ class Intake:
                 draft.row = row
             for space, good in fitting.values():
                 if good:
-                    fresh, entries = write.put(tenant, space, [draft for _, draft in good], now)
+                    fresh, entries, after = write.put(tenant, space, [draft for _, draft in good], now)
                     for (piece, _), new, entry in zip(good, fresh, entries, strict=True):
                         piece.fresh, piece.entry = new, entry
-                    puts.append(Put(space, entries))
+                    puts.append(Put(space, after, entries))
             self._engine.purge_at_times(write, tenant, now)
         for piece, error in refused:
             piece.error = error

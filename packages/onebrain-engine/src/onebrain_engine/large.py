@@ -39,7 +39,8 @@ from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection, 
 from onebrain_engine.index.text import Analysis, analyse
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Entry, Space
+from onebrain_engine.store.records import At, Entry, Space
+from onebrain_engine.store.runs import leads_to
 from onebrain_engine.views import COUNTED, Found, Listed, ask_of, asks_nothing, now_in_micros
 
 if TYPE_CHECKING:
@@ -67,24 +68,26 @@ class Statistics:
 
     Attributes:
         seq: The space's change at which it was made.
+        at: The newest state of the space that is known to have come from there.
         count: How many memories there are, about.
         length: The mean number of words of one.
         sampled: In how many memories of the sample each word stands.
         size: How many memories that sample has.
         frequencies: In how many memories of the space a word stands that was asked for.
         labels: Whether a word that was asked for is some memory's label.
-        totals: How many memories match, by what was asked, with the change and the time up to which that is true.
+        totals: How many memories match, by what was asked, with the state and the time up to which that is true.
     """
 
     seq: int
+    at: At
     count: int
     length: float
     sampled: dict[str, int]
     size: int
     frequencies: dict[str, int] = field(default_factory=dict[str, int])
     labels: dict[str, bool] = field(default_factory=dict[str, bool])
-    totals: OrderedDict[str, tuple[int, int, int]] = field(
-        default_factory=OrderedDict[str, tuple[int, int, int]]
+    totals: OrderedDict[str, tuple[At, int, int]] = field(
+        default_factory=OrderedDict[str, tuple[At, int, int]]
     )
 
     def stale(self, space: Space) -> bool:
@@ -110,18 +113,29 @@ class Known:
         self._statistics: OrderedDict[tuple[str, int], Statistics] = OrderedDict()
         self._users: OrderedDict[tuple[str, int, str], None] = OrderedDict()
 
-    def of(self, tenant: str, space: Space, large: LargeSpace) -> Statistics:
-        """Return the statistics of a space, made anew where they are stale."""
+    def of(self, read: Reading, tenant: str, space: Space, large: LargeSpace) -> Statistics:
+        """Return the statistics of a space, made anew where they are stale or of another history of it."""
         key = (tenant, space.key)
         with self._lock:
             known = self._statistics.get(key)
-        if known is None or known.stale(space):
+        if known is None or known.stale(space) or not self._led_to(known, read, tenant, space):
             known = _statistics(space, large)
             with self._lock:
                 self._statistics[key] = known
                 while len(self._statistics) > 256:
                     self._statistics.popitem(last=False)
         return known
+
+    @staticmethod
+    def _led_to(known: Statistics, read: Reading, tenant: str, space: Space) -> bool:
+        """Return whether statistics are of the history that a space has now, and remember that they are."""
+        seq, run = known.at
+        if run == space.run:
+            return True
+        if seq > space.seq or not leads_to(read, tenant, known.at, space):
+            return False
+        known.at = space.at
+        return True
 
     def is_large(self, tenant: str, space: Space, user: str) -> bool:
         """Return whether a user was found to have too many memories for memory."""
@@ -151,7 +165,7 @@ def _statistics(space: Space, large: LargeSpace) -> Statistics:
         for term in analysis.terms:
             sampled[term] = sampled.get(term, 0) + 1
     count = round(space.seq * size / max(len(asked), 1))
-    return Statistics(space.seq, max(count, size), length / max(size, 1), sampled, size)
+    return Statistics(space.seq, space.at, max(count, size), length / max(size, 1), sampled, size)
 
 
 class InDatabase:
@@ -206,9 +220,10 @@ class InDatabase:
         return ask_of(request, self._engine, self.space, self._labels, limit)
 
     def _labels(self, terms: Sequence[str]) -> list[str]:
-        known = self._known().labels
-        if len(known) > _ASKED:
-            known.clear()
+        statistics = self._known()
+        if len(statistics.labels) > _ASKED:
+            statistics.labels = {}  # not emptied: another thread may be reading it
+        known = statistics.labels
         unknown = [term for term in terms if term not in known]
         if unknown:
             known.update(zip(unknown, self._large.labels(unknown), strict=True))
@@ -342,7 +357,7 @@ class InDatabase:
             index.vectors = Vectors(self.space.dimension)
         texts = ask.mode != "vector"
         entries = self._large.entries(rows, contents=texts, vectors=ask.vector is not None)
-        index.apply(_indexed(entries, texts=texts), (), self.space.seq)
+        index.apply(_indexed(entries, texts=texts), (), self.space.at)
         index.link(pairs)
         selection = self._select(index, request)
         if ask.query is not None:
@@ -399,12 +414,12 @@ class InDatabase:
         totals = self._known().totals
         key = f"{selected.scope!r}{selected.include_archived}{filter if filter != TRUE else ''}"
         known = totals.get(key)
-        if known is not None and known[0] == self.space.seq and selected.now < known[1]:
+        if known is not None and known[0] == self.space.at and selected.now < known[1]:
             return known[2]
         total, until = self._large.count(selected)
         if filter != TRUE:
             total = sum(1 for _ in self._all(selected, filter))
-        totals[key] = (self.space.seq, until, total)
+        totals[key] = (self.space.at, until, total)
         while len(totals) > _TOTALS:
             totals.popitem(last=False)
         return total
@@ -426,14 +441,14 @@ class InDatabase:
         return Selected(scope, include_archived, now_in_micros())
 
     def _known(self) -> Statistics:
-        return self._engine.known.of(self._tenant, self.space, self._large)
+        return self._engine.known.of(self._read, self._tenant, self.space, self._large)
 
     def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """Return in how many memories of the space each word stands; beyond twice the budget as the sample has it."""
         statistics = self._known()
+        if len(statistics.frequencies) > _ASKED:
+            statistics.frequencies = {}  # not emptied: another thread may be reading it
         known = statistics.frequencies
-        if len(known) > _ASKED:
-            known.clear()
         unknown = [term for term in terms if term not in known]
         if unknown:
             found = self._large.frequencies(unknown, 2 * _BUDGET)

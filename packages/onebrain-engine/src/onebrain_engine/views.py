@@ -182,7 +182,7 @@ class InMemory:
 
         with index.lock:
             self._engine.catch_up(self._read, self._tenant, self.space, index, self._user)
-            if index.through != self.space.seq:
+            if index.at != self.space.at:
                 raise Behind(index)
             try:
                 selection = index.select(scope, filter, include_archived, now_in_micros(), fetch)

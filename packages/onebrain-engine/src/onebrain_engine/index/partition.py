@@ -27,7 +27,7 @@ from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.postings import Postings
 from onebrain_engine.index.text import Analysis, Query
 from onebrain_engine.index.vectors import Vectors
-from onebrain_engine.store.records import MEMORY_COLUMNS, NEVER, Entry, Record, Space
+from onebrain_engine.store.records import MEMORY_COLUMNS, NEVER, At, Entry, Record, Space
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -141,6 +141,7 @@ class Partition:
     def clear(self) -> None:
         """Forget everything, to be read from the store anew."""
         self.through = 0
+        self.run: int | None = None
         self._pending: list[Indexed] = []
         self.users, self.agents, self.sessions, self.talks = Codes(), Codes(), Codes(), Codes()
         self.row = Growable(np.int64)
@@ -179,6 +180,11 @@ class Partition:
         self._rarities: Floats | None = None
 
     @property
+    def at(self) -> At:
+        """The state of the space that it has come to."""
+        return self.through, self.run
+
+    @property
     def size(self) -> int:
         """The number of slots."""
         return self.row.size
@@ -190,33 +196,37 @@ class Partition:
 
     # ---- catching up ------------------------------------------------------------------------------------------------
 
-    def enqueue(self, indexed: Sequence[Indexed], before: int, after: int) -> None:
+    def enqueue(self, indexed: Sequence[Indexed], before: Space, after: Space) -> None:
         """Take what this process has just stored, if the index knew everything up to then; else it catches up later."""
         with self.lock:
-            if self.through == before:
+            if self.at == before.at:
                 self._forget(item.entry.row for item in indexed)
                 self._pending.extend(indexed)
-                self.through = after
+                self.through, self.run = after.at
 
-    def apply(self, indexed: Sequence[Indexed], gone: Iterable[int], through: int) -> None:
-        """Take changes read from the store."""
+    def apply(self, indexed: Sequence[Indexed], gone: Iterable[int], at: At) -> None:
+        """Take changes read from the store, which bring the index to a state of the space."""
         self.flush()
         self._forget(item.entry.row for item in indexed)
         self.remove(gone)
         self._append(indexed)
-        self.through = through
+        self.through, self.run = at
 
-    def recall(self, rows: Sequence[int], seq: int) -> dict[int, Record]:
-        """Return the records that are remembered of rows and are true at the space's change `seq`."""
-        if self.through < seq:  # what is remembered may have changed by then
+    def recall(self, rows: Sequence[int], at: At) -> dict[int, Record]:
+        """Return the records that are remembered of rows and are true in a state of the space."""
+        seq, run = at
+        if (
+            self.through < seq or self.run != run
+        ):  # what is remembered may have changed by then, or between runs
             return {}
         records = self._records
         return {row: known[1] for row in rows if (known := records.get(row)) is not None and known[0] <= seq}
 
-    def remember(self, records: Mapping[int, Record], seq: int) -> None:
-        """Keep records that were read when the space's last change was `seq`; they go when their memory changes."""
-        if self.through != seq:  # one of them may have changed since
+    def remember(self, records: Mapping[int, Record], at: At) -> None:
+        """Keep records that were read in a state of the space; they go when their memory changes."""
+        if self.at != at:  # one of them may have changed since
             return
+        seq, _ = at
         kept = self._records
         kept.update(
             (row, (seq, record)) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST

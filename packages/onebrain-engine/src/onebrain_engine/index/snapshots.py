@@ -78,7 +78,7 @@ class Snapshots:
         """Write a snapshot and return its token; None where the folder cannot be written. The caller holds the lock."""
         token = os.urandom(12).hex()
         header, arrays = _squeeze(partition, lexicon)
-        header |= {"format": _FORMAT, "token": token, "seq": partition.through}
+        header |= {"format": _FORMAT, "token": token, "seq": partition.through, "run": partition.run}
         path = self._path(partition.space)
         beside = path.with_suffix(f".{token}.tmp")
         try:
@@ -206,7 +206,7 @@ def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon:
         partition.vectors = Vectors(vectors.shape[1], vectors)
         partition.vectors.codes = arrays["codes"]
     partition.dead = 0
-    partition.through = header["seq"]
+    partition.through, partition.run = header["seq"], header.get("run")
     partition.snapshotted = size
 
 

@@ -18,13 +18,14 @@ import psycopg
 from onebrain.errors import ConfigurationError, OneBrainConnectionError
 from onebrain.memory.models import Scope
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
-from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest
+from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest, knows_types
 from onebrain_engine.store.postgres_connections import Connection, Connections, target
-from onebrain_engine.store.postgres_errors import SERVICE, is_stale, translate
+from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, translate
 from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
 from onebrain_engine.store.postgres_schema import Vectors, find_vectors, prepare
 from onebrain_engine.store.protocol import Contention
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
+from onebrain_engine.store.runs import Runs
 
 _log = logging.getLogger("onebrain_engine")
 
@@ -32,7 +33,7 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
-_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.filled, s.filling, s.served"
+_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.filled, s.filling, s.served"
 _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
     "m.archived, v.data, m.sealed, v.sealed"
@@ -125,6 +126,7 @@ class PostgresStore:
         self.where = database.where
         self._timeout = busy_timeout
         self._seal = Seal(cipher, self.where, SERVICE)
+        self._runs = Runs()
         self._prepared = False
         self._prepare_lock = threading.Lock()
         self._vectors: Vectors | None = None
@@ -191,7 +193,7 @@ class PostgresStore:
     def writing(self) -> Generator[_Writing]:
         """Open a transaction; it waits for other writers of the spaces that it touches."""
         with self._session(_WRITE) as session:
-            yield _Writing(session, self._seal)
+            yield _Writing(session, self._seal, self._runs)
 
     @contextmanager
     def _session(self, begin: str) -> Generator[_Session]:
@@ -253,7 +255,10 @@ class _Session:
         self, tenant: str, statement: str, values: Sequence[Any] = (), *, binary: bool = False
     ) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run one statement; it is ours, and holds nothing of a caller's: that travels in `values`."""
-        return self.of(tenant).execute(statement.encode(), values, binary=binary)
+        cursor = self.of(tenant).execute(statement.encode(), values, binary=binary)
+        if binary and not knows_types(cursor):
+            raise Outdated
+        return cursor
 
     def of(self, tenant: str) -> Connection:
         """Return the connection, ready for queries of a tenant."""
@@ -298,9 +303,12 @@ class _Session:
         return cursor.fetchall()
 
     def renew(self) -> None:
-        """End a transaction that only read; the next query begins another one."""
-        self.commit()
-        self._tenant = self._seen = None
+        """End a transaction that only read, and begin another one where the next query does not do that."""
+        self._seen = None
+        if self._tenant is not None:
+            # In one message, so that a pooler in between does not give the session of the server to others: whoever
+            # renews a view may hold a lock that those are waiting for.
+            self._begun(f"COMMIT; {self._begin}", self._tenant)
 
     def commit(self) -> None:
         """Keep what was done."""
@@ -393,6 +401,16 @@ class _Reading:
         return Entry(
             row, user or None, agent, session, content, created, updated, expires, importance, archived, vector
         )  # fmt: skip
+
+    def run_at(self, tenant: str, space: Space, seq: int) -> int | None:
+        """Return the run of a change in the space's history."""
+        found = self._session.run(
+            tenant,
+            "SELECT run FROM onebrain.run WHERE tenant = %s AND space = %s AND since <= %s "
+            "ORDER BY since DESC LIMIT 1",
+            (tenant, space.key, seq),
+        ).fetchone()
+        return None if found is None else found[0]
 
     def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
         """Return memories as records by row."""
@@ -488,6 +506,10 @@ class _Writing(_Reading):
 
     _lock = " FOR UPDATE"
 
+    def __init__(self, session: _Session, seal: Seal, runs: Runs) -> None:
+        super().__init__(session, seal)
+        self._runs = runs
+
     def renew(self) -> None:
         """Do nothing: nobody else writes to a space that this transaction has locked."""
 
@@ -549,7 +571,7 @@ class _Writing(_Reading):
         for space in spaces:
             if space.filled is not None:
                 self.large(tenant, space).reset()
-        for table in ("note", "vector", "memory", "gone", "space"):
+        for table in ("note", "vector", "memory", "gone", "run", "space"):
             self._session.run(tenant, f"DELETE FROM onebrain.{table} WHERE tenant = %s", (tenant,))
         return spaces
 
@@ -583,7 +605,7 @@ class _Writing(_Reading):
 
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
-    ) -> tuple[list[bool], list[Entry]]:
+    ) -> tuple[list[bool], list[Entry], Space]:
         """Store drafts in order."""
         known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
         seq = space.seq
@@ -626,8 +648,8 @@ class _Writing(_Reading):
                 self._remove_vectors(tenant, space, list(replacements))
             self._add_vectors(tenant, space, vectors)
             self._keep_words(tenant, space, entries, list(replacements))
-            self._set_seq(tenant, space, seq)
-        return fresh, entries
+            after = self._set_seq(tenant, space, seq)
+        return fresh, entries, after
 
     def _known(
         self, tenant: str, space: Space, drafts: Sequence[Draft]
@@ -679,7 +701,9 @@ class _Writing(_Reading):
             (tenant, space.key, list(given), [Vector(data) for data in given.values()]),
         )
 
-    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
+    def change(
+        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+    ) -> tuple[Entry, Space]:
         """Change columns of one memory."""
         seq = space.seq + 1
         if self._seal.cipher is not None:
@@ -697,7 +721,7 @@ class _Writing(_Reading):
             if "vector" in values:
                 self._remove_vectors(tenant, space, [row])
                 self._add_vectors(tenant, space, {row: values["vector"]})
-            self._set_seq(tenant, space, seq)
+            after = self._set_seq(tenant, space, seq)
         record = self._session.run(
             tenant,
             f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = %s',
@@ -707,7 +731,7 @@ class _Writing(_Reading):
         assert record is not None
         entry = self._entry(tenant, space, record)
         self._keep_words(tenant, space, [entry], [row])
-        return entry
+        return entry, after
 
     def _keep_words(
         self, tenant: str, space: Space, entries: Sequence[Entry], replaced: Sequence[int]
@@ -794,12 +818,21 @@ class _Writing(_Reading):
             )
         ]
 
-    def _set_seq(self, tenant: str, space: Space, seq: int) -> None:
+    def _set_seq(self, tenant: str, space: Space, seq: int) -> Space:
+        """Note how far a space has come, and return it so."""
+        run, begins = self._runs.extend(space, seq)
+        if begins:
+            self._session.run(
+                tenant,
+                "INSERT INTO onebrain.run (tenant, space, since, run) VALUES (%s, %s, %s, %s)",
+                (tenant, space.key, space.seq + 1, run),
+            )
         self._session.run(
             tenant,
-            "UPDATE onebrain.space SET seq = %s WHERE tenant = %s AND key = %s",
-            (seq, tenant, space.key),
+            "UPDATE onebrain.space SET seq = %s, run = %s WHERE tenant = %s AND key = %s",
+            (seq, run, tenant, space.key),
         )
+        return replace(space, seq=seq, run=run)
 
 
 def _arrays(records: Any) -> list[list[Any]]:

@@ -12,6 +12,7 @@ from psycopg.adapt import Buffer, Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
+_FIRST_OWN = 16_384  # the first number that PostgreSQL gives to a type that is not its own
 _ESCAPE = "\x10"  # "data link escape", the control character made for this
 
 
@@ -89,3 +90,16 @@ def adapt_vectors(connection: psycopg.Connection[Any], oid: int, array_oid: int)
     dumper = type("VectorDumper", (_VectorDumper,), {"oid": oid})
     connection.adapters.register_dumper(Vector, dumper)
     connection.adapters.register_loader(oid, _VectorLoader)
+
+
+def knows_types(cursor: psycopg.Cursor[Any]) -> bool:
+    """Return whether a connection can read the types of a result.
+
+    pgvector's has another number once the extension was dropped and made again; what comes is then taken for bytes.
+    """
+    result, known = cursor.pgresult, cursor.adapters
+    return result is None or all(
+        (number := result.ftype(place)) < _FIRST_OWN
+        or known.get_loader(number, Format.BINARY) is _VectorLoader
+        for place in range(result.nfields)
+    )

@@ -43,6 +43,18 @@ _REFUSED = ("authentication failed", "no password supplied", "no such user", "th
 _USER = re.compile(r'\b(user|role):? "[^"]*"', re.IGNORECASE)
 
 
+class Outdated(psycopg.errors.InternalError_):
+    """A connection knows types that are no longer the database's."""
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Return whether a connection is from before the schema was replaced, as by a restored dump."""
+    if not isinstance(error, psycopg.errors.InternalError_):
+        return False
+    # The server never translates this one, and it quotes nothing but a number.
+    return isinstance(error, Outdated) or "cache lookup failed" in (error.diag.message_primary or "")
+
+
 def is_gone(error: psycopg.Error) -> bool:
     """Return whether the connection is lost, or the server is not there."""
     if error.sqlstate is None:
@@ -57,7 +69,7 @@ def is_unprepared(error: psycopg.Error) -> bool:
 
 def is_stale(error: psycopg.Error) -> bool:
     """Return whether what connections know of the database, such as where pgvector is, may no longer be so."""
-    return error.sqlstate in (*_UNPREPARED, *_MISSING, *_MOVED)
+    return error.sqlstate in (*_UNPREPARED, *_MISSING, *_MOVED) or is_outdated(error)
 
 
 def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> OneBrainError:
@@ -74,8 +86,10 @@ def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> One
         return OneBrainConnectionError(
             f"{where} closed the connection; what was not answered was not done, try again", **facts
         )
-    if state in ("40001", "40P01", *_UNPREPARED):
+    if state in ("40001", "40P01", *_UNPREPARED) or is_outdated(error):
         reason = "undid this transaction in favour of another one"
+        if is_outdated(error):
+            reason = "was replaced, as by a restored dump, since this connection was made"
         if state in _UNPREPARED:
             reason = "lost a prepared statement, as behind a pooler"
         contention = Contention(f"{where} {reason}; nothing was written, try again", **facts)

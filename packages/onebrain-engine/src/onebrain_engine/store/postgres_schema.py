@@ -140,6 +140,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "AND words @@ current_setting('onebrain.words', true)::tsquery) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     ),
+    (
+        # Which history a change number belongs to, see `runs`: the run of the last change, and where each run began.
+        "ALTER TABLE onebrain.space ADD COLUMN run bigint",
+        """CREATE TABLE onebrain.run (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            since bigint NOT NULL,
+            run bigint NOT NULL,
+            PRIMARY KEY (tenant, space, since)
+        )""",
+        "ALTER TABLE onebrain.run ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE onebrain.run FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY own_tenant ON onebrain.run "
+        "USING (tenant = current_setting('onebrain.tenant', true)) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    ),
 )
 
 

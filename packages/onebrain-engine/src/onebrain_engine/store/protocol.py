@@ -30,6 +30,10 @@ class Reading(Protocol):
         """Return what happened in a space after change number `after`."""
         ...
 
+    def run_at(self, tenant: str, space: Space, seq: int) -> int | None:
+        """Return the run of a change in the history that the space has; None for one from before runs were noted."""
+        ...
+
     def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
         """Return memories as records of `MEMORY_COLUMNS`, in clear, by row; rows that are gone are left out."""
         ...
@@ -74,12 +78,22 @@ class Writing(Reading, Protocol):
 
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
-    ) -> tuple[list[bool], list[Entry]]:
-        """Store drafts in order, new ones at their `row`; return for each whether it is new, and its entry for the index."""
+    ) -> tuple[list[bool], list[Entry], Space]:
+        """Store drafts in order, new ones at their `row`.
+
+        Returns:
+            For each whether it is new, and its entry for the index; and the space as it is then.
+        """
         ...
 
-    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
-        """Change columns of one memory, its ``vector`` included, and return its entry for the index."""
+    def change(
+        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+    ) -> tuple[Entry, Space]:
+        """Change columns of one memory, its ``vector`` included.
+
+        Returns:
+            Its entry for the index, and the space as it is then.
+        """
         ...
 
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:

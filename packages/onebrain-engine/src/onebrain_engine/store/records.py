@@ -16,6 +16,7 @@ from onebrain.memory.models import Memory, Scope
 from onebrain.memory.moments import load_object
 
 Record: TypeAlias = tuple[Any, ...]  # a memory's `MEMORY_COLUMNS`
+At: TypeAlias = tuple[int, int | None]  # a state of a space: its last change, and the run of that
 
 NEVER = 2**63 - 1
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -90,6 +91,8 @@ class Space:
             None where it holds none yet.
         dimension: The length of its vectors.
         snapshot: The token of the newest snapshot of its index.
+        run: The run of changes that its last change belongs to, see `onebrain_engine.store.runs`; None where it has none
+            since runs are noted.
         filled: The change up to which its words are in the database's own index; None where they are not kept there.
         filling: The change that this has to reach; later ones are kept by those who make them.
         served: Whether the database's own indexes are complete, and serve it.
@@ -101,9 +104,15 @@ class Space:
     embedder: str | None
     dimension: int | None
     snapshot: str | None
+    run: int | None = None
     filled: int | None = None
     filling: int | None = None
     served: bool = False
+
+    @property
+    def at(self) -> At:
+        """Its state: two spaces with one key and one state hold the same memories."""
+        return self.seq, self.run
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # What a memory names, kept beside it like its vector: sealed with it, and removed with it.
         "CREATE TABLE note (row INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     ),
+    (
+        # Which history a change number belongs to, see `runs`: the run of the last change, and where each run began.
+        "ALTER TABLE space ADD COLUMN run INTEGER",
+        """CREATE TABLE run (
+            space INTEGER NOT NULL,
+            since INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            PRIMARY KEY (space, since)
+        ) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from onebrain.memory.models import Scope
 from onebrain.memory.sqlite_urls import MEMORY
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
+from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
 
@@ -28,7 +30,7 @@ T = TypeVar("T")
 
 Durability = Literal["normal", "full"]
 
-_SPACE = "key, name, seq, embedder, dimension, snapshot"
+_SPACE = "key, name, seq, embedder, dimension, snapshot, run"
 _ENTRY = (
     "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
     "m.sealed"
@@ -76,6 +78,7 @@ class SqliteStore:
         self._durability = durability
         self._timeout = busy_timeout
         self._seal = Seal(cipher, path, self.service)
+        self._runs = Runs()
         self._write_lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -237,7 +240,7 @@ class SqliteStore:
             self._check()
             self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
-                yield _Writing(self._writer, self._seal)
+                yield _Writing(self._writer, self._seal, self._runs)
                 self._patiently(lambda: self._writer.execute("COMMIT"))
             except BaseException:
                 if self._writer.in_transaction:
@@ -335,6 +338,13 @@ class _Reading:
         return Entry(
             row, user or None, agent, session, content, created, updated, expires, importance, bool(archived), vector
         )  # fmt: skip
+
+    def run_at(self, tenant: str, space: Space, seq: int) -> int | None:
+        """Return the run of a change in the space's history."""
+        found = self._db.execute(
+            "SELECT run FROM run WHERE space = ? AND since <= ? ORDER BY since DESC LIMIT 1", (space.key, seq)
+        ).fetchone()
+        return None if found is None else int(found[0])
 
     def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
         """Return memories as records by row."""
@@ -434,6 +444,10 @@ class _Reading:
 class _Writing(_Reading):
     """Queries and changes within one transaction."""
 
+    def __init__(self, connection: sqlite3.Connection, seal: Seal, runs: Runs) -> None:
+        super().__init__(connection, seal)
+        self._runs = runs
+
     def renew(self) -> None:
         """Do nothing: while this transaction writes, nobody else does."""
 
@@ -465,7 +479,7 @@ class _Writing(_Reading):
             "UPDATE space SET embedder = ?, dimension = ? WHERE key = ? AND tenant = ?",
             (embedder, dimension, space.key, tenant),
         )
-        return Space(space.key, space.name, space.seq, embedder, dimension, space.snapshot)
+        return replace(space, embedder=embedder, dimension=dimension)
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
         """Keep a text beside each row."""
@@ -495,9 +509,10 @@ class _Writing(_Reading):
             self._db.execute(
                 f"DELETE FROM {table} WHERE row IN (SELECT row FROM memory WHERE tenant = ?)", (tenant,)
             )
-        self._db.execute(
-            "DELETE FROM gone WHERE space IN (SELECT key FROM space WHERE tenant = ?)", (tenant,)
-        )
+        for table in ("gone", "run"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE space IN (SELECT key FROM space WHERE tenant = ?)", (tenant,)
+            )
         for table in ("memory", "space"):
             self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))
         return spaces
@@ -511,7 +526,7 @@ class _Writing(_Reading):
 
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
-    ) -> tuple[list[bool], list[Entry]]:
+    ) -> tuple[list[bool], list[Entry], Space]:
         """Store drafts in order."""
         known = self._known(tenant, space, [draft for draft in drafts if draft.given_id])
         seq = space.seq
@@ -568,8 +583,7 @@ class _Writing(_Reading):
             self._db.executemany(_INSERT, inserts)
         if vectors:
             self._db.executemany("INSERT INTO vector (row, data) VALUES (?, ?)", vectors)
-        self._set_seq(space, seq)
-        return fresh, entries
+        return fresh, entries, self._set_seq(space, seq)
 
     def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
         """Return the `SEALED` columns of a draft as they are kept, and what they are sealed into."""
@@ -597,7 +611,9 @@ class _Writing(_Reading):
                 known[id, user] = (row, created)
         return known
 
-    def change(self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int) -> Entry:
+    def change(
+        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+    ) -> tuple[Entry, Space]:
         """Change columns of one memory."""
         seq = space.seq + 1
         if self._seal.cipher is not None:
@@ -613,12 +629,12 @@ class _Writing(_Reading):
             if values["vector"] is not None:
                 vector = self._sealed_vector(tenant, space, row, values["vector"])
                 self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, vector))
-        self._set_seq(space, seq)
+        after = self._set_seq(space, seq)
         record = self._db.execute(
             f"SELECT {_ENTRY} FROM memory AS m LEFT JOIN vector AS v USING (row) WHERE row = ? AND m.tenant = ?",
             (row, tenant),
         ).fetchone()
-        return self._entry(tenant, space, record)
+        return self._entry(tenant, space, record), after
 
     def _sealed_changes(
         self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
@@ -672,8 +688,15 @@ class _Writing(_Reading):
             )
         ]
 
-    def _set_seq(self, space: Space, seq: int) -> None:
-        self._db.execute("UPDATE space SET seq = ? WHERE key = ?", (seq, space.key))
+    def _set_seq(self, space: Space, seq: int) -> Space:
+        """Note how far a space has come, and return it so."""
+        run, begins = self._runs.extend(space, seq)
+        if begins:
+            self._db.execute(
+                "INSERT INTO run (space, since, run) VALUES (?, ?, ?)", (space.key, space.seq + 1, run)
+            )
+        self._db.execute("UPDATE space SET seq = ?, run = ? WHERE key = ?", (seq, run, space.key))
+        return replace(space, seq=seq, run=run)
 
 
 def _marks(count: int) -> str:
