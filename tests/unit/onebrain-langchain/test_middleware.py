@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, SummarizationMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 import onebrain
 from onebrain import Scope
@@ -150,6 +152,117 @@ async def test_it_works_beside_summarization(brain, call, scripted):
     assert contents(brain) == [
         f"{who}: {what}{n}" for n in (1, 2, 3) for who, what in (("User", "q"), ("Assistant", "a"))
     ]
+
+
+def remove(self, state, runtime):
+    """Take every message but the last out of the state."""
+    return {"messages": [RemoveMessage(REMOVE_ALL_MESSAGES), *state["messages"][-1:]]}
+
+
+def removing(step):
+    """A middleware that has just this one step."""
+    return type(f"Removing_{step}", (AgentMiddleware,), {step: remove})()
+
+
+def shortening(kind, scripted):
+    if kind == "summary":
+        model = scripted(*["summary"] * 9)
+        return SummarizationMiddleware(model, trigger=("messages", 4), keep=("messages", 2))
+    return removing(kind)
+
+
+@tool
+def look(q: str) -> str:
+    """Look something up."""
+    return "result"
+
+
+def looping(scripted):
+    """A model that speaks while it calls a tool three times, and then answers."""
+    calls = [
+        AIMessage(f"step {n}", tool_calls=[{"name": "look", "args": {"q": str(n)}, "id": f"c{n}"}])
+        for n in range(3)
+    ]
+    return scripted(*calls, "Done.")
+
+
+SAID = ["User: I am allergic to hazelnuts.", *(f"Assistant: step {n}" for n in range(3)), "Assistant: Done."]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+@pytest.mark.parametrize("kind", ["summary", "before_model", "after_agent"])
+async def test_what_is_said_is_stored_once_though_others_remove_it_in_the_same_run(
+    brain, call, scripted, kind, first
+):
+    memory, other = OneBrainMiddleware(brain=brain, scope=Scope(user="maria")), shortening(kind, scripted)
+    middleware = [memory, other] if first else [other, memory]
+    agent = create_agent(looping(scripted), tools=[look], middleware=middleware, checkpointer=InMemorySaver())
+    config = thread("t")
+    await call(agent.invoke, {"messages": [("user", "I am allergic to hazelnuts.")]}, config)
+    assert contents(brain) == SAID
+    # A second process that goes on with the thread stores what is new.
+    again = OneBrainMiddleware(brain=brain, scope=Scope(user="maria"))
+    agent = create_agent(scripted("Yes."), tools=[look], middleware=[again], checkpointer=agent.checkpointer)
+    await call(agent.invoke, {"messages": [("user", "And now?")]}, config)
+    assert contents(brain)[5:] == ["User: And now?", "Assistant: Yes."]
+
+
+async def test_what_is_said_is_stored_where_a_run_is_streamed_and_where_it_stops(brain, scripted):
+    agent = create_agent(
+        looping(scripted),
+        tools=[look],
+        middleware=[OneBrainMiddleware(brain=brain, scope=Scope(user="maria")), removing("before_model")],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    config = thread("t")
+    entered = {"messages": [("user", "I am allergic to hazelnuts.")]}
+    for number in range(3):
+        async for _ in agent.astream(entered if number == 0 else None, config, stream_mode="updates"):
+            pass
+        assert contents(brain) == SAID[: number + 2]
+    await agent.ainvoke(None, config)
+    assert contents(brain) == SAID
+
+
+async def test_what_the_user_said_is_stored_though_the_model_fails(brain, call, scripted):
+    def fail(messages):
+        raise RuntimeError("no model")
+
+    agent = create_agent(
+        scripted(fail), middleware=[OneBrainMiddleware(brain=brain, scope=Scope(user="maria"))]
+    )
+    with pytest.raises(RuntimeError, match="no model"):
+        await call(agent.invoke, {"messages": [("user", "I am allergic to hazelnuts.")]})
+    assert contents(brain) == SAID[:1]
+
+
+async def test_an_answer_that_others_replace_is_stored_as_it_became(brain, call, scripted):
+    class Replacing(AgentMiddleware):
+        def after_model(self, state, runtime):
+            return {"messages": [AIMessage("Replaced.", id=state["messages"][-1].id)]}
+
+    agent = create_agent(
+        scripted("Rude."),
+        middleware=[Replacing(), OneBrainMiddleware(brain=brain, scope=Scope(user="maria"))],
+    )
+    await call(agent.invoke, {"messages": [("user", "Hello")]})
+    assert contents(brain) == ["User: Hello", "Assistant: Replaced."]
+
+
+async def test_a_service_without_ids_stores_each_message_of_a_loop_once_and_recalls_no_question(
+    call, scripted
+):
+    bare = reference_brain(replace(REFERENCE, client_ids=False))
+    model = looping(scripted)
+    agent = create_agent(
+        model,
+        tools=[look],
+        middleware=[OneBrainMiddleware(brain=bare, scope=Scope(user="maria")), removing("before_model")],
+    )
+    await call(agent.invoke, {"messages": [("user", "I am allergic to hazelnuts.")]})
+    assert contents(bare) == SAID
+    assert "allergic" not in model.prompts[0]
 
 
 async def test_the_budget_holds_and_a_system_message_of_blocks_stays_one(brain, call, scripted):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -11,7 +12,8 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import SecretStr
 
-from onebrain import ConfigurationError, Context, F, Memory, NewMemory, Scope
+from onebrain import ConfigurationError, Context, F, Memory, NewMemory, Scope, StoreResults
+from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.context import CountTokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, parse
@@ -28,16 +30,22 @@ _KIND = "turn"
 _LOOK_BACK = (
     50  # how many messages are looked up at a time, from the last one back, to find those already stored
 )
+_KNOWN = 10_000  # how many messages are known to be stored without asking
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
 
 
+# What of a conversation is new at a step, where the service cannot tell.
+Latest: TypeAlias = Callable[[Sequence[BaseMessage]], Sequence[BaseMessage]]
+
+
 class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Recalls what an agent should know before each call of its model, and stores the conversation after each run.
+    """Recalls what an agent should know before each call of its model, and stores the conversation as it goes.
 
     What is recalled goes into the system message of that one call, fenced as data; it is never part of the agent's
     state and never stored again. Messages that are in the conversation already are not recalled. What is stored is
     what the user and the assistant said, one memory for each message, once, in the session of the thread; tool calls,
-    system messages and notices of other middleware are not.
+    system messages and notices of other middleware are not. The user's messages are stored before the model is called and
+    the assistant's as they come, so other middleware may shorten or summarize the conversation in the same run.
 
     Args:
         brain: A `Brain`, an `AsyncBrain` or both as a pair.
@@ -109,6 +117,7 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             "count_tokens": count_tokens,
         }
         self._name = name
+        self._stored = _Stored()
 
     def __repr__(self) -> str:
         where = repr(self._connection)
@@ -150,7 +159,8 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return await handler(_inject(request, await arun(await self._connection.open(), plan)))
 
     def _recall(self, messages: Sequence[BaseMessage], scope: Scope) -> Plan[Context]:
-        there = [_id(scope, message) for message in messages[-2 * _LOOK_BACK :] if message.id]
+        ids = [_id(scope, message) for message in messages[-2 * _LOOK_BACK :] if message.id]
+        there = [self._stored.of(id) or id for id in ids]
         asked = next((message for message in reversed(messages) if message.type == "human"), None)
         context: Context = yield ask(
             "context",
@@ -164,30 +174,69 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     # ---- remember ---------------------------------------------------------------------------------------------------
 
+    # Other middleware may take messages out of the state at any of these steps, to shorten or to summarize it. So each
+    # message is stored at the first step that sees it.
+
+    def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Store what the user says, and what was said since the last run."""
+        self._remember(state, runtime, _asked)
+        return None
+
+    async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Do what `before_agent` does, asynchronously."""
+        await self._aremember(state, runtime, _asked)
+        return None
+
+    def after_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Store what the assistant says, before tools are called and before the next call of the model."""
+        self._remember(state, runtime, _answered)
+        return None
+
+    async def aafter_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Do what `after_model` does, asynchronously."""
+        await self._aremember(state, runtime, _answered)
+        return None
+
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Store what was said since the last run."""
-        if self._remembers:
-            brain = self._connection.sync
-            plan = self._store(state["messages"], self._scope_of(runtime), brain.capabilities.client_ids)
-            run(brain, plan)
+        """Store what is not stored yet."""
+        self._remember(state, runtime, _answered)
         return None
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Do what `after_agent` does, asynchronously."""
-        if self._remembers:
-            brain = await self._connection.open()
-            plan = self._store(state["messages"], self._scope_of(runtime), brain.capabilities.client_ids)
-            await arun(brain, plan)
+        await self._aremember(state, runtime, _answered)
         return None
 
-    def _store(self, messages: Sequence[BaseMessage], scope: Scope, client_ids: bool) -> Plan[None]:
-        if client_ids:
+    def _remember(self, state: AgentState[Any], runtime: Runtime[Any], latest: Latest) -> None:
+        if self._remembers:
+            brain = self._connection.sync
+            run(brain, self._store(state["messages"], self._scope_of(runtime), brain.capabilities, latest))
+
+    async def _aremember(self, state: AgentState[Any], runtime: Runtime[Any], latest: Latest) -> None:
+        if self._remembers:
+            brain = await self._connection.open()
+            plan = self._store(state["messages"], self._scope_of(runtime), brain.capabilities, latest)
+            await arun(brain, plan)
+
+    def _store(
+        self, messages: Sequence[BaseMessage], scope: Scope, can: Capabilities, latest: Latest
+    ) -> Plan[None]:
+        if can.client_ids:
             new = yield from self._unstored(messages, scope)
-        else:  # without ids of our own there is no telling what is stored: take what this run was asked and answered
-            new = _latest(messages)
-        items = [_memory(message, scope, client_ids) for message in new if _worth_keeping(message)]
-        if items:
-            (yield ask("store_many", items)).raise_for_failures()
+        else:  # without ids of our own there is no telling what is stored: take what this step has seen come
+            kept = [message for message in latest(messages) if _worth_keeping(message)]
+            new = [
+                message
+                for message in kept
+                if not message.id or not self._stored.knows(_id(scope, message), _said(message))
+            ]
+        if not new:
+            return
+        stored: StoreResults = yield ask(
+            "store_many", [_memory(message, scope, can.client_ids) for message in new]
+        )
+        for message, id in zip(new, stored.ids, strict=True):
+            self._stored.note(_id(scope, message), _said(message), id)
 
     def _unstored(self, messages: Sequence[BaseMessage], scope: Scope) -> Plan[list[BaseMessage]]:
         """Return the messages that are not stored yet, in order; those before a stored one are stored, too."""
@@ -195,12 +244,17 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         new: list[BaseMessage] = []
         end = len(candidates)
         while end > 0:
-            part = candidates[max(0, end - _LOOK_BACK) : end]
-            ids = [_id(scope, message) for message in part]
-            found: list[Memory] = yield ask("get_many", ids, scope=scope)
-            stored = {memory.id for memory in found}
-            new = [message for message, id in zip(part, ids, strict=True) if id not in stored] + new
-            if stored:
+            part = {_id(scope, message): message for message in candidates[max(0, end - _LOOK_BACK) : end]}
+            fresh = [id for id, message in part.items() if not self._stored.knows(id, _said(message))]
+            # One that is known with other words has been changed since it was stored.
+            asked = [id for id in fresh if self._stored.of(id) is None]
+            if asked:
+                found: list[Memory] = yield ask("get_many", asked, scope=scope)
+                for memory in found:
+                    self._stored.note(memory.id, _said(part[memory.id]), memory.id)
+            missing = [id for id in fresh if not self._stored.knows(id, _said(part[id]))]
+            new = [part[id] for id in missing] + new
+            if len(missing) < len(part):
                 break
             end -= len(part)
         return new
@@ -238,14 +292,45 @@ def _worth_keeping(message: BaseMessage) -> bool:
     return said_by_someone and "lc_source" not in message.additional_kwargs and bool(_said(message))
 
 
-def _latest(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return the last question, which may be several messages, and everything after it."""
+def _asked(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return the question at the end, which may be several messages."""
     start = len(messages)
-    while start > 0 and messages[start - 1].type != "human":
-        start -= 1
     while start > 0 and messages[start - 1].type == "human":
         start -= 1
-    return list(messages[start:])
+    return messages[start:]
+
+
+def _answered(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return the answer at the end, if one is there."""
+    return messages[-1:] if messages and messages[-1].type == "ai" else ()
+
+
+class _Stored:
+    """Which messages this process has stored or found stored: the latest thousands."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, str]] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[_Stored], tuple[()]]:
+        return _Stored, ()
+
+    def knows(self, id: str, text: str) -> bool:
+        """Return whether a message is stored with this text."""
+        known = self._known.get(id)
+        return known is not None and known[0] == hash(text)
+
+    def of(self, id: str) -> str | None:
+        """Return the id of the memory that keeps a message; None where that is not known."""
+        known = self._known.get(id)
+        return None if known is None else known[1]
+
+    def note(self, id: str, text: str, memory_id: str) -> None:
+        """Note that a message is stored."""
+        with self._lock:
+            self._known[id] = (hash(text), memory_id)
+            while len(self._known) > _KNOWN:
+                del self._known[next(iter(self._known))]
 
 
 def _id(scope: Scope, message: BaseMessage) -> str:
