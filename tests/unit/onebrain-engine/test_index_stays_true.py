@@ -197,11 +197,13 @@ def test_many_changes_do_not_pile_up(path):
         assert {hit.content.split()[1] for hit in brain.search("version", limit=100)} == {"29"}
 
 
-def test_a_label_that_only_a_deleted_memory_had_is_an_ordinary_word_again(tmp_path):
+def test_a_speaker_whose_memories_are_deleted_is_an_ordinary_word_again(tmp_path):
     with brain_on(tmp_path / "brain.db") as brain:
         brain.store("the window seat was taken", id="kept")
         before = brain.search("Maria window", mode="vector")[0].score
         brain.store("Maria: hello there", id="labelled")
+        assert brain.search("Maria window", mode="vector", filter=F("$id").eq("kept"))[0].score == before
+        brain.store("Maria: good morning", id="another")
         assert brain.search("Maria window", mode="vector", filter=F("$id").eq("kept"))[0].score != before
         brain.delete("labelled")
         assert brain.search("Maria window", mode="vector")[0].score == before

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.vectorstores import InMemoryVectorStore
 
@@ -336,3 +336,21 @@ async def test_an_index_shares_its_documents_with_the_store_of_its_space(brain, 
     assert ids(await call(index.invoke, "note 3"))[0] == "3"
     assert len(await call(index.invoke, "note 3", k=5, filter={"even": True})) == 5
     assert (await call(index.delete, ["3", "x"]))["succeeded"] == ["3"]
+
+
+@pytest.mark.parametrize("extra", [-1, 1])
+async def test_a_model_that_returns_another_number_of_vectors_stores_nothing(extra):
+    class Odd(Embeddings):
+        def embed_documents(self, texts):
+            return [[float(n), 1.0] for n in range(len(texts) + extra)]
+
+        def embed_query(self, text):
+            return [0.0, 1.0]
+
+    with onebrain.connect("sqlite://") as brain:
+        store = OneBrainVectorStore(Odd(), brain=brain, space="s")
+        with pytest.raises(onebrain.ConfigurationError, match="Odd must return one list"):
+            store.add_texts(["one", "two", "three"])
+        with pytest.raises(onebrain.ConfigurationError, match="Odd must return one list"):
+            await store.aadd_texts(["one", "two", "three"])
+        assert brain.count() == 0

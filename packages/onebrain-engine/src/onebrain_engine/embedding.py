@@ -30,6 +30,23 @@ class Embedder(Protocol):
         ...
 
 
+class Vectorizer(Protocol):
+    """An embedder as the engine sees it: unit vectors as numpy arrays."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its vectors from those of another embedder."""
+        ...
+
+    def documents(self, texts: list[str]) -> Floats:
+        """Return the vectors of texts to store."""
+        ...
+
+    def query(self, text: str) -> Floats:
+        """Return the vector of a query."""
+        ...
+
+
 class Checked:
     """A user's embedder behind one face: unit vectors as numpy arrays, a fingerprint, clear errors."""
 
@@ -69,6 +86,52 @@ class Checked:
                 f"all of one length; it returned {type(vectors).__name__} of shape {matrix.shape} for {count} texts"
             )
         return unit(matrix)
+
+
+class Unembedded(Exception):
+    """The vector of a query is needed, and has to be made outside of the transaction that asks for it.
+
+    Attributes:
+        text: The query.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("the query has no vector yet")
+        self.text = text
+
+
+class QueryVectors:
+    """The vectors of one search's query.
+
+    A space may leave the names of its speakers out of the query, so that one search needs one vector or a few. An
+    embedder may take as long as a network does, so a vector is made while no lock and no connection is held.
+
+    Args:
+        embedder: Makes the vectors.
+        at_once: Whether the embedder is so fast that a vector may be made where it is needed.
+    """
+
+    def __init__(self, embedder: Vectorizer | None, *, at_once: bool) -> None:
+        self.embedder = embedder
+        self._at_once = at_once
+        self._made: dict[str, Floats] = {}
+
+    def of(self, text: str) -> Floats:
+        """Return the vector of a text.
+
+        Raises:
+            Unembedded: It has to be made first, by `make`.
+        """
+        if text not in self._made:
+            if not self._at_once:
+                raise Unembedded(text)
+            self.make(text)
+        return self._made[text]
+
+    def make(self, text: str) -> None:
+        """Make the vector of a text."""
+        assert self.embedder is not None
+        self._made[text] = self.embedder.query(text)
 
 
 def _fingerprint(embedder: Any) -> str:

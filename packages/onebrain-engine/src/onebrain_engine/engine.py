@@ -20,6 +20,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import (
     ConfigurationError,
+    EmbedderMismatch,
     OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
@@ -41,13 +42,13 @@ from onebrain.memory.moments import dump_object
 from onebrain_engine import cursors
 from onebrain_engine.agreement import Agreement
 from onebrain_engine.background import Background
-from onebrain_engine.embedding import Checked, Embedder, unit
+from onebrain_engine.embedding import Checked, Embedder, QueryVectors, Unembedded, unit
 from onebrain_engine.filling import Filling, large_of
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.partitions import Partitions
 from onebrain_engine.index.snapshots import Snapshots
-from onebrain_engine.index.text import analyse, split_label
+from onebrain_engine.index.text import analyse
 from onebrain_engine.intake import Intake, Put, claimable, vector_bytes
 from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.retrying import persistent
@@ -306,20 +307,50 @@ class Tenant:
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
-    @persistent
     def search(self, request: SearchRequest) -> Explained:
-        """Search the spaces of the request's scope."""
+        """Search the spaces of the request's scope.
+
+        A space with vectors of another embedder is searched by words alone, or left out where the request is by vectors
+        alone; the answer names it.
+
+        Raises:
+            EmbedderMismatch: The request names such a space, or all that it could find is in such spaces.
+        """
+        return self._with_vectors(lambda vectors: self._search(request, vectors))
+
+    def _with_vectors(self, ask: Callable[[QueryVectors], T]) -> T:
+        """Ask, and ask again with each vector that turns out to be needed."""
+        engine = self._engine
+        vectors = QueryVectors(engine.embedder, at_once=isinstance(engine.embedder, WordLlama))
+        while True:
+            try:
+                return ask(vectors)
+            except Unembedded as missing:
+                text = missing.text
+            vectors.make(text)
+
+    @persistent
+    def _search(self, request: SearchRequest, vectors: QueryVectors) -> Explained:
         wanted = request.offset + request.limit
         found: list[tuple[float, float, int, Space, Sequence[float]]] = []
         mode: SearchMode = request.mode
+        unfit: list[tuple[Space, EmbedderMismatch]] = []
+        fit = False
         with self._engine.store.reading() as read:
-            for space, seen in self._ask(read, request.scope, lambda view: view.search(request, wanted + 1)):
+            views = self._ask(read, request.scope, lambda view: view.search(request, vectors, wanted + 1))
+            for space, seen in views:
+                if seen.mismatch is not None:
+                    unfit.append((space, seen.mismatch))
+                else:
+                    fit = fit or bool(seen.rows)
                 mode = seen.mode if seen.mode != request.mode else mode
                 parts = seen.parts or [(0.0, 0.0)] * len(seen.rows)
                 found.extend(
                     (score, tie, row, space, part)
                     for score, tie, row, part in zip(seen.scores, seen.ties, seen.rows, parts, strict=True)
                 )
+            if unfit and not fit:
+                raise unfit[0][1]
             found.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
             if request.min_score > 0:
                 found = [hit for hit in found if hit[0] >= request.min_score]
@@ -332,13 +363,17 @@ class Tenant:
             more=more,
             mode=mode,
             parts=[hit[4] for hit in page],
+            without_vectors=[space.name or "default" for space, _ in unfit],
         )
 
-    @persistent
     def matching(self, request: SearchRequest) -> int:
         """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        return self._with_vectors(lambda vectors: self._matching(request, vectors))
+
+    @persistent
+    def _matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         with self._engine.store.reading() as read:
-            found = self._ask(read, request.scope, lambda view: view.matching(request))
+            found = self._ask(read, request.scope, lambda view: view.matching(request, vectors))
             return sum(count for _, count in found)
 
     # ---- read -------------------------------------------------------------------------------------------------------
@@ -408,7 +443,7 @@ class Tenant:
         given = dict(changes.fields)
         made: bytes | None = None
         if "content" in given and "embedding" not in given and self._engine.embedder is not None:
-            made = self._engine.embedder.documents([split_label(given["content"])[1]])[0].tobytes()
+            made = self._engine.embedder.documents([given["content"]])[0].tobytes()
         now = now_in_micros()
         with self._engine.store.writing() as write:
             found = write.find(self.name, [id], scope, now=now)

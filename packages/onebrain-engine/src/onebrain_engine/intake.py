@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from onebrain._core.codec import to_json
+from onebrain._core.steps import Caller
 from onebrain.errors import OneBrainError
 from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
+from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
-from onebrain_engine.index.text import split_label
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Writing
 from onebrain_engine.store.records import Draft, Entry, Record, Space, to_datetime, to_micros
@@ -36,6 +37,7 @@ class Piece:
         bare: Whether it is to have no vector.
         draft: The memory; None where `error` says why it cannot be stored.
         made: The vector that the embedder made of it.
+        caller: Who waits for it.
         entry: What was stored, once it is.
         fresh: Whether it is new, once it is stored.
     """
@@ -45,6 +47,7 @@ class Piece:
     draft: Draft | None = None
     error: OneBrainError | None = None
     made: bytes | None = None
+    caller: Caller | None = None
     entry: Entry | None = None
     fresh: bool = False
 
@@ -101,7 +104,7 @@ class Intake:
         return pieces
 
     def _piece(self, item: NewMemory, now: int) -> Piece:
-        piece = Piece(item.scope.space or "", bare=item.embedding is False)
+        piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=this_caller())
         try:
             piece.draft = _draft(item, now)
         except OneBrainError as error:
@@ -122,7 +125,7 @@ class Intake:
             if piece.draft is not None and not piece.bare and piece.space not in own
         ]
         if bare:
-            vectors = embedder.documents([split_label(draft.content)[1] for _, draft in bare])
+            vectors = embedder.documents([draft.content for _, draft in bare])
             for (piece, _), vector in zip(bare, vectors, strict=True):
                 piece.made = vector.tobytes()
 
@@ -131,6 +134,10 @@ class Intake:
         assert isinstance(tenant, str)
         groups: dict[str, list[tuple[Piece, Draft]]] = {}
         for piece in (piece for call in calls for piece in call):
+            # A caller that was cancelled while it waited for its turn has begun nothing yet.
+            gone = abandoned(piece.caller)
+            if gone is not None:
+                piece.draft, piece.error = None, gone
             if piece.draft is not None and piece.error is None:
                 groups.setdefault(piece.space, []).append((piece, piece.draft))
         puts: list[Put] = []

@@ -27,16 +27,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from onebrain.errors import EmbedderMismatch
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import Scope
-from onebrain_engine.embedding import unit
+from onebrain_engine.embedding import QueryVectors, unit
 from onebrain_engine.index import ranking
 from onebrain_engine.index.columns import Columns
 from onebrain_engine.index.growable import Growable
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection, Told
-from onebrain_engine.index.text import Analysis, analyse
+from onebrain_engine.index.text import Analysis, analyse, least_turns
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import At, Entry, Space
@@ -74,7 +75,7 @@ class Statistics:
         sampled: In how many memories of the sample each word stands.
         size: How many memories that sample has.
         frequencies: In how many memories of the space a word stands that was asked for.
-        labels: Whether a word that was asked for is some memory's label.
+        speakers: The words that are a speaker's name, as far as the sample tells.
         totals: How many memories match, by what was asked, with the state and the time up to which that is true.
     """
 
@@ -84,8 +85,8 @@ class Statistics:
     length: float
     sampled: dict[str, int]
     size: int
+    speakers: frozenset[str]
     frequencies: dict[str, int] = field(default_factory=dict[str, int])
-    labels: dict[str, bool] = field(default_factory=dict[str, bool])
     totals: OrderedDict[str, tuple[At, int, int]] = field(
         default_factory=OrderedDict[str, tuple[At, int, int]]
     )
@@ -157,6 +158,7 @@ def _statistics(space: Space, large: LargeSpace) -> Statistics:
         else sorted({random.randint(1, space.seq) for _ in range(_SAMPLE)})
     )
     sampled: dict[str, int] = {}
+    labels: dict[str, int] = {}
     length = size = 0
     for text in large.sample(asked):
         analysis = analyse(text)
@@ -164,8 +166,11 @@ def _statistics(space: Space, large: LargeSpace) -> Statistics:
         length += analysis.length
         for term in analysis.terms:
             sampled[term] = sampled.get(term, 0) + 1
+        if analysis.label is not None:
+            labels[analysis.label] = labels.get(analysis.label, 0) + 1
+    speakers = frozenset(label for label, found in labels.items() if found >= least_turns(size))
     count = round(space.seq * size / max(len(asked), 1))
-    return Statistics(space.seq, space.at, max(count, size), length / max(size, 1), sampled, size)
+    return Statistics(space.seq, space.at, max(count, size), length / max(size, 1), sampled, size, speakers)
 
 
 class InDatabase:
@@ -188,7 +193,7 @@ class InDatabase:
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
-    def search(self, request: SearchRequest, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
         """Rank candidates that the request's scope and filter select."""
         selected = self._selected(request.scope, request.include_archived)
         if asks_nothing(request):
@@ -196,15 +201,17 @@ class InDatabase:
             return Found(
                 [row for _, row in found], [0.0] * len(found), [key for key, _ in found], request.mode
             )
-        ask = self._ask(request, limit)
+        ask, problem = self._ask(request, vectors, limit)
         rows = self._candidates(ask, selected, request.filter)
-        return self._rank(ask, request, rows)
+        if problem is not None and not rows and not self._large.some(selected, 1):
+            problem = None
+        return replace(self._rank(ask, request, rows), mismatch=problem)
 
-    def matching(self, request: SearchRequest) -> int:
+    def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return how many memories a search finds; beyond 10,000, with a least score 2,000, not every one is looked at."""
         if asks_nothing(request):
             return self.count(request.scope, request.filter, request.include_archived)
-        ask = self._ask(request, COUNTED)
+        ask, _ = self._ask(request, vectors, COUNTED)
         if request.min_score <= 0 and ask.vector is not None:
             return self.count(request.scope, request.filter, request.include_archived)
         selected = self._selected(request.scope, request.include_archived)
@@ -216,18 +223,15 @@ class InDatabase:
         found = self._rank(replace(ask, limit=len(rows)), request, rows)
         return sum(score >= request.min_score for score in found.scores)
 
-    def _ask(self, request: SearchRequest, limit: int) -> Ask:
-        return ask_of(request, self._engine, self.space, self._labels, limit)
+    def _ask(
+        self, request: SearchRequest, vectors: QueryVectors, limit: int
+    ) -> tuple[Ask, EmbedderMismatch | None]:
+        service = self._engine.store.service
+        return ask_of(service, request, vectors, self.space, self._speakers_among, limit)
 
-    def _labels(self, terms: Sequence[str]) -> list[str]:
-        statistics = self._known()
-        if len(statistics.labels) > _ASKED:
-            statistics.labels = {}  # not emptied: another thread may be reading it
-        known = statistics.labels
-        unknown = [term for term in terms if term not in known]
-        if unknown:
-            known.update(zip(unknown, self._large.labels(unknown), strict=True))
-        return [term for term in terms if known[term]]
+    def _speakers_among(self, terms: Sequence[str]) -> list[str]:
+        speakers = self._known().speakers
+        return [term for term in terms if term in speakers]
 
     def _candidates(self, ask: Ask, selected: Selected, filter: Filter) -> list[int]:
         """Return rows worth ranking, all of them selected: at least as many as asked for, where there are so many."""
@@ -370,6 +374,7 @@ class InDatabase:
                     np.array([frequencies[term] for term in terms], np.int64),
                     known.count,
                     known.information(lexicon.words),
+                    np.array(lexicon.find(known.speakers), np.int64),
                 ),
             )
         return Found.ranked(index, index.rank(selection, ask), ask.mode)

@@ -19,7 +19,7 @@ from onebrain.errors import EmbedderMismatch
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Scope, SearchMode
-from onebrain_engine.embedding import Floats, unit
+from onebrain_engine.embedding import Floats, QueryVectors, unit
 from onebrain_engine.index.columns import Unread
 from onebrain_engine.index.partition import Ask, Partition, Ranked, Selection
 from onebrain_engine.index.text import analyse_query, without_terms
@@ -55,6 +55,7 @@ class Found:
         ties: What puts equal scores in order, the largest first, before the row does.
         mode: The mode that answered.
         parts: What the words and what the vectors alone say of each, 0..1; empty where nothing was asked.
+        mismatch: Why the vectors of the memories were not compared with the query's, where that is so.
     """
 
     rows: Sequence[int]
@@ -62,13 +63,16 @@ class Found:
     ties: Sequence[float]
     mode: SearchMode
     parts: Sequence[Sequence[float]] = ()
+    mismatch: EmbedderMismatch | None = None
 
     @classmethod
-    def ranked(cls, index: Partition, ranked: Ranked, mode: SearchMode) -> Found:
+    def ranked(
+        cls, index: Partition, ranked: Ranked, mode: SearchMode, mismatch: EmbedderMismatch | None = None
+    ) -> Found:
         """Return what an index ranked."""
         rows: list[int] = index.row.view[ranked.slots].tolist()
         ties = [0] * len(rows) if ranked.below is None else ranked.below.tolist()
-        return cls(rows, ranked.scores.tolist(), ties, mode, ranked.parts.tolist())
+        return cls(rows, ranked.scores.tolist(), ties, mode, ranked.parts.tolist(), mismatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,11 @@ class View(Protocol):
 
     space: Space
 
-    def search(self, request: SearchRequest, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
         """Return at least the `limit` best memories of a search, where there are so many."""
         ...
 
-    def matching(self, request: SearchRequest) -> int:
+    def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return how many memories a search finds."""
         ...
 
@@ -126,7 +130,7 @@ class InMemory:
         self._read = read
         self._tenant = tenant
 
-    def search(self, request: SearchRequest, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
         """Rank what the request's scope and filter select."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
@@ -134,18 +138,25 @@ class InMemory:
                 slots = slots[:limit]
                 rows, ties = index.row.view[slots].tolist(), index.created.view[slots].tolist()
                 return Found(rows, [0.0] * len(rows), ties, request.mode)
-            ask = ask_of(request, self._engine, self.space, index.labels, limit)
-            return Found.ranked(index, index.rank(selection, ask), ask.mode)
+            ask, problem = self._ask(request, vectors, index, limit)
+            ranked = index.rank(selection, ask)
+            return Found.ranked(index, ranked, ask.mode, problem if selection.size else None)
 
-    def matching(self, request: SearchRequest) -> int:
+    def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return how many memories a search finds; beyond 10,000 not every one is looked at."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 return selection.size
-            ask = ask_of(request, self._engine, self.space, index.labels, min(selection.size, COUNTED))
+            ask, _ = self._ask(request, vectors, index, min(selection.size, COUNTED))
             if request.min_score <= 0 and ask.mode != "keyword" and index.vectors is not None:
                 return selection.size  # by meaning everything is found, the unlike last
             return int(np.count_nonzero(index.rank(selection, ask).scores >= request.min_score))
+
+    def _ask(
+        self, request: SearchRequest, vectors: QueryVectors, index: Partition, limit: int
+    ) -> tuple[Ask, EmbedderMismatch | None]:
+        service = self._engine.store.service
+        return ask_of(service, request, vectors, self.space, index.speakers_among, limit)
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return a part of what the request's scope and filter select, in its order."""
@@ -198,40 +209,59 @@ def asks_nothing(request: SearchRequest) -> bool:
 
 
 def ask_of(
+    service: str,
     request: SearchRequest,
-    engine: Engine,
+    vectors: QueryVectors,
     space: Space,
-    labels: Callable[[Sequence[str]], Sequence[str]],
+    speakers_among: Callable[[Sequence[str]], Sequence[str]],
     limit: int,
-) -> Ask:
+) -> tuple[Ask, EmbedderMismatch | None]:
     """Return a search in the index's terms; without a vector that fits, by keywords alone.
 
-    `labels` returns which of some words stand as a label before some memory.
+    The error says why there is no vector that fits although the search has one. `speakers_among` returns which of
+    some words are the name of a speaker.
 
     Raises:
-        EmbedderMismatch: The space holds vectors of another kind than the query's.
+        EmbedderMismatch: The request names the space, and that holds vectors of another kind than the query's.
+        Unembedded: The vector of the query has to be made first.
     """
-    embedder, service = engine.embedder, engine.store.service
     query = None if request.query is None else analyse_query(request.query)
     mode = request.mode
     vector: Floats | None = None
+    problem: EmbedderMismatch | None = None
     if mode != "keyword" and space.dimension is not None:
-        if request.embedding is not None:
-            if len(request.embedding) != space.dimension:
-                raise mismatch(service, space, CALLER, len(request.embedding))
+        offered = _offered(request, vectors, space)
+        if offered is not None:
+            problem = mismatch(service, space, *offered)
+        elif request.embedding is not None:
             vector = unit(np.array([request.embedding], np.float32))[0]
-        elif space.embedder == CALLER or embedder is None:
-            if mode == "vector":
-                raise mismatch(service, space, "a query without a vector", None)
-        elif space.embedder != embedder.fingerprint:
-            raise mismatch(service, space, embedder.fingerprint, None)
-        elif request.query is not None and query is not None:
-            vector = embedder.query(without_terms(request.query, labels(query.terms)))
+        elif _compared_by_vector(vectors, space) and request.query is not None and query is not None:
+            vector = vectors.of(without_terms(request.query, speakers_among(query.terms)))
+        if problem is not None and request.scope.space is not None:
+            raise problem
     if query is None:
         mode = "vector"
     elif vector is None and mode == "hybrid":
         mode = "keyword"
-    return Ask(query, vector, mode, request.alpha, limit)
+    return Ask(query, vector, mode, request.alpha, limit), problem
+
+
+def _offered(request: SearchRequest, vectors: QueryVectors, space: Space) -> tuple[str, int | None] | None:
+    """Return whose vectors, of which length, a search brings to a space that they do not fit; None if they do."""
+    if request.embedding is not None:
+        length = len(request.embedding)
+        return (CALLER, length) if length != space.dimension else None
+    if not _compared_by_vector(vectors, space):
+        # Words find something in a hybrid search; a search by vectors alone would find nothing.
+        return ("a query without a vector", None) if request.mode == "vector" else None
+    assert vectors.embedder is not None
+    fingerprint = vectors.embedder.fingerprint
+    return (fingerprint, None) if space.embedder != fingerprint else None
+
+
+def _compared_by_vector(vectors: QueryVectors, space: Space) -> bool:
+    """Return whether the text of a query can have a vector for a space."""
+    return vectors.embedder is not None and space.embedder != CALLER
 
 
 def mismatch(service: str, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:

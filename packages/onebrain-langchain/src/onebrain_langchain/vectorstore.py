@@ -29,6 +29,7 @@ from onebrain import (
 from onebrain.memory import deletion
 from onebrain.memory.brain import AsyncBrain
 from onebrain.memory.models import SearchMode
+from onebrain.memory.vectors import one_for_each
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import new_memory
 from onebrain_langchain.filters import FilterLike
@@ -167,7 +168,11 @@ class OneBrainVectorStore(VectorStore):
         added: list[str] = []
         for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
             pages = [row.text for row in batch]
-            vectors = None if embedder is None else embedder.embed_documents(pages)
+            vectors = (
+                None
+                if embedder is None
+                else one_for_each(embedder.embed_documents(pages), len(pages), embedder)
+            )
             stored = brain.store_many(_memories(batch, vectors, where, brain))
             added.extend(_added(stored, where, len(added)))
             if on_progress is not None:
@@ -192,7 +197,11 @@ class OneBrainVectorStore(VectorStore):
         added: list[str] = []
         for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
             pages = [row.text for row in batch]
-            vectors = None if embedder is None else await embedder.aembed_documents(pages)
+            vectors = (
+                None
+                if embedder is None
+                else one_for_each(await embedder.aembed_documents(pages), len(pages), embedder)
+            )
             stored = await brain.store_many(_memories(batch, vectors, where, brain))
             added.extend(_added(stored, where, len(added)))
             if on_progress is not None:
@@ -488,7 +497,7 @@ def _batches(rows: Sequence[_Row], size: int) -> Iterator[Sequence[_Row]]:
 
 def _memories(
     batch: Sequence[_Row],
-    vectors: Sequence[Sequence[float]] | None,
+    vectors: Sequence[tuple[float, ...]] | None,
     scope: Scope,
     brain: Brain | AsyncBrain,
 ) -> list[NewMemory]:
@@ -504,7 +513,7 @@ def _memories(
                 content="(blank)" if blank else text,
                 metadata={**metadata, BLANK: text} if blank else metadata,
                 scope=scope,
-                embedding=None if vectors is None else tuple(vectors[place]),
+                embedding=None if vectors is None else vectors[place],
             )
         )
     return memories

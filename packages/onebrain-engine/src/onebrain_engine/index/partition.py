@@ -25,7 +25,7 @@ from onebrain_engine.index.columns import Columns, Fetch
 from onebrain_engine.index.growable import Codes, Groups, Growable
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.postings import Postings
-from onebrain_engine.index.text import Analysis, Query
+from onebrain_engine.index.text import Analysis, Query, least_turns
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.records import MEMORY_COLUMNS, NEVER, At, Entry, Record, Space
 
@@ -85,11 +85,13 @@ class Told:
         frequency: In how many memories each of the query's words stands.
         count: How many memories there are.
         information: How rare each word is, 0 to 1, by the word's number.
+        speakers: The numbers of the words that are speakers' names.
     """
 
     frequency: Ints
     count: int
     information: Floats
+    speakers: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,8 @@ class Partition:
         self._selected = 0
         self._places = Growable(np.int64)
         self._orders: dict[str, Ints] = {}
-        self._label_terms: set[int] | None = None
+        self._label_counts: dict[int, int] | None = None
+        self._speakers: Ints | None = None
         self.frequencies: Ints | None = None
         self._told: tuple[Floats, float] | None = None
         self._rarities: Floats | None = None
@@ -278,8 +281,10 @@ class Partition:
         self.flags.extend([item.analysis.flags for item in items])
         labels = [-1 if item.analysis.label is None else intern((item.analysis.label,))[0] for item in items]
         self.label.extend(labels)
-        if self._label_terms is not None:
-            self._label_terms.update(label for label in labels if label >= 0)
+        if self._label_counts is not None:
+            for label in labels:
+                if label >= 0:
+                    self._label_counts[label] = self._label_counts.get(label, 0) + 1
         sizes = [len(item.analysis.terms) for item in items]
         self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
         terms = [id for item in items for id in intern(item.analysis.terms)]
@@ -520,7 +525,8 @@ class Partition:
                     if ask.told is None
                     else ask.told.information
                 )
-                memories = selection.memories = self._prepare(slots, words.informative(rare))
+                speakers = self.speakers() if ask.told is None else ask.told.speakers
+                memories = selection.memories = self._prepare(slots, words.informative(rare), speakers)
             else:
                 memories, words = selection.memories, selection.words
                 if words.by_term is None:  # asked a second time: there may be many more
@@ -530,7 +536,7 @@ class Partition:
             lists = self._postings(terms)
             frequency, count = np.where(terms >= 0, self._frequency()[terms], 0), self.size - self.dead
             slots = self._candidates(selection, ask, lists, ranking.rarity(frequency, count))
-            memories = self._prepare(slots, self._informative(slots))
+            memories = self._prepare(slots, self._informative(slots), self.speakers())
             hits = self._hits(slots, lists)
         wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
         similarity = None
@@ -573,8 +579,10 @@ class Partition:
         """Take slots out of everything that counts."""
         self.alive.view[list(slots)] = False
         self.dead += len(slots)
-        if slots:
-            self._label_terms = None
+        if self._label_counts is not None:
+            for label in self.label.view[list(slots)].tolist():
+                if label >= 0:
+                    self._label_counts[label] -= 1
         if self.frequencies is not None:
             starts = self.starts.view
             for slot in slots:
@@ -587,6 +595,7 @@ class Partition:
         self._orders.clear()
         self._told = None
         self._rarities = None
+        self._speakers = None
 
     def _words(self, slots: Ints | None) -> ranking.Words:
         """Return the words of slots."""
@@ -606,7 +615,7 @@ class Partition:
             self._rarities[slots] = found
         return found
 
-    def _prepare(self, slots: Ints | None, informative: Floats) -> ranking.Memories:
+    def _prepare(self, slots: Ints | None, informative: Floats, speakers: Ints) -> ranking.Memories:
         """Prepare slots for ranking; neighbours that are not among them lend nothing."""
         previous, following = self.previous.view, self.following.view
         columns: list[npt.NDArray[Any]] = [
@@ -625,7 +634,7 @@ class Partition:
             lengths=lengths,
             informative=informative,
             flags=flags,
-            labels=labels,
+            speakers=np.where(np.isin(labels, speakers), labels, -1),
             previous=previous,
             following=following,
             sessions=np.where(talks > 0, talks, -1),
@@ -710,20 +719,24 @@ class Partition:
             lists.append((slots, counts))
         return lists
 
-    def labels(self, terms: Sequence[str]) -> list[str]:
-        """Return which of some words stand as a label before some memory."""
-        known = self.label_terms()
+    def speakers_among(self, terms: Sequence[str]) -> list[str]:
+        """Return which of some words are the name of a speaker."""
+        known = self.speakers()
         return [
             term for term, number in zip(terms, self._lexicon.find(terms), strict=True) if number in known
         ]
 
-    def label_terms(self) -> set[int]:
-        """Return the words that stand as a label before some memory, such as the names of speakers."""
-        if self._label_terms is None:
+    def speakers(self) -> Ints:
+        """Return the words that are a speaker's name, by the rule of `least_turns`."""
+        if self._label_counts is None:
             labels = self.label.view
-            labels = labels[(labels >= 0) & self.alive.view]
-            self._label_terms = set(np.flatnonzero(np.bincount(labels)).tolist())
-        return self._label_terms
+            counted = np.bincount(labels[(labels >= 0) & self.alive.view])
+            self._label_counts = {int(label): int(counted[label]) for label in np.flatnonzero(counted)}
+        if self._speakers is None:
+            least = least_turns(self.size - self.dead)
+            found = [label for label, count in self._label_counts.items() if count >= least]
+            self._speakers = np.array(found, np.int64)
+        return self._speakers
 
     @property
     def stamp(self) -> tuple[object, ...]:

@@ -7,13 +7,13 @@ is small, with a sum of eight parts:
     keyword     BM25 over the memory and, at falling weight, its neighbours in the session
     vector      cosine of the memory and, at falling weight, its neighbours
     session     BM25 of the session as one text: a memory from the right talk is likelier right
-    label       the query names a speaker ("What did Maria ..."): her own words before anyone else's
+    speaker     the query names a speaker ("What did Maria ..."): her own words before anyone else's
     date        the query names a day, month or year: memories from then
     cue         "when" wants a time, "how many" a number, "who" or "where" a name
     informative rare words over small talk
     asking      a question at the end counts against: its answer is elsewhere
 
-Each part is zero, or the same for all, where a memory has no session, neighbour, label or date.
+Each part is zero, or the same for all, where a memory has no session, neighbour, speaker or date.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ANSWER = 0.75  # added to NEAR where the previous memory asks something: this on
 # Weights of the parts, in units of the keyword part: 1 is every query word once in a memory of average length.
 VECTOR = 1.5
 SESSION = 0.4
-LABEL = 0.3
+SPEAKER = 0.3
 DATE = 1.5
 CUE = 0.5
 INFORMATIVE = 0.5
@@ -60,7 +60,7 @@ class Memories:
     """
 
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
-    labels: Ints  # [n] term id of the label, -1 for none
+    speakers: Ints  # [n] term id of the speaker's name, -1 for none
     days: Ints  # [n] created, in days since 1970
     # [4, n] rows of the memories before, after, two before and two after; n for none. None where no memory has any.
     around: Ints | None
@@ -156,7 +156,7 @@ def prepare(
     lengths: Floats,
     informative: Floats,
     flags: npt.NDArray[np.uint8],
-    labels: Ints,
+    speakers: Ints,
     previous: Ints,
     following: Ints,
     sessions: Ints,
@@ -165,7 +165,7 @@ def prepare(
     """Prepare memories for ``rank``.
 
     ``lengths`` are in words, ``informative`` is the mean rarity of each memory's terms. ``previous`` and ``following``
-    are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none.
+    are rows, ``sessions`` any numbers, ``speakers`` term ids; -1 for none.
     """
     n = len(flags)
     around, before = _neighbours(previous, following, (flags & _ASKS) != 0)
@@ -177,7 +177,7 @@ def prepare(
 
     return Memories(
         flags,
-        labels,
+        speakers,
         days,
         around,
         before,
@@ -290,9 +290,9 @@ def rank(
     if similarity is not None:
         relevance += by_vector * _smooth(similarity, memories.around) / memories.span
     score: Floats = (relevance + np.float32(SESSION) * session).astype(np.float32, copy=False)
-    labels = _labels(memories.labels, query.terms)
-    if labels is not None:
-        score += np.float32(LABEL) * labels
+    spoken = _spoken(memories.speakers, query.terms)
+    if spoken is not None:
+        score += np.float32(SPEAKER) * spoken
     if query.year is not None or query.month is not None:
         score += np.float32(DATE) * _dates(memories.days, query)
     if query.wants:
@@ -354,16 +354,16 @@ def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) 
     return np.append(_saturated(found, memories.session_damping, idf), np.float32(0))[memories.sessions]
 
 
-def _labels(labels: Ints, terms: Ints) -> Floats | None:
-    """1 where the query names the label, -1 where it names another one; None where it names none."""
-    if labels.max(initial=-1) < 0:
+def _spoken(speakers: Ints, terms: Ints) -> Floats | None:
+    """1 where the query names the speaker, -1 where it names another one; None where it names none."""
+    if speakers.max(initial=-1) < 0:
         return None
-    named = np.zeros(len(labels), bool)
+    named = np.zeros(len(speakers), bool)
     for term in terms[terms >= 0].tolist():
-        named |= labels == term
+        named |= speakers == term
     if not named.any():
         return None
-    return named - ((labels >= 0) & ~named).astype(np.float32)
+    return named - ((speakers >= 0) & ~named).astype(np.float32)
 
 
 def _dates(days: Ints, query: Wanted) -> Floats:

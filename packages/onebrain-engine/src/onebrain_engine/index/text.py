@@ -283,6 +283,14 @@ def _split(folded: str) -> list[str]:
     return words
 
 
+def least_turns(memories: int) -> int:
+    """Return how many of a space's memories a label must stand before to be the name of a speaker.
+
+    A label that stands before one or two memories of many is a heading, as in "Refunds: money comes back".
+    """
+    return max(2, -(-memories // 20))
+
+
 def split_label(text: str) -> tuple[str | None, str]:
     """Split "Maria: I moved" into its label and the rest."""
     found = _LABEL.match(text[:80])

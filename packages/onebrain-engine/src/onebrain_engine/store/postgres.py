@@ -17,6 +17,7 @@ import psycopg
 
 from onebrain.errors import ConfigurationError, OneBrainConnectionError
 from onebrain.memory.models import Scope
+from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest, knows_types
 from onebrain_engine.store.postgres_connections import Connection, Connections, target
@@ -194,6 +195,7 @@ class PostgresStore:
         """Open a transaction; it waits for other writers of the spaces that it touches."""
         with self._session(_WRITE) as session:
             yield _Writing(session, self._seal, self._runs)
+            stop_if_abandoned()
 
     @contextmanager
     def _session(self, begin: str) -> Generator[_Session]:

@@ -34,8 +34,8 @@ _SCANNED: Final = 100_000  # vectors that HNSW looks at before it gives up on a 
 _LONGEST: Final = 256  # bytes of a lexeme; a longer word stands there by its digest
 _PART: Final = 500_000  # bytes of lexemes in one tsvector, which holds a megabyte
 _BATCH_BYTES: Final = 16 * 2**20
-_LABEL: Final = "@"  # stands before the name of a speaker; no word contains it
-_EVERYTHING: Final = f"!'{_LABEL}'"  # no row has this lexeme, so every row is one without it
+# No row has this lexeme, so every row is one without it.
+_EVERYTHING: Final = "!'@'"
 # The policy of the table says the same, and so lets an index be used; a superuser passes by policies.
 _SOUGHT: Final = " AND w.words @@ current_setting('onebrain.words')::tsquery"
 # Of candidates, for the time of a query: statistics may be older than the space, and nothing here is worth compiling.
@@ -272,18 +272,6 @@ class LargeSpace:
             cap,
         )
 
-    def labels(self, terms: Sequence[str]) -> list[bool]:
-        """Return of each word whether some memory has it as its label, such as a speaker's name."""
-        return [
-            bool(found)
-            for found in self._each(
-                [lexeme(_LABEL + term) for term in terms],
-                f"SELECT count(*) FROM (SELECT 1 FROM onebrain.word AS w WHERE w.tenant = %s AND w.space = {self._space.key}{_SOUGHT} "
-                "LIMIT %s) AS found",
-                1,
-            )
-        ]
-
     def holding(
         self,
         terms: Sequence[str],
@@ -512,14 +500,12 @@ def parts(content: str) -> list[tuple[int, str]]:
 
     Example:
         >>> parts("Maria: I moved to Porto")
-        [(3, 'maria move porto @maria')]
+        [(3, 'maria move porto')]
         >>> parts("to be or not to be")
         []
     """
     analysis = analyse(content)
     lexemes = [lexeme(term) for term in analysis.terms]
-    if analysis.label is not None:
-        lexemes.append(lexeme(_LABEL + analysis.label))
     found: list[tuple[int, str]] = []
     size, part = 0, list[str]()
     for word in lexemes:

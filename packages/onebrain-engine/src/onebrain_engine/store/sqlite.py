@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
 from onebrain.memory.models import Scope
 from onebrain.memory.sqlite_urls import MEMORY
+from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 from onebrain_engine.store.runs import Runs
@@ -241,6 +242,7 @@ class SqliteStore:
             self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
                 yield _Writing(self._writer, self._seal, self._runs)
+                stop_if_abandoned()
                 self._patiently(lambda: self._writer.execute("COMMIT"))
             except BaseException:
                 if self._writer.in_transaction:

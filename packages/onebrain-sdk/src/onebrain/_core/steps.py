@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -45,6 +46,23 @@ class Call:
 
 
 Effect: TypeAlias = Send | Sleep | Call
+
+
+class Caller:
+    """Who waits for a function that runs in a worker thread.
+
+    Attributes:
+        gone: Whether the caller was cancelled: nobody gets the result any more.
+    """
+
+    __slots__ = ("gone",)
+
+    def __init__(self) -> None:
+        self.gone = False
+
+
+# The caller of the function that runs in this thread; None in synchronous code, which waits until the end.
+caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -127,7 +145,15 @@ class Async:
         import asyncio  # here, because programs without an event loop need not load it
 
         if type(effect) is Call:
-            return await asyncio.to_thread(effect.function, *effect.args, **effect.kwargs)
+            me = Caller()
+            outer = caller.set(me)
+            try:
+                return await asyncio.to_thread(effect.function, *effect.args, **effect.kwargs)
+            except asyncio.CancelledError:
+                me.gone = True
+                raise
+            finally:
+                caller.reset(outer)
         if type(effect) is Send:
             if self.transport is None:
                 raise RuntimeError("this mode has no transport; a plan that sends needs one")

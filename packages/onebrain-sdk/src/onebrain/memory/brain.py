@@ -436,7 +436,14 @@ class _Brain(Coloured[Mode]):
                 fetch = min(4 * fetch, budget)
             else:
                 break
-        return SearchResult.trusted({"hits": tuple(hits[:limit]), "exhausted": exhausted, "mode": found.mode})
+        return SearchResult.trusted(
+            {
+                "hits": tuple(hits[:limit]),
+                "exhausted": exhausted,
+                "mode": found.mode,
+                "without_vectors": tuple(found.without_vectors),
+            }
+        )
 
     def _mode_for(self, mode: SearchMode | None, embedding: Embedding | None) -> SearchMode:
         can = self.capabilities

@@ -59,11 +59,19 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The answer to a search: its hits, whether more may follow, and the mode that really answered."""
+    """The answer to a search.
+
+    Attributes:
+        hits: The hits, best first.
+        more: Whether more may follow.
+        mode: The mode that really answered.
+        without_vectors: The names of spaces that were not searched by vectors, as the query's do not fit theirs.
+    """
 
     hits: Sequence[Hit] = ()
     more: bool = False
     mode: SearchMode = "hybrid"
+    without_vectors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,118 @@
+"""Embedders that are slow, that return what they should not, or that made only some of a brain's vectors."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import onebrain
+from onebrain import EmbedderMismatch, OneBrainError, Scope
+
+WAIT = 60.0
+
+
+class Slow:
+    """An embedder whose queries end when they are allowed to."""
+
+    def __init__(self):
+        self.asked = []
+        self.busy, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def embed_documents(self, texts):
+        return [[1.0, 0.0, 0.5] for _ in texts]
+
+    def embed_query(self, text):
+        self.asked.append(text)
+        self.busy.release()
+        assert self.go_on.wait(WAIT)
+        return [1.0, 0.0, 0.5]
+
+
+class Other:
+    """An embedder of another length."""
+
+    def embed_documents(self, texts):
+        return [[1.0] * 8 for _ in texts]
+
+    def embed_query(self, text):
+        return [1.0] * 8
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres").new_database()
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/brain.db"
+
+
+def test_while_a_query_is_embedded_nothing_else_waits(url):
+    embedder = Slow()
+    options = {"pool_size": 2} if url.startswith("postgresql") else {}
+    with onebrain.connect(url, embedder=embedder, **options) as brain, ThreadPoolExecutor(8) as pool:
+        for n in range(6):
+            brain.store(f"fact {n}", scope=Scope(space=f"s{n}"))
+        searches = [pool.submit(brain.search, "fact", scope=Scope(space="s0")) for _ in range(5)]
+        for _ in searches:
+            assert embedder.busy.acquire(timeout=WAIT)
+        # All five are at it, none of which holds a lock or a connection.
+        assert brain.count() == 6
+        assert brain.store("fact 6", scope=Scope(space="s0")).status == "created"
+        assert brain.delete(brain.list(scope=Scope(space="s1"), limit=1).__iter__().__next__().id) == 1
+        embedder.go_on.set()
+        assert all("fact 6" in [hit.content for hit in search.result(WAIT)] for search in searches)
+
+
+def test_a_query_is_embedded_once_however_many_spaces_there_are(url):
+    embedder = Slow()
+    embedder.go_on.set()
+    with onebrain.connect(url, embedder=embedder) as brain:
+        for n in range(6):
+            brain.store(f"fact {n}", scope=Scope(space=f"s{n}"))
+        assert len(brain.search("fact")) == 6
+        assert embedder.asked == ["fact"]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector"])
+def test_a_space_of_another_embedder_does_not_cut_off_the_rest(url, mode):
+    if url == "sqlite://":
+        pytest.skip("two brains cannot share a database in memory")
+    maria = Scope(user="maria")
+    with onebrain.connect(url) as brain, onebrain.connect(url, embedder=Other()) as other:
+        brain.store("Maria likes tea", scope=maria)
+        other.store("a page about tea", scope=Scope(space="handbook"))
+        found = brain.search("tea", scope=maria, mode=mode)
+        assert [hit.content for hit in found] == ["Maria likes tea"]
+        assert found.without_vectors == ()
+        everything = brain.search("tea", mode=mode)
+        assert everything.without_vectors == ("handbook",)
+        expected = ["Maria likes tea", "a page about tea"] if mode == "hybrid" else ["Maria likes tea"]
+        assert sorted(hit.content for hit in everything) == expected
+        with pytest.raises(EmbedderMismatch, match="handbook"):
+            brain.search("tea", scope=Scope(space="handbook"), mode=mode)
+        with pytest.raises(EmbedderMismatch, match="handbook"):
+            brain.search("tea", filter=onebrain.F("$space").eq("handbook"), mode=mode)
+
+
+def test_own_vectors_are_compared_where_their_length_fits(url):
+    with onebrain.connect(url, embedder=None) as brain:
+        brain.store("two", embedding=[1.0, 0.0], scope=Scope(space="two"))
+        brain.store("three", embedding=[1.0, 0.0, 0.0], scope=Scope(space="three"))
+        found = brain.search(embedding=[1.0, 0.0])
+        assert [hit.content for hit in found] == ["two"]
+        assert found.without_vectors == ("three",)
+        with pytest.raises(EmbedderMismatch):
+            brain.search(embedding=[1.0])
+
+
+@pytest.mark.parametrize("extra", [-3, -1, 1, 2])
+def test_an_embedder_that_returns_another_number_of_vectors_stores_nothing(extra):
+    class Odd(Other):
+        def embed_documents(self, texts):
+            return [[1.0] * 8] * (len(texts) + extra)
+
+    with onebrain.connect("sqlite://", embedder=Odd()) as brain:
+        with pytest.raises(OneBrainError, match="one list of finite numbers for each text"):
+            brain.store_many(["one", "two", "three"])
+        assert brain.count() == 0
