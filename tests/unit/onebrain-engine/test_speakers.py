@@ -87,7 +87,7 @@ def test_vectors_are_made_of_whole_texts_and_of_queries_without_speakers():
         brain.update(ids[0], content="Returns: send it back.")
         assert embedder.documents == [*DOCUMENTS, "Returns: send it back."]
         assert embedder.queries == ["Tell me about refunds"]
-        brain.forget(filter={"$content": {"$exists": True}})
+        brain.forget(everything=True)
         brain.store_many(TALK)
         brain.search("Where does Maria live?")
         assert embedder.queries[1:] == ["Where does live?"]
