@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import pwd
@@ -23,11 +24,20 @@ from psycopg import conninfo, sql
 
 from onebrain.testing.report import Results
 
-# No test's outcome depends on how fast the machine is. A request waits for its answer: httpx's own default is five seconds,
-# one object that all of its functions and clients share.
-_TIMEOUT = inspect.signature(httpx.Client).parameters["timeout"].default
+# No test's outcome depends on how fast the machine is. A request waits for its answer, where a test says nothing else: httpx
+# gives up after five seconds, and our own clients after ten or thirty.
+PATIENCE = 120.0
+_TIMEOUT = (
+    inspect.signature(httpx.Client).parameters["timeout"].default
+)  # one object for all that httpx offers
 for _part in ("connect", "read", "write", "pool"):
-    setattr(_TIMEOUT, _part, 120.0)
+    setattr(_TIMEOUT, _part, PATIENCE)
+for _service in ("onebrain", "ai_memory", "herobrain", "rememberos", "brrain"):
+    for _module in (f"onebrain.services.{_service}.client", f"onebrain.memory.drivers.{_service}"):
+        for _one in vars(importlib.import_module(_module)).values():
+            _defaults = getattr(_one.__init__ if inspect.isclass(_one) else _one, "__kwdefaults__", None)
+            if _defaults and _defaults.get("timeout") in (10.0, 30.0):
+                _defaults["timeout"] = PATIENCE
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
