@@ -11,6 +11,8 @@ from langchain_core.messages import BaseMessage, RemoveMessage
 from pydantic import SecretStr
 
 from onebrain import ConfigurationError, F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.memory.checks import check_whole
+from onebrain.memory.ids import Id
 from onebrain.memory.window import window
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_langchain.documents import new_memory
@@ -33,7 +35,7 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
     The messages are memories of the session, so a retriever or an agent with the same scope can recall them.
 
     Args:
-        session_id: The conversation.
+        session_id: The conversation: a string, a whole number or a UUID.
         brain: A `Brain`, an `AsyncBrain` or both as a pair.
         url: Where to connect instead, as for `onebrain.connect`.
         api_key: The service's key.
@@ -57,7 +59,7 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
 
     def __init__(
         self,
-        session_id: str,
+        session_id: Id,
         *,
         brain: AnyBrain | None = None,
         url: str | None = None,
@@ -72,8 +74,8 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
             raise ConfigurationError("session_id: must name the conversation")
         if given.session not in (None, own.session):
             raise ConfigurationError("session_id and scope.session differ: give one of the two")
-        if window is not None and window < 1:
-            raise ConfigurationError("window: must be at least 1, or None for all messages")
+        if window is not None:
+            check_whole("window", window, 1, error=ConfigurationError)
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._scope = own.within(given)
         self._window = window

@@ -39,7 +39,7 @@ class OneBrainIndex(Connected, DocumentIndex):
     model_config = STRICT
 
     space: str | None = None
-    k: int = Field(default=4, ge=0)
+    k: int = Field(default=4, ge=0, strict=True)
     embedding: Embeddings | None = Field(default=None, exclude=True, repr=False)
 
     _store: OneBrainVectorStore = PrivateAttr()

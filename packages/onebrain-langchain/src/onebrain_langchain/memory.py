@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_classic.base_memory import BaseMemory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from onebrain import ConfigurationError, F
+from onebrain.memory.ids import as_id
 from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.history import OneBrainChatMessageHistory
+
+
+def _session(value: Any) -> Any:
+    return None if value is None else as_id(value)
 
 
 class OneBrainMemory(Connected, BaseMemory):
@@ -40,14 +45,14 @@ class OneBrainMemory(Connected, BaseMemory):
 
     model_config = STRICT
 
-    session_id: str | None = None
+    session_id: Annotated[str | None, BeforeValidator(_session)] = None
     memory_key: str = "history"
     recall_key: str | None = "memories"
     input_key: str | None = None
     output_key: str | None = None
     return_messages: bool = False
-    window: int | None = Field(default=20, ge=1)
-    max_tokens: int = Field(default=1000, ge=0)
+    window: int | None = Field(default=20, ge=1, strict=True)
+    max_tokens: int = Field(default=1000, ge=0, strict=True)
 
     _history: OneBrainChatMessageHistory = PrivateAttr()
 

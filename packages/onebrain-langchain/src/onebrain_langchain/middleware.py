@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from onebrain import ConfigurationError, Context, F, Memory, NewMemory, Scope, StoreResults
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_whole
 from onebrain.memory.context import CountTokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, parse
@@ -100,8 +101,8 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         name: str = "OneBrainMiddleware",
     ) -> None:
         super().__init__()
-        if max_tokens < 0:
-            raise ConfigurationError("max_tokens: must not be negative")
+        check_whole("max_tokens", max_tokens, error=ConfigurationError)
+        check_whole("limit", limit, error=ConfigurationError)
         self.tools = []
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._scope = as_scope(scope)
@@ -142,9 +143,11 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Call the model with what the brain knows about the conversation in its system message."""
+        # First, and also where nothing is recalled: a wrong scope must not cost a call of the model.
+        scope = self._scope_of(request.runtime)
         if not self._recalls:
             return handler(request)
-        plan = self._recall(request.messages, self._scope_of(request.runtime))
+        plan = self._recall(request.messages, scope)
         return handler(_inject(request, run(self._connection.sync, plan)))
 
     async def awrap_model_call(
@@ -153,9 +156,10 @@ class OneBrainMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
         """Do what `wrap_model_call` does, asynchronously."""
+        scope = self._scope_of(request.runtime)
         if not self._recalls:
             return await handler(request)
-        plan = self._recall(request.messages, self._scope_of(request.runtime))
+        plan = self._recall(request.messages, scope)
         return await handler(_inject(request, await arun(await self._connection.open(), plan)))
 
     def _recall(self, messages: Sequence[BaseMessage], scope: Scope) -> Plan[Context]:

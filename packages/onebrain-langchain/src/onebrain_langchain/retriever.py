@@ -43,12 +43,12 @@ class OneBrainRetriever(Connected, BaseRetriever):
 
     model_config = STRICT
 
-    k: int = Field(default=10, ge=0)
-    top_k: int | None = Field(default=None, ge=0)
+    k: int = Field(default=10, ge=0, strict=True)
+    top_k: int | None = Field(default=None, ge=0, strict=True)
     search_mode: SearchMode | None = None
-    alpha: float | None = Field(default=None, ge=0, le=1)
+    alpha: float | None = Field(default=None, ge=0, le=1, strict=True)
     filter: FilterLike | None = None
-    min_score: float = Field(default=0.0, ge=0, le=1)
+    min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     include_archived: bool = False
 
     @field_validator("filter")

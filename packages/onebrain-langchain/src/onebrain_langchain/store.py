@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any, Literal, cast
 
 from langgraph.store.base import (
-    BaseStore,
     Embeddings,
     GetOp,
     IndexConfig,
@@ -39,6 +38,7 @@ from onebrain import (
     Scope,
 )
 from onebrain.memory.brain import AsyncBrain
+from onebrain.memory.checks import check_whole
 from onebrain.memory.filters import Filter, every
 from onebrain.memory.models import Order, SearchMode
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
@@ -59,6 +59,7 @@ from onebrain_langchain.items import (
     path_of,
     texts_of,
 )
+from onebrain_langchain.namespaces import IdLabels, labelled
 from onebrain_langchain.verbs import Plan, arun, ask, run
 
 _PAGE = 200
@@ -68,7 +69,7 @@ Vector = Sequence[float]
 Distance = Literal["cosine", "l2", "inner_product"]
 
 
-class OneBrainStore(BaseStore):
+class OneBrainStore(IdLabels):
     """Keeps values by namespace and key, finds them by filter and by meaning, and lets them expire.
 
     One memory keeps one item: its value and namespace as metadata, the text of its indexed fields as content. Get,
@@ -306,8 +307,6 @@ class OneBrainStore(BaseStore):
         touched: dict[str, Memory],
         brain: Brain | AsyncBrain,
     ) -> Plan[list[SearchItem]]:
-        if op.limit < 0 or op.offset < 0:
-            raise OneBrainValidationError("limit and offset must not be negative")
         there = every(
             NAMESPACE.starts_with(path_of(op.namespace_prefix)), value_filter(op.filter, "item", "value")
         )
@@ -416,8 +415,6 @@ class OneBrainStore(BaseStore):
         return rows[:limit]
 
     def _list_namespaces(self, op: ListNamespacesOp) -> Plan[list[tuple[str, ...]]]:
-        if op.limit < 0 or op.offset < 0:
-            raise OneBrainValidationError("limit and offset must not be negative")
         conditions = op.match_conditions or ()
         # What stands before the first wildcard of a prefix is decided by the brain, the rest here.
         leading = [_leading(condition.path) for condition in conditions if condition.match_type == "prefix"]
@@ -577,7 +574,11 @@ def _checked(ops: Iterable[Op]) -> list[Op]:
     for op in ops:
         if not isinstance(op, GetOp | PutOp | SearchOp | ListNamespacesOp):
             raise OneBrainValidationError(f"unknown operation {type(op).__name__}")
+        op = labelled(op)
         validate_op_namespace(op)
+        if isinstance(op, SearchOp | ListNamespacesOp):
+            check_whole("limit", op.limit)
+            check_whole("offset", op.offset)
         if isinstance(op, GetOp | PutOp) and not isinstance(op.key, str):
             op = op._replace(key=str(op.key))
         if isinstance(op, PutOp) and op.value is not None and not isinstance(op.value, Mapping):

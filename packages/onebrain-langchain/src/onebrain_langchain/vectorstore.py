@@ -22,17 +22,18 @@ from onebrain import (
     OneBrainError,
     OneBrainValidationError,
     Scope,
-    SearchResult,
     StoreResults,
     Unsupported,
 )
 from onebrain.memory import deletion
 from onebrain.memory.brain import AsyncBrain
+from onebrain.memory.checks import check_ids, check_new_ids, check_range, check_whole
+from onebrain.memory.ids import Id
 from onebrain.memory.models import SearchMode
 from onebrain.memory.vectors import one_for_each
 from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import new_memory
-from onebrain_langchain.filters import FilterLike
+from onebrain_langchain.filters import FilterLike, checked
 from onebrain_langchain.ids import decode, encode, prefix
 
 # A brain keeps no blank text; a document may be blank (a scanned page), so its text travels here.
@@ -99,8 +100,7 @@ class OneBrainVectorStore(VectorStore):
             raise ConfigurationError(
                 f"embedding: must be a LangChain Embeddings, not {type(embedding).__name__}"
             )
-        if batch_size < 1:
-            raise ConfigurationError("batch_size: must be at least 1")
+        check_whole("batch_size", batch_size, 1, error=ConfigurationError)
         given = as_scope(scope)
         if space is not None and given.space not in (None, space):
             raise ConfigurationError("space and scope.space differ: give one of the two")
@@ -141,7 +141,7 @@ class OneBrainVectorStore(VectorStore):
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Sequence[Id | None] | None = None,
         scope: ScopeLike | None = None,
         batch_size: int | None = None,
         on_progress: Callable[[int], object] | None = None,
@@ -152,7 +152,8 @@ class OneBrainVectorStore(VectorStore):
         Args:
             texts: The texts; a blank one is kept, too.
             metadatas: One dict for each text.
-            ids: One id for each text; where it is None, a new one is made. An id that exists is replaced.
+            ids: One id for each text, a string, a whole number or a UUID, which is kept as text; where it is None, a
+                new one is made. An id that exists is replaced.
             scope: Whose, within the store's scope.
             batch_size: How many to embed and store at a time.
             on_progress: Called after each batch with the number of texts done so far.
@@ -166,7 +167,7 @@ class OneBrainVectorStore(VectorStore):
         brain, where = self._connection.sync, self._within(scope)
         embedder = self._embedder(brain)
         added: list[str] = []
-        for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
+        for batch in _batches(_rows(texts, metadatas, ids), self._size(batch_size)):
             pages = [row.text for row in batch]
             vectors = (
                 None
@@ -184,7 +185,7 @@ class OneBrainVectorStore(VectorStore):
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Sequence[Id | None] | None = None,
         scope: ScopeLike | None = None,
         batch_size: int | None = None,
         on_progress: Callable[[int], object] | None = None,
@@ -195,7 +196,7 @@ class OneBrainVectorStore(VectorStore):
         brain, where = await self._connection.open(), self._within(scope)
         embedder = self._embedder(brain)
         added: list[str] = []
-        for batch in _batches(_rows(texts, metadatas, ids), batch_size or self._batch_size):
+        for batch in _batches(_rows(texts, metadatas, ids), self._size(batch_size)):
             pages = [row.text for row in batch]
             vectors = (
                 None
@@ -215,7 +216,7 @@ class OneBrainVectorStore(VectorStore):
         embedding: Embeddings | None = None,
         metadatas: list[dict[str, Any]] | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Sequence[Id | None] | None = None,
         on_progress: Callable[[int], object] | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -231,7 +232,7 @@ class OneBrainVectorStore(VectorStore):
         embedding: Embeddings | None = None,
         metadatas: list[dict[str, Any]] | None = None,
         *,
-        ids: Sequence[str | None] | None = None,
+        ids: Sequence[Id | None] | None = None,
         on_progress: Callable[[int], object] | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -242,18 +243,18 @@ class OneBrainVectorStore(VectorStore):
 
     # ---- get and delete ---------------------------------------------------------------------------------------------
 
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Return the documents with these ids that exist, in the order of `ids`."""
         return self._found(self._connection.sync.get_many(self._stored(ids, self._scope), scope=self._scope))
 
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """Do what `get_by_ids` does, asynchronously."""
         brain = await self._connection.open()
         return self._found(await brain.get_many(self._stored(ids, self._scope), scope=self._scope))
 
     def delete(
         self,
-        ids: list[str] | None = None,
+        ids: Sequence[Id] | None = None,
         *,
         filter: FilterLike | None = None,
         scope: ScopeLike | None = None,
@@ -275,7 +276,7 @@ class OneBrainVectorStore(VectorStore):
 
     async def adelete(
         self,
-        ids: list[str] | None = None,
+        ids: Sequence[Id] | None = None,
         *,
         filter: FilterLike | None = None,
         scope: ScopeLike | None = None,
@@ -377,41 +378,78 @@ class OneBrainVectorStore(VectorStore):
             lambda_mult: 0..1, the weight of similarity against difference.
             kwargs: As for `similarity_search_with_score`.
         """
-        brain = self._connection.sync
-        arguments = self._arguments(brain, max(k, fetch_k), **kwargs)
-        embedder = self._embedder(brain, arguments["mode"])
-        vector = None if embedder is None else embedder.embed_query(query)
-        hits = brain.search(**_query(query, vector, arguments), with_embeddings=True)
-        return self._found(diverse(hits, vector, k, lambda_mult))
+        scored = self.max_marginal_relevance_search_with_score(query, k, fetch_k, lambda_mult, **kwargs)
+        return [document for document, _ in scored]
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """Do what `max_marginal_relevance_search` does, asynchronously."""
+        scored = await self.amax_marginal_relevance_search_with_score(
+            query, k, fetch_k, lambda_mult, **kwargs
+        )
+        return [document for document, _ in scored]
+
+    def max_marginal_relevance_search_with_score(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Return what `max_marginal_relevance_search` does, each document with its score for the query, 0..1."""
+        brain = self._connection.sync
+        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), **kwargs)
+        embedder = self._embedder(brain, arguments["mode"])
+        vector = None if embedder is None else embedder.embed_query(query)
+        hits = brain.search(**_query(query, vector, arguments), with_embeddings=True)
+        return self._scored(diverse(hits, vector, k, lambda_mult))
+
+    async def amax_marginal_relevance_search_with_score(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Do what `max_marginal_relevance_search_with_score` does, asynchronously."""
         brain = await self._connection.open()
-        arguments = self._arguments(brain, max(k, fetch_k), **kwargs)
+        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), **kwargs)
         embedder = self._embedder(brain, arguments["mode"])
         vector = None if embedder is None else await embedder.aembed_query(query)
         hits = await brain.search(**_query(query, vector, arguments), with_embeddings=True)
-        return self._found(diverse(hits, vector, k, lambda_mult))
+        return self._scored(diverse(hits, vector, k, lambda_mult))
 
     def max_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """Return documents whose vectors are similar to `embedding` and different from each other."""
-        brain = self._connection.sync
-        arguments = self._arguments(brain, max(k, fetch_k), by_vector=True, **kwargs)
-        hits = brain.search(**_query(None, embedding, arguments), with_embeddings=True)
-        return self._found(diverse(hits, embedding, k, lambda_mult))
+        scored = self.max_marginal_relevance_search_with_score_by_vector(
+            embedding, k, fetch_k, lambda_mult, **kwargs
+        )
+        return [document for document, _ in scored]
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """Do what `max_marginal_relevance_search_by_vector` does, asynchronously."""
+        scored = await self.amax_marginal_relevance_search_with_score_by_vector(
+            embedding, k, fetch_k, lambda_mult, **kwargs
+        )
+        return [document for document, _ in scored]
+
+    def max_marginal_relevance_search_with_score_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Return what `max_marginal_relevance_search_by_vector` does, each document with its score, 0..1."""
+        brain = self._connection.sync
+        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), by_vector=True, **kwargs)
+        hits = brain.search(**_query(None, embedding, arguments), with_embeddings=True)
+        return self._scored(diverse(hits, embedding, k, lambda_mult))
+
+    async def amax_marginal_relevance_search_with_score_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Do what `max_marginal_relevance_search_with_score_by_vector` does, asynchronously."""
         brain = await self._connection.open()
-        arguments = self._arguments(brain, max(k, fetch_k), by_vector=True, **kwargs)
+        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), by_vector=True, **kwargs)
         hits = await brain.search(**_query(None, embedding, arguments), with_embeddings=True)
-        return self._found(diverse(hits, embedding, k, lambda_mult))
+        return self._scored(diverse(hits, embedding, k, lambda_mult))
+
+    def _size(self, batch_size: int | None) -> int:
+        return self._batch_size if batch_size is None else check_whole("batch_size", batch_size, 1)
 
     # ---- between the two worlds -------------------------------------------------------------------------------------
 
@@ -439,8 +477,9 @@ class OneBrainVectorStore(VectorStore):
             mode = "vector"
         return {
             "scope": self._within(scope),
-            "limit": k,
-            "filter": filter,
+            # Checked here, before an embedding is made.
+            "limit": check_whole("k", k),
+            "filter": checked(filter),
             "mode": mode,
             "alpha": self._alpha if alpha is None else alpha,
             "min_score": min_score,
@@ -451,10 +490,10 @@ class OneBrainVectorStore(VectorStore):
         """Return what makes the vectors that the brain is given; None where it is given none."""
         return self._embedding if brain.capabilities.embeddings and mode != "keyword" else None
 
-    def _stored(self, ids: Iterable[str], scope: Scope) -> list[str]:
+    def _stored(self, ids: Iterable[Id], scope: Scope) -> list[str]:
         """Return the ids under which documents may be kept: by this store, or by whoever else stored into its space."""
         stored: list[str] = []
-        for id in ids:
+        for id in check_ids("ids", ids):
             with suppress(OneBrainValidationError):  # an id that is too long to be stored is not found
                 stored.append(encode(scope, id))
             stored.append(id)
@@ -471,21 +510,26 @@ class OneBrainVectorStore(VectorStore):
     def _found(self, memories: Iterable[Memory]) -> list[Document]:
         return [self._document(memory) for memory in memories]
 
-    def _scored(self, found: SearchResult) -> list[tuple[Document, float]]:
+    def _scored(self, found: Iterable[Hit]) -> list[tuple[Document, float]]:
         return [(self._document(hit.memory), hit.score) for hit in found]
 
 
 def _rows(
-    texts: Iterable[str], metadatas: Sequence[dict[str, Any]] | None, ids: Sequence[str | None] | None
+    texts: Iterable[str], metadatas: Sequence[dict[str, Any]] | None, ids: Sequence[Id | None] | None
 ) -> list[_Row]:
+    if isinstance(texts, str):
+        raise OneBrainValidationError("texts: must be a list of texts, not one text")
     listed = list(texts)
-    for name, values in (("metadatas", metadatas), ("ids", ids)):
+    known = check_new_ids("ids", () if ids is None else ids)
+    for name, values in (("metadatas", metadatas), ("ids", known)):
         if values and len(values) != len(listed):
             raise OneBrainValidationError(f"{name}: there are {len(values)} for {len(listed)} texts")
     nothing: dict[str, Any] = {}
     return [
         _Row(
-            text, (metadatas[place] if metadatas else None) or nothing, (ids[place] if ids else None) or None
+            text,
+            (metadatas[place] if metadatas else None) or nothing,
+            (known[place] if known else None) or None,
         )
         for place, text in enumerate(listed)
     ]
@@ -538,7 +582,7 @@ def _query(query: str | None, vector: Sequence[float] | None, arguments: Mapping
     return {"query": text, "embedding": vector, **arguments}
 
 
-def _by_ids(ids: Sequence[str] | None, filter: FilterLike | None, delete_all: bool) -> bool:
+def _by_ids(ids: Sequence[Id] | None, filter: FilterLike | None, delete_all: bool) -> bool:
     if (ids is not None) + (filter is not None) + delete_all != 1:
         raise OneBrainValidationError(
             "delete: give ids, a filter, or delete_all=True for every document of the store, and one of them only"
@@ -549,8 +593,15 @@ def _by_ids(ids: Sequence[str] | None, filter: FilterLike | None, delete_all: bo
     return ids is not None
 
 
-def diverse(hits: Sequence[Hit], vector: Sequence[float] | None, k: int, lambda_mult: float) -> list[Memory]:
-    """Choose `k` memories by maximal marginal relevance: like the query, and unlike what was chosen already.
+def _candidates(k: int, fetch_k: int, lambda_mult: float) -> int:
+    """Return how many hits a diverse search asks for; none where it is to return none."""
+    check_range("lambda_mult", lambda_mult, 0, 1)
+    wanted, fetched = check_whole("k", k), check_whole("fetch_k", fetch_k)
+    return max(wanted, fetched) if wanted else 0
+
+
+def diverse(hits: Sequence[Hit], vector: Sequence[float] | None, k: int, lambda_mult: float) -> list[Hit]:
+    """Choose `k` hits by maximal marginal relevance: like the query, and unlike what was chosen already.
 
     How like the query a memory is, is the cosine of the two vectors, or its score where the brain made the vectors.
 
@@ -573,7 +624,7 @@ def diverse(hits: Sequence[Hit], vector: Sequence[float] | None, k: int, lambda_
         )
         chosen.append(best)
         nearest = [max(near, _dot(own, vectors[best])) for near, own in zip(nearest, vectors, strict=True)]
-    return [hits[place].memory for place in chosen]
+    return [hits[place] for place in chosen]
 
 
 def _unit(vector: Sequence[float] | None) -> list[float]:

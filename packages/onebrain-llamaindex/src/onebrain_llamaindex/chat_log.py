@@ -18,8 +18,9 @@ from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
 
-from onebrain import Memory, NewMemory, OneBrainNotFoundError, OneBrainValidationError, Scope
+from onebrain import Memory, NewMemory, OneBrainNotFoundError, Scope
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id
 from onebrain.memory.filters import either
 from onebrain_llamaindex.filters import RESERVED, own
 from onebrain_llamaindex.ids import new_memory
@@ -50,8 +51,7 @@ class ChatLog:
 
     def where(self, key: str) -> Scope:
         """Return the scope of one chat: its key is the session, hashed where a session cannot have that name."""
-        if not isinstance(key, str):
-            raise OneBrainValidationError(f"key: must be a string, not {type(key).__name__}")
+        key = check_id("key", key)
         fits = 0 < len(key) <= 512 and bool(key.strip()) and key.isprintable()
         session = key if fits else "#" + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         return Scope(self.scope.space, self.scope.user, self.scope.agent, session)
@@ -72,6 +72,7 @@ class ChatLog:
     def set(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
         """Replace a chat."""
         can: Capabilities = yield ask("capabilities")
+        key = check_id("key", key)
         old = yield from self._rows(key)
         tag = uuid4().hex
         items = [
@@ -132,7 +133,7 @@ class ChatLog:
 
     def _rows(self, key: str, status: str | None = None, newest: int | None = None) -> Steps[list[Memory]]:
         can: Capabilities = yield ask("capabilities")
-        condition = own("chat").eq(key)
+        condition = own("chat").eq(check_id("key", key))
         rows: list[Memory] = yield ask(
             "list",
             filter=condition
@@ -153,7 +154,7 @@ class ChatLog:
         self, key: str, message: ChatMessage, status: str, tag: str | None, can: Capabilities
     ) -> NewMemory:
         facts: dict[str, Any] = {
-            "chat": key,
+            "chat": check_id("key", key),
             "status": status,
             "role": message.role.value,
             "message": dump(message),

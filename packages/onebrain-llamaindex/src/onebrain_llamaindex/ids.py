@@ -11,22 +11,22 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from onebrain import F, NewMemory, OneBrainValidationError, Scope
+from onebrain import F, NewMemory, Scope
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id
 from onebrain.memory.filters import Filter, either
+from onebrain.memory.ids import Id
 from onebrain_llamaindex.filters import RESERVED, own
 from onebrain_llamaindex.steps import Steps, ask
 
 _LONGEST = 512  # characters of a memory's id
 
 
-def encode(scope: Scope, *parts: str) -> str:
+def encode(scope: Scope, *parts: Id) -> str:
     """Return the id of the memory that the framework knows by `parts` in `scope`; hashed where it would be too long."""
-    for part in parts:
-        if not isinstance(part, str):
-            raise OneBrainValidationError(f"an id or a key must be a string, not {type(part).__name__}")
+    names = [check_id("id", part) for part in parts]
     where = [] if scope.agent is None and scope.session is None else [scope.agent or "", scope.session or ""]
-    whole = "/".join([*(quote(part, safe="") for part in (*where, *parts[:-1])), parts[-1]])
+    whole = "/".join([*(quote(part, safe="") for part in (*where, *names[:-1])), names[-1]])
     try:
         fits = len(whole) <= _LONGEST and bool(whole.encode())
     except UnicodeEncodeError:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms.llm import LLM
 from llama_index.core.memory.types import BaseMemory
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from onebrain import Context, F
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.filters import every
+from onebrain.memory.ids import as_id
 from onebrain_llamaindex.chat_log import ChatLog, Entry
 from onebrain_llamaindex.chat_store import chat_scope
 from onebrain_llamaindex.connection import Connected, refuse
@@ -58,12 +59,14 @@ class OneBrainMemory(Connected, BaseMemory):
         >>> brain.close()
     """
 
-    session_id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
-    token_limit: int = Field(default=30000, ge=1)
-    max_messages: int = Field(default=500, ge=1)
-    recall_tokens: int = Field(default=1000, ge=0)
-    recall_limit: int = Field(default=20, ge=0)
-    min_score: float = Field(default=0.0, ge=0, le=1)
+    session_id: Annotated[str, BeforeValidator(as_id)] = Field(
+        default_factory=lambda: str(uuid4()), min_length=1
+    )
+    token_limit: int = Field(default=30000, ge=1, strict=True)
+    max_messages: int = Field(default=500, ge=1, strict=True)
+    recall_tokens: int = Field(default=1000, ge=0, strict=True)
+    recall_limit: int = Field(default=20, ge=0, strict=True)
+    min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     filters: Any = Field(default=None, exclude=True)
     count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
 

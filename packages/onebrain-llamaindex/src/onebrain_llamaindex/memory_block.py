@@ -11,10 +11,11 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.memory import BaseMemoryBlock, Memory
 from pydantic import Field
 
-from onebrain import Context, NewMemory
+from onebrain import Context, NewMemory, Scope
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, negate
+from onebrain.memory.ids import Id
 from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import RESERVED, own, translate
 from onebrain_llamaindex.ids import encode, new_memory, store
@@ -62,9 +63,9 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
     name: str = "long_term_memory"
     description: str | None = "What was said in earlier conversations."
     priority: int = 1
-    max_tokens: int = Field(default=1000, ge=0)
-    limit: int = Field(default=20, ge=0)
-    min_score: float = Field(default=0.0, ge=0, le=1)
+    max_tokens: int = Field(default=1000, ge=0, strict=True)
+    limit: int = Field(default=20, ge=0, strict=True)
+    min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     filters: Any = Field(default=None, exclude=True)
     count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
 
@@ -78,17 +79,17 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         """The name in serialized form."""
         return "OneBrainMemoryBlock"
 
-    def save(self, chat: Memory | Sequence[ChatMessage], *, session_id: str | None = None) -> None:
+    def save(self, chat: Memory | Sequence[ChatMessage], *, session_id: Id | None = None) -> None:
         """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
         if isinstance(chat, Memory):
-            session_id = session_id or chat.session_id
+            session_id = chat.session_id if session_id is None else session_id
             chat = chat.get_all()
         self._connection.run(self._keep(chat, session_id))
 
-    async def asave(self, chat: Memory | Sequence[ChatMessage], *, session_id: str | None = None) -> None:
+    async def asave(self, chat: Memory | Sequence[ChatMessage], *, session_id: Id | None = None) -> None:
         """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
         if isinstance(chat, Memory):
-            session_id = session_id or chat.session_id
+            session_id = chat.session_id if session_id is None else session_id
             chat = await chat.aget_all()
         await self._connection.arun(self._keep(chat, session_id))
 
@@ -142,13 +143,13 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         )
         return found
 
-    def _keep(self, messages: Sequence[ChatMessage], session_id: str | None) -> Steps[None]:
+    def _keep(self, messages: Sequence[ChatMessage], session_id: Id | None) -> Steps[None]:
         items: list[NewMemory] = []
         for message in messages:
             if not is_spoken(message):
                 continue
-            session = self.scope.session or session_id or message.additional_kwargs.get("session_id")
-            scope = self.scope.model_copy(update={"session": session})
+            session = message.additional_kwargs.get("session_id") if session_id is None else session_id
+            scope = self.scope.within(Scope(session=session))
             text = _said(message)
             if not text:
                 continue

@@ -6,6 +6,7 @@ from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSp
 from pydantic import SecretStr
 
 from onebrain import Context, Memory, OneBrainNotFoundError, SearchResult, StoreResult
+from onebrain.memory.checks import check_whole
 from onebrain.memory.fence import fence, on_one_line
 from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_llamaindex.filters import Filters, translate
@@ -141,6 +142,7 @@ class OneBrainToolSpec(BaseToolSpec):
         return found.text or "No memories found."
 
     def _entities(self, limit: int) -> Steps[str]:
+        check_whole("limit", limit)
         memories: list[Memory] = yield ask("list", scope=self._scope, filter=self._filter, limit=_SCANNED)
         seen: Counter[tuple[str, str]] = Counter()
         for memory in memories:

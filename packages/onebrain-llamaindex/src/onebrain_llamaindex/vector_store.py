@@ -20,6 +20,7 @@ from pydantic import Field, PrivateAttr
 from onebrain import Brain, EmbedderMismatch, Hit, OneBrainValidationError, SearchResult, Unsupported
 from onebrain.memory import deletion
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id, check_ids, check_range, check_whole
 from onebrain.memory.filters import TRUE, Filter, every
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.connection import Connected, in_space, refuse
@@ -286,7 +287,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         if query.node_ids:
             condition = every(condition, (yield from self._with_ids(query.node_ids)))
         if query.doc_ids:
-            condition = every(condition, own("ref_doc_id").in_(query.doc_ids))
+            condition = every(condition, own("ref_doc_id").in_(check_ids("doc_ids", query.doc_ids)))
         limit = _limit(query, mode)
         vector = yield from self._vector(query, mode)
         try:
@@ -378,17 +379,18 @@ def _other_origin(error: EmbedderMismatch) -> EmbedderMismatch:
 
 
 def _of_document(ref_doc_id: str) -> Filter:
-    if not isinstance(ref_doc_id, str) or not ref_doc_id:
+    known = check_id("ref_doc_id", ref_doc_id)
+    if not known:
         raise OneBrainValidationError("ref_doc_id: must be the id of a document")
-    return own("ref_doc_id").eq(ref_doc_id)
+    return own("ref_doc_id").eq(known)
 
 
 def _limit(query: VectorStoreQuery, mode: Mode) -> int:
     if mode is Mode.HYBRID and query.hybrid_top_k is not None:
-        return query.hybrid_top_k
+        return check_whole("hybrid_top_k", query.hybrid_top_k)
     if mode in _TEXT_MODES and query.sparse_top_k is not None:
-        return query.sparse_top_k
-    return query.similarity_top_k
+        return check_whole("sparse_top_k", query.sparse_top_k)
+    return check_whole("similarity_top_k", query.similarity_top_k)
 
 
 def _mmr_options(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[float, int]:
@@ -396,19 +398,17 @@ def _mmr_options(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[floa
     threshold = options.pop("mmr_threshold", None)
     threshold = query.mmr_threshold if threshold is None else threshold
     threshold = 0.5 if threshold is None else threshold
-    if not 0 <= threshold <= 1:
-        raise OneBrainValidationError(f"mmr_threshold: must be between 0 and 1, not {threshold!r:.20}")
+    check_range("mmr_threshold", threshold, 0, 1)
     if "mmr_prefetch_k" in options and "mmr_prefetch_factor" in options:
         raise OneBrainValidationError("mmr_prefetch_k and mmr_prefetch_factor: give one of the two")
     factor = options.pop("mmr_prefetch_factor", None)
     wanted = options.pop("mmr_prefetch_k", None)
-    if wanted is None:
-        wanted = (
-            factor * query.similarity_top_k
-            if factor
-            else max(_PREFETCH * query.similarity_top_k, _PREFETCH_MIN)
-        )
-    return threshold, max(int(wanted), query.similarity_top_k)
+    limit = check_whole("similarity_top_k", query.similarity_top_k)
+    if wanted is not None:
+        return threshold, max(check_whole("mmr_prefetch_k", wanted), limit)
+    if factor is not None:
+        return threshold, max(int(check_range("mmr_prefetch_factor", factor, 0) * limit), limit)
+    return threshold, max(_PREFETCH * limit, _PREFETCH_MIN)
 
 
 def _spread(found: Sequence[Hit], query: list[float] | None, limit: int, threshold: float) -> list[Hit]:

@@ -16,6 +16,7 @@ from onebrain._core import retry
 from onebrain._core.batches import REQUEST_BYTES, ByteLimit
 from onebrain._core.codec import UNSET, from_json, to_json
 from onebrain._core.credentials import checked_headers
+from onebrain._core.ids import Id, as_id
 from onebrain._core.limits import RateLimit, rate_limit
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Send, Sleep, Steps
@@ -75,18 +76,25 @@ class Spec:
         return replace(self, **changes)
 
 
-def path(template: str, *ids: str) -> str:
+def path(template: str, *ids: Id) -> str:
     """Fill the ``{}`` of `template` with `ids`, each percent-encoded as one segment.
 
     An empty id would address the collection above it, and ``.`` or ``..`` another route, so both are refused.
     """
+    names: list[str] = []
     for value in ids:
-        if not isinstance(value, str) or value.strip() in ("", ".", ".."):
+        try:
+            name = as_id(value)
+        except ValueError:
+            name = ""
+        if name.strip() in ("", ".", ".."):
             raise OneBrainValidationError(
-                f"an id must be a non-empty string other than '.' and '..', not {value!r:.40}"
+                "an id must be a non-empty string other than '.' and '..', a whole number or a UUID, "
+                f"not {value!r:.40}"
             )
+        names.append(name)
     try:
-        return template.format(*(quote(value, safe="") for value in ids))
+        return template.format(*(quote(name, safe="") for name in names))
     except UnicodeEncodeError:
         raise OneBrainValidationError("an id holds a lone surrogate, which no URL can carry") from None
 

@@ -25,6 +25,7 @@ from onebrain.errors import (
 from onebrain.memory import deletion
 from onebrain.memory.acceptance import expiry, vector
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id, check_ids, check_range, check_whole
 from onebrain.memory.context import CountTokens, build
 from onebrain.memory.driver import (
     Changes,
@@ -41,6 +42,7 @@ from onebrain.memory.driver import (
 )
 from onebrain.memory.entities import Entity, Relation, gather, pick, ranked
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, memory_matches, parse, split
+from onebrain.memory.ids import Id, is_id
 from onebrain.memory.models import (
     EVERYTHING,
     Context,
@@ -126,7 +128,7 @@ class _Brain(Coloured[Mode]):
         content: Storable,
         *,
         scope: Scope = EVERYTHING,
-        id: str | None = None,
+        id: Id | None = None,
         title: str | None = None,
         type: str | None = None,
         tags: Iterable[str] = (),
@@ -149,7 +151,7 @@ class _Brain(Coloured[Mode]):
         Args:
             content: The text, or the whole memory.
             scope: Where it belongs.
-            id: An id of your own; storing it again replaces the memory.
+            id: An id of your own, a string, a whole number or a UUID; storing it again replaces the memory.
             title: A short heading.
             type: A kind such as ``"fact"``.
             tags: Labels.
@@ -371,11 +373,11 @@ class _Brain(Coloured[Mode]):
             Unsupported: The service has no such mode, or takes no vectors.
         """
         _check_scope(scope)
-        _check_whole("limit", limit, 0)
-        _check_whole("budget", budget, 1)
-        _check_range("min_score", min_score, 0, 1)
+        check_whole("limit", limit, 0)
+        check_whole("budget", budget, 1)
+        check_range("min_score", min_score, 0, 1)
         if alpha is not None:
-            _check_range("alpha", alpha, 0, 1)
+            check_range("alpha", alpha, 0, 1)
         can = self.capabilities
         condition = parse(filter)
         chosen = self._mode_for(mode, embedding)
@@ -485,8 +487,8 @@ class _Brain(Coloured[Mode]):
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
         """
         _check_scope(scope)
-        _check_whole("max_tokens", max_tokens, 0)
-        _check_whole("limit", limit, 0)
+        check_whole("max_tokens", max_tokens, 0)
+        check_whole("limit", limit, 0)
         can = self.capabilities
         condition = parse(filter)
         pinned = (
@@ -517,14 +519,14 @@ class _Brain(Coloured[Mode]):
     # ---- read -------------------------------------------------------------------------------------------------------
 
     @endpoint
-    def get(self, id: str, *, scope: Scope = EVERYTHING, with_embeddings: bool = False) -> Steps[Memory]:
+    def get(self, id: Id, *, scope: Scope = EVERYTHING, with_embeddings: bool = False) -> Steps[Memory]:
         """Return one memory.
 
         Raises:
             OneBrainNotFoundError: `scope` has no memory with this id.
             OneBrainConflictError: It has several: an id is unique for one user in one space.
         """
-        memories = yield from self._get([id], scope, with_embeddings)
+        memories = yield from self._get([check_id("id", id)], scope, with_embeddings)
         if len(memories) > 1:
             raise several_with_id(self.capabilities.service)
         if not memories:
@@ -535,7 +537,7 @@ class _Brain(Coloured[Mode]):
 
     @endpoint
     def get_many(
-        self, ids: Iterable[str], *, scope: Scope = EVERYTHING, with_embeddings: bool = False
+        self, ids: Iterable[Id], *, scope: Scope = EVERYTHING, with_embeddings: bool = False
     ) -> Steps[list[Memory]]:
         """Return the memories with these ids, in the order of `ids`; an id that nothing in `scope` has is left out."""
         return (yield from self._get(_ids(ids), scope, with_embeddings))
@@ -595,7 +597,7 @@ class _Brain(Coloured[Mode]):
         """Return a page of at most `limit` memories; None leaves its size to the cost of making it."""
         _check_scope(scope)
         if limit is not None:
-            _check_whole("limit", limit, 0)
+            check_whole("limit", limit, 0)
         can = self.capabilities
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
@@ -688,7 +690,7 @@ class _Brain(Coloured[Mode]):
     @endpoint
     def update(
         self,
-        id: str,
+        id: Id,
         *,
         scope: Scope = EVERYTHING,
         content: str | Unset = UNSET,
@@ -717,6 +719,7 @@ class _Brain(Coloured[Mode]):
             Unsupported: The service cannot update, or not this field.
         """
         _check_scope(scope)
+        known = check_id("id", id)
         can = self.capabilities
         if not can.update:
             raise unsupported(can, "updating a memory", "delete it and store it again")
@@ -752,16 +755,16 @@ class _Brain(Coloured[Mode]):
         if "ttl" in changes:
             changes.pop("ttl")
             changes["expires_at"] = expiry(None, probe.ttl, datetime.now(UTC))
-        if not _valid_id(id):
+        if not _valid_id(known):
             raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
         return (
             yield from self._driver.update(
-                id, Changes(fields=changes, merge_metadata=not replace_metadata), scope
+                known, Changes(fields=changes, merge_metadata=not replace_metadata), scope
             )
         )
 
     @endpoint
-    def delete(self, ids: str | Iterable[str], *, scope: Scope = EVERYTHING) -> Steps[int]:
+    def delete(self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING) -> Steps[int]:
         """Remove one or several memories by id, in `scope` only; return how many were there."""
         _check_scope(scope)
         if not self.capabilities.delete:
@@ -838,7 +841,7 @@ class _Brain(Coloured[Mode]):
 
     @endpoint
     def extract_entities(
-        self, ids: str | Iterable[str] | None = None, *, scope: Scope = EVERYTHING
+        self, ids: Id | Iterable[Id] | None = None, *, scope: Scope = EVERYTHING
     ) -> Steps[int]:
         """Find the people, organizations, places and things that memories name; return how many memories were read.
 
@@ -885,7 +888,7 @@ class _Brain(Coloured[Mode]):
         Raises:
             Unsupported: The service has no entities.
         """
-        _check_whole("limit", limit, 0)
+        check_whole("limit", limit, 0)
         driver = self._namer(scope)
         query = _query(query)
         if query is None:
@@ -923,7 +926,7 @@ class _Brain(Coloured[Mode]):
             OneBrainNotFoundError: No memory in `scope` names the entity.
             Unsupported: The service has no entities.
         """
-        _check_whole("limit", limit, 0)
+        check_whole("limit", limit, 0)
         driver = self._namer(scope)
         memories = yield from self._walk(*self._listing(scope, TRUE, False, False))
         mentions = (yield from driver.mentions(memories)) if memories else ()
@@ -1011,7 +1014,7 @@ class _Brain(Coloured[Mode]):
             cursor: Go on from here, as given by `page`.
         """
         if limit is not None:
-            _check_whole("limit", limit, 0)
+            check_whole("limit", limit, 0)
         # Where rows are dropped here, small pages would cost a request for every few rows, so whole ones are asked
         # for, and cut: iteration ends at `limit`.
         sparse = split(parse(filter), self.capabilities.can, self.capabilities.logic)[1] != TRUE
@@ -1174,22 +1177,17 @@ def _query(query: str | None) -> str | None:
     return query if query.strip() else None
 
 
-def _ids(ids: str | Iterable[str]) -> list[str]:
-    if isinstance(ids, str):
-        return [ids]
+def _ids(ids: Id | Iterable[Id]) -> list[str]:
+    """Return one id, or several, as a list of text."""
+    if is_id(ids):
+        return [check_id("ids", ids)]
     if ids is None:
         raise OneBrainValidationError("ids: must be an id or a list of ids, not None")
-    wanted = list(ids)
-    for id in wanted:
-        if not isinstance(id, str):
-            raise OneBrainValidationError(f"ids: must be strings, not {type(id).__name__}")
-    return wanted
+    return check_ids("ids", ids)
 
 
 def _valid_id(id: str) -> bool:
     """Whether a memory can have this id at all; one that cannot is simply not found."""
-    if not isinstance(id, str):
-        raise OneBrainValidationError(f"id: must be a string, not {type(id).__name__}")
     try:
         id.encode()
     except UnicodeEncodeError:
@@ -1202,18 +1200,6 @@ def _check_scope(scope: Scope) -> None:
         raise OneBrainValidationError(
             f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
         )
-
-
-def _check_whole(name: str, value: int, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise OneBrainValidationError(f"{name}: must be a whole number of at least {low}, not {value!r:.40}")
-
-
-def _check_range(name: str, value: float, low: float, high: float | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= low:
-        raise OneBrainValidationError(f"{name}: must be a number of at least {low}, not {value!r:.40}")
-    if high is not None and value > high:
-        raise OneBrainValidationError(f"{name}: must be at most {high}, not {value!r:.40}")
 
 
 def _first(known: frozenset[Order], *wanted: Order) -> Order | None:

@@ -1,30 +1,5 @@
-"""Ids: what frameworks and programs use to name users, conversations and memories, as the text that is stored."""
+"""Ids of users, conversations and memories: what is taken for one, and as which text it is kept."""
 
-from __future__ import annotations
-
-from enum import Enum
-from numbers import Integral
-from typing import Any
-from uuid import UUID
-
-
-def as_id(value: Any) -> str:
-    """Return an id as text: a string as it is, a whole number in decimal digits, a UUID in its usual form.
-
-    An enum member stands for its value. A boolean, a float and everything else is no id, because two ids that differ
-    might become the same text.
-
-    Raises:
-        ValueError: `value` is no id.
-    """
-    if type(value) is str:
-        return value
-    if isinstance(value, Enum):
-        return as_id(value.value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return str(int(value))
-    raise ValueError(f"must be a string, a whole number or a UUID, not {type(value).__name__}")
+from onebrain._core.ids import Id as Id
+from onebrain._core.ids import as_id as as_id
+from onebrain._core.ids import is_id as is_id

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from onebrain._core.models import LazyModel
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant, json_object, text, vector
+from onebrain.memory.ids import Id, as_id
 
 SearchMode = Literal["hybrid", "keyword", "vector"]
 Order = Literal[
@@ -65,13 +66,10 @@ def problems(error: ValidationError, what: str = "memory") -> str:
 
 
 def _part(value: Any) -> Any:
-    """Coerce one part of a scope: integer ids are common, empty ones are mistakes."""
+    """Coerce one part of a scope: numbers and UUIDs are common, empty ids are mistakes."""
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {type(value).__name__}")
+    value = as_id(value)
     if not value.strip():
         raise ValueError("must not be blank; leave it out, or use None, for no restriction")
     if len(value) > 512:
@@ -81,6 +79,11 @@ def _part(value: Any) -> Any:
 
 def _vector(value: Any) -> Any:
     return value if value is False else vector(value)
+
+
+def _id(value: Any) -> Any:
+    """Coerce a memory's id."""
+    return None if value is None else as_id(value)
 
 
 def _tags(value: Any) -> Any:
@@ -108,7 +111,8 @@ class Scope(Model, frozen=True):
     """Whose memory, and where: an argument of every call, never state of a client.
 
     A scope selects the memories that agree with it on every part it names; ``Scope()`` selects everything that the
-    key may see. On a stored memory it says where the memory belongs.
+    key may see. On a stored memory it says where the memory belongs. A part may be given as a string, a whole number or a
+    UUID, and is kept as text: 7 and "7" are the same user.
 
     Attributes:
         space: A vector store, collection or project; None is the default space when storing.
@@ -130,10 +134,10 @@ class Scope(Model, frozen=True):
 
     def __init__(
         self,
-        space: str | int | None = None,
-        user: str | int | None = None,
-        agent: str | int | None = None,
-        session: str | int | None = None,
+        space: Id | None = None,
+        user: Id | None = None,
+        agent: Id | None = None,
+        session: Id | None = None,
     ) -> None:
         parts: dict[str, Any] = {"space": space, "user": user, "agent": agent, "session": session}
         try:
@@ -225,7 +229,7 @@ class NewMemory(Model, frozen=True):
     """
 
     content: Text
-    id: Annotated[Text | None, Field(min_length=1, max_length=512)] = None
+    id: Annotated[Text | None, Field(min_length=1, max_length=512), BeforeValidator(_id)] = None
     scope: Scope = EVERYTHING
     title: Text | None = None
     type: Text | None = None
