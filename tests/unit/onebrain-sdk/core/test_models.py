@@ -97,7 +97,7 @@ def test_a_time_to_live_is_in_seconds_or_a_timedelta():
     assert NewMemory(content="x", ttl=90).ttl == NewMemory(content="x", ttl=timedelta(seconds=90)).ttl
 
 
-@pytest.mark.parametrize("id", ["", "x" * 513, "\ud800", 7])
+@pytest.mark.parametrize("id", ["", "x" * 513, "\ud800", True, 7.0])
 def test_an_id_is_text_of_at_most_512_characters(id):
     with pytest.raises(ValidationError):
         NewMemory(content="x", id=id)
