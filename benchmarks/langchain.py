@@ -1,12 +1,13 @@
 """How fast the LangChain and LangGraph components are, beside others and beside a bare `Brain`.
 
-    python benchmarks/langchain.py [--sizes 1000 10000] [--queries 200] [--json]
+    python benchmarks/langchain.py [--sizes 1000 10000] [--queries 200] [--only gathered] [--json]
 
 Vector stores: LangChain's `InMemoryVectorStore`, and Chroma and Qdrant where their packages are installed
 (``pip install langchain-chroma langchain-qdrant``), both in memory, which is their fastest form. Stores: LangGraph's
 `InMemoryStore`, and `SqliteStore` where it is installed (``pip install langgraph-checkpoint-sqlite``). Ours writes a
 file. All get their embeddings from the same table of vectors, so no embedding model is measured. The filter keeps one
-document in fifty. Recall compares what is found with an exact search. The last table is what the adapters cost: the same
+document in fifty. Operations of a store in one ``asyncio.gather`` are put, get, list, search, put and delete in turn; there the
+peer is `AsyncSqliteStore`, and both write a file. Recall compares what is found with an exact search. The last table is what the adapters cost: the same
 memories through the component and through the `Brain` below it, in turns.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 import argparse
+import asyncio
 import gc
 import json
 import platform
@@ -306,6 +308,55 @@ def measure_history(size: int) -> dict[str, float]:
         return result
 
 
+async def gathered(store: Any, operations: int, run: str) -> float:
+    """The seconds that so many operations take which begin at once."""
+    namespace = ("test", "foo", "bar", "baz", run)
+    calls: list[Any] = []
+    for number in range(operations // 6):
+        key = f"key{number}"
+        calls += [
+            store.aput(namespace, key, {"foo": f"bar{number}"}),
+            store.aget(namespace, key),
+            store.alist_namespaces(max_depth=2),
+            store.asearch(("test",)),
+            store.aput(namespace, key, {"foo": "x"}),
+            store.adelete(namespace, key),
+        ]
+    gc.collect()
+    start = time.perf_counter()
+    await asyncio.gather(*calls)
+    return time.perf_counter() - start
+
+
+async def measure_gathered(operations: int = 1200, many: int = 60_000, rounds: int = 7) -> dict[str, float]:
+    """Ours and `AsyncSqliteStore` in turns, so that both meet the same moods of the machine; then many on ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = OneBrainStore(brain=onebrain.connect_async(f"sqlite:///{Path(folder) / 'brain.db'}"))
+        await gathered(ours, 60, "warm")
+        try:
+            from langgraph.store.sqlite.aio import AsyncSqliteStore
+        except ImportError:
+            times = [await gathered(ours, operations, str(number)) for number in range(rounds)]
+            result = {"OneBrainStore": statistics.median(times)}
+        else:
+            async with AsyncSqliteStore.from_conn_string(str(Path(folder) / "store.db")) as theirs:
+                await theirs.setup()
+                await gathered(theirs, 60, "warm")
+                pairs = [
+                    (await gathered(ours, operations, str(n)), await gathered(theirs, operations, str(n)))
+                    for n in range(rounds)
+                ]
+            our_times, their_times = zip(*pairs, strict=True)
+            result = {
+                "OneBrainStore": statistics.median(our_times),
+                "AsyncSqliteStore": statistics.median(their_times),
+                "ratio": statistics.median(one / other for one, other in pairs),
+            }
+        result["OneBrainStore, many"] = await gathered(ours, many, "many")
+        await ours.aclose()
+        return result
+
+
 def in_turns(
     pairs: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Sequence[Any]]],
 ) -> dict[str, Any]:
@@ -406,6 +457,7 @@ def measure_overhead(data: Data, queries: Sequence[str]) -> dict[str, Any]:
 
 def run(sizes: Sequence[int], count: int) -> dict[str, Any]:
     results: dict[str, Any] = {"vector stores": {}, "stores": {}, "history": {}, "overhead": {}}
+    results["gathered"] = asyncio.run(measure_gathered())
     for size in sizes:
         data = make_data(size, count)
         rows = results["vector stores"][str(size)] = {}
@@ -456,6 +508,7 @@ def table(results: dict[str, Any]) -> str:
             f"extra {row['extra_us']:>6.0f} us ({row['extra_percent']:.0f} %)"
             for name, row in rows.items()
         ]
+    lines += ["", gathered_line(results["gathered"])]
     if not LOADS_EXTENSIONS:
         lines += [
             "",
@@ -468,12 +521,26 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def gathered_line(row: dict[str, float]) -> str:
+    peer = row.get("AsyncSqliteStore")
+    beside = "" if peer is None else f", AsyncSqliteStore {peer:.3f} s, ratio {row['ratio']:.2f}"
+    return (
+        f"1,200 operations in one gather: OneBrainStore {row['OneBrainStore']:.3f} s{beside}; "
+        f"60,000: {row['OneBrainStore, many']:.1f} s"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--only", choices=["gathered"], help="measure nothing else")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     arguments = parser.parse_args()
+    if arguments.only:
+        row = asyncio.run(measure_gathered())
+        print(json.dumps({"gathered": row}) if arguments.json else gathered_line(row))
+        return
     results = run(arguments.sizes, arguments.queries)
     print(json.dumps(results) if arguments.json else table(results))
 

@@ -21,7 +21,6 @@ from onebrain_langchain.messages import conversation_message, from_memory, to_fi
 
 _KIND = "message"
 _MESSAGES = F("kind").eq(_KIND)
-_LARGEST_BATCH = 1000  # the most memories that `Brain.store_many` stores at once
 
 
 class OneBrainChatMessageHistory(BaseChatMessageHistory):
@@ -119,16 +118,13 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
             OneBrainValidationError: A message holds something that cannot be written as JSON; none was stored.
         """
         brain = self._connection.sync
-        items = self._memories(messages, brain.capabilities.client_ids)
-        for start in range(0, len(items), _LARGEST_BATCH):
-            brain.store_many(items[start : start + _LARGEST_BATCH], wait=True).raise_for_failures()
+        brain.store_many(self._memories(messages, brain.capabilities.client_ids), wait=True, atomic=True)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Do what `add_messages` does, asynchronously."""
         brain = await self._connection.open()
         items = self._memories(messages, brain.capabilities.client_ids)
-        for start in range(0, len(items), _LARGEST_BATCH):
-            (await brain.store_many(items[start : start + _LARGEST_BATCH], wait=True)).raise_for_failures()
+        await brain.store_many(items, wait=True, atomic=True)
 
     def clear(self) -> None:
         """Remove all messages of the conversation, and nothing else."""

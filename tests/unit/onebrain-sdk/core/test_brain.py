@@ -13,6 +13,7 @@ import pytest
 from onebrain import (
     AsyncBrain,
     Brain,
+    EmbedderMismatch,
     F,
     NewMemory,
     OneBrainConflictError,
@@ -357,6 +358,24 @@ def test_many_are_stored_in_batches_of_the_services_size():
 def test_one_memory_is_not_taken_for_many(one):
     with pytest.raises(OneBrainValidationError, match=r"^items: "):
         reference_brain().store_many(one)
+
+
+@pytest.mark.parametrize("bad", ["  ", "longer than ten", {"content": "x", "scope": 5}, {"n": 1}, 7])
+def test_an_atomic_store_checks_every_item_before_the_first_is_stored(bad):
+    driver = Recorder(batch_size=2, content_limit=10)
+    with pytest.raises(OneBrainValidationError):
+        Brain(driver).store_many(["a", "b", "c", bad], atomic=True)
+    assert driver.batches == []
+    results = Brain(driver).store_many((f"boat {n}" for n in range(5)), atomic=True)
+    assert (len(results), driver.batches) == (5, [2, 2, 1])
+
+
+def test_an_atomic_store_raises_what_the_service_refuses():
+    brain = reference_brain()
+    brain.store("boat", embedding=[1.0, 0.0])
+    assert not brain.store_many([{"content": "ship", "embedding": [1.0]}])[0].ok
+    with pytest.raises(EmbedderMismatch):
+        brain.store_many([{"content": "ship", "embedding": [1.0]}], atomic=True)
 
 
 def test_a_failure_of_the_service_is_raised_by_store_and_reported_by_store_many():
