@@ -264,3 +264,30 @@ def test_the_client_calls_tools(ask):
         ask(lambda c: c.mcp.call("drop_tables"))
     with pytest.raises(Unsupported):
         ask(lambda c: c.mcp.request("resources/list"))
+
+
+# ---- active memories only ------------------------------------------------------------------------------------------------
+
+
+def test_no_tool_shows_an_archived_memory_but_by_its_id(client, add):
+    add("Maria likes to sit at the window")
+    hidden = add("Maria said the word XYZZY")
+    old = add("Maria lives in Lisbon XYZZY")
+    client.post(f"{C}/remember?sync=true", json={"content": "Maria lives in Porto."})
+    for row in (hidden, old):
+        assert client.post(f"{C}/memories/{row['id']}/archive", json={"archived": True}).status_code == 200
+    asked = {
+        "search_memory": [{"query": "XYZZY"}, {"query": "XYZZY", "collection": "notes"}],
+        "related_memory": [{"id": hidden["id"]}],
+        "what_changed": [{"collection": "notes"}],
+        "summarize_collection": [{"collection": "notes"}],
+        "find_duplicates": [{"collection": "notes", "threshold": 0}],
+        "list_collections": [{}],
+        "collection_health": [{"collection": "notes"}],
+    }
+    assert set(asked) == set(TOOLS) - {"store_memory", "archive_stale", "get_memory"}
+    for name, calls in asked.items():
+        for arguments in calls:
+            assert "XYZZY" not in json.dumps(tool(client, name, **arguments)), name
+    for path in (f"{C}/memories", f"{C}/profile", f"{C}/summary", f"{C}/contradictions"):
+        assert "XYZZY" not in client.get(path).text, path
