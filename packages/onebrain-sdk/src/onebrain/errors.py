@@ -77,7 +77,8 @@ _SECRETS = re.compile(
     r"\bob_[0-9A-Za-z]{2,}[_:][0-9A-Za-z]+"
     r"|\b(?:hb|brr)_[a-z]+_[0-9A-Za-z_-]+"
     r"|\b(?:mv|sk|re|whsec)[_-][0-9A-Za-z_-]{6,}"
-    r"|\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)?"
+    # From the beginning of the run that it stands in: to begin anywhere would be to read a run once for each "eyJ".
+    r"|(?<![0-9A-Za-z_-])(?>[0-9A-Za-z_-]*?\beyJ)[0-9A-Za-z_-]++\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)?"
     r"|(?<=ApiKey )\S+|(?<=Bearer )\S+|(?<=Basic )\S+"
     r"|(?<=api_key=)[^&\s\"']+|(?<=password=)[^&\s\"']+|(?<=token=)[^&\s\"']+|(?<=secret=)[^&\s\"']+"
     r"|(?<=[?&]key=)[^&\s\"']+"

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Final
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
 from onebrain_engine.graph.extraction import Named
+from onebrain_engine.graph.likeness import alike_pairs
 from onebrain_engine.graph.tables import Rows, Tables, open_tables
 
 Seal = Callable[[str, str], bytes]
@@ -280,11 +280,8 @@ class TenantGraph:
         for entity in self.all()[:2000]:
             by_type.setdefault(entity.type, []).append(entity)
         for group in by_type.values():
-            for place, left in enumerate(group):
-                for right in group[place + 1 :]:
-                    score = alike(left.name, right.name)
-                    if score >= threshold:
-                        found.append((left, right, score))
+            pairs = alike_pairs([_words(entity.name) for entity in group], threshold)
+            found.extend((group[left], group[right], round(score, 3)) for score, left, right in pairs)
         return sorted(found, key=lambda pair: (-pair[2], pair[0].id, pair[1].id))
 
     def merge(self, keep_id: str, remove_id: str) -> int:
@@ -535,21 +532,9 @@ class TenantGraph:
         )
 
 
-def alike(left: str, right: str) -> float:
-    """Return how alike two names are, 0..1, regardless of case, dots and the order of words.
-
-    Example:
-        >>> alike("Ada Lovelace", "lovelace, ada")
-        1.0
-    """
-    words = [
-        sorted("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in (left, right)
-    ]
-    if not words[0] or not words[1]:
-        return 0.0
-    if words[0] == words[1]:
-        return 1.0
-    return round(SequenceMatcher(None, " ".join(words[0]), " ".join(words[1])).ratio(), 3)
+def _words(name: str) -> str:
+    """Return a name as names are compared: regardless of case, dots and the order of words."""
+    return " ".join(sorted("".join(c if c.isalnum() else " " for c in name.casefold()).split()))
 
 
 def _taken(message: str, id: str) -> OneBrainConflictError:

@@ -15,9 +15,14 @@ _NAME: Final = r"[A-ZÀ-ÖØ-Þ][\w'’\-]*[\wÀ-ÿ]|[A-Z]"
 _PHRASE: Final = re.compile(
     rf"(?:{_NAME})(?:(?:\s+(?:of|de|da|van|von|der|la|le|di|the)\s+|\s+|\s*&\s*)(?:{_NAME}))*"
 )
-_EMAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w")
+# A run is read from its beginning only: an expression that may begin anywhere in a run reads it once for each character.
+_EMAIL: Final = re.compile(r"(?<![\w.+-])[.+-]*+(\w[\w.+-]*+@[\w-]++\.[\w.-]*\w)")
 _HANDLE: Final = re.compile(r"(?<![\w.@/])@([A-Za-z][\w]{1,30})\b")
-_SENTENCE: Final = re.compile(r"(?:^|[.!?:;]\s+|\n\s*|[-*•]\s+|[\"“(]\s*)$")
+_BREAK: Final = re.compile(r"\s+")
+_POSSESSIVE: Final = re.compile(r"['’]s$")
+_WORD: Final = re.compile(r"[\w']+")
+_NEXT_WORD: Final = re.compile(r"\W{0,60}(\w{1,60})")
+_LONGEST: Final = 50_000  # characters of a text that are looked at
 
 _COMMON: Final = frozenset(
     [
@@ -600,6 +605,7 @@ _PERSON_VERBS: Final = frozenset(
         "studies",
     ]
 )
+_SKIPPED: Final = _COMMON | _TITLES
 _WORKS: Final = frozenset({"works", "worked", "working", "interned", "employed"})
 
 
@@ -619,7 +625,7 @@ def find_entities(text: str, *, limit: int = 20) -> list[Named]:
         [('Maria', 'person'), ('Acme Labs', 'organization'), ('Lisbon', 'place'), ('Portugal', 'place')]
     """
     found: dict[str, Named] = {}
-    for named in _scan(text[:50_000]):
+    for named in _scan(text[:_LONGEST]):
         found.setdefault(named.name.casefold(), named)
         if len(found) >= limit:
             break
@@ -628,32 +634,43 @@ def find_entities(text: str, *, limit: int = 20) -> list[Named]:
 
 def _scan(text: str) -> Iterator[Named]:
     for match in _EMAIL.finditer(text):
-        yield Named(match[0], "contact")
+        yield Named(match[1], "contact")
     for match in _HANDLE.finditer(text):
         yield Named(match[1], "person")
     bare = _EMAIL.sub(lambda match: " " * len(match[0]), text)
     for match in _PHRASE.finditer(bare):
-        words = re.split(r"\s+", match[0].strip())
+        words = _BREAK.split(match[0].strip())
         start = match.start()
-        begins = bool(_SENTENCE.search(bare[max(0, start - 6) : start])) or start == 0
+        begins = _begins_sentence(bare[max(0, start - 6) : start])
         titled = False
-        while words and words[0].casefold().rstrip(".'’s") in _COMMON | _TITLES | {"i"}:
-            titled = titled or words[0].casefold().rstrip(".") in _TITLES
-            words.pop(0)
+        first = 0
+        while first < len(words) and words[first].casefold().rstrip(".'’s") in _SKIPPED:
+            titled = titled or words[first].casefold().rstrip(".") in _TITLES
+            first += 1
             begins = False
+        del words[:first]
         while words and words[-1].casefold() in _COMMON:
             words.pop()
-        words = [re.sub(r"['’]s$", "", word) for word in words]
+        words = [_POSSESSIVE.sub("", word) for word in words]
         name = " ".join(words).strip("'’- ")
         if len(name) < 2 or name.isdigit():
             continue
-        before = re.findall(r"[\w']+", bare[max(0, start - 60) : start].casefold())[-3:]
-        after = re.match(r"\W*(\w+)", bare[match.end() :])
+        before = _WORD.findall(bare[max(0, start - 60) : start].casefold())[-3:]
+        after = _NEXT_WORD.match(bare, match.end())
         follows = after[1].casefold() if after else ""
         kind = _kind(words, before, follows, titled)
         if kind == "thing" and begins and len(words) == 1:
             continue  # a word at the start of a sentence is written with a capital anyway
         yield Named(name, kind)
+
+
+def _begins_sentence(before: str) -> bool:
+    """Return whether a sentence, an item or a quotation begins behind the characters before a phrase."""
+    text = before.rstrip()
+    space = before[len(text) :]
+    if not before or "\n" in space or text.endswith(('"', "“", "(")):
+        return True
+    return bool(space) and text.endswith((".", "!", "?", ":", ";", "-", "*", "•"))
 
 
 def _kind(words: list[str], before: list[str], follows: str, titled: bool) -> str:

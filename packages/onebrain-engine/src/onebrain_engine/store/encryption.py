@@ -37,6 +37,9 @@ _CHECK: Final = b"onebrain"
 _CHUNK: Final = 2**26  # AES-GCM takes at most 2 GiB at a time
 
 
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{64}")
+
+
 class Cipher:
     """Seals and opens the records of one database.
 
@@ -59,7 +62,7 @@ class Cipher:
     """
 
     def __init__(self, key: str, *, service: str | None = None) -> None:
-        if not re.fullmatch(r"[0-9A-Fa-f]{64}", key):
+        if not _HEX.fullmatch(key):
             raise ConfigurationError(
                 f"encryption_key must be 64 hexadecimal digits, this has {len(key)} characters; "
                 "make one with: openssl rand -hex 32",

@@ -314,6 +314,7 @@ class ReferenceDriver:
         ]
 
 
+_WORD = re.compile(r"\w+")
 _NAME = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)*")
 
 
@@ -352,7 +353,7 @@ def _position(cursor: str | None) -> tuple[float, int] | None:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+    return set(_WORD.findall(text.lower()))
 
 
 def _score(request: SearchRequest, row: Memory) -> float | None:

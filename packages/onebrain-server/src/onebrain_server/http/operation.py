@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Wrap = Callable[["Answer", "Call"], bytes]
+_PARAMETER: Final = re.compile(r"{([a-zA-Z_]+)}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 # What a segment of a path may be, as a document says it.
 SEGMENT: Final = r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$"
@@ -134,7 +135,7 @@ class Operation:
     route: str = ""  # its name in usage counts and metrics: the method and the template of its path
 
     def __post_init__(self) -> None:
-        self.route = self.method + " " + re.sub(r"{([a-zA-Z_]+)}", r":\1", self.path)
+        self.route = self.method + " " + _PARAMETER.sub(r":\1", self.path)
 
     def parse_query(self, text: bytes) -> Any:
         """Return the query's model."""
@@ -297,7 +298,7 @@ class Routes:
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             signature = inspect.signature(function, eval_str=True)
-            known = re.findall(r"{([a-zA-Z_]+)}", self.prefix + path)
+            known = _PARAMETER.findall(self.prefix + path)
             operation = Operation(
                 method=method,
                 path=self.prefix + path,

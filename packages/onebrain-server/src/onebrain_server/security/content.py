@@ -7,17 +7,18 @@ from typing import Final
 
 from onebrain.errors import redact
 
+# It is asked of texts whose white space is single spaces: a run of it between two optional parts takes the square of its length.
 _INSTRUCTIONS: Final = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:previous|prior|above|earlier|all|any|your)\b.{0,30}"
     r"\b(?:instructions?|prompts?|rules?|guidelines?|messages?|context)\b"
-    r"|\b(?:reveal|print|show|repeat|leak|output)\b.{0,30}\b(?:system|initial|hidden|developer)\s+(?:prompt|message|instructions?)\b"
-    r"|\byou\s+are\s+now\s+(?:a|an|in|the|no\s+longer)\b"
-    r"|\b(?:new|updated)\s+(?:system\s+)?instructions?\s*:"
-    r"|\bact\s+as\s+(?:if\s+you|an?\s+unrestricted)\b"
-    r"|<\s*/?\s*(?:system|assistant|instructions?|memories)\s*>"
-    r"|\[\s*/?\s*(?:system|inst)\s*\]"
-    r"|\bjailbreak\b|\bDAN\s+mode\b",
-    re.IGNORECASE | re.DOTALL,
+    r"|\b(?:reveal|print|show|repeat|leak|output)\b.{0,30}\b(?:system|initial|hidden|developer) (?:prompt|message|instructions?)\b"
+    r"|\byou are now (?:a|an|in|the|no longer)\b"
+    r"|\b(?:new|updated) (?:system )?instructions? ?:"
+    r"|\bact as (?:if you|an? unrestricted)\b"
+    r"|< ?/? ?(?:system|assistant|instructions?|memories) ?>"
+    r"|\[ ?/? ?(?:system|inst) ?\]"
+    r"|\bjailbreak\b|\bDAN mode\b",
+    re.IGNORECASE,
 )
 _SECRET: Final = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
@@ -38,7 +39,7 @@ def looks_like_instructions(*texts: str) -> bool:
         >>> looks_like_instructions("Maria ignored the instructions of the dishwasher")
         False
     """
-    return any(_INSTRUCTIONS.search(text) for text in texts)
+    return any(_INSTRUCTIONS.search(" ".join(text.split())) for text in texts)
 
 
 def without_secrets(text: str) -> str:

@@ -33,7 +33,9 @@ SOURCES = frozenset(
 SCOPES = frozenset({"private", "team", "unit", "org", "collective"})
 
 _OTHER = re.compile(r"\(memory ([^()\s]+)\)\s*$")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')  # its HTTP library quotes the value that it could not read
+_QUOTED = re.compile(
+    r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+)  # its HTTP library quotes the value that it could not read
 
 _AGENT_ID = re.compile(r"[A-Za-z0-9_\-:@./]{1,128}")
 # Ids are matched by prefix on the server, so anything shorter than a UUID might hit another memory.

@@ -34,6 +34,7 @@ REGIONS: Final[Mapping[str, str]] = {
 SERVER_HEADER: Final = "x-onebrain-server"
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_KEY_PARTS = re.compile(r"[_:]")
 _BY_ID = re.compile(r"/v1/(?:memory|entities|projects|skills|briefings|api-keys|tags)/([^/]+)")
 _NO_IDS = frozenset({"duplicates", "graph", "config", "schedules", "triggers", "analytics", "embeddings"})
 
@@ -239,5 +240,5 @@ def _existing(details: Any) -> str | None:
 
 def _secret_parts(secret: str) -> tuple[str, ...]:
     """Return the texts that must not show in an error: the whole key, and the part after the prefix alone."""
-    tail = re.split(r"[_:]", secret)[-1] if secret else ""
+    tail = _KEY_PARTS.split(secret)[-1] if secret else ""
     return (secret, tail) if len(tail) >= 12 else (secret,)

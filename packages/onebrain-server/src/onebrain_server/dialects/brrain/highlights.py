@@ -14,7 +14,7 @@ _MOST: Final = 3  # passages of one text
 _LENGTH: Final = 300  # characters of one passage
 _SCANNED: Final = 100_000  # characters of a text that are looked at
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
-_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\s*\n\s*|(?<=[。！？])")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|(?<!\s)\s*\n\s*|(?<=[。！？])")
 
 
 def highlights(text: str, query: str) -> list[str]:

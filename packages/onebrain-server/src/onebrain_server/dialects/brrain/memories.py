@@ -22,6 +22,7 @@ from onebrain_server.http.requests import Call
 
 MAX_BYTES: Final = 1_048_576
 _TEXT: Final = {"type": "string"}
+_ENTITIES: Final = "entities"  # the names that a text holds, noted when it is stored
 _KNOWN: Final = ("category", "department", "source")
 
 
@@ -207,7 +208,10 @@ def _new(one: Draft) -> NewMemory:
         scope=Scope(space=one.workspace_id),
         metadata=one.fields.metadata or {},
         created_at=one.moment,
-        extra=lifetimes.time_to_live(one.moment, one.fields.ttl_seconds),
+        extra={
+            **lifetimes.time_to_live(one.moment, one.fields.ttl_seconds),
+            _ENTITIES: _named(one.fields.content),
+        },
     )
 
 
@@ -237,7 +241,8 @@ def _stored_row(call: Call, one: Draft) -> dict[str, Any]:
 def row(call: Call, memory: Memory) -> dict[str, Any]:
     """Return a memory as reading it answers; nothing here changes a memory, so it has no time of a change."""
     assert memory.created_at is not None
-    entities = [found.name for found in find_entities(memory.content)]
+    # What was stored by an earlier version has none noted.
+    entities = memory.extra[_ENTITIES] if _ENTITIES in memory.extra else _named(memory.content)
     return {
         "id": memory.id,
         "content": memory.content,
@@ -248,6 +253,10 @@ def row(call: Call, memory: Memory) -> dict[str, Any]:
         "metadata": memory.metadata,
         "processing": {**_processing(call), "entities": entities},
     }
+
+
+def _named(content: str) -> list[str]:
+    return [found.name for found in find_entities(content)]
 
 
 def one(call: Call, id: str) -> Memory:

@@ -12,7 +12,6 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Hit, Memory, Scope
 from onebrain_engine import Tenant
-from onebrain_engine.graph import find_entities
 from onebrain_engine.graph.proposals import classify
 
 Role = Literal["decision", "context"]
@@ -64,8 +63,12 @@ def patterns(memories: Tenant, scope: Scope, least: int) -> tuple[list[Pattern],
     """
     read = memories.list(ListRequest(scope=scope, limit=_MOST_READ)).data
     found: dict[tuple[str, ...], Pattern] = {}
+    memories.extract(read)
+    named: dict[str, list[str]] = {}
+    for mention in memories.mentions(read):
+        named.setdefault(mention.memory.id, []).append(mention.entity.name)
     for memory in read:
-        for pattern in _of(memory):
+        for pattern in _of(memory, named.get(memory.id, ())):
             kept = found.setdefault((pattern.kind, *pattern.values), pattern)
             kept.memory_ids.append(memory.id)
             kept.first_seen = _made(memory)
@@ -75,9 +78,9 @@ def patterns(memories: Tenant, scope: Scope, least: int) -> tuple[list[Pattern],
     return often[:_MOST_PATTERNS], len(read)
 
 
-def _of(memory: Memory) -> Iterator[Pattern]:
+def _of(memory: Memory, named: Iterable[str]) -> Iterator[Pattern]:
     tags = _distinct(memory.tags)
-    names = _distinct(named.name for named in find_entities(memory.content))
+    names = _distinct(named)
     signals: list[tuple[PatternKind, str]] = [("tag", tag) for tag in tags]
     signals.extend(("entity", name) for name in names)
     del signals[_MOST_SIGNALS:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +14,7 @@ from pydantic import Field
 from onebrain.memory.filters import TRUE, Cmp
 from onebrain.memory.models import NewMemory
 from onebrain_engine.graph import Proposal, propose, propose_from_chat
+from onebrain_engine.graph.likeness import alike_pairs
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import memories
@@ -28,6 +29,7 @@ from onebrain_server.ids import random_id
 from onebrain_server.security.addresses import AddressRefused
 
 routes = Routes("/v1/memory", "memory")
+_WORD: Final = re.compile(r"\w+")
 
 
 def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
@@ -318,18 +320,14 @@ def duplicates(call: Call) -> list[dict[str, Any]]:
         for one in memories.everything(call, include_archived=True, most=500)
         if memories.status_of(one) != "archived"
     ]
-    found: list[tuple[float, int, int]] = []
     titles = [" ".join((one.title or "").casefold().split()) for one in living]
-    words = [frozenset(re.findall(r"\w+", title)) for title in titles]
-    for left in range(len(living)):
-        for right in range(left + 1, len(living)):
-            # Titles without a common word are compared only where they are short.
-            if not words[left] & words[right] and max(len(titles[left]), len(titles[right])) > 12:
-                continue
-            score = memories.similarity(titles[left], titles[right])
-            if score >= 0.6:
-                found.append((score, left, right))
-    found.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    words = [frozenset(_WORD.findall(title)) for title in titles]
+    found = [
+        (score, left, right)
+        for score, left, right in alike_pairs(titles, 0.6)
+        # Titles without a common word are taken only where they are short.
+        if words[left] & words[right] or max(len(titles[left]), len(titles[right])) <= 12
+    ]
     user = call.tenant_id
     return [
         {
@@ -371,12 +369,14 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
     living = memories.everything(call, wanted, most=1000)
+    bodies = alike_pairs([memories.comparable(one.content) for one in living], body.threshold)
+    alike = {(left, right) for _, left, right in bodies if living[left].type == living[right].type}
     groups: list[list[int]] = []
     for place, one in enumerate(living):
         for group in groups:
             first = living[group[0]]
-            if first.type == one.type and _says_the_same(
-                first.title or "", first.content, one.title or "", one.content, body.threshold
+            if (group[0], place) in alike and (
+                memories.similarity(first.title or "", one.title or "") >= body.threshold / 2
             ):
                 group.append(place)
                 break
@@ -403,16 +403,6 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
             {"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content}
         )
     return {"merged": merged, "groups": answer}
-
-
-def _says_the_same(title: str, body: str, other_title: str, other_body: str, threshold: float) -> bool:
-    shorter, longer = sorted((len(body), len(other_body)))
-    if shorter * 2 < longer * threshold:  # texts of such different lengths cannot be so alike
-        return False
-    return (
-        memories.similarity(body, other_body) >= threshold
-        and memories.similarity(title, other_title) >= threshold / 2
-    )
 
 
 class ExpireFields(Wire):

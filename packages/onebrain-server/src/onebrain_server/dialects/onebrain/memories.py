@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from difflib import SequenceMatcher
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -18,6 +17,7 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope, StoreResult
+from onebrain_engine.graph.likeness import likeness
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
@@ -32,6 +32,8 @@ SourceType = Literal["user_input", "system_inference", "ai_extraction", "user_co
 SearchMode = Literal["keyword", "vector", "hybrid"]
 
 TYPES: Final = get_args(MemoryType)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+_COMPARED: Final = 600
 TITLE_LIMIT: Final = 500
 BODY_LIMIT: Final = 10_000
 RESERVED: Final = "onebrain"  # where clients keep what other servers have no field for
@@ -60,7 +62,7 @@ def _written_out(value: Any) -> Any:
     """Read ISO 8601 text; bare numbers, which could be seconds or years, are refused."""
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+    if not isinstance(value, str) or not _DATE.match(value):
         raise ValueError("must be ISO 8601 text, such as 2026-01-15T09:30:00Z")
     try:
         return datetime.fromisoformat(value)
@@ -434,12 +436,12 @@ def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]
 
 def similarity(left: str, right: str) -> float:
     """Return how alike two texts are, 0..1, regardless of case and spaces; of long ones, their beginnings."""
-    a, b = (" ".join(text.casefold().split())[:600] for text in (left, right))
-    if a == b:
-        return 1.0
-    matcher = SequenceMatcher(None, a, b, autojunk=False)
-    bound = matcher.quick_ratio()
-    return matcher.ratio() if bound > 0.4 else bound
+    return likeness(comparable(left), comparable(right), 0.4)
+
+
+def comparable(text: str) -> str:
+    """Return the beginning of a text, regardless of case and spaces."""
+    return " ".join(text[: 2 * _COMPARED].casefold().split())[:_COMPARED]
 
 
 def relatives(call: Call, title: str, body: str, type: str) -> list[Memory]:

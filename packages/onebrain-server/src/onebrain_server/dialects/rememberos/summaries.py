@@ -11,7 +11,6 @@ from onebrain.memory.driver import ListRequest
 from onebrain.memory.fence import fence
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
-from onebrain_engine.graph import find_entities
 from onebrain_engine.graph.proposals import sentences, title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos import memories
@@ -52,7 +51,7 @@ def summary(place: Room, collection: Collection, container_tag: str | None, limi
     if told is None:
         lines = [_line(one) for one in known[:_LINES]]
         lines += [f"Changed: {_line(new)} Before: {_line(old)}" for new, old in changes]
-        told = (" ".join(lines), _themes(known))
+        told = (" ".join(lines), _themes(place, known))
     return {"summary": told[0], "themes": told[1], "based_on": len(known), "generated_at": iso(now())}
 
 
@@ -99,9 +98,10 @@ def _written(
     return text, [str(theme)[:100] for theme in themes[:_THEMES]]
 
 
-def _themes(known: Sequence[Memory]) -> list[str]:
+def _themes(place: Room, known: Sequence[Memory]) -> list[str]:
     """Return what most of the memories name; the categories, where they name nothing."""
-    named = Counter(entity.name for one in known for entity in find_entities(one.content))
+    place.memories.extract(known)
+    named = Counter(mention.entity.name for mention in place.memories.mentions(known))
     if not named:
         named = Counter(one.type or "other" for one in known)
     return [name for name, _ in named.most_common(_THEMES)]

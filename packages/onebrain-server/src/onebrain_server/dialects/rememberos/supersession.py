@@ -48,6 +48,7 @@ _TAIL: Final = re.compile(
     r"(?:,?\s+(?:now|again|instead|anymore|any more|these days|at the moment|since .*|as of .*|last \w+|this \w+|in \d{4}))+$",
     re.IGNORECASE,
 )
+_TERM: Final = re.compile(r"[\w$%.+-]+")
 _AGAINST: Final = re.compile(r"\s+(?:over|rather than|instead of|to)\s+", re.IGNORECASE)
 _WEAK: Final = frozenset({"a", "an", "the", "is", "of", "in", "at", "on", "my", "her", "his", "their", "our"})
 
@@ -177,9 +178,7 @@ def judged(model: ChatModel, new: Sequence[str], old: Sequence[str]) -> dict[int
 
 
 def _plain(text: str) -> str:
-    return " ".join(
-        word for word in re.findall(r"[\w$%.+-]+", text.casefold()) if word not in _WEAK or word == text
-    )
+    return " ".join(word for word in _TERM.findall(text.casefold()) if word not in _WEAK or word == text)
 
 
 def _same(left: str, right: str) -> bool:
