@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from onebrain.errors import ConfigurationError
+from onebrain_server.environment import VARIABLES
 from onebrain_server.server import Server
 from onebrain_server.settings import FREE_PLAN, Settings
 
@@ -26,11 +30,74 @@ def test_nothing_has_to_be_set():
         ("CORS_ORIGINS", "*"),
         ("LOG_LEVEL", "loud"),
         ("FREE_PLAN_LIMITS", "unicorns=3"),
+        ("FREE_PLAN_LIMITS", "memories=many"),
+        ("REGISTRATION", "off"),
+        ("REGISTRATION", "true"),
+        ("NODE_ENV", "dev"),
+        ("STRICT", "maybe"),
+        ("ALLOW_PRIVATE_ADDRESSES", "2"),
+        ("BRRAIN_IDEMPOTENT_REPLAY", "y e s"),
+        ("CREDENTIALS_KEY", "f" * 63),
+        ("FORWARDED_ALLOW_IPS", "*"),
+        ("FORWARDED_ALLOW_IPS", "proxy.internal"),
+        ("MODEL_URL", "localhost:11434"),
+        ("PUBLIC_URL", "memory.example.com"),
+        ("CORS_ORIGINS", "example.com"),
+        ("RATE_LIMIT_MAX", "-1"),
+        ("RATE_LIMIT_MAX", "1_000"),
+        ("RATE_LIMIT_MAX", "٣"),
+        ("INDEX_MEMORY", "4GB"),
+        ("MAX_METADATA_BYTES", "0"),
+        ("WORKERS", "0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(name, value):
     with pytest.raises(ConfigurationError, match=name):
         Settings.from_environment({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "values"),
+    [
+        ("REGISTRATION", "registration", {"open": True, "closed": False, "Closed": False}),
+        ("STRICT", "strict", {"yes": True, "on": True, "1": True, "TRUE": True, "no": False, "off": False, "0": False}),
+        ("NODE_ENV", "development", {"development": True, "production": False}),
+        ("LOG_LEVEL", "log_level", {"warning": "warn", "ERROR": "error"}),
+        ("FORWARDED_ALLOW_IPS", "proxies", {"10.0.0.7, 10.1.0.0/16": ("10.0.0.7", "10.1.0.0/16"), " ": ()}),
+    ],
+)  # fmt: skip
+def test_every_value_of_a_switch_means_one_thing(name, setting, values):
+    for text, meaning in values.items():
+        assert getattr(Settings.from_environment({name: text}), setting) == meaning
+
+
+def test_all_that_is_wrong_is_said_at_once_and_no_secret_with_it():
+    given = {"JWT_SECRET": "pass-phrase", "CREDENTIALS_KEY": "pass-word", "MEMORY_ENCRYPTION_KEY": "pass-key"}
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({**given, "PORT": "none", "REGISTRATION": "off"})
+    for name in ("CREDENTIALS_KEY", "MEMORY_ENCRYPTION_KEY", "PORT", "REGISTRATION: must be open or closed"):
+        assert name in str(caught.value)
+    assert "pass" not in str(caught.value)
+
+
+def test_a_misspelt_variable_is_told():
+    [warning] = Settings.absent(
+        {"REGISTRATON": "closed", "HOSTNAME": "a", "ONEBRAIN_API_KEY": "b", "PATH": "/bin"}
+    )
+    assert "REGISTRATON" in warning
+    assert "REGISTRATION" in warning
+
+
+def test_every_variable_is_documented_and_every_documented_one_exists():
+    page = (Path(__file__).parents[3] / "docs" / "server.md").read_text(encoding="utf-8")
+    table = page.partition("| variable |")[2].partition("\n\n")[0]
+    documented = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
+    }
+    assert documented == set(VARIABLES)
 
 
 def test_secrets_do_not_show():

@@ -42,6 +42,7 @@ from onebrain.memory.moments import dump_object
 from onebrain_engine import cursors
 from onebrain_engine.agreement import Agreement
 from onebrain_engine.background import Background
+from onebrain_engine.bounds import UNBOUNDED, record_bytes
 from onebrain_engine.embedding import Checked, Embedder, QueryVectors, Unembedded, unit
 from onebrain_engine.filling import Filling, large_of
 from onebrain_engine.index.lexicon import Lexicon
@@ -65,6 +66,8 @@ T = TypeVar("T")
 
 Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
 
+_FIRST = 20  # memories of a page that are read before it is known how large they are
+_ALTOGETHER = 4  # pages that memories which are asked for by their ids may take
 _PURGE_EVERY = 60.0  # seconds between removals of what has expired
 LARGE_SPACE = 1_000_000  # memories of one space that its index in memory holds; one that has more is served by its database
 MEMORY_OF_INDEXES = (
@@ -116,6 +119,7 @@ class Engine:
         self.known = Known()
         self.agreement = Agreement()
         self.intake = Intake(self)
+        self.bounds = UNBOUNDED
         self._purged_at: dict[str, float] = {}
 
     def tenant(self, name: str = "default") -> Tenant:
@@ -356,7 +360,9 @@ class Tenant:
                 found = [hit for hit in found if hit[0] >= request.min_score]
             more = len(found) > wanted
             page = found[request.offset : wanted]
-            memories = self._memories(read, [(hit[2], hit[3]) for hit in page], request.with_embeddings)
+            memories, fitting = self._page(read, [(hit[2], hit[3]) for hit in page], request.with_embeddings)
+            more = more or fitting < len(page)
+            page = page[:fitting]
         page = [hit for hit in page if hit[2] in memories]
         return Explained(
             hits=[Hit.trusted({"memory": memories[hit[2]], "score": hit[0]}) for hit in page],
@@ -383,7 +389,19 @@ class Tenant:
         """Return the memories with these ids in a scope, archived ones included."""
         with self._engine.store.reading() as read:
             found = read.find(self.name, ids, scope, now=now_in_micros())
-            return list(self._memories(read, found, with_embeddings).values())
+            memories, fitting = self._page(read, found, with_embeddings, _ALTOGETHER)
+        if fitting < len(found):
+            raise OneBrainValidationError(
+                "the memories with these ids are too large to be returned together; ask for fewer ids at a time",
+                service=self._service,
+            )
+        return list(memories.values())
+
+    @persistent
+    def size(self) -> int:
+        """Return how many bytes of text and metadata the memories have as they are stored."""
+        with self._engine.store.reading() as read:
+            return read.size(self.name)
 
     @persistent
     def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
@@ -403,8 +421,11 @@ class Tenant:
                 candidates.extend((key, row, space) for key, row in zip(seen.keys, seen.rows, strict=True))
             candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
             page = candidates[skip:end]
-            memories = self._memories(read, [(row, space) for _, row, space in page], request.with_embeddings)
-        more = len(candidates) > end
+            memories, fitting = self._page(
+                read, [(row, space) for _, row, space in page], request.with_embeddings
+            )
+            more = len(candidates) > end or fitting < len(page)
+            page = page[:fitting]
         cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more and page else None
         rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
         return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
@@ -452,8 +473,10 @@ class Tenant:
             if len(found) > 1:
                 raise several_with_id(self._service)
             row, space = found[0]
-            old = to_memory(write.records(self.name, space, [row])[row], space.name)
+            record = write.records(self.name, space, [row])[row]
+            old = to_memory(record, space.name)
             values = _columns(given, old, merge=changes.merge_metadata)
+            self._engine.bounds.check_changes(values, record, self.name)
             if "embedding" in given:
                 vector = vector_bytes(given["embedding"]) if given["embedding"] else None
                 if vector is not None:
@@ -628,10 +651,38 @@ class Tenant:
             spaces = [] if space is None else [space]
         return [self._engine.view(read, self.name, space, scope) for space in spaces]
 
+    def _page(
+        self, read: Reading, found: Sequence[tuple[int, Space]], with_embeddings: bool, pages: int = 1
+    ) -> tuple[dict[int, Memory], int]:
+        """Return the memories of as many of the rows, in order, as pages may hold, and how many rows those are."""
+        if self._engine.bounds.page is None:
+            return self._memories(read, found, with_embeddings), len(found)
+        most = self._engine.bounds.page * pages
+        memories: dict[int, Memory] = {}
+        sizes: dict[int, int] = {}
+        size = done = 0
+        step = _FIRST
+        while done < len(found):
+            some = self._memories(read, found[done : done + step], with_embeddings, sizes)
+            for row, _ in found[done : done + step]:
+                if row in some:
+                    size += sizes[row]
+                    if size > most and memories:
+                        return memories, done
+                    memories[row] = some[row]
+                done += 1
+            # As many as would fit, were the others as large as these.
+            step = max(1, min(len(found), (most - size) * done // max(1, size)))
+        return memories, done
+
     def _memories(
-        self, read: Reading, found: Sequence[tuple[int, Space]], with_embeddings: bool
+        self,
+        read: Reading,
+        found: Sequence[tuple[int, Space]],
+        with_embeddings: bool,
+        sizes: dict[int, int] | None = None,
     ) -> dict[int, Memory]:
-        """Return the memories of rows; rows that are gone are left out."""
+        """Return the memories of rows, and put their bytes into `sizes`; rows that are gone are left out."""
         memories: dict[int, Memory] = {}
         for space, rows in _by_space(found):
             records = self._records(read, space, rows)
@@ -639,6 +690,8 @@ class Tenant:
                 read.vectors(self.name, space, rows) if with_embeddings else dict[int, bytes]()
             )
             for row, record in records.items():
+                if sizes is not None:
+                    sizes[row] = record_bytes(record) + 4 * len(vectors.get(row, b""))
                 memories[row] = to_memory(record, space.name, vectors.get(row))
         return memories
 

@@ -15,6 +15,7 @@ from onebrain.errors import OneBrainError
 from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
+from onebrain_engine.bounds import draft_bytes
 from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
 from onebrain_engine.retrying import persistent
@@ -98,6 +99,9 @@ class Intake:
         """Store memories; a bad one fails alone, the others are stored all or not at all."""
         now = now_in_micros()
         pieces = [self._piece(item, now) for item in items]
+        if self._engine.bounds.admit is not None:
+            size = sum(draft_bytes(piece.draft) for piece in pieces if piece.draft is not None)
+            self._engine.bounds.admit(tenant, size)
         # Vectors are made before the transaction begins, so that other writers need not wait for them.
         self._embed(pieces)
         self._combiner.run(tenant, pieces)
@@ -107,9 +111,10 @@ class Intake:
         piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=this_caller())
         try:
             piece.draft = _draft(item, now)
+            self._engine.bounds.check(piece.draft)
         except OneBrainError as error:
             error.service = error.service or self._engine.store.service
-            piece.error = error
+            piece.error, piece.draft = error, None
         return piece
 
     def _embed(self, pieces: Sequence[Piece]) -> None:

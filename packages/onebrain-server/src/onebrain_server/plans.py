@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from onebrain.errors import QuotaExceeded
 from onebrain.memory.filters import TRUE
 from onebrain.memory.models import EVERYTHING
 from onebrain_engine import Engine
@@ -30,6 +31,16 @@ class _Count:
 
 
 @dataclass(slots=True)
+class _Bytes:
+    """An account's allowance of bytes, what was counted of it, and what was granted since."""
+
+    most: int | None
+    until: float
+    stored: int | None = None
+    granted: int = 0
+
+
+@dataclass(slots=True)
 class _Stripe:
     lock: threading.Lock = field(default_factory=threading.Lock)
     counts: dict[str, _Count] = field(default_factory=dict[str, _Count])
@@ -46,13 +57,23 @@ class Plans:
         settings: Its `free_plan` holds the allowances.
         engine: Where memories are.
         rooms: Returns the engine's names for all rooms of an account.
+        account: Returns an account by its id.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, rooms: Callable[[str], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        rooms: Callable[[str], Iterable[str]],
+        account: Callable[[str], Account | None],
+    ) -> None:
         self._settings = settings
+        self._account = account
         self._engine = engine
         self._rooms = rooms
         self._stripes = [_Stripe() for _ in range(64)]
+        self._bytes: dict[str, _Bytes] = {}
+        self._bytes_lock = threading.Lock()
 
     def limit(self, account: Account, name: str) -> int | None:
         """Return an allowance of an account's plan; None for no limit."""
@@ -64,6 +85,39 @@ class Plans:
             self._engine.tenant(room).count(EVERYTHING, TRUE, include_archived=True)
             for room in self._rooms(tenant)
         )
+
+    def size(self, tenant: str) -> int:
+        """Return how many bytes of text and metadata an account has in all its rooms."""
+        return sum(self._engine.tenant(room).size() for room in self._rooms(tenant))
+
+    def admit(self, room: str, size: int) -> None:
+        """Count bytes that are about to be stored in a room; raise `QuotaExceeded` where the account has no place for them.
+
+        What is there is counted again where the allowance may be near, and after ten seconds. Bytes of a memory that is
+        replaced count until then.
+        """
+        tenant = room.partition("/")[0]
+        with self._bytes_lock:
+            known = self._bytes.get(tenant)
+            if known is None or time.monotonic() > known.until:
+                account = self._account(tenant)
+                most = None if account is None else self.limit(account, "memory_bytes")
+                if len(self._bytes) >= _MOST_KNOWN * len(self._stripes):
+                    self._bytes.clear()
+                known = self._bytes[tenant] = _Bytes(most, time.monotonic() + _GOOD)
+            if known.most is None:
+                return
+            if known.stored is not None and 2 * (known.granted + size) <= known.most - known.stored:
+                known.granted += size
+                return
+        stored = self.size(tenant)  # others need not wait for that
+        with self._bytes_lock:
+            known.stored, known.granted = stored, size
+        if stored + size > known.most:
+            raise QuotaExceeded(
+                f"the plan's limit is reached: {known.most} bytes of text and metadata; "
+                "delete some memories, or ask the server's owner"
+            )
 
     @contextmanager
     def storing(self, account: Account, wanted: int) -> Generator[int, None, None]:

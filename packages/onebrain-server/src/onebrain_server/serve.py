@@ -127,7 +127,8 @@ def _rest_the_collector() -> None:
 
 
 def configuration(app: Any) -> uvicorn.Config:
-    """Return how uvicorn runs the application."""
+    """Return how uvicorn runs the application; who sends a request is believed of the proxies that are named, and of no other."""
+    proxies = list(app.state.server.settings.proxies)
     return uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -136,6 +137,8 @@ def configuration(app: Any) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=30,
         backlog=_BACKLOG,

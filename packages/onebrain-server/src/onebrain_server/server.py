@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from onebrain_engine.bounds import Bounds
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
@@ -68,7 +69,8 @@ class Server:
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
-        self.plans = Plans(settings, self.engine, self.rooms)
+        self.plans = Plans(settings, self.engine, self.rooms, self.accounts.by_id)
+        self.engine.bounds = Bounds(settings.max_metadata_bytes, settings.max_page_bytes, self.plans.admit)
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -25,10 +24,9 @@ ABSENT: Final[Mapping[str, str]] = {
     "TOTP_ENCRYPTION_KEY": "two-factor login",
 }
 
-_LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warn": "warn", "error": "error"}
-
 FREE_PLAN: Final[Mapping[str, int]] = {
     "memories": 10_000,
+    "memory_bytes": 100_000_000,
     "memory_writes_per_month": 10_000,
     "extract_calls_per_month": 1_000,
     "context_calls_per_month": 10_000,
@@ -51,7 +49,13 @@ class Settings:
         rate_limit_write_max: Writes a window, for each key and route; the other limits of single routes grow with it.
         log_level: debug, info, warn or error.
         memory_encryption_key: 32 bytes as 64 hex digits: texts are encrypted at rest.
+        credentials_key: 32 bytes as 64 hex digits, with which what users entrust of third parties is sealed: a connector's
+            token, a model's key, a webhook's secret. Where it is None, a key file beside an SQLite database holds it, and
+            on PostgreSQL such a credential is refused.
         max_body_bytes: The largest request that is read.
+        max_metadata_bytes: The largest metadata and tags of a memory, as JSON.
+        max_page_bytes: The text and metadata with which a page of a list or a search ends.
+        proxies: Addresses and networks of proxies, whose ``X-Forwarded-For`` is believed.
         body_seconds: How long a request's body may take to arrive.
         threads: Calls that run at the same time, in each process.
         workers: Processes that answer; more than one needs PostgreSQL.
@@ -90,7 +94,11 @@ class Settings:
     rate_limit_write_max: int = 30
     log_level: LogLevel = "info"
     memory_encryption_key: bytes | None = field(default=None, repr=False)
+    credentials_key: bytes | None = field(default=None, repr=False)
     max_body_bytes: int = 12 * 1024 * 1024
+    max_metadata_bytes: int = 1024 * 1024
+    max_page_bytes: int = 16 * 1024 * 1024
+    proxies: tuple[str, ...] = ()
     body_seconds: float = 30.0
     threads: int = 8
     workers: int = 1
@@ -116,6 +124,8 @@ class Settings:
             )
         if self.memory_encryption_key is not None and len(self.memory_encryption_key) != 32:
             raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
+        if self.credentials_key is not None and len(self.credentials_key) != 32:
+            raise ConfigurationError("CREDENTIALS_KEY: must be 32 bytes, written as 64 hex digits")
         if "*" in self.cors_origins:
             raise ConfigurationError(
                 "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"
@@ -149,84 +159,28 @@ class Settings:
         Raises:
             ConfigurationError: A variable has a value that cannot be meant; the message names it.
         """
-        given = os.environ if environment is None else environment
+        from onebrain_server.environment import read  # it reads into this class
 
-        def text(name: str) -> str | None:
-            return (given.get(name) or "").strip() or None
-
-        key = text("MEMORY_ENCRYPTION_KEY")
-        if key is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", key):
-            raise ConfigurationError(
-                "MEMORY_ENCRYPTION_KEY: must be 64 hex digits; make one with openssl rand -hex 32"
-            )
-        level = (text("LOG_LEVEL") or "info").lower()
-        level = "warn" if level == "warning" else level
-        if level not in _LEVELS:
-            raise ConfigurationError(f"LOG_LEVEL: must be debug, info, warn or error, not {level!r:.20}")
-        origins = text("CORS_ORIGINS") or ""
-        return cls(
-            database_url=database_url or text("DATABASE_URL") or sqlite_url(data_directory() / "server.db"),
-            host=host or text("HOST") or "127.0.0.1",
-            port=_number(text("PORT"), "PORT", 3000) if port is None else port,
-            workers=_number(text("WORKERS"), "WORKERS", 1, least=1) if workers is None else workers,
-            jwt_secret=text("JWT_SECRET"),
-            development=(text("NODE_ENV") or "production").lower() == "development",
-            cors_origins=tuple(part.strip().rstrip("/") for part in origins.split(",") if part.strip()),
-            rate_limit_window=_number(text("RATE_LIMIT_WINDOW"), "RATE_LIMIT_WINDOW", 60, least=1),
-            rate_limit_max=_number(text("RATE_LIMIT_MAX"), "RATE_LIMIT_MAX", 600),
-            rate_limit_write_max=_number(text("RATE_LIMIT_WRITE_MAX"), "RATE_LIMIT_WRITE_MAX", 30, least=1),
-            log_level=_LEVELS[level],
-            memory_encryption_key=None if key is None else bytes.fromhex(key),
-            free_plan=_allowances(text("FREE_PLAN_LIMITS")),
-            registration=(text("REGISTRATION") or "open").lower() != "closed",
-            private_addresses=(text("ALLOW_PRIVATE_ADDRESSES") or "").lower() in ("1", "true", "yes"),
-            model_url=text("MODEL_URL"),
-            model_key=text("MODEL_API_KEY"),
-            model_name=text("MODEL_NAME") or "gpt-4o-mini",
-            public_url=(text("PUBLIC_URL") or "").rstrip("/") or None,
-            brrain_idempotent_replay=(text("BRRAIN_IDEMPOTENT_REPLAY") or "").lower() in ("1", "true", "yes"),
-            brrain_retention_days=_number(text("BRRAIN_RETENTION_DAYS"), "BRRAIN_RETENTION_DAYS", 30),
-            history_days=_number(text("HISTORY_DAYS"), "HISTORY_DAYS", 30),
-            strict=(text("STRICT") or "").lower() in ("1", "true", "yes"),
-            large_space=_large_space(text("LARGE_SPACE")),
-            index_memory=_number(text("INDEX_MEMORY"), "INDEX_MEMORY", 4096, least=1) * 2**20,
-        )
+        given = read(os.environ if environment is None else environment)
+        told = {"host": host, "port": port, "database_url": database_url, "workers": workers}
+        given.update((name, value) for name, value in told.items() if value is not None)
+        given.setdefault("database_url", sqlite_url(data_directory() / "server.db"))
+        return cls(**given)
 
     @classmethod
     def absent(cls, environment: Mapping[str, str] | None = None) -> list[str]:
-        """Return a warning for every variable that is set and has no effect here."""
+        """Return a warning for every variable that is set and has no effect here, or is spelt as almost one that has."""
         given = os.environ if environment is None else environment
+        from onebrain_server.environment import misspelt
+
         return [
-            f"{name} is set, but this server has no {what}"
-            for name, what in ABSENT.items()
-            if given.get(name)
+            *(
+                f"{name} is set, but this server has no {what}"
+                for name, what in ABSENT.items()
+                if given.get(name)
+            ),
+            *(
+                f"{name} is set, but no variable of this server; was {near} meant?"
+                for name, near in misspelt(given)
+            ),
         ]
-
-
-def _number(value: str | None, name: str, default: int, *, least: int = 0) -> int:
-    if value is None:
-        return default
-    if not value.isdecimal() or int(value) < least:
-        raise ConfigurationError(f"{name}: must be a whole number of at least {least}, not {value!r:.20}")
-    return int(value)
-
-
-def _large_space(value: str | None) -> int | Literal["never"] | None:
-    if value is None:
-        return None
-    return "never" if value.lower() == "never" else _number(value, "LARGE_SPACE", 0)
-
-
-def _allowances(value: str | None) -> Mapping[str, int]:
-    """Read ``memories=500,context_calls_per_month=100``; what is left out keeps its default, 0 stands for no limit."""
-    found = dict(FREE_PLAN)
-    for part in (value or "").split(","):
-        if not part.strip():
-            continue
-        name, _, number = part.partition("=")
-        if name.strip() not in FREE_PLAN:
-            raise ConfigurationError(
-                f"FREE_PLAN_LIMITS: {name.strip()!r:.40} is none of {', '.join(FREE_PLAN)}"
-            )
-        found[name.strip()] = _number(number.strip(), "FREE_PLAN_LIMITS", 0)
-    return found

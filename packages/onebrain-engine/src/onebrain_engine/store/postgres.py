@@ -490,6 +490,16 @@ class _Reading:
         """Return a space as the database's own indexes know it."""
         return LargeSpace(self._session, tenant, space)
 
+    def size(self, tenant: str) -> int:
+        """Return how many bytes of text and metadata a tenant has."""
+        parts = " + ".join(f"COALESCE(octet_length({name}), 0)" for name in (*SEALED, "sealed"))
+        [(size,)] = self._session.run(
+            tenant,
+            f"SELECT COALESCE(SUM({parts}), 0)::bigint FROM onebrain.memory WHERE tenant = %s",
+            (tenant,),
+        )
+        return int(size)
+
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
         """Return what is noted beside rows."""
         return {

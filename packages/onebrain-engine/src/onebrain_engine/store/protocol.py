@@ -52,6 +52,10 @@ class Reading(Protocol):
         """Return ``(row, value, ...)`` of named columns for `rows` of a space, or for all of them."""
         ...
 
+    def size(self, tenant: str) -> int:
+        """Return how many bytes of text and metadata a tenant's memories have as they are stored, expired ones included."""
+        ...
+
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
         """Return what `note` keeps beside rows; a row without a note is left out."""
         ...

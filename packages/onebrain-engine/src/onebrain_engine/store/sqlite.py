@@ -375,6 +375,12 @@ class _Reading:
                 found[row] = self._seal.vector(tenant, space.key, row, data) if sealed else data
         return found
 
+    def size(self, tenant: str) -> int:
+        """Return how many bytes of text and metadata a tenant has."""
+        parts = " + ".join(f"COALESCE(LENGTH(CAST({name} AS BLOB)), 0)" for name in (*SEALED, "sealed"))
+        found = self._db.execute(f"SELECT COALESCE(SUM({parts}), 0) FROM memory WHERE tenant = ?", (tenant,))
+        return int(found.fetchone()[0])
+
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids."""
         conditions = ""

@@ -17,6 +17,7 @@ from onebrain.errors import (
     OneBrainNotFoundError,
     OneBrainTransportError,
     OneBrainValidationError,
+    QuotaExceeded,
     StorageError,
 )
 
@@ -88,6 +89,8 @@ def from_engine(error: OneBrainError) -> Problem:
         return not_found("Memory item")
     if isinstance(error, OneBrainConflictError):
         return Problem(409, "CONFLICT", error.message)
+    if isinstance(error, QuotaExceeded):
+        return Problem(403, "PLAN_LIMIT_EXCEEDED", error.message[0].upper() + error.message[1:])
     if isinstance(error, EmbedderMismatch | OneBrainValidationError):
         return Problem(
             400,

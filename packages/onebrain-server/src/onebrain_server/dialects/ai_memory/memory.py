@@ -289,8 +289,9 @@ def _by_priority(call: Call, request: ListRequest, offset: int, most: int) -> li
     """Return a part of a list, by priority first: all of it sorted where that is little, else priority by priority."""
     if call.memories.count(request.scope, request.filter, include_archived=False) <= _AT_ONCE:
         page = call.memories.list(replace(request, limit=_AT_ONCE))
-        ordered = sorted(map(rows.of, page.data), key=lambda row: -row.priority)
-        return ordered[offset : offset + most]
+        if not page.meta.has_more:
+            ordered = sorted(map(rows.of, page.data), key=lambda row: -row.priority)
+            return ordered[offset : offset + most]
     found: list[Row] = []
     for priority in range(tiers.HIGHEST_PRIORITY, 0, -1):
         if len(found) == most:
@@ -298,6 +299,8 @@ def _by_priority(call: Call, request: ListRequest, offset: int, most: int) -> li
         same = every(request.filter, Cmp("$importance", "eq", rows.importance(priority)))
         page = call.memories.list(replace(request, filter=same, limit=most - len(found)), skip=offset)
         found.extend(map(rows.of, page.data))
+        if page.meta.has_more:  # it is full, or has as many bytes as a page may have
+            break
         offset = max(0, offset - (page.meta.total or 0))
     return found
 

@@ -16,7 +16,7 @@ from onebrain_server.dialects.herobrain import events, quotas
 from onebrain_server.dialects.herobrain.tenants import TenantId, TenantQuery, place_of, tenant_of
 from onebrain_server.dialects.herobrain.wire import Deleted, Routes, Wire, deleted, made_id, not_found
 from onebrain_server.http.operation import Given
-from onebrain_server.http.problems import invalid
+from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memories", "memories")
@@ -191,6 +191,12 @@ def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
         limit=query.limit,
     )
     found = call.memories.list(request, skip=(query.page - 1) * query.limit)
+    if len(found.data) < query.limit and found.meta.has_more:
+        raise Problem(
+            413,
+            "PAYLOAD_TOO_LARGE",
+            f"This page holds more than {call.server.settings.max_page_bytes // 2**20} MB; ask with a smaller limit",
+        )
     total = found.meta.total or 0
     pages = -(-total // query.limit)
     call.act("read", "memory")

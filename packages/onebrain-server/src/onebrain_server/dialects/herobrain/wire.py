@@ -117,6 +117,8 @@ def success(operation: Operation) -> Any:
 
 def failure(problem: Problem, request_id: str) -> Answer:
     """Return the answer to a request that failed."""
+    if problem.code == "PLAN_LIMIT_EXCEEDED":
+        problem.status = 402
     code = _CODES.get(problem.status, problem.code)
     if problem.status == 401:
         code = "AUTH_REQUIRED" if problem.code == "TOKEN_REQUIRED" else "AUTH_INVALID"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from onebrain_server.clock import now
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.plans import Plans
 
 # The routes that each monthly allowance counts.
 _ROUTES: Final = {
@@ -19,6 +20,10 @@ _ROUTES: Final = {
     "context_calls_per_month": frozenset({"GET /v1/context/:scope"}),
 }
 NAMES: Final = {"free": "Free", "pro": "Pro", "team": "Team"}
+_STORED: Final[Mapping[str, Callable[[Plans, str], int]]] = {
+    "memories": Plans.count,
+    "memory_bytes": Plans.size,
+}
 _DAYS: Final = 30  # of a monthly allowance, which goes back day by day
 
 
@@ -87,13 +92,14 @@ def allowances(call: Call) -> list[dict[str, Any]]:
     """Return every allowance of the plan and what is used of it."""
     rows: list[dict[str, Any]] = []
     for name in call.server.settings.free_plan:
-        current = memory_count(call) if name == "memories" else used(call, name)
+        lifetime = _STORED.get(name)
+        current = used(call, name) if lifetime is None else lifetime(call.server.plans, call.tenant_id)
         most = limit_of(call, name)
         rows.append(
             {
                 "key": name,
                 "limit": most,
-                "period": "lifetime" if name == "memories" else "monthly",
+                "period": "monthly" if lifetime is None else "lifetime",
                 "current": current,
                 "percentage": 0 if most is None else round(100 * current / most, 1),
             }

@@ -223,7 +223,14 @@ def listed(place: Room, scope: Scope, *, limit: int, offset: int, archived: bool
         request = SearchRequest(
             scope=scope, filter=group, limit=most, offset=skipped, include_archived=archived
         )
-        return [hit.memory for hit in place.memories.search(request).hits]
+        answer = place.memories.search(request)
+        if len(answer.hits) < most and answer.more:
+            raise Problem(
+                413,
+                "PAYLOAD_TOO_LARGE",
+                f"This page holds more than {place.server.settings.max_page_bytes // 2**20} MB; ask with a smaller limit",
+            )
+        return [hit.memory for hit in answer.hits]
 
     found = page(pinned, limit, offset)
     if len(found) < limit:

@@ -45,7 +45,7 @@ _LONGEST: Final = 300  # characters of a plain statement; matching takes no time
 _PRONOUNS: Final = frozenset({"she", "he", "they"})
 _MYSELF: Final = frozenset({"i", "i'm", "my", "me", "we", "our"})
 _TAIL: Final = re.compile(
-    r"(?:,?\s+(?:now|again|instead|anymore|any more|these days|at the moment|since .*|as of .*|last \w+|this \w+|in \d{4}))+$",
+    r"(?:,? (?:now|again|instead|anymore|any more|these days|at the moment|since .*+|as of .*+|last \w++|this \w++|in \d{4}))++$",
     re.IGNORECASE,
 )
 _TERM: Final = re.compile(r"[\w$%.+-]+")

@@ -1,0 +1,197 @@
+"""The environment variables of a server: each with its values, and a refusal of all others."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from onebrain.errors import ConfigurationError
+from onebrain_server.settings import ABSENT, FREE_PLAN, LogLevel
+
+_ON, _OFF = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+
+
+def _switch(on: tuple[str, ...] = _ON, off: tuple[str, ...] = _OFF) -> BeforeValidator:
+    def read(text: str) -> bool:
+        if text.lower() not in on + off:
+            raise ValueError(f"must be {_or(*on, *off)}")
+        return text.lower() in on
+
+    return BeforeValidator(read)
+
+
+def _one_of(**meanings: Any) -> BeforeValidator:
+    def read(text: str) -> Any:
+        if text.lower() not in meanings:
+            raise ValueError(f"must be {_or(*dict.fromkeys(meanings))}")
+        return meanings[text.lower()]
+
+    return BeforeValidator(read)
+
+
+def _or(*values: str) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}"
+
+
+def _whole(least: int, most: int | None = None) -> BeforeValidator:
+    meant = f"must be a whole number of at least {least}" + ("" if most is None else f" and at most {most}")
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18 and least <= int(text)):
+            raise ValueError(meant)
+        if most is not None and int(text) > most:
+            raise ValueError(meant)
+        return int(text)
+
+    return BeforeValidator(read)
+
+
+def _key(text: str) -> bytes:
+    if len(text) != 64 or not all(char in "0123456789abcdefABCDEF" for char in text):
+        raise ValueError("must be 64 hex digits; make one with openssl rand -hex 32")
+    return bytes.fromhex(text)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+            raise ValueError("must be origins such as https://app.example.com, separated by commas")
+    return found
+
+
+def _proxies(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for proxy in found:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise ValueError(
+                "must be addresses or networks of proxies, such as 10.0.0.7 or 10.0.0.0/24, separated by commas; "
+                "'*' would let every client say where it comes from"
+            ) from None
+    return found
+
+
+def _web_address(text: str) -> str:
+    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    return text.rstrip("/")
+
+
+def _large_space(text: str) -> int | Literal["never"]:
+    if text.lower() == "never":
+        return "never"
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ValueError("must be a whole number of at least 0, or never")
+    return int(text)
+
+
+def _allowances(text: str) -> Mapping[str, int]:
+    """Read ``memories=500,context_calls_per_month=100``; what is left out keeps its default, 0 stands for no limit."""
+    found = dict(FREE_PLAN)
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if not part.strip():
+            continue
+        if name not in FREE_PLAN:
+            raise ValueError(f"must name allowances only: {name!r:.40} is none of {', '.join(FREE_PLAN)}")
+        if not (number.isascii() and number.isdecimal() and len(number) <= 18):
+            raise ValueError(f"must give {name} a whole number of at least 0")
+        found[name] = int(number)
+    return found
+
+
+_Key = Annotated[bytes, BeforeValidator(_key)]
+_Url = Annotated[str, BeforeValidator(_web_address)]
+
+
+class Environment(BaseSettings):
+    """Every variable, under the name of the setting that it is for; what is not set keeps the default of `Settings`."""
+
+    model_config = SettingsConfigDict(extra="forbid", validate_default=False, hide_input_in_errors=True)
+
+    database_url: str = Field("", alias="DATABASE_URL")
+    host: str = Field("", alias="HOST")
+    port: Annotated[int, _whole(0, 65535)] = Field(0, alias="PORT")
+    workers: Annotated[int, _whole(1)] = Field(1, alias="WORKERS")
+    jwt_secret: str = Field("", alias="JWT_SECRET")
+    development: Annotated[bool, _one_of(development=True, production=False)] = Field(False, alias="NODE_ENV")
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field((), alias="CORS_ORIGINS")
+    rate_limit_window: Annotated[int, _whole(1)] = Field(1, alias="RATE_LIMIT_WINDOW")
+    rate_limit_max: Annotated[int, _whole(0)] = Field(0, alias="RATE_LIMIT_MAX")
+    rate_limit_write_max: Annotated[int, _whole(1)] = Field(1, alias="RATE_LIMIT_WRITE_MAX")
+    log_level: Annotated[
+        LogLevel, _one_of(debug="debug", info="info", warn="warn", warning="warn", error="error")
+    ] = Field("info", alias="LOG_LEVEL")
+    memory_encryption_key: _Key = Field(b"", alias="MEMORY_ENCRYPTION_KEY")
+    credentials_key: _Key = Field(b"", alias="CREDENTIALS_KEY")
+    max_metadata_bytes: Annotated[int, _whole(1024, 8 * 1024 * 1024)] = Field(0, alias="MAX_METADATA_BYTES")
+    max_page_bytes: Annotated[int, _whole(1024 * 1024)] = Field(0, alias="MAX_PAGE_BYTES")
+    proxies: Annotated[tuple[str, ...], BeforeValidator(_proxies)] = Field((), alias="FORWARDED_ALLOW_IPS")
+    free_plan: Annotated[Mapping[str, int], BeforeValidator(_allowances)] = Field(
+        {}, alias="FREE_PLAN_LIMITS"
+    )
+    registration: Annotated[bool, _one_of(open=True, closed=False)] = Field(True, alias="REGISTRATION")
+    private_addresses: Annotated[bool, _switch()] = Field(False, alias="ALLOW_PRIVATE_ADDRESSES")
+    model_url: _Url = Field("", alias="MODEL_URL")
+    model_key: str = Field("", alias="MODEL_API_KEY")
+    model_name: str = Field("", alias="MODEL_NAME")
+    public_url: _Url = Field("", alias="PUBLIC_URL")
+    strict: Annotated[bool, _switch()] = Field(False, alias="STRICT")
+    brrain_idempotent_replay: Annotated[bool, _switch()] = Field(False, alias="BRRAIN_IDEMPOTENT_REPLAY")
+    brrain_retention_days: Annotated[int, _whole(0)] = Field(0, alias="BRRAIN_RETENTION_DAYS")
+    history_days: Annotated[int, _whole(0)] = Field(0, alias="HISTORY_DAYS")
+    large_space: Annotated[int | Literal["never"], BeforeValidator(_large_space)] = Field(
+        0, alias="LARGE_SPACE"
+    )
+    index_memory: Annotated[int, _whole(1)] = Field(1, alias="INDEX_MEMORY")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `read` was given, and no file and no other source beside it."""
+        return (sources["init_settings"],)
+
+
+VARIABLES: Final[Mapping[str, FieldInfo]] = {
+    str(field.alias): field for field in Environment.model_fields.values()
+}
+
+
+def read(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that variables give; a variable that is empty is not set.
+
+    Raises:
+        ConfigurationError: Variables have values that cannot be meant. The message names each with the values that can, and
+            shows none that was given.
+    """
+    found = {name: text for name in VARIABLES if (text := (given.get(name) or "").strip())}
+    try:
+        environment = Environment.model_validate(found)
+    except ValidationError as error:
+        wrong = (f"{one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+        raise ConfigurationError("; ".join(wrong)) from None
+    settings = {name: getattr(environment, name) for name in environment.model_fields_set}
+    if "index_memory" in settings:
+        settings["index_memory"] *= 2**20
+    return settings
+
+
+def misspelt(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield variables that are none of the server's, each with the one that its name is almost."""
+    known: Callable[[str], bool] = {*VARIABLES, *ABSENT}.__contains__
+    for name in sorted(given):
+        if not known(name) and len(name) > 5 and not known(name.removeprefix("_")):
+            near = get_close_matches(name.upper().removeprefix("ONEBRAIN_"), VARIABLES, 1, 0.88)
+            if near:
+                yield name, near[0]
