@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from onebrain_engine.bounds import Bounds
-from onebrain_engine.driver import driver
+from onebrain_engine.driver import driver, sqlite_path
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
+from onebrain_engine.store.files import close_to_others
 from onebrain_server.cache import Cache
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import room_of
@@ -36,6 +38,13 @@ from onebrain_server.state.records import Records
 T = TypeVar("T")
 
 
+def _close_to_others(path: str) -> None:
+    """Take what others may do from the files of a database that an earlier version made: a secret stands in it."""
+    index = Path(path + ".index")
+    for file in (path, path + "-wal", path + "-shm", index, *index.glob("*")):
+        close_to_others(file)
+
+
 class Server:
     """Everything that operations work with.
 
@@ -54,6 +63,8 @@ class Server:
             options["large_space"] = None if settings.large_space == "never" else settings.large_space
         if settings.memory_encryption_key is not None:
             options["encryption_key"] = settings.memory_encryption_key.hex()
+        if settings.database_url.startswith("sqlite:"):
+            _close_to_others(sqlite_path(settings.database_url))
         self._driver = driver(settings.database_url, **options)
         self.engine = self._driver.engine
         try:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
 from onebrain.memory.sqlite_urls import sqlite_path
+from onebrain_engine.store.files import make_file
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_errors import translated
 
@@ -124,6 +125,8 @@ class _Sqlite:
             _migrate(rows, postgres=False)
 
     def _connect(self) -> sqlite3.Connection:
+        if not self._memory:
+            make_file(self._path)
         connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
         if not self._memory:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -28,6 +28,7 @@ from onebrain_engine.index.postings import Postings
 from onebrain_engine.index.text import VERSION
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.encryption import Cipher
+from onebrain_engine.store.files import make_folder, opener
 from onebrain_engine.store.records import Space
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -82,7 +83,7 @@ class Snapshots:
         path = self._path(partition.space)
         beside = path.with_suffix(f".{token}.tmp")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             _write(beside, header, arrays, self._sealing(partition.space))
             beside.replace(path)
         except OSError:
@@ -219,7 +220,7 @@ def _write(
         layout[name] = [array.dtype.str, list(array.shape), offset]
         offset += -(-array.nbytes // _ALIGN) * _ALIGN
     head = json.dumps({**header, "arrays": layout}).encode()
-    with path.open("wb") as file:
+    with open(path, "wb", opener=opener) as file:
         target: BinaryIO = file if seal is None else BytesIO()
         target.write(len(head).to_bytes(8, "little") + head)
         target.write(b"\0" * (-target.tell() % _ALIGN))

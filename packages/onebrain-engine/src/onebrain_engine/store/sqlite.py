@@ -22,6 +22,7 @@ from onebrain.memory.models import Scope
 from onebrain.memory.sqlite_urls import MEMORY
 from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
+from onebrain_engine.store.files import make_file, make_folder
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
 from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
@@ -94,9 +95,10 @@ class SqliteStore:
     def _open_first(self) -> sqlite3.Connection:
         if self.path != MEMORY:
             try:
-                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(self.path).parent)
             except OSError as error:
                 raise StorageError(f"the folder of {self.path} cannot be made: {error.strerror}") from error
+            make_file(self.path)
         connection: sqlite3.Connection | None = None
         try:
             opened = connection = self._patiently(self._connect)
