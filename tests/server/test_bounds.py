@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import httpx
@@ -29,66 +30,64 @@ def bounded(settings, tmp_path_factory):
         yield live
 
 
-def account(bounded):
-    """Return a client of a fresh account of the free plan."""
-    client = httpx.Client(base_url=bounded.url, timeout=60)
-    mail = {"email": f"{id(client)}@example.com", "password": "password1"}
-    client.post("/v1/auth/register", json=mail).raise_for_status()
-    token = client.post("/v1/auth/login", json=mail).json()["data"]["accessToken"]
-    client.headers["authorization"] = f"Bearer {token}"
-    return client
+@pytest.fixture
+def client(bounded):
+    """A client of a fresh account of the free plan."""
+    mail = {"email": f"{uuid.uuid4().hex}@example.com", "password": "password1"}
+    with httpx.Client(base_url=bounded.url, timeout=60) as client:
+        client.post("/v1/auth/register", json=mail).raise_for_status()
+        token = client.post("/v1/auth/login", json=mail).json()["data"]["accessToken"]
+        client.headers["authorization"] = f"Bearer {token}"
+        yield client
 
 
 def note(n, size=200 * 1024):
     return {"type": "fact", "title": f"note {n}", "body": f"tea {n}", "metadata": {"a": "x" * size}}
 
 
-def test_metadata_beyond_the_bound_are_refused_and_nothing_is_stored(bounded):
-    with account(bounded) as client:
-        answer = client.post("/v1/memory", json=note(1, 300 * 1024))
-        assert answer.status_code == 400
-        assert "262144" in answer.text
-        made = client.post("/v1/memory", json=note(1)).json()["data"]
-        changed = client.patch(f"/v1/memory/{made['id']}", json={"metadata": {"a": "é" * 200 * 1024}})
-        assert changed.status_code == 400
-        assert client.get("/v1/memory").json()["data"][0]["metadata"]["a"][:2] == "xx"
+def test_metadata_beyond_the_bound_are_refused_and_nothing_is_stored(client):
+    answer = client.post("/v1/memory", json=note(1, 300 * 1024))
+    assert answer.status_code == 400
+    assert "262144" in answer.text
+    made = client.post("/v1/memory", json=note(1)).json()["data"]
+    changed = client.patch(f"/v1/memory/{made['id']}", json={"metadata": {"a": "é" * 200 * 1024}})
+    assert changed.status_code == 400
+    assert client.get("/v1/memory").json()["data"][0]["metadata"]["a"][:2] == "xx"
 
 
-def test_a_list_ends_at_its_bytes_and_its_cursor_leads_on(bounded):
-    with account(bounded) as client:
-        for n in range(12):
-            client.post("/v1/memory", json=note(n)).raise_for_status()
-        seen, cursor, pages = [], None, 0
-        while pages == 0 or cursor:
-            answer = client.get("/v1/memory", params={"limit": 100, **({"cursor": cursor} if cursor else {})})
-            assert len(answer.content) < 2 * MB
-            page = answer.json()
-            seen += [one["title"] for one in page["data"]]
-            cursor, pages = page["pagination"]["cursor"], pages + 1
-        assert pages > 2
-        assert sorted(seen) == sorted(f"note {n}" for n in range(12))
-        found, offset = [], 0
-        while True:
-            answer = client.post("/v1/memory/search", json={"query": "tea", "limit": 100, "offset": offset})
-            assert len(answer.content) < 2 * MB
-            results = answer.json()["data"]["results"]
-            found += [one["title"] for one in results]
-            offset += len(results)
-            if answer.json()["data"]["exhausted"]:
-                break
-        assert sorted(found) == sorted(seen)
+def test_a_list_ends_at_its_bytes_and_its_cursor_leads_on(client):
+    for n in range(12):
+        client.post("/v1/memory", json=note(n)).raise_for_status()
+    seen, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = client.get("/v1/memory", params={"limit": 100, **({"cursor": cursor} if cursor else {})})
+        assert len(answer.content) < 2 * MB
+        page = answer.json()
+        seen += [one["title"] for one in page["data"]]
+        cursor, pages = page["meta"]["pagination"]["cursor"], pages + 1
+    assert pages > 2
+    assert sorted(seen) == sorted(f"note {n}" for n in range(12))
+    found, offset = [], 0
+    while True:
+        answer = client.post("/v1/memory/search", json={"query": "tea", "limit": 100, "offset": offset})
+        assert len(answer.content) < 2 * MB
+        results = answer.json()["data"]["results"]
+        found += [one["title"] for one in results]
+        offset += len(results)
+        if answer.json()["data"]["exhausted"]:
+            break
+    assert sorted(found) == sorted(seen)
 
 
-def test_an_account_gets_no_more_bytes_than_its_plan_has(bounded):
-    with account(bounded) as client:
-        statuses = [client.post("/v1/memory", json=note(n)).status_code for n in range(40)]
-        kept = statuses.count(201)
-        assert 25 <= kept <= 30
-        assert set(statuses) == {201, 403}
-        one = client.get("/v1/memory", params={"limit": 1}).json()["data"][0]
-        assert client.patch(f"/v1/memory/{one['id']}", json={"body": "y" * 9_000}).status_code in (200, 403)
-        assert client.delete(f"/v1/memory/{one['id']}").status_code == 204
-        assert client.post("/v1/memory", json=note(99)).status_code == 201
+def test_an_account_gets_no_more_bytes_than_its_plan_has(client):
+    statuses = [client.post("/v1/memory", json=note(n)).status_code for n in range(40)]
+    kept = statuses.count(201)
+    assert 25 <= kept <= 30
+    assert set(statuses) == {201, 403}
+    one = client.get("/v1/memory", params={"limit": 1}).json()["data"][0]
+    assert client.patch(f"/v1/memory/{one['id']}", json={"body": "y" * 9_000}).status_code in (200, 403)
+    assert client.delete(f"/v1/memory/{one['id']}").status_code == 204
+    assert client.post("/v1/memory", json=note(99)).status_code == 201
 
 
 def test_the_owner_has_no_allowance_but_the_same_pages(bounded):

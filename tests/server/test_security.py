@@ -6,6 +6,7 @@ import hashlib
 import re
 import sqlite3
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
@@ -279,6 +280,51 @@ def test_five_failed_logins_lock_the_address(onebrain_server_url):
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "ACCOUNT_LOCKED")
 
 
+def test_nobody_shuts_out_the_right_password_from_elsewhere(settings, tmp_path):
+    """Two servers on one database, as workers are, behind a proxy that is named."""
+    named = replace(settings, database_url=f"sqlite:///{tmp_path / 'server.db'}", proxies=("127.0.0.1",))
+    login = {"email": "maria@example.com", "password": "SecurePassword123!"}
+    wrong = {**login, "password": "wrong"}
+    with live_server(named) as one, live_server(named) as other:
+        httpx.post(one.url + "/v1/auth/register", json=login).raise_for_status()
+
+        def tried(live, body, address):
+            headers = {"x-forwarded-for": address}
+            return httpx.post(live.url + "/v1/auth/login", json=body, headers=headers, timeout=60)
+
+        assert [tried(one, wrong, "198.51.100.1").status_code for _ in range(5)] == [401] * 5
+        refused = tried(other, login, "198.51.100.1")
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 30
+        assert tried(other, login, "198.51.100.2").status_code == 200
+        assert tried(one, {**login, "email": "other@example.com"}, "198.51.100.1").status_code == 401
+        # One customer's network is one address.
+        assert [tried(one, wrong, f"2606:4700::{n}").status_code for n in range(1, 7)] == [401] * 5 + [429]
+
+
+def test_an_address_is_believed_of_named_proxies_only(settings):
+    login = {"email": "maria@example.com", "password": "wrong"}
+    with live_server(settings) as live:
+        statuses = [
+            httpx.post(
+                live.url + "/v1/auth/login", json=login, headers={"x-forwarded-for": f"198.51.100.{n}"}
+            ).status_code
+            for n in range(6)
+        ]
+    assert statuses == [401] * 5 + [429]
+
+
+def test_passwords_tried_at_the_same_time_are_counted_before_they_are_tried(settings):
+    with live_server(settings) as live:
+        with ThreadPoolExecutor(12) as pool:
+            waits = list(
+                pool.map(lambda _: live.server.accounts.wait("maria@example.com", "198.51.100.1"), range(12))
+            )
+        assert waits.count(0) == 5
+        live.server.accounts.forgive("Maria@example.com ", "198.51.100.1")
+        assert live.server.accounts.wait("maria@example.com", "198.51.100.1") == 0
+
+
 def test_a_cookie_needs_a_header_that_other_sites_cannot_send(onebrain_server_url):
     login = {"email": f"{uuid.uuid4().hex}@example.com", "password": "SecurePassword123!"}
     httpx.post(onebrain_server_url + "/v1/auth/register", json=login)
@@ -397,10 +443,21 @@ class TestLimits:
     [
         "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
         "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "fec0::1", "feff::1", "192.0.0.1", "192.0.0.9", "192.0.0.170", "::ffff:192.0.0.8", "2002:c000:8::1", "64:ff9b::a00:1",
+        "64:ff9b:1::1", "2001::1", "2001:0:7f00:1::", "2001:db8::1", "3fff::1", "100::1", "ff02::1", "fe80::1%eth0", "::",
+        "::10.0.0.1", "::ffff:0:10.0.0.1", "4000::1", "255.255.255.255", "198.18.0.1", "203.0.113.1", "192.88.99.1", "x",
     ],
 )  # fmt: skip
 def test_private_addresses_are_known_in_every_dress(address):
     assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::808:808"],
+)
+def test_public_addresses_are_reached(address):
+    assert is_public(address)
 
 
 @pytest.mark.parametrize(

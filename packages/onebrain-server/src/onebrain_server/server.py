@@ -16,6 +16,7 @@ from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
 from onebrain_engine.store.files import close_to_others
 from onebrain_server.cache import Cache
+from onebrain_server.health import Health
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import room_of
 from onebrain_server.jobs.deliveries import Deliveries
@@ -76,6 +77,7 @@ class Server:
             self._driver.close()
             raise
         self.accounts = Accounts(self.database)
+        self.health = Health(self._probe)
         self.records = Records(self.database, self.sealer)
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
@@ -166,6 +168,12 @@ class Server:
             job()
         except Exception as error:  # nobody waits for its result
             self.log.failure("-", f"job {name}", error)
+
+    def _probe(self, size: int) -> None:
+        """Read as the engine does, and write a mark, and so many bytes beside it that are removed again."""
+        with self.engine.store.reading() as read:
+            read.spaces("-")
+        self.database.probe(size)
 
     def rooms(self, tenant: str) -> list[str]:
         """Return the engine's names for all rooms of an account: its own, and each other service's."""

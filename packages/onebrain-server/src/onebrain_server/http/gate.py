@@ -158,6 +158,8 @@ class _Exchange:
             self._route = operation.route
             status = await self._operate(dialect, operation, parameters)
         except (Problem, OneBrainError) as error:
+            if isinstance(error, OneBrainError):
+                server.health.note(error)
             problem = error if isinstance(error, Problem) else from_engine(error)
             headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
             if problem.status in (408, 413):

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from onebrain.errors import (
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReadOnly,
     EmbedderMismatch,
     OneBrainConflictError,
     OneBrainError,
@@ -105,6 +106,10 @@ def from_engine(error: OneBrainError) -> Problem:
     if isinstance(error, DatabaseFull):
         return Problem(
             503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"}
+        )
+    if isinstance(error, DatabaseReadOnly):
+        return Problem(
+            503, "SERVICE_UNAVAILABLE", "The database cannot be written", headers={"retry-after": "60"}
         )
     if isinstance(error, StorageError | OneBrainTransportError):
         return Problem(

@@ -23,21 +23,62 @@ class AddressRefused(Exception):
     """The URL leads where users of this server may not send it; the text says why and names no address."""
 
 
+# What is global by the registry and yet no place of the public web: protocols' own addresses, translators whose inner
+# address decides, and what was set aside since or is not in the tables of every Python that this runs on.
+_REFUSED: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "192.0.0.0/24",  # protocol assignments, the anycast addresses of it included
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",  # 6to4 relays
+        "192.175.48.0/24",
+        "240.0.0.0/4",
+        "64:ff9b:1::/48",  # NAT64 of a site's own
+        "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks
+        "2001:db8::/32",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+        "5f00::/16",
+    )
+)
+_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all that is given out for the public network of IPv6
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+
 def is_public(address: str) -> bool:
-    """Return whether an address is reachable by everyone, IPv4 inside IPv6 included.
+    """Return whether an address is one of the public web, by what is known to be public; IPv4 inside IPv6 decides for it.
 
     Example:
         >>> is_public("169.254.169.254"), is_public("::ffff:10.0.0.1"), is_public("93.184.216.34")
         (False, False, True)
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip.teredo is not None or ip in ipaddress.ip_network("64:ff9b::/96"):
-            return False
+        inner = _inside(ip)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if ip not in _UNICAST or ip.is_site_local:
+            return False
+    return (
+        ip.is_global
+        and not (ip.is_multicast or ip.is_reserved or ip.is_private or ip.is_loopback)
+        and not (ip.is_link_local or ip.is_unspecified)
+        and not any(ip in network for network in _REFUSED if network.version == ip.version)
+    )
+
+
+def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a packet to an IPv6 address is sent on to: mapped, 6to4 or NAT64."""
+    if ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    if ip.sixtofour is not None:
+        return ip.sixtofour
+    return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
 
 
 class AddressUnknown(AddressRefused):
@@ -79,6 +120,8 @@ class Fetcher:
         except (OSError, UnicodeError):
             raise AddressUnknown("the URL's host has no address") from None
         addresses = [str(entry[4][0]) for entry in found]
+        if not addresses:
+            raise AddressUnknown("the URL's host has no address")
         if not self._private and not all(is_public(address) for address in addresses):
             raise AddressRefused("the URL leads to a private address")
         try:

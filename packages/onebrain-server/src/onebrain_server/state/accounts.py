@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id, random_id
@@ -21,7 +24,7 @@ from onebrain_server.security.scopes import ALL, SCOPES
 from onebrain_server.security.tokens import REFRESH_LIFETIME
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.records import Taken
-from onebrain_server.state.tables import account, api_key, session, setting
+from onebrain_server.state.tables import account, api_key, attempt, session, setting
 
 # A key or account that another replica changes is known here after so many seconds; this process knows at once.
 REMEMBERED: Final = 2.0
@@ -103,6 +106,24 @@ class Caller:
         return self.key.prefix if self.key is not None else self.account.id
 
 
+_FREE: Final = 5  # passwords that may be wrong before the next one has to wait
+_FIRST_WAIT: Final = 30_000_000  # microseconds; each further one takes twice as long
+_FORGIVEN: Final = (
+    1_800_000_000  # microseconds without one after which all is forgotten, and the longest wait
+)
+
+
+def _who(email: str, ip: str) -> str:
+    """Return an account and an address as one digest; of IPv6, the network that one customer has."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        where = ip
+    else:
+        where = str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+    return sha256(f"{email.strip().lower()}\0{where}".encode()).hexdigest()
+
+
 class Replayed(Exception):
     """A refresh token was used a second time, and its login has ended.
 
@@ -123,7 +144,6 @@ class Accounts:
         self._lock = threading.Lock()
         self._callers: dict[str, tuple[float, Caller]] = {}
         self._used: dict[tuple[str, str], int] = {}
-        self._failures: dict[str, list[float]] = {}
         self._refresh_secret = self.secret("refresh").encode()
 
     # ---- settings of the server itself ------------------------------------------------------------------------------
@@ -228,25 +248,40 @@ class Accounts:
         good = verify_password(password, None if row is None else row[-1])
         return Account(*row[:-1]) if good and row is not None else None
 
-    def locked(self, email: str) -> int:
-        """Return for how many seconds an address is locked after five failures within half an hour; 0 for not."""
-        with self._lock:
-            recent = [
-                at for at in self._failures.get(email.strip().lower(), ()) if at > time.monotonic() - 1800
-            ]
-        return int(recent[-5] + 1800 - time.monotonic()) + 1 if len(recent) >= 5 else 0
+    def wait(self, email: str, ip: str) -> int:
+        """Count a password that is about to be tried; return for how many seconds none is taken instead, 0 for at once.
 
-    def note_login(self, email: str, *, good: bool) -> None:
-        """Count a failed login, or forget the failures after a good one."""
-        name = email.strip().lower()
-        with self._lock:
-            if good:
-                self._failures.pop(name, None)
-                return
-            if len(self._failures) > 10_000:
-                self._failures.clear()
-            self._failures.setdefault(name, []).append(time.monotonic())
-            del self._failures[name][:-10]
+        What counts is the account together with the address that the request comes from, so that nobody can shut out
+        another: after five wrong passwords each further one takes twice the time of the one before, up to half an hour. It
+        is counted before it is tried, in the database, so that neither many at a time nor several processes give more.
+        """
+        who, moment = _who(email, ip), now_micros()
+        with self._database.writing(SERVER) as connection:
+            insert = postgresql.insert if self._database.postgres else sqlite.insert
+            fresh = insert(attempt).values(who=who, count=0, until=0, last_at=moment)
+            connection.execute(fresh.on_conflict_do_nothing())
+            where = attempt.c.who == who
+            row = connection.execute(
+                sa.select(attempt.c.count, attempt.c.until, attempt.c.last_at).where(where).with_for_update()
+            ).one()
+            if row.until > moment:
+                return int((row.until - moment) // 1_000_000) + 1
+            count = 1 if row.last_at < moment - _FORGIVEN else row.count + 1
+            wait = 0 if count < _FREE else min(_FORGIVEN, _FIRST_WAIT << min(20, count - _FREE))
+            connection.execute(
+                attempt.update().where(where).values(count=count, until=moment + wait, last_at=moment)
+            )
+        return 0
+
+    def forgive(self, email: str, ip: str) -> None:
+        """Forget the wrong passwords before a right one."""
+        with self._database.writing(SERVER) as connection:
+            connection.execute(attempt.delete().where(attempt.c.who == _who(email, ip)))
+
+    def tidy(self) -> None:
+        """Remove what is known of passwords that were tried long ago."""
+        with self._database.writing(SERVER) as connection:
+            connection.execute(attempt.delete().where(attempt.c.last_at < now_micros() - 2 * _FORGIVEN))
 
     # ---- logins -----------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
@@ -14,6 +16,9 @@ from sqlalchemy.pool import StaticPool
 
 from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
+from onebrain.errors import ConfigurationError, OneBrainError, SchemaTooNew, StorageError
+from onebrain_engine.driver import sqlite_path
+from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_server.state import tables
 
@@ -40,6 +45,11 @@ def _history(connection: Connection) -> None:
     _wall(connection, tables.revision.name)
 
 
+def _attempts(connection: Connection) -> None:
+    """Create `server_attempt` where it is not there."""
+    tables.attempt.create(connection, checkfirst=True)
+
+
 def _wall(connection: Connection, table: str) -> None:
     if connection.dialect.name != "postgresql":
         return
@@ -59,6 +69,7 @@ MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
     _create_all,
     _second_wall,
     _history,
+    _attempts,
 )
 
 # The tenant of what the server does for itself or for all: finding who a key belongs to, jobs, tidying up.
@@ -105,6 +116,18 @@ class Database:
         with self._guarded(), _translated(), self._writer.begin() as connection:
             self._bind(connection, tenant)
             yield connection
+
+    def probe(self, size: int) -> None:
+        """Write a mark, and so many bytes that are removed again; raise where that cannot be done."""
+        mark = (tables.setting.c.name == "probe") | (tables.setting.c.name == "room")
+        with self.writing(SERVER) as connection:
+            connection.execute(tables.setting.delete().where(mark))
+            connection.execute(tables.setting.insert().values(name="probe", value=str(time.time_ns())))
+            if size:
+                connection.execute(tables.setting.insert().values(name="room", value="0" * size))
+        if size:
+            with self.writing(SERVER) as connection:
+                connection.execute(tables.setting.delete().where(tables.setting.c.name == "room"))
 
     def close(self) -> None:
         """Close all connections."""
@@ -193,4 +216,16 @@ def _translated() -> Generator[None, None, None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        raise StorageError(f"the server's database failed: {type(error.orig).__name__}") from error
+        raise _ours(error.orig) from error
+
+
+def _ours(error: BaseException | None) -> OneBrainError:
+    """Return the error of our tree for one of a driver's, as the engine does."""
+    where = "the server's database"
+    if isinstance(error, sqlite3.Error):
+        return sqlite_errors.translate(error, where)
+    if type(error).__module__.partition(".")[0] == "psycopg":
+        from onebrain_engine.store import postgres_errors  # only where there is psycopg
+
+        return postgres_errors.translate(cast("Any", error), where)
+    return StorageError(f"{where} failed: {type(error).__name__}")

@@ -196,6 +196,17 @@ delivery = Table(
 )
 Index("server_delivery_due", delivery.c.due_at)
 
+# Passwords that were tried for one account from one address, both as a digest, and until when no other is taken.
+attempt = Table(
+    "server_attempt",
+    metadata,
+    Column("who", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+Index("server_attempt_time", attempt.c.last_at)
+
 # Requests counted by several replicas together.
 rate = Table(
     "server_rate",

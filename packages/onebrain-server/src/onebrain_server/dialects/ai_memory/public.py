@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final, Literal
 
-from onebrain.errors import OneBrainError
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Scope
 from onebrain_server.clock import now
@@ -48,9 +47,7 @@ def health(call: Call) -> Answer:
         "federation_enabled": False,
         "import_embeds": ready,
     }
-    try:
-        call.server.records.revision("-")
-    except OneBrainError:
+    if call.server.health.reason() is not None:
         return Answer({**body, "status": "error"}, status=503)
     return Answer(body)
 

@@ -119,9 +119,9 @@ def _session(call: Call, account: Account, session_id: str, refresh: str) -> Ans
 
 @routes.post("/login", idempotent=False, needs="anyone", answers=SessionRow, limit="auth", errors=(401, 403))
 def login(call: Call, body: LoginFields) -> Answer:
-    """Log in with a password; five failures lock the address for half an hour."""
+    """Log in with a password; after five wrong ones from one address, each further one from there has to wait longer."""
     accounts = call.server.accounts
-    wait = accounts.locked(body.email)
+    wait = accounts.wait(body.email, call.ip)
     if wait:
         raise Problem(
             429,
@@ -130,9 +130,9 @@ def login(call: Call, body: LoginFields) -> Answer:
             headers={"retry-after": str(wait)},
         )
     account = accounts.login(body.email, body.password)
-    accounts.note_login(body.email, good=account is not None)
     if account is None:
         raise Problem(401, "INVALID_CREDENTIALS", "The address or the password is wrong")
+    accounts.forgive(body.email, call.ip)
     if not account.is_active:
         raise Problem(401, "ACCOUNT_DISABLED", "This account is switched off")
     session_id, refresh = accounts.open_session(account.id, call.ip, call.header("user-agent"))

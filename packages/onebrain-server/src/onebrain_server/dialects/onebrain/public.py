@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from onebrain.errors import OneBrainError
+import sqlalchemy as sa
+
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.plans import NAMES
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
@@ -44,16 +46,16 @@ class Health(Wire):
 
     status: str
     timestamp: str
+    reason: str | None = None
 
 
-@root.get("/health", needs="anyone", answers=Health)
-def health(call: Call) -> dict[str, Any]:
-    """Say whether the server and its database are well."""
-    try:
-        call.server.records.revision("-")
-    except OneBrainError:
-        return {"status": "degraded", "timestamp": iso(now())}
-    return {"status": "ok", "timestamp": iso(now())}
+@root.get("/health", needs="anyone", answers=Health, answers_also={503: ("The server cannot work", Health)})
+def health(call: Call) -> Answer:
+    """Say whether the server can read and write its database; where it cannot, 503 with the reason."""
+    reason = call.server.health.reason()
+    if reason is None:
+        return Answer({"status": "ok", "timestamp": iso(now())})
+    return Answer({"status": "unhealthy", "timestamp": iso(now()), "reason": reason}, status=503)
 
 
 @root.get("/metrics", needs="anyone", answers=str, media_type="text/plain")

@@ -7,10 +7,10 @@ from collections import deque
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from onebrain.errors import OneBrainError
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos.wire import PREFIX, SERVICE, Routes, Wire
 from onebrain_server.http import operation as operations
+from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
 from onebrain_server.server import Server
 
@@ -28,11 +28,7 @@ _lock: Final = threading.Lock()
 
 def check(server: Server) -> bool:
     """Ask the database, note whether it answers, and return that."""
-    try:
-        server.records.revision("-")
-        well = True
-    except OneBrainError:
-        well = False
+    well = server.health.reason() is None
     with _lock:
         _checks.setdefault(server, deque(maxlen=_DAY)).append((iso(now()), well))
     return well
@@ -44,10 +40,13 @@ class Health(Wire):
     status: str
 
 
-@routes.get("/memory/health", needs="anyone", answers=Health)
-def health(call: Call) -> dict[str, Any]:
-    """Say that the server is alive."""
-    return {"status": "healthy"}
+@routes.get(
+    "/memory/health", needs="anyone", answers=Health, answers_also={503: ("The server cannot work", Health)}
+)
+def health(call: Call) -> Answer:
+    """Say whether the server can read and write its database."""
+    well = call.server.health.reason() is None
+    return Answer({"status": "healthy" if well else "unhealthy"}, status=200 if well else 503)
 
 
 class Check(Wire):
