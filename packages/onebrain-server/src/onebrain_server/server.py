@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onebrain.memory.sqlite_urls import sqlite_path
 from onebrain_engine.bounds import Bounds
-from onebrain_engine.driver import driver, sqlite_path
+from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
 from onebrain_engine.store.files import close_to_others

@@ -14,10 +14,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
-from onebrain.errors import ConfigurationError, SchemaTooNew, StorageError
-from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain.errors import ConfigurationError, OneBrainError, SchemaTooNew, StorageError
-from onebrain_engine.driver import sqlite_path
+from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_server.state import tables

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from onebrain.errors import OneBrainError
-import sqlalchemy as sa
-
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.plans import NAMES
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
