@@ -29,6 +29,7 @@ def settings() -> Settings:
         log_level="error",
         private_addresses=True,
         delivery_delays=(0.05, 0.1, 0.2),
+        credentials_key=bytes(range(32)),
     )
 
 

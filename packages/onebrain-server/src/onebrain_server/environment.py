@@ -134,6 +134,7 @@ class Environment(BaseSettings):
     ] = Field("info", alias="LOG_LEVEL")
     memory_encryption_key: _Key = Field(b"", alias="MEMORY_ENCRYPTION_KEY")
     credentials_key: _Key = Field(b"", alias="CREDENTIALS_KEY")
+    credentials_key_before: _Key = Field(b"", alias="CREDENTIALS_KEY_BEFORE")
     max_metadata_bytes: Annotated[int, _whole(1024, 8 * 1024 * 1024)] = Field(0, alias="MAX_METADATA_BYTES")
     max_page_bytes: Annotated[int, _whole(1024 * 1024)] = Field(0, alias="MAX_PAGE_BYTES")
     proxies: Annotated[tuple[str, ...], BeforeValidator(_proxies)] = Field((), alias="FORWARDED_ALLOW_IPS")
@@ -157,10 +158,15 @@ class Environment(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `read` was given, and no file and no other source beside it."""
-        return (sources["init_settings"],)
+        return (init_settings,)
 
 
 VARIABLES: Final[Mapping[str, FieldInfo]] = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from onebrain.memory.sqlite_urls import sqlite_path
+from onebrain.errors import ConfigurationError
+from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.bounds import Bounds
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
@@ -29,8 +31,10 @@ from onebrain_server.security.addresses import Fetcher
 from onebrain_server.security.limits import Limiter
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.tokens import Tokens
+from onebrain_server.security.vault import KeyFile, Vault
 from onebrain_server.settings import Settings
 from onebrain_server.state.accounts import Accounts
+from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database
 from onebrain_server.state.history import History
 from onebrain_server.state.journal import Journal
@@ -43,8 +47,25 @@ T = TypeVar("T")
 def _close_to_others(path: str) -> None:
     """Take what others may do from the files of a database that an earlier version made: a secret stands in it."""
     index = Path(path + ".index")
-    for file in (path, path + "-wal", path + "-shm", index, *index.glob("*")):
+    for file in (Path(path), Path(path + "-wal"), Path(path + "-shm"), index, *index.glob("*")):
         close_to_others(file)
+
+
+def _credential_keys(settings: Settings) -> Callable[[], Sequence[bytes]]:
+    """Return what returns the keys of credentials: those of the settings, or of the file beside an SQLite database."""
+    given = [key for key in (settings.credentials_key, settings.credentials_key_before) if key is not None]
+    if given or not settings.database_url.startswith("sqlite:"):
+        return lambda: given
+    path = sqlite_path(settings.database_url)
+    if path == MEMORY:
+        key = secrets.token_bytes(32)
+        return lambda: [key]
+    return KeyFile(key_file(path)).keys
+
+
+def key_file(path: str) -> Path:
+    """Return where the keys of the credentials in an SQLite database are."""
+    return Path(path + ".credentials-key")
 
 
 class Server:
@@ -79,7 +100,9 @@ class Server:
             raise
         self.accounts = Accounts(self.database)
         self.health = Health(self._probe)
-        self.records = Records(self.database, self.sealer)
+        self.vault = Vault(_credential_keys(settings), self.sealer)
+        self.credentials = Credentials(self.database, self.vault)
+        self.records = Records(self.database, self.sealer, self.vault)
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
@@ -89,7 +112,11 @@ class Server:
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)
         self.deliveries = Deliveries(
-            Outbox(self.database, self.sealer), self.fetcher, self.records, settings.delivery_delays, self.log
+            Outbox(self.database, self.sealer, self.vault),
+            self.fetcher,
+            self.records,
+            settings.delivery_delays,
+            self.log,
         )
         self.model = (
             None
@@ -175,6 +202,39 @@ class Server:
         with self.engine.store.reading() as read:
             read.spaces("-")
         self.database.probe(size)
+
+    def change_credentials_key(self) -> int:
+        """Seal all credentials of third parties with a new key; return how many documents hold some.
+
+        Where the keys are the settings', the new one is `CREDENTIALS_KEY` and the old one `CREDENTIALS_KEY_BEFORE`. The key
+        file gets a new one, which servers that run take up at once, and loses the old one at the end. A change that was
+        stopped goes on where it was.
+
+        Raises:
+            ConfigurationError: There is no key to change to.
+        """
+        settings = self.settings
+        file: KeyFile | None = None
+        if settings.credentials_key is None:
+            path = MEMORY if self.database.postgres else sqlite_path(settings.database_url)
+            if path == MEMORY:
+                raise ConfigurationError(
+                    "set CREDENTIALS_KEY to the new key and CREDENTIALS_KEY_BEFORE to the old one"
+                )
+            file = KeyFile(key_file(path))
+            file.begin()
+        done = 0
+        while (
+            found := self.credentials.reseal()
+        ):  # until no other process has sealed with the old one meanwhile
+            done += found
+        if file is not None:
+            file.end()
+        return done
+
+    def forget_credentials(self) -> int:
+        """Remove the credentials whose key is lost; return how many documents those were."""
+        return self.credentials.forget()
 
     def rooms(self, tenant: str) -> list[str]:
         """Return the engine's names for all rooms of an account: its own, and each other service's."""

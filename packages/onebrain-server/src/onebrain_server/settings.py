@@ -52,6 +52,7 @@ class Settings:
         credentials_key: 32 bytes as 64 hex digits, with which what users entrust of third parties is sealed: a connector's
             token, a model's key, a webhook's secret. Where it is None, a key file beside an SQLite database holds it, and
             on PostgreSQL such a credential is refused.
+        credentials_key_before: The key before that one: what was sealed with it is opened, and sealed anew at the start.
         max_body_bytes: The largest request that is read.
         max_metadata_bytes: The largest metadata and tags of a memory, as JSON.
         max_page_bytes: The text and metadata with which a page of a list or a search ends.
@@ -95,6 +96,7 @@ class Settings:
     log_level: LogLevel = "info"
     memory_encryption_key: bytes | None = field(default=None, repr=False)
     credentials_key: bytes | None = field(default=None, repr=False)
+    credentials_key_before: bytes | None = field(default=None, repr=False)
     max_body_bytes: int = 12 * 1024 * 1024
     max_metadata_bytes: int = 1024 * 1024
     max_page_bytes: int = 16 * 1024 * 1024
@@ -126,6 +128,10 @@ class Settings:
             raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
         if self.credentials_key is not None and len(self.credentials_key) != 32:
             raise ConfigurationError("CREDENTIALS_KEY: must be 32 bytes, written as 64 hex digits")
+        if self.credentials_key_before is not None and self.credentials_key is None:
+            raise ConfigurationError(
+                "CREDENTIALS_KEY_BEFORE: needs CREDENTIALS_KEY, the key that takes its place"
+            )
         if "*" in self.cors_origins:
             raise ConfigurationError(
                 "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"

@@ -100,6 +100,49 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
         raise click.ClickException(str(error)) from None
 
 
+@cli.group()
+def credentials() -> None:
+    """The credentials of third parties that a server keeps for its users."""
+
+
+@credentials.command("rotate")
+@click.option("--db", help="The server's database; $DATABASE_URL, else a file in the user's data directory.")
+def rotate_credentials(db: str | None) -> None:
+    """Seal them with a new key, while the server may run; what is stopped goes on at the next call.
+
+    On SQLite the key file beside the database gets a new key. Where $CREDENTIALS_KEY is set, it is the new key, and
+    $CREDENTIALS_KEY_BEFORE the old one.
+    """
+    click.echo(f"{_with_server(db, 'change_credentials_key')} sealed with the new key")
+
+
+@credentials.command("forget")
+@click.option("--db", help="The server's database; $DATABASE_URL, else a file in the user's data directory.")
+@click.confirmation_option(prompt="Remove the connectors, models and webhooks whose key is lost?")
+def forget_credentials(db: str | None) -> None:
+    """Remove the connectors, models and webhooks that cannot be opened, for their key is lost."""
+    click.echo(f"{_with_server(db, 'forget_credentials')} removed")
+
+
+def _with_server(db: str | None, name: str) -> int:
+    """Call a method of the server's parts."""
+    try:
+        from onebrain_server.server import Server
+        from onebrain_server.settings import Settings
+    except ImportError as error:
+        raise click.ClickException(
+            f"the server is not installed ({error.name} is missing): pip install onebrain-server"
+        ) from None
+    try:
+        server = Server(Settings.from_environment(database_url=db))
+        try:
+            return int(getattr(server, name)())
+        finally:
+            server.close()
+    except OneBrainError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @cli.command("mcp")
 def serve_tools() -> None:
     """Serve memory tools to an agent over MCP, on standard input and output.

@@ -21,6 +21,7 @@ from onebrain.errors import (
     QuotaExceeded,
     StorageError,
 )
+from onebrain_server.security.vault import CredentialsKeyMissing
 
 
 class Problem(Exception):
@@ -90,6 +91,8 @@ def from_engine(error: OneBrainError) -> Problem:
         return not_found("Memory item")
     if isinstance(error, OneBrainConflictError):
         return Problem(409, "CONFLICT", error.message)
+    if isinstance(error, CredentialsKeyMissing):
+        return Problem(503, "UNCONFIGURED", error.message[0].upper() + error.message[1:])
     if isinstance(error, QuotaExceeded):
         return Problem(403, "PLAN_LIMIT_EXCEEDED", error.message[0].upper() + error.message[1:])
     if isinstance(error, EmbedderMismatch | OneBrainValidationError):

@@ -18,3 +18,4 @@ def begin(server: Server) -> None:
     server.every(30, partial(briefings.run_schedules, server), "schedules")
     server.every(60, partial(briefings.run_triggers, server), "triggers")
     server.start()
+    server.later(server.credentials.reseal, "credentials")

@@ -36,6 +36,11 @@ class Sealer:
         self._key = key
         self._ciphers = lru_cache(maxsize=4096)(self._cipher)
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether it has a key."""
+        return self._key is not None
+
     def seal(self, tenant: str, text: str) -> bytes:
         """Return what is stored for a text."""
         if self._key is None:

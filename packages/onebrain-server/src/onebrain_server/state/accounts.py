@@ -261,12 +261,12 @@ class Accounts:
             fresh = insert(attempt).values(who=who, count=0, until=0, last_at=moment)
             connection.execute(fresh.on_conflict_do_nothing())
             where = attempt.c.who == who
-            row = connection.execute(
+            tried, until, last_at = connection.execute(
                 sa.select(attempt.c.count, attempt.c.until, attempt.c.last_at).where(where).with_for_update()
             ).one()
-            if row.until > moment:
-                return int((row.until - moment) // 1_000_000) + 1
-            count = 1 if row.last_at < moment - _FORGIVEN else row.count + 1
+            if until > moment:
+                return int((until - moment) // 1_000_000) + 1
+            count = 1 if last_at < moment - _FORGIVEN else tried + 1
             wait = 0 if count < _FREE else min(_FORGIVEN, _FIRST_WAIT << min(20, count - _FREE))
             connection.execute(
                 attempt.update().where(where).values(count=count, until=moment + wait, last_at=moment)

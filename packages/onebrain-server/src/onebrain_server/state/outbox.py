@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
+from onebrain_server.security.vault import CredentialsKeyMissing, Vault
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import delivery
 
@@ -40,9 +42,10 @@ class Delivery:
 class Outbox:
     """The deliveries of all tenants."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, vault: Vault) -> None:
         self._database = database
         self._sealer = sealer
+        self._vault = vault
 
     def add(
         self,
@@ -65,7 +68,7 @@ class Outbox:
                 "attempt": 0,
                 "due_at": moment,
                 "created_at": moment,
-                "payload": self._sealer.seal(tenant, to_json({"url": url, "secret": secret, "body": body})),
+                "payload": self._seal(tenant, {"url": url, "secret": secret, "body": body}),
             }
             for body in bodies
         ]
@@ -128,8 +131,15 @@ class Outbox:
             rows = connection.execute(chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id))
             return [(row[0], row[1], row[2]) for row in rows]
 
+    def _seal(self, tenant: str, payload: dict[str, Any]) -> bytes:
+        text = to_json(payload)
+        if payload["secret"] is not None:
+            with suppress(CredentialsKeyMissing):  # the subscription lies in clear, from an earlier version
+                return self._vault.seal(tenant, text)
+        return self._sealer.seal(tenant, text)
+
     def _read(self, row: Any) -> Delivery:
-        payload = from_json(self._sealer.open(row.tenant, row.payload))
+        payload = from_json(self._vault.open(row.tenant, row.payload))
         return Delivery(
             row.tenant,
             row.id,

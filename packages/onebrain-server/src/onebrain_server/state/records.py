@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -13,8 +13,17 @@ from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
+from onebrain_server.security.vault import CredentialsKeyMissing, Vault
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import account, link, record
+
+# The keys of documents that hold credentials of third parties: a connector's, a model's, and webhooks' secrets.
+CREDENTIALS: Final = ("credentials", "api_key", "secret", "secret_digest", "webhookSecret")
+
+
+def holds_credentials(body: Mapping[str, Any]) -> bool:
+    """Return whether a document holds a credential of a third party."""
+    return any(body.get(name) for name in CREDENTIALS)
 
 
 class Taken(Exception):
@@ -60,9 +69,10 @@ class Rows:
 class Records:
     """All records of all tenants; each method names the tenant."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, vault: Vault) -> None:
         self._database = database
         self._sealer = sealer
+        self._vault = vault
 
     # ---- documents --------------------------------------------------------------------------------------------------
 
@@ -99,7 +109,7 @@ class Records:
                     label=label,
                     created_at=moment,
                     updated_at=moment,
-                    body=self._sealer.seal(tenant, to_json(made.body)),
+                    body=self._seal(tenant, made.body),
                 )
             )
             _touch(connection, tenant)
@@ -147,7 +157,7 @@ class Records:
                 "status": new.status,
                 "label": new.label,
                 "updated_at": moment,
-                "body": self._sealer.seal(tenant, to_json(new.body)),
+                "body": self._seal(tenant, new.body, old.body),
             }
             if unique is not None:
                 digest = self._digest(tenant, kind, unique)
@@ -174,7 +184,7 @@ class Records:
             old = self._read(tenant, found)
             if old.body.get(key) != expected:
                 return False
-            body = self._sealer.seal(tenant, to_json({**old.body, **changes}))
+            body = self._seal(tenant, {**old.body, **changes}, old.body)
             connection.execute(record.update().where(where).values(body=body))
         return True
 
@@ -348,12 +358,25 @@ class Records:
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
+    def _seal(self, tenant: str, body: Mapping[str, Any], old: Mapping[str, Any] | None = None) -> bytes:
+        """Return what is kept of a document; one with a credential of a third party goes into the vault."""
+        text = to_json(body)
+        if not holds_credentials(body):
+            return self._sealer.seal(tenant, text)
+        try:
+            return self._vault.seal(tenant, text)
+        except CredentialsKeyMissing:
+            # What an earlier version kept in clear goes on to work, and no other credential takes its place.
+            if old is None or any(body.get(name) != old.get(name) for name in CREDENTIALS):
+                raise
+            return self._sealer.seal(tenant, text)
+
     def _digest(self, tenant: str, kind: str, name: str) -> str:
         return self._sealer.digest(tenant, f"{kind}\0{name}")
 
     def _read(self, tenant: str, row: Any) -> Record:
         id, status, label, created_at, updated_at, body = row
-        return Record(id, status, label, created_at, updated_at, from_json(self._sealer.open(tenant, body)))
+        return Record(id, status, label, created_at, updated_at, from_json(self._vault.open(tenant, body)))
 
 
 _COLUMNS = sa.select(

@@ -1,0 +1,96 @@
+"""Credentials of third parties, all of them: sealed anew where their key is another one, or forgotten where it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from onebrain._core.codec import from_json
+from onebrain.errors import StorageError
+from onebrain_server.security.vault import Vault
+from onebrain_server.state.database import SERVER, Database
+from onebrain_server.state.records import holds_credentials
+from onebrain_server.state.tables import delivery, record
+
+# The kinds of documents among which there may be one with a credential.
+KINDS: Final = (
+    "ai-memory.subscription",
+    "briefing-config",
+    "herobrain.webhook",
+    "rememberos.connection",
+    "rememberos.model",
+    "rememberos.webhook",
+)
+_AT_ONCE: Final = 200
+
+
+class Credentials:
+    """What a server keeps of third parties.
+
+    Args:
+        database: Where it is kept.
+        vault: What seals it.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    def reseal(self) -> int:
+        """Seal what lies in clear, or was sealed with an earlier key; return how many documents those were.
+
+        Each is changed in a transaction of its own, if it is still what was read. So others may write meanwhile, and what is
+        stopped goes on where it was.
+        """
+        done = 0
+        for table, where, tenant, stored in self._all():
+            if self._vault.is_current(stored):
+                continue
+            try:
+                text = self._vault.open(tenant, stored)
+            except StorageError:  # its key is lost: `forget` removes it
+                continue
+            if holds_credentials(from_json(text)):
+                column = _column(table)
+                change = table.update().where(where & (column == stored))
+                with self._database.writing(tenant) as connection:
+                    values = {column.name: self._vault.seal(tenant, text)}
+                    done += connection.execute(change.values(values)).rowcount
+        return done
+
+    def forget(self) -> int:
+        """Remove the documents whose key is lost; return how many those were."""
+        done = 0
+        for table, where, tenant, stored in self._all():
+            try:
+                self._vault.open(tenant, stored)
+            except StorageError:
+                with self._database.writing(tenant) as connection:
+                    done += connection.execute(table.delete().where(where)).rowcount
+        return done
+
+    def _all(self) -> Iterator[tuple[sa.Table, Any, str, bytes]]:
+        for table, narrow in ((record, record.c.kind.in_(KINDS)), (delivery, sa.true())):
+            keys = list(table.primary_key.columns)
+            last: tuple[Any, ...] | None = None
+            while True:
+                chosen = sa.select(*keys, _column(table)).where(narrow).order_by(*keys).limit(_AT_ONCE)
+                if last is not None:
+                    chosen = chosen.where(sa.tuple_(*keys) > sa.tuple_(*last))
+                with self._database.reading(SERVER) as connection:
+                    rows = connection.execute(chosen).all()
+                for row in rows:
+                    last = tuple(row[:-1])
+                    where = sa.and_(*(key == value for key, value in zip(keys, last, strict=True)))
+                    yield table, where, str(row[0]), bytes(row[-1])
+                if len(rows) < _AT_ONCE:
+                    break
+
+
+def _column(table: sa.Table) -> Any:
+    return table.c.body if table is record else table.c.payload
+
+
+__all__ = ["KINDS", "Credentials"]
