@@ -9,9 +9,13 @@ from langgraph.store.base import BaseStore, Item, ListNamespacesOp, MatchConditi
 
 from onebrain.memory.ids import as_id
 
+_STRINGS = frozenset({str})
+
 
 def labels(namespace: Any) -> Any:
     """Return a namespace with its labels as text; a label that is no id stays as it is, for the framework to refuse."""
+    if type(namespace) is tuple and _STRINGS.issuperset(map(type, cast("tuple[Any, ...]", namespace))):
+        return cast("Any", namespace)  # as nearly all are, in every operation of a store
     if not isinstance(namespace, tuple | list):
         return namespace
     return tuple(map(_label, cast("Sequence[Any]", namespace)))
@@ -27,7 +31,8 @@ def _label(label: Any) -> Any:
 def labelled(op: Op) -> Op:
     """Return an operation with the labels of its namespaces as text."""
     if isinstance(op, SearchOp):
-        return op._replace(namespace_prefix=labels(op.namespace_prefix))
+        prefix = labels(op.namespace_prefix)
+        return op if prefix is op.namespace_prefix else op._replace(namespace_prefix=prefix)
     if isinstance(op, ListNamespacesOp):
         conditions = op.match_conditions
         if not conditions:
@@ -37,7 +42,8 @@ def labelled(op: Op) -> Op:
                 MatchCondition(condition.match_type, labels(condition.path)) for condition in conditions
             )
         )
-    return op._replace(namespace=labels(op.namespace))
+    namespace = labels(op.namespace)
+    return op if namespace is op.namespace else op._replace(namespace=namespace)
 
 
 class IdLabels(BaseStore):
