@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
@@ -18,7 +19,7 @@ from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
 
-from onebrain import Memory, NewMemory, OneBrainNotFoundError, Scope
+from onebrain import Memory, NewMemory, OneBrainNotFoundError, OneBrainValidationError, Scope
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id
 from onebrain.memory.filters import either
@@ -60,6 +61,11 @@ class ChatLog:
         """Return the messages of a chat in order; with `newest`, only about that many from its end."""
         return _visible((yield from self._rows(key, status, newest)))
 
+    def tail(self, key: str, newest: int) -> Steps[tuple[list[Entry], bool]]:
+        """Return about the last `newest` messages of a chat in order, and whether they begin with the chat."""
+        rows = yield from self._rows(key, None, newest)
+        return _visible(rows), len(rows) < newest
+
     def add(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
         """Append messages to a chat; all or none where they fit a batch of a service whose batches are atomic."""
         can: Capabilities = yield ask("capabilities")
@@ -69,14 +75,55 @@ class ChatLog:
         if items:
             (yield ask("store_many", items, wait=True)).raise_for_failures()
 
+    def insert(self, key: str, message: ChatMessage, place: int) -> Steps[None]:
+        """Add a message before the one at `place`, as a list would; the chat is written anew for that."""
+        if isinstance(place, bool) or not isinstance(place, int):
+            raise OneBrainValidationError(f"idx: must be a whole number, not {type(place).__name__}")
+        key = check_id("key", key)
+        rows = yield from self._rows(key)
+        entries = _visible(rows)
+        place = max(0, place + len(entries)) if place < 0 else place
+        id = message_id(message)
+        if place >= len(entries) or (
+            id is not None and id in {message_id(entry.message) for entry in entries}
+        ):
+            yield from self.add(key, [message])
+            return
+        chat = [(entry.message, _status_of(entry.memory)) for entry in entries]
+        chat.insert(place, (message, ACTIVE))
+        yield from self._replace(key, chat, rows)
+        yield from self._keep_late(key, {row.id for row in rows})
+
+    def _keep_late(self, key: str, known: AbstractSet[str]) -> Steps[None]:
+        """Add again, behind the marker, what others added while the chat was written anew."""
+        rows = yield from self._rows(key)
+        marker = max((place for place, row in enumerate(rows) if _facts(row).get("marker")), default=0)
+        late = [
+            row
+            for row in rows[:marker]
+            if row.id not in known and "message" in _facts(row) and "set" not in _facts(row)
+        ]
+        for row in late:
+            yield from self.add(key, [load(row)], _status_of(row))
+        if late:
+            yield ask("delete", [row.id for row in late], scope=self.where(key))
+
     def set(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
         """Replace a chat."""
-        can: Capabilities = yield ask("capabilities")
         key = check_id("key", key)
         old = yield from self._rows(key)
+        yield from self._replace(key, [(message, status) for message in messages], old)
+
+    def _replace(
+        self, key: str, chat: Sequence[tuple[ChatMessage, str]], old: Sequence[Memory]
+    ) -> Steps[None]:
+        """Write a chat of messages with their status in place of the memories `old`."""
+        can: Capabilities = yield ask("capabilities")
         tag = uuid4().hex
         items = [
-            self._memory(key, message, status, tag, can) for message in messages if not is_recalled(message)
+            self._memory(key, message, status, tag, can)
+            for message, status in chat
+            if not is_recalled(message)
         ]
         marker = new_memory(
             content="[chat replaced]",
@@ -188,6 +235,10 @@ def _visible(rows: Sequence[Memory]) -> list[Entry]:
         # Stored again, a message keeps its place and gets its new content.
         entries[id] = Entry((*entries[id].ids, row.id) if id in entries else (row.id,), row)
     return list(entries.values())
+
+
+def _status_of(memory: Memory) -> str:
+    return cast("str", _facts(memory)["status"])
 
 
 def _facts(memory: Memory) -> dict[str, Any]:

@@ -82,13 +82,13 @@ class OneBrainChatStore(Connected, BaseChatStore):
         """Return a chat's messages in order; none where there is no such chat."""
         return _messages(await self._connection.arun(self._log.read(key)))
 
-    def add_message(self, key: str, message: ChatMessage) -> None:
-        """Append a message to a chat."""
-        self._connection.run(self._log.add(key, [message]))
+    def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
+        """Append a message to a chat, or insert it before the one at place `idx`, counted as in a list."""
+        self._connection.run(self._add(key, message, idx))
 
-    async def async_add_message(self, key: str, message: ChatMessage) -> None:
-        """Append a message to a chat."""
-        await self._connection.arun(self._log.add(key, [message]))
+    async def async_add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
+        """Append a message to a chat, or insert it before the one at place `idx`, counted as in a list."""
+        await self._connection.arun(self._add(key, message, idx))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Remove a chat and return its messages; None where there is no such chat."""
@@ -121,6 +121,9 @@ class OneBrainChatStore(Connected, BaseChatStore):
     async def aget_keys(self) -> list[str]:
         """Return the keys of all chats, oldest first."""
         return await self._connection.arun(self._log.keys())
+
+    def _add(self, key: str, message: ChatMessage, idx: int | None) -> Steps[None]:
+        return self._log.add(key, [message]) if idx is None else self._log.insert(key, message, idx)
 
     def _delete(self, key: str) -> Steps[list[ChatMessage] | None]:
         there = yield from self._log.exists(key)

@@ -11,15 +11,16 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.memory.types import BaseMemory
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from onebrain import Context, F
+from onebrain import Context, F, OneBrainValidationError
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.filters import every
 from onebrain.memory.ids import as_id
+from onebrain.memory.window import window
 from onebrain_llamaindex.chat_log import ChatLog, Entry
 from onebrain_llamaindex.chat_store import chat_scope
 from onebrain_llamaindex.connection import Connected, refuse
 from onebrain_llamaindex.filters import translate
-from onebrain_llamaindex.messages import RECALLED, text_of
+from onebrain_llamaindex.messages import RECALLED, in_conversation, text_of
 from onebrain_llamaindex.steps import Steps, ask
 
 _CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buffer has it
@@ -28,17 +29,19 @@ _CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buf
 class OneBrainMemory(Connected, BaseMemory):
     """Keeps every message of a conversation for good, and recalls what matters for the next one.
 
-    ``get`` returns the newest messages that fit `token_limit`, beginning with a user's, and in front of them one
-    system message with what the brain recalls for the input: from earlier in this conversation, from other sessions of
-    the scope, and from whatever else is stored there. That message is for the model: it is never stored.
+    ``get`` returns the newest messages that fit `token_limit` and `max_messages`, and in front of them one system
+    message with what the brain recalls for the input: from earlier in this conversation, from other sessions of
+    the scope, and from whatever else is stored there. That message is for the model: it is never stored. The history
+    begins with a user's message, or with the conversation, and holds no tool's answer without its call and no call that
+    lacks an answer; the last turn is whole whatever the limits say.
 
     ``reset`` empties this conversation and nothing else.
 
     Attributes:
         scope: Whose memory: recalls come from the whole scope. Chats lie in its space, by default "llamaindex-chats".
         session_id: The conversation; a new one by default. Give the same id to go on with it later.
-        token_limit: How long the returned history may be; the last turn is always whole.
-        max_messages: How many messages of history to look at, at most.
+        token_limit: How long the returned history may be.
+        max_messages: How many messages of history to return, at most.
         recall_tokens: How long the recalled text may be; 0 recalls nothing.
         recall_limit: How many memories to consider at most.
         min_score: Only memories with at least this score, 0..1.
@@ -88,6 +91,8 @@ class OneBrainMemory(Connected, BaseMemory):
         cls, chat_history: Sequence[ChatMessage] | None = None, llm: LLM | None = None, **kwargs: Any
     ) -> Self:
         """Return a memory with the fields `kwargs`; `llm` sets the token limit, `chat_history` replaces the messages."""
+        if kwargs.get("token_limit", ...) is None:  # the framework's buffer takes its default then
+            del kwargs["token_limit"]
         if llm is not None:
             kwargs.setdefault("token_limit", int(llm.metadata.context_window * _CONTEXT_SHARE))
         memory = cls(**kwargs)
@@ -104,6 +109,9 @@ class OneBrainMemory(Connected, BaseMemory):
             input: The next user message; the default is the newest one of the conversation.
             initial_token_count: How much of the token limit is spoken for, such as by a system prompt.
             kwargs: None; an unknown keyword raises.
+
+        Raises:
+            OneBrainValidationError: `initial_token_count` is more than the token limit.
         """
         refuse(self, kwargs)
         return self._connection.run(self._get(input, initial_token_count))
@@ -156,15 +164,18 @@ class OneBrainMemory(Connected, BaseMemory):
         await self._connection.arun(self._log.clear(self.session_id))
 
     def _get(self, input: str | ChatMessage | None, initial_token_count: int) -> Steps[list[ChatMessage]]:
-        entries = yield from self._log.read(self.session_id, newest=self.max_messages)
-        window = self._window(entries, self.token_limit - initial_token_count)
-        history = _messages(window)
+        if initial_token_count > self.token_limit:
+            raise OneBrainValidationError(
+                f"initial_token_count: is {initial_token_count}, more than the token limit of {self.token_limit}"
+            )
+        shown = yield from self._window(self.token_limit - initial_token_count)
+        history = [message for _, message in shown]
         query = text_of(input) if isinstance(input, ChatMessage) else input
         if query is None:
             query = next((text_of(said) for said in reversed(history) if said.role is MessageRole.USER), None)
         if query is None or not self.recall_tokens:
             return history
-        shown = [id for entry in window for id in entry.ids]
+        known = [id for entry, _ in shown for id in entry.ids]
         found: Context = yield ask(
             "context",
             query,
@@ -172,7 +183,7 @@ class OneBrainMemory(Connected, BaseMemory):
             max_tokens=self.recall_tokens,
             limit=self.recall_limit,
             min_score=self.min_score,
-            filter=every(translate(self.filters), F.id.not_in(shown)),
+            filter=every(translate(self.filters), F.id.not_in(known)),
             count_tokens=self.count_tokens,
         )
         if not found.text:
@@ -180,21 +191,26 @@ class OneBrainMemory(Connected, BaseMemory):
         recalled = ChatMessage(found.text, role=MessageRole.SYSTEM, additional_kwargs={RECALLED: True})
         return [recalled, *history]
 
-    def _window(self, entries: list[Entry], limit: int) -> list[Entry]:
-        """Return the newest entries that cost at most `limit` tokens and begin with a user's; the last turn in any case."""
+    def _window(self, max_tokens: int) -> Steps[list[tuple[Entry, ChatMessage]]]:
+        """Return the newest messages that fit the limits; the last turn in any case, however far back it begins."""
+        newest = self.max_messages
+        while True:
+            entries, complete = yield from self._log.tail(self.session_id, newest)
+            messages = _messages(entries)
+            kept = window(
+                in_conversation(messages, [self._tokens(message) for message in messages]),
+                max_messages=self.max_messages,
+                max_tokens=max_tokens,
+                complete=complete,
+                whole_last_turn=True,
+            )
+            if kept or complete:
+                return [(entries[place], messages[place]) for place in kept]
+            newest *= 4
+
+    def _tokens(self, message: ChatMessage) -> int:
         count = self.count_tokens or estimate_tokens
-        starts = [place for place, entry in enumerate(entries) if entry.message.role is MessageRole.USER]
-        if not starts:
-            return entries
-        first = starts[-1]
-        cost = 0
-        for place in range(len(entries) - 1, -1, -1):
-            cost += sum(count(block.model_dump_json()) for block in entries[place].message.blocks)
-            if cost > limit:
-                break
-            if place in starts:
-                first = place
-        return entries[first:]
+        return sum(count(block.model_dump_json()) for block in message.blocks)
 
 
 def _messages(entries: Sequence[Entry]) -> list[ChatMessage]:

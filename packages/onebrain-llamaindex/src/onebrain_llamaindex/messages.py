@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 
 from onebrain import Memory
 from onebrain.memory.fence import unfence
+from onebrain.memory.window import ConversationMessage, Role
 from onebrain_llamaindex.filters import RESERVED
 
 # Marks a message that holds recalled memories: it is for the model, and never stored again.
 RECALLED = "onebrain_recalled"
 # What is worth recalling later: the words of people and of the assistant, not instructions, not tools' output.
 SPOKEN = frozenset({MessageRole.USER, MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL})
+
+_ROLES: Final[Mapping[MessageRole, Role]] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+
+
+def in_conversation(messages: Sequence[ChatMessage], tokens: Sequence[int]) -> list[ConversationMessage]:
+    """Return what decides where a conversation of `messages` with so many `tokens` each may be cut."""
+    found: list[ConversationMessage] = []
+    unnamed = 0  # answers without an id directly behind the message
+    for message, cost in zip(reversed(messages), reversed(tokens), strict=True):
+        role = _ROLES.get(message.role, "user")
+        answers = message.additional_kwargs.get("tool_call_id") if role == "tool" else None
+        calls = _calls(message) if role == "assistant" else ()
+        if role == "assistant" and not calls:
+            # Some models' packages show no calls, and their tools' answers name none.
+            calls = (None,) * unnamed
+        unnamed = unnamed + 1 if role == "tool" and answers is None else 0
+        found.append(ConversationMessage(role, calls, None if answers is None else str(answers), tokens=cost))
+    return found[::-1]
+
+
+def _calls(message: ChatMessage) -> tuple[str | None, ...]:
+    """Return the ids of the tool calls in `message`: models give them as blocks, or as arguments of their own."""
+    blocks = [block.tool_call_id for block in message.blocks if isinstance(block, ToolCallBlock)]
+    if blocks:
+        return tuple(blocks)
+    given: Any = message.additional_kwargs.get("tool_calls")
+    if not given:
+        return (None,) if message.additional_kwargs.get("function_call") else ()
+    ids = [
+        call.get("id") if isinstance(call, Mapping) else getattr(call, "id", None)
+        for call in cast("Sequence[Any]", given)
+    ]
+    return tuple(None if id is None else str(id) for id in ids)
 
 
 def is_recalled(message: ChatMessage) -> bool:
