@@ -9,6 +9,7 @@ Quirks of the framework that are not copied, each of them tested in words in the
 * ``in`` and ``nin`` with a string search in that string, ``any`` and ``all`` take it letter by letter; here they raise.
 * ``== None`` never matches and ``!= None`` always does; here they mean "null or missing" and "there".
 * Case is folded by ``lower``; here by ``casefold``. The alphabet below has no letter that tells them apart.
+* A number is no id of a source document, except a whole one, which stands for its digits.
 * A node without a source document has the text "None" as its ``ref_doc_id``; here it has none.
 * It raises on nested filters, so those are checked against the brain's own evaluator.
 * Cosines below zero are negative scores in it; here a score is never below 0.
@@ -52,6 +53,9 @@ metadata = st.dictionaries(keys, scalars | st.none() | st.lists(scalars, max_siz
 sources = st.sampled_from(["doc-1", "doc-2", None])
 
 
+SOURCES = ("ref_doc_id", "doc_id", "document_id")
+
+
 @st.composite
 def filters(draw: st.DrawFn) -> MetadataFilter:
     operator = draw(st.sampled_from(list(Op)))
@@ -63,7 +67,9 @@ def filters(draw: st.DrawFn) -> MetadataFilter:
         value = None
     else:
         value = draw(texts | numbers)
-    key = draw(keys if draw(st.integers(0, 5)) else st.sampled_from(["ref_doc_id", "doc_id", "document_id"]))
+    key = draw(keys if draw(st.integers(0, 5)) else st.sampled_from(SOURCES))
+    if key in SOURCES and value is not None:  # an id is text; a number that could be none is refused here
+        value = [str(item) for item in value] if isinstance(value, list) else str(value)
     return MetadataFilter(key="other" if key == "$id" else key, value=value, operator=operator)
 
 
@@ -104,7 +110,7 @@ def decides(node: TextNode, wanted: MetadataFilters) -> bool:
         stored = known.get(part.key)
         if part.operator in ORDERED and isinstance(stored, bool):
             return False
-        if part.key in ("ref_doc_id", "doc_id", "document_id") and stored == "None":
+        if part.key in SOURCES and stored == "None":
             return False
         one = MetadataFilters(filters=[part])
         try:
