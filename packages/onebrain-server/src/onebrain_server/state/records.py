@@ -17,6 +17,8 @@ from onebrain_server.security.vault import CredentialsKeyMissing, Vault
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import account, link, record
 
+_CHUNK: Final = 500  # memories that one statement asks for
+
 # The keys of documents that hold credentials of third parties: a connector's, a model's, and webhooks' secrets.
 CREDENTIALS: Final = ("credentials", "api_key", "secret", "secret_digest", "webhookSecret")
 
@@ -341,19 +343,30 @@ class Records:
         where = (link.c.tenant == tenant) & (link.c.kind == kind)
         if owner_id is not None:
             where &= link.c.owner_id == owner_id
-        if memory_ids is not None:
-            where &= link.c.memory_id.in_(list(memory_ids))
         chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
+        wanted = None if memory_ids is None else list(memory_ids)
+        # A database takes only so many values in one statement.
+        parts = (
+            [where]
+            if wanted is None
+            else [
+                where & link.c.memory_id.in_(wanted[start : start + _CHUNK])
+                for start in range(0, len(wanted), _CHUNK)
+            ]
+        )
         with self._database.reading(tenant) as connection:
-            rows = connection.execute(chosen.where(where).order_by(link.c.created_at, link.c.id))
-            return [Link(*row) for row in rows]
+            return [
+                Link(*row)
+                for part in parts
+                for row in connection.execute(chosen.where(part).order_by(link.c.created_at, link.c.id))
+            ]
 
     def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Remove every link to memories of the account itself that are gone; those of a service's room are its own."""
         own = (link.c.tenant == tenant) & ~link.c.kind.contains(".")
         with self._database.writing(tenant) as connection:
-            for start in range(0, len(memory_ids), 500):
-                some = list(memory_ids[start : start + 500])
+            for start in range(0, len(memory_ids), _CHUNK):
+                some = list(memory_ids[start : start + _CHUNK])
                 connection.execute(link.delete().where(own & link.c.memory_id.in_(some)))
 
     # ---- helpers ----------------------------------------------------------------------------------------------------

@@ -86,7 +86,9 @@ def _lifted(row: Any) -> Any:
             ("projectId", "project_id"),
             ("source", "source"),
         ):
-            if fields.get(wire) is None and name in kept and fields.get(name) is None:
+            # A server that knows what a memory is linked to says so, also that it is linked to nothing any more.
+            told = wire in fields if wire.endswith("Id") else fields.get(wire) is not None
+            if not told and name in kept and fields.get(name) is None:
                 fields[wire] = kept[name]
     if fields.get("source") is None and fields.get("sourceType") is not None:
         fields["source"] = fields["sourceType"]
@@ -106,8 +108,8 @@ class Memory(Record):
         type: fact, preference, decision, goal, experience or skill.
         status: active, candidate (waits for review), archived or conflicted.
         tags: The tags given when it was stored.
-        entity_id: The entity it was stored for.
-        project_id: The project it was stored for.
+        entity_id: The entity it is about, where the server says; else the one it was stored for.
+        project_id: The project it is linked to, where the server says; else the one it was stored for.
         source: Where it came from: the caller's own word, else ``source_type``.
         source_type: user_input, system_inference, ai_extraction or user_confirmed.
         confidence: 0..1.

@@ -136,7 +136,7 @@ def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
     title = fields.title or title_of(fields.text, memories.TITLE_LIMIT)
     same = memories.twin(call, title, fields.text, fields.type)
     if same is not None:
-        return False, memories.row(same, call.tenant_id)
+        return False, memories.row(same, call)
     suspicious = looks_like_instructions(title, fields.text)
     sure = 1.0 if fields.confidence is None else fields.confidence
     new = memories.draft(
@@ -150,7 +150,7 @@ def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
         new = new.model_copy(update={"extra": {**new.extra, "keyId": key.id}})
     [memory] = memories.store(call, [new])
     memories.link(call, fields, memory.id)
-    return True, memories.row(memory, call.tenant_id)
+    return True, memories.row(memory, call)
 
 
 class WrittenRow(Wire):
@@ -356,7 +356,7 @@ def _changes(
 
 def _change(call: Call, memory: Memory, since: int) -> dict[str, Any]:
     """Return a change; a memory that is no longer active is gone for agents, and nothing of what it says is shown."""
-    row = memories.row(memory, call.tenant_id)
+    row = memories.row(memory, call)
     del row["userId"]
     if memory.archived:
         return _gone(memory.id, row["updatedAt"])

@@ -52,7 +52,7 @@ def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
     if other is not None:
         with call.server.changing(call.tenant_id, other.id):
             memories.change(call, memories.one(call, other.id), status="conflicted")
-    return memories.row(memory, call.tenant_id)
+    return memories.row(memory, call)
 
 
 @routes.post(
@@ -328,14 +328,11 @@ def duplicates(call: Call) -> list[dict[str, Any]]:
         # Titles without a common word are taken only where they are short.
         if words[left] & words[right] or max(len(titles[left]), len(titles[right])) <= 12
     ]
-    user = call.tenant_id
+    best = found[:100]
+    rows = memories.rows((living[place] for _, left, right in best for place in (left, right)), call)
     return [
-        {
-            "memoryA": memories.row(living[left], user),
-            "memoryB": memories.row(living[right], user),
-            "similarity": round(score, 3),
-        }
-        for score, left, right in found[:100]
+        {"memoryA": rows[2 * number], "memoryB": rows[2 * number + 1], "similarity": round(score, 3)}
+        for number, (score, _, _) in enumerate(best)
     ]
 
 

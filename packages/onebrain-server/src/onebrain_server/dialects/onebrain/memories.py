@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
@@ -198,9 +199,6 @@ def draft(
     }
     if status != "active":
         extra[_UNSEEN] = True
-    for name, value in (("entityId", fields.entity_id), ("projectId", fields.project_id)):
-        if value is not None:
-            extra[name] = value
     return NewMemory.checked(
         id=fields.id or (id_of(call.idempotency) if call.idempotency is not None else new_id()),
         content=text,
@@ -242,8 +240,40 @@ def status_of(memory: Memory) -> MemoryStatus:
     return found if found in ("candidate", "conflicted") else "archived"
 
 
-def row(memory: Memory, user_id: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What a memory belongs to by its links: the first entity that it is about, and its first project."""
+
+    entity_id: str | None = None
+    project_id: str | None = None
+
+
+NOWHERE: Final = Belonging()
+
+
+def belonging(call: Call, ids: Sequence[str]) -> Mapping[str, Belonging]:
+    """Return what memories belong to, by their ids; those that belong to nothing are left out."""
+    entities: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for link in call.graph.links(memory_ids=ids):
+        if link.link_type == "about":
+            entities.setdefault(link.memory_id, link.entity_id)
+        elif link.link_type != "mentions":
+            others.setdefault(link.memory_id, link.entity_id)
+    entities = {**others, **entities}
+    projects: dict[str, str] = {}
+    for owned in call.server.records.links(call.tenant_id, "project", memory_ids=ids):
+        projects.setdefault(owned.memory_id, owned.owner_id)
+    return {id: Belonging(entities.get(id), projects.get(id)) for id in entities.keys() | projects.keys()}
+
+
+def row(memory: Memory, call: Call) -> dict[str, Any]:
     """Return a memory as answers show it."""
+    return shown(memory, call, belonging(call, [memory.id]).get(memory.id, NOWHERE))
+
+
+def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
+    """Return a memory whose links are known as answers show it."""
     extra = memory.extra
     created, updated, expires = memory.created_at, memory.updated_at, memory.expires_at
     assert created is not None
@@ -252,7 +282,7 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
     made = iso(created)
     return {
         "id": memory.id,
-        "userId": user_id,
+        "userId": call.tenant_id,
         "type": memory.type or "fact",
         "title": memory.title or title_of(memory.content, TITLE_LIMIT) or "Untitled",
         "body": memory.content,
@@ -265,8 +295,8 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
         "tags": memory.tags,
         "source": memory.source,
         "scope": {name: value for name, value in place.__dict__.items() if value is not None},
-        "entityId": extra.get("entityId"),
-        "projectId": extra.get("projectId"),
+        "entityId": where.entity_id,
+        "projectId": where.project_id,
         "importance": memory.importance,
         "pinned": memory.pinned,
         "expiresAt": None if expires is None else iso(expires),
@@ -275,8 +305,9 @@ def row(memory: Memory, user_id: str) -> dict[str, Any]:
 
 def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     """Return memories as answers show them."""
-    user_id = call.tenant_id
-    return [row(memory, user_id) for memory in memories]
+    found = list(memories)
+    places = belonging(call, [memory.id for memory in found])
+    return [shown(memory, call, places.get(memory.id, NOWHERE)) for memory in found]
 
 
 def one(call: Call, id: str) -> Memory:
@@ -399,7 +430,7 @@ def change(call: Call, memory: Memory, **fields: Any) -> Memory:
             columns["archived"] = value != "active"
             if value == "active":
                 extra.pop(_UNSEEN, None)
-        elif name in ("confidence", "sourceType", "entityId", "projectId"):
+        elif name in ("confidence", "sourceType"):
             extra[name] = value
         else:
             columns[name] = value

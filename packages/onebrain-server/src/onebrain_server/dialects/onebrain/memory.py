@@ -109,11 +109,14 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     memories.check_links(call, body)
     charge(call, "memory_writes_per_month")
     new = memories.draft(call, body, status=memories.given_status(body))
+    fresh = body.id is None and call.idempotency is None
     with storing(call, 1):
-        [memory] = memories.store(call, [new], new=body.id is None and call.idempotency is None)
+        [memory] = memories.store(call, [new], new=fresh)
     memories.link(call, body, memory.id)
     call.act("write", "memory")
-    return memories.row(memory, call.tenant_id)
+    if fresh:  # it has the links that were just made, and no others
+        return memories.shown(memory, call, memories.Belonging(body.entity_id, body.project_id))
+    return memories.row(memory, call)
 
 
 class SearchFields(Wire):
@@ -185,16 +188,13 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
         include_archived=body.include_archived,
     )
     found = call.memories.search(request)
-    user_id = call.tenant_id
-    results: list[dict[str, Any]] = []
-    for hit, (by_words, by_meaning) in zip(found.hits, found.parts, strict=True):
-        result = memories.row(hit.memory, user_id)
+    results = memories.rows((hit.memory for hit in found.hits), call)
+    for result, hit, (by_words, by_meaning) in zip(results, found.hits, found.parts, strict=True):
         score = round(hit.score, 6)
         result["score"] = score
         # Where there is one part only, it is the score.
         result["diceScore"] = score if found.mode == "keyword" else round(by_words, 6)
         result["vectorScore"] = score if found.mode == "vector" else round(by_meaning, 6)
-        results.append(result)
     answer: dict[str, Any] = {
         "results": results,
         "searchMode": found.mode,
@@ -466,8 +466,8 @@ def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
 def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
     """Return one memory; with ``asOf``, as it was at that moment."""
     if query.as_of is None:
-        return memories.row(memories.one(call, id), call.tenant_id)
-    return memories.row(past.one(call, id, past.moment_of(call, query.as_of)), call.tenant_id)
+        return memories.row(memories.one(call, id), call)
+    return memories.row(past.one(call, id, past.moment_of(call, query.as_of)), call)
 
 
 class MemoryChanges(Wire):
@@ -539,7 +539,7 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
             fields["status"] = body.status
         memory = memories.change(call, old, **fields) if fields else old
     call.act("write", "memory")
-    return memories.row(memory, call.tenant_id)
+    return memories.row(memory, call)
 
 
 @routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)

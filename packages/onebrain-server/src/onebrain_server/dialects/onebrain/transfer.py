@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -203,6 +204,7 @@ def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
     counts["entities"] = _each(body.entities, "entities", errors, lambda row: _entity(call, row, names))
     counts["relations"] = _each(body.relations, "relations", errors, lambda row: _relation(call, row, names))
     counts["projects"] = _each(body.projects, "projects", errors, lambda row: _project(call, row))
+    _belonging(call, body.memories, names)
     counts["skills"] = _each(body.skills, "skills", errors, lambda row: _skill(call, row))
     call.audit("import", f"{counts['memories']} memories")
     return {**counts, "errors": errors[:100]}
@@ -236,7 +238,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                 status = row.get("status", "active")
                 if status not in ("active", "candidate", "archived", "conflicted"):
                     raise ValueError
-                new = memories.draft(call, fields, status=status)
+                drafts.append(memories.draft(call, fields, status=status))
             except ValueError as error:
                 issue = (
                     error.errors(include_input=False)[0]
@@ -244,15 +246,37 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                     else {"loc": (), "msg": str(error) or "not a memory"}
                 )
                 errors.append(f"memories[{place}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
-                continue
-            extra = {name: row[name] for name in ("entityId", "projectId") if isinstance(row.get(name), str)}
-            drafts.append(new.model_copy(update={"extra": {**new.extra, **extra}}))
         for result in memories.put(call, drafts) if drafts else ():
             if result.error is None:
                 count += 1
             else:
                 errors.append(f"memories: {result.error.message}")
     return count
+
+
+def _belonging(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str]) -> None:
+    """Link memories to what their rows name, where no imported link has done so."""
+    named = [
+        row
+        for row in rows
+        if isinstance(row.get("id"), str) and (row.get("entityId") or row.get("projectId"))
+    ]
+    there = {memory.id for memory in call.memories.get([row["id"] for row in named], EVERYTHING)}
+    known = {(link.entity_id, link.memory_id) for link in call.graph.links(memory_ids=list(there))}
+    for row in named:
+        if row["id"] not in there:
+            continue
+        entity, project = row.get("entityId"), row.get("projectId")
+        if isinstance(entity, str) and (names.get(entity, entity), row["id"]) not in known:
+            with suppress(OneBrainConflictError, OneBrainNotFoundError):
+                call.graph.link(names.get(entity, entity), row["id"], "about")
+        if (
+            isinstance(project, str)
+            and call.server.records.get(call.tenant_id, "project", project) is not None
+        ):
+            links = call.server.records.links(call.tenant_id, "project", memory_ids=[row["id"]])
+            if all(link.owner_id != project for link in links):
+                call.server.records.link(call.tenant_id, "project", project, row["id"], "context")
 
 
 def _tag(call: Call, row: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ routes = Routes("/v1", "account")
 def export_user(call: Call) -> dict[str, Any]:
     """Return everything that is stored about the account; once an hour."""
     account = call.known.account
+    past = call.server.history.all(call.tenant_id)
+    places = memories.belonging(call, list({memory.id for _, memory in past}))
     return {
         "exportedAt": iso(now()),
         "user": {
@@ -38,8 +40,11 @@ def export_user(call: Call) -> dict[str, Any]:
             if name not in ("format", "version", "exportedAt")
         },
         "history": [
-            {"changedAt": iso_micros(changed_at), "memory": memories.row(memory, account.id)}
-            for changed_at, memory in call.server.history.all(call.tenant_id)
+            {
+                "changedAt": iso_micros(changed_at),
+                "memory": memories.shown(memory, call, places.get(memory.id, memories.NOWHERE)),
+            }
+            for changed_at, memory in past
         ],
         "apiKeys": [keys.whole_row(key) for key in call.server.accounts.keys(call.tenant_id)],
         "audit": [
