@@ -16,6 +16,7 @@ from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchR
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
+from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.engine import LARGE_SPACE, MEMORY_OF_INDEXES, Engine, Tenant
 from onebrain_engine.index.snapshots import Snapshots
@@ -184,6 +185,14 @@ class EngineDriver:
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store memories in one transaction."""
         return (yield from call(self.tenant.store, items))
+
+    def restore(self, copies: Sequence[Copied], /) -> Steps[list[StoreResult]]:
+        """Store memories as they were in another brain."""
+        return (yield from call(self.tenant.restore, copies))
+
+    def embedders(self) -> Steps[Embedders]:
+        """Return whose vectors the spaces hold."""
+        return (yield from call(self.tenant.embedders))
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
         """Search."""

@@ -39,6 +39,7 @@ from onebrain.memory.models import (
     StoreResult,
 )
 from onebrain.memory.moments import dump_object
+from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine import cursors
 from onebrain_engine.agreement import Agreement
 from onebrain_engine.background import Background
@@ -50,7 +51,7 @@ from onebrain_engine.index.partition import Indexed, Partition
 from onebrain_engine.index.partitions import Partitions
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse
-from onebrain_engine.intake import Intake, Put, claimable, vector_bytes
+from onebrain_engine.intake import Intake, Piece, Put, claimable, vector_bytes
 from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Reading, Store, Writing
@@ -286,13 +287,32 @@ class Tenant:
 
     def store(self, items: Sequence[NewMemory]) -> list[StoreResult]:
         """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
+        return self._results(self._engine.intake.store(self.name, items))
+
+    def restore(self, copies: Sequence[Copied]) -> list[StoreResult]:
+        """Store memories as they were in another brain, times of change and vectors included; a bad one fails alone."""
+        return self._results(self._engine.intake.restore(self.name, copies))
+
+    @persistent
+    def embedders(self) -> Embedders:
+        """Return whose vectors the spaces hold."""
+        own = self._engine.embedder
+        with self._engine.store.reading() as read:
+            spaces = {
+                space.name or None: space.embedder
+                for space in read.spaces(self.name)
+                if space.embedder is not None
+            }
+        return Embedders(None if own is None else own.fingerprint, spaces)
+
+    def _results(self, pieces: Sequence[Piece]) -> list[StoreResult]:
         return [
             StoreResult(id=None, status="failed", error=piece.error)
             if piece.draft is None or piece.error is not None
             else StoreResult.trusted(
                 {"id": piece.draft.id, "status": "created" if piece.fresh else "updated", "error": None}
             )
-            for piece in self._engine.intake.store(self.name, items)
+            for piece in pieces
         ]
 
     def store_and_return(self, items: Sequence[NewMemory]) -> Sequence[Memory]:

@@ -11,10 +11,11 @@ import numpy as np
 
 from onebrain._core.codec import to_json
 from onebrain._core.steps import Caller
-from onebrain.errors import OneBrainError
+from onebrain.errors import EmbedderMismatch, OneBrainError
 from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
+from onebrain.memory.transfer import Copied
 from onebrain_engine.bounds import draft_bytes
 from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
@@ -36,6 +37,7 @@ class Piece:
     Attributes:
         space: The name of its space.
         bare: Whether it is to have no vector.
+        embedder: Whose vector it brings, or is to have; None for the caller's own, or this engine's.
         draft: The memory; None where `error` says why it cannot be stored.
         made: The vector that the embedder made of it.
         caller: Who waits for it.
@@ -45,6 +47,7 @@ class Piece:
 
     space: str
     bare: bool = False
+    embedder: str | None = None
     draft: Draft | None = None
     error: OneBrainError | None = None
     made: bytes | None = None
@@ -98,7 +101,29 @@ class Intake:
     def store(self, tenant: str, items: Sequence[NewMemory]) -> list[Piece]:
         """Store memories; a bad one fails alone, the others are stored all or not at all."""
         now = now_in_micros()
-        pieces = [self._piece(item, now) for item in items]
+        return self._take(tenant, [self._piece(item, now) for item in items])
+
+    def restore(self, tenant: str, copies: Sequence[Copied]) -> list[Piece]:
+        """Store memories as they were in another brain; a bad one fails alone."""
+        now = now_in_micros()
+        pieces = [self._piece(copied.item, now) for copied in copies]
+        for piece, copied in zip(pieces, copies, strict=True):
+            if piece.draft is None or piece.bare:
+                continue
+            piece.embedder = copied.embedder
+            own = None if self._engine.embedder is None else self._engine.embedder.fingerprint
+            if piece.draft.vector is None and copied.embedder not in (None, own):
+                piece.error = EmbedderMismatch(
+                    f"the vector was made by the embedder {copied.embedder}; connect with that one as embedder=, which makes "
+                    "it again",
+                    service=self._engine.store.service,
+                )
+        for piece, copied in zip(pieces, copies, strict=True):
+            if piece.draft is not None and copied.updated_at is not None:
+                piece.draft.updated_at = to_micros(copied.updated_at)
+        return self._take(tenant, pieces)
+
+    def _take(self, tenant: str, pieces: list[Piece]) -> list[Piece]:
         if self._engine.bounds.admit is not None:
             size = sum(draft_bytes(piece.draft) for piece in pieces if piece.draft is not None)
             self._engine.bounds.admit(tenant, size)
@@ -127,7 +152,7 @@ class Intake:
         bare = [
             (piece, piece.draft)
             for piece in pieces
-            if piece.draft is not None and not piece.bare and piece.space not in own
+            if piece.draft is not None and piece.error is None and not piece.bare and piece.space not in own
         ]
         if bare:
             vectors = embedder.documents([draft.content for _, draft in bare])
@@ -194,7 +219,7 @@ class Intake:
                 good.append((piece, draft))
                 continue
             if draft.vector is not None and piece.made is None:
-                embedder, vector = CALLER, draft.vector
+                embedder, vector = piece.embedder or CALLER, draft.vector
             elif space.embedder == CALLER:
                 refuse(piece, "a memory without a vector", None)
                 continue

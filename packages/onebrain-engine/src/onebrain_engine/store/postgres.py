@@ -631,6 +631,7 @@ class _Writing(_Reading):
             identity, owner = digest(draft.id), digest(draft.user or "")
             old = known.get((identity, owner)) if draft.given_id else None
             created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
+            updated = now if draft.updated_at is None else draft.updated_at
             row = draft.row if old is None else old[0]
             content, title, type, tags, metadata, source, extra, sealed = self._sealed(
                 tenant, space, row, draft
@@ -639,7 +640,7 @@ class _Writing(_Reading):
             target = inserts if old is None or row in inserts else replacements
             target[row] = (
                 row, seq, identity, owner, draft.id, draft.user or "", draft.agent, draft.session, content, title,
-                type, tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, now,
+                type, tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, updated,
                 draft.expires_at, extra, sealed,
             )  # fmt: skip
             if draft.given_id and old is None:
@@ -648,7 +649,7 @@ class _Writing(_Reading):
             fresh.append(old is None)
             entries.append(
                 Entry(
-                    row, draft.user, draft.agent, draft.session, draft.content, created, now, draft.expires_at,
+                    row, draft.user, draft.agent, draft.session, draft.content, created, updated, draft.expires_at,
                     draft.importance, draft.archived, draft.vector,
                 )
             )  # fmt: skip

@@ -60,6 +60,7 @@ class Draft:
     extra: str
     vector: bytes | None
     row: int = 0
+    updated_at: int | None = None  # of a memory that was changed elsewhere; None for now
 
 
 @dataclass(slots=True)

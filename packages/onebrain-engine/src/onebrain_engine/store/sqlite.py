@@ -549,6 +549,7 @@ class _Writing(_Reading):
             user = draft.user or ""
             old = known.get((draft.id, user)) if draft.given_id else None
             created = draft.created_at if draft.created_at is not None else (old[1] if old else now)
+            updated = now if draft.updated_at is None else draft.updated_at
             if old is None:
                 row = draft.row
                 content, title, type, tags, metadata, source, extra, sealed = self._sealed(
@@ -557,7 +558,7 @@ class _Writing(_Reading):
                 inserts.append(
                     (
                         row, tenant, space.key, seq, draft.id, user, draft.agent, draft.session, content, title, type,
-                        tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, now,
+                        tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, updated,
                         draft.expires_at, extra, sealed,
                     )
                 )  # fmt: skip
@@ -575,7 +576,7 @@ class _Writing(_Reading):
                     _REPLACE,
                     (
                         seq, draft.agent, draft.session, content, title, type, tags, metadata, draft.importance, source,
-                        draft.pinned, draft.archived, created, now, draft.expires_at, extra, sealed, row,
+                        draft.pinned, draft.archived, created, updated, draft.expires_at, extra, sealed, row,
                     ),
                 )  # fmt: skip
                 self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
@@ -585,7 +586,7 @@ class _Writing(_Reading):
             fresh.append(old is None)
             entries.append(
                 Entry(
-                    row, draft.user, draft.agent, draft.session, draft.content, created, now, draft.expires_at,
+                    row, draft.user, draft.agent, draft.session, draft.content, created, updated, draft.expires_at,
                     draft.importance, draft.archived, draft.vector,
                 )
             )  # fmt: skip

@@ -15,7 +15,8 @@ import click
 import onebrain
 from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainError
-from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory import transfer
+from onebrain.memory.models import Memory, Scope
 from onebrain.memory.urls import resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -278,20 +279,31 @@ def export(
 ) -> None:
     """Write every memory to a file, or to standard output, as one JSON object a line."""
     count = 0
-    with opened(url, api_key) as brain, click.open_file(str(file), "w", encoding="utf-8") as out:
-        scope = Scope(space, user, agent, session)
-        for memory in brain.list(scope=scope, order="created_at", include_archived=True):
-            row = memory.model_dump(mode="json", exclude_none=True, exclude={"updated_at"})
-            out.write(to_json(row) + "\n")
-            count += 1
+    with opened(url, api_key) as brain:
+        can, embedders = brain.capabilities, brain.embedders()
+        if not can.embeddings:
+            click.echo(f"{can.service} gives no vectors; whoever imports this makes them anew", err=True)
+        # In the order of storing, in which the memories of a session stand.
+        memories = brain.list(
+            scope=Scope(space, user, agent, session),
+            order="sequence",
+            include_archived=True,
+            with_embeddings=can.embeddings,
+        )
+        with click.open_file(str(file), "w", encoding="utf-8") as out:
+            for memory in memories:
+                out.write(transfer.line(memory, embedders) + "\n")
+                count += 1
     click.echo(f"{count} memories", err=True)
 
 
 @cli.command("import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
+@click.option("--without", multiple=True, help="A field to leave out, such as created_at; may be repeated.")
 @brain_options
 def import_memories(
     file: Path,
+    without: tuple[str, ...],
     url: str | None,
     api_key: str | None,
     space: str | None,
@@ -299,31 +311,26 @@ def import_memories(
     agent: str | None,
     session: str | None,
 ) -> None:
-    """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them."""
-    items: list[NewMemory] = []
-    outer = Scope(space, user, agent, session)
-    known = NewMemory.model_fields.keys()
-    number = 0
+    """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them.
+
+    What a line says beyond the fields of a memory is kept in its metadata. Where something cannot be kept, nothing is stored.
+    """
     try:
-        with click.open_file(str(file), encoding="utf-8") as source:
-            for line in source:
-                number += 1
-                if line.strip():
-                    row = json.loads(line)
-                    fields = {
-                        name: value for name, value in row.items() if name in known and value is not None
-                    }
-                    own = Scope(**fields.pop("scope", {}))
-                    items.append(NewMemory(**fields, scope=outer.within(own) if outer else own))
-    except (ValueError, TypeError, AttributeError):
-        raise click.ClickException(f"line {number}: not a memory as `onebrain export` writes it") from None
+        with click.open_file(str(file), encoding="utf-8", errors="strict") as source:
+            copies = list(transfer.read(source, Scope(space, user, agent, session), without=without))
+    except OneBrainError as error:
+        raise click.ClickException(f"not as `onebrain export` writes it: {error.message}") from None
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file}: is not UTF-8") from None
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     with opened(url, api_key, create=True) as brain:
-        results = brain.store_many(items)
-        failed = results.failed
-        for place in failed:
-            click.echo(f"line {place + 1}: {results[place].error}", err=True)
-        click.echo(f"{len(results) - len(failed)} memories", err=True)
-        if failed:
+        results = brain.restore(copies)
+        for place in results.failed:
+            click.echo(f"line {copies[place].line}: {results[place].error}", err=True)
+        kept = sorted({name for copied in copies for name in copied.others})
+        if kept:
+            click.echo(f"in the metadata, because no memory has such fields: {', '.join(kept)}", err=True)
+        click.echo(f"{len(results) - len(results.failed)} memories", err=True)
+        if results.failed:
             sys.exit(1)

@@ -58,6 +58,7 @@ from onebrain.memory.models import (
     StoreResults,
 )
 from onebrain.memory.sqlite_urls import is_in_memory
+from onebrain.memory.transfer import Copied, Copies, Embedders
 
 T = TypeVar("T")
 Embedding: TypeAlias = Sequence[float]
@@ -279,6 +280,44 @@ class _Brain(Coloured[Mode]):
         item = _new_memory(raw, scope, {})
         self._check_storable(item)
         return item
+
+    @endpoint
+    def embedders(self) -> Steps[Embedders | None]:
+        """Return whose vectors this brain holds; None where the service behind it does not say."""
+        return (yield from self._driver.embedders()) if isinstance(self._driver, Copies) else None
+
+    @endpoint
+    def restore(self, copies: Iterable[Copied]) -> Steps[StoreResults]:
+        """Store memories of another brain as they were there, all of their fields and vectors; `transfer.read` reads them.
+
+        What cannot be kept here is told before anything is stored. A memory that is here already is replaced; one that
+        fails later, such as for another embedder's vectors in its space, fails alone.
+
+        Raises:
+            OneBrainValidationError: Memories have what this brain cannot keep; the message names their lines.
+        """
+        rows = list(copies)
+        driver = self._driver if isinstance(self._driver, Copies) else None
+        problems: list[str] = []
+        for row in rows:
+            try:
+                self._check_storable(row.item)
+            except OneBrainError as error:
+                problems.append(f"line {row.line}: {error.message}")
+        if problems:
+            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise OneBrainValidationError(
+                f"{'; '.join(problems[:5])}{more}. Nothing was stored", service=self.capabilities.service
+            )
+        results: list[StoreResult] = []
+        size = max(1, min(self.capabilities.batch_size, _STORE_BATCH))
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            if driver is not None:
+                results.extend((yield from driver.restore(some)))
+            else:
+                results.extend((yield from self._store_batch([row.item for row in some], EVERYTHING)))
+        return StoreResults.trusted({"results": tuple(results)})
 
     def _check_storable(self, item: NewMemory) -> None:
         """Refuse what the service would lose."""

@@ -1,0 +1,159 @@
+"""Memories from one brain into another: one JSON object a line, with everything that makes a memory what it is.
+
+A line has the fields of `NewMemory`, and beside them ``updated_at`` and ``embedder``, the name of the embedder whose
+vectors the memory's space holds. ``embedding`` is the vector, false where the memory has none, and left out where the
+embedder of the brain that wrote the line made it: the same embedder makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, cast, runtime_checkable
+
+from onebrain._core.codec import from_json, to_json
+from onebrain._core.steps import Steps
+from onebrain.errors import OneBrainError, OneBrainValidationError
+from onebrain.memory.acceptance import instant, json_object
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
+
+# Keys of a line that say no field of a new memory.
+_BESIDE: Final = frozenset({"updated_at", "embedder"})
+KNOWN: Final = frozenset(NewMemory.model_fields) | _BESIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A memory on its way into another brain.
+
+    Attributes:
+        item: The memory to store.
+        updated_at: When it was last changed.
+        embedder: Whose vectors its space holds; None where that is not known.
+        line: Where it stands in the file, from 1.
+        others: The names of fields that no memory has; they are kept in its metadata.
+    """
+
+    item: NewMemory
+    updated_at: datetime | None = None
+    embedder: str | None = None
+    line: int = 0
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedders:
+    """Whose vectors a brain holds.
+
+    Attributes:
+        own: The brain's own embedder; None where it makes no vectors.
+        spaces: The embedders of its spaces by their names, None for the default space.
+    """
+
+    own: str | None
+    spaces: Mapping[str | None, str]
+
+
+@runtime_checkable
+class Copies(Protocol):
+    """A driver that takes in whole memories, and says whose vectors its spaces hold."""
+
+    def embedders(self) -> Steps[Embedders]:
+        """Return whose vectors this brain holds."""
+        ...
+
+    def restore(self, copies: Sequence[Copied], /) -> Steps[list[StoreResult]]:
+        """Store memories as they were in another brain; return one result each, in order."""
+        ...
+
+
+def line(memory: Memory, embedders: Embedders | None) -> str:
+    """Return a memory as a line, without its end.
+
+    Args:
+        memory: The memory, with its vector where the brain gives vectors.
+        embedders: Whose vectors the brain holds; None where it does not say.
+    """
+    row = memory.model_dump(mode="json", exclude_none=True)
+    if embedders is not None:
+        name = embedders.spaces.get(memory.scope.space)
+        if memory.embedding is None:
+            row["embedding"] = False
+        elif name is not None:
+            row["embedder"] = name
+            if name == embedders.own:
+                del row["embedding"]
+    return to_json(row, what="the memory")
+
+
+def read(
+    lines: Iterable[str], outer: Scope = EVERYTHING, *, without: Collection[str] = ()
+) -> Iterator[Copied]:
+    """Read lines as `line` writes them; blank ones are passed over, and so is a byte order mark.
+
+    A field that no memory has, such as ``role``, is kept in the metadata by its own name. Parts of `outer` win over those of
+    a line, and the fields in `without` are left out.
+
+    Raises:
+        OneBrainValidationError: A line is no memory, or a field of its own name is in its metadata already; the message
+            names the line.
+    """
+    for number, text in enumerate(lines, 1):
+        text = text.removeprefix("\ufeff") if number == 1 else text
+        if text.strip():
+            try:
+                yield _read(text, outer, number, without)
+            except OneBrainError as error:
+                raise OneBrainValidationError(f"line {number}: {error.message}") from None
+            except ValueError as error:
+                raise OneBrainValidationError(f"line {number}: {error}") from None
+
+
+def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Copied:
+    try:
+        row: Any = from_json(text)
+    except ValueError:
+        raise ValueError("not JSON") from None
+    if not isinstance(row, dict):
+        raise ValueError("not a memory, which is a JSON object")
+    fields = {
+        name: value
+        for name, value in cast("dict[str, Any]", row).items()
+        if value is not None and name not in without
+    }
+    beside = {name: fields.pop(name) for name in _BESIDE & fields.keys()}
+    others = {name: fields.pop(name) for name in sorted(fields.keys() - KNOWN)}
+    if others:
+        metadata = fields.get("metadata", {})
+        if not isinstance(metadata, dict):
+            raise ValueError("metadata: must be an object")
+        taken = sorted(others.keys() & cast("dict[str, Any]", metadata).keys())
+        if taken:
+            raise ValueError(
+                f"{taken[0]}: is no field of a memory, and its metadata has another value of this name"
+            )
+        fields["metadata"] = json_object({**cast("dict[str, Any]", metadata), **others})
+    own = fields.pop("scope", {})
+    if not isinstance(own, dict):
+        raise ValueError("scope: must be an object with space, user, agent and session")
+    parts = cast("dict[str, Any]", own)
+    unknown = sorted(parts.keys() - {"space", "user", "agent", "session"})
+    if unknown:
+        raise ValueError(f"scope: has no part {unknown[0]!r}; there are space, user, agent and session")
+    scope = Scope(**parts)
+    if not isinstance(beside.get("embedder"), str | None):
+        raise ValueError("embedder: must be text")
+    changed = _updated(beside.get("updated_at"))
+    item = NewMemory.checked(**{**fields, "scope": outer.within(scope) if outer else scope})
+    return Copied(item, changed, beside.get("embedder"), number, tuple(others))
+
+
+def _updated(value: Any) -> datetime | None:
+    try:
+        moment = instant(value)
+    except ValueError as error:
+        raise ValueError(f"updated_at: {error}") from None
+    if not isinstance(moment, datetime | None):
+        raise ValueError("updated_at: must be ISO 8601 text")
+    return moment
