@@ -64,7 +64,9 @@ _REASONS = re.compile(
 
 
 # What this server does not do, or its operator has not set up: documented answers of 501 and 503.
-_NOT_OFFERED = re.compile(r"[Tt]his server (has|keeps|sends|stores|takes) |No language model is configured")
+_NOT_OFFERED = re.compile(
+    r"[Tt]his (version of the )?server (has|keeps|sends|stores|takes) |No language model is configured"
+)
 # Operations on two things: 404 says that the other one is not there, not the one that was just made.
 _ON_TWO = re.compile(r"/v1/(entities|memory|projects)/\{id\}/(links|relations|tags|memory-links)")
 
