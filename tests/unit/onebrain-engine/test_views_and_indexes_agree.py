@@ -79,7 +79,7 @@ def test_a_page_is_full_and_shows_what_was_selected(brain, meanwhile):
 
 def test_a_memory_is_shown_as_the_filter_judged_it(brain, meanwhile):
     brain.store("a pear", id="p", metadata={"kind": "pear"})
-    brain.list()
+    brain.count()
     meanwhile(lambda: brain.update("p", metadata={"kind": "apple"}))
     assert {memory.id: memory.metadata["kind"] for memory in brain.list(filter=FRUIT)} == {
         "a": "apple",
@@ -110,8 +110,8 @@ def test_what_is_remembered_of_a_memory_is_what_the_view_shows(brain):
         writer = threading.Thread(target=lambda: brain.update("a", content="a pear"))
         writer.start()
         writer.join()
+        brain.count()
         brain.get("a")  # which the index remembers
-        brain.list()
         index = engine.loaded("default", space)
         assert index.through > space.seq
         (memory,) = tenant._memories(read, found, False).values()

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
@@ -13,6 +14,7 @@ from onebrain.memory.sqlite_urls import sqlite_path
 from onebrain_engine.store.files import make_file
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_errors import translated
+from onebrain_engine.store.sqlite_file import DatabaseFiles
 
 # PostgreSQL hides other tenants' rows itself, should a query ever forget to.
 _WALL: Final = tuple(
@@ -112,8 +114,9 @@ class _Sqlite:
     """One connection for writing and a few for reading."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
         self._memory = path == ":memory:"
+        self._path = path if self._memory else str(Path(path).absolute())
+        self._files: DatabaseFiles | None = None
         self._lock = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
         self._idle_lock = threading.Lock()
@@ -123,6 +126,8 @@ class _Sqlite:
         with self.writing(_NOBODY) as rows:
             rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
             _migrate(rows, postgres=False)
+        if not self._memory:
+            self._files = DatabaseFiles(self._path)
 
     def _connect(self) -> sqlite3.Connection:
         if not self._memory:
@@ -141,6 +146,8 @@ class _Sqlite:
             with self._lock, translated(self._path):
                 yield _SqliteRows(self._writer)
             return
+        if self._files is not None:
+            self._files.require()
         with self._idle_lock:
             connection = self._idle.pop() if self._idle else None
         with translated(self._path):
@@ -163,6 +170,8 @@ class _Sqlite:
         if self._closed:
             raise StorageError("this graph is closed")
         with self._lock, translated(self._path):
+            if self._files is not None:
+                self._files.require()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield _SqliteRows(self._writer)
@@ -171,12 +180,18 @@ class _Sqlite:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+            if self._files is not None:
+                self._files.require(wrote=True)
 
     def close(self) -> None:
         with self._lock, self._idle_lock:
             self._closed = True
-            for connection in (*self._idle, self._writer):
+            for connection in self._idle:
                 connection.close()
+            if self._files is None:
+                self._writer.close()
+            else:
+                self._files.close(self._writer)
             self._idle.clear()
 
 

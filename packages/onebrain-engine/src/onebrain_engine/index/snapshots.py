@@ -83,7 +83,8 @@ class Snapshots:
         path = self._path(partition.space)
         beside = path.with_suffix(f".{token}.tmp")
         try:
-            make_folder(self._folder)
+            if self._folder.parent.is_dir():  # not where the database's own folder is gone
+                make_folder(self._folder)
             _write(beside, header, arrays, self._sealing(partition.space))
             beside.replace(path)
         except OSError:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 from onebrain.errors import ConfigurationError, DatabaseReadOnly, OneBrainError, StorageError
 from onebrain.memory.models import Scope
@@ -27,6 +28,7 @@ from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry,
 from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
+from onebrain_engine.store.sqlite_file import DatabaseFiles
 
 T = TypeVar("T")
 
@@ -77,6 +79,9 @@ class SqliteStore:
         if durability not in ("normal", "full"):
             raise ConfigurationError(f"durability must be 'normal' or 'full', not {durability!r:.40}")
         self.path = path
+        # A relative path means the same file for as long as the brain is open.
+        self._file = path if path == MEMORY else str(Path(path).absolute())
+        self._files: DatabaseFiles | None = None
         self._durability = durability
         self._timeout = busy_timeout
         self._seal = Seal(cipher, path, self.service)
@@ -89,6 +94,9 @@ class SqliteStore:
         self._pid = os.getpid()
         with translated(path):
             self._writer = self._open_first()
+        if path != MEMORY:
+            self._files = DatabaseFiles(self._file, log=not self._read_only)
+            _open.add(self)
 
     # ---- connections ------------------------------------------------------------------------------------------------
 
@@ -98,6 +106,9 @@ class SqliteStore:
                 make_folder(Path(self.path).parent)
             except OSError as error:
                 raise StorageError(f"the folder of {self.path} cannot be made: {error.strerror}") from error
+            for other in list(_open):  # of the same name, whose log must not be taken for this one's
+                if other._file == self._file:
+                    other._is_there()
             make_file(self.path)
         connection: sqlite3.Connection | None = None
         try:
@@ -139,17 +150,19 @@ class SqliteStore:
             raise
 
     def _connect(self) -> sqlite3.Connection:
-        target = self.path
-        if self._read_only:
+        target = self._file
+        if self._files is not None and not self._read_only:
+            target = f"{Path(target).as_uri()}?mode=rw"  # one that is gone is not made again
+        elif self._read_only:
             # Without write access to the folder there can be no WAL index; the file is then read as it is.
-            writable = os.access(Path(self.path).parent, os.W_OK)
-            target = Path(self.path).absolute().as_uri() + ("?mode=ro" if writable else "?immutable=1")
+            writable = os.access(Path(target).parent, os.W_OK)
+            target = Path(target).as_uri() + ("?mode=ro" if writable else "?immutable=1")
         connection = sqlite3.connect(
             target,
             timeout=min(self._timeout, 5.0),
             isolation_level=None,
             check_same_thread=False,
-            uri=self._read_only,
+            uri=target.startswith("file:"),
         )
         try:
             if not self._read_only:
@@ -200,8 +213,30 @@ class SqliteStore:
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
         self._readers = []
+        self._require()
         with translated(self.path):
             self._writer = self._connect()
+
+    def _is_there(self) -> bool:
+        """Return whether the database's files are those that are open; leave them in order where they are not."""
+        files = self._files
+        if files is None or files.same:
+            return True
+        if self._pid == os.getpid() and not self._closed:
+            with self._write_lock:
+                if not self._writer.in_transaction:
+                    files.leave(self._writer)
+        return False
+
+    def _require(self, *, wrote: bool = False) -> None:
+        """Raise `StorageError` where the database's files are no longer those that are open."""
+        if self._files is None:
+            return
+        try:
+            self._files.require(wrote=wrote)
+        except StorageError:
+            self._is_there()
+            raise
 
     @contextmanager
     def reading(self) -> Generator[_Reading, None, None]:
@@ -209,8 +244,9 @@ class SqliteStore:
         self._check()
         if self.path == MEMORY:  # in memory there is one connection for all
             with self._write_lock, translated(self.path):
-                yield _Reading(self._writer, self._seal)
+                yield _Reading(self._writer, self._seal, begun=False)
             return
+        self._require()
         with self._readers_lock:
             connection = self._readers.pop() if self._readers else None
         with translated(self.path):
@@ -241,6 +277,7 @@ class SqliteStore:
             )
         with self._write_lock, translated(self.path):
             self._check()
+            self._require()
             self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
                 yield _Writing(self._writer, self._seal, self._runs)
@@ -250,16 +287,22 @@ class SqliteStore:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+            self._require(wrote=True)
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
         with self._write_lock, self._readers_lock:
             if self._closed or self._pid != os.getpid():
                 return
+            self._is_there()
             self._closed = True
+            _open.discard(self)
             for connection in (*self._readers, self._writer):
                 try:
-                    connection.close()
+                    if connection is self._writer and self._files is not None:
+                        self._files.close(connection)
+                    else:
+                        connection.close()
                 except (
                     sqlite3.Error
                 ) as error:  # a full disk may stop the last checkpoint; nothing is lost by that
@@ -268,6 +311,9 @@ class SqliteStore:
             self._readers.clear()
 
 
+# Every store of a file in this process.
+_open: WeakSet[SqliteStore] = WeakSet()
+
 # Connections of a parent process, kept so that nothing closes them in the child.
 _inherited: list[sqlite3.Connection] = []
 
@@ -275,13 +321,14 @@ _inherited: list[sqlite3.Connection] = []
 class _Reading:
     """Queries."""
 
-    def __init__(self, connection: sqlite3.Connection, seal: Seal) -> None:
+    def __init__(self, connection: sqlite3.Connection, seal: Seal, *, begun: bool = True) -> None:
         self._db = connection
+        self._begun = begun
         self._seal = seal
 
     def renew(self) -> None:
         """Begin a new view."""
-        if self._db.in_transaction:  # in memory there is none: one connection sees everything
+        if self._begun:  # in memory there is none: one connection sees everything
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
 

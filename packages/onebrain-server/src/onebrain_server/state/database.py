@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from onebrain.errors import ConfigurationError, OneBrainError, SchemaTooNew, Sto
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
+from onebrain_engine.store.sqlite_file import DatabaseFiles
 from onebrain_server.state import tables
 
 _ADVISORY_LOCK: Final = 0x0B5A1008
@@ -84,6 +86,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.postgres = is_postgres(url)
         self._lock: threading.RLock | None = None
+        self._files: DatabaseFiles | None = None
+        file: str | None = None
         if self.postgres:
             self._reader = self._writer = _postgres(url)
         elif url.startswith("sqlite:"):
@@ -92,15 +96,19 @@ class Database:
                 self._lock = threading.RLock()  # one connection for all
                 self._reader = self._writer = _sqlite("", "BEGIN", poolclass=StaticPool)
             else:
-                self._reader = _sqlite(path, "BEGIN")
-                self._writer = _sqlite(path, "BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+                file = str(Path(path).absolute())
+                self._reader = _sqlite(file, "BEGIN")
+                self._writer = _sqlite(file, "BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         else:
             raise ConfigurationError("DATABASE_URL: must begin with sqlite: or postgresql:")
         self._migrate()
+        if file is not None:
+            self._files = DatabaseFiles(file)
 
     @contextmanager
     def reading(self, tenant: str) -> Generator[Connection, None, None]:
         """Open a consistent view of one tenant's rows, or of all for `SERVER`."""
+        self._require()
         with self._guarded(), _translated(), self._reader.connect() as connection:
             self._bind(connection, tenant)
             yield connection
@@ -111,9 +119,11 @@ class Database:
 
         It commits at the end of the block and rolls back where the block raises.
         """
+        self._require()
         with self._guarded(), _translated(), self._writer.begin() as connection:
             self._bind(connection, tenant)
             yield connection
+        self._require(wrote=True)
 
     def probe(self, size: int) -> None:
         """Write a mark, and so many bytes that are removed again; raise where that cannot be done."""
@@ -131,6 +141,11 @@ class Database:
         """Close all connections."""
         self._reader.dispose()
         self._writer.dispose()
+
+    def _require(self, *, wrote: bool = False) -> None:
+        """Raise `StorageError` where the database's file is no longer the one that is open."""
+        if self._files is not None:
+            self._files.require(wrote=wrote)
 
     def _bind(self, connection: Connection, tenant: str) -> None:
         if self.postgres:
