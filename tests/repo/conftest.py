@@ -33,12 +33,19 @@ class Package:
 
     @property
     def source(self) -> Path:
-        [folder] = [path for path in (self.folder / "src").iterdir() if path.is_dir()]
+        folders = [path for path in (self.folder / "src").iterdir() if path.is_dir()]
+        # A package may also have a module by the name that an earlier version had.
+        own = [path for path in folders if path.name == self.name.replace("-", "_")]
+        [folder] = own or folders
         return folder
 
     @property
     def modules(self) -> list[Path]:
-        return sorted(self.source.rglob("*.py"))
+        return sorted((self.folder / "src").rglob("*.py"))
+
+    def parts_of(self, module: Path) -> tuple[str, ...]:
+        """Return the folders and the name of a module within its import name."""
+        return module.relative_to(self.folder / "src").parts[1:]
 
 
 PACKAGES = [Package(path.parent) for path in sorted(ROOT.glob("packages/*/src"))]

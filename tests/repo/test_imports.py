@@ -112,7 +112,7 @@ def test_siblings_are_imported_only_along_the_dependencies(package, packages):
     always, optional = requirements_of(package)
     wrong = []
     for path in package.modules:
-        command = "cli" in path.relative_to(package.source).parts
+        command = "cli" in package.parts_of(path)
         for found in imports_of(path):
             distribution = distributions.get(found.top, package.name)
             if distribution == package.name or distribution in always:

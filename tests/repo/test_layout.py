@@ -155,7 +155,7 @@ def test_what_a_framework_inspects_at_run_time_has_real_annotations(package):
         path
         for path in package.modules
         if re.fullmatch(r"_?(?:.*_)?(?:tools?|nodes?)", path.stem)
-        or {"tools", "nodes"} & set(path.relative_to(package.source).parts)
+        or {"tools", "nodes"} & set(package.parts_of(path))
     ]
     postponed = re.compile(r"^from __future__ import .*\bannotations\b", re.MULTILINE)
     assert [path.name for path in inspected if postponed.search(path.read_text(encoding="utf-8"))] == []

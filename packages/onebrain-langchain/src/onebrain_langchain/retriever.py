@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import Field, field_validator, model_validator
 
-from onebrain import SearchResult
+from onebrain import Hit, SearchResult
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import STRICT, Connected, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import document
@@ -67,13 +67,19 @@ class OneBrainRetriever(Connected, BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return _documents(self._connection.sync.search(query, **self._arguments(**kwargs)))
+        return self._documents(self._connection.sync.search(query, **self._arguments(**kwargs)))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         brain = await self._connection.open()
-        return _documents(await brain.search(query, **self._arguments(**kwargs)))
+        return self._documents(await brain.search(query, **self._arguments(**kwargs)))
+
+    def _documents(self, found: SearchResult) -> list[Document]:
+        return [self._document(hit) for hit in found]
+
+    def _document(self, hit: Hit) -> Document:
+        return document(hit.memory, hit.score)
 
     def _arguments(
         self,
@@ -117,7 +123,3 @@ class OneBrainRetriever(Connected, BaseRetriever):
             if form["kwargs"]["filter"] is None:
                 return self.to_json_not_implemented()
         return form
-
-
-def _documents(found: SearchResult) -> list[Document]:
-    return [document(hit.memory, hit.score) for hit in found]

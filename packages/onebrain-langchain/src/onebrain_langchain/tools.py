@@ -136,7 +136,7 @@ class OneBrainSearchTool(BrainTool):
             filter=self.filter,
             min_score=self.min_score,
         )
-        return _listed(found)
+        return listed(found)
 
 
 class WriteInput(BaseModel):
@@ -230,7 +230,7 @@ class OneBrainContextTool(BrainTool):
 
     def _answer(self, scope: Scope, *, query: str | None = None) -> Plan[Answer]:  # type: ignore[override]
         context = yield ask("context", query, scope=scope, max_tokens=self.max_tokens)
-        rows = [_row(memory) for memory in context.memories]
+        rows = [row(memory) for memory in context.memories]
         return context.text or "Nothing is known about that yet.", rows
 
 
@@ -288,7 +288,7 @@ class OneBrainEntityTool(BrainTool):
                     if one.name.casefold() != folded and not behind.isdisjoint(one.memory_ids)
                 ]
         found: SearchResult = yield ask("search", entity, scope=scope, filter=mentions, limit=limit)
-        return _listed(found, beside[:_BESIDE])
+        return listed(found, beside[:_BESIDE])
 
 
 class UpdateInput(BaseModel):
@@ -320,7 +320,7 @@ class OneBrainUpdateTool(BrainTool):
 
     def _answer(self, scope: Scope, *, id: str, content: str) -> Plan[Answer]:  # type: ignore[override]
         memory: Memory = yield ask("update", id, scope=scope, content=content)
-        return f"Updated id={memory.id}", _row(memory)
+        return f"Updated id={memory.id}", row(memory)
 
 
 class ForgetInput(BaseModel):
@@ -399,7 +399,7 @@ class OneBrainToolkit(Connected, BaseToolkit):
         return False
 
 
-def _listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:
+def listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:
     """Return hits as text, with their ids and fenced as data, and as rows; then the entities `beside` them."""
     if not found:
         return "No memories found.", []
@@ -407,10 +407,11 @@ def _listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:
     if beside:
         names = ", ".join(f"{on_one_line(one.name)} ({on_one_line(one.type)})" for one in beside)
         lines.append(f"Named beside it: {names}\n")
-    return fence("".join(lines)), [_row(hit.memory, hit.score) for hit in found]
+    return fence("".join(lines)), [row(hit.memory, hit.score) for hit in found]
 
 
-def _row(memory: Memory, score: float | None = None) -> dict[str, Any]:
+def row(memory: Memory, score: float | None = None) -> dict[str, Any]:
+    """Return a memory as the row of an answer's artifact."""
     row = memory.model_dump(
         mode="json", include={"id", "content", "title", "type", "tags", "metadata", "created_at"}
     )

@@ -8,7 +8,7 @@ from typing import Any
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
-from onebrain import OneBrainValidationError
+from onebrain import Memory, OneBrainValidationError
 from onebrain.memory.models import Order, SearchMode
 from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import Filters, translate
@@ -63,8 +63,8 @@ class OneBrainReader(Connected, BasePydanticReader):
         arguments = self._arguments(query, filters, limit, order, mode, min_score, include_archived)
         brain = self._connection.sync
         if query is None:
-            return (document_of(memory) for memory in brain.list(**arguments))
-        return (document_of(memory) for memory in brain.search(query, **arguments).memories)
+            return (self._document(memory) for memory in brain.list(**arguments))
+        return (self._document(memory) for memory in brain.search(query, **arguments).memories)
 
     async def aiter_data(
         self,
@@ -82,10 +82,10 @@ class OneBrainReader(Connected, BasePydanticReader):
         brain = await self._connection.open()
         if query is None:
             async for memory in brain.list(**arguments):
-                yield document_of(memory)
+                yield self._document(memory)
         else:
             for memory in (await brain.search(query, **arguments)).memories:
-                yield document_of(memory)
+                yield self._document(memory)
 
     async def alazy_load_data(self, *args: Any, **load_kwargs: Any) -> Iterable[Document]:
         """Return all documents at once, as the framework's interface has it; `aiter_data` yields them one by one."""
@@ -94,6 +94,9 @@ class OneBrainReader(Connected, BasePydanticReader):
     async def aload_data(self, *args: Any, **load_kwargs: Any) -> list[Document]:
         """Return all documents; the arguments are those of `lazy_load_data`."""
         return [document async for document in self.aiter_data(*args, **load_kwargs)]
+
+    def _document(self, memory: Memory) -> Document:
+        return document_of(memory)
 
     def _arguments(
         self,

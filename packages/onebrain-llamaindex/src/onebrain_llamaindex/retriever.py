@@ -9,7 +9,7 @@ from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
 from pydantic import SecretStr
 
-from onebrain import SearchResult
+from onebrain import Hit, SearchResult
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_llamaindex.filters import Filters, translate
@@ -104,7 +104,10 @@ class OneBrainRetriever(BaseRetriever):
             min_score=self._min_score,
             include_archived=self._include_archived,
         )
-        return [NodeWithScore(node=node_of(hit.memory), score=hit.score) for hit in found]
+        return [self._node(hit) for hit in found]
+
+    def _node(self, hit: Hit) -> NodeWithScore:
+        return NodeWithScore(node=node_of(hit.memory), score=hit.score)
 
     def close(self) -> None:
         """Close what this retriever opened; a brain that was given stays open."""

@@ -7,11 +7,12 @@ with the parameters and the docstring of the plan.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import wraps
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from onebrain._core.former import translated
 from onebrain._core.misuse import misuse
 from onebrain._core.paging import Page
 from onebrain._core.steps import Async, Coloured, Plan, Steps, Sync
@@ -29,7 +30,7 @@ class endpoint(Generic[P, T]):
             try:
                 steps = plan(me, *args, **kwargs)
             except TypeError as error:
-                raise misuse(error, me, self.name, plan, kwargs) from None
+                steps = self._again(error, me, args, kwargs)
             return me._mode.drive(steps)
 
         @wraps(plan)
@@ -37,7 +38,7 @@ class endpoint(Generic[P, T]):
             try:
                 steps = plan(me, *args, **kwargs)
             except TypeError as error:
-                raise misuse(error, me, self.name, plan, kwargs) from None
+                steps = self._again(error, me, args, kwargs)
             return await me._mode.drive(steps)
 
         self.name = plan.__name__
@@ -48,6 +49,14 @@ class endpoint(Generic[P, T]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    def _again(self, error: TypeError, me: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Steps[T]:
+        """Return the plan of a call whose arguments do not fit, if an earlier version spelt them so."""
+        new = translated(self.__wrapped__, self.name, args, kwargs)
+        if new is None:
+            raise misuse(error, me, self.name, self.__wrapped__, kwargs) from None
+        plan: Callable[..., Steps[T]] = self.__wrapped__
+        return plan(me, **new)
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...

@@ -240,6 +240,10 @@ class AsyncOneBrain(Client[Async]):
         """Close the connections of the running event loop; a second call does nothing."""
         await self._mode.close()
 
+    async def aclose(self) -> None:
+        """Close the connections: `close` by its name in version 1, and in httpx."""
+        await self.close()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from onebrain._core.codec import UNSET, Unset, is_set
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Mode, Steps
@@ -62,6 +63,7 @@ class ApiKeys(Resource[Mode]):
         return (yield from self._one(ApiKey, spec))
 
     @endpoint
+    @formerly(key_id="id")
     def update_trust_level(self, id: str, level: TrustLevel) -> Steps[ApiKey]:
         """Trust a key, so that what it writes is active at once, or put it back under review."""
         if level == "trusted":
@@ -71,6 +73,7 @@ class ApiKeys(Resource[Mode]):
         return (yield from self._one(ApiKey, spec))
 
     @endpoint
+    @formerly(key_id="id")
     def revoke(self, id: str) -> Steps[None]:
         """Revoke a key, at once and for good."""
         yield from self._none(DELETE(path("/v1/api-keys/{}", id)))

@@ -8,11 +8,12 @@ from typing import Any, Literal, cast
 
 from onebrain._core.batches import Batches
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, POST, path
 from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read
-from onebrain.errors import OneBrainError
+from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.services.onebrain.fields import item_fields, memory_fields, moment
 from onebrain.services.onebrain.models import (
     Change,
@@ -53,6 +54,10 @@ class Connect(Resource[Mode]):
             scope: brief, assistant, project or deep (the server's default).
             format: Always json; `read_text` returns the prompt alone.
         """
+        if format != "json":
+            raise OneBrainValidationError(
+                'format: must be "json"; connect.read_text() returns the prompt as text'
+            )
         row = yield from self._object(GET("/v1/connect", scope=scope))
         estimate = cast("Json", row.get("meta") or {}).get("tokenEstimate") or 0
         return read(SyncPrompt, {"tokenCount": estimate, **row}, service="onebrain")
@@ -64,6 +69,7 @@ class Connect(Resource[Mode]):
         return str(reply.data or "")
 
     @endpoint
+    @formerly("type", "title", "body")
     def write_memory(
         self,
         content: str | None = None,

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from onebrain._core.codec import UNSET, Unset
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Mode, Steps
@@ -30,6 +31,7 @@ class Entities(Resource[Mode]):
     """Entities, their links to memories and their relations to each other."""
 
     @endpoint
+    @formerly("name", "type")
     def create(
         self,
         name: str,
@@ -50,11 +52,13 @@ class Entities(Resource[Mode]):
         return (yield from self._one(Entity, spec))
 
     @endpoint
+    @formerly(entity_id="id")
     def get(self, id: str) -> Steps[Entity]:
         """Return one entity with its links to memories."""
         return (yield from self._one(Entity, GET(path("/v1/entities/{}", id))))
 
     @endpoint
+    @formerly(entity_id="id")
     def update(
         self,
         id: str,
@@ -71,11 +75,13 @@ class Entities(Resource[Mode]):
         return (yield from self._one(Entity, spec))
 
     @endpoint
+    @formerly(entity_id="id")
     def delete(self, id: str) -> Steps[None]:
         """Delete an entity and its links; the memories stay."""
         yield from self._none(DELETE(path("/v1/entities/{}", id)))
 
     @endpoint
+    @formerly("entity_id", "memory_item_id", "link_type")
     def add_link(self, entity_id: str, memory_item_id: str, *, link_type: str = "about") -> Steps[Link]:
         """Link an entity to a memory."""
         spec = POST(path("/v1/entities/{}/links", entity_id), memoryItemId=memory_item_id, linkType=link_type)
@@ -130,6 +136,7 @@ class Entities(Resource[Mode]):
         return (yield from self._many(EntityDuplicate, GET("/v1/entities/duplicates"), "duplicates"))
 
     @endpoint
+    @formerly("keep_id", "remove_id")
     def merge(
         self,
         *,

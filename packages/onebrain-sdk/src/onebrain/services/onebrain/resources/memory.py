@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from onebrain._core.batches import Batches
 from onebrain._core.codec import UNSET, Unset, is_set
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Mode, Steps
@@ -60,6 +61,7 @@ class Memories(Resource[Mode]):
     """Memories: texts with a type, tags and metadata."""
 
     @endpoint
+    @formerly("type", "title", "body")
     def create(
         self,
         content: str | None = None,
@@ -142,6 +144,7 @@ class Memories(Resource[Mode]):
         return noted(error, f"the memory was stored but could not be {what}, so it was deleted again")
 
     @endpoint
+    @formerly(memory_id="id")
     def get(self, id: str, *, as_of: datetime | date | str | None = None) -> Steps[Memory]:
         """Return one memory; raise `OneBrainNotFoundError` where there is none with this id.
 
@@ -186,6 +189,7 @@ class Memories(Resource[Mode]):
         return tuple(found[id] for id in wanted if id in found)
 
     @endpoint
+    @formerly(memory_id="id")
     def update(
         self,
         id: str,
@@ -237,6 +241,7 @@ class Memories(Resource[Mode]):
         return (yield from self._one(Memory, PATCH(path("/v1/memory/{}", id), **fields, **own)))
 
     @endpoint
+    @formerly(memory_id="id")
     def delete(self, id: str) -> Steps[None]:
         """Delete a memory; raise `OneBrainNotFoundError` where there is none with this id."""
         yield from self._none(DELETE(path("/v1/memory/{}", id)))
@@ -307,6 +312,7 @@ class Memories(Resource[Mode]):
         return found.model_copy(update={"data": hits[:most], "exhausted": exhausted})
 
     @endpoint
+    @formerly("type", "title", "body")
     def extract(
         self,
         text: str | None = None,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from onebrain._core.codec import UNSET, Unset
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Mode, Steps
-from onebrain.errors import OneBrainError, OneBrainNotFoundError
+from onebrain.errors import OneBrainError, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.services.onebrain.models import Link, Project, ProjectStatus
 from onebrain.services.onebrain.resources.resource import Resource, check_limit, noted
 
@@ -20,24 +21,38 @@ class Projects(Resource[Mode]):
 
     @endpoint
     def create(
-        self, name: str, *, description: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        status: ProjectStatus | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Steps[Project]:
-        """Create a project; its status is active.
+        """Create a project.
 
         Args:
             name: Its name, at most 255 characters.
             description: A description, at most 5,000 characters.
+            status: Its status, active by default. Servers make every project active, so another status is a second
+                request.
             metadata: A JSON object of your own.
         """
+        if status is not None and status not in get_args(ProjectStatus):
+            raise OneBrainValidationError(f"status: must be one of {', '.join(get_args(ProjectStatus))}")
         spec = POST("/v1/projects", name=name, description=description, metadata=metadata)
-        return (yield from self._one(Project, spec))
+        project = yield from self._one(Project, spec)
+        if status is None or status == project.status:
+            return project
+        return (yield from Projects.update.plan(self, project.id, status=status))
 
     @endpoint
+    @formerly(project_id="id")
     def get(self, id: str) -> Steps[Project]:
         """Return one project with its links to memories."""
         return (yield from self._one(Project, GET(path("/v1/projects/{}", id))))
 
     @endpoint
+    @formerly(project_id="id")
     def update(
         self,
         id: str,
@@ -54,6 +69,7 @@ class Projects(Resource[Mode]):
         return (yield from self._one(Project, spec))
 
     @endpoint
+    @formerly(project_id="id")
     def delete(self, id: str) -> Steps[None]:
         """Delete a project and its links; the memories stay."""
         yield from self._none(DELETE(path("/v1/projects/{}", id)))
@@ -85,6 +101,7 @@ class Projects(Resource[Mode]):
                 raise noted(error, f"{gone} of {len(links)} links were removed before") from error
 
     @endpoint
+    @formerly("project_id", "memory_item_id", "link_type")
     def add_memory_link(
         self, project_id: str, memory_item_id: str, *, link_type: str = "context"
     ) -> Steps[Link]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from onebrain._core.codec import UNSET, Unset, is_set
 from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.former import formerly
 from onebrain._core.paging import Page
 from onebrain._core.service import DELETE, GET, PATCH, POST, Spec, path
 from onebrain._core.steps import Mode, Steps
@@ -73,6 +74,7 @@ class Skills(Resource[Mode]):
         return (yield from self._skill(POST("/v1/skills", **fields)))
 
     @endpoint
+    @formerly(skill_id="id")
     def get(self, id: str) -> Steps[Skill]:
         """Return one skill."""
         return (yield from self._skill(GET(path("/v1/skills/{}", id))))
@@ -137,6 +139,7 @@ class Skills(Resource[Mode]):
         return (yield from self._one(SkillRun, spec))
 
     @endpoint
+    @formerly(skill_id="id")
     def feedback(
         self, id: str, event_type: SkillEvent, *, context: Mapping[str, Any] | None = None
     ) -> Steps[bool]:

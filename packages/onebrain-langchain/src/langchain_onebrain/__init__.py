@@ -1,0 +1,57 @@
+"""The components of onebrain-langchain 0.1, by its module's name and with its arguments.
+
+New code imports `onebrain_langchain`. A name that is taken from here warns with `DeprecationWarning`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_onebrain.history import OneBrainChatMessageHistory
+    from langchain_onebrain.retriever import OneBrainRetriever
+    from langchain_onebrain.tools import (
+        OneBrainContextTool,
+        OneBrainEntityTool,
+        OneBrainSearchTool,
+        OneBrainWriteTool,
+    )
+
+__version__ = "2.0.0"
+
+__all__ = [
+    "OneBrainChatMessageHistory",
+    "OneBrainContextTool",
+    "OneBrainEntityTool",
+    "OneBrainRetriever",
+    "OneBrainSearchTool",
+    "OneBrainWriteTool",
+    "__version__",
+]
+
+_MODULES = {
+    "OneBrainChatMessageHistory": "history",
+    "OneBrainContextTool": "tools",
+    "OneBrainEntityTool": "tools",
+    "OneBrainRetriever": "retriever",
+    "OneBrainSearchTool": "tools",
+    "OneBrainWriteTool": "tools",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"langchain_onebrain.{name} is the component of onebrain-langchain 0.1; import it from onebrain_langchain, whose "
+        "arguments docs/migrating.md lists",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

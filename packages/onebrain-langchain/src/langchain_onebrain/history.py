@@ -1,0 +1,54 @@
+"""`OneBrainChatMessageHistory` with the arguments of onebrain-langchain 0.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from onebrain_langchain.history import OneBrainChatMessageHistory as History
+
+
+class OneBrainChatMessageHistory(History):
+    """A chat history whose first argument is the key, as in version 0.1.
+
+    `clear` archives the messages, as it did there. They are not in `messages` any more; a search that asks for archived
+    memories finds them.
+
+    Args:
+        api_key: The service's key.
+        session_id: The conversation.
+        base_url: OneBrain's address.
+        options: The further arguments of `onebrain_langchain.OneBrainChatMessageHistory`.
+
+    Example:
+        >>> history = OneBrainChatMessageHistory(session_id="s1", url="sqlite://")
+        >>> history.add_user_message("I like window seats.")
+        >>> [message.content for message in history.messages]
+        ['I like window seats.']
+        >>> history.clear()
+        >>> history.messages
+        []
+        >>> history.close()
+    """
+
+    def __init__(
+        self,
+        api_key: SecretStr | str | None = None,
+        session_id: str = "default",
+        base_url: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(session_id, api_key=api_key, base_url=base_url, **options)
+
+    def clear(self) -> None:
+        """Archive all messages of the conversation."""
+        brain = self._connection.sync
+        for memory in list(brain.list(**self._listing())):
+            brain.update(memory.id, scope=self.scope, archived=True)
+
+    async def aclear(self) -> None:
+        """Do what `clear` does, asynchronously."""
+        brain = await self._connection.open()
+        for memory in [memory async for memory in brain.list(**self._listing())]:
+            await brain.update(memory.id, scope=self.scope, archived=True)
