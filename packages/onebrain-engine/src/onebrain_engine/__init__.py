@@ -5,9 +5,10 @@ Most people never import it: ``onebrain.connect("sqlite:///brain.db")`` does.
 
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.engine import Engine, Tenant
+from onebrain_engine.store.rekeying import encrypt
 from onebrain_engine.store.sqlite import SqliteStore
 from onebrain_engine.wordllama import WordLlama
 
 __version__ = "2.0.0"
 
-__all__ = ["Embedder", "Engine", "SqliteStore", "Tenant", "WordLlama", "__version__"]
+__all__ = ["Embedder", "Engine", "SqliteStore", "Tenant", "WordLlama", "__version__", "encrypt"]

@@ -65,7 +65,7 @@ def driver(
     durability: Durability | None = None,
     busy_timeout: float = 30.0,
     pool_size: int | None = None,
-    encryption_key: str | None = None,
+    encryption_key: str | bytes | None = None,
     large_space: int | Any | None = ...,
     index_memory: int = MEMORY_OF_INDEXES,
     create: bool = True,

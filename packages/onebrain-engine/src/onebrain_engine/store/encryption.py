@@ -46,11 +46,11 @@ class Cipher:
     It is of use once it belongs to a database: `fresh_mark` makes the mark that a database keeps, `fits` takes it up.
 
     Args:
-        key: 64 hexadecimal digits, as ``openssl rand -hex 32`` prints them.
+        key: 64 hexadecimal digits, as ``openssl rand -hex 32`` prints them, or 32 bytes.
         service: The store's name, for errors.
 
     Raises:
-        ConfigurationError: The key is not 64 hexadecimal digits.
+        ConfigurationError: The key is neither.
         MissingDependency: The package ``cryptography`` is not installed.
 
     Example:
@@ -61,10 +61,15 @@ class Cipher:
         b'secret'
     """
 
-    def __init__(self, key: str, *, service: str | None = None) -> None:
-        if not _HEX.fullmatch(key):
+    def __init__(self, key: str | bytes, *, service: str | None = None) -> None:
+        given: object = key
+        text = given.hex() if isinstance(given, bytes) and len(given) == 32 else given
+        if not isinstance(text, str) or not _HEX.fullmatch(text):
+            size = (
+                f"this has {len(text)} characters" if isinstance(text, str) else f"not {type(given).__name__}"
+            )
             raise ConfigurationError(
-                f"encryption_key must be 64 hexadecimal digits, this has {len(key)} characters; "
+                f"encryption_key must be 64 hexadecimal digits, or 32 bytes, {size}; "
                 "make one with: openssl rand -hex 32",
                 service=service,
             )
@@ -76,7 +81,7 @@ class Cipher:
                 service=service,
             ) from error
         self._service = service
-        self._key = bytes.fromhex(key)
+        self._key = bytes.fromhex(text)
         self._salt = b""
         self._by_tenant: dict[str, AESGCM] = {}
 
@@ -187,6 +192,7 @@ class Seal:
         self.cipher = cipher
         self._where = where
         self._service = service
+        self._accepted: bytes | None = None
 
     def accept(self, mark: bytes | None) -> bool:
         """Return whether the database is marked as encrypted with this key.
@@ -204,6 +210,19 @@ class Seal:
                 service=self._service,
             )
         return True
+
+    def still_fits(self, mark: bytes | None) -> None:
+        """Raise where the database was sealed, or its key changed, since it was opened."""
+        if mark != self._accepted:
+            raise ConfigurationError(
+                f"{self._where} was encrypted, or its key was changed, since it was opened; connect again with its "
+                "encryption_key",
+                service=self._service,
+            )
+
+    def take(self, mark: bytes | None) -> None:
+        """Remember the mark of the database as it is now."""
+        self._accepted = mark
 
     def memory(self, tenant: str, space: int, row: int, sealed: bytes) -> Sequence[Any]:
         """Return the `SEALED` columns of a sealed memory."""

@@ -129,6 +129,7 @@ class SqliteStore:
             if connection is not None:
                 connection.close()
             raise
+        self._seal.take(encryption_mark(connection))
         return connection
 
     def _encrypt(self, connection: sqlite3.Connection) -> None:
@@ -254,6 +255,8 @@ class SqliteStore:
             try:
                 connection.execute("BEGIN")
                 try:
+                    if self._seal.cipher is not None:
+                        self._seal.still_fits(_mark(connection))
                     yield _Reading(connection, self._seal)
                 finally:
                     connection.execute("COMMIT")
@@ -280,6 +283,7 @@ class SqliteStore:
             self._require()
             self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
+                self._seal.still_fits(_mark(self._writer))
                 yield _Writing(self._writer, self._seal, self._runs)
                 stop_if_abandoned()
                 self._patiently(lambda: self._writer.execute("COMMIT"))
@@ -309,6 +313,12 @@ class SqliteStore:
                     if not isinstance(translate(error, self.path), OneBrainError):
                         raise
             self._readers.clear()
+
+
+def _mark(connection: sqlite3.Connection) -> bytes | None:
+    """Return the mark of an encrypted database whose tables are there, None of any other."""
+    found = connection.execute("SELECT value FROM setting WHERE name = 'encryption'").fetchone()
+    return found[0] if found else None
 
 
 # Every store of a file in this process.

@@ -101,6 +101,35 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
         raise click.ClickException(str(error)) from None
 
 
+@cli.command()
+@click.option("--url", required=True, help="The brain: sqlite:///brain.db.")
+@click.option(
+    "--key", envvar="ONEBRAIN_ENCRYPTION_KEY", required=True, show_envvar=True, help="64 hex digits."
+)
+@click.option(
+    "--before",
+    envvar="ONEBRAIN_ENCRYPTION_KEY_BEFORE",
+    show_envvar=True,
+    help="The key it is sealed with at present.",
+)
+def encrypt(url: str, key: str, before: str | None) -> None:
+    """Seal all of an SQLite brain with a key: what lies in clear, or was sealed with another one.
+
+    Give keys by the environment: what stands on a command line can be read by others. Others may read meanwhile; what is
+    stopped has changed nothing.
+    """
+    try:
+        from onebrain_engine import encrypt as seal
+    except ImportError as error:
+        raise click.ClickException(
+            f"the embedded brain is not installed ({error.name} is missing): pip install onebrain-engine"
+        ) from None
+    try:
+        click.echo(f"{seal(url, key, before=before)} memories sealed")
+    except OneBrainError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @cli.group()
 def credentials() -> None:
     """The credentials of third parties that a server keeps for its users."""
