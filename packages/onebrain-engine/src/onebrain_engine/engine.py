@@ -123,6 +123,11 @@ class Engine:
         self.bounds = UNBOUNDED
         self._purged_at: dict[str, float] = {}
 
+    def check(self) -> None:
+        """Ask the database for something, so that whatever keeps the engine from working is raised."""
+        with self.store.reading() as read:
+            read.space("", "")
+
     def tenant(self, name: str = "default") -> Tenant:
         """Return one tenant's view; its memories are invisible to every other."""
         if not name:

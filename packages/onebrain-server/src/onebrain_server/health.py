@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from onebrain.errors import DatabaseFull, DatabaseReadOnly, OneBrainError
+from onebrain.errors import DatabaseFull, DatabaseReadOnly, OneBrainConnectionError, OneBrainError
 
 _GOOD: Final = 1.0  # seconds for which an answer holds: whoever asks need not be known
 _ROOM: Final = (
@@ -52,7 +52,9 @@ class Health:
         except DatabaseReadOnly:
             self._failed = True
             return "the database cannot be written"
-        except OneBrainError:
+        except OneBrainConnectionError:
             return "the database cannot be reached"
+        except OneBrainError:
+            return "the database is there but cannot be used; the server's log has the reason"
         self._failed = False
         return None

@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 
 from pydantic_core import to_json
 
-from onebrain.errors import redact
+from onebrain.errors import OneBrainError, redact
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "error": 40}
 
@@ -49,11 +49,17 @@ class Log:
             )
 
     def failure(self, request_id: str, where: str, error: BaseException) -> None:
-        """Note an error that nobody expected: its kind and where it happened, not its text."""
+        """Note an error: its kind and where it happened, and its text where it is ours, which holds no memory's."""
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         trace = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
         self._write(
-            "error", "failure", request_id=request_id, where=where, error=type(error).__name__, trace=trace
+            "error",
+            "failure",
+            request_id=request_id,
+            where=where,
+            error=type(error).__name__,
+            reason=error.message if isinstance(error, OneBrainError) else None,
+            trace=trace,
         )
 
     def recovery(self, where: str, failures: int) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from onebrain.errors import ConfigurationError
+from onebrain.errors import ConfigurationError, OneBrainError
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.bounds import Bounds
 from onebrain_engine.driver import driver
@@ -91,14 +91,20 @@ class Server:
         self._driver = driver(settings.database_url, **options)
         self.engine = self._driver.engine
         try:
+            self.engine.check()  # what keeps it from working is better said now than at every request
             self.graph = Graph.open(
                 settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest
             )
-            self.database = Database(settings.database_url)
+            try:
+                self.database = Database(settings.database_url)
+            except BaseException:
+                self.graph.close()
+                raise
         except BaseException:
             self._driver.close()
             raise
         self.accounts = Accounts(self.database)
+        self._illness: str | None = None  # what the log said of it
         self.health = Health(self._probe)
         self.vault = Vault(_credential_keys(settings), self.sealer)
         self.credentials = Credentials(self.database, self.vault)
@@ -199,9 +205,15 @@ class Server:
 
     def _probe(self, size: int) -> None:
         """Read as the engine does, and write a mark, and so many bytes beside it that are removed again."""
-        with self.engine.store.reading() as read:
-            read.spaces("-")
-        self.database.probe(size)
+        try:
+            self.engine.check()
+            self.database.probe(size)
+        except OneBrainError as error:
+            if error.message != self._illness:
+                self._illness = error.message
+                self.log.failure("-", "health", error)
+            raise
+        self._illness = None
 
     def change_credentials_key(self) -> int:
         """Seal all credentials of third parties with a new key; return how many documents hold some.

@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
 from onebrain_engine.graph.extraction import Named
 from onebrain_engine.graph.likeness import alike_pairs
-from onebrain_engine.graph.tables import Rows, Tables, open_tables
+from onebrain_engine.graph.tables import Clash, Rows, Tables, open_tables
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Seal = Callable[[str, str], bytes]
 Unseal = Callable[[str, bytes], str]
@@ -25,6 +29,19 @@ _LINK: Final = "id, entity_id, memory_id, link_type, created_at"
 _RELATION: Final = "id, source_id, target_id, relation, created_at"
 _CHUNK: Final = 500
 _KEEP: Any = object()
+
+
+def _seeing_others(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run a verb again where another request stored the same after it had looked: it sees that the second time."""
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return verb(*args, **kwargs)
+        except Clash:
+            return verb(*args, **kwargs)
+
+    return call
 
 
 class NameTaken(OneBrainConflictError):
@@ -124,6 +141,7 @@ class TenantGraph:
 
     # ---- entities ---------------------------------------------------------------------------------------------------
 
+    @_seeing_others
     def add(
         self,
         name: str,
@@ -173,6 +191,7 @@ class TenantGraph:
             )
         return self._entity(found[0]) if found else None
 
+    @_seeing_others
     def update(
         self,
         id: str,
@@ -336,6 +355,7 @@ class TenantGraph:
 
     # ---- links to memories ------------------------------------------------------------------------------------------
 
+    @_seeing_others
     def link(self, entity_id: str, memory_id: str, link_type: str) -> Link:
         """Link an entity to a memory; raise `OneBrainConflictError` where this very link is there."""
         made = Link(_new_id(), entity_id, memory_id, link_type, _now())
@@ -411,6 +431,7 @@ class TenantGraph:
 
     # ---- relations --------------------------------------------------------------------------------------------------
 
+    @_seeing_others
     def relate(self, source_id: str, target_id: str, relation: str) -> Relation:
         """Relate one entity to another; raise `OneBrainConflictError` where this very relation is there."""
         made = Relation(_new_id(), source_id, target_id, relation, _now())

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from onebrain.errors import ConfigurationError, MissingDependency, SchemaTooNew, StorageError
+from onebrain.errors import (
+    ConfigurationError,
+    MissingDependency,
+    OneBrainConflictError,
+    SchemaTooNew,
+    StorageError,
+)
 from onebrain.memory.sqlite_urls import sqlite_path
 from onebrain_engine.store.files import make_file
 from onebrain_engine.store.postgres_url import is_postgres
@@ -26,6 +32,12 @@ _WALL: Final = tuple(
         "CREATE POLICY own_tenant ON {table} USING (tenant = current_setting('onebrain.tenant', true)) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     )
+)
+# pg_dump sees all, see `postgres_schema`.
+_DUMPED: Final = tuple(
+    f"ALTER POLICY own_tenant ON {table} USING (tenant = current_setting('onebrain.tenant', true) "
+    "OR current_setting('application_name') = 'pg_dump')"
+    for table in ("graph_entity", "graph_link", "graph_relation", "graph_revision")
 )
 # One entry a version: statements for both databases, and for PostgreSQL alone. A migration is never changed once released;
 # a new one is appended. BYTES is BLOB or BYTEA.
@@ -55,9 +67,16 @@ MIGRATIONS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
         (),
     ),
     ((), _WALL),
+    ((), _DUMPED),
 )
+_NAMES: Final = ("graph_schema", "graph_entity", "graph_link", "graph_relation", "graph_revision")
 _NOBODY: Final = ""  # the tenant of what touches no rows
+_UNIQUE_VIOLATION: Final = "23505"
 _ADVISORY_LOCK: Final = 0x0B5A1009
+
+
+class Clash(OneBrainConflictError):
+    """Another transaction stored the same at the same moment; nothing was written."""
 
 
 class Rows(Protocol):
@@ -218,17 +237,44 @@ class _Postgres:
                 'PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"'
             ) from None
         self._connections = Connections(target(url), size=8, timeout=10.0)
-        with self.writing(_NOBODY) as rows:
+        try:
+            self._migrate()
+        except BaseException:
+            self._connections.close()
+            raise
+
+    def _migrate(self) -> None:
+        from onebrain_engine.store.postgres_schema import gather
+
+        with self._connections.transaction(b"BEGIN ISOLATION LEVEL READ COMMITTED", ()) as connection:
+            rows = _PostgresRows(connection)
             rows.run("SELECT pg_advisory_xact_lock(?)", (_ADVISORY_LOCK,))  # replicas may start together
-            rows.run("CREATE TABLE IF NOT EXISTS graph_schema (version INTEGER PRIMARY KEY)")
+            old = gather(connection, self._connections.where, _NAMES)
+            rows.run("SELECT set_config('search_path', 'onebrain', true)")
+            if not rows.run(
+                "SELECT 1 FROM pg_class WHERE relname = 'graph_schema' AND relnamespace = 'onebrain'::regnamespace"
+            ):
+                rows.run("CREATE TABLE graph_schema (version INTEGER PRIMARY KEY)")
             _migrate(rows, postgres=True)
+            if old is not None:
+                _merge(rows, old)
 
     @contextmanager
     def _transaction(self, tenant: str) -> Generator[Rows, None, None]:
         # Of this transaction only, so that a pooler in between does no harm.
-        begin = b"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('onebrain.tenant', %s, true)"
-        with self._connections.transaction(begin, (tenant,)) as connection:
-            yield _PostgresRows(connection)
+        begin = (
+            b"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('onebrain.tenant', %s, true), "
+            b"set_config('search_path', 'onebrain', true)"
+        )
+        try:
+            with self._connections.transaction(begin, (tenant,)) as connection:
+                yield _PostgresRows(connection)
+        except StorageError as error:
+            if error.code == _UNIQUE_VIOLATION:
+                raise Clash(
+                    "another request has stored this at the same moment; look before you try again"
+                ) from None
+            raise
 
     reading = writing = _transaction
 
@@ -247,3 +293,36 @@ def _migrate(rows: Rows, *, postgres: bool) -> None:
         for statement in (*both, *(alone if postgres else ())):
             rows.run(statement.replace("BYTES", "BYTEA" if postgres else "BLOB"))
         rows.run("INSERT INTO graph_schema (version) VALUES (?)", (number,))
+
+
+def _merge(rows: Rows, old: str) -> None:
+    """Take in the tables of a schema that an earlier version left behind when its search path came to begin with ours.
+
+    An entity that both have keeps its newer id; links and relations follow it.
+    """
+    for name in _NAMES[1:]:
+        for table in (f"{old}.{name}", name):
+            rows.run(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    rows.run(f"INSERT INTO graph_entity SELECT * FROM {old}.graph_entity ON CONFLICT DO NOTHING")
+    same = (
+        f"(SELECT o.tenant, o.id AS was, n.id FROM {old}.graph_entity AS o JOIN graph_entity AS n "
+        "ON n.tenant = o.tenant AND n.name_key = o.name_key)"
+    )
+    rows.run(
+        "INSERT INTO graph_link SELECT l.tenant, l.id, e.id, l.memory_id, l.link_type, l.created_at "
+        f"FROM {old}.graph_link AS l JOIN {same} AS e ON e.tenant = l.tenant AND e.was = l.entity_id "
+        "ON CONFLICT DO NOTHING"
+    )
+    rows.run(
+        "INSERT INTO graph_relation SELECT r.tenant, r.id, s.id, t.id, r.relation, r.created_at "
+        f"FROM {old}.graph_relation AS r JOIN {same} AS s ON s.tenant = r.tenant AND s.was = r.source_id "
+        f"JOIN {same} AS t ON t.tenant = r.tenant AND t.was = r.target_id ON CONFLICT DO NOTHING"
+    )
+    rows.run(
+        f"INSERT INTO graph_revision SELECT * FROM {old}.graph_revision "
+        "ON CONFLICT (tenant) DO UPDATE SET revision = graph_revision.revision + excluded.revision"
+    )
+    for name in _NAMES[1:]:
+        rows.run(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
+    for name in _NAMES:
+        rows.run(f"DROP TABLE {old}.{name}")

@@ -1,12 +1,13 @@
 """The PostgreSQL schema and its migrations, one entry a version, from the first day.
 
-Everything stands in a schema named ``onebrain``. Every key begins with the tenant, so that tables can be partitioned or
+Everything stands in a schema named ``onebrain``, the graph's and the server's tables included. Every key begins with the tenant, so that tables can be partitioned or
 distributed by it, and row-level security shows each transaction the rows of its own tenant only, the owner of the
 tables included. A migration is never changed once released; a new one is appended.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,11 @@ from onebrain_engine.store.postgres_errors import SERVICE
 _LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after the other
 
 _TABLES = ("space", "memory", "vector", "gone")
+
+# pg_dump is no query that forgot its tenant. It refuses to read what a policy might hide from it; asked to read on, with
+# --enable-row-security, it would write an empty file.
+DUMP = "current_setting('application_name') = 'pg_dump'"
+OWN = f"tenant = current_setting('onebrain.tenant', true) OR {DUMP}"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -156,6 +162,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "USING (tenant = current_setting('onebrain.tenant', true)) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     ),
+    (
+        *(
+            f"ALTER POLICY own_tenant ON onebrain.{table} USING ({OWN})"
+            for table in (*_TABLES, "note", "run")
+        ),
+        f"ALTER POLICY own_tenant ON onebrain.word USING (({OWN}) AND words @@ (CASE WHEN {DUMP} "
+        # What no row has: every row is one without it.
+        "THEN $$!'@'$$ ELSE current_setting('onebrain.words', true) END)::tsquery)",
+    ),
 )
 
 
@@ -269,11 +284,12 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
 
 
 def ensure_schema(connection: psycopg.Connection[Any], where: str) -> None:
-    """Make the schema ``onebrain`` where it is not there, within a transaction that holds the lock of a migration.
+    """Make the schema ``onebrain`` where it is not there, within a transaction.
 
     Raises:
         ConfigurationError: This role may not make it, or make tables in it; the message has the statement that lets it.
     """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     found = connection.execute(
         "SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE'), "
         "quote_ident(current_user), quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = 'onebrain'"
@@ -298,6 +314,51 @@ def ensure_schema(connection: psycopg.Connection[Any], where: str) -> None:
             service=SERVICE,
         )
     connection.execute("CREATE SCHEMA onebrain")
+
+
+def gather(connection: psycopg.Connection[Any], where: str, names: Sequence[str]) -> str | None:
+    """Move tables into the schema ``onebrain``, within a transaction that holds the lock of a migration.
+
+    Earlier versions made them in the first schema of the search path, which has to be as it was. Tables that are moved
+    keep their rows, indexes and policies.
+
+    Args:
+        connection: In a transaction.
+        where: The database, for errors.
+        names: The tables; where the first one is, the others are, too.
+
+    Returns:
+        The old schema where there are such tables in both, which are left where they are; None otherwise.
+
+    Raises:
+        ConfigurationError: The role may not move them, or make tables in the schema; the message has the remedy.
+    """
+    found = connection.execute(
+        "SELECT n.nspname, quote_ident(n.nspname), c.relname, quote_ident(c.relname), quote_ident(current_user), "
+        "quote_ident(pg_get_userbyid(c.relowner)), pg_has_role(c.relowner, 'USAGE') "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(%s::name[]) "
+        "AND (n.nspname = 'onebrain' OR n.nspname = ANY(current_schemas(false))) "
+        "ORDER BY array_position(current_schemas(false), n.nspname)",
+        (list(names),),
+    ).fetchall()
+    here = any(schema == "onebrain" and name == names[0] for schema, _, name, *_ in found)
+    if not here:
+        ensure_schema(connection, where)
+    old = next((row[1] for row in found if row[0] != "onebrain" and row[2] == names[0]), None)
+    if old is None or here:
+        return old
+    for _, schema, _, table, role, owner, mine in found:
+        if schema != old:
+            continue
+        if not mine:
+            raise ConfigurationError(
+                f"{where} has the table {schema}.{table}, which belongs to {owner} and has to move to the schema onebrain; "
+                f"let {owner} run there: ALTER TABLE {schema}.{table} OWNER TO {role}",
+                service=SERVICE,
+            )
+        connection.execute(f"ALTER TABLE {schema}.{table} SET SCHEMA onebrain".encode())
+    return None
 
 
 def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:

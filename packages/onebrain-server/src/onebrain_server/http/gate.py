@@ -161,6 +161,8 @@ class _Exchange:
             if isinstance(error, OneBrainError):
                 server.health.note(error)
             problem = error if isinstance(error, Problem) else from_engine(error)
+            if problem.status >= 500:
+                server.log.failure(self._request_id, self._route, error)
             headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
             if problem.status in (408, 413):
                 headers.append((b"connection", b"close"))

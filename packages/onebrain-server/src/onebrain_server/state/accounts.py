@@ -154,8 +154,8 @@ class Accounts:
         with self._database.writing(SERVER) as connection:
             found = connection.execute(sa.select(setting.c.value).where(where)).scalar()
             if found is None:
-                found = secrets.token_hex(32)
-                connection.execute(setting.insert().values(name=name, value=found))
+                self._database.insert(connection, setting, {"name": name, "value": secrets.token_hex(32)})
+                found = connection.execute(sa.select(setting.c.value).where(where)).scalar_one()
         return str(found)
 
     def first_key(self) -> str | None:
@@ -191,22 +191,19 @@ class Accounts:
         made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
         hashed = None if password is None else hash_password(password)
         with self._database.writing(SERVER) as connection:
-            same = sa.select(account.c.id).where(account.c.email == made.email)
-            if connection.execute(same).first() is not None:
+            values = {
+                "id": made.id,
+                "email": made.email,
+                "password": hashed,
+                "display_name": name,
+                "locale": locale,
+                "role": "user",
+                "plan": plan,
+                "is_active": True,
+                "created_at": made.created_at,
+            }
+            if not self._database.insert(connection, account, values):
                 raise Taken
-            connection.execute(
-                account.insert().values(
-                    id=made.id,
-                    email=made.email,
-                    password=hashed,
-                    display_name=name,
-                    locale=locale,
-                    role="user",
-                    plan=plan,
-                    is_active=True,
-                    created_at=made.created_at,
-                )
-            )
         return made
 
     def by_id(self, id: str) -> Account | None:

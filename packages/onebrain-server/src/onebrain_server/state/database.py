@@ -5,17 +5,25 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
-from onebrain.errors import ConfigurationError, OneBrainError, SchemaTooNew, StorageError
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainConflictError,
+    OneBrainConnectionError,
+    OneBrainError,
+    SchemaTooNew,
+    StorageError,
+)
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
@@ -56,11 +64,12 @@ def _wall(connection: Connection, table: str) -> None:
     mine = (
         "tenant = current_setting('onebrain.tenant', true) OR current_setting('onebrain.tenant', true) = '*'"
     )
+    seen = f"{mine} OR current_setting('application_name') = 'pg_dump'"  # see `postgres_schema` of the engine
     connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     connection.exec_driver_sql(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     # On a new database the first migration made this table, and the wall before this one its policy.
     connection.exec_driver_sql(f"DROP POLICY IF EXISTS own_tenant ON {table}")
-    connection.exec_driver_sql(f"CREATE POLICY own_tenant ON {table} USING ({mine}) WITH CHECK ({mine})")
+    connection.exec_driver_sql(f"CREATE POLICY own_tenant ON {table} USING ({seen}) WITH CHECK ({mine})")
 
 
 # One entry a version. A migration is never changed once released; a new one is appended.
@@ -70,6 +79,7 @@ MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
     _second_wall,
     _history,
     _attempts,
+    _second_wall,  # which lets pg_dump see all since then
 )
 
 # The tenant of what the server does for itself or for all: finding who a key belongs to, jobs, tidying up.
@@ -101,7 +111,11 @@ class Database:
                 self._writer = _sqlite(file, "BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         else:
             raise ConfigurationError("DATABASE_URL: must begin with sqlite: or postgresql:")
-        self._migrate()
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
         if file is not None:
             self._files = DatabaseFiles(file)
 
@@ -130,12 +144,22 @@ class Database:
         mark = (tables.setting.c.name == "probe") | (tables.setting.c.name == "room")
         with self.writing(SERVER) as connection:
             connection.execute(tables.setting.delete().where(mark))
-            connection.execute(tables.setting.insert().values(name="probe", value=str(time.time_ns())))
+            self.insert(connection, tables.setting, {"name": "probe", "value": str(time.time_ns())})
             if size:
-                connection.execute(tables.setting.insert().values(name="room", value="0" * size))
+                self.insert(connection, tables.setting, {"name": "room", "value": "0" * size})
         if size:
             with self.writing(SERVER) as connection:
                 connection.execute(tables.setting.delete().where(tables.setting.c.name == "room"))
+
+    def insert(self, connection: Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key or another unique value is there; return whether it was inserted.
+
+        One that another request is inserting at the same moment is waited for. Looking first, and inserting then, would
+        fail where both look before either inserts.
+        """
+        statement: Any = (postgresql.insert if self.postgres else sqlite.insert)(table)
+        statement = statement.values(**values).on_conflict_do_nothing().returning(sa.literal(1))
+        return connection.execute(statement).first() is not None
 
     def close(self) -> None:
         """Close all connections."""
@@ -161,9 +185,11 @@ class Database:
 
     def _migrate(self) -> None:
         version = tables.schema_version
-        with self.writing(SERVER) as connection:
+        with self._guarded(), _translated(), self._writer.begin() as connection:
             if self.postgres:  # replicas may start together
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+                self._gather(connection)
+            self._bind(connection, SERVER)
             version.create(connection, checkfirst=True)
             done = connection.execute(sa.select(sa.func.max(version.c.version))).scalar() or 0
             if done > len(MIGRATIONS):
@@ -175,8 +201,25 @@ class Database:
                 migration(connection)
                 connection.execute(version.insert().values(version=number))
 
+    def _gather(self, connection: Connection) -> None:
+        """Bring tables that earlier versions made elsewhere into the schema ``onebrain``."""
+        from onebrain_engine.store.postgres_schema import gather
 
-_SET_TENANT: Final = sa.text("SELECT set_config('onebrain.tenant', :tenant, true)")
+        names = [tables.schema_version.name, *(table.name for table in tables.metadata.sorted_tables)]
+        driver: Any = connection.connection.driver_connection
+        old = gather(driver, "the server's database", names)
+        if old is not None:
+            raise ConfigurationError(
+                f"the server's tables stand in the schema onebrain and, of an earlier version, in {old}; that one was "
+                "started after the upgrade. Keep those of onebrain, and move away or drop the others: "
+                f"ALTER TABLE {old}.{names[0]} RENAME TO {names[0]}_old is enough"
+            )
+
+
+# Of this transaction only, so that a pooler in between does no harm.
+_SET_TENANT: Final = sa.text(
+    "SELECT set_config('onebrain.tenant', :tenant, true), set_config('search_path', 'onebrain', true)"
+)
 
 
 def _postgres(url: str) -> sa.Engine:
@@ -227,9 +270,11 @@ def _translated() -> Generator[None, None, None]:
     try:
         yield
     except IntegrityError:
-        raise
+        raise OneBrainConflictError(
+            "another request has stored this at the same moment; look before you try again"
+        ) from None
     except DBAPIError as error:
-        raise _ours(error.orig) from error
+        raise _ours(error.orig) from None
 
 
 def _ours(error: BaseException | None) -> OneBrainError:
@@ -240,5 +285,8 @@ def _ours(error: BaseException | None) -> OneBrainError:
     if type(error).__module__.partition(".")[0] == "psycopg":
         from onebrain_engine.store import postgres_errors  # only where there is psycopg
 
-        return postgres_errors.translate(cast("Any", error), where)
+        found = postgres_errors.translate(cast("Any", error), where)
+        if isinstance(found, StorageError | OneBrainConnectionError):
+            return found
+        return StorageError(found.message, code=found.code)  # no caller's fault, whatever it is
     return StorageError(f"{where} failed: {type(error).__name__}")

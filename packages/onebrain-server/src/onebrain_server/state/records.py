@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from onebrain._core.codec import from_json, to_json
+from onebrain.errors import OneBrainConflictError
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
@@ -93,27 +94,23 @@ class Records:
         """Store a new record; raise `Taken` where another one has the same unique name or id."""
         moment = at or now_micros()
         made = Record(id or new_id(), status, label, moment, moment, dict(body))
+        digest = None if unique is None else self._digest(tenant, kind, unique)
+        values = {
+            "tenant": tenant,
+            "kind": kind,
+            "id": made.id,
+            "unique_key": digest,
+            "status": status,
+            "label": label,
+            "created_at": moment,
+            "updated_at": moment,
+            "body": self._seal(tenant, made.body),
+        }
         with self._database.writing(tenant) as connection:
-            where = (record.c.tenant == tenant) & (record.c.kind == kind)
-            same = record.c.id == made.id
-            if unique is not None:
-                same = same | (record.c.unique_key == self._digest(tenant, kind, unique))
-            found = connection.execute(sa.select(record.c.id).where(where & same)).first()
-            if found is not None:
-                raise Taken(found[0])
-            connection.execute(
-                record.insert().values(
-                    tenant=tenant,
-                    kind=kind,
-                    id=made.id,
-                    unique_key=None if unique is None else self._digest(tenant, kind, unique),
-                    status=status,
-                    label=label,
-                    created_at=moment,
-                    updated_at=moment,
-                    body=self._seal(tenant, made.body),
-                )
-            )
+            if not self._database.insert(connection, record, values):
+                same = (record.c.id == made.id) | (record.c.unique_key == digest)
+                where = (record.c.tenant == tenant) & (record.c.kind == kind) & same
+                raise Taken(connection.execute(sa.select(record.c.id).where(where)).scalar())
             _touch(connection, tenant)
         return made
 
@@ -144,7 +141,33 @@ class Records:
         label: str | None = None,
         touch: bool = True,
     ) -> Record | None:
-        """Set keys of a record's body, and its status, label or unique name where given; None where there is none."""
+        """Set keys of a record's body, and its status, label or unique name where given; None where there is none.
+
+        Raises:
+            Taken: Another record has the unique name.
+        """
+        try:
+            return self._change(
+                tenant, kind, id, changes, unique=unique, status=status, label=label, touch=touch
+            )
+        except OneBrainConflictError:  # another request took the name at the same moment
+            other = None if unique is None else self.find(tenant, kind, unique)
+            if other is None:
+                raise
+            raise Taken(other.id) from None
+
+    def _change(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        changes: Mapping[str, Any],
+        *,
+        unique: str | None = None,
+        status: str | None = None,
+        label: str | None = None,
+        touch: bool = True,
+    ) -> Record | None:
         where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
         with self._database.writing(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
@@ -300,21 +323,18 @@ class Records:
             & (link.c.memory_id == memory_id)
             & (link.c.link_type == link_type)
         )
+        values = {
+            "tenant": tenant,
+            "kind": kind,
+            "id": made.id,
+            "owner_id": owner_id,
+            "memory_id": memory_id,
+            "link_type": link_type,
+            "created_at": made.created_at,
+        }
         with self._database.writing(tenant) as connection:
-            found = connection.execute(sa.select(link.c.id).where(same)).first()
-            if found is not None:
-                raise Taken(found[0])
-            connection.execute(
-                link.insert().values(
-                    tenant=tenant,
-                    kind=kind,
-                    id=made.id,
-                    owner_id=owner_id,
-                    memory_id=memory_id,
-                    link_type=link_type,
-                    created_at=made.created_at,
-                )
-            )
+            if not self._database.insert(connection, link, values):
+                raise Taken(connection.execute(sa.select(link.c.id).where(same)).scalar())
             _touch(connection, tenant)
         return made
 
