@@ -150,7 +150,7 @@ def store():
         ({"rig.masts": {"$between": (1, 2)}}, {"gull"}),
         ({"rig.sail": {"$exists": False}}, {"heron", "teal"}),
     ],
-    ids=str,
+    ids=lambda value: repr(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_filter_finds_what_it_says(store, condition, found):
     documents = store.similarity_search("boat", k=10, filter=condition)
@@ -177,7 +177,7 @@ def test_a_filter_finds_what_it_says(store, condition, found):
         {"name": {"$like": 7}},
         {"name": {"$regex": "G"}},
     ],
-    ids=str,
+    ids=lambda value: repr(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_filter_that_says_nothing_is_refused(store, wrong):
     with pytest.raises(OneBrainValidationError):
