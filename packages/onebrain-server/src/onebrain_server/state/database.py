@@ -275,6 +275,8 @@ def _translated() -> Generator[None, None, None]:
         ) from None
     except DBAPIError as error:
         raise _ours(error.orig) from None
+    except OneBrainConnectionError as error:  # of a connection that could not be opened
+        raise StorageError(error.message, code=error.code) from None
 
 
 def _ours(error: BaseException | None) -> OneBrainError:
@@ -286,7 +288,7 @@ def _ours(error: BaseException | None) -> OneBrainError:
         from onebrain_engine.store import postgres_errors  # only where there is psycopg
 
         found = postgres_errors.translate(cast("Any", error), where)
-        if isinstance(found, StorageError | OneBrainConnectionError):
+        if isinstance(found, StorageError):
             return found
         return StorageError(found.message, code=found.code)  # no caller's fault, whatever it is
     return StorageError(f"{where} failed: {type(error).__name__}")
