@@ -22,6 +22,7 @@ from onebrain.errors import redact
 from onebrain.memory.context import build
 from onebrain.memory.fence import defuse, fence, on_one_line, unfence
 from onebrain.memory.models import Memory
+from onebrain.memory.patterns import matcher
 from onebrain_engine.graph.extraction import find_entities
 from onebrain_engine.graph.likeness import alike_pairs, likeness
 from onebrain_engine.graph.proposals import propose, propose_from_chat, sentences, title_of
@@ -211,8 +212,8 @@ BY_OTHER_NAMES = {
     ("onebrain_server.dialects.rememberos.supersession", "_FORMS"): ({"fullmatch"}, 300),
     ("onebrain_server.dialects.rememberos.supersession", "_TAIL"): ({"finditer"}, 300),
 }
-# The only ones that are made of something else than a constant: templates of paths, tested below.
-MADE = {"onebrain_server/http/dialect.py"}
+# The only ones that are made of something else than a constant: of patterns of `like`, and templates of paths; both tested below.
+MADE = {"onebrain/memory/patterns.py", "onebrain_server/http/dialect.py"}
 
 
 def test_every_expression_is_a_constant_of_its_module():
@@ -381,6 +382,7 @@ FUNCTIONS = {
     "on_one_line": on_one_line,
     "build": lambda text: build([Memory(id="a", content=text)], max_tokens=50),
     "highlights": lambda text: highlights(text, "maria a aa"),
+    "like": matcher("%a%a_b%A%", True),
     "page_text": page_text,
     "chunks": lambda text: list(chunks(text)),
     "claim_of": claim_of,

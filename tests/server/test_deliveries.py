@@ -97,7 +97,9 @@ class Box:
     @property
     def waiting(self):
         """What is in the outbox: (service, target, attempt)."""
-        return Outbox(self.live.server.database, self.live.server.sealer).waiting(self.tenant)
+        return Outbox(self.live.server.database, self.live.server.sealer, self.live.server.vault).waiting(
+            self.tenant
+        )
 
 
 def event(title):
@@ -266,7 +268,7 @@ def test_what_a_stopped_server_had_not_sent_is_sent_by_the_next_one(tmp_path, re
         box.deliveries.close()  # it stops between the two
         box.send(receiver.url, service="onebrain")
         if moment == "being sent":  # taken by a server that died: its lease is over
-            outbox = Outbox(box.live.server.database, box.live.server.sealer)
+            outbox = Outbox(box.live.server.database, box.live.server.sealer, box.live.server.vault)
             assert len(outbox.claim(10, 0.0)) == 1
         assert box.waiting == [("onebrain", "a", 0)]
     assert receiver.got.empty()
@@ -279,7 +281,9 @@ def test_what_one_replica_is_sending_no_other_takes(receiver):
     with boxed() as box:
         box.deliveries.close()
         box.send(receiver.url)
-        replicas = [Outbox(box.live.server.database, box.live.server.sealer) for _ in range(2)]
+        replicas = [
+            Outbox(box.live.server.database, box.live.server.sealer, box.live.server.vault) for _ in range(2)
+        ]
         assert [len(replica.claim(10, HOUR)) for replica in replicas] == [1, 0]
 
 

@@ -130,7 +130,7 @@ def test_a_test_says_that_it_was_not_taken(client, data, hook, receiver):
 
 def test_a_deleted_webhook_is_told_nothing_more(client, create, data, hook, receiver, live, key):
     account = live.server.accounts.by_key(key).tenant
-    outbox = Outbox(live.server.database, live.server.sealer)
+    outbox = Outbox(live.server.database, live.server.sealer, live.server.vault)
     receiver.answers = [500]
     gone, kept = hook(client, "memory.created", name="gone"), hook(client, "memory.deleted", name="kept")
     memory = create(client)

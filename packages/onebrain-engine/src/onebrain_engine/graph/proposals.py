@@ -29,6 +29,7 @@ _KINDS: Final[tuple[tuple[str, float, re.Pattern[str]], ...]] = tuple(
         ("fact", 0.6, r"\b(?:I am|I'm|my name is|(?:I|she|he|they|we) (?:live|work|have|own|use|speak|study)s?|is (?:a|an|the|in|on|based)|lives? in|works? (?:at|for|on|as)|has (?:a|an|two|three)|born|allergic|married|birthday|mentioned)\b"),
     )
 )  # fmt: skip
+_LINE: Final = re.compile(r"\r?\n|\r")
 _QUESTION: Final = re.compile(r"\?\s*$")
 _FILLER: Final = re.compile(
     r"^(?:ok(?:ay)?|thanks?|thank you|sure|yes|no|great|hi|hello|hey|noted|got it|bye)\b.{0,20}$",
@@ -67,7 +68,7 @@ def propose_from_chat(transcript: str, form: ChatFormat = "auto", *, limit: int 
     """Return memories that a chat suggests: from what people say, not from what an assistant answers."""
     spoken: list[str] = []
     silent = False
-    for line in re.split(r"\r?\n|\r", transcript):
+    for line in _LINE.split(transcript):
         bare = _STAMP.sub("", line) if form != "user-assistant" else line
         turn = _TURN.match(bare)
         if turn is not None:

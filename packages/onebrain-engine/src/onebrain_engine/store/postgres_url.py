@@ -18,6 +18,8 @@ from onebrain.errors import ConfigurationError
 SERVICE: Final = "postgresql"
 
 _SCHEME: Final = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?:", re.IGNORECASE)
+_END: Final = re.compile("[/?]")  # of a URL's authority
+_PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|/.*|[^:\[\]]*)(?::([0-9]*))?")
 EXAMPLE: Final = "it looks like 'postgresql://host:5432/database', with 'user:password@' before the host"
 _ENCODE: Final = "its user name or password holds a character that has to be percent-encoded there: write / as %2F, ? as %3F, # as %23 and @ as %40"
 # By these, other libraries are told that a pooler stands in between; what stands for "no" there is "yes" here.
@@ -83,7 +85,7 @@ def parse(url: str, *, known: Collection[str]) -> Target:
     scheme, separator, rest = url.strip().partition("://")
     if not separator or not is_postgres(f"{scheme}:") or _has_control(rest):
         raise refused(EXAMPLE)
-    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    authority = _END.split(rest, maxsplit=1)[0]
     path, _, query = rest[len(authority) :].partition("?")
     user, at, hosts = authority.rpartition("@")
     given, prepares = _query(query, known)
@@ -144,7 +146,7 @@ def _places(hosts: list[str]) -> dict[str, str]:
     names: list[str] = []
     ports: list[str] = []
     for text in hosts:
-        found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]*\]|/.*|[^:\[\]]*)(?::([0-9]*))?", text)
+        found = _PLACE.fullmatch(text)
         if found is None:
             raise refused(f"its host or port cannot be read; {EXAMPLE}")
         names.append(_decoded(found[1].strip("[]")))
