@@ -319,7 +319,11 @@ def postgresql_server(postgres: Postgres) -> Iterator[object]:
     from onebrain_server.testing import live_server
 
     settings = Settings(
-        database_url=postgres.new_database(), rate_limit_max=0, log_level="error", private_addresses=True
+        database_url=postgres.new_database(),
+        rate_limit_max=0,
+        log_level="error",
+        private_addresses=True,
+        credentials_key=bytes(range(32)),
     )
     with live_server(settings) as live:
         yield live
