@@ -49,7 +49,7 @@ _TAIL: Final = re.compile(
     re.IGNORECASE,
 )
 _TERM: Final = re.compile(r"[\w$%.+-]+")
-_AGAINST: Final = re.compile(r"\s+(?:over|rather than|instead of|to)\s+", re.IGNORECASE)
+_AGAINST: Final = re.compile(r"(?<!\s)\s+(?:over|rather than|instead of|to)\s+", re.IGNORECASE)
 _WEAK: Final = frozenset({"a", "an", "the", "is", "of", "in", "at", "on", "my", "her", "his", "their", "our"})
 
 _ASK: Final = (
