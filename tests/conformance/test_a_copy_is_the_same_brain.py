@@ -16,9 +16,15 @@ import onebrain
 from onebrain import EmbedderMismatch, NewMemory, OneBrainValidationError, Scope
 from onebrain.cli.commands import cli
 from onebrain.memory import transfer
+from onebrain.memory.moments import moments_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 some = st.one_of(st.none(), texts)
+zones = st.timezones() | st.just(UTC) | st.none()
+when = st.one_of(st.dates(), st.datetimes(timezones=zones), st.datetimes().map(datetime.isoformat))
+nested = st.recursive(
+    when, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2)
+)
 parts = st.one_of(st.none(), st.sampled_from(["a", "b\u2028", "c\x85", "#?"]))
 later = st.datetimes(datetime(2100, 1, 1), datetime.max, timezones=st.just(UTC))
 memories = st.builds(
@@ -33,7 +39,12 @@ memories = st.builds(
     metadata=st.dictionaries(
         texts,
         st.one_of(
-            st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(allow_nan=False, allow_infinity=False),
+            texts,
+            nested,
         ),
     ),
     importance=st.one_of(st.none(), st.floats(0, 1)),
@@ -41,7 +52,7 @@ memories = st.builds(
     archived=st.booleans(),
     created_at=st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))),
     expires_at=st.one_of(st.none(), later),
-    extra=st.dictionaries(texts, texts, max_size=2),
+    extra=st.dictionaries(texts, texts | nested, max_size=2),
 )
 
 
@@ -68,7 +79,15 @@ def copied(source: onebrain.Brain, target: onebrain.Brain) -> None:
     text = "\n".join(lines).encode().decode()
     target.restore(transfer.read(text.split("\n"))).raise_for_failures()
     assert everything(target) == everything(source)
+    assert [dates(memory) for memory in everything(target)] == [
+        dates(memory) for memory in everything(source)
+    ]
     assert target.embedders().spaces == whose.spaces
+
+
+def dates(memory: onebrain.Memory) -> list[object]:
+    """Where a memory holds dates: text and dates are equal, so that comparing memories does not tell them apart."""
+    return [moments_of(memory.metadata), moments_of(memory.extra)]
 
 
 checked = settings(
@@ -179,6 +198,52 @@ def test_a_field_that_no_memory_has_is_kept_in_the_metadata(tmp_path):
     done, [memory] = imported(tmp_path, json.dumps(row) + "\n")
     assert memory.metadata == {"a": 1, "role": "user", "user_id": "maria", "tag": ["gym"]}
     assert "role, tag, user_id" in done.output
+
+
+def test_a_date_in_the_metadata_is_found_as_an_instant_in_the_copy(tmp_path):
+    urls = [onebrain.sqlite_url(tmp_path / name) for name in ("one.db", "two.db")]
+    due = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    with onebrain.connect(urls[0]) as brain:
+        brain.store("dated", metadata={"due": due, "days": [{"a.b": due.date()}], "text": due.isoformat()})
+        brain.store("text", metadata={"due": due.isoformat(), "dates": "soon"})
+    run = CliRunner().invoke
+    assert run(cli, ["export", str(tmp_path / "out.jsonl"), "--url", urls[0]]).exit_code == 0
+    assert run(cli, ["import", str(tmp_path / "out.jsonl"), "--url", urls[1]]).exit_code == 0
+    for url in urls:
+        with onebrain.connect(url) as brain:
+            assert [m.content for m in brain.list(filter={"due": "2026-03-01T13:00:00+01:00"})] == ["dated"]
+            assert brain.count(filter={"text": "2026-03-01T13:00:00+01:00"}) == 0
+            assert brain.count(filter={"dates": "soon"}) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        ["2026-03-01"],
+        {},
+        {"due": "2026-03-01"},
+        {"metadata": "due"},
+        {"metadata": ["due"]},
+        {"extra": {}},
+    ],
+)
+def test_dates_of_another_form_are_a_field_that_no_memory_has(tmp_path, value):
+    done, [memory] = imported(
+        tmp_path, json.dumps({"content": "x", "metadata": {"due": "d"}, "dates": value})
+    )
+    assert memory.metadata == {"due": "d", "dates": value}
+    assert "dates" in done.output
+
+
+@pytest.mark.parametrize(
+    "path", [[], ["no"], ["a", 7], ["a", "b"], ["n"], [{}], [["a"]], [None], ["a", 0, 0]]
+)
+def test_a_date_that_is_nowhere_is_passed_over(tmp_path, path):
+    metadata = {"a": ["2026-03-01"], "n": 7}
+    row = {"content": "x", "metadata": metadata, "dates": {"metadata": [path]}}
+    _, [memory] = imported(tmp_path, json.dumps(row))
+    assert memory.metadata == metadata
 
 
 @pytest.mark.parametrize(

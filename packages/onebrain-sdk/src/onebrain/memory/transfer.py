@@ -2,7 +2,9 @@
 
 A line has the fields of `NewMemory`, and beside them ``updated_at`` and ``embedder``, the name of the embedder whose
 vectors the memory's space holds. ``embedding`` is the vector, false where the memory has none, and left out where the
-embedder of the brain that wrote the line made it: the same embedder makes it again.
+embedder of the brain that wrote the line made it: the same embedder makes it again. ``dates`` is there where the metadata
+or the extra fields hold dates and datetimes, which JSON has only text for; it says where, by their paths:
+``{"metadata": [["due"]]}``.
 """
 
 from __future__ import annotations
@@ -17,9 +19,14 @@ from onebrain._core.steps import Steps
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant, json_object
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.moments import moments_of, with_moments
 
 # Keys of a line that say no field of a new memory.
 _BESIDE: Final = frozenset({"updated_at", "embedder"})
+# Objects of a memory that may hold dates, and the key of a line that says where. A line of another program may have a key
+# of this name for something else, so it counts only where it has this form.
+_OBJECTS: Final = ("metadata", "extra")
+_DATES: Final = "dates"
 KNOWN: Final = frozenset(NewMemory.model_fields) | _BESIDE
 
 
@@ -76,6 +83,9 @@ def line(memory: Memory, embedders: Embedders | None) -> str:
         embedders: Whose vectors the brain holds; None where it does not say.
     """
     row = memory.model_dump(mode="json", exclude_none=True)
+    dates = {name: found for name in _OBJECTS if (found := moments_of(getattr(memory, name), what=name))}
+    if dates:
+        row[_DATES] = dates
     if embedders is not None:
         name = embedders.spaces.get(memory.scope.space)
         if memory.embedding is None:
@@ -123,6 +133,10 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
         if value is not None and name not in without
     }
     beside = {name: fields.pop(name) for name in _BESIDE & fields.keys()}
+    if _says_dates(fields.get(_DATES)):
+        for name, paths in fields.pop(_DATES).items():
+            if isinstance(fields.get(name), dict):
+                fields[name] = with_moments(fields[name], paths)
     others = {name: fields.pop(name) for name in sorted(fields.keys() - KNOWN)}
     if others:
         metadata = fields.get("metadata", {})
@@ -147,6 +161,18 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
     changed = _updated(beside.get("updated_at"))
     item = NewMemory.checked(**{**fields, "scope": outer.within(scope) if outer else scope})
     return Copied(item, changed, beside.get("embedder"), number, tuple(others))
+
+
+def _says_dates(value: Any) -> bool:
+    """Whether a value has the form of ``dates`` as `line` writes it."""
+    if not isinstance(value, dict) or not value:
+        return False
+    for name, paths in cast("dict[str, Any]", value).items():
+        if name not in _OBJECTS or not isinstance(paths, list):
+            return False
+        if not all(isinstance(path, list) for path in cast("list[Any]", paths)):
+            return False
+    return True
 
 
 def _updated(value: Any) -> datetime | None:
