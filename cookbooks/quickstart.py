@@ -135,7 +135,7 @@ def read_locomo(data: list[dict[str, Any]]) -> tuple[list[NewMemory], list[Quest
     return memories, questions
 
 
-HEADING = re.compile(r"#{1,6}\s+(.+)")
+HEADING = re.compile(r"#{1,6}[ \t]+(\S.*)")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
@@ -171,7 +171,7 @@ def sections(text: str, size: int = 1500) -> list[str]:
             blocks.append(paragraph)
         else:
             blocks[-1] = f"{blocks[-1]}\n\n{paragraph}" if blocks[-1] else paragraph
-    return [block.strip() for block in blocks if block.strip()]
+    return [block.strip("\n") for block in blocks if block.strip()]
 
 
 def paragraphs(text: str) -> list[str]:
