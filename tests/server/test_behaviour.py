@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -276,6 +278,16 @@ def test_openapi_metrics_and_health_are_open(onebrain_server_url):
     assert len(document["paths"]) > 90
     assert "onebrain_requests_total" in httpx.get(onebrain_server_url + "/metrics").text
     assert httpx.get(onebrain_server_url + "/health").json()["data"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["/v1/context/assistant", "/v1/context/brief?query=door", "/v1/connect"])
+def test_a_context_ends_with_the_first_memory_that_expires(client, path):
+    expires = datetime.now(UTC) + timedelta(seconds=1.5)
+    fields = {"title": "Door", "body": "The code of the door is 4711", "expires_at": expires.isoformat()}
+    data(client.post("/v1/memory", json=fields), 201)
+    assert client.get(path).status_code == 200
+    time.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()) + 0.01)
+    assert "4711" not in client.get(path).text
 
 
 def test_a_memory_that_has_expired_already_is_refused(client):

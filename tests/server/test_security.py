@@ -17,6 +17,7 @@ from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused, Fetcher, is_public
 from onebrain_server.security.scopes import READ_ONLY, SCOPES
 from onebrain_server.settings import Settings
+from onebrain_server.state.accounts import Caller
 from onebrain_server.state.tables import session
 from onebrain_server.testing import live_server
 
@@ -130,6 +131,44 @@ def test_a_key_that_is_switched_off_or_revoked_is_refused_at_once(client):
         assert other.get("/v1/memory").status_code == 200
         assert client.delete(f"/v1/api-keys/{made['id']}").status_code == 204
         assert other.get("/v1/memory").status_code == 401
+
+
+@pytest.mark.parametrize("how", ["revoked", "switched off"])
+def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(onebrain_server, monkeypatch, how):
+    accounts = onebrain_server.server.accounts
+    tenant = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en").id
+    made, whole = accounts.create_key(tenant, "short-lived", ("brain.read",))
+
+    def caller(*fields):  # the key was read, and is changed before the answer is remembered
+        if how == "revoked":
+            accounts.revoke_key(tenant, made.id)
+        else:
+            accounts.change_key(tenant, made.id, {"is_active": False})
+        return Caller(*fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("onebrain_server.state.accounts.Caller", caller)
+        accounts.by_key(whole)
+    assert accounts.remembered(whole) is None
+    answer = httpx.get(onebrain_server.url + "/v1/memory", headers={"authorization": f"ApiKey {whole}"})
+    assert answer.status_code == 401
+
+
+def test_a_login_that_ends_while_it_is_looked_up_is_not_remembered(onebrain_server, monkeypatch):
+    accounts = onebrain_server.server.accounts
+    tenant = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en").id
+    login, _ = accounts.open_session(tenant, "127.0.0.1", None)
+    token = onebrain_server.server.tokens.make(tenant, login)
+
+    def caller(*fields):
+        accounts.close_session(tenant, login)
+        return Caller(*fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("onebrain_server.state.accounts.Caller", caller)
+        accounts.by_session(token, tenant, login)
+    answer = httpx.get(onebrain_server.url + "/v1/memory", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
 
 
 def test_connect_takes_keys_only(onebrain_server):

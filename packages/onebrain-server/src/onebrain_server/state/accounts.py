@@ -143,6 +143,7 @@ class Accounts:
         self._database = database
         self._lock = threading.Lock()
         self._callers: dict[str, tuple[float, Caller]] = {}
+        self._changes = 0  # of keys, logins and accounts, in this process
         self._used: dict[tuple[str, str], int] = {}
         self._refresh_secret = self.secret("refresh").encode()
 
@@ -443,6 +444,7 @@ class Accounts:
         if parsed is None:
             return None
         prefix, secret = parsed
+        changes = self._changes
         with self._database.reading(SERVER) as connection:
             row = connection.execute(_KEY.where(api_key.c.prefix == prefix)).first()
             if row is None or not keys.same(keys.digest(secret), row.secret_hash):
@@ -454,11 +456,12 @@ class Accounts:
         if owner is None or not owner.is_active:
             return None
         caller = Caller(Account(*owner), found, frozenset(found.scopes))
-        self._remember(credential, caller)
+        self._remember(credential, caller, changes)
         return caller
 
     def by_session(self, credential: str, tenant: str, session_id: str) -> Caller | None:
         """Return who an access token stands for; None where its login has ended."""
+        changes = self._changes
         with self._database.reading(tenant) as connection:
             where = (session.c.tenant == tenant) & (session.c.id == session_id)
             if connection.execute(sa.select(session.c.id).where(where)).first() is None:
@@ -467,7 +470,7 @@ class Accounts:
         if owner is None or not owner.is_active:
             return None
         caller = Caller(Account(*owner), None, ALL, session_id)
-        self._remember(credential, caller)
+        self._remember(credential, caller, changes)
         return caller
 
     def note_use(self, caller: Caller) -> None:
@@ -485,14 +488,18 @@ class Accounts:
                 where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
                 connection.execute(api_key.update().where(where).values(last_used_at=at))
 
-    def _remember(self, credential: str, caller: Caller) -> None:
+    def _remember(self, credential: str, caller: Caller, changes: int) -> None:
+        """Remember who was read after so many changes; what has changed since may be the very key."""
         with self._lock:
+            if changes != self._changes:
+                return
             if len(self._callers) > 10_000:
                 self._callers.clear()
             self._callers[credential] = (time.monotonic() + REMEMBERED, caller)
 
     def _forget_tenant(self, tenant: str) -> None:
         with self._lock:
+            self._changes += 1
             for credential in [
                 name for name, (_, caller) in self._callers.items() if caller.tenant == tenant
             ]:

@@ -88,8 +88,8 @@ def context(
     current = revision(call)
     found = call.server.contexts.get(key, current)
     if found is None:
-        found = _build(call, scope, query, language, project_id, max_tokens)
-        call.server.contexts.put(key, current, found)
+        found, chosen = _build(call, scope, query, language, project_id, max_tokens)
+        call.server.contexts.put(key, current, found, chosen)
     call.tokens += found["meta"]["tokensUsed"]
     return found
 
@@ -101,7 +101,8 @@ def _build(
     language: str | None,
     project_id: str | None,
     max_tokens: int | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Memory]]:
+    """Return a context, and the memories that were chosen for it."""
     budget = SCOPES.get(scope, FOCUSED)
     asked = " ".join(
         part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
@@ -174,7 +175,7 @@ def _build(
     if max_tokens is not None and len(prompt.encode()) > 4 * max_tokens:
         prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
     shown = {row["id"] for row in structured["memories"]}
-    return {
+    built = {
         "scope": scope,
         "systemPrompt": prompt,
         "tokenCount": -(-len(prompt.encode()) // 4),
@@ -193,6 +194,7 @@ def _build(
             "identityIncluded": "profile" in structured,
         },
     }
+    return built, chosen
 
 
 def latest_version(call: Call) -> int | None:
