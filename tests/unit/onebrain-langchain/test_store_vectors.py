@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from langgraph.store.base import PutOp
+from langgraph.store.memory import InMemoryStore
 
 import onebrain
 from onebrain import F, Scope
@@ -201,6 +202,47 @@ async def test_every_text_at_a_path_has_a_vector(brain, call, fields, texts):
             assert item.score == (None if best is None else pytest.approx(best, abs=1e-5))
         await call(store.delete, ("t",), "k")
         assert brain.count(scope=SPACE, include_archived=True) == 0
+
+
+async def test_an_embedder_gets_what_langgraphs_own_stores_give_it_and_readers_get_text(brain, call):
+    values = {"one": {"text": "red", "n": 1}, "two": {"b": ["sun", "blau é"], "a": {"x": None}}, "three": {}}
+    given: dict[str, list[str]] = {}
+    for fields in (None, ["$"], ["text", "$"], ["b[*]"]):
+        for name in ("langgraph", "onebrain"):
+            given[name] = []
+
+            def embedded(texts, seen=given[name]):
+                seen.extend(texts)
+                return embed(texts)
+
+            index = {"dims": 5, "embed": embedded, **({"fields": fields} if fields else {})}
+            store = (
+                InMemoryStore(index=index) if name == "langgraph" else OneBrainStore(brain=brain, index=index)
+            )
+            for key, value in values.items():
+                await call(store.put, ("t",), key, value)
+        # A value without any text is not embedded here.
+        assert set(given["onebrain"]) == set(given["langgraph"]) - {"{}"}
+    await call(configured(brain).put, ("t",), "one", {"text": "red", "n": 1})
+    assert "text: red\nn: 1" in [memory.content for memory in brain.list(scope=SPACE)]
+
+
+async def test_a_value_that_cannot_be_json_is_refused_before_it_is_embedded(brain, call):
+    store = configured(brain)
+    for value in ({"text": object()}, {"text": {1, 2}}, {"text": "red", 1: "a"}):
+        with pytest.raises(onebrain.OneBrainValidationError):
+            await call(store.put, ("t",), "k", value)
+    assert brain.count(scope=SPACE) == 0
+
+
+async def test_fields_may_be_called_text_fields_as_in_the_store_on_sqlite(brain, call):
+    store = configured(brain, text_fields=["title"])
+    await call(store.put, ("t",), "k", {"title": "red", "body": "blue"})
+    assert scores(await call(store.search, ("t",), query="red")) == {"k": 1}
+    assert scores(await call(configured(brain, text_fields=None).search, ("t",), query="blue")) == {"k": 0}
+    configured(brain, ["title"], text_fields=["title"])
+    with pytest.raises(onebrain.ConfigurationError, match="text_fields"):
+        configured(brain, ["body"], text_fields=["title"])
 
 
 async def test_an_item_with_several_vectors_is_one_for_everything_else(brain, call):

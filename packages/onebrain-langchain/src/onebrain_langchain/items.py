@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from langgraph.store.base import (
     GetOp,
@@ -69,7 +69,26 @@ def parts_of(memory: Memory) -> int:
     return parts
 
 
-def texts_of(op: PutOp, fields: Sequence[str]) -> list[str]:
+class Text(NamedTuple):
+    """A text of an item that is searched."""
+
+    shown: str
+    """The text as a person reads it: what is stored, and searched by words."""
+    whole: bool = False
+    """Whether it stands for the whole value."""
+
+    def embedded(self, op: PutOp) -> str:
+        """Return what the caller's embedder gets, which is what LangGraph's stores give it: JSON for a whole value."""
+        if not self.whole:
+            return self.shown
+        try:
+            (text,) = get_text_at_path(dict(op.value or {}), "$")
+        except (TypeError, ValueError) as error:
+            raise OneBrainValidationError(f"a value must be a JSON object: {error}") from error
+        return text
+
+
+def texts_of(op: PutOp, fields: Sequence[str]) -> list[Text]:
     """Return the texts of an item that are searched, one for each indexed field or element of one; none without any.
 
     `fields` are indexed where the operation does not say which are; ``"$"`` stands for all that a person would read in
@@ -77,17 +96,18 @@ def texts_of(op: PutOp, fields: Sequence[str]) -> list[str]:
     """
     if op.value is None or op.index is False:
         return []
-    texts: list[str] = []
+    texts: list[Text] = []
     for field in fields if op.index is None else op.index:
         if field == "$":
-            texts.append("\n".join(line for line in _readable(op.value) if line.strip()))
+            shown = "\n".join(line for line in _readable(op.value) if line.strip())
+            texts.append(Text(shown, whole=True))
         else:
-            texts.extend(get_text_at_path(op.value, tokenize_path(field)))
-    return list(dict.fromkeys(text for text in texts if text.strip()))
+            texts.extend(map(Text, get_text_at_path(op.value, tokenize_path(field))))
+    return list(dict.fromkeys(text for text in texts if text.shown.strip()))
 
 
 def memories_of(
-    op: PutOp, texts: Sequence[str], scope: Scope, vectors: Sequence[Sequence[float]] | None, *, bare: bool
+    op: PutOp, texts: Sequence[Text], scope: Scope, vectors: Sequence[Sequence[float]] | None, *, bare: bool
 ) -> Iterator[NewMemory]:
     """Return the memory that keeps an item, and its parts.
 
@@ -113,7 +133,8 @@ def memories_of(
     yield new_memory(
         id=id,
         # Without a text it is found by get and by filters.
-        content="\n".join(texts).strip() or f"({(path_of(op.namespace) + op.key).strip()})",
+        content="\n".join(text.shown for text in texts).strip()
+        or f"({(path_of(op.namespace) + op.key).strip()})",
         scope=scope,
         metadata={"item": {**item, "parts": parts} if parts else item},
         ttl=ttl,
@@ -123,7 +144,7 @@ def memories_of(
         assert vectors is not None
         yield new_memory(
             id=part,
-            content=texts[number],
+            content=texts[number].shown,
             scope=scope,
             metadata={"item": {**item, "part": number, "of": id}},
             archived=True,

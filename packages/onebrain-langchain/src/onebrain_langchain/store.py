@@ -90,7 +90,8 @@ class OneBrainStore(IdLabels):
         scope: Whose store, beyond its namespaces; usually none.
         index: LangGraph's index configuration: ``fields`` says which text is searched, ``["$"]`` for all of it by
             default; ``embed`` and ``dims`` bring embeddings of your own, one vector for each field, and for each
-            element of a field like ``tags[*]``. The best one decides, and an item's score is its cosine, -1 to 1.
+            element of a field like ``tags[*]``. ``embed`` gets what LangGraph's own stores give it, so for ``"$"``
+            the value as JSON. The best vector decides, and an item's score is its cosine, -1 to 1.
             ``distance_type`` may be ``l2`` (scores are negative distances) or ``inner_product``, which put the
             candidates that are nearest by cosine in order. Without ``embed`` the brain makes one vector for all the
             text, and scores are 0 to 1.
@@ -447,7 +448,7 @@ class OneBrainStore(IdLabels):
                 gone.extend([id, *part_ids(self._scope, op, 1, before)])
                 continue
             texts = texts_of(op, self._fields)
-            own = [vectors[text] for text in texts] if texts and texts[0] in vectors else None
+            own = [vectors[text.embedded(op)] for text in texts] if vectors and texts else None
             new = list(memories_of(op, texts, self._scope, own, bare=bare))
             items.extend(new)
             gone.extend(part_ids(self._scope, op, len(new), before))
@@ -488,8 +489,8 @@ class OneBrainStore(IdLabels):
         return {item_id(self._scope, op): op for op in ops if isinstance(op, PutOp)}
 
     def _texts(self, puts: Iterable[PutOp]) -> list[str]:
-        """Return the texts of what is put, each once."""
-        return list(dict.fromkeys(text for op in puts for text in texts_of(op, self._fields)))
+        """Return the texts of what is put as the embedder gets them, each once."""
+        return list(dict.fromkeys(text.embedded(op) for op in puts for text in texts_of(op, self._fields)))
 
     def _parts_of(self, memory: Memory) -> list[str]:
         item = memory.metadata["item"]
@@ -553,7 +554,14 @@ def _index_settings(index: IndexConfig | None) -> dict[str, Any]:
     settings = {
         name: value for name, value in cast("dict[str, Any]", dict(index or {})).items() if name[:2] != "__"
     }
-    _check_keys("index", settings, {"dims", "embed", "fields", "distance_type", "ann_index_config"})
+    _check_keys(
+        "index", settings, {"dims", "embed", "fields", "text_fields", "distance_type", "ann_index_config"}
+    )
+    # The store on SQLite calls them so.
+    fields = settings.pop("text_fields", None)
+    if fields and settings.get("fields") not in (None, [], fields):
+        raise ConfigurationError("index: fields and text_fields differ; give one of the two")
+    settings["fields"] = settings.get("fields") or fields
     distance = settings.get("distance_type")
     if distance not in (None, "cosine", "l2", "inner_product"):
         raise ConfigurationError(
