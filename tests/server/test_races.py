@@ -151,3 +151,44 @@ def test_repetitions_of_a_request_with_one_key_are_one_request(addresses):
             assert again.status_code == 201
             rows = client.get("/v1/memory", params={"limit": 100}).json()["data"]
             assert [row["body"] for row in rows].count(text) == 1
+
+
+def test_one_title_of_ai_memory_is_one_memory(addresses):
+    path = "/compat/ai-memory/api/v1/memories"
+    for _ in range(ROUNDS):
+        title = uuid.uuid4().hex
+        answers = at_once(
+            addresses, path, lambda number, title=title: {"title": title, "content": f"text {number}"}
+        )
+        assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        found = at_once(addresses, f"{path}?limit=200", None, method="GET")[0].json()["memories"]
+        assert [memory["title"] for memory in found].count(title) == 1
+
+
+def test_one_text_of_brrain_is_one_memory(addresses):
+    for _ in range(ROUNDS):
+        body = {"content": f"the lighthouse {uuid.uuid4().hex}"}
+        answers = at_once(addresses, "/compat/brrain/v1/memory/store", body)
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * (AT_ONCE - 1)
+
+
+def test_no_change_of_a_list_is_lost(addresses):
+    urls, key = addresses
+    with httpx.Client(base_url=urls[0], headers={"authorization": f"ApiKey {key}"}, timeout=120) as client:
+        for _ in range(ROUNDS):
+            memory = client.post("/v1/memory", json={"title": "t", "body": "b", "type": "fact"}).json()[
+                "data"
+            ]["id"]
+            tags = [
+                client.post("/v1/tags", json={"name": uuid.uuid4().hex}).json()["data"]["id"]
+                for _ in range(AT_ONCE)
+            ]
+            answers = at_once(
+                addresses, f"/v1/memory/{memory}/tags", lambda number, tags=tags: {"tagId": tags[number]}
+            )
+            assert {answer.status_code for answer in answers} <= {200, 201}, [
+                answer.text for answer in answers
+            ]
+            found = client.get(f"/v1/memory/{memory}").json()["data"]
+            assert len(found["tags"]) == AT_ONCE

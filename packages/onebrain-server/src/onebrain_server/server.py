@@ -68,6 +68,15 @@ def key_file(path: str) -> Path:
     return Path(path + ".credentials-key")
 
 
+def _in_progress() -> Problem:
+    return Problem(
+        409,
+        "IDEMPOTENCY_IN_PROGRESS",
+        "A request with this Idempotency-Key is being answered; try again",
+        headers={"retry-after": "1"},
+    )
+
+
 class Server:
     """Everything that operations work with.
 
@@ -153,15 +162,13 @@ class Server:
         """Refuse a second request with the same idempotency key while the first is at work."""
         with self._busy_lock:
             if (tenant, name) in self._busy:
-                raise Problem(
-                    409,
-                    "IDEMPOTENCY_IN_PROGRESS",
-                    "A request with this Idempotency-Key is being answered; try again",
-                    headers={"retry-after": "1"},
-                )
+                raise _in_progress()
             self._busy.add((tenant, name))
         try:
-            yield
+            with self.database.holding(f"once {tenant}\0{name}", wait=False) as held:
+                if not held:
+                    raise _in_progress()
+                yield
         finally:
             with self._busy_lock:
                 self._busy.discard((tenant, name))
@@ -169,7 +176,11 @@ class Server:
     @contextmanager
     def changing(self, tenant: str, id: str) -> Generator[None, None, None]:
         """Let one request at a time read and then change a record."""
-        with self._changing[hash((tenant, id)) % len(self._changing)]:
+        # The lock of this process first, so that no more connections wait than there are records that change.
+        with (
+            self._changing[hash((tenant, id)) % len(self._changing)],
+            self.database.holding(f"changing {tenant}\0{id}"),
+        ):
             yield
 
     def every(self, seconds: float, job: Callable[[], object], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
 import time
@@ -97,9 +98,12 @@ class Database:
         self.postgres = is_postgres(url)
         self._lock: threading.RLock | None = None
         self._files: DatabaseFiles | None = None
+        self._names: sa.Engine | None = None
         file: str | None = None
         if self.postgres:
             self._reader = self._writer = _postgres(url)
+            # Of their own: who holds a name needs another connection, and must not wait for those who wait for the name.
+            self._names = _postgres(url)
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
             if path == MEMORY:
@@ -161,10 +165,30 @@ class Database:
         statement = statement.values(**values).on_conflict_do_nothing().returning(sa.literal(1))
         return connection.execute(statement).first() is not None
 
+    @contextmanager
+    def holding(self, name: str, *, wait: bool = True) -> Generator[bool, None, None]:
+        """Hold a name among all replicas and workers until the end of the block; one process has an SQLite database.
+
+        Args:
+            name: What is held.
+            wait: Whether to wait while another holds it. Otherwise the block gets False at once.
+        """
+        if self._names is None:
+            yield True
+            return
+        lock = sa.func.pg_advisory_xact_lock if wait else sa.func.pg_try_advisory_xact_lock
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        # A lock of a transaction: it ends with the connection, and a pooler does not hand it to others.
+        with _translated(), self._names.begin() as connection:
+            taken = connection.execute(sa.select(lock(int.from_bytes(digest, signed=True)))).scalar()
+            yield wait or bool(taken)
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
         self._writer.dispose()
+        if self._names is not None:
+            self._names.dispose()
 
     def _require(self, *, wrote: bool = False) -> None:
         """Raise `StorageError` where the database's file is no longer the one that is open."""
