@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import onebrain
-from onebrain import EmbedderMismatch, OneBrainError, Scope
+from onebrain import ConfigurationError, EmbedderError, EmbedderMismatch, OneBrainError, Scope
 
 WAIT = 60.0
 
@@ -116,3 +116,110 @@ def test_an_embedder_that_returns_another_number_of_vectors_stores_nothing(extra
         with pytest.raises(OneBrainError, match="one list of finite numbers for each text"):
             brain.store_many(["one", "two", "three"])
         assert brain.count() == 0
+
+
+class Broken(Other):
+    """An embedder that makes something odd as soon as `odd` is set."""
+
+    fingerprint = "broken"
+
+    def __init__(self):
+        self.odd = None
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text):
+        return [1.0] * 8 if self.odd is None else self.odd(text)
+
+
+def fail(error):
+    def odd(text):
+        raise error(text)
+
+    return odd
+
+
+class Foreign:
+    """A vector of another library, which does not turn into an array."""
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("on another device")
+
+
+VERBS = {
+    "store": lambda brain: brain.store("private text", scope=Scope(space="s")),
+    "store_many": lambda brain: brain.store_many(
+        ["private text"], scope=Scope(space="s")
+    ).raise_for_failures(),
+    "update": lambda brain: brain.update("1", content="private text", scope=Scope(space="s")),
+    "search": lambda brain: brain.search("private text", scope=Scope(space="s")),
+    "by vector": lambda brain: brain.search("private text", scope=Scope(space="s"), mode="vector"),
+    "everywhere": lambda brain: brain.search("private text"),
+    "context": lambda brain: brain.context("private text", scope=Scope(space="s")),
+}
+
+
+@pytest.fixture(params=VERBS)
+def verb(request):
+    return VERBS[request.param]
+
+
+@pytest.fixture
+def broken(tmp_path):
+    embedder = Broken()
+    with onebrain.connect(f"sqlite:///{tmp_path}/brain.db", embedder=embedder) as brain:
+        brain.store("kept", id="1", scope=Scope(space="s"))
+        yield brain, embedder
+        embedder.odd = None
+        assert [memory.content for memory in brain.list()] == ["kept"]
+        brain.store("after", scope=Scope(space="s"))
+        assert len(brain.search("after", mode="vector")) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError, KeyError, StopIteration, TimeoutError, ConnectionError, OSError]
+)
+def test_an_embedder_that_fails_is_a_typed_error_in_every_verb(broken, verb, error):
+    brain, embedder = broken
+    embedder.odd = fail(error)
+    with pytest.raises(EmbedderError, match=f"Broken failed with {error.__name__}") as raised:
+        verb(brain)
+    assert isinstance(raised.value.__cause__, error)
+    assert "private" not in str(raised.value)
+    assert [hit.content for hit in brain.search("kept", mode="keyword")] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        3.0,
+        "abcdefgh",
+        [],
+        [[1.0] * 8],
+        [float("nan")] * 8,
+        [1e300] * 8,
+        [10**400] * 8,
+        Foreign(),
+        {1: 2.0},
+    ],
+)
+def test_what_is_no_vector_is_a_typed_error_in_every_verb(broken, verb, odd):
+    brain, embedder = broken
+    embedder.odd = lambda text: odd
+    with pytest.raises(ConfigurationError, match="one list of finite numbers"):
+        verb(brain)
+
+
+@pytest.mark.parametrize("length", [1, 7, 9])
+def test_a_vector_of_another_length_is_a_typed_error_in_every_verb(broken, verb, length):
+    brain, embedder = broken
+    embedder.odd = lambda text: [1.0] * length
+    if verb is VERBS["everywhere"]:
+        brain.store("private text", scope=Scope(space="other"), embedding=False)
+        assert brain.search("private text").without_vectors == ("s",)
+        brain.forget(scope=Scope(space="other"))
+        return
+    with pytest.raises(EmbedderMismatch, match=f"8 dimensions; this is broken, {length} dimensions"):
+        verb(brain)

@@ -6,15 +6,16 @@ An embedder is any object with ``embed_documents(texts)`` and ``embed_query(text
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from onebrain.errors import ConfigurationError
+from onebrain.errors import ConfigurationError, EmbedderError, OneBrainError
 
 Floats = npt.NDArray[np.float32]
+Given = TypeVar("Given")
 _LONGEST: Final = float(np.finfo(np.float32).max)
 
 
@@ -64,16 +65,29 @@ class Checked:
         """Return the vectors of texts to store, scaled to length one."""
         if not texts:
             return np.zeros((0, 0), np.float32)
-        return self._matrix(self.embedder.embed_documents(texts), len(texts))
+        return self._matrix(self._made(self.embedder.embed_documents, texts), len(texts))
 
     def query(self, text: str) -> Floats:
         """Return the vector of a query, scaled to length one."""
-        return cast("Floats", self._matrix([self.embedder.embed_query(text)], 1)[0])
+        return cast("Floats", self._matrix([self._made(self.embedder.embed_query, text)], 1)[0])
+
+    def _made(self, make: Callable[[Given], Any], given: Given) -> Any:
+        """Return what the embedder makes; its failures are of one kind, and quote nothing of what it was given."""
+        try:
+            return make(given)
+        except OneBrainError:
+            raise
+        except Exception as error:
+            raise EmbedderError(
+                f"embedder: {type(self.embedder).__name__} failed with {type(error).__name__}, which is the __cause__ of "
+                "this error; nothing was stored. Try again where the embedder's service was only out of reach"
+            ) from error
 
     def _matrix(self, vectors: Any, count: int) -> Floats:
         try:
-            matrix: npt.NDArray[Any] = np.asarray(vectors, np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # beyond the range of float32 is infinite, and refused below
+                matrix: npt.NDArray[Any] = np.asarray(vectors, np.float32)
+        except Exception:  # arrays of other libraries have errors of their own
             matrix = np.zeros((0, 0), np.float32)
         if (
             matrix.ndim != 2

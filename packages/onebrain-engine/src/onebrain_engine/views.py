@@ -236,7 +236,11 @@ def ask_of(
         elif request.embedding is not None:
             vector = unit(np.array([request.embedding], np.float32))[0]
         elif _compared_by_vector(vectors, space) and request.query is not None and query is not None:
-            vector = vectors.of(without_terms(request.query, speakers_among(query.terms)))
+            made = vectors.of(without_terms(request.query, speakers_among(query.terms)))
+            if len(made) == space.dimension:
+                vector = made
+            else:  # an embedder whose length changed, or that has another one for queries
+                problem = mismatch(service, space, space.embedder or "", len(made))
         if problem is not None and request.scope.space is not None:
             raise problem
     if query is None:

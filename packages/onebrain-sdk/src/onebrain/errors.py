@@ -20,6 +20,7 @@
     ├── Unsupported                      this service cannot do that
     ├── ConfigurationError               a wrong URL, key or option (is a ValueError)
     │   └── MissingDependency            an optional part is not installed (is an ImportError)
+    ├── EmbedderError                    the embedder given by the caller failed
     ├── EmbedderMismatch                 vectors of another embedder or dimension than the space has
     ├── WebhookVerificationError         a webhook's signature is missing, wrong, too old or too new
     └── StorageError                     the embedded brain's database
@@ -265,6 +266,10 @@ class ConfigurationError(OneBrainError, ValueError):
 
 class MissingDependency(ConfigurationError, ImportError):
     """An optional part is not installed; the message holds the command that installs it."""
+
+
+class EmbedderError(OneBrainError):
+    """The embedder given by the caller failed; nothing was stored. Its own error is the ``__cause__`` of this one."""
 
 
 class EmbedderMismatch(OneBrainError, ValueError):
