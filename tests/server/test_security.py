@@ -504,6 +504,7 @@ def test_public_addresses_are_reached(address):
     [
         "http://example.com/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://2130706433/",
         "https://0x7f.1/", "https://user:secret@example.com/", "https://127.0.0.1:22/", "ftp://example.com/", "https:///x",
+        "https://8.8.8.8:0/",
     ],
 )  # fmt: skip
 async def test_the_address_guard_refuses(url):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,6 +15,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from onebrain.errors import ConfigurationError
 from onebrain_server.settings import ABSENT, FREE_PLAN, LogLevel
 
+_MOST_DAYS: Final = 36_500  # a century: a date so far from now is one that can be held
+# The host of an address is checked for what would end it, or mean something else to another reader of it.
+_ADDRESS: Final = re.compile(
+    r"https?://(?P<user>[^\x00-\x20\x7f\\/?#@]*@)?(?:[^\x00-\x20\x7f\\/?#@*:\[\]]+|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\x00-\x20\x7f\\?#]*)?",
+    re.IGNORECASE,
+)
 _ON, _OFF = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
@@ -59,31 +66,47 @@ def _key(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
+def _on_the_web(text: str) -> re.Match[str] | None:
+    """Return the parts of an ``http`` or ``https`` address; None for text that is none, or has a query or fragment."""
+    found = _ADDRESS.fullmatch(text)
+    return found if found is not None and 0 < int(found["port"] or 80) <= 65535 else None
+
+
 def _origins(text: str) -> tuple[str, ...]:
-    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    for origin in found:
-        parts = urlsplit(origin)
-        if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+    given = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in given:
+        found = _on_the_web(origin)
+        if origin != "*" and (found is None or found["user"] or found["path"]):
             raise ValueError("must be origins such as https://app.example.com, separated by commas")
-    return found
+    return given
 
 
 def _proxies(text: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     for proxy in found:
         try:
-            ipaddress.ip_network(proxy, strict=False)
+            if not ipaddress.ip_network(proxy, strict=False).prefixlen:
+                raise ValueError
         except ValueError:
             raise ValueError(
                 "must be addresses or networks of proxies, such as 10.0.0.7 or 10.0.0.0/24, separated by commas; "
-                "'*' would let every client say where it comes from"
+                "'*' or a network of all addresses would let every client say where it comes from"
             ) from None
     return found
 
 
 def _web_address(text: str) -> str:
-    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
+    if _on_the_web(text) is None:
+        raise ValueError("must begin with http:// or https:// and name a host, without a query")
+    return text.rstrip("/")
+
+
+def _told_address(text: str) -> str:
+    found = _on_the_web(text)
+    if found is None or found["user"]:
+        raise ValueError(
+            "must begin with http:// or https:// and name a host, without a query, user or password: agents are told it"
+        )
     return text.rstrip("/")
 
 
@@ -126,7 +149,7 @@ class Environment(BaseSettings):
     jwt_secret: str = Field("", alias="JWT_SECRET")
     development: Annotated[bool, _one_of(development=True, production=False)] = Field(False, alias="NODE_ENV")
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field((), alias="CORS_ORIGINS")
-    rate_limit_window: Annotated[int, _whole(1)] = Field(1, alias="RATE_LIMIT_WINDOW")
+    rate_limit_window: Annotated[int, _whole(1, 30 * 86_400)] = Field(1, alias="RATE_LIMIT_WINDOW")
     rate_limit_max: Annotated[int, _whole(0)] = Field(0, alias="RATE_LIMIT_MAX")
     rate_limit_write_max: Annotated[int, _whole(1)] = Field(1, alias="RATE_LIMIT_WRITE_MAX")
     log_level: Annotated[
@@ -146,11 +169,11 @@ class Environment(BaseSettings):
     model_url: _Url = Field("", alias="MODEL_URL")
     model_key: str = Field("", alias="MODEL_API_KEY")
     model_name: str = Field("", alias="MODEL_NAME")
-    public_url: _Url = Field("", alias="PUBLIC_URL")
+    public_url: Annotated[str, BeforeValidator(_told_address)] = Field("", alias="PUBLIC_URL")
     strict: Annotated[bool, _switch()] = Field(False, alias="STRICT")
     brrain_idempotent_replay: Annotated[bool, _switch()] = Field(False, alias="BRRAIN_IDEMPOTENT_REPLAY")
-    brrain_retention_days: Annotated[int, _whole(0)] = Field(0, alias="BRRAIN_RETENTION_DAYS")
-    history_days: Annotated[int, _whole(0)] = Field(0, alias="HISTORY_DAYS")
+    brrain_retention_days: Annotated[int, _whole(0, _MOST_DAYS)] = Field(0, alias="BRRAIN_RETENTION_DAYS")
+    history_days: Annotated[int, _whole(0, _MOST_DAYS)] = Field(0, alias="HISTORY_DAYS")
     large_space: Annotated[int | Literal["never"], BeforeValidator(_large_space)] = Field(
         0, alias="LARGE_SPACE"
     )

@@ -111,7 +111,7 @@ class Fetcher:
             raise AddressRefused("the URL's port is no number from 0 to 65535") from None
         if not host:
             raise AddressRefused("the URL names no host")
-        actual = port or (443 if parts.scheme == "https" else 80)
+        actual = port if port is not None else 443 if parts.scheme == "https" else 80
         if not self._private and actual not in _PORTS:
             raise AddressRefused("the URL's port is not one of the web")
         loop = asyncio.get_running_loop()
