@@ -110,3 +110,30 @@ def test_an_account_that_is_deleted_leaves_nothing_in_any_room(tmp_path):
     # The audit log alone outlives an account.
     assert {table for table, found in rows.items() if any(gone in row for row in found)} <= {"server_audit"}
     assert len([row for row in rows["server_delivery"] if kept in row]) == 1
+
+
+@pytest.mark.parametrize("format", ["onebrain", "rememberos"])
+def test_the_request_that_deletes_an_account_leaves_nothing_of_itself(tmp_path, format):
+    file = tmp_path / "server.db"
+    with live_server(Settings(database_url=f"sqlite:///{file}", rate_limit_max=0, log_level="error")) as live:
+        key = live.account("gone@example.com")
+        gone = live.server.accounts.by_key(key).account.id
+        headers = {"authorization": f"Bearer {key}", "idempotency-key": uuid.uuid4().hex}
+        with httpx.Client(base_url=live.url, headers=headers) as client:
+            client.post("/v1/memory", json={"body": TEXT}).raise_for_status()
+            if format == "onebrain":
+                done = client.post("/v1/user/delete", json={"confirmEmail": "gone@example.com"})
+            else:
+                memory = "/compat/rememberos/v1/memory"
+                name = client.get(f"{memory}/admin/me").json()["name"]
+                done = client.post(f"{memory}/admin/delete-account", json={"confirm": name})
+        assert done.is_success, done.text
+    with sqlite3.connect(file) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        left = {
+            table
+            for table in tables
+            if any(gone in str(row) for row in database.execute(f'SELECT * FROM "{table}"'))
+        }
+    database.close()
+    assert left == {"server_audit"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from onebrain_server.clock import iso_micros, now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.state.database import SERVER, Database
-from onebrain_server.state.tables import activity, audit, idempotency, tombstone, usage
+from onebrain_server.state.tables import account, activity, audit, idempotency, tombstone, usage
 
 _DAY: Final = 86_400 * 1_000_000
 _KEPT_DAYS: Final = 90
@@ -87,15 +87,20 @@ class Journal:
             self._acts.append(row)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write what was gathered of the accounts that are still there."""
         with self._lock:
             counts, self._counts = self._counts, {}
             acts, self._acts = self._acts, []
         if not counts and not acts:
             return
         insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
+        named = {tenant for tenant, _, _ in counts} | {act["tenant"] for act in acts}
         with self._database.writing(SERVER) as connection:
+            there = _there(connection, named)  # the request that deletes an account is counted after it
+            acts = [act for act in acts if act["tenant"] in there]
             for (tenant, day, route), (count, errors, tokens) in counts.items():
+                if tenant not in there:
+                    continue
                 statement = insert(usage).values(
                     tenant=tenant, day=day, route=route, count=count, errors=errors, tokens=tokens
                 )
@@ -276,6 +281,11 @@ class Journal:
         with self._database.writing(tenant) as connection:
             for table in (usage, activity, tombstone, idempotency):
                 connection.execute(table.delete().where(table.c.tenant == tenant))
+
+
+def _there(connection: sa.Connection, tenants: Collection[str]) -> set[str]:
+    """Return those of the tenants that have an account."""
+    return set(connection.execute(sa.select(account.c.id).where(account.c.id.in_(tenants))).scalars())
 
 
 def _today() -> str:
