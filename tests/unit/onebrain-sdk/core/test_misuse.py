@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 import onebrain
-from onebrain import OneBrainArgumentError, OneBrainValidationError
+from onebrain import OneBrainArgumentError, OneBrainValidationError, Scope
 
 
 @pytest.fixture
@@ -76,3 +77,56 @@ def test_a_type_error_from_inside_a_method_stays_as_it_is(brain):
     with pytest.raises(TypeError, match="from inside") as raised:
         brain.store_many(broken())
     assert not isinstance(raised.value, OneBrainValidationError)
+
+
+async def later(text):
+    raise AssertionError("never called")
+
+
+ONE = Scope(space="s")
+MISUSES = {
+    "items": [
+        lambda brain, value: brain.store_many(value),
+        [None, 7, 1.5, True, object(), len, datetime.now(UTC)],
+    ],
+    "copies": [
+        lambda brain, value: brain.restore(value),
+        [None, 7, "x", b"x", {"content": "x"}, [None], ["x"], ONE],
+    ],
+    "on_progress": [
+        lambda brain, value: brain.store_many(["private text"], on_progress=value),
+        [0, "print", [], later, ONE],
+    ],
+    "count_tokens": [
+        lambda brain, value: brain.context("private", count_tokens=value),
+        [
+            0,
+            "len",
+            [],
+            later,
+            lambda text: None,
+            lambda text: text,
+            lambda text: float("nan"),
+            lambda text: -1,
+        ],
+    ],
+    "mode": [lambda brain, value: brain.search("private", mode=value), [[], {}, 7, True, ONE]],
+    "order": [lambda brain, value: list(brain.list(order=value)), [[], {}, 7, None, "", ONE]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, (_, values) in MISUSES.items() for value in values],
+)
+def test_a_value_of_another_kind_is_refused_by_its_name_and_nothing_is_stored(brain, name, value):
+    with pytest.raises(OneBrainValidationError, match=name) as raised:
+        MISUSES[name][0](brain, value)
+    assert "private" not in str(raised.value)
+    assert brain.count() == 0
+
+
+def test_a_counter_of_tokens_may_return_a_fraction(brain):
+    brain.store("Maria takes the night train.")
+    context = brain.context("train", count_tokens=lambda text: len(text) / 4)
+    assert context.token_count == -(-len(context.text) // 4)

@@ -25,7 +25,7 @@ from onebrain.errors import (
 from onebrain.memory import deletion
 from onebrain.memory.acceptance import expiry, vector
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.checks import check_id, check_ids, check_range, check_whole
+from onebrain.memory.checks import check_function, check_id, check_ids, check_range, check_whole
 from onebrain.memory.context import CountTokens, build
 from onebrain.memory.driver import (
     Changes,
@@ -229,8 +229,10 @@ class _Brain(Coloured[Mode]):
                 stays.
         """
         _check_scope(scope)
+        check_function("on_progress", on_progress)
         if isinstance(items, str | bytes | Mapping | NewMemory):
             raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
+        _check_iterable("items", items)
         if atomic:
             items = [self._storable(raw, scope) for raw in items]
         results: list[StoreResult] = []
@@ -296,7 +298,10 @@ class _Brain(Coloured[Mode]):
         Raises:
             OneBrainValidationError: Memories have what this brain cannot keep; the message names their lines.
         """
+        _check_iterable("copies", copies)
         rows = list(copies)
+        if not all(isinstance(row, Copied) for row in rows):
+            raise OneBrainValidationError("copies: must be a list of what `transfer.read` returns")
         driver = self._driver if isinstance(self._driver, Copies) else None
         problems: list[str] = []
         for row in rows:
@@ -493,8 +498,10 @@ class _Brain(Coloured[Mode]):
         if mode is None:
             best: tuple[SearchMode, ...] = ("hybrid", "vector", "keyword")
             return next(candidate for candidate in best if candidate in can.modes)
+        if not isinstance(mode, str):
+            raise OneBrainValidationError(f"mode: must be a string, not {type(mode).__name__}")
         if mode not in can.modes:
-            raise unsupported(can, f"search mode {mode!r}", f"it has {', '.join(sorted(can.modes))}")
+            raise unsupported(can, f"search mode {mode!r:.40}", f"it has {', '.join(sorted(can.modes))}")
         return mode
 
     @endpoint
@@ -527,6 +534,7 @@ class _Brain(Coloured[Mode]):
         """
         _check_scope(scope)
         check_whole("max_tokens", max_tokens, 0)
+        check_function("count_tokens", count_tokens)
         check_whole("limit", limit, 0)
         can = self.capabilities
         condition = parse(filter)
@@ -640,11 +648,7 @@ class _Brain(Coloured[Mode]):
         can = self.capabilities
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
-        if order not in ORDERS:
-            raise OneBrainValidationError(
-                f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
-                "each with an optional '-' for descending"
-            )
+        _check_order(order)
         request, keep = self._listing(scope, parse(filter), include_archived, with_embeddings)
         if limit == 0:
             return Page((), PageMeta(has_more=False))
@@ -1054,6 +1058,7 @@ class _Brain(Coloured[Mode]):
         """
         if limit is not None:
             check_whole("limit", limit, 0)
+        _check_order(order)
         # Where rows are dropped here, small pages would cost a request for every few rows, so whole ones are asked
         # for, and cut: iteration ends at `limit`.
         sparse = split(parse(filter), self.capabilities.can, self.capabilities.logic)[1] != TRUE
@@ -1214,6 +1219,19 @@ def _query(query: str | None) -> str | None:
     except UnicodeEncodeError:
         raise OneBrainValidationError("query: holds a lone surrogate, which UTF-8 cannot carry") from None
     return query if query.strip() else None
+
+
+def _check_order(order: object) -> None:
+    if order not in ORDERS:
+        raise OneBrainValidationError(
+            f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
+            "each with an optional '-' for descending"
+        )
+
+
+def _check_iterable(name: str, value: object) -> None:
+    if not isinstance(value, Iterable):
+        raise OneBrainValidationError(f"{name}: must be a list of memories, not {type(value).__name__}")
 
 
 def _ids(ids: Id | Iterable[Id]) -> list[str]:

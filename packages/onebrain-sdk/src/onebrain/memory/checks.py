@@ -1,10 +1,11 @@
-"""Checks of the arguments that many methods share: numbers of results, weights and ids.
+"""Checks of the arguments that many methods share: numbers of results, weights, functions and ids.
 
 Every component that takes such an argument asks here, so that all of them accept and refuse the same.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -28,6 +29,13 @@ def check_range(name: str, value: object, low: float, high: float | None = None)
     if high is not None and value > high:
         raise OneBrainValidationError(f"{name}: must be at most {high}, not {value!r:.40}")
     return value
+
+
+def check_function(name: str, value: object) -> None:
+    """Raise `OneBrainValidationError` where `value` is neither None nor a function that can be called in place."""
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        kind = "a coroutine function" if callable(value) else type(value).__name__
+        raise OneBrainValidationError(f"{name}: must be a plain function, not {kind}")
 
 
 def check_id(name: str, value: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
+from onebrain.errors import OneBrainValidationError
 from onebrain.memory.fence import CLOSING, OPENING, fence, on_one_line
 from onebrain.memory.models import Context, Memory
 
-CountTokens = Callable[[str], int]
+CountTokens = Callable[[str], float]
 
 
 def estimate_tokens(text: str) -> int:
@@ -29,8 +31,11 @@ def build(memories: Sequence[Memory], *, max_tokens: int, count_tokens: CountTok
 
     A memory that does not fit is left out and smaller ones after it are still tried. Where not even the best one
     fits, its beginning is used.
+
+    Raises:
+        OneBrainValidationError: `count_tokens` returned something else than a number of tokens.
     """
-    count = count_tokens or estimate_tokens
+    count = estimate_tokens if count_tokens is None else _whole(count_tokens)
     frame = count(OPENING + CLOSING)
     left = max_tokens - frame
     chosen: list[tuple[Memory, str]] = []
@@ -64,11 +69,29 @@ def build(memories: Sequence[Memory], *, max_tokens: int, count_tokens: CountTok
     )
 
 
+def _whole(count_tokens: CountTokens) -> Callable[[str], int]:
+    """Return a counter that rounds up, and raises for what is no number of tokens."""
+
+    def count(text: str) -> int:
+        found = count_tokens(text)
+        try:
+            tokens = math.ceil(found)
+        except (TypeError, ValueError, OverflowError):
+            tokens = -1
+        if tokens < 0:
+            raise OneBrainValidationError(
+                f"count_tokens: must return a number of tokens for each text, not {type(found).__name__}"
+            )
+        return tokens
+
+    return count
+
+
 def _time(memory: Memory) -> float:
     return memory.created_at.timestamp() if memory.created_at is not None else 0.0
 
 
-def _cut(text: str, tokens: int, count: CountTokens) -> str:
+def _cut(text: str, tokens: int, count: Callable[[str], int]) -> str:
     """Return the longest beginning of `text` that costs at most `tokens`, marked by an ellipsis; empty for none.
 
     It is cut between words where there are any, which not every script has.
