@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import httpx
 import pytest
 
+from onebrain.errors import QuotaExceeded
+from onebrain.memory.models import NewMemory
 from onebrain_server.testing import live_server
 
 MB = 1024 * 1024
@@ -96,3 +101,37 @@ def test_the_owner_has_no_allowance_but_the_same_pages(bounded):
         for n in range(6):
             client.post("/v1/memory", json=note(n)).raise_for_status()
         assert len(client.get("/v1/memory").json()["data"]) < 6
+
+
+def test_writes_at_the_same_moment_get_no_more_bytes_than_the_plan_has(bounded, monkeypatch):
+    plans = bounded.server.plans
+    tenant = bounded.server.accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en").id
+    engine = bounded.server.engine.tenant(tenant)
+    counting, size = threading.Barrier(4), plans.size
+
+    def counted_together(asked):
+        found = size(asked)
+        with suppress(threading.BrokenBarrierError):
+            counting.wait(1)
+        return found
+
+    monkeypatch.setattr(plans, "size", counted_together)
+
+    def store(n):
+        try:
+            engine.store([NewMemory(content=f"tea {n}", metadata={"a": "x" * 240 * 1024}) for _ in range(10)])
+        except QuotaExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        stored = list(pool.map(store, range(4)))
+    assert sum(stored) <= 2
+    assert size(tenant) <= 6 * MB
+    monkeypatch.undo()
+    free = (6 * MB - size(tenant)) // (256 * 1024)
+    assert all(
+        engine.store([NewMemory(content="tea", metadata={"a": "x" * 250 * 1024})]) for _ in range(free)
+    )
+    with pytest.raises(QuotaExceeded):
+        engine.store([NewMemory(content="tea", metadata={"a": "x" * 250 * 1024})] * 2)

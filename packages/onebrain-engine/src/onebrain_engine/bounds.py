@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,17 +22,22 @@ class Bounds:
         metadata: Bytes of a memory's tags, metadata and extra fields together, as JSON; None for any number.
         page: Bytes of text and metadata after which a page of a list or a search ends, at least one memory on it; None for
             no such end.
-        admit: Is told a tenant and how many bytes it is about to store, and raises where they are too many.
+        admit: Keeps room for so many bytes of a tenant while they are stored, and raises where they are too many; None for
+            any number.
     """
 
     metadata: int | None = None
     page: int | None = None
-    admit: Callable[[str, int], None] | None = None
+    admit: Callable[[str, int], AbstractContextManager[None]] | None = None
 
     def check(self, draft: Draft) -> None:
         """Raise `OneBrainValidationError` for a memory with too much beside its text."""
         if self.metadata is not None:
             self._beside(draft.tags, draft.metadata, draft.extra)
+
+    def storing(self, tenant: str, drafts: Iterable[Draft]) -> AbstractContextManager[None]:
+        """Keep room for memories while they are stored."""
+        return nullcontext() if self.admit is None else self.admit(tenant, sum(map(draft_bytes, drafts)))
 
     def check_changes(self, values: Mapping[str, Any], old: Record, tenant: str) -> None:
         """Raise for changes after which a memory would have too much beside its text, or its tenant too much at all."""
@@ -40,7 +46,8 @@ class Bounds:
         if self.admit is not None:
             more = sum(_bytes(values[name]) for name in _TEXTS if values.get(name)) - record_bytes(old)
             if more > 0:
-                self.admit(tenant, more)
+                with self.admit(tenant, more):
+                    pass
 
     def _beside(self, *texts: str) -> None:
         assert self.metadata is not None

@@ -16,7 +16,6 @@ from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
 from onebrain.memory.transfer import Copied
-from onebrain_engine.bounds import draft_bytes
 from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
 from onebrain_engine.retrying import persistent
@@ -124,12 +123,11 @@ class Intake:
         return self._take(tenant, pieces)
 
     def _take(self, tenant: str, pieces: list[Piece]) -> list[Piece]:
-        if self._engine.bounds.admit is not None:
-            size = sum(draft_bytes(piece.draft) for piece in pieces if piece.draft is not None)
-            self._engine.bounds.admit(tenant, size)
-        # Vectors are made before the transaction begins, so that other writers need not wait for them.
-        self._embed(pieces)
-        self._combiner.run(tenant, pieces)
+        drafts = (piece.draft for piece in pieces if piece.draft is not None)
+        with self._engine.bounds.storing(tenant, drafts):
+            # Vectors are made before the transaction begins, so that other writers need not wait for them.
+            self._embed(pieces)
+            self._combiner.run(tenant, pieces)
         return pieces
 
     def _piece(self, item: NewMemory, now: int) -> Piece:

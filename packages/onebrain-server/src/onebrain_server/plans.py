@@ -38,6 +38,8 @@ class _Bytes:
     until: float
     stored: int | None = None
     granted: int = 0
+    admitted: int = 0  # of all requests ever
+    working: int = 0  # of those at work
 
 
 @dataclass(slots=True)
@@ -90,34 +92,63 @@ class Plans:
         """Return how many bytes of text and metadata an account has in all its rooms."""
         return sum(self._engine.tenant(room).size() for room in self._rooms(tenant))
 
-    def admit(self, room: str, size: int) -> None:
-        """Count bytes that are about to be stored in a room; raise `QuotaExceeded` where the account has no place for them.
+    @contextmanager
+    def admit(self, room: str, size: int) -> Generator[None, None, None]:
+        """Keep room for so many bytes while they are stored; raise `QuotaExceeded` where the account has no place for them.
 
         What is there is counted again where the allowance may be near, and after ten seconds. Bytes of a memory that is
-        replaced count until then.
+        replaced count until then. What others store while it is counted may count twice, and never goes uncounted.
         """
         tenant = room.partition("/")[0]
+        known = self._bytes_of(tenant)
+        most = known.most
+        if most is None:
+            yield
+            return
+        if not self._granted(known, most, size):
+            with self._bytes_lock:
+                before = known.admitted - known.working
+            stored = self.size(tenant)  # others need not wait for that
+            with self._bytes_lock:
+                stored += known.admitted - before
+                if stored + size > most:
+                    raise QuotaExceeded(
+                        f"the plan's limit is reached: {most} bytes of text and metadata; "
+                        "delete some memories, or ask the server's owner"
+                    )
+                known.stored, known.granted = stored, size
+                known.admitted += size
+                known.working += size
+        try:
+            yield
+        finally:
+            with self._bytes_lock:
+                known.working -= size
+
+    def _bytes_of(self, tenant: str) -> _Bytes:
+        """Return what is known of an account's bytes; its plan is read and they are counted anew after a time."""
         with self._bytes_lock:
             known = self._bytes.get(tenant)
-            if known is None or time.monotonic() > known.until:
-                account = self._account(tenant)
-                most = None if account is None else self.limit(account, "memory_bytes")
+            if known is not None and time.monotonic() <= known.until:
+                return known
+            account = self._account(tenant)
+            most = None if account is None else self.limit(account, "memory_bytes")
+            if known is None:
                 if len(self._bytes) >= _MOST_KNOWN * len(self._stripes):
-                    self._bytes.clear()
-                known = self._bytes[tenant] = _Bytes(most, time.monotonic() + _GOOD)
-            if known.most is None:
-                return
-            if known.stored is not None and 2 * (known.granted + size) <= known.most - known.stored:
-                known.granted += size
-                return
-        stored = self.size(tenant)  # others need not wait for that
+                    self._bytes = {name: one for name, one in self._bytes.items() if one.working}
+                known = self._bytes[tenant] = _Bytes(most, 0.0)
+            known.most, known.stored, known.until = most, None, time.monotonic() + _GOOD
+            return known
+
+    def _granted(self, known: _Bytes, most: int, size: int) -> bool:
+        """Grant bytes where what was counted leaves room for twice as many."""
         with self._bytes_lock:
-            known.stored, known.granted = stored, size
-        if stored + size > known.most:
-            raise QuotaExceeded(
-                f"the plan's limit is reached: {known.most} bytes of text and metadata; "
-                "delete some memories, or ask the server's owner"
-            )
+            if known.stored is None or 2 * (known.granted + size) > most - known.stored:
+                return False
+            known.granted += size
+            known.admitted += size
+            known.working += size
+            return True
 
     @contextmanager
     def storing(self, account: Account, wanted: int) -> Generator[int, None, None]:
