@@ -95,6 +95,21 @@ def test_a_space_of_another_embedder_does_not_cut_off_the_rest(url, mode):
             brain.search("tea", filter=onebrain.F("$space").eq("handbook"), mode=mode)
 
 
+def test_a_search_names_the_spaces_of_own_vectors_that_a_text_is_not_compared_with(url):
+    own, rest, bare = Scope(space="own"), Scope(space="rest"), Scope(space="bare")
+    with onebrain.connect(url) as brain:
+        brain.store("a page about tea", embedding=[1.0, 0.0], scope=Scope("own", "rui"))
+        brain.store("Maria likes tea", scope=rest)
+        brain.store("no vector of tea", embedding=False, scope=bare)
+        for query in ("tea", "coffee"):
+            assert brain.search(query, scope=own).without_vectors == ("own",)
+        assert brain.search("tea").without_vectors == ("own",)
+        assert brain.search("tea", scope=own, mode="keyword").without_vectors == ()
+        assert brain.search(embedding=[1.0, 0.0], scope=own).without_vectors == ()
+        for scope in (rest, bare, Scope(user="maria")):
+            assert brain.search("tea", scope=scope).without_vectors == ()
+
+
 def test_own_vectors_are_compared_where_their_length_fits(url):
     with onebrain.connect(url, embedder=None) as brain:
         brain.store("two", embedding=[1.0, 0.0], scope=Scope(space="two"))

@@ -51,6 +51,20 @@ async def test_a_scope_of_a_call_keeps_what_it_leaves_open(brain, call):
     assert await found(call, retriever, scope=Scope(session="2021")) == ["maria-2021"]
 
 
+async def test_a_search_by_words_alone_is_said_where_vectors_were_asked_for(call, recwarn):
+    own, rest = Scope(space="own"), Scope(space="rest")
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("window seats", scope=own, embedding=[1.0, 0.0])
+        brain.store("aisle seats", scope=rest)
+        retriever = OneBrainRetriever(brain=brain)
+        for options, count in (({"scope": own}, 1), ({}, 2)):
+            with pytest.warns(UserWarning, match="another embedder.*'own'"):
+                assert len(await found(call, retriever, "seats", **options)) == count
+        assert len(await found(call, retriever, "seats", search_mode="keyword")) == 2
+        assert len(await found(call, retriever, "seats", scope=rest)) == 1
+    assert not list(recwarn)
+
+
 async def test_top_k_is_k(brain, call):
     assert OneBrainRetriever(brain=brain, top_k=3).k == 3
     assert len(await found(call, OneBrainRetriever(brain=brain, top_k=3))) == 3

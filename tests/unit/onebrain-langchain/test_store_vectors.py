@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -285,6 +286,22 @@ async def test_a_part_whose_item_is_gone_or_archived_is_not_found(brain, call):
     brain.update(ids["archived"], archived=True, scope=SPACE)
     for query in ("red", "blue"):
         assert scores(await call(store.search, ("t",), query=query)) == {"there": 1}
+
+
+async def test_a_search_removes_the_parts_of_items_that_are_gone_and_no_others(brain, call):
+    store = configured(brain, ["tags[*]"])
+    for key in ("gone", "back", "archived", "there"):
+        await call(store.put, ("t",), key, {"tags": ["red", "green", "blue"]})
+    ids = {memory.metadata["item"]["key"]: memory.id for memory in brain.list(scope=SPACE)}
+    brain.delete([ids["gone"], ids["back"]])
+    brain.update(ids["archived"], archived=True, scope=SPACE)
+    await call(store.put, ("t",), "back", {"tags": ["red", "green"]})
+    await call(store.search, ("t",), query="blue")
+    left = [memory.metadata["item"] for memory in brain.list(scope=SPACE, include_archived=True)]
+    # A put does not know of a third part, but that part is of an earlier put, so it counts for nothing.
+    assert Counter(item["key"] for item in left) == {"back": 3, "archived": 3, "there": 3}
+    assert scores(await call(store.search, ("t",), query="green")) == {"back": 1, "there": 1}
+    assert scores(await call(store.search, ("t",), query="blue")) == {"there": 1, "back": 0}
 
 
 async def test_reading_refreshes_all_of_an_item(brain, call):

@@ -70,6 +70,19 @@ async def test_an_embedding_of_another_model_in_the_bundle_is_not_used(sqlite, c
     assert len(await call(OneBrainRetriever(brain=sqlite), "retrieve", bundle)) == 1
 
 
+async def test_the_retriever_says_that_it_goes_by_words_where_a_model_made_the_vectors(sqlite, call, recwarn):
+    OneBrainVectorStore(brain=sqlite).add([TextNode(id_="n1", text="window seats", embedding=[1.0, 0.0])])
+    for scope in ({"space": "llamaindex"}, None):
+        with pytest.warns(UserWarning, match="another embedder.*'llamaindex'"):
+            assert len(await call(OneBrainRetriever(brain=sqlite, scope=scope), "retrieve", "window")) == 1
+    sqlite.store("aisle seats", scope=Scope(space="rest"))
+    with pytest.warns(UserWarning, match="another embedder.*'llamaindex'"):
+        assert len(await call(OneBrainRetriever(brain=sqlite), "retrieve", "seats")) == 2
+    assert len(await call(OneBrainRetriever(brain=sqlite, mode="keyword"), "retrieve", "window")) == 1
+    assert len(await call(OneBrainRetriever(brain=sqlite, scope={"space": "rest"}), "retrieve", "seats")) == 1
+    assert not list(recwarn)
+
+
 async def test_retrieving_emits_the_frameworks_events(sqlite, call):
     sqlite.store("window seats")
     debug = LlamaDebugHandler(print_trace_on_end=False)

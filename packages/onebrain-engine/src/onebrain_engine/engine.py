@@ -57,7 +57,7 @@ from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Reading, Store, Writing
 from onebrain_engine.store.records import Entry, Record, Space, to_memory, to_micros
 from onebrain_engine.store.runs import leads_to
-from onebrain_engine.views import CALLER, InMemory, View, mismatch, now_in_micros
+from onebrain_engine.views import CALLER, InMemory, View, by_words_alone, mismatch, now_in_micros
 from onebrain_engine.wordllama import WordLlama, default_embedder
 
 if TYPE_CHECKING:
@@ -364,6 +364,7 @@ class Tenant:
         found: list[tuple[float, float, int, Space, Sequence[float]]] = []
         mode: SearchMode = request.mode
         unfit: list[tuple[Space, EmbedderMismatch]] = []
+        by_words: list[Space] = []
         fit = False
         with self._engine.store.reading() as read:
             views = self._ask(read, request.scope, lambda view: view.search(request, vectors, wanted + 1))
@@ -372,6 +373,8 @@ class Tenant:
                     unfit.append((space, seen.mismatch))
                 else:
                     fit = fit or bool(seen.rows)
+                    if by_words_alone(request, space, seen):
+                        by_words.append(space)
                 mode = seen.mode if seen.mode != request.mode else mode
                 parts = seen.parts or [(0.0, 0.0)] * len(seen.rows)
                 found.extend(
@@ -394,7 +397,9 @@ class Tenant:
             more=more,
             mode=mode,
             parts=[hit[4] for hit in page],
-            without_vectors=[space.name or "default" for space, _ in unfit],
+            without_vectors=[
+                space.name or "default" for space in (*(space for space, _ in unfit), *by_words)
+            ],
         )
 
     def matching(self, request: SearchRequest) -> int:

@@ -268,6 +268,15 @@ def _compared_by_vector(vectors: QueryVectors, space: Space) -> bool:
     return vectors.embedder is not None and space.embedder != CALLER
 
 
+def by_words_alone(request: SearchRequest, space: Space, found: Found) -> bool:
+    """Return whether a hybrid search could not compare its text with the vectors of a space.
+
+    A space that the request does not name, and that nothing was found in, is no concern of it.
+    """
+    fell_back = request.mode == "hybrid" and found.mode == "keyword" and space.dimension is not None
+    return fell_back and (bool(found.rows) or request.scope.space is not None)
+
+
 def mismatch(service: str, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
     """Return the error for a vector that does not fit a space."""
     holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"

@@ -8,7 +8,7 @@ filters look at, and the time of the put that wrote it: a part of an earlier put
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -22,6 +22,7 @@ from langgraph.store.base import (
 )
 
 from onebrain import F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.memory.filters import Filter
 from onebrain_langchain.documents import new_memory
 from onebrain_langchain.ids import encode
 
@@ -29,6 +30,8 @@ from onebrain_langchain.ids import encode
 # which prefixes compare label by label: ("a",) is "a.", which "ab." does not begin with.
 NAMESPACE = F("item.namespace")
 INDEXED = F("item.indexed")
+_OWNER = F("item.of")
+_WRITTEN = F("item.updated_at")
 
 _LONGEST_TTL = 60 * 24 * 365 * 1000  # minutes; dates end some millennia later
 
@@ -180,6 +183,14 @@ def belongs(memory: Memory, item: Memory | None) -> bool:
         return False
     return (
         memory.id == item.id or memory.metadata["item"]["updated_at"] == item.metadata["item"]["updated_at"]
+    )
+
+
+def left_behind(memories: Iterable[Memory]) -> Filter:
+    """Return which parts these are; not those that a later put writes under the same ids."""
+    parts = list(memories)
+    return _OWNER.in_([owner_of(memory) for memory in parts]) & _WRITTEN.in_(
+        [memory.metadata["item"]["updated_at"] for memory in parts]
     )
 
 

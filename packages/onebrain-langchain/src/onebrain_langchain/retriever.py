@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import Field, field_validator, model_validator
 
 from onebrain import Hit, SearchResult
+from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import STRICT, Connected, ScopeLike, as_scope, refuse
 from onebrain_langchain.documents import document
@@ -21,7 +22,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
 
     Every option may also be given to one call: ``retriever.invoke("...", k=3, scope=Scope(user="maria"))``. A
     document's metadata holds the memory's own metadata, ``score`` (0..1, higher is better), ``created_at`` and what
-    else is known about the memory; its id is the memory's.
+    else is known about the memory; its id is the memory's. Memories whose vectors the caller's embeddings made are found
+    by their words alone, and a warning says so; the vector store that stored them finds them by meaning.
 
     Attributes:
         k: How many documents at most; `top_k` is another name for it.
@@ -76,6 +78,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         return self._documents(await brain.search(query, **self._arguments(**kwargs)))
 
     def _documents(self, found: SearchResult) -> list[Document]:
+        warn_of_words(found)
         return [self._document(hit) for hit in found]
 
     def _document(self, hit: Hit) -> Document:

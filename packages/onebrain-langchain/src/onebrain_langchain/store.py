@@ -33,6 +33,7 @@ from onebrain import (
     Hit,
     Memory,
     NewMemory,
+    OneBrainError,
     OneBrainNotFoundError,
     OneBrainValidationError,
     Scope,
@@ -51,6 +52,7 @@ from onebrain_langchain.items import (
     fields_of,
     item_id,
     labels_of,
+    left_behind,
     lifetime,
     memories_of,
     owner_of,
@@ -349,6 +351,7 @@ class OneBrainStore(IdLabels):
                 return []
             scores = yield from self._scores(hits, vector if by_vector else None)
             items = yield from self._items(hits)
+            yield from self._sweep(hits, items)
             best: dict[str, float] = {}
             for hit, score in zip(hits, scores, strict=True):
                 owner = owner_of(hit.memory)
@@ -382,6 +385,13 @@ class OneBrainStore(IdLabels):
             found: list[Memory] = yield ask("get_many", missing, scope=self._scope)
             items.update((memory.id, memory) for memory in found)
         return items
+
+    def _sweep(self, hits: Sequence[Hit], items: Mapping[str, Memory]) -> Plan[None]:
+        """Remove parts whose item is gone, which one who deletes memories by id leaves behind."""
+        orphans = [hit.memory for hit in hits if owner_of(hit.memory) not in items]
+        if orphans:
+            with suppress(OneBrainError):  # whoever may only read still finds what there is
+                yield ask("forget", filter=left_behind(orphans), scope=self._scope)
 
     def _is_ranked(self) -> Plan[bool]:
         """Return whether the space holds any item that is indexed."""

@@ -10,6 +10,7 @@ from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
 from pydantic import SecretStr
 
 from onebrain import Hit, SearchResult
+from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_llamaindex.filters import Filters, translate
@@ -23,7 +24,9 @@ class OneBrainRetriever(BaseRetriever):
     Each memory is a `TextNode` with its score (0..1, higher is better) and, in its metadata, what is known about it:
     the caller's own metadata, ``title type tags source importance created_at updated_at`` and the parts of its scope.
     What a `OneBrainVectorStore` keeps comes back as the node it was. The query's text is searched for; an embedding
-    that another retriever left in the query bundle is of another model, and is not used.
+    that another retriever left in the query bundle is of another model, and is not used. Memories whose vectors an
+    embedding model of LlamaIndex made are found by their words alone, and a warning says so; the vector store that
+    stored them finds them by meaning.
 
     Args:
         brain: A `Brain`, an `AsyncBrain`, or both as a pair.
@@ -104,6 +107,7 @@ class OneBrainRetriever(BaseRetriever):
             min_score=self._min_score,
             include_archived=self._include_archived,
         )
+        warn_of_words(found)
         return [self._node(hit) for hit in found]
 
     def _node(self, hit: Hit) -> NodeWithScore:

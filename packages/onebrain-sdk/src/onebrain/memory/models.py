@@ -307,8 +307,8 @@ class SearchResult(Model, Sequence[Hit], frozen=True):
         hits: The hits.
         exhausted: True where no further memory matches; False where `limit` or the budget for filtering here ended it.
         mode: The search mode that really answered, which may be less than the one asked for.
-        without_vectors: The spaces whose vectors another embedder made, where the search names no space. They were
-            searched by words alone, or left out of a search by vectors alone.
+        without_vectors: The spaces with vectors that the query's could not be compared with, as another embedder or the
+            caller made them. They were searched by words alone, or left out of a search by vectors alone.
     """
 
     hits: tuple[Hit, ...] = ()
