@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 import onebrain
-from onebrain import OneBrainArgumentError, OneBrainValidationError, Scope
+from onebrain import F, OneBrainArgumentError, OneBrainValidationError, Scope
 
 
 @pytest.fixture
@@ -130,3 +130,33 @@ def test_a_counter_of_tokens_may_return_a_fraction(brain):
     brain.store("Maria takes the night train.")
     context = brain.context("train", count_tokens=lambda text: len(text) / 4)
     assert context.token_count == -(-len(context.text) // 4)
+
+
+def nested(depth):
+    found = {"n": 1}
+    for _ in range(depth):
+        found = {"$or": [{"$and": [found, {"m": 1}]}, {"k": 1}]}
+    return found
+
+
+@pytest.mark.parametrize("depth", [40, 300, 5000])
+def test_a_filter_that_is_nested_too_deep_is_refused(brain, depth):
+    with pytest.raises(OneBrainValidationError, match="levels deep"):
+        brain.count(filter=nested(depth))
+    deep = F("n").eq(1)
+    for _ in range(depth):
+        deep = (deep & F("m").eq(1)) | F("k").eq(1)
+    with pytest.raises(OneBrainValidationError, match="levels deep"):
+        brain.search("x", filter=deep)
+    brain.store("kept", metadata={"n": 1, "m": 1})
+    assert brain.count(filter=nested(30)) == 1
+
+
+@pytest.mark.parametrize("op", ["$in", "$nin"])
+def test_a_generator_in_a_filter_is_refused_and_forgets_nothing(brain, op):
+    brain.store("kept", metadata={"n": 1})
+    for verb in (brain.forget, brain.count, brain.list):
+        with pytest.raises(OneBrainValidationError, match="not a generator"):
+            list(verb(filter={"n": {op: (number for number in [1])}}))
+    assert brain.count() == 1
+    assert brain.count(filter=F("n").in_(number for number in [1])) == 1

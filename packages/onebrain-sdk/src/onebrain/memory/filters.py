@@ -31,7 +31,7 @@ What the operators mean, everywhere and on every service:
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
@@ -536,6 +536,8 @@ def _exact(f: Filter, can: Callable[[Cmp], bool], logic: frozenset[Logic]) -> bo
 
 # ---- Mongo-style dicts ----------------------------------------------------------------------------------------------
 
+# Each level takes several frames of Python's stack, in the evaluator and in drivers.
+_DEPTH: Final = 64
 _MONGO: dict[str, Operator] = {
     "$eq": "eq",
     "$ne": "ne",
@@ -568,10 +570,33 @@ def parse(value: Filter | Mapping[str, Value] | None) -> Filter:
     if value is None:
         return TRUE
     if isinstance(value, Cmp | All | Any | Not):
-        return value
+        return _bounded(value)
     if not isinstance(value, Mapping):
         raise OneBrainValidationError(f"a filter must be F(...) or a dict, not {type(value).__name__}")
-    return every(*(_parse_item(key, item) for key, item in value.items()))
+    try:
+        return _bounded(every(*(_parse_item(key, item) for key, item in value.items())))
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _bounded(f: Filter) -> Filter:
+    """Return a filter; raise where it is nested deeper than every driver follows."""
+    level: list[Filter] = [f]
+    for _ in range(_DEPTH):
+        inner: list[Filter] = []
+        for part in level:
+            if isinstance(part, All | Any):
+                inner.extend(part.parts)
+            elif isinstance(part, Not):
+                inner.append(part.part)
+        if not inner:
+            return f
+        level = inner
+    raise _too_deep()
+
+
+def _too_deep() -> OneBrainValidationError:
+    return OneBrainValidationError(f"a filter must be nested at most {_DEPTH} levels deep")
 
 
 def _parse_item(key: Value, value: Value) -> Filter:
@@ -600,6 +625,9 @@ def _parse_operator(field: str, name: Value, value: Value) -> Filter:
         return between(field, value)
     if name not in _MONGO:
         raise _unknown(name)
+    # A dict is read more than once, and a generator would be empty the second time.
+    if isinstance(value, Iterator):
+        raise OneBrainValidationError(f"{name} on {field!r:.60} takes a list of values, not a generator")
     return Cmp(field, _MONGO[name], value)
 
 
