@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from html.parser import HTMLParser
+from importlib import import_module
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -250,8 +251,8 @@ def upload(call: Call, form: Form) -> dict[str, Any]:
     return _candidates(propose(file_text(file)))
 
 
-class _Text(HTMLParser):
-    """Collects what a page shows."""
+class _Text:
+    """Collects what a page shows: what lxml's parser calls as it reads."""
 
     _BLOCKS = frozenset(
         {"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"}
@@ -259,34 +260,40 @@ class _Text(HTMLParser):
     _HIDDEN = frozenset({"script", "style", "noscript", "template", "nav", "footer", "head", "svg"})
 
     def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[str] = []
+        self._pieces: list[str] = []
         self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Begin an element."""
         self._hidden += tag in self._HIDDEN
         if tag in self._BLOCKS:
-            self.pieces.append("\n")
+            self._pieces.append("\n")
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         """End an element."""
         self._hidden -= tag in self._HIDDEN and self._hidden > 0
         if tag in self._BLOCKS:
-            self.pieces.append("\n")
+            self._pieces.append("\n")
 
-    def handle_data(self, data: str) -> None:
+    def data(self, text: str) -> None:
         """Take a text."""
         if not self._hidden:
-            self.pieces.append(data)
+            self._pieces.append(text)
+
+    def close(self) -> str:
+        """Return all of the text."""
+        return "".join(self._pieces)
 
 
 def page_text(page: str) -> str:
     """Return what a page shows, without what it hides."""
-    parser = _Text()
-    parser.feed(page)
-    parser.close()
-    return "\n".join(line for raw in "".join(parser.pieces).splitlines() if (line := " ".join(raw.split())))
+    # lxml, since Python's own parser takes quadratic time for some pages. It has no types.
+    etree: Any = import_module("lxml.etree")
+    parser = etree.HTMLParser(target=_Text(), huge_tree=True)
+    # A parser that got nothing fails at its end, and a string without NUL is all that it takes.
+    parser.feed("<html>" + page.replace("\0", "\ufffd").encode("utf-8", "replace").decode())
+    text: str = parser.close()
+    return "\n".join(line for raw in text.splitlines() if (line := " ".join(raw.split())))
 
 
 def _type(name: str) -> MemoryType:
