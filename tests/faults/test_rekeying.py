@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,5 +129,9 @@ def test_what_cannot_be_sealed_is_said(url, tmp_path):
     with pytest.raises(OneBrainNotFoundError):
         encrypt(url, NEW)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(Unsupported, match="postgresql"):
-        encrypt("postgresql://localhost/x", NEW)
+    filled(url, count=1)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as made:
+        made.execute("CREATE TABLE server_setting (name TEXT)")
+    with pytest.raises(Unsupported, match="server"):
+        encrypt(url, NEW)
+    whole(url, None, 1)

@@ -33,6 +33,9 @@ _log = logging.getLogger("onebrain_engine")
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# While somebody seals the whole database no writer gets past this, nor the other way round; see `postgres_rekeying`.
+_ENTER = "LOCK TABLE onebrain.space IN ROW SHARE MODE"
+_MARK = "(SELECT value FROM onebrain.setting WHERE name = 'encryption')"
 
 _SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.filled, s.filling, s.served"
 _ENTRY = (
@@ -178,6 +181,10 @@ class PostgresStore:
         """Whether what is stored is sealed from now on."""
         return self._seal.cipher is not None
 
+    def require_mark(self, mark: bytes | None) -> None:
+        """Raise `ConfigurationError` where a transaction finds another mark of the database than the one it had."""
+        self._seal.still_fits(mark)
+
     def upkeep(self) -> Upkeep:
         """Return what makes and drops indexes of large spaces."""
         return Upkeep(self.connections.open, self.where)
@@ -292,17 +299,21 @@ class _Session:
         """Begin a transaction if asked to, and return what a query finds, all in one message.
 
         The settings are of this transaction only, or where none is begun of this message, which is one then, so that a
-        pooler in between does no harm.
+        pooler in between does no harm. The mark of the database is looked at along with them.
         """
+        patience = max(1, round(self._timeout * 1000))
         parts = [
             begin,
-            "SELECT set_config('onebrain.tenant', %s, true), set_config('lock_timeout', %s, true)",
+            f"SET LOCAL lock_timeout = {patience}; {_ENTER}" if begin == _WRITE else None,
+            f"SELECT {_MARK}, set_config('onebrain.tenant', %s, true), set_config('lock_timeout', %s, true)",
             statement,
         ]
         message = "; ".join(part for part in parts if part is not None).encode()
-        given = (tenant, str(max(1, round(self._timeout * 1000))), *values)
+        given = (tenant, str(patience), *values)
         self.connection, cursor = self._store.connections.execute(self.connection, message, given)
-        return cursor.fetchall()
+        results = _results(cursor)
+        self._store.require_mark(results[0][0][0])
+        return results[-1]
 
     def renew(self) -> None:
         """End a transaction that only read, and begin another one where the next query does not do that."""
@@ -846,6 +857,17 @@ class _Writing(_Reading):
             (seq, run, tenant, space.key),
         )
         return replace(space, seq=seq, run=run)
+
+
+def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of each statement of a message that has rows."""
+    found: list[list[tuple[Any, ...]]] = []
+    more: bool | None = True
+    while more:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        more = cursor.nextset()
+    return found
 
 
 def _arrays(records: Any) -> list[list[Any]]:

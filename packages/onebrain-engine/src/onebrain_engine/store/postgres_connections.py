@@ -179,7 +179,8 @@ class Connections:
     ) -> tuple[Connection, psycopg.Cursor[tuple[Any, ...]]]:
         """Run the first statements of a transaction in one message; return the connection, too, which may be a new one.
 
-        Where the server was restarted since the connection was last used, nothing has been asked of it yet.
+        Where the server was restarted since the connection was last used, nothing has been asked of it yet. The cursor
+        stands at the first result.
         """
         try:
             cursor = psycopg.ClientCursor(connection).execute(message, values)
@@ -188,8 +189,6 @@ class Connections:
                 raise
             connection = self.renew(connection)
             cursor = psycopg.ClientCursor(connection).execute(message, values)
-        while cursor.nextset():  # the last one is what counts
-            pass
         return connection, cursor
 
     @contextmanager

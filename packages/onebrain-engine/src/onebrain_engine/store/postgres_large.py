@@ -524,6 +524,17 @@ def _quoted(word: str) -> str:
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def forget_words(connection: Connection, tenant: str) -> None:
+    """Remove the words of all large spaces of a tenant, within a transaction for it; memory serves them again."""
+    connection.execute("SELECT set_config('onebrain.words', %s, true)", (_EVERYTHING,))
+    connection.execute("DELETE FROM onebrain.word WHERE tenant = %s", (tenant,))
+    connection.execute(
+        "UPDATE onebrain.space SET filled = NULL, filling = NULL, served = false "
+        "WHERE tenant = %s AND filled IS NOT NULL",
+        (tenant,),
+    )
+
+
 class Upkeep:
     """Makes and drops the indexes of large spaces, on connections of its own, for neither can stand in a transaction.
 

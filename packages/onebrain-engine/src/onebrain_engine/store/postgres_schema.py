@@ -18,7 +18,7 @@ from onebrain.errors import ConfigurationError, SchemaTooNew
 from onebrain_engine.store.encryption import Seal
 from onebrain_engine.store.postgres_errors import SERVICE
 
-_LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after the other
+LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after the other
 
 _TABLES = ("space", "memory", "vector", "gone")
 
@@ -248,17 +248,18 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
             not make what is missing; nothing was changed.
         SchemaTooNew: A newer version of this package made it.
     """
-    version, mark = _state(connection, where)
+    version, mark = state(connection, where)
     encrypted = seal.accept(mark)
+    seal.take(mark)
     if version == len(MIGRATIONS) and (encrypted or seal.cipher is None):
         return
     with connection.transaction():
         connection.execute(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
         )  # whatever the server's default is
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Another replica may have done it meanwhile.
-        version, mark = _state(connection, where)
+        version, mark = state(connection, where)
         encrypted = seal.accept(mark)
         if version == 0:
             ensure_schema(connection, where)
@@ -278,9 +279,9 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
                 connection.execute(statement.replace("{vectors}", vectors).encode())
             connection.execute("INSERT INTO onebrain.migration VALUES (%s, now())", (number,))
         if seal.cipher is not None and not encrypted:
-            connection.execute(
-                "INSERT INTO onebrain.setting VALUES ('encryption', %s)", (seal.cipher.fresh_mark(),)
-            )
+            mark = seal.cipher.fresh_mark()
+            connection.execute("INSERT INTO onebrain.setting VALUES ('encryption', %s)", (mark,))
+    seal.take(mark)
 
 
 def ensure_schema(connection: psycopg.Connection[Any], where: str) -> None:
@@ -289,7 +290,7 @@ def ensure_schema(connection: psycopg.Connection[Any], where: str) -> None:
     Raises:
         ConfigurationError: This role may not make it, or make tables in it; the message has the statement that lets it.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
     found = connection.execute(
         "SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE'), "
         "quote_ident(current_user), quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = 'onebrain'"
@@ -361,7 +362,7 @@ def gather(connection: psycopg.Connection[Any], where: str, names: Sequence[str]
     return None
 
 
-def _state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
+def state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
     """Return the version of the schema, 0 for none, and the mark of an encrypted database."""
     # Not to_regclass: what it remembers may be older than the lock that was just waited for.
     known = connection.execute(

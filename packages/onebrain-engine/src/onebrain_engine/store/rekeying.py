@@ -1,4 +1,4 @@
-"""Sealing a whole SQLite brain: what was stored in clear, or with an earlier key.
+"""Sealing a whole brain: what was stored in clear, or with an earlier key. This is SQLite's part; see `postgres_rekeying`.
 
 All of it is one transaction. So what is stopped, or killed, has changed nothing and can be begun again; others read meanwhile
 what was there before, and who writes waits, or is told that another writer holds the file. Who has the brain open learns at the
@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from onebrain.errors import OneBrainNotFoundError, Unsupported
+from onebrain.errors import MissingDependency, OneBrainNotFoundError, Unsupported
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_url import is_postgres
@@ -25,29 +25,25 @@ _TIMEOUT: Final = 30.0  # seconds to wait for other writers
 
 
 def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None = None) -> int:
-    """Seal all of an SQLite brain with a key; return how many memories were sealed anew.
+    """Seal all of a brain with a key; return how many memories were sealed anew.
 
     Args:
-        url: ``sqlite:///brain.db``.
+        url: ``sqlite:///brain.db``, or ``postgresql://host/database``, of which all tenants are sealed.
         encryption_key: 64 hexadecimal digits, or 32 bytes: the key that the brain is opened with from now on.
         before: The key it is sealed with at present; None where it lies in clear, or is sealed with this key in part.
 
     Raises:
         ConfigurationError: A key is malformed, or `before` is not the brain's.
-        OneBrainNotFoundError: There is no such file.
-        Unsupported: The brain is in PostgreSQL, or belongs to a server, which seals texts of its own with the key.
+        OneBrainNotFoundError: There is no such file, or no brain in the database.
+        Unsupported: The brain belongs to a server, which seals texts of its own with the key.
+        MissingDependency: The package ``cryptography`` is not installed, or ``psycopg`` where it is needed.
     """
-    if is_postgres(url):
-        raise Unsupported(
-            "sealing what is stored already, or changing its key",
-            "postgresql",
-            hint="export it, and import it into a new database",
-        )
+    service = "postgresql" if is_postgres(url) else "sqlite"
+    new = Cipher(encryption_key, service=service)
+    old = None if before is None else Cipher(before, service=service)
+    if service == "postgresql":
+        return _encrypt_postgres(url, new, old)
     path = sqlite_path(url)
-    new, old = (
-        Cipher(encryption_key, service="sqlite"),
-        None if before is None else Cipher(before, service="sqlite"),
-    )
     if path == MEMORY or not Path(path).is_file():
         raise OneBrainNotFoundError(f"there is no brain at {url}", service="sqlite")
     with translated(path), closing(sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None)) as database:
@@ -62,6 +58,16 @@ def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None
             raise
         _sweep(database, path)
     return count
+
+
+def _encrypt_postgres(url: str, new: Cipher, old: Cipher | None) -> int:
+    try:
+        from onebrain_engine.store import postgres_rekeying
+    except ImportError:
+        raise MissingDependency(
+            'PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"', service="postgresql"
+        ) from None
+    return postgres_rekeying.encrypt(url, new, old)
 
 
 def _seal_all(database: sqlite3.Connection, path: str, new: Cipher, old: Cipher | None) -> int:

@@ -102,7 +102,7 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
 
 
 @cli.command()
-@click.option("--url", required=True, help="The brain: sqlite:///brain.db.")
+@click.option("--url", required=True, help="The brain: sqlite:///brain.db, or postgresql://...")
 @click.option(
     "--key", envvar="ONEBRAIN_ENCRYPTION_KEY", required=True, show_envvar=True, help="64 hex digits."
 )
@@ -113,7 +113,7 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
     help="The key it is sealed with at present.",
 )
 def encrypt(url: str, key: str, before: str | None) -> None:
-    """Seal all of an SQLite brain with a key: what lies in clear, or was sealed with another one.
+    """Seal all of a brain with a key: what lies in clear, or was sealed with another one.
 
     Give keys by the environment: what stands on a command line can be read by others. Others may read meanwhile; what is
     stopped has changed nothing.
