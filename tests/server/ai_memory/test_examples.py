@@ -500,6 +500,7 @@ def test_a_server_that_fails_is_told_so(tmp_path):
         with sqlite3.connect(file) as connection:
             connection.execute("ALTER TABLE server_account RENAME TO lost")
             connection.execute("ALTER TABLE server_record RENAME TO lost_as_well")
+            connection.execute("ALTER TABLE server_setting RENAME TO lost_too")
         connection.close()
         health = httpx.get(address + "/api/v1/health")
         assert (health.status_code, health.json()["status"]) == (503, "error")
