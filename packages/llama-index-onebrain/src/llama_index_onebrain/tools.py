@@ -46,11 +46,15 @@ class OneBrainToolSpec(ToolSpec):
 
     # The docstrings below are read by the model.
 
-    def search_memory(self, query: str, top_k: int = 10) -> str:
+    def search_memory(  # pyright: ignore[reportIncompatibleMethodOverride]  # as version 0.1 had it
+        self, query: str, top_k: int = 10
+    ) -> str:
         """Search long-term memory for facts, preferences and past events. Returns the best matches with their ids."""
         return self._connection.run(self._search(query, top_k))
 
-    async def asearch_memory(self, query: str, top_k: int = 10) -> str:
+    async def asearch_memory(  # pyright: ignore[reportIncompatibleMethodOverride]  # as version 0.1 had it
+        self, query: str, top_k: int = 10
+    ) -> str:
         """Search long-term memory for facts, preferences and past events. Returns the best matches with their ids."""
         return await self._connection.arun(self._search(query, top_k))
 

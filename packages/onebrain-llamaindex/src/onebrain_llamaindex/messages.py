@@ -33,7 +33,7 @@ def in_conversation(messages: Sequence[ChatMessage], tokens: Sequence[int]) -> l
     found: list[ConversationMessage] = []
     unnamed = 0  # answers without an id directly behind the message
     for message, cost in zip(reversed(messages), reversed(tokens), strict=True):
-        role = _ROLES.get(message.role, "user")
+        role: Role = _ROLES.get(message.role, "user")
         answers = message.additional_kwargs.get("tool_call_id") if role == "tool" else None
         calls = _calls(message) if role == "assistant" else ()
         if role == "assistant" and not calls:
@@ -52,11 +52,14 @@ def _calls(message: ChatMessage) -> tuple[str | None, ...]:
     given: Any = message.additional_kwargs.get("tool_calls")
     if not given:
         return (None,) if message.additional_kwargs.get("function_call") else ()
-    ids = [
-        call.get("id") if isinstance(call, Mapping) else getattr(call, "id", None)
-        for call in cast("Sequence[Any]", given)
-    ]
+    ids = [_id_of(call) for call in cast("Sequence[Any]", given)]
     return tuple(None if id is None else str(id) for id in ids)
+
+
+def _id_of(call: Any) -> Any:
+    if isinstance(call, Mapping):
+        return cast("Mapping[str, Any]", call).get("id")
+    return getattr(call, "id", None)
 
 
 def is_recalled(message: ChatMessage) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from onebrain.errors import ConfigurationError
 
@@ -34,4 +34,4 @@ def one_for_each(vectors: Any, count: int, model: object) -> list[tuple[float, .
 
 
 def _iterable(vectors: Any) -> Iterable[Any]:
-    return vectors if isinstance(vectors, Iterable) else ()
+    return cast("Iterable[Any]", vectors) if isinstance(vectors, Iterable) else ()
