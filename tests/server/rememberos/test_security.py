@@ -159,7 +159,7 @@ def test_a_restricted_collection_is_shut_to_others_on_every_route(client, agent,
     assert other.get("/memory/connections").json() == []
     more = {"provider": "slack", "collection": "secrets", "credentials": {}}
     assert other.post("/memory/connections", json=more).status_code == 403
-    assert friend.get(connection).json()["status"] == "active"
+    assert friend.get(connection).json()["status"] == "paused"
 
 
 def test_a_memory_cannot_be_moved_out_of_reach_or_into_it(client, agent, add, ids):

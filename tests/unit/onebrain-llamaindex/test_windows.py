@@ -78,7 +78,9 @@ def check(history, conversation):
             begins
             or first is None
             or first.role is MessageRole.USER
+            # The beginning of the conversation is left out: an answer without a call, or a call without its answers.
             or conversation[0].role is MessageRole.TOOL
+            or asked(conversation[0])
         )
 
 

@@ -174,7 +174,7 @@ class OneBrainVectorStore(VectorStore):
                 if embedder is None
                 else one_for_each(embedder.embed_documents(pages), len(pages), embedder)
             )
-            stored = brain.store_many(_memories(batch, vectors, where, brain))
+            stored = brain.store_many(_memories(batch, vectors, where, brain, len(added)))
             added.extend(_added(stored, where, len(added)))
             if on_progress is not None:
                 on_progress(len(added))
@@ -203,7 +203,7 @@ class OneBrainVectorStore(VectorStore):
                 if embedder is None
                 else one_for_each(await embedder.aembed_documents(pages), len(pages), embedder)
             )
-            stored = await brain.store_many(_memories(batch, vectors, where, brain))
+            stored = await brain.store_many(_memories(batch, vectors, where, brain, len(added)))
             added.extend(_added(stored, where, len(added)))
             if on_progress is not None:
                 on_progress(len(added))
@@ -544,22 +544,28 @@ def _memories(
     vectors: Sequence[tuple[float, ...]] | None,
     scope: Scope,
     brain: Brain | AsyncBrain,
+    before: int,
 ) -> list[NewMemory]:
-    """Return rows as memories."""
+    """Return rows as memories, or raise with a note on which one cannot be kept; `before` counts those stored before."""
     memories: list[NewMemory] = []
     for place, (text, metadata, id) in enumerate(batch):
         if id is None and brain.capabilities.client_ids:
             id = str(uuid4())  # known beforehand, so that a repeated request stores nothing twice
         blank = isinstance(text, str) and not text.strip()
-        memories.append(
-            new_memory(
+        try:
+            memory = new_memory(
                 id=None if id is None else encode(scope, id),
                 content="(blank)" if blank else text,
                 metadata={**metadata, BLANK: text} if blank else metadata,
                 scope=scope,
                 embedding=None if vectors is None else vectors[place],
             )
-        )
+        except OneBrainError as error:
+            error.add_note(
+                f"the text at position {before + place} cannot be kept; of the texts, {before} were stored"
+            )
+            raise
+        memories.append(memory)
     return memories
 
 
