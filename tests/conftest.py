@@ -58,8 +58,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def onebrain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """OneBrain's Python server on a live socket, on SQLite; `account(email)` makes a tenant of one's own."""
+def onebrain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """OneBrain's Python server on a live socket, on SQLite; `account(email)` makes a tenant of one's own.
+
+    No folder overrides it: `onebrain_server_url` is made once per process, and would stay at the server of the first test.
+    """
     from onebrain_server.settings import Settings
     from onebrain_server.testing import live_server
 
@@ -69,6 +72,8 @@ def onebrain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object
         rate_limit_max=0,
         log_level="error",
         private_addresses=True,
+        delivery_delays=(0.05, 0.1, 0.2),
+        credentials_key=bytes(range(32)),
     )
     with live_server(settings) as live:
         yield live

@@ -7,14 +7,13 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
 from onebrain_server.settings import Settings
-from onebrain_server.testing import Live, live_server
+from onebrain_server.testing import Live
 
 # Hooks of schemathesis, which runs as a program of its own: nothing to collect, and slow to import.
 collect_ignore = ["fuzzing.py"]
@@ -31,14 +30,6 @@ def settings() -> Settings:
         delivery_delays=(0.05, 0.1, 0.2),
         credentials_key=bytes(range(32)),
     )
-
-
-@pytest.fixture(scope="session")
-def onebrain_server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A live server on a file; tests make accounts of their own."""
-    file = tmp_path_factory.mktemp("onebrain-server") / "server.db"
-    with live_server(replace(settings, database_url=f"sqlite:///{file}")) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
