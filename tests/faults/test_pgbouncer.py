@@ -135,10 +135,7 @@ def test_a_pooler_that_cannot_be_told_from_a_server_is_noticed_by_what_it_loses(
 ):
     monkeypatch.setattr(postgres_connections, "behind_pooler", lambda connection: False)
     with onebrain.connect(url, tenant=new_tenant()) as brain:
-        # Until it is noticed, a call may be told that nothing was done and to try again; afterwards none is.
-        first = side_by_side(lambda name: exercise(brain, name))
-        assert [error for error in first if not isinstance(error, onebrain.OneBrainConnectionError)] == []
-        assert side_by_side(lambda name: exercise(brain, f"{name} again")) == []
+        assert side_by_side(lambda name: exercise(brain, name)) == []
     assert "pooler" in caplog.text
 
 
@@ -159,6 +156,19 @@ def test_statements_are_prepared_where_nothing_stands_in_between(direct, url):
         assert connection.prepare_threshold == threshold
         connection.close()
         store.close()
+
+
+def test_no_two_connections_give_a_statement_the_same_name(direct):
+    store = PostgresStore(direct)
+    connections = [store.connections.open() for _ in range(2)]
+    names = []
+    for number, connection in enumerate(connections):
+        for _ in range(8):
+            connection.execute(f"SELECT {number}, %s::int", (1,))
+        names += connection.execute("SELECT name FROM pg_prepared_statements").fetchall()
+        connection.close()
+    store.close()
+    assert len(set(names)) == len(names) >= 2
 
 
 def test_a_pooler_in_statement_mode_is_named_as_the_reason(pooled, direct):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -70,6 +71,10 @@ def open_connection(where: Target) -> Connection:
     try:
         if where.prepares and not behind_pooler(connection):
             connection.prepare_threshold = _OFTEN
+            # psycopg counts from 0 on each connection. Behind a pooler that was not recognised, a number would name one
+            # statement to this connection and another one to the session that it is given: a statement that nobody asked
+            # for would run. With numbers of their own, a session only ever lacks the statement, which is an error.
+            connection._prepared._prepared_idx = secrets.randbits(62)  # pyright: ignore[reportPrivateUsage]
     except psycopg.Error as error:
         connection.close()
         raise translate(error, where.where) from None
@@ -113,6 +118,9 @@ class Connections:
     def _start(self) -> None:
         self._pid = os.getpid()
         self._idle: list[Connection] = []
+        # A connection in use goes back to the idle ones if nothing since it was taken said that they are out of date.
+        self._generation = 0
+        self._taken: dict[Connection, int] = {}
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(self._size)
 
@@ -144,16 +152,26 @@ class Connections:
             )
         try:
             with self._lock:
+                generation = self._generation
                 connection = self._idle.pop() if self._idle else None
-            return connection or self.open()
+            return self._note(connection or self.open(), generation)
         except BaseException:
             self._free.release()
             raise
 
+    def _note(self, connection: Connection, generation: int) -> Connection:
+        with self._lock:
+            self._taken[connection] = generation
+        return connection
+
     def give(self, connection: Connection) -> None:
         """Take a connection back."""
         with self._lock:
-            usable = not self._closed and connection.info.transaction_status == TransactionStatus.IDLE
+            usable = (
+                self._taken.pop(connection, None) == self._generation
+                and not self._closed
+                and connection.info.transaction_status == TransactionStatus.IDLE
+            )
             if usable:
                 self._idle.append(connection)
         if not usable:
@@ -163,7 +181,8 @@ class Connections:
     def renew(self, connection: Connection) -> Connection:
         """Return a new connection for one that the server has closed; the idle ones are as old as that."""
         self._drop(connection)
-        return self.open()
+        generation = self._generation
+        return self._note(self.open(), generation)
 
     def distrust(self, connection: Connection, error: psycopg.Error) -> None:
         """Close connections that know the database as it no longer is, where an error says so."""
@@ -220,8 +239,13 @@ class Connections:
             _log.debug("rolling back: %s", type(error).__name__)
 
     def _drop(self, connection: Connection) -> None:
+        """Close a connection, and with it all that were open when it was; the newer ones stay."""
         with self._lock:
-            stale, self._idle = [connection, *self._idle], []
+            stale = [connection]
+            if self._taken.pop(connection, None) == self._generation:
+                self._generation += 1
+                stale += self._idle
+                self._idle = []
         for old in stale:
             old.close()
 
@@ -230,7 +254,7 @@ class Connections:
             raise StorageError("this brain is closed; connect again", service=SERVICE)
         if self._pid != os.getpid():
             # A forked child must not touch its parent's connections, nor close them.
-            _inherited.extend(self._idle)
+            _inherited.extend([*self._idle, *self._taken])
             self._start()
 
     def close(self) -> None:
