@@ -28,11 +28,11 @@ from onebrain_engine.graph.likeness import alike_pairs, likeness
 from onebrain_engine.graph.proposals import propose, propose_from_chat, sentences, title_of
 from onebrain_engine.index.text import analyse, analyse_query, without_terms
 from onebrain_server.dialects import DIALECTS
-from onebrain_server.dialects.brrain.highlights import highlights
-from onebrain_server.dialects.onebrain.extraction import page_text
-from onebrain_server.dialects.onebrain.memories import similarity
-from onebrain_server.dialects.rememberos.chunks import chunks
-from onebrain_server.dialects.rememberos.supersession import claim_of
+from onebrain_server.dialects.brrain.rules.highlights import highlights
+from onebrain_server.dialects.onebrain.mapping import similarity
+from onebrain_server.dialects.onebrain.routes.extraction import page_text
+from onebrain_server.dialects.rememberos.rules.chunks import chunks
+from onebrain_server.dialects.rememberos.rules.supersession import claim_of
 from onebrain_server.http.dialect import Table
 from onebrain_server.security.content import looks_like_instructions, without_secrets
 
@@ -208,9 +208,9 @@ HARMLESS = {"compile", "escape", "Pattern", "Match", "IGNORECASE", "DOTALL", "MU
 # Patterns that are used by other names, or for short texts only: how, and how long a text may be there.
 BY_OTHER_NAMES = {
     ("onebrain_engine.graph.proposals", "_KINDS"): ({"search"}, 2_000),
-    ("onebrain_server.dialects.rememberos.chunks", "_ENDS"): ({"finditer"}, None),
-    ("onebrain_server.dialects.rememberos.supersession", "_FORMS"): ({"fullmatch"}, 300),
-    ("onebrain_server.dialects.rememberos.supersession", "_TAIL"): ({"finditer"}, 300),
+    ("onebrain_server.dialects.rememberos.rules.chunks", "_ENDS"): ({"finditer"}, None),
+    ("onebrain_server.dialects.rememberos.rules.supersession", "_FORMS"): ({"fullmatch"}, 300),
+    ("onebrain_server.dialects.rememberos.rules.supersession", "_TAIL"): ({"finditer"}, 300),
 }
 # The only ones that are made of something else than a constant: of patterns of `like`, and templates of paths; both tested below.
 MADE = {"onebrain/memory/patterns.py", "onebrain_server/http/dialect.py"}

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from onebrain_server.lane import Lane
+from onebrain_server.short_tasks import Lane
 
 
 @pytest.fixture

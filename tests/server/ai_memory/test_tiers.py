@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onebrain_server.dialects.ai_memory import tiers
-from onebrain_server.dialects.ai_memory.rows import Row
+from onebrain_server.dialects.ai_memory.mapping import Row
+from onebrain_server.dialects.ai_memory.rules import tiers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OLD = Row(id="old", title="t", content="x", created_at=NOW, updated_at=NOW)

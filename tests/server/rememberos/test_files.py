@@ -10,7 +10,7 @@ import pytest
 from onebrain.errors import OneBrainInternalError, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.services.rememberos import Upload
 from onebrain_server.clock import now_micros
-from onebrain_server.dialects.rememberos import files
+from onebrain_server.dialects.rememberos.routes import files
 
 C = "/memory/collections/notes"
 NOTE = ("note.txt", b"Maria prefers window seats.")

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from onebrain_server.clock import now_micros
-from onebrain_server.dialects.rememberos import graph
+from onebrain_server.dialects.rememberos.routes import graph
 
 C = "/memory/collections/notes"
 DAY = 24 * 3600 * 1_000_000

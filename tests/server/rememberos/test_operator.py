@@ -11,7 +11,7 @@ import pytest
 import onebrain
 from onebrain.errors import OneBrainPermissionError
 from onebrain_server.clock import now_micros
-from onebrain_server.dialects.rememberos import pulse
+from onebrain_server.dialects.rememberos.routes import pulse
 from onebrain_server.testing import live_server
 
 A = "/memory/admin"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import httpx
 
-from onebrain_server.dialects.rememberos import pulse
+from onebrain_server.dialects.rememberos.routes import pulse
 from onebrain_server.testing import live_server
 
 WORDS = (

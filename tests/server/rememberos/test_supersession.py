@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebrain_server.dialects.rememberos.supersession import claim_of, claims_of, overtakes
+from onebrain_server.dialects.rememberos.rules.supersession import claim_of, claims_of, overtakes
 
 C = "/memory/collections/notes"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebrain_server.dialects.onebrain.extraction import page_text
+from onebrain_server.dialects.onebrain.routes.extraction import page_text
 
 
 @pytest.mark.parametrize(

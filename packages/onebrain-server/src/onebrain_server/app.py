@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.http.document import document_of
-from onebrain_server.http.gate import Gate
+from onebrain_server.http.middleware import Gate
 from onebrain_server.jobs.housekeeping import begin
 from onebrain_server.server import Server
 from onebrain_server.settings import Settings

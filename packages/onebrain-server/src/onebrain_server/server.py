@@ -23,7 +23,6 @@ from onebrain_server.health import Health
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import room_of
 from onebrain_server.jobs.deliveries import Deliveries
-from onebrain_server.lane import Lane
 from onebrain_server.logs import Log, Watch
 from onebrain_server.metrics import Metrics
 from onebrain_server.plans import Plans
@@ -33,6 +32,7 @@ from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.tokens import Tokens
 from onebrain_server.security.vault import KeyFile, Vault
 from onebrain_server.settings import Settings
+from onebrain_server.short_tasks import Lane
 from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.ai_memory import (
+from onebrain_server.dialects.ai_memory import wire
+from onebrain_server.dialects.ai_memory.routes import (
     agents,
-    events,
-    link,
-    memory,
+    links,
+    memories,
     messages,
-    public,
     recall,
-    subscriptions,
+    status,
     transfer,
-    wire,
+    webhooks,
 )
+from onebrain_server.dialects.ai_memory.rules import events
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
-    public.root,
-    public.routes,
-    memory.routes,
+    status.root,
+    status.routes,
+    memories.routes,
     recall.routes,
-    link.routes,
+    links.routes,
     transfer.routes,
-    subscriptions.routes,
+    webhooks.routes,
     messages.routes,
     agents.routes,
     agents.key_routes,

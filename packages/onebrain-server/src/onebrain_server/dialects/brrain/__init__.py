@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.brrain import document, keys, memory, wire
+from onebrain_server.dialects.brrain import document, wire
+from onebrain_server.dialects.brrain.routes import keys, memories
 from onebrain_server.http.credentials import bearer_key, permissions
 from onebrain_server.http.dialect import Dialect, Shapes
 
-_RESOURCES = (document.routes, memory.routes, keys.routes)
+_RESOURCES = (document.routes, memories.routes, keys.routes)
 
 dialect = Dialect(
     name=wire.NAME,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.herobrain import intelligence, keys, memories, tenants, usage, webhooks, wire
+from onebrain_server.dialects.herobrain import wire
+from onebrain_server.dialects.herobrain.routes import intelligence, keys, memories, usage, webhooks
+from onebrain_server.dialects.herobrain.rules import tenants
 from onebrain_server.http.credentials import bearer_key
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.jobs.deliveries import Channel

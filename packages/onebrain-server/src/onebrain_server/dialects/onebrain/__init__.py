@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.onebrain import (
+from onebrain_server.dialects.onebrain import wire
+from onebrain_server.dialects.onebrain.routes import (
     agents,
     auth,
     billing,
@@ -12,24 +13,23 @@ from onebrain_server.dialects.onebrain import (
     entities,
     extraction,
     keys,
-    memory,
+    memories,
     merge,
     projects,
-    public,
     skills,
+    status,
     tags,
     transfer,
     user,
-    wire,
 )
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
-    public.root,
-    public.routes,
+    status.root,
+    status.routes,
     auth.routes,
-    memory.routes,
+    memories.routes,
     extraction.routes,
     tags.routes,
     entities.routes,

@@ -6,31 +6,31 @@ from datetime import timedelta
 from functools import partial
 
 from onebrain_server.clock import now
-from onebrain_server.dialects.rememberos import (
+from onebrain_server.dialects.rememberos import wire
+from onebrain_server.dialects.rememberos.routes import (
     account,
     billing,
     collections,
     configuration,
     connections,
     email,
-    events,
     files,
     grants,
     graph,
     hygiene,
     keys,
     mcp,
-    memory,
+    memories,
     operator,
-    portability,
     proxy,
     pulse,
     search,
     spending,
     status,
+    transfer,
     webhooks,
-    wire,
 )
+from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.http.credentials import bearer_key
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.server import Server
@@ -43,7 +43,7 @@ _RESOURCES = (
     grants.routes,
     files.routes,
     hygiene.routes,
-    memory.routes,
+    memories.routes,
     search.routes,
     graph.routes,
     keys.routes,
@@ -51,7 +51,7 @@ _RESOURCES = (
     webhooks.routes,
     account.routes,
     account.public,
-    portability.routes,
+    transfer.routes,
     operator.routes,
     spending.routes,
     email.routes,

@@ -1,0 +1,83 @@
+"""``/api/v1/usage`` and the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onebrain.memory.filters import TRUE
+from onebrain_server.clock import now
+from onebrain_server.dialects.herobrain.rules import quotas
+from onebrain_server.dialects.herobrain.rules.tenants import SERVICE, TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.wire import PREFIX, Routes, Wire
+from onebrain_server.http import operation as operations
+from onebrain_server.http.requests import Call
+
+routes = Routes("/usage", "usage")
+root = operations.Routes(PREFIX, "document")
+
+
+class ApiCalls(Wire):
+    """The account's requests to this service; the limit is what a key's rate limit comes to in 30 days, null for none."""
+
+    today: int
+    this_month: int
+    limit: int | None
+
+
+class MemoryCount(Wire):
+    """The tenant's memories; null for no limit."""
+
+    count: int
+    limit: int | None
+
+
+class Storage(Wire):
+    """The bytes of the texts of the tenant's memories; null for no limit."""
+
+    used: int
+    limit: int | None
+
+
+class Metrics(Wire):
+    """What is used of the plan."""
+
+    api_calls: ApiCalls
+    memories: MemoryCount
+    storage: Storage
+
+
+@routes.get("/metrics/{tenant_id}", needs="read:memories", answers=Metrics)
+def usage_metrics(call: Call, tenant_id: str, query: TenantQuery) -> dict[str, Any]:
+    """Return what is used: requests since midnight and since the first of the month, both in UTC, memories and bytes."""
+    tenant = tenant_of(call, tenant_id, query.tenant_id)
+    place = place_of(tenant)
+    return {
+        "apiCalls": {
+            "today": quotas.requests(call, 1),
+            "thisMonth": quotas.requests(call, now().day),
+            "limit": quotas.request_limit(call, 30 * 86_400),
+        },
+        "memories": {
+            "count": call.memories.count(place, TRUE, include_archived=True),
+            "limit": quotas.memory_limit(call),
+        },
+        "storage": {"used": _bytes_of(call, tenant_id), "limit": None},
+    }
+
+
+def _bytes_of(call: Call, tenant: str) -> int:
+    name = call.memories.name
+    with call.server.engine.store.reading() as read:
+        space = read.space(name, tenant)
+        if space is None:
+            return 0
+        return sum(len(content.encode()) for _, content in read.columns(name, space, ["content"], None))
+
+
+@root.get("/openapi.json", needs="anyone", answers=dict[str, Any])
+def openapi(call: Call) -> dict[str, Any]:
+    """Return this document."""
+    return call.server.documents[SERVICE]()
+
+
+__all__ = ["root", "routes"]

@@ -1,0 +1,235 @@
+"""``/v1/agents``: keys as agents, what they did, and what waits for review."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from onebrain.memory.filters import Cmp, every
+from onebrain.memory.models import EVERYTHING
+from onebrain_server.clock import iso_micros, now_micros
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.routes import keys
+from onebrain_server.dialects.onebrain.routes.keys import WholeKeyRow
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, paged
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import Problem, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.security.scopes import READ_ONLY
+from onebrain_server.state.accounts import Key
+from onebrain_server.state.records import Taken
+
+routes = Routes("/v1/agents", "agents")
+_NINETY_DAYS = 90 * 86_400 * 1_000_000
+
+
+class AgentRow(WholeKeyRow):
+    """A key as an agent."""
+
+    total_calls: int
+    candidate_count: int
+
+
+def _waiting(call: Call, key_id: str) -> Any:
+    return every(
+        Cmp("$archived", "eq", True),
+        Cmp("$extra.status", "eq", "candidate"),
+        Cmp("$extra.keyId", "eq", key_id),
+    )
+
+
+def _key(call: Call, id: str) -> Key:
+    key = call.server.accounts.key(call.tenant_id, id)
+    if key is None:
+        raise not_found("Agent")
+    return key
+
+
+@routes.get("", needs="brain.read", answers=list[AgentRow])
+def list_agents(call: Call) -> list[dict[str, Any]]:
+    """List keys as agents, newest first."""
+    call.server.accounts.flush()
+    calls: dict[str, int] = {}
+    for key_id, _, _, count in call.server.journal.act_counts(call.tenant_id):
+        calls[key_id] = calls.get(key_id, 0) + count
+    return [
+        {
+            **keys.whole_row(key),
+            "totalCalls": calls.get(key.id, 0),
+            "candidateCount": call.memories.count(EVERYTHING, _waiting(call, key.id), include_archived=True),
+        }
+        for key in call.server.accounts.keys(call.tenant_id)
+    ]
+
+
+class Summary(Wire):
+    """What agents did, in numbers."""
+
+    total_calls: int
+    error_count: int
+    error_rate: float
+    active_agents: int
+    pending_candidates: int
+    by_action: list[dict[str, Any]]
+    by_status: list[dict[str, Any]]
+
+
+def _summary(call: Call, key_id: str | None) -> dict[str, Any]:
+    rows = call.server.journal.act_counts(call.tenant_id, key_id)
+    actions: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    for _, action, status, count in rows:
+        actions[action] = actions.get(action, 0) + count
+        statuses[status] = statuses.get(status, 0) + count
+    total = sum(statuses.values())
+    errors = total - statuses.get("success", 0)
+    waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
+    if key_id is not None:
+        waiting = _waiting(call, key_id)
+    return {
+        "totalCalls": total,
+        "errorCount": errors,
+        "errorRate": round(errors / total, 4) if total else 0,
+        "activeAgents": len({row[0] for row in rows}),
+        "pendingCandidates": call.memories.count(EVERYTHING, waiting, include_archived=True),
+        "byAction": [{"action": name, "count": count} for name, count in sorted(actions.items())],
+        "byStatus": [{"status": name, "count": count} for name, count in sorted(statuses.items())],
+    }
+
+
+@routes.get("/summary", needs="brain.read", answers=Summary)
+def summary(call: Call) -> dict[str, Any]:
+    """Say what all agents did, in numbers."""
+    return _summary(call, None)
+
+
+@routes.get("/{id}/summary", needs="brain.read", answers=Summary, errors=(404,))
+def agent_summary(call: Call, id: str) -> dict[str, Any]:
+    """Say what one agent did, in numbers."""
+    return _summary(call, _key(call, id).id)
+
+
+class ActivityRow(Wire):
+    """One thing that an agent did."""
+
+    id: str
+    api_key_id: str
+    action: str
+    resource: str
+    status: str
+    details: dict[str, Any] | None
+    created_at: str
+    api_key: dict[str, str] | None
+
+
+def _activity(call: Call, key_id: str | None, query: Paging) -> Answer:
+    names = {
+        key.id: {"name": key.name, "prefix": key.prefix} for key in call.server.accounts.keys(call.tenant_id)
+    }
+    found, cursor = call.server.journal.acts(
+        call.tenant_id, key_id=key_id, limit=query.limit, cursor=query.cursor
+    )
+    total = sum(row[3] for row in call.server.journal.act_counts(call.tenant_id, key_id))
+    rows = [
+        {
+            "id": act.id,
+            "apiKeyId": act.key_id,
+            "action": act.action,
+            "resource": act.resource,
+            "status": act.status,
+            "details": act.details,
+            "createdAt": iso_micros(act.created_at),
+            "apiKey": names.get(act.key_id),
+        }
+        for act in found
+    ]
+    return paged(rows, cursor, total)
+
+
+@routes.get("/activity", needs="brain.read", answers=Page[ActivityRow])
+def activity(call: Call, query: Paging) -> Answer:
+    """List what all agents did, newest first."""
+    return _activity(call, None, query)
+
+
+@routes.get("/{id}/activity", needs="brain.read", answers=Page[ActivityRow], errors=(404,))
+def agent_activity(call: Call, id: str, query: Paging) -> Answer:
+    """List what one agent did, newest first."""
+    return _activity(call, _key(call, id).id, query)
+
+
+class ReviewFields(Wire):
+    """What to do with an agent's candidates."""
+
+    action: Literal["approve", "dismiss"]
+
+
+class ReviewAnswer(Wire):
+    """How many were changed."""
+
+    action: str
+    updated: int
+
+
+@routes.post("/{id}/candidates", needs="brain.write", answers=ReviewAnswer, limit="write", errors=(404,))
+def review(call: Call, id: str, body: ReviewFields) -> dict[str, Any]:
+    """Approve or dismiss everything that an agent wrote and that waits for review."""
+    caller = call.known
+    if not caller.trusted:
+        raise Problem(403, "FORBIDDEN", "A key under review cannot review")
+    waiting = mapping.everything(call, _waiting(call, _key(call, id).id), include_archived=True)
+    status = "active" if body.action == "approve" else "archived"
+    for one in waiting:
+        with call.server.changing(call.tenant_id, one.id):
+            mapping.change(call, mapping.one(call, one.id), status=status)
+    return {"action": body.action, "updated": len(waiting)}
+
+
+class AgentFields(Wire):
+    """An agent that registers itself."""
+
+    name: Annotated[str, Field(min_length=2, max_length=100)]
+    description: Annotated[str, Field(min_length=10, max_length=1000)]
+    contact_url: Annotated[str, Field(max_length=500)] | None = None
+
+
+class NewAgent(Wire):
+    """An agent with its key, which is shown this once."""
+
+    agent: dict[str, Any]
+    api_key: dict[str, Any]
+
+
+@routes.post(
+    "/register",
+    idempotent=False,
+    needs="anyone",
+    answers=NewAgent,
+    status=201,
+    limit="agents.register",
+    errors=(403, 409),
+)
+def register_agent(call: Call, body: AgentFields) -> dict[str, Any]:
+    """Register an agent: an empty brain of its own, and a key that may read it for ninety days."""
+    if not call.server.settings.registration:
+        raise Problem(403, "FORBIDDEN", "This server takes no registrations")
+    slug = "".join(letter if letter.isalnum() else "-" for letter in body.name.lower())[:60]
+    try:
+        account = call.server.accounts.register(f"{slug}@agents.localhost", None, body.name, "en")
+    except Taken:
+        raise Problem(409, "AGENT_NAME_TAKEN", "There is an agent with this name already") from None
+    key, whole = call.server.accounts.create_key(
+        account.id, body.name, READ_ONLY, expires_at=now_micros() + _NINETY_DAYS
+    )
+    call.server.accounts.change_key(account.id, key.id, {"description": body.description})
+    call.server.journal.audit(
+        account.id, "anonymous", "agent.register", target=key.prefix, ip=call.ip, request_id=call.request_id
+    )
+    return {
+        "agent": {"id": account.id, "name": body.name, "description": body.description},
+        "apiKey": {**keys.row(key), "fullKey": whole},
+    }
+
+
+__all__ = ["routes"]

@@ -1,0 +1,179 @@
+"""``/v1/billing`` and what the account has used."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from onebrain_server.clock import now
+from onebrain_server.dialects.onebrain.rules import plans
+from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
+from onebrain_server.http.problems import invalid
+from onebrain_server.http.requests import Call
+from onebrain_server.state.journal import MODEL
+
+routes = Routes("/v1", "billing")
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+_PERIOD = r"^(daily|weekly|monthly|current|(?!0000)[0-9]{4}-(0[1-9]|1[0-2]))$"
+_STORING = re.compile(r"POST /v1/(?:memory|memory/extract|connect/memory)")
+
+
+class Plan(Wire):
+    """The account's plan."""
+
+    name: str
+    plan_name: str
+    display_name: str
+    memory_limit: int | None
+    memory_used: int
+
+
+@routes.get("/billing/plan", needs="brain.read", answers=Plan)
+def plan(call: Call) -> dict[str, Any]:
+    """Return the plan, its limit of memories, and how many there are."""
+    name = call.known.account.plan
+    return {
+        "name": plans.NAMES.get(name, name.title()),
+        "planName": name,
+        "displayName": plans.NAMES.get(name, name.title()),
+        "memoryLimit": plans.limit_of(call, "memories"),
+        "memoryUsed": plans.memory_count(call),
+    }
+
+
+class PeriodQuery(Query):
+    """``daily``, ``weekly``, ``monthly`` (``current``), or a month such as ``2026-01``."""
+
+    period: Annotated[str, Field(json_schema_extra={"pattern": _PERIOD})] = "monthly"
+
+
+class UsageRow(Wire):
+    """How often one route was called, or a language model answered for one purpose (``MODEL chat``)."""
+
+    type: str
+    count: int
+    tokens_used: int
+
+
+class Usage(Wire):
+    """How much was used."""
+
+    period: str
+    usage: list[UsageRow]
+    api_calls: int
+    memories_created: int
+    search_queries: int
+
+
+def _span(period: str) -> tuple[str, date, date]:
+    today = now().date()
+    if period == "daily":
+        return period, today, today
+    if period == "weekly":
+        return period, today - timedelta(days=6), today
+    if period in ("monthly", "current"):
+        return "monthly", today.replace(day=1), today
+    match = _MONTH.fullmatch(period)
+    if match is None or match[1] == "0000":
+        raise invalid(
+            ["period"],
+            "must be daily, weekly, monthly, current, or a month such as 2026-01",
+            where="query parameters",
+        )
+    first = date(int(match[1]), int(match[2]), 1)
+    following = (
+        date(first.year + first.month // 12, first.month % 12 + 1, 1) if first.year < 9999 else date.max
+    )
+    return period, first, following - timedelta(days=1)
+
+
+@routes.get("/billing/usage", needs="brain.read", answers=Usage)
+def usage(call: Call, query: PeriodQuery) -> dict[str, Any]:
+    """Return how much was used in a period."""
+    name, first, last = _span(query.period)
+    counted: dict[str, list[int]] = {}
+    for _, route, count, errors, tokens in call.server.journal.usage(
+        call.tenant_id, first.isoformat(), last.isoformat()
+    ):
+        row = counted.setdefault(route, [0, 0, 0])
+        row[0], row[1], row[2] = row[0] + count, row[1] + errors, row[2] + tokens
+    return {
+        "period": name,
+        "usage": [
+            {"type": route, "count": row[0], "tokensUsed": row[2]} for route, row in sorted(counted.items())
+        ],
+        "apiCalls": sum(row[0] for route, row in counted.items() if not route.startswith(MODEL)),
+        "memoriesCreated": sum(
+            row[0] - row[1] for route, row in counted.items() if _STORING.fullmatch(route)
+        ),
+        "searchQueries": sum(row[0] for route, row in counted.items() if route == "POST /v1/memory/search"),
+    }
+
+
+class Allowance(Wire):
+    """One allowance of the plan; no limit where it is null."""
+
+    key: str
+    limit: int | None
+    period: str
+    current: int
+    percentage: float
+
+
+class UsageSummary(Wire):
+    """The plan's allowances and what is used of them."""
+
+    plan: dict[str, str]
+    limits: list[Allowance]
+    total_tokens_used: int
+
+
+@routes.get("/user/usage-summary", needs="brain.read", answers=UsageSummary)
+def usage_summary(call: Call) -> dict[str, Any]:
+    """Return the plan's allowances and what is used of them."""
+    name = call.known.account.plan
+    today = now().date()
+    rows = call.server.journal.usage(
+        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
+    )
+    return {
+        "plan": {"name": name, "displayName": plans.NAMES.get(name, name.title())},
+        "limits": plans.allowances(call),
+        "totalTokensUsed": sum(row[4] for row in rows),
+    }
+
+
+class Analytics(Wire):
+    """Calls by route and by day; rows that begin with ``MODEL`` are answers of language models, which are no calls."""
+
+    by_type: list[dict[str, Any]]
+    by_day: list[dict[str, Any]]
+    totals: dict[str, int]
+
+
+@routes.get("/user/usage-analytics", needs="brain.read", answers=Analytics)
+def usage_analytics(call: Call) -> dict[str, Any]:
+    """Return the calls of thirty days, by route and by day."""
+    today = now().date()
+    rows = call.server.journal.usage(
+        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
+    )
+    types: dict[str, list[int]] = {}
+    days: dict[str, list[int]] = {}
+    for day, route, count, _, tokens in rows:
+        for table, name in ((types, route), (days, day)):
+            row = table.setdefault(name, [0, 0])
+            row[0], row[1] = row[0] + count, row[1] + tokens
+        if route.startswith(MODEL):  # an answer of a model is no call of its own
+            days[day][0] -= count
+    return {
+        "byType": [{"type": name, "count": row[0], "tokens": row[1]} for name, row in sorted(types.items())],
+        "byDay": [{"date": name, "count": row[0], "tokens": row[1]} for name, row in sorted(days.items())],
+        "totals": {
+            "count": sum(row[0] for row in days.values()),
+            "tokens": sum(row[1] for row in days.values()),
+        },
+    }

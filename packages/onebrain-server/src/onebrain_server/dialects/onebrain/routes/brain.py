@@ -1,0 +1,296 @@
+"""``/v1/brain`` and ``/v1/context``: the profile, and contexts for prompts."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from onebrain.memory.driver import ListRequest
+from onebrain.memory.filters import TRUE, Cmp, Filter
+from onebrain.memory.models import JsonObject
+from onebrain_server.clock import iso, iso_micros
+from onebrain_server.dialects.onebrain.mapping import Id, MemoryRow
+from onebrain_server.dialects.onebrain.routes import projects
+from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules.plans import charge
+from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
+from onebrain_server.http.operation import SEGMENT, Answer, Given
+from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.requests import Call
+from onebrain_server.state.records import Record, Taken
+
+routes = Routes("/v1", "brain")
+
+_FOCUS_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+Focus = Annotated[str, Field(min_length=1, max_length=100, pattern=SEGMENT)]
+
+
+class Profile(Wire):
+    """What the brain knows about its owner."""
+
+    id: str
+    user_id: str
+    summary: str | None
+    traits: JsonObject
+    preferences: JsonObject
+    created_at: str
+    updated_at: str
+
+
+def profile_record(call: Call) -> Record:
+    """Return the caller's profile; it begins empty, and reading does not store it."""
+    found = call.server.records.get(call.tenant_id, "profile", "profile")
+    if found is not None:
+        return found
+    made = call.known.account.created_at
+    return Record("profile", None, None, made, made, {"summary": "", "traits": {}, "preferences": {}})
+
+
+def profile_row(call: Call, record: Record) -> dict[str, Any]:
+    """Return a profile as answers show it."""
+    return {
+        "id": call.tenant_id,
+        "userId": call.tenant_id,
+        **{name: record.body[name] for name in ("summary", "traits", "preferences")},
+        "createdAt": iso_micros(record.created_at),
+        "updatedAt": iso_micros(record.updated_at),
+    }
+
+
+@routes.get("/brain/profile", needs="brain.read", answers=Profile)
+def get_profile(call: Call) -> dict[str, Any]:
+    """Return what the brain knows about its owner."""
+    return profile_row(call, profile_record(call))
+
+
+class ProfileChanges(Wire):
+    """What to change; each given object is replaced as a whole."""
+
+    summary: Annotated[str, Field(max_length=5000)] | None = None
+    traits: Given[JsonObject] = None
+    preferences: Given[JsonObject] = None
+
+
+@routes.put("/brain/profile", needs="brain.write", answers=Profile)
+def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
+    """Change what is given of the profile."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    for name in ("traits", "preferences"):
+        if name in changes and changes[name] is None:
+            raise invalid(
+                [name],
+                "Expected object, received null",
+                code="invalid_type",
+                expected="object",
+                received="null",
+            )
+    records, tenant = call.server.records, call.tenant_id
+    changed = records.change(tenant, "profile", "profile", changes)
+    if changed is None:
+        whole: dict[str, Any] = {"summary": "", "traits": {}, "preferences": {}, **changes}
+        try:
+            changed = records.add(tenant, "profile", whole, id="profile")
+        except Taken:  # another request was faster
+            changed = records.change(tenant, "profile", "profile", changes)
+    assert changed is not None
+    return profile_row(call, changed)
+
+
+class RecentMemory(Wire):
+    """A memory as an overview shows it."""
+
+    id: str
+    type: str
+    title: str
+    body: str
+    confidence: float
+    created_at: str
+
+
+class TopEntity(Wire):
+    """An entity as an overview shows it."""
+
+    id: str
+    name: str
+    type: str
+    link_count: int
+
+
+class ActiveProject(Wire):
+    """A project as an overview shows it."""
+
+    id: str
+    name: str
+    description: str | None
+
+
+class Overview(Wire):
+    """The brain at a glance."""
+
+    profile: Profile
+    recent_memories: list[RecentMemory]
+    top_entities: list[TopEntity]
+    active_projects: list[ActiveProject]
+    stats: JsonObject
+    system_prompt: str
+    token_count: int
+    truncated: bool
+    memories: list[MemoryRow]
+
+
+class NarrowQuery(Query):
+    """What to narrow a context to."""
+
+    project_id: Id | None = None
+    language: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+
+
+@routes.get("/brain/context", needs="brain.read", answers=Overview, errors=(404,))
+def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
+    """Return the newest memories, the entities with most links, active projects, and numbers."""
+    records, tenant = call.server.records, call.tenant_id
+    narrowed: Filter = TRUE
+    active = records.all(tenant, "project", status="active")
+    if query.project_id is not None:
+        projects.one(call, query.project_id)
+        linked = [link.memory_id for link in records.links(tenant, "project", owner_id=query.project_id)]
+        narrowed = Cmp("$id", "in", linked)
+        active = [record for record in active if record.id == query.project_id]
+    if query.query is not None or query.language is not None:
+        asked = " ".join(part for part in (query.query, query.language) if part)
+        chosen, total = contexts.choose(call, asked, narrowed, 20)
+    else:
+        page = call.memories.list(ListRequest(filter=narrowed, limit=20))
+        chosen, total = list(page.data), page.meta.total or 0
+    text = contexts.context(
+        call,
+        "assistant",
+        query=query.query,
+        language=query.language,
+        project_id=query.project_id,
+        max_tokens=query.max_tokens,
+    )
+    return {
+        **{name: text[name] for name in ("systemPrompt", "tokenCount", "truncated", "memories")},
+        "profile": profile_row(call, profile_record(call)),
+        "recentMemories": [
+            {
+                "id": memory.id,
+                "type": memory.type or "fact",
+                "title": memory.title or "",
+                "body": memory.content,
+                "confidence": memory.extra.get("confidence", 1),
+                "createdAt": iso(memory.created_at) if memory.created_at is not None else "",
+            }
+            for memory in chosen
+        ],
+        "topEntities": [
+            {"id": entity.id, "name": entity.name, "type": entity.type, "linkCount": count}
+            for entity, count in call.graph.top(10)
+        ],
+        "activeProjects": [
+            {"id": record.id, "name": record.body["name"], "description": record.body.get("description")}
+            for record in active[:5]
+        ],
+        "stats": {
+            "totalMemories": total,
+            "totalEntities": call.graph.count(),
+            "totalProjects": len(active),
+            "latestVersion": contexts.latest_version(call),
+        },
+    }
+
+
+class ScopeInfo(Wire):
+    """A scope that a context can be asked for."""
+
+    name: str
+    description: str
+    max_tokens: int
+
+
+@routes.get("/context", needs="brain.read", answers=list[ScopeInfo])
+def list_scopes(call: Call) -> list[dict[str, Any]]:
+    """List the scopes: four by size, and some by focus. Any other word is a focus, too."""
+    sizes = [
+        {"name": name, "description": budget.description, "maxTokens": budget.tokens}
+        for name, budget in contexts.SCOPES.items()
+    ]
+    focused = [
+        {"name": name, "description": f"What has to do with {name}", "maxTokens": contexts.FOCUSED.tokens}
+        for name in contexts.FOCUS
+    ]
+    return sizes + focused
+
+
+class ContextMeta(Wire):
+    """What a context holds, and what it costs."""
+
+    scope: str
+    token_estimate: int
+    tokens_used: int
+    memories_included: int
+    entities_included: int
+    projects_included: int
+    truncated: bool
+    identity_included: bool
+
+
+class ContextAnswer(Wire):
+    """A context as text and as data."""
+
+    scope: str
+    formatted: str
+    structured: JsonObject
+    meta: ContextMeta
+    system_prompt: str
+    token_count: int
+    truncated: bool
+    memories: list[MemoryRow]
+
+
+@routes.get(
+    "/context/{scope}",
+    needs="brain.read",
+    answers=ContextAnswer,
+    errors=(404,),
+    media_type="text/plain",
+    quick=True,
+)
+def get_context(call: Call, scope: Focus, query: NarrowQuery) -> Any:
+    """Return a context; as plain text where the client asks for that.
+
+    With ``query`` it is ranked for a question, with ``projectId`` it holds only what belongs to a project, and
+    ``maxTokens`` is its budget instead of the scope's own. Scopes are brief, assistant, project and deep; any other name is
+    a focus, such as ``coding``.
+    """
+    if not _FOCUS_NAME.fullmatch(scope):
+        raise Problem(
+            400,
+            "INVALID_SCOPE",
+            f"Invalid context scope. Valid: {', '.join(contexts.SCOPES)}, or a word to focus on",
+        )
+    charge(call, "context_calls_per_month")
+    found = contexts.context(
+        call,
+        scope,
+        query=query.query,
+        language=query.language,
+        project_id=query.project_id,
+        max_tokens=query.max_tokens,
+    )
+    call.act("read", "context", scope=scope)
+    if call.wants_json(default=True):
+        return found
+    return Answer(
+        raw=found["formatted"].encode(),
+        media_type="text/plain; charset=utf-8",
+        headers={
+            "x-token-estimate": str(found["meta"]["tokenEstimate"]),
+            "x-truncated": str(found["meta"]["truncated"]).lower(),
+        },
+    )

@@ -1,0 +1,452 @@
+"""``/v1/briefings``: what happened, on demand, at fixed times, and after events."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field
+
+from onebrain.memory.filters import Cmp
+from onebrain_engine.store.records import to_micros
+from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
+from onebrain_server.dialects.onebrain.mapping import Id
+from onebrain_server.dialects.onebrain.routes import projects
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Given
+from onebrain_server.http.problems import invalid, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.jobs import briefings as work
+from onebrain_server.jobs.cron import Cron
+from onebrain_server.security.addresses import AddressRefused
+from onebrain_server.state.records import Record, Taken
+
+routes = Routes("/v1/briefings", "briefings")
+
+Type = Literal["morning", "midday", "evening", "event_triggered", "weekly_health"]
+Status = Literal["pending", "generating", "ready", "delivered", "failed"]
+Event = Literal["candidate_threshold", "confidence_conflict", "high_importance_memory", "weekly_health"]
+Engagement = Literal["opened", "clicked", "dismissed", "acted_on"]
+Channels = Annotated[list[Literal["email", "in_app", "webhook"]], Field(min_length=1, max_length=3)]
+Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("must be the name of a time zone, such as Europe/Lisbon") from None
+    return name
+
+
+def _cron(text: str) -> str:
+    if Cron.parse(text).after(now(), ZoneInfo("UTC")) is None:
+        raise ValueError("this never happens")
+    return text
+
+
+class Config(Wire):
+    """When and where briefings are delivered; the secret is never shown."""
+
+    id: str
+    is_enabled: bool
+    timezone: str
+    quiet_hours_start: str | None
+    quiet_hours_end: str | None
+    webhook_url: str | None
+    content_preferences: dict[str, Any]
+    schedules_count: int
+    triggers_count: int
+
+
+def _config(call: Call) -> dict[str, Any]:
+    found = work.config_of(call.server, call.tenant_id)
+    return {
+        "id": call.tenant_id,
+        **{name: value for name, value in found.items() if name != "webhookSecret"},
+        "schedulesCount": call.server.records.count(call.tenant_id, work.SCHEDULE),
+        "triggersCount": call.server.records.count(call.tenant_id, work.TRIGGER),
+    }
+
+
+@routes.get("/config", needs="brain.read", answers=Config)
+def get_config(call: Call) -> dict[str, Any]:
+    """Return when and where briefings are delivered."""
+    return _config(call)
+
+
+class ConfigChanges(Wire):
+    """What to change; null removes the webhook or the quiet hours."""
+
+    is_enabled: Given[bool] = None
+    timezone: Given[Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]] = None
+    quiet_hours_start: Clock | None = None
+    quiet_hours_end: Clock | None = None
+    webhook_url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")] | None = (
+        None
+    )
+    webhook_secret: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    content_preferences: Given[dict[str, Any]] = None
+
+
+_WIRE = {name: info.alias or name for name, info in ConfigChanges.model_fields.items()}
+
+
+@routes.patch("/config", needs="brain.write", answers=Config)
+async def change_config(call: Call, body: ConfigChanges) -> dict[str, Any]:
+    """Change what is given; a webhook at a private address is refused, now and whenever it is called."""
+    given = body.model_fields_set
+    for name in ("is_enabled", "timezone", "content_preferences"):
+        if name in given and getattr(body, name) is None:
+            raise invalid(
+                [_WIRE[name]],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
+    if body.webhook_url is not None:
+        if urlsplit(body.webhook_url).scheme != "https" and not call.server.settings.private_addresses:
+            raise invalid(["webhookUrl"], "must begin with https://")
+        try:
+            await call.server.fetcher.resolve(body.webhook_url)
+        except AddressRefused as refused:
+            if "has no address" not in str(refused):  # a name may get its address later
+                raise invalid(["webhookUrl"], str(refused)) from None
+        except ValueError:
+            raise invalid(["webhookUrl"], "is no URL") from None
+    changes = {_WIRE[name]: getattr(body, name) for name in given}
+    return await call.server.loop_run(_store_config, call, changes)
+
+
+def _store_config(call: Call, changes: dict[str, Any]) -> dict[str, Any]:
+    records, tenant = call.server.records, call.tenant_id
+    if records.change(tenant, work.CONFIG, "config", changes) is None:
+        try:
+            records.add(tenant, work.CONFIG, {**work.DEFAULTS, **changes}, id="config")
+        except Taken:
+            records.change(tenant, work.CONFIG, "config", changes)
+    return _config(call)
+
+
+def _channels(body: Any) -> list[str]:
+    if "email" in body.channels:
+        raise invalid(["channels"], "this server sends no mail; use in_app or webhook")
+    return list(dict.fromkeys(body.channels))
+
+
+class ScheduleRow(Wire):
+    """A briefing at fixed times."""
+
+    id: str
+    type: Type
+    cron_expression: str
+    channels: list[str]
+    is_active: bool
+    next_fire_at: str | None
+    last_fired_at: str | None
+
+
+def _schedule(record: Record) -> dict[str, Any]:
+    body = record.body
+    return {
+        "id": record.id,
+        "type": body["type"],
+        "cronExpression": body["cronExpression"],
+        "channels": body["channels"],
+        "isActive": True,
+        "nextFireAt": iso_or_none(body["nextFireAt"]),
+        "lastFiredAt": iso_or_none(body["lastFiredAt"]),
+    }
+
+
+@routes.get("/schedules", needs="brain.read", answers=list[ScheduleRow])
+def list_schedules(call: Call) -> list[dict[str, Any]]:
+    """List the schedules, newest first."""
+    return [_schedule(record) for record in call.server.records.all(call.tenant_id, work.SCHEDULE)]
+
+
+class ScheduleFields(Wire):
+    """A schedule to make."""
+
+    type: Type
+    cron_expression: Annotated[str, Field(min_length=9, max_length=100), AfterValidator(_cron)]
+    channels: Channels
+
+
+@routes.post("/schedules", needs="brain.write", answers=ScheduleRow, status=201, limit="write")
+def create_schedule(call: Call, body: ScheduleFields) -> dict[str, Any]:
+    """Deliver a briefing at fixed times, in the account's time zone."""
+    zone = ZoneInfo(work.config_of(call.server, call.tenant_id)["timezone"])
+    following = Cron.parse(body.cron_expression).after(now(), zone)
+    fields = {
+        "type": body.type,
+        "cronExpression": body.cron_expression,
+        "channels": _channels(body),
+        "nextFireAt": None if following is None else to_micros(following),
+        "lastFiredAt": None,
+    }
+    return _schedule(call.server.records.add(call.tenant_id, work.SCHEDULE, fields))
+
+
+@routes.delete("/schedules/{id}", needs="brain.write", errors=(404,))
+def delete_schedule(call: Call, id: str) -> None:
+    """Delete a schedule."""
+    if not call.server.records.remove(call.tenant_id, work.SCHEDULE, id):
+        raise not_found("Schedule")
+
+
+class NewTriggerRow(Wire):
+    """A trigger just made."""
+
+    id: str
+    event_type: Event
+    threshold: float | None
+    channels: list[str]
+
+
+class TriggerRow(NewTriggerRow):
+    """A briefing after an event."""
+
+    is_active: bool
+    cooldown_minutes: int
+
+
+def _trigger(record: Record) -> dict[str, Any]:
+    body = record.body
+    names = ("eventType", "threshold", "channels", "cooldownMinutes")
+    return {"id": record.id, **{name: body[name] for name in names}, "isActive": True}
+
+
+@routes.get("/triggers", needs="brain.read", answers=list[TriggerRow])
+def list_triggers(call: Call) -> list[dict[str, Any]]:
+    """List the triggers, newest first."""
+    return [_trigger(record) for record in call.server.records.all(call.tenant_id, work.TRIGGER)]
+
+
+class TriggerFields(Wire):
+    """A trigger to make."""
+
+    event_type: Event
+    threshold: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+    channels: Channels
+    cooldown_minutes: Annotated[int, Field(ge=15, le=1440)] = 60
+
+
+@routes.post("/triggers", needs="brain.write", answers=NewTriggerRow, status=201, limit="write")
+def create_trigger(call: Call, body: TriggerFields) -> dict[str, Any]:
+    """Deliver a briefing after an event."""
+    fields = {
+        "eventType": body.event_type,
+        "threshold": body.threshold,
+        "channels": _channels(body),
+        "cooldownMinutes": body.cooldown_minutes,
+        "lastFiredAt": None,
+    }
+    made = _trigger(call.server.records.add(call.tenant_id, work.TRIGGER, fields))
+    return {name: made[name] for name in ("id", "eventType", "threshold", "channels")}
+
+
+@routes.delete("/triggers/{id}", needs="brain.write", errors=(404,))
+def delete_trigger(call: Call, id: str) -> None:
+    """Delete a trigger."""
+    if not call.server.records.remove(call.tenant_id, work.TRIGGER, id):
+        raise not_found("Trigger")
+
+
+class DaysQuery(Query):
+    """How far back to look."""
+
+    days: Annotated[int, Field(ge=1, le=365)] = 30
+
+
+class Analytics(Wire):
+    """How briefings were received."""
+
+    total_briefings: int
+    delivered_count: int
+    engagement_rate: float
+    by_type: list[dict[str, Any]]
+    by_channel: list[dict[str, Any]]
+    top_actions: list[dict[str, Any]]
+
+
+@routes.get("/analytics", needs="brain.read", answers=Analytics)
+def analytics(call: Call, query: DaysQuery) -> dict[str, Any]:
+    """Say how the briefings of so many days were received."""
+    since = now_micros() - query.days * 86_400 * 1_000_000
+    found = [one for one in call.server.records.all(call.tenant_id, work.KIND) if one.created_at >= since]
+    types: dict[str, int] = {}
+    channels: dict[str, int] = {}
+    actions: dict[str, int] = {}
+    for one in found:
+        types[str(one.label)] = types.get(str(one.label), 0) + 1
+        for channel in one.body["deliveredVia"]:
+            channels[channel] = channels.get(channel, 0) + 1
+        for action in one.body.get("engagement", ()):
+            actions[action] = actions.get(action, 0) + 1
+    engaged = sum(bool(one.body.get("engagement")) for one in found)
+    return {
+        "totalBriefings": len(found),
+        "deliveredCount": sum(one.status == "delivered" for one in found),
+        "engagementRate": round(engaged / len(found), 4) if found else 0,
+        "byType": [{"type": name, "count": count} for name, count in sorted(types.items())],
+        "byChannel": [{"channel": name, "count": count} for name, count in sorted(channels.items())],
+        "topActions": [
+            {"action": name, "count": count}
+            for name, count in sorted(actions.items(), key=lambda row: -row[1])
+        ],
+    }
+
+
+class BriefingRow(Wire):
+    """A briefing."""
+
+    id: str
+    type: Type
+    status: Status
+    title: str
+    content_text: str
+    content_html: str | None
+    delivered_via: list[str]
+    created_at: str
+    summary: str
+    highlights: list[str]
+    action_items: list[str]
+    date: str
+    generated_at: str
+
+
+def _row(record: Record) -> dict[str, Any]:
+    body = record.body
+    return {
+        "id": record.id,
+        "type": record.label,
+        "status": record.status,
+        "title": body["title"],
+        "contentText": body["contentText"],
+        "contentHtml": None,
+        "deliveredVia": body["deliveredVia"],
+        "createdAt": iso_micros(record.created_at),
+        "summary": body["summary"],
+        "highlights": body["highlights"],
+        "actionItems": body["actionItems"],
+        "date": iso_micros(record.created_at)[:10],
+        "generatedAt": iso_micros(record.created_at),
+    }
+
+
+class ListQuery(Paging):
+    """Which briefings to list."""
+
+    type: Type | None = None
+    status: Status | None = None
+
+
+@routes.get("", needs="brain.read", answers=Page[BriefingRow])
+def list_briefings(call: Call, query: ListQuery) -> Answer:
+    """List delivered briefings, newest first."""
+    page = call.server.records.page(
+        call.tenant_id,
+        work.KIND,
+        limit=query.limit,
+        cursor=query.cursor,
+        status=query.status,
+        label=query.type,
+    )
+    if page is None:
+        raise bad_cursor()
+    return paged([_row(record) for record in page.rows], page.cursor, page.total)
+
+
+class DailyQuery(Query):
+    """What to narrow a day's briefing to."""
+
+    project_id: Id | None = None
+
+
+class DailyRow(Wire):
+    """The briefing of a day, made when it is asked for."""
+
+    id: str
+    type: str
+    status: str
+    title: str
+    date: str
+    summary: str
+    highlights: list[str]
+    action_items: list[str]
+    content_text: str
+    project_id: str | None
+    generated_at: str
+
+
+Day = Annotated[str, Field(json_schema_extra={"anyOf": [{"const": "today"}, {"format": "date"}]})]
+
+
+@routes.get("/daily/{date}", needs="brain.read", answers=DailyRow, errors=(404,))
+def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
+    """Return the briefing of a day, ``today`` or one such as 2026-03-30; nothing is stored by reading it."""
+    zone = ZoneInfo(work.config_of(call.server, call.tenant_id)["timezone"])
+    try:
+        day = now().astimezone(zone).date() if date == "today" else Date.fromisoformat(date)
+        first, last = work.day_span(day, zone)
+    except (ValueError, OverflowError):
+        raise invalid(
+            ["date"], "must be today, or a date such as 2026-03-30", where="path parameters"
+        ) from None
+    narrowed = None
+    if query.project_id is not None:
+        projects.one(call, query.project_id)
+        links = call.server.records.links(call.tenant_id, "project", owner_id=query.project_id)
+        narrowed = Cmp("$id", "in", [link.memory_id for link in links])
+    content = work.compose(call.server, call.tenant_id, first, last, narrowed)
+    return {
+        "id": f"daily-{day.isoformat()}",
+        "type": "morning",
+        "status": "ready",
+        "title": f"Briefing, {day.isoformat()}",
+        "date": day.isoformat(),
+        **content,
+        "contentText": work.text_of(content),
+        "projectId": query.project_id,
+        "generatedAt": iso(now()),
+    }
+
+
+@routes.get("/{id}", needs="brain.read", answers=BriefingRow, errors=(404,))
+def get_briefing(call: Call, id: str) -> dict[str, Any]:
+    """Return one delivered briefing."""
+    record = call.server.records.get(call.tenant_id, work.KIND, id)
+    if record is None:
+        raise not_found("Briefing")
+    return _row(record)
+
+
+class EngagementFields(Wire):
+    """What was done with a briefing."""
+
+    action: Engagement
+
+
+class EngagementAnswer(Wire):
+    """Whether it was recorded."""
+
+    recorded: bool
+
+
+@routes.post("/{id}/engagement", needs="brain.write", answers=EngagementAnswer, limit="write", errors=(404,))
+def engage(call: Call, id: str, body: EngagementFields) -> dict[str, Any]:
+    """Say what was done with a briefing."""
+    with call.server.changing(call.tenant_id, id):
+        record = call.server.records.get(call.tenant_id, work.KIND, id)
+        if record is None:
+            raise not_found("Briefing")
+        actions = [*record.body.get("engagement", ()), body.action][-50:]
+        call.server.records.change(call.tenant_id, work.KIND, id, {"engagement": actions})
+    return {"recorded": True}
+
+
+__all__ = ["routes"]

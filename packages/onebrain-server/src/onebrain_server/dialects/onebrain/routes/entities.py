@@ -1,0 +1,428 @@
+"""``/v1/entities``: people, organizations and things, their links to memories, and relations between them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
+from onebrain.memory.models import EVERYTHING, JsonObject
+from onebrain_engine.graph import Entity, Link, Relation, find_entities
+from onebrain_server.clock import iso_micros
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.mapping import Id
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Given
+from onebrain_server.http.problems import Problem, conflict, invalid, not_found
+from onebrain_server.http.requests import Call
+
+routes = Routes("/v1/entities", "entities")
+
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+Kind = Annotated[str, Field(min_length=1, max_length=100)]
+Description = Annotated[str, Field(max_length=5000)]
+
+
+class LinkRow(Wire):
+    """A link to a memory."""
+
+    id: str
+    memory_item_id: str
+    link_type: str
+    created_at: str
+
+
+class EntityRow(Wire):
+    """An entity."""
+
+    id: str
+    user_id: str
+    name: str
+    type: str
+    description: str | None
+    metadata: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+
+
+class LinkedEntityRow(EntityRow):
+    """An entity with its links to memories."""
+
+    links: list[LinkRow]
+
+
+def row(call: Call, entity: Entity) -> dict[str, Any]:
+    """Return an entity as answers show it."""
+    return {
+        "id": entity.id,
+        "userId": call.tenant_id,
+        "name": entity.name,
+        "type": entity.type,
+        "description": entity.description,
+        "metadata": entity.metadata,
+        "createdAt": iso_micros(entity.created_at),
+        "updatedAt": iso_micros(entity.updated_at),
+    }
+
+
+def link_row(link: Link) -> dict[str, Any]:
+    """Return a link as answers show it."""
+    return {
+        "id": link.id,
+        "memoryItemId": link.memory_id,
+        "linkType": link.link_type,
+        "createdAt": iso_micros(link.created_at),
+    }
+
+
+def _one(call: Call, id: str) -> Entity:
+    try:
+        return call.graph.get(id)
+    except OneBrainNotFoundError:
+        raise not_found("Entity") from None
+
+
+def _taken(error: OneBrainConflictError, what: str) -> Problem:
+    return conflict(f"There is {what} already", error.existing_id)
+
+
+class ListQuery(Paging):
+    """Which entities to list."""
+
+    type: Kind | None = None
+
+
+@routes.get("", needs="entity.read", answers=Page[EntityRow], quick=True)
+def list_entities(call: Call, query: ListQuery) -> Answer:
+    """List entities, last changed first."""
+    found = call.graph.page(type=query.type, limit=query.limit, cursor=query.cursor)
+    if found is None:
+        raise bad_cursor()
+    rows, more, total = found
+    return paged([row(call, entity) for entity in rows], rows[-1].id if more else None, total)
+
+
+class EntityFields(Wire):
+    """An entity to make."""
+
+    name: Name
+    type: Kind
+    description: Description | None = None
+    metadata: JsonObject | None = None
+
+
+@routes.post(
+    "",
+    needs="entity.write",
+    answers=EntityRow,
+    status=201,
+    limit="write",
+    errors=(409,),
+    idempotent=True,
+    quick=True,
+)
+def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
+    """Make an entity; a name can be used once for each type."""
+    try:
+        made = call.graph.add(body.name, body.type, description=body.description, metadata=body.metadata)
+    except OneBrainConflictError as error:
+        raise _taken(error, "an entity with this name and type") from None
+    return row(call, made)
+
+
+class Node(Wire):
+    """An entity, or a memory that one is linked to."""
+
+    id: str
+    name: str
+    type: str
+
+
+class Edge(Wire):
+    """A relation between entities, or a link to a memory."""
+
+    source: str
+    target: str
+    relation: str
+
+
+class GraphAnswer(Wire):
+    """What hangs together; ``entities`` is the same in the form of other servers."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    entities: list[LinkedEntityRow]
+    truncated: bool
+
+
+_MOST_NODES = 500
+
+
+def _graph(
+    call: Call, entities: list[Entity], relations: list[Relation], links: list[Link]
+) -> dict[str, Any]:
+    owned: dict[str, list[dict[str, Any]]] = {}
+    for link in links:
+        owned.setdefault(link.entity_id, []).append(link_row(link))
+    titles = {
+        memory.id: memory.title or ""
+        for memory in call.memories.get(sorted({link.memory_id for link in links}), EVERYTHING)
+        if not memory.archived
+    }
+    nodes = [{"id": entity.id, "name": entity.name, "type": entity.type} for entity in entities]
+    nodes += [{"id": id, "name": title, "type": "memory"} for id, title in sorted(titles.items())]
+    edges = [
+        {"source": one.source_id, "target": one.target_id, "relation": one.relation} for one in relations
+    ]
+    edges += [
+        {"source": link.entity_id, "target": link.memory_id, "relation": link.link_type}
+        for link in links
+        if link.memory_id in titles
+    ]
+    linked = [{**row(call, entity), "links": owned.get(entity.id, [])} for entity in entities]
+    kept = {node["id"] for node in nodes[:_MOST_NODES]}
+    return {
+        "nodes": nodes[:_MOST_NODES],
+        "edges": [edge for edge in edges if edge["source"] in kept and edge["target"] in kept],
+        "entities": linked,
+        "truncated": len(nodes) > _MOST_NODES,
+    }
+
+
+@routes.get("/graph", needs="entity.read", answers=GraphAnswer)
+def whole_graph(call: Call) -> dict[str, Any]:
+    """Return the 200 entities changed last, their relations and their links."""
+    entities = call.graph.all()[:200]
+    known = {entity.id for entity in entities}
+    relations: dict[str, Relation] = {}
+    for entity in entities:
+        for relation in call.graph.relations(entity.id):
+            if relation.source_id in known and relation.target_id in known:
+                relations[relation.id] = relation
+    links = call.graph.links(entity_ids=[entity.id for entity in entities])
+    return _graph(call, entities, list(relations.values()), links)
+
+
+class DuplicateRow(Wire):
+    """Two entities with similar names."""
+
+    entity_a: EntityRow
+    entity_b: EntityRow
+    similarity: float
+
+
+class Duplicates(Wire):
+    """Pairs with similar names."""
+
+    duplicates: list[DuplicateRow]
+
+
+@routes.get("/duplicates", needs="entity.read", answers=Duplicates)
+def duplicate_entities(call: Call) -> dict[str, Any]:
+    """Return pairs of one type with similar names, most similar first."""
+    pairs = call.graph.duplicates()
+    return {
+        "duplicates": [
+            {"entityA": row(call, left), "entityB": row(call, right), "similarity": score}
+            for left, right, score in pairs[:100]
+        ]
+    }
+
+
+class MergeFields(Wire):
+    """Which entity takes over which."""
+
+    keep_id: Id
+    remove_id: Id
+
+
+class MergeAnswer(Wire):
+    """What moved."""
+
+    merged: bool
+    links_transferred: int
+
+
+@routes.post("/merge", needs="entity.write", answers=MergeAnswer, limit="write", errors=(404,))
+def merge_entities(call: Call, body: MergeFields) -> dict[str, Any]:
+    """Move the links and relations of one entity to another, and delete it."""
+    if body.keep_id == body.remove_id:
+        raise invalid(["removeId"], "must be another entity than keepId")
+    _one(call, body.keep_id)
+    _one(call, body.remove_id)
+    return {"merged": True, "linksTransferred": call.graph.merge(body.keep_id, body.remove_id)}
+
+
+class ExtractFields(Wire):
+    """Which memory to read."""
+
+    memory_id: Id
+
+
+class ExtractAnswer(Wire):
+    """The entities that a memory names."""
+
+    memory_id: str
+    extracted: list[EntityRow]
+    count: int
+
+
+@routes.post(
+    "/auto-extract", needs="entity.write", answers=ExtractAnswer, status=201, limit="write", errors=(404,)
+)
+def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
+    """Find the entities that a memory names, make those that are new, and link them to it."""
+    memory = mapping.one(call, body.memory_id)
+    text = memory.content if (memory.title or "") in memory.content else f"{memory.title}. {memory.content}"
+    model = call.model("entities")
+    named = model.entities(text) if model is not None else None
+    found = call.graph.note(find_entities(text) if named is None else named, memory.id)
+    return {"memoryId": memory.id, "extracted": [row(call, entity) for entity in found], "count": len(found)}
+
+
+@routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, errors=(404,), quick=True)
+def get_entity(call: Call, id: str) -> dict[str, Any]:
+    """Return one entity with its links to memories."""
+    entity = _one(call, id)
+    return {**row(call, entity), "links": [link_row(link) for link in call.graph.links(entity_id=id)]}
+
+
+class EntityChanges(Wire):
+    """What to change; null empties description and metadata."""
+
+    name: Given[Name] = None
+    type: Given[Kind] = None
+    description: Description | None = None
+    metadata: JsonObject | None = None
+
+
+@routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(404, 409))
+def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
+    """Change what is given of an entity."""
+    _one(call, id)
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    for name in ("name", "type"):
+        if name in changes and changes[name] is None:
+            raise invalid(
+                [name],
+                "Expected string, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
+    try:
+        return row(call, call.graph.update(id, **changes))
+    except OneBrainConflictError as error:
+        raise _taken(error, "an entity with this name and type") from None
+
+
+@routes.delete("/{id}", needs="entity.write", errors=(404,))
+def delete_entity(call: Call, id: str) -> None:
+    """Delete an entity with its links and relations; the memories stay."""
+    if not call.graph.remove(id):
+        raise not_found("Entity")
+
+
+class LinkFields(Wire):
+    """A link to make."""
+
+    memory_item_id: Id
+    link_type: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class EntityLinkRow(LinkRow):
+    """A link from an entity to a memory."""
+
+    entity_id: str
+
+
+@routes.post(
+    "/{id}/links", needs="entity.write", answers=EntityLinkRow, status=201, limit="write", errors=(404, 409)
+)
+def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
+    """Link an entity to a memory."""
+    _one(call, id)
+    mapping.one(call, body.memory_item_id)
+    try:
+        made = call.graph.link(id, body.memory_item_id, body.link_type)
+    except OneBrainConflictError as error:
+        raise _taken(error, "such a link") from None
+    return {"entityId": id, **link_row(made)}
+
+
+@routes.delete("/{entityId}/links/{linkId}", needs="entity.write", errors=(404,))
+def remove_link(call: Call, entityId: str, linkId: str) -> None:
+    """Remove a link between an entity and a memory."""
+    if not call.graph.unlink(entityId, linkId):
+        raise not_found("Link")
+
+
+class RelationFields(Wire):
+    """A relation to make."""
+
+    target_id: Id
+    relation: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class RelationRow(Wire):
+    """A relation from one entity to another."""
+
+    id: str
+    source_id: str
+    target_id: str
+    relation: str
+    created_at: str
+
+
+def relation_row(relation: Relation) -> dict[str, Any]:
+    """Return a relation as answers show it."""
+    return {
+        "id": relation.id,
+        "sourceId": relation.source_id,
+        "targetId": relation.target_id,
+        "relation": relation.relation,
+        "createdAt": iso_micros(relation.created_at),
+    }
+
+
+@routes.post(
+    "/{id}/relations", needs="entity.write", answers=RelationRow, status=201, limit="write", errors=(404, 409)
+)
+def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
+    """Relate one entity to another, such as Sarah ``works_at`` Cyberdyne."""
+    _one(call, id)
+    _one(call, body.target_id)
+    if id == body.target_id:
+        raise invalid(["targetId"], "must be another entity")
+    try:
+        return relation_row(call.graph.relate(id, body.target_id, body.relation))
+    except OneBrainConflictError as error:
+        raise _taken(error, "such a relation") from None
+
+
+@routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow], errors=(404,))
+def list_relations(call: Call, id: str) -> list[dict[str, Any]]:
+    """Return the relations from and to an entity."""
+    _one(call, id)
+    return [relation_row(relation) for relation in call.graph.relations(id)]
+
+
+@routes.delete("/{id}/relations/{relationId}", needs="entity.write", errors=(404,))
+def remove_relation(call: Call, id: str, relationId: str) -> None:
+    """Remove a relation."""
+    if not call.graph.unrelate(id, relationId):
+        raise not_found("Relation")
+
+
+class DepthQuery(Query):
+    """How far to go."""
+
+    depth: Annotated[int, Field(ge=1, le=5)] = 1
+
+
+@routes.get("/{id}/graph", needs="entity.read", answers=GraphAnswer, errors=(404,))
+def entity_graph(call: Call, id: str, query: DepthQuery) -> dict[str, Any]:
+    """Return what is within so many steps of an entity."""
+    _one(call, id)
+    return _graph(call, *call.graph.around(id, query.depth))

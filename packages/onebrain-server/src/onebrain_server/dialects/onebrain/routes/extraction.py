@@ -1,0 +1,435 @@
+"""Memories from what others wrote: single notes for review, texts, chats, pages and files; and housekeeping among memories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib import import_module
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import Field
+
+from onebrain.memory.filters import TRUE, Cmp
+from onebrain.memory.models import NewMemory
+from onebrain_engine.graph import Proposal, propose, propose_from_chat
+from onebrain_engine.graph.likeness import alike_pairs
+from onebrain_engine.graph.proposals import title_of
+from onebrain_server.clock import now
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.mapping import Id, MemoryFields, MemoryRow, MemoryType, Tags
+from onebrain_server.dialects.onebrain.rules.plans import charge, storing
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
+from onebrain_server.files import FILE_LIMIT, file_text
+from onebrain_server.http.operation import Form
+from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import random_id
+from onebrain_server.security.addresses import AddressRefused
+
+routes = Routes("/v1/memory", "memory")
+_WORD: Final = re.compile(r"\w+")
+
+
+def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
+    """Store a memory for review, compared with the active ones of its type."""
+    mapping.check_links(call, fields)
+    title = fields.title or title_of(fields.text, mapping.TITLE_LIMIT)
+    same = mapping.twin(call, title, fields.text, fields.type)
+    other = mapping.rival(call, title, fields.text, fields.type) if same is None else None
+    status: mapping.MemoryStatus = (
+        "archived" if same is not None else "conflicted" if other is not None else "candidate"
+    )
+    [memory] = mapping.store(call, [mapping.draft(call, fields, status=status)])
+    mapping.link(call, fields, memory.id)
+    if same is not None:
+        with call.server.changing(call.tenant_id, same.id):
+            known = mapping.one(call, same.id)
+            sure = min(1.0, round(float(known.extra.get("confidence", 1)) + 0.1, 4))
+            if sure != known.extra.get("confidence", 1):
+                mapping.change(call, known, confidence=sure)
+    if other is not None:
+        with call.server.changing(call.tenant_id, other.id):
+            mapping.change(call, mapping.one(call, other.id), status="conflicted")
+    return mapping.row(memory, call)
+
+
+@routes.post(
+    "/extract",
+    needs="memory.extract.write",
+    answers=MemoryRow,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404,),
+)
+def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
+    """Store one memory for review.
+
+    What an active memory says already is archived at once and makes that one surer; the same title with another text
+    marks both as conflicting.
+    """
+    charge(call, "extract_calls_per_month")
+    with storing(call, 1):
+        made = add_candidate(call, body)
+    call.act("write", "memory", status=made["status"])
+    return made
+
+
+class BatchAnswer(Wire):
+    """What a batch stored."""
+
+    created: int
+    duplicates: int
+    items: list[MemoryRow]
+
+
+Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
+
+
+@routes.post(
+    "/batch",
+    needs="memory.extract.write",
+    answers=BatchAnswer,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404,),
+)
+def batch(call: Call, body: Batch) -> dict[str, Any]:
+    """Store up to ten memories for review."""
+    charge(call, "extract_calls_per_month")
+    for fields in body:
+        mapping.check_links(call, fields)
+    base = call.idempotency
+    items: list[dict[str, Any]] = []
+    with storing(call, len(body)):
+        for place, fields in enumerate(body):
+            if base is not None:
+                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+            items.append(add_candidate(call, fields))
+    call.idempotency = base
+    call.act("write", "memory", count=len(items))
+    return {
+        "created": len(items),
+        "duplicates": sum(item["status"] == "archived" for item in items),
+        "items": items,
+    }
+
+
+class ProposalRow(Wire):
+    """A memory that is proposed, or was stored where the call says so."""
+
+    title: str
+    body: str
+    type: str
+    confidence: float
+    id: str | None = None
+
+
+class ExtractFields(Wire):
+    """A text to find memories in; with ``store`` they are kept."""
+
+    text: Annotated[str, Field(min_length=1, max_length=50_000)]
+    ai_provider: Literal["gemini", "openai"] | None = None
+    store: bool = False
+    entity_id: Id | None = None
+    project_id: Id | None = None
+    tags: Tags | None = None
+
+
+class ExtractAnswer(Wire):
+    """What was found, and by whom: a model's name, or ``fallback`` for the rules that need none."""
+
+    memories: list[dict[str, Any]]
+    provider: str
+
+
+@routes.post(
+    "/ai-extract", needs="brain.write", answers=ExtractAnswer, limit="write", idempotent=True, errors=(404,)
+)
+def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
+    """Propose memories from a text; with ``store`` they are stored and their rows returned."""
+    model = call.model("extraction")
+    found = model.memories(body.text) if model is not None else None
+    provider = model.name if model is not None and found is not None else "fallback"
+    proposals = propose(body.text) if found is None else found
+    if not body.store:
+        return {"memories": [_proposed(one) for one in proposals], "provider": provider}
+    fields = [
+        MemoryFields(
+            type=_type(one.type),
+            title=one.title,
+            body=one.body,
+            source_type="ai_extraction",
+            confidence=one.confidence,
+            tags=body.tags,
+            entity_id=body.entity_id,
+            project_id=body.project_id,
+        )
+        for one in proposals
+    ]
+    for one in fields[:1]:
+        mapping.check_links(call, one)
+    base = call.idempotency
+    drafts: list[NewMemory] = []
+    for place, one in enumerate(fields):
+        if base is not None:
+            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+        drafts.append(mapping.draft(call, one))
+    call.idempotency = base
+    with storing(call, len(drafts)):
+        stored = mapping.store(call, drafts)
+    for one, memory in zip(fields, stored, strict=True):
+        mapping.link(call, one, memory.id)
+    call.act("write", "memory", count=len(stored))
+    return {"memories": mapping.rows(stored, call), "provider": provider}
+
+
+class Candidates(Wire):
+    """Memories that are proposed; nothing is stored."""
+
+    candidates: list[ProposalRow]
+    source_event_id: str
+
+
+class ChatFields(Wire):
+    """A chat to find memories in."""
+
+    transcript: Annotated[str, Field(min_length=1, max_length=100_000)]
+    format: Literal["auto", "user-assistant", "timestamp"] = "auto"
+
+
+@routes.post("/parse-chat", needs="brain.write", answers=Candidates, limit="write")
+def parse_chat(call: Call, body: ChatFields) -> dict[str, Any]:
+    """Propose memories from what people say in a chat; what an assistant answers is left out."""
+    return _candidates(propose_from_chat(body.transcript, body.format))
+
+
+class UrlFields(Wire):
+    """A page to find memories in."""
+
+    url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
+
+
+@routes.post("/ingest-url", needs="brain.write", answers=Candidates, limit="write", errors=(422,))
+async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
+    """Fetch a page and propose memories from it; private addresses are refused, behind redirects too."""
+    if urlsplit(body.url).scheme != "https" and not call.server.settings.private_addresses:
+        raise invalid(["url"], "must begin with https://")
+    try:
+        status, headers, content = await call.server.fetcher.send(
+            "GET", body.url, headers={"accept": "text/html, text/plain"}
+        )
+    except AddressRefused as refused:
+        raise Problem(422, "INGEST_ERROR", f"The page was not fetched: {refused}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
+        raise Problem(422, "INGEST_ERROR", "The page could not be fetched") from None
+    if status >= 400:
+        raise Problem(422, "INGEST_ERROR", f"The page answered with status {status}")
+    media_type = headers.get("content-type", "text/html").partition(";")[0].strip().lower()
+    if media_type not in ("text/html", "text/plain", "text/markdown", "application/xhtml+xml"):
+        raise Problem(422, "INGEST_ERROR", "The page is no text")
+    text = content.decode("utf-8", "replace")
+    found = await call.server.loop_run(lambda: propose(page_text(text) if "html" in media_type else text))
+    return _candidates(found)
+
+
+@routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", form=4)
+def upload(call: Call, form: Form) -> dict[str, Any]:
+    """Propose memories from a .txt, .md, .csv, .json, .docx or .pdf file of at most 10 MB.
+
+    Of a PDF, its text: an encrypted one, and one of pictures only, is 400.
+    """
+    file = form.file()
+    if file is None:
+        raise Problem(400, "UPLOAD_ERROR", "No file uploaded: send one in the field 'file'")
+    if len(file.data) > FILE_LIMIT:
+        raise Problem(413, "PAYLOAD_TOO_LARGE", "The file is larger than 10 MB")
+    return _candidates(propose(file_text(file)))
+
+
+class _Text:
+    """Collects what a page shows: what lxml's parser calls as it reads."""
+
+    _BLOCKS = frozenset(
+        {"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"}
+    )
+    _HIDDEN = frozenset({"script", "style", "noscript", "template", "nav", "footer", "head", "svg"})
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._hidden = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Begin an element."""
+        self._hidden += tag in self._HIDDEN
+        if tag in self._BLOCKS:
+            self._pieces.append("\n")
+
+    def end(self, tag: str) -> None:
+        """End an element."""
+        self._hidden -= tag in self._HIDDEN and self._hidden > 0
+        if tag in self._BLOCKS:
+            self._pieces.append("\n")
+
+    def data(self, text: str) -> None:
+        """Take a text."""
+        if not self._hidden:
+            self._pieces.append(text)
+
+    def close(self) -> str:
+        """Return all of the text."""
+        return "".join(self._pieces)
+
+
+def page_text(page: str) -> str:
+    """Return what a page shows, without what it hides."""
+    # lxml, since Python's own parser takes quadratic time for some pages. It has no types.
+    etree: Any = import_module("lxml.etree")
+    parser = etree.HTMLParser(target=_Text(), huge_tree=True)
+    # A parser that got nothing fails at its end, and a string without NUL is all that it takes.
+    parser.feed("<html>" + page.replace("\0", "\ufffd").encode("utf-8", "replace").decode())
+    text: str = parser.close()
+    return "\n".join(line for raw in text.splitlines() if (line := " ".join(raw.split())))
+
+
+def _type(name: str) -> MemoryType:
+    return name if name in mapping.TYPES else "fact"  # type: ignore[return-value]
+
+
+def _proposed(one: Proposal) -> dict[str, Any]:
+    return {"title": one.title, "body": one.body, "type": one.type, "confidence": one.confidence}
+
+
+def _candidates(found: list[Proposal]) -> dict[str, Any]:
+    return {"candidates": [_proposed(one) for one in found], "sourceEventId": random_id()}
+
+
+# ---- housekeeping -----------------------------------------------------------------------------------------------------
+
+
+class Duplicate(Wire):
+    """Two memories with similar titles."""
+
+    memory_a: MemoryRow
+    memory_b: MemoryRow
+    similarity: float
+
+
+@routes.get("/duplicates", needs="brain.read", answers=list[Duplicate])
+def duplicates(call: Call) -> list[dict[str, Any]]:
+    """Return pairs with similar titles, most similar first, among the 500 newest memories that are not archived."""
+    living = [
+        one
+        for one in mapping.everything(call, include_archived=True, most=500)
+        if mapping.status_of(one) != "archived"
+    ]
+    titles = [" ".join((one.title or "").casefold().split()) for one in living]
+    words = [frozenset(_WORD.findall(title)) for title in titles]
+    found = [
+        (score, left, right)
+        for score, left, right in alike_pairs(titles, 0.6)
+        # Titles without a common word are taken only where they are short.
+        if words[left] & words[right] or max(len(titles[left]), len(titles[right])) <= 12
+    ]
+    best = found[:100]
+    rows = mapping.rows((living[place] for _, left, right in best for place in (left, right)), call)
+    return [
+        {"memoryA": rows[2 * number], "memoryB": rows[2 * number + 1], "similarity": round(score, 3)}
+        for number, (score, _, _) in enumerate(best)
+    ]
+
+
+class ConsolidateFields(Wire):
+    """What to consolidate."""
+
+    type: MemoryType | None = None
+    threshold: Annotated[float, Field(ge=0.1, le=1)] = 0.85
+    dry_run: bool = False
+
+
+class ConsolidatedGroup(Wire):
+    """Memories that became one: the first stays, the others are archived."""
+
+    ids: list[str]
+    title: str
+    body: str
+
+
+class ConsolidateAnswer(Wire):
+    """What was merged."""
+
+    merged: int
+    groups: list[ConsolidatedGroup]
+
+
+@routes.post(
+    "/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False
+)
+def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
+    """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
+    wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
+    living = mapping.everything(call, wanted, most=1000)
+    bodies = alike_pairs([mapping.comparable(one.content) for one in living], body.threshold)
+    alike = {(left, right) for _, left, right in bodies if living[left].type == living[right].type}
+    groups: list[list[int]] = []
+    for place, one in enumerate(living):
+        for group in groups:
+            first = living[group[0]]
+            if (group[0], place) in alike and (
+                mapping.similarity(first.title or "", one.title or "") >= body.threshold / 2
+            ):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    answer: list[dict[str, Any]] = []
+    merged = 0
+    for group in groups:
+        if len(group) < 2:
+            continue
+        members = sorted(
+            (living[place] for place in group),
+            key=lambda one: (-float(one.extra.get("confidence", 1)), -one.pinned, -len(one.content)),
+        )
+        kept, others = members[0], [one for one in members[1:] if not one.pinned]
+        if not others:
+            continue
+        merged += len(others)
+        if not body.dry_run:
+            for one in others:
+                with call.server.changing(call.tenant_id, one.id):
+                    mapping.change(call, mapping.one(call, one.id), status="archived")
+        answer.append(
+            {"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content}
+        )
+    return {"merged": merged, "groups": answer}
+
+
+class ExpireFields(Wire):
+    """How old is too old."""
+
+    ttl_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+
+
+class ExpireAnswer(Wire):
+    """How many were archived."""
+
+    expired: int
+
+
+@routes.post("/expire", needs="brain.write", answers=ExpireAnswer, limit="write", body_required=False)
+def expire(call: Call, body: ExpireFields) -> dict[str, Any]:
+    """Archive active memories that were not changed for so many days; pinned ones stay."""
+    before = now() - timedelta(days=body.ttl_days)
+    old = [one for one in mapping.everything(call, Cmp("$updated_at", "lt", before)) if not one.pinned]
+    for one in old:
+        with call.server.changing(call.tenant_id, one.id):
+            mapping.change(call, mapping.one(call, one.id), status="archived")
+    return {"expired": len(old)}
+
+
+__all__ = ["add_candidate", "routes"]

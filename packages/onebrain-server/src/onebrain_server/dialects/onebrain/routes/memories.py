@@ -1,0 +1,554 @@
+"""``/v1/memory``: store, read, change, search, delete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from onebrain.errors import OneBrainValidationError
+from onebrain.memory.deletion import holds_always
+from onebrain.memory.driver import ListRequest, SearchRequest
+from onebrain.memory.filters import TRUE, every
+from onebrain.memory.models import EVERYTHING, JsonObject, NewMemory, Order
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.mapping import (
+    Body,
+    Confidence,
+    HitRow,
+    Id,
+    MemoryFields,
+    MemoryRow,
+    MemoryStatus,
+    MemoryType,
+    ScopeFields,
+    SearchMode,
+    Tag,
+    Tags,
+    Title,
+    Vector,
+)
+from onebrain_server.dialects.onebrain.rules import past
+from onebrain_server.dialects.onebrain.rules.plans import charge, storing
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Given, holding
+from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.requests import Call
+
+routes = Routes("/v1/memory", "memory")
+
+
+class AsOfQuery(Query):
+    """A moment in the past; without one, the present."""
+
+    as_of: mapping.Moment | None = None
+
+
+class ListQuery(AsOfQuery, Paging):
+    """Which memories to list, and as of when."""
+
+    type: MemoryType | None = None
+    status: MemoryStatus | None = None
+    search: Annotated[str, Field(max_length=500)] | None = None
+    tags: list[Tag] | None = None
+    entity_id: Id | None = None
+    project_id: Id | None = None
+
+
+@routes.get("", needs="brain.read", answers=Page[MemoryRow], errors=(404,), quick=True)
+def list_memories(call: Call, query: ListQuery) -> Answer:
+    """List memories, newest first; archived ones too unless a status is asked for.
+
+    With ``asOf``, as they were at that moment: changed ones as they were, deleted ones included.
+    """
+    status, archived = mapping.with_status(query.status)
+    if query.as_of is not None and (query.entity_id is not None or query.project_id is not None):
+        raise invalid(
+            ["asOf"],
+            "does not go with entityId or projectId: links have no history",
+            where="query parameters",
+        )
+    asked = mapping.wanted(
+        call,
+        type=query.type,
+        tags=query.tags,
+        entity_id=query.entity_id,
+        project_id=query.project_id,
+        search=query.search,
+    )
+    if query.as_of is not None:
+        moment = past.moment_of(call, query.as_of)
+        selection = past.Selection(every(status, asked), archived)
+        return past.page(call, selection, moment, limit=query.limit, cursor=query.cursor)
+    request = ListRequest(
+        filter=every(status, asked), limit=query.limit, cursor=query.cursor, include_archived=archived
+    )
+    try:
+        page = call.memories.list(request)
+    except OneBrainValidationError:
+        # Other servers' cursor is the last row's id; whoever kept one goes on from there.
+        cursor = None if query.cursor is None else call.memories.cursor_behind(query.cursor)
+        if cursor is None:
+            raise bad_cursor() from None
+        page = call.memories.list(replace(request, cursor=cursor))
+    return paged(mapping.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
+
+
+@routes.post(
+    "",
+    needs="brain.write",
+    answers=MemoryRow,
+    status=201,
+    limit="write",
+    idempotent=True,
+    errors=(404, 409),
+    quick=True,
+)
+def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
+    """Store a memory; it is active at once, and found at once."""
+    mapping.check_links(call, body)
+    charge(call, "memory_writes_per_month")
+    new = mapping.draft(call, body, status=mapping.given_status(body))
+    fresh = body.id is None and call.idempotency is None
+    with storing(call, 1):
+        [memory] = mapping.store(call, [new], new=fresh)
+    mapping.link(call, body, memory.id)
+    call.act("write", "memory")
+    if fresh:  # it has the links that were just made, and no others
+        return mapping.shown(memory, call, mapping.Belonging(body.entity_id, body.project_id))
+    return mapping.row(memory, call)
+
+
+class SearchFields(Wire):
+    """What to look for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                holding("query", "string"),
+                holding("embedding", "array"),
+                holding("filter", "object"),
+                holding("scope", "object"),
+            ]
+        }
+    )
+
+    query: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    mode: SearchMode = "hybrid"
+    top_k: int | None = Field(default=None, ge=1, le=50, alias="top_k")
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    alpha: Confidence | None = None
+    type: MemoryType | None = None
+    tags: Tags | None = None
+    entity_id: Id | None = None
+    project_id: Id | None = None
+    scope: ScopeFields | None = None
+    filter: JsonObject | None = None
+    include_archived: bool = False
+    offset: Annotated[int, Field(ge=0, le=100_000)] = 0
+    min_score: Confidence = 0.0
+    embedding: Vector | None = None
+
+
+class SearchAnswer(Wire):
+    """What a search found, best first."""
+
+    results: list[HitRow]
+    search_mode: SearchMode
+    downgraded_from: SearchMode | None = None
+    filtered: bool
+    exhausted: bool
+
+
+@routes.post("/search", needs="brain.read", answers=SearchAnswer, errors=(404,), quick=True)
+def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
+    """Rank active memories against a query, by words and by meaning; every filter is applied before ranking."""
+    if body.query is None and body.embedding is None and body.filter is None and body.scope is None:
+        raise invalid(["query"], "Required", code="invalid_type", expected="string", received="undefined")
+    request = SearchRequest(
+        query=body.query if body.query is None or body.query.strip() else None,
+        embedding=None if body.embedding is None else tuple(body.embedding),
+        scope=EVERYTHING if body.scope is None else body.scope.scope(),
+        filter=mapping.reviewed(
+            mapping.wanted(
+                call,
+                type=body.type,
+                tags=body.tags,
+                entity_id=body.entity_id,
+                project_id=body.project_id,
+                given=body.filter,
+            ),
+            archived=body.include_archived,
+        ),
+        limit=body.limit or body.top_k or 10,
+        offset=body.offset,
+        mode=body.mode,
+        alpha=body.alpha,
+        min_score=body.min_score,
+        include_archived=body.include_archived,
+    )
+    found = call.memories.search(request)
+    results = mapping.rows((hit.memory for hit in found.hits), call)
+    for result, hit, (by_words, by_meaning) in zip(results, found.hits, found.parts, strict=True):
+        score = round(hit.score, 6)
+        result["score"] = score
+        # Where there is one part only, it is the score.
+        result["diceScore"] = score if found.mode == "keyword" else round(by_words, 6)
+        result["vectorScore"] = score if found.mode == "vector" else round(by_meaning, 6)
+    answer: dict[str, Any] = {
+        "results": results,
+        "searchMode": found.mode,
+        "filtered": True,
+        "exhausted": not found.more,
+    }
+    if found.mode != body.mode:
+        answer["downgradedFrom"] = body.mode
+    return answer
+
+
+class LookupFields(Wire):
+    """Which memories."""
+
+    ids: Annotated[list[Id], Field(max_length=500)]
+
+
+@routes.post("/lookup", needs="brain.read", answers=list[MemoryRow], quick=True)
+def look_up_memories(call: Call, body: LookupFields) -> list[dict[str, Any]]:
+    """Return the memories with these ids, in any status; those that do not exist are left out."""
+    found = {memory.id: memory for memory in call.memories.get(body.ids, EVERYTHING)}
+    return mapping.rows((found[id] for id in dict.fromkeys(body.ids) if id in found), call)
+
+
+class QueryFields(Wire):
+    """Which memories to list, with a filter and a scope."""
+
+    scope: ScopeFields | None = None
+    filter: JsonObject | None = None
+    order: Order = "-created_at"
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    include_archived: bool = False
+
+
+@routes.post("/query", needs="brain.read", answers=Page[MemoryRow])
+def query_memories(call: Call, body: QueryFields) -> Answer:
+    """List memories of a scope that match a filter, in an order; what waits for review is in no such list."""
+    request = ListRequest(
+        scope=EVERYTHING if body.scope is None else body.scope.scope(),
+        filter=mapping.reviewed(mapping.wanted(call, given=body.filter), archived=body.include_archived),
+        order=body.order,
+        limit=body.limit,
+        cursor=body.cursor,
+        include_archived=body.include_archived,
+    )
+    page = call.memories.list(request)
+    return paged(mapping.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
+
+
+class ForgetFields(Wire):
+    """What to delete: memories by their ids, or all of a scope that match a filter."""
+
+    ids: Annotated[list[Id], Field(max_length=1000)] | None = None
+    scope: ScopeFields | None = None
+    filter: JsonObject | None = None
+    dry_run: bool = False
+    erase: bool = False
+
+
+class ForgetAnswer(Wire):
+    """What was deleted, or would have been."""
+
+    count: int
+    dry_run: bool
+    ids: list[str]
+
+
+@routes.post("/forget", needs="brain.write", answers=ForgetAnswer, limit="write")
+def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
+    """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given.
+
+    With ``erase``, what is kept of their past goes, too, and of memories with these ``ids`` that were deleted before.
+    """
+    if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
+        raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
+    scope = EVERYTHING if body.scope is None else body.scope.scope()
+    if body.filter is not None and holds_always(mapping.wanted(call, given=body.filter)):
+        raise invalid(
+            ["filter"], "is empty or holds for every memory; leave it out to delete all of the scope"
+        )
+    if body.ids is not None:
+        found = call.memories.get(body.ids, scope)
+        if body.filter:
+            raise invalid(["filter"], "ids and filter do not go together")
+        ids = [memory.id for memory in found]
+    else:
+        asked = mapping.wanted(call, given=body.filter)
+        ids = list(call.memories.forget(scope, asked, dry_run=True).ids)
+    count = len(ids)
+    if not body.dry_run:
+        count = mapping.delete(call, ids, scope)
+        if body.erase:
+            call.server.history.forget(call.tenant_id, [*ids, *(body.ids or ())])
+        call.act("delete", "memory", count=count)
+    return {"count": count, "dryRun": body.dry_run, "ids": ids}
+
+
+class CountFields(Wire):
+    """What to count."""
+
+    scope: ScopeFields | None = None
+    filter: JsonObject | None = None
+    include_archived: bool = False
+
+
+class CountAnswer(Wire):
+    """How many there are."""
+
+    count: int
+
+
+@routes.post("/count", needs="brain.read", answers=CountAnswer)
+def count_memories(call: Call, body: CountFields) -> dict[str, Any]:
+    """Count the memories of a scope that match a filter."""
+    scope = EVERYTHING if body.scope is None else body.scope.scope()
+    asked = mapping.reviewed(mapping.wanted(call, given=body.filter), archived=body.include_archived)
+    return {"count": call.memories.count(scope, asked, include_archived=body.include_archived)}
+
+
+class ImportFields(Wire):
+    """Memories to store, at most 500, each with the fields of a single one."""
+
+    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=500)]
+    replace: bool = False
+
+
+class ImportResult(Wire):
+    """What became of one item."""
+
+    id: str | None
+    status: Literal["created", "updated", "failed"]
+    error: str | None = None
+    message: str | None = None
+    code: str | None = None
+
+
+class ImportAnswer(Wire):
+    """What an import stored; ``results`` has one entry for each item, in order."""
+
+    created: int
+    errors: list[str]
+    results: list[ImportResult]
+    data: list[MemoryRow]
+
+
+@routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201, limit="write", idempotent=True)
+def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
+    """Store many memories; a bad item fails alone. Every field of a single memory is kept."""
+    results: list[dict[str, Any]] = []
+    errors: list[str] = []
+    good: list[tuple[int, MemoryFields]] = []
+    for place, item in enumerate(body.items):
+        try:
+            fields = MemoryFields.model_validate(item)
+            mapping.check_links(call, fields)
+        except ValueError as error:
+            results.append(
+                {
+                    "id": None,
+                    "status": "failed",
+                    "error": _first(error),
+                    "message": _first(error),
+                    "code": "VALIDATION_ERROR",
+                }
+            )
+        except Problem as problem:
+            issue = (problem.details or [{"message": problem.message}])[0]
+            text = str(issue["message"])
+            results.append(
+                {"id": None, "status": "failed", "error": text, "message": text, "code": "VALIDATION_ERROR"}
+            )
+        else:
+            good.append((place, fields))
+            results.append({"id": None, "status": "created", "error": None})
+    drafts: list[NewMemory] = []
+    base = call.idempotency
+    for place, fields in good:
+        if base is not None:
+            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+        drafts.append(mapping.draft(call, fields, status=mapping.given_status(fields)))
+    call.idempotency = base
+    new = base is None and all(fields.id is None for _, fields in good)
+    with storing(call, len(drafts)):
+        stored = mapping.put(call, drafts, new=new)
+    kept: list[str] = []
+    for (place, fields), result in zip(good, stored, strict=True):
+        if result.error is not None:
+            text = result.error.message
+            results[place] = {
+                "id": None,
+                "status": "failed",
+                "error": text,
+                "message": text,
+                "code": "VALIDATION_ERROR",
+            }
+            continue
+        results[place] = {"id": result.id, "status": result.status, "error": None}
+        kept.append(str(result.id))
+        mapping.link(call, fields, str(result.id))
+    errors = [f"items[{place}]: {result['error']}" for place, result in enumerate(results) if result["error"]]
+    found = {memory.id: memory for memory in call.memories.get(kept, EVERYTHING)}
+    call.act("write", "memory", count=len(kept))
+    return {
+        "created": len(kept),
+        "errors": errors,
+        "results": results,
+        "data": mapping.rows((found[id] for id in dict.fromkeys(kept) if id in found), call),
+    }
+
+
+def _first(error: ValueError) -> str:
+    issues = getattr(error, "errors", None)
+    if issues is None:
+        return "not a memory"
+    first = issues(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'memory'}: {first['msg'].removeprefix('Value error, ')}"
+
+
+class EmbeddingStatus(Wire):
+    """How many memories have a vector."""
+
+    total_memories: int
+    embedded: int
+    pending: int
+    failed: int
+    missing: int
+    coverage: float
+
+
+@routes.get("/embeddings/status", needs="brain.read", answers=EmbeddingStatus)
+def embedding_status(call: Call) -> dict[str, Any]:
+    """Say how many memories have a vector: all of them, for vectors are made when a memory is stored."""
+    total = call.memories.count(EVERYTHING, TRUE, include_archived=True)
+    return {
+        "totalMemories": total,
+        "embedded": total if call.server.engine.embedder is not None else 0,
+        "pending": 0,
+        "failed": 0,
+        "missing": 0 if call.server.engine.embedder is not None else total,
+        "coverage": 1 if call.server.engine.embedder is not None or not total else 0,
+    }
+
+
+class ReindexFields(Wire):
+    """Which memories to make vectors for."""
+
+    status: Literal["failed", "missing"] | None = None
+    max_items: Annotated[int, Field(ge=1, le=1000)] = 500
+
+
+class ReindexAnswer(Wire):
+    """What a reindexing did."""
+
+    total: int
+    queued: int
+    errors: int
+
+
+@routes.post(
+    "/embeddings/reindex", needs="brain.write", answers=ReindexAnswer, body_required=False, limit="write"
+)
+def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
+    """Make vectors for memories that have none; there are never any, for storing makes them."""
+    return {"total": 0, "queued": 0, "errors": 0}
+
+
+@routes.get("/{id}", needs="brain.read", answers=MemoryRow, errors=(404,), quick=True)
+def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
+    """Return one memory; with ``asOf``, as it was at that moment."""
+    if query.as_of is None:
+        return mapping.row(mapping.one(call, id), call)
+    return mapping.row(past.one(call, id, past.moment_of(call, query.as_of)), call)
+
+
+class MemoryChanges(Wire):
+    """What to change; ``metadata: null`` empties it, and an object replaces it unless ``mergeMetadata`` is true."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["body", "content"]}})
+
+    title: Given[Title] = None
+    body: Given[Body] = None
+    content: Given[Body] = None
+    confidence: Given[Confidence] = None
+    status: Given[Literal["active", "candidate", "archived"]] = None
+    metadata: JsonObject | None = None
+    merge_metadata: bool = False
+    tags: Tags | None = None
+    source: Annotated[str, Field(max_length=255)] | None = None
+    importance: Confidence | None = None
+    pinned: Given[bool] = None
+    expires_at: mapping.Moment | None = None
+    embedding: Given[Vector] = None
+
+
+_NULLABLE = {"metadata", "tags", "source", "importance", "expires_at"}
+_COLUMNS = {
+    "title": "title",
+    "tags": "tags",
+    "source": "source",
+    "importance": "importance",
+    "pinned": "pinned",
+}
+
+
+@routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
+def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
+    """Change what is given of a memory; its type and source type stay what they are."""
+    given = body.model_fields_set
+    for name in given:
+        if name not in _NULLABLE and getattr(body, name) is None:
+            raise invalid(
+                [name],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
+    if body.body is not None and body.content is not None:
+        raise invalid(["content"], "give the text as body or as content, not as both")
+    with call.server.changing(call.tenant_id, id):
+        old = mapping.one(call, id)
+        fields: dict[str, Any] = {}
+        text = body.body if body.body is not None else body.content
+        if text is not None:
+            fields["content"] = text
+        for name, column in _COLUMNS.items():
+            if name in given:
+                fields[column] = getattr(body, name)
+        if "tags" in given:
+            fields["tags"] = list(dict.fromkeys(body.tags or ()))
+        if "metadata" in given:
+            new = body.metadata or {}
+            fields["metadata"] = {**old.metadata, **new} if body.merge_metadata else new
+        if "expires_at" in given:
+            fields["expires_at"] = body.expires_at
+        if body.embedding is not None:
+            fields["embedding"] = tuple(body.embedding)
+        if body.confidence is not None:
+            fields["confidence"] = body.confidence
+        if body.status is not None:
+            fields["status"] = body.status
+        memory = mapping.change(call, old, **fields) if fields else old
+    call.act("write", "memory")
+    return mapping.row(memory, call)
+
+
+@routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)
+def delete_memory(call: Call, id: str) -> None:
+    """Delete a memory with its links; synchronizing agents are told that it is gone."""
+    if not mapping.delete(call, [id]):
+        raise not_found("Memory item")
+    call.act("delete", "memory")
+
+
+__all__ = ["routes"]

@@ -1,0 +1,209 @@
+"""``/v1/merge``: what waits is taken in, with versions to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from onebrain.errors import OneBrainNotFoundError
+from onebrain.memory.filters import Cmp, every
+from onebrain.memory.models import EVERYTHING, Memory
+from onebrain_server.clock import iso, now
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.state.records import Record, Taken
+
+routes = Routes("/v1/merge", "merge")
+KIND = "merge"
+_MOST = 2000
+
+
+class LogRow(Wire):
+    """What was done with a memory, and why."""
+
+    action: str
+    memory_ids: list[str]
+    reason: str
+    timestamp: str
+
+
+class RunAnswer(Wire):
+    """What a merge did."""
+
+    merged: int
+    archived: int
+    conflicted: int
+    activated: int
+    version_id: str
+    log: list[LogRow]
+
+
+def _snapshot(call: Call) -> list[dict[str, Any]]:
+    """Return every memory with what a merge may change of it."""
+    return [
+        {
+            "id": one.id,
+            "type": one.type or "fact",
+            "title": one.title or "",
+            "confidence": one.extra.get("confidence", 1),
+            "status": mapping.status_of(one),
+        }
+        for one in mapping.everything(call, include_archived=True, most=_MOST)
+    ]
+
+
+def _version(call: Call, before: list[dict[str, Any]], log: list[dict[str, Any]]) -> Record:
+    """Keep a version to go back to: how the memories were before."""
+    records, tenant = call.server.records, call.tenant_id
+    while True:
+        newest = records.page(tenant, KIND, limit=1)
+        number = newest.rows[0].body["version"] + 1 if newest is not None and newest.rows else 1
+        body = {
+            "version": number,
+            "before": before,
+            "after": _snapshot(call),
+            "mergedAt": iso(now()),
+            "log": log,
+        }
+        try:
+            return records.add(tenant, KIND, body, unique=str(number))
+        except Taken:  # another merge was faster
+            continue
+
+
+@routes.post("/run", needs="brain.write", answers=RunAnswer, limit="write")
+def run(call: Call) -> dict[str, Any]:
+    """Take in the candidates: what is known already is archived, what contradicts is marked, the rest becomes active."""
+    if not call.known.trusted:
+        raise Problem(403, "FORBIDDEN", "A key under review cannot merge")
+    waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
+    candidates = mapping.everything(call, waiting, include_archived=True, most=_MOST)
+    before = _snapshot(call) if candidates else []
+    counts = {"archived": 0, "conflicted": 0, "activated": 0}
+    log: list[dict[str, Any]] = []
+    for one in reversed(candidates):  # the oldest first, so that it is the one that stays
+        title, kind = one.title or "", one.type or "fact"
+        same = mapping.twin(call, title, one.content, kind)
+        other = mapping.rival(call, title, one.content, kind) if same is None else None
+        if same is not None:
+            status, action, ids, reason = (
+                "archived",
+                "archive",
+                [one.id, same.id],
+                "An active memory says the same",
+            )
+        elif other is not None:
+            status, action, ids = "conflicted", "conflict", [one.id, other.id]
+            reason = "An active memory of this title says something else"
+        else:
+            status, action, ids = "activated", "merge", [one.id]
+            reason = "New memory activated — no duplicates or conflicts found"
+        counts[status] += 1
+        with call.server.changing(call.tenant_id, one.id):
+            try:
+                mapping.change(
+                    call, mapping.one(call, one.id), status="active" if status == "activated" else status
+                )
+            except (Problem, OneBrainNotFoundError):
+                continue  # it was deleted meanwhile
+        log.append({"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())})
+    version = _version(call, before, log)
+    call.audit("merge.run", version.id)
+    return {"merged": 0, **counts, "versionId": version.id, "log": log}
+
+
+class VersionRow(Wire):
+    """A version: how the memories were after a merge, without their texts."""
+
+    id: str
+    version: int
+    snapshot: dict[str, Any]
+    merge_log: list[LogRow]
+
+
+def _row(record: Record) -> dict[str, Any]:
+    body = record.body
+    rows = [
+        {name: one[name] for name in ("id", "type", "title", "confidence")}
+        for one in body["after"]
+        if one["status"] == "active"
+    ]
+    return {
+        "id": record.id,
+        "version": body["version"],
+        "snapshot": {"memories": rows, "mergedAt": body["mergedAt"], "memoriesCount": len(rows)},
+        "mergeLog": body["log"],
+    }
+
+
+@routes.get("/history", needs="brain.read", answers=Page[VersionRow])
+def history(call: Call, query: Paging) -> Answer:
+    """List the merges, newest first."""
+    page = call.server.records.page(call.tenant_id, KIND, limit=query.limit, cursor=query.cursor)
+    if page is None:
+        raise bad_cursor()
+    return paged([_row(record) for record in page.rows], page.cursor, page.total)
+
+
+class RollbackAnswer(Wire):
+    """What going back did."""
+
+    success: bool
+    version_id: str
+    restored_count: int
+    skipped_count: int
+
+
+VersionNumber = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+
+
+@routes.post("/rollback/{version}", needs="brain.write", answers=RollbackAnswer, limit="write", errors=(404,))
+def rollback(call: Call, version: VersionNumber) -> dict[str, Any]:
+    """Give the memories the status and confidence that they had after a merge; that is a version of its own."""
+    if not version.isascii() or not version.isdigit() or len(version) > 9:
+        raise invalid(["version"], "must be a version's number", where="path parameters")
+    if not call.known.trusted:
+        raise Problem(403, "FORBIDDEN", "A key under review cannot roll back")
+    wanted = [
+        record
+        for record in call.server.records.all(call.tenant_id, KIND)
+        if record.body["version"] == int(version)
+    ]
+    if not wanted:
+        raise not_found("Version")
+    before = _snapshot(call)
+    there = {
+        one.id: one for one in call.memories.get([row["id"] for row in wanted[0].body["after"]], EVERYTHING)
+    }
+    restored = skipped = 0
+    for row in wanted[0].body["after"]:
+        one = there.get(row["id"])
+        if one is None:
+            skipped += 1
+            continue
+        restored += 1
+        if _differs(one, row):
+            with call.server.changing(call.tenant_id, one.id):
+                mapping.change(call, one, status=row["status"], confidence=row["confidence"])
+    log: list[dict[str, Any]] = [
+        {
+            "action": "rollback",
+            "memoryIds": [],
+            "reason": f"Back to version {int(version)}",
+            "timestamp": iso(now()),
+        }
+    ]
+    made = _version(call, before, log)
+    call.audit("merge.rollback", version)
+    return {"success": True, "versionId": made.id, "restoredCount": restored, "skippedCount": skipped}
+
+
+def _differs(one: Memory, row: Mapping[str, Any]) -> bool:
+    return mapping.status_of(one) != row["status"] or bool(
+        one.extra.get("confidence", 1) != row["confidence"]
+    )

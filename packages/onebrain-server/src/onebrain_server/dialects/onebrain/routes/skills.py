@@ -1,0 +1,351 @@
+"""``/v1/skills``: what was learnt to do, how sure that is, and doing it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from onebrain.memory.models import NewMemory
+from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.mapping import Confidence, Id
+from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules.plans import storing
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.http.operation import Answer, Given, holding
+from onebrain_server.http.problems import invalid, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import new_id
+from onebrain_server.state.records import Record
+
+routes = Routes("/v1/skills", "skills")
+KIND = "skill"
+Status = Literal["candidate", "active", "archived", "dismissed"]
+Title = Annotated[str, Field(min_length=1, max_length=500)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+_DAY = 86_400 * 1_000_000
+_HALF_LIFE = 90  # days without use after which a skill's decay score is halved
+_STEPS = {"applied": 0.05, "referenced": 0.01, "dismissed": -0.02, "served": 0.0}
+_HOLE = re.compile(r"{{\s*([A-Za-z_][A-Za-z0-9_]*)\s*}}")
+
+
+class Trigger(Wire):
+    """When a skill is of use."""
+
+    type: Annotated[str, Field(min_length=1, max_length=50)]
+    pattern: Annotated[str, Field(min_length=1, max_length=500)]
+    description: Annotated[str, Field(max_length=500)] | None = None
+
+
+class Step(Wire):
+    """How to see that it worked."""
+
+    order: Annotated[int, Field(ge=0, le=1000)]
+    instruction: Annotated[str, Field(min_length=1, max_length=1000)]
+    expected_outcome: Annotated[str, Field(max_length=1000)] | None = None
+
+
+Triggers = Annotated[list[Trigger], Field(max_length=10)]
+Steps = Annotated[list[Step], Field(max_length=10)]
+Sources = Annotated[list[Id], Field(max_length=20)]
+
+
+class SkillRow(Wire):
+    """A skill."""
+
+    id: str
+    memory_id: str
+    title: str
+    body: str
+    status: Status
+    trigger_conditions: list[dict[str, Any]]
+    verification_steps: list[dict[str, Any]]
+    source_memory_ids: list[str]
+    confidence_score: float
+    usage_count: int
+    decay_score: float
+    last_used_at: str | None
+    created_at: str
+    updated_at: str
+    description: str | None
+    prompt_template: str
+    context_scope: str | None
+
+
+def row(record: Record) -> dict[str, Any]:
+    """Return a skill as answers show it."""
+    body = record.body
+    idle = (now_micros() - (body["lastUsedAt"] or record.created_at)) / _DAY
+    return {
+        "id": record.id,
+        "memoryId": body["memoryId"],
+        "title": body["title"],
+        "body": body["body"],
+        "status": record.status,
+        "triggerConditions": body["triggerConditions"],
+        "verificationSteps": body["verificationSteps"],
+        "sourceMemoryIds": body["sourceMemoryIds"],
+        "confidenceScore": round(body["confidenceScore"], 4),
+        "usageCount": body["usageCount"],
+        "decayScore": round(math.pow(0.5, max(0.0, idle) / _HALF_LIFE), 4),
+        "lastUsedAt": iso_or_none(body["lastUsedAt"]),
+        "createdAt": iso_micros(record.created_at),
+        "updatedAt": iso_micros(record.updated_at),
+        "description": body.get("description"),
+        "promptTemplate": body.get("promptTemplate") or body["body"],
+        "contextScope": body.get("contextScope"),
+    }
+
+
+def _one(call: Call, id: str) -> Record:
+    record = call.server.records.get(call.tenant_id, KIND, id)
+    if record is None:
+        raise not_found("Skill")
+    return record
+
+
+class ListQuery(Paging):
+    """Which skills to list, and in which order."""
+
+    status: Status | None = None
+    min_confidence: Confidence | None = None
+    sort_by: Literal["confidence", "usage", "recency"] = "confidence"
+
+
+@routes.get("", needs="brain.read", answers=Page[SkillRow])
+def list_skills(call: Call, query: ListQuery) -> Answer:
+    """List skills: surest first, or most used, or changed last."""
+    found = call.server.records.all(call.tenant_id, KIND, status=query.status)
+    least = query.min_confidence or 0.0
+    found = [record for record in found if record.body["confidenceScore"] >= least]
+    if query.sort_by == "confidence":
+        found.sort(key=lambda record: (-record.body["confidenceScore"], record.id))
+    elif query.sort_by == "usage":
+        found.sort(key=lambda record: (-record.body["usageCount"], record.id))
+    else:
+        found.sort(key=lambda record: (-record.updated_at, record.id))
+    start = 0
+    if query.cursor is not None:
+        places = [place for place, record in enumerate(found) if record.id == query.cursor]
+        if not places:
+            raise bad_cursor()
+        start = places[0] + 1
+    page = found[start : start + query.limit]
+    more = start + query.limit < len(found)
+    return paged([row(record) for record in page], page[-1].id if more else None, len(found))
+
+
+class SkillFields(Wire):
+    """A skill to make: ``title`` and ``body``, or ``name`` and ``promptTemplate``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"anyOf": [holding("title", "string"), holding("name", "string")]},
+                {"anyOf": [holding("body", "string"), holding("promptTemplate", "string")]},
+            ]
+        }
+    )
+
+    title: Title | None = None
+    name: Title | None = None
+    body: Text | None = None
+    prompt_template: Text | None = None
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    context_scope: Annotated[str, Field(max_length=64)] | None = None
+    trigger_conditions: Triggers | None = None
+    verification_steps: Steps | None = None
+    source_memory_ids: Sources | None = None
+    confidence_score: Confidence = 0.5
+
+    @model_validator(mode="after")
+    def _complete(self) -> SkillFields:
+        if self.title is None and self.name is None:
+            raise ValueError("give a title")
+        if self.body is None and self.prompt_template is None:
+            raise ValueError("give a body or a promptTemplate")
+        return self
+
+
+def _plain(items: Any) -> list[dict[str, Any]]:
+    return [item.model_dump(by_alias=True, exclude_none=True) for item in items or ()]
+
+
+@routes.post("", needs="brain.write", answers=SkillRow, status=201, limit="write", idempotent=True)
+def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
+    """Make a skill, and a memory of type skill that says the same."""
+    title = body.title or body.name or ""
+    text = body.body or body.prompt_template or ""
+    memory_id = new_id()
+    note = NewMemory.checked(
+        id=memory_id,
+        content=body.prompt_template or text,
+        title=title,
+        type="skill",
+        extra={"sourceType": "user_input", "confidence": body.confidence_score, "status": "active"},
+    )
+    with storing(call, 1):
+        [result] = mapping.put(call, [note], new=True)
+    if result.error is not None:
+        raise result.error
+    fields = {
+        "memoryId": memory_id,
+        "title": title,
+        "body": text,
+        "promptTemplate": body.prompt_template,
+        "description": body.description,
+        "contextScope": body.context_scope,
+        "triggerConditions": _plain(body.trigger_conditions),
+        "verificationSteps": _plain(body.verification_steps),
+        "sourceMemoryIds": body.source_memory_ids or [],
+        "confidenceScore": body.confidence_score,
+        "usageCount": 0,
+        "lastUsedAt": None,
+    }
+    return row(call.server.records.add(call.tenant_id, KIND, fields, status="active"))
+
+
+@routes.get("/{id}", needs="brain.read", answers=SkillRow, errors=(404,))
+def get_skill(call: Call, id: str) -> dict[str, Any]:
+    """Return one skill, a dismissed one, too."""
+    return row(_one(call, id))
+
+
+class SkillChanges(Wire):
+    """What to change of a skill."""
+
+    title: Given[Title] = None
+    name: Given[Title] = None
+    body: Given[Text] = None
+    prompt_template: Given[Text] = None
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    context_scope: Annotated[str, Field(max_length=64)] | None = None
+    status: Given[Status] = None
+    confidence_score: Given[Confidence] = None
+    trigger_conditions: Given[Triggers] = None
+    verification_steps: Given[Steps] = None
+
+
+_NAMES = {
+    "title": "title",
+    "name": "title",
+    "body": "body",
+    "prompt_template": "promptTemplate",
+    "description": "description",
+    "context_scope": "contextScope",
+    "confidence_score": "confidenceScore",
+}
+
+
+@routes.patch("/{id}", needs="brain.write", answers=SkillRow, errors=(404,))
+def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
+    """Change what is given of a skill."""
+    changes: dict[str, Any] = {}
+    for name in body.model_fields_set:
+        value = getattr(body, name)
+        if value is None and name not in ("description", "context_scope"):
+            raise invalid(
+                [name],
+                "Expected a value, received null",
+                code="invalid_type",
+                expected="string",
+                received="null",
+            )
+        if name in _NAMES:
+            changes[_NAMES[name]] = value
+    if body.prompt_template is not None and body.body is None:
+        changes["body"] = body.prompt_template
+    if body.trigger_conditions is not None:
+        changes["triggerConditions"] = _plain(body.trigger_conditions)
+    if body.verification_steps is not None:
+        changes["verificationSteps"] = _plain(body.verification_steps)
+    changed = call.server.records.change(call.tenant_id, KIND, id, changes, status=body.status)
+    if changed is None:
+        raise not_found("Skill")
+    return row(changed)
+
+
+@routes.delete("/{id}", needs="brain.write", errors=(404,))
+def dismiss_skill(call: Call, id: str) -> None:
+    """Dismiss a skill; it can still be read, and its memory stays."""
+    if call.server.records.change(call.tenant_id, KIND, id, {}, status="dismissed") is None:
+        raise not_found("Skill")
+
+
+class FeedbackFields(Wire):
+    """How a skill did."""
+
+    event_type: Literal["applied", "referenced", "dismissed", "served"]
+    context: dict[str, Any] | None = None
+
+
+class FeedbackAnswer(Wire):
+    """Whether it was recorded."""
+
+    recorded: bool
+
+
+@routes.post("/{id}/feedback", needs="brain.write", answers=FeedbackAnswer, limit="write", errors=(404,))
+def feedback(call: Call, id: str, body: FeedbackFields) -> dict[str, Any]:
+    """Say how a skill did, which moves its confidence."""
+    with call.server.changing(call.tenant_id, id):
+        known = _one(call, id).body
+        changes: dict[str, Any] = {
+            "confidenceScore": min(1.0, max(0.0, known["confidenceScore"] + _STEPS[body.event_type]))
+        }
+        if body.event_type == "applied":
+            changes |= {"usageCount": known["usageCount"] + 1, "lastUsedAt": now_micros()}
+        call.server.records.change(call.tenant_id, KIND, id, changes)
+    return {"recorded": True}
+
+
+class RunFields(Wire):
+    """What to put into the prompt."""
+
+    input: Annotated[str, Field(max_length=50_000)] = ""
+    variables: dict[str, Any] | None = None
+
+
+class RunAnswer(Wire):
+    """The model's answer, or the prompt itself where no model is configured."""
+
+    output: str
+    prompt: str
+    model: str | None
+    token_count: int
+
+
+@routes.post("/{id}/execute", needs="brain.write", answers=RunAnswer, limit="write", errors=(404,))
+def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
+    """Fill a skill's prompt with input, variables and context, and let the model answer it, where there is one."""
+    known = _one(call, id).body
+    template = known.get("promptTemplate") or known["body"]
+    values = {name: str(value) for name, value in (body.variables or {}).items()}
+    values["input"] = body.input
+    if "context" in _HOLE.findall(template):
+        found = contexts.context(
+            call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000]
+        )
+        values["context"] = found["systemPrompt"]
+    # Each hole is filled once: what stands in an input is never taken for another hole.
+    prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
+    if body.input and "input" not in _HOLE.findall(template):
+        prompt = f"{prompt}\n\n{body.input}"
+    model = call.model("skill")
+    output = model.complete("You carry out the user's task.", prompt) if model is not None else None
+    with call.server.changing(call.tenant_id, id):
+        changes = {"usageCount": _one(call, id).body["usageCount"] + 1, "lastUsedAt": now_micros()}
+        call.server.records.change(call.tenant_id, KIND, id, changes)
+    call.tokens += -(-len(prompt) // 4)
+    return {
+        "output": prompt if output is None else output,
+        "prompt": prompt,
+        "model": model.name if model is not None and output is not None else None,
+        "tokenCount": -(-len(prompt) // 4),
+    }
+
+
+__all__ = ["routes"]

@@ -1,0 +1,130 @@
+"""``/v1/tags``: labels with a colour, and which memories have them. A memory's own ``tags`` show their names, too."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from onebrain_server.clock import iso_micros
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.mapping import Id
+from onebrain_server.dialects.onebrain.wire import Routes, Wire
+from onebrain_server.http.problems import conflict, not_found
+from onebrain_server.http.requests import Call
+from onebrain_server.state.records import Record, Taken
+
+routes = Routes("/v1", "tags")
+
+
+class TagFields(Wire):
+    """A tag to make."""
+
+    name: Annotated[str, Field(min_length=1, max_length=50)]
+    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+
+
+class TagRow(Wire):
+    """A tag."""
+
+    id: str
+    user_id: str
+    name: str
+    color: str | None
+    created_at: str
+
+
+def _row(call: Call, record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "userId": call.tenant_id,
+        "name": record.body["name"],
+        "color": record.body["color"],
+        "createdAt": iso_micros(record.created_at),
+    }
+
+
+@routes.get("/tags", needs="brain.read", answers=list[TagRow])
+def list_tags(call: Call) -> list[dict[str, Any]]:
+    """List the account's tags, newest first."""
+    return [_row(call, record) for record in call.server.records.all(call.tenant_id, "tag")]
+
+
+@routes.post(
+    "/tags", needs="brain.write", answers=TagRow, status=201, limit="write", errors=(409,), idempotent=True
+)
+def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
+    """Make a tag; a name can be used once."""
+    try:
+        made = call.server.records.add(
+            call.tenant_id, "tag", {"name": body.name, "color": body.color}, unique=body.name
+        )
+    except Taken as taken:
+        raise conflict("There is a tag with this name already", taken.existing_id) from None
+    return _row(call, made)
+
+
+@routes.delete("/tags/{id}", needs="brain.write", errors=(404,))
+def delete_tag(call: Call, id: str) -> None:
+    """Delete a tag, and take it off every memory."""
+    record = call.server.records.get(call.tenant_id, "tag", id)
+    if record is None:
+        raise not_found("Tag")
+    for link in call.server.records.links(call.tenant_id, "tag", owner_id=id):
+        _name(call, link.memory_id, record.body["name"], add=False)
+    call.server.records.remove(call.tenant_id, "tag", id)
+
+
+class Tagging(Wire):
+    """Which tag."""
+
+    tag_id: Id
+
+
+class TaggedRow(Wire):
+    """A tag on a memory."""
+
+    memory_item_id: str
+    tag_id: str
+    tag_name: str
+    tag_color: str | None
+
+
+@routes.post(
+    "/memory/{id}/tags", needs="brain.write", answers=TaggedRow, status=201, limit="write", errors=(404,)
+)
+def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
+    """Put a tag on a memory; doing so twice changes nothing."""
+    mapping.one(call, id)
+    record = call.server.records.get(call.tenant_id, "tag", body.tag_id)
+    if record is None:
+        raise not_found("Tag")
+    with suppress(Taken):
+        call.server.records.link(call.tenant_id, "tag", record.id, id, "tag")
+    _name(call, id, record.body["name"], add=True)
+    return {
+        "memoryItemId": id,
+        "tagId": record.id,
+        "tagName": record.body["name"],
+        "tagColor": record.body["color"],
+    }
+
+
+@routes.delete("/memory/{memoryId}/tags/{tagId}", needs="brain.write", errors=(404,))
+def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
+    """Take a tag off a memory."""
+    mapping.one(call, memoryId)
+    record = call.server.records.get(call.tenant_id, "tag", tagId)
+    if record is None or not call.server.records.unlink(call.tenant_id, "tag", tagId, memory_id=memoryId):
+        raise not_found("Tag")
+    _name(call, memoryId, record.body["name"], add=False)
+
+
+def _name(call: Call, memory_id: str, name: str, *, add: bool) -> None:
+    """Add a tag's name to a memory's own tags, or remove it."""
+    with call.server.changing(call.tenant_id, memory_id):
+        memory = mapping.one(call, memory_id)
+        if (name in memory.tags) != add:
+            tags = [*memory.tags, name] if add else [tag for tag in memory.tags if tag != name]
+            mapping.change(call, memory, tags=tags)

@@ -1,0 +1,351 @@
+"""Contexts: what an agent should know, within a budget, the same for the same brain and question."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic_core import to_json
+
+from onebrain.memory.driver import ListRequest, SearchRequest
+from onebrain.memory.fence import fence, on_one_line
+from onebrain.memory.filters import TRUE, Cmp, Filter
+from onebrain.memory.models import Memory
+from onebrain_server.clock import now
+from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.http.problems import not_found
+from onebrain_server.http.requests import Call
+
+_DAY: Final = 86_400.0
+_POOL: Final = 100
+_CUTS: Final = (300, 150, 80, 40)
+_FENCE_TOKENS: Final = -(-len(fence("-").encode()) // 4)
+_SOURCES: Final[Mapping[str, float]] = {
+    "user_confirmed": 1.0,
+    "user_input": 0.9,
+    "ai_extraction": 0.6,
+    "system_inference": 0.5,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a scope holds."""
+
+    tokens: int
+    memories: int
+    entities: int
+    projects: int
+    skills: int
+    profile: bool
+    stats: bool
+    description: str
+
+
+SCOPES: Final[Mapping[str, Budget]] = {
+    "brief": Budget(500, 3, 2, 1, 0, True, False, "Who the user is and the few things that matter most"),
+    "assistant": Budget(2000, 10, 5, 3, 5, True, True, "For a general assistant"),
+    "project": Budget(3000, 5, 3, 5, 3, False, True, "For work on projects"),
+    "deep": Budget(8000, 30, 15, 10, 10, True, True, "Everything that fits"),
+}
+# Scopes by name: a focus, looked for by these words. Any other name is looked for by itself.
+FOCUS: Final[Mapping[str, str]] = {
+    "coding": "programming code software development language framework tools",
+    "work": "work job company team project meeting deadline colleague",
+    "personal": "family friend home hobby birthday partner",
+    "preferences": "prefers likes loves favourite dislikes hates preference",
+    "goals": "goal plan wants to learn achieve",
+    "health": "health allergy diet exercise sleep doctor",
+    "travel": "travel trip flight hotel city visit seat",
+}
+FOCUSED: Final = Budget(2000, 15, 5, 3, 3, True, False, "")
+
+
+def revision(call: Call) -> tuple[int, int, int]:
+    """Return numbers that change with every change of anything that a context shows."""
+    with call.server.engine.store.reading() as read:
+        memories = sum(space.seq for space in read.spaces(call.tenant_id))
+    return memories, call.server.records.revision(call.tenant_id), call.graph.revision()
+
+
+def context(
+    call: Call,
+    scope: str,
+    *,
+    query: str | None = None,
+    language: str | None = None,
+    project_id: str | None = None,
+    max_tokens: int | None = None,
+) -> dict[str, Any]:
+    """Return a context as text and as data.
+
+    ``formatted`` is the text as OneBrain's hosted server writes it, without a fence; ``systemPrompt`` is the same text
+    inside the fence. In neither can a memory close a fence.
+    """
+    key = (call.tenant_id, scope, query, language, project_id, max_tokens)
+    current = revision(call)
+    found = call.server.contexts.get(key, current)
+    if found is None:
+        found, chosen = _build(call, scope, query, language, project_id, max_tokens)
+        call.server.contexts.put(key, current, found, chosen)
+    call.tokens += found["meta"]["tokensUsed"]
+    return found
+
+
+def _build(
+    call: Call,
+    scope: str,
+    query: str | None,
+    language: str | None,
+    project_id: str | None,
+    max_tokens: int | None,
+) -> tuple[dict[str, Any], list[Memory]]:
+    """Return a context, and the memories that were chosen for it."""
+    budget = SCOPES.get(scope, FOCUSED)
+    asked = " ".join(
+        part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
+    )
+    records, tenant = call.server.records, call.tenant_id
+    narrowed: Filter = TRUE
+    if project_id is not None:
+        if records.get(tenant, "project", project_id) is None:
+            raise not_found("Project")
+        linked = [link.memory_id for link in records.links(tenant, "project", owner_id=project_id)]
+        narrowed = Cmp("$id", "in", linked)
+    chosen, total = choose(call, asked, narrowed, budget.memories)
+    entities = call.graph.top(budget.entities) if budget.entities else []
+    structured: dict[str, Any] = {}
+    if budget.profile:
+        profile = records.get(tenant, "profile", "profile")
+        body: dict[str, Any] = (
+            profile.body if profile is not None else {"summary": "", "traits": {}, "preferences": {}}
+        )
+        structured["profile"] = {name: body[name] for name in ("summary", "traits", "preferences")}
+    structured["memories"] = [
+        {
+            "id": memory.id,
+            "type": memory.type or "fact",
+            "title": memory.title or "",
+            "body": memory.content,
+            "confidence": memory.extra.get("confidence", 1),
+        }
+        for memory in chosen
+    ]
+    structured["entities"] = [
+        {"name": entity.name, "type": entity.type, "description": entity.description, "linkCount": count}
+        for entity, count in entities
+    ]
+    projects = records.all(tenant, "project", status="active")
+    if project_id is not None:
+        projects = [record for record in projects if record.id == project_id]
+    structured["projects"] = [
+        {"name": record.body["name"], "description": record.body.get("description"), "status": record.status}
+        for record in projects[: budget.projects]
+    ]
+    skills = sorted(
+        records.all(tenant, "skill", status="active") if budget.skills else [],
+        key=lambda record: (-record.body["confidenceScore"], record.id),
+    )
+    structured["skills"] = [
+        {
+            "title": record.body["title"],
+            "body": record.body["body"],
+            # By the names of a skill's own row, and by those that this server had before.
+            "triggerConditions": record.body["triggerConditions"],
+            "confidenceScore": record.body["confidenceScore"],
+            "triggers": [condition.get("pattern", "") for condition in record.body["triggerConditions"]],
+            "confidence": record.body["confidenceScore"],
+        }
+        for record in skills[: budget.skills]
+    ]
+    if budget.stats:
+        structured["stats"] = {
+            "totalMemories": total,
+            "totalEntities": call.graph.count(),
+            "totalProjects": len(projects),
+            "latestVersion": latest_version(call),
+        }
+    most = budget.tokens if max_tokens is None else max_tokens
+    text, estimate, truncated = fit(structured, most - _FENCE_TOKENS)
+    if max_tokens is not None and len(text.encode()) > 4 * max_tokens:  # the profile alone is too long
+        text, truncated = _beginning(text, 4 * max_tokens), True
+    prompt = fence(text)
+    if max_tokens is not None and len(prompt.encode()) > 4 * max_tokens:
+        prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
+    shown = {row["id"] for row in structured["memories"]}
+    built = {
+        "scope": scope,
+        "systemPrompt": prompt,
+        "tokenCount": -(-len(prompt.encode()) // 4),
+        "truncated": truncated,
+        "memories": mapping.rows((memory for memory in chosen if memory.id in shown), call),
+        "formatted": text,
+        "structured": structured,
+        "meta": {
+            "scope": scope,
+            "tokenEstimate": estimate,
+            "tokensUsed": math.ceil(len(text) / 4),
+            "memoriesIncluded": len(structured["memories"]),
+            "entitiesIncluded": len(structured["entities"]),
+            "projectsIncluded": len(structured["projects"]),
+            "truncated": truncated,
+            "identityIncluded": "profile" in structured,
+        },
+    }
+    return built, chosen
+
+
+def latest_version(call: Call) -> int | None:
+    """Return the number of the last merge."""
+    page = call.server.records.page(call.tenant_id, "merge", limit=1)
+    return page.rows[0].body["version"] if page is not None and page.rows else None
+
+
+def choose(call: Call, asked: str, narrowed: Filter, count: int) -> tuple[list[Memory], int]:
+    """Return the memories for a context, best first, and how many active ones there are.
+
+    A question decides first, what is sure and recent second; pinned memories are always there.
+    """
+    page = call.memories.list(ListRequest(filter=narrowed, limit=_POOL))
+    moment = now()
+    weights = {memory.id: weight(memory, moment.timestamp()) for memory in page.data}
+    pool = {memory.id: memory for memory in page.data}
+    if asked:
+        request = SearchRequest(query=asked[:2000], filter=narrowed, limit=max(count * 2, 10))
+        for hit in call.memories.search(request).hits:
+            pool.setdefault(hit.memory.id, hit.memory)
+            own = weight(hit.memory, moment.timestamp())
+            weights[hit.memory.id] = own + 3.0 * hit.score
+    order = sorted(pool.values(), key=lambda memory: (not memory.pinned, -weights[memory.id], memory.id))
+    return order[:count], page.meta.total or len(pool)
+
+
+def weight(memory: Memory, moment: float) -> float:
+    """Return how much a memory matters by itself: its source, how sure it is, how old."""
+    assert memory.created_at is not None
+    days = (moment - memory.created_at.timestamp()) / _DAY
+    recency = 1.0 if days <= 7 else 0.8 if days <= 30 else 0.6 if days <= 90 else 0.3 if days <= 365 else 0.1
+    source = _SOURCES.get(memory.extra.get("sourceType", "user_input"), 0.5)
+    return 0.35 * source + 0.35 * float(memory.extra.get("confidence", 1)) + 0.3 * recency
+
+
+def fit(structured: dict[str, Any], most: int) -> tuple[str, int, bool]:
+    """Shorten a context until it fits; return its text, its tokens, and whether anything was left out.
+
+    Texts are cut first, then descriptions, memories, skills, entities, projects and numbers go. The profile never does.
+    """
+    text, estimate = measure(structured)
+    if estimate <= most:
+        return text, estimate, False
+    bodies = [row["body"] for row in structured["memories"]]
+    for cut in _CUTS:
+        for row, body in zip(structured["memories"], bodies, strict=True):
+            row["body"] = shorten(body, cut)
+        text, estimate = measure(structured)
+        if estimate <= most:
+            return text, estimate, True
+    for name in ("entities", "projects"):
+        for row in structured[name]:
+            row["description"] = None
+    for name in ("memories", "skills", "entities", "projects"):
+        text, estimate = measure(structured)
+        while estimate > most and structured[name]:
+            structured[name].pop()
+            text, estimate = measure(structured)
+    if estimate > most and "stats" in structured:
+        del structured["stats"]
+        text, estimate = measure(structured)
+    if estimate > most and structured.get("profile", {}).get("summary"):
+        # What says who the user is stays, its beginning at least.
+        over = (estimate - most) * 4
+        summary = structured["profile"]["summary"]
+        structured["profile"]["summary"] = shorten(summary, max(40, len(summary) - over))
+        text, estimate = measure(structured)
+    return text, estimate, True
+
+
+def shorten(text: str, most: int) -> str:
+    """Return the beginning of a text, cut between words."""
+    if len(text) <= most:
+        return text
+    return (text[: most - 1].rpartition(" ")[0] or text[: most - 1]).rstrip() + "…"
+
+
+def measure(structured: Mapping[str, Any]) -> tuple[str, int]:
+    """Return a context's text, and the tokens of it or of its data, whichever are more."""
+    text = write(structured)
+    return text, max(math.ceil(len(to_json(structured)) / 3.2), math.ceil(len(text) / 4))
+
+
+def write(structured: Mapping[str, Any]) -> str:
+    """Return a context as text; each memory stays on its line, so that none can pass for a heading."""
+    sections: list[str] = []
+    profile = structured.get("profile")
+    if profile is not None:
+        lines = [_line(profile["summary"])] if profile["summary"] else []
+        for label, values in (("Traits", profile["traits"]), ("Preferences", profile["preferences"])):
+            if values:
+                lines.append(
+                    f"{label}: "
+                    + ", ".join(f"{_line(name)}={_line(value)}" for name, value in values.items())
+                )
+        if lines:
+            sections.append("\n".join(["## User Profile", *lines]))
+    for heading, lines in (
+        (
+            "Known Facts & Memories",
+            [f"- [{_line(row['type'])}] {_stated(row)}" for row in structured["memories"]],
+        ),
+        (
+            "Key Entities",
+            [
+                f"- {_line(row['name'])} ({_line(row['type'])})"
+                + (f" — {_line(row['description'])}" if row["description"] else "")
+                for row in structured["entities"]
+            ],
+        ),
+        (
+            "Projects",
+            [
+                f"- {_line(row['name'])} [{row['status']}]"
+                + (f" — {_line(row['description'])}" if row["description"] else "")
+                for row in structured["projects"]
+            ],
+        ),
+        (
+            "Learned Skills",
+            [
+                f"- {_line(row['title'])}"
+                + (f" (triggers: {', '.join(map(_line, row['triggers']))})" if row["triggers"] else "")
+                for row in structured["skills"]
+            ],
+        ),
+    ):
+        if lines:
+            sections.append("\n".join([f"## {heading}", *lines]))
+    stats = structured.get("stats")
+    if stats is not None:
+        numbers = ", ".join(
+            f"{label}: {stats['total' + label]}" for label in ("Memories", "Entities", "Projects")
+        )
+        sections.append(f"## Stats\n{numbers}")
+    return "\n\n".join(sections)
+
+
+def _stated(row: Mapping[str, Any]) -> str:
+    title, body = _line(row["title"]), _line(row["body"])
+    return body if not title or body.startswith(title.rstrip(" …")) else f"{title}: {body}"
+
+
+def _line(value: Any) -> str:
+    return on_one_line(str(value))
+
+
+def _beginning(text: str, size: int) -> str:
+    """Return the beginning of a text within a number of bytes; empty where that is not positive."""
+    return text.encode()[: max(0, size)].decode(errors="ignore")
+
+
+__all__ = ["FOCUS", "SCOPES", "context", "revision"]

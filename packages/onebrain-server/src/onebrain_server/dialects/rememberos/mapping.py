@@ -1,0 +1,254 @@
+"""RememberOS's memories as the engine's, and back.
+
+What the engine has a field for goes there: the collection is a space, the container tag a user, the category a type. Who
+wrote a memory, its files, and what has superseded it travel in its `extra`; `metadata` holds exactly what the client gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+from pydantic_core import to_json
+
+from onebrain.memory.driver import Changes, ListRequest, SearchRequest
+from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
+from onebrain.memory.models import JsonObject, Memory, NewMemory, Scope
+from onebrain_server.clock import iso, now_micros
+from onebrain_server.dialects.rememberos.routes.collections import Collection
+from onebrain_server.dialects.rememberos.rules import events
+from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.wire import Share, Tag, Text, Wire
+from onebrain_server.http.problems import Problem
+from onebrain_server.ids import new_id
+
+CURRENT: Final = Cmp("$extra.superseded_by", "exists", False)
+SUPERSEDED: Final = Cmp("$extra.superseded_by", "exists", True)
+
+Category = Annotated[str, Field(min_length=1, max_length=100)]
+Source = Annotated[str, Field(max_length=255)]
+
+
+class NewFields(Wire):
+    """A memory to store."""
+
+    text: Text
+    importance: Share = 0.7
+    category: Category = "other"
+    source: Source = "api"
+    metadata: JsonObject = Field(default_factory=dict)
+    container_tag: Tag | None = None
+
+
+class Author(Wire):
+    """The agent identity that wrote a memory."""
+
+    id: str
+    label: str
+
+
+class MemoryRow(Wire):
+    """A memory, as every answer shows it."""
+
+    id: str
+    text: str
+    importance: float
+    category: str
+    source: str
+    metadata: JsonObject
+    container_tag: str | None
+    images: list[JsonObject]
+    collection: str
+    created_by: Author | None
+    pinned: bool
+    archived: bool
+    superseded_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class HitRow(MemoryRow):
+    """A memory that a search found."""
+
+    score: float
+
+
+def draft(fields: NewFields, collection: Collection, author: Mapping[str, str], **extra: Any) -> NewMemory:
+    """Return a memory to store in the engine's terms."""
+    return NewMemory.checked(
+        id=new_id(),
+        content=fields.text,
+        scope=collection.tagged(fields.container_tag),
+        type=fields.category,
+        importance=fields.importance,
+        source=fields.source,
+        metadata=fields.metadata,
+        extra={"created_by": dict(author), **extra},
+    )
+
+
+def row(memory: Memory) -> dict[str, Any]:
+    """Return a memory as answers show it."""
+    created, updated, extra = memory.created_at, memory.updated_at, memory.extra
+    assert created is not None
+    assert updated is not None
+    return {
+        "id": memory.id,
+        "text": memory.content,
+        "importance": memory.importance,
+        "category": memory.type,
+        "source": memory.source,
+        "metadata": memory.metadata,
+        "container_tag": memory.scope.user,
+        "images": extra.get("images", []),
+        "collection": memory.scope.space,
+        "created_by": extra.get("created_by"),
+        "pinned": memory.pinned,
+        "archived": memory.archived,
+        "superseded_by": extra.get("superseded_by"),
+        "created_at": iso(created),
+        "updated_at": iso(updated),
+    }
+
+
+def one(place: Room, collection: Collection, id: str, container_tag: str | None = None) -> Memory:
+    """Return a memory of a collection, and of a sub-namespace where one is named; raise where there is none."""
+    found = place.memories.get([id], collection.tagged(container_tag))
+    if not found:
+        raise Problem(404, "NOT_FOUND", "Memory not found")
+    return found[0]
+
+
+def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories of one collection and return them in order."""
+    with storing(place, len(drafts)):
+        return put(place, drafts)
+
+
+def put(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories for which room is kept, as `store` does."""
+    if not drafts:
+        return []
+    stored = list(place.memories.store_and_return(drafts))
+    events.emit(place, "memory.created", map(row, stored))
+    return stored
+
+
+@contextmanager
+def storing(place: Room, more: int) -> Generator[None, None, None]:
+    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan."""
+    plans, owner = place.server.plans, place.server.accounts.by_id(place.tenant)
+    if owner is None:  # it was deleted in the meantime, with all that it had
+        raise Problem(404, "NOT_FOUND", "The account is gone")
+    with plans.storing(owner, more) as room:
+        if room < more:
+            most = plans.limit(owner, "memories")
+            raise Problem(
+                403, "QUOTA", f"The plan's limit is reached: {most} memories; delete some that are not needed"
+            )
+        yield
+
+
+def change(place: Room, memory: Memory, **fields: Any) -> Memory:
+    """Change columns of a memory."""
+    changed = place.memories.update(memory.id, Changes(fields=fields, merge_metadata=False), memory.scope)
+    events.emit(place, "memory.updated", [row(changed)])
+    return changed
+
+
+def supersede(place: Room, old: Memory, new_id: str) -> None:
+    """Mark a memory as superseded: it stays, and searches leave it out."""
+    for fresh in place.memories.get([old.id], old.scope):  # none, where it was deleted in the meantime
+        change(place, fresh, extra={**fresh.extra, "superseded_by": new_id, "superseded_at": now_micros()})
+
+
+def remove(place: Room, collection: Collection, ids: Sequence[str]) -> int:
+    """Delete memories of a collection; what they had superseded is the current truth again, or their successor's past."""
+    gone = {
+        memory.id: memory.extra.get("superseded_by") for memory in place.memories.get(ids, collection.scope)
+    }
+    if not gone:
+        return 0
+    count = place.memories.delete(list(gone), collection.scope)
+    orphaned = Cmp("$extra.superseded_by", "in", list(gone))
+    for old in everything(place, collection.scope, orphaned, archived=True):
+        heir = old.extra["superseded_by"]
+        while heir in gone:
+            heir = gone[heir]
+        extra = {name: value for name, value in old.extra.items() if not name.startswith("superseded_")}
+        if heir is not None:
+            extra |= {"superseded_by": heir, "superseded_at": old.extra["superseded_at"]}
+        change(place, old, extra=extra)
+    events.removed(place, collection.name, gone)
+    return count
+
+
+def everything(
+    place: Room,
+    scope: Scope,
+    filter: Filter = TRUE,
+    *,
+    archived: bool = False,
+    most: int | None = None,
+    embeddings: bool = False,
+) -> list[Memory]:
+    """Return the memories that match, newest first."""
+    found: list[Memory] = []
+    cursor: str | None = None
+    while True:
+        size = 500 if most is None else min(500, most - len(found))
+        page = place.memories.list(
+            ListRequest(
+                scope=scope,
+                filter=filter,
+                limit=size,
+                cursor=cursor,
+                include_archived=archived,
+                with_embeddings=embeddings,
+            )
+        )
+        found.extend(page.data)
+        cursor = page.meta.cursor
+        if cursor is None or (most is not None and len(found) >= most):
+            return found
+
+
+def listed(place: Room, scope: Scope, *, limit: int, offset: int, archived: bool) -> list[Memory]:
+    """Return one page of memories: pinned ones first, newest first in each of the two groups."""
+    pinned = Cmp("$pinned", "eq", True)
+
+    def page(group: Filter, most: int, skipped: int) -> list[Memory]:
+        request = SearchRequest(
+            scope=scope, filter=group, limit=most, offset=skipped, include_archived=archived
+        )
+        answer = place.memories.search(request)
+        if len(answer.hits) < most and answer.more:
+            raise Problem(
+                413,
+                "PAYLOAD_TOO_LARGE",
+                f"This page holds more than {place.server.settings.max_page_bytes // 2**20} MB; ask with a smaller limit",
+            )
+        return [hit.memory for hit in answer.hits]
+
+    found = page(pinned, limit, offset)
+    if len(found) < limit:
+        before = place.memories.count(scope, pinned, include_archived=archived) if offset else 0
+        found += page(negate(pinned), limit - len(found), max(0, offset - before))
+    return found
+
+
+def hit(memory: Memory, score: float) -> dict[str, Any]:
+    """Return a memory that a search found as answers show it."""
+    return {**row(memory), "score": round(score, 6)}
+
+
+def others(memory: Memory) -> Filter:
+    """Return the filter for every current memory but one."""
+    return every(CURRENT, negate(Cmp("$id", "eq", memory.id)))
+
+
+def size(memory: Memory) -> int:
+    """Return how many bytes a memory's text and metadata have."""
+    return len(memory.content.encode(errors="replace")) + len(to_json(memory.metadata))

@@ -1,0 +1,282 @@
+"""Intelligent memory: duplicates, contradictions, pins, archives, health and summaries of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import Field
+
+from onebrain.memory.driver import ListRequest
+from onebrain.memory.filters import TRUE, Cmp, Filter, every, negate
+from onebrain.memory.models import Memory, Scope
+from onebrain_server.clock import now
+from onebrain_server.dialects.rememberos import mapping
+from onebrain_server.dialects.rememberos.mapping import MemoryRow
+from onebrain_server.dialects.rememberos.routes import collections, search
+from onebrain_server.dialects.rememberos.routes.collections import readable, writable
+from onebrain_server.dialects.rememberos.rules import summaries
+from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.wire import Days, Routes, Share, Tag, Tagged, Wire
+from onebrain_server.http.requests import Call
+
+routes = Routes("/memory/collections/{collection}", "intelligence")
+
+_NEWEST: Final = 500  # memories that are compared with each other
+_ARCHIVED: Final = Cmp("$archived", "eq", True)
+_PINNED: Final = Cmp("$pinned", "eq", True)
+
+
+class DedupFields(Wire):
+    """How alike duplicates are, and whether they are only shown."""
+
+    threshold: Share = 0.95
+    dry_run: bool = True
+    container_tag: Tag | None = None
+
+
+class Cluster(Wire):
+    """Memories that are nearly the same: the one that is kept, and the others."""
+
+    keeper: MemoryRow
+    duplicates: list[MemoryRow]
+
+
+class DedupAnswer(Wire):
+    """The duplicates, and how many of them were deleted."""
+
+    clusters: list[Cluster]
+    deleted: int
+    dry_run: bool
+
+
+@routes.post("/dedup", needs="write", answers=DedupAnswer, errors=(404,), body_required=False)
+def dedup(call: Call, collection: str, body: DedupFields) -> dict[str, Any]:
+    """Find near-identical memories among the newest 500, of one sub-namespace each, and keep one of each cluster.
+
+    A pinned memory is never removed; else the most important one is kept, then the newest.
+    """
+    place, found = room(call), writable(call, collection)
+    clusters = clustered(place, found.tagged(body.container_tag), body.threshold)
+    deleted = 0
+    if not body.dry_run:
+        deleted = mapping.remove(place, found, [one.id for _, others in clusters for one in others])
+    return {"clusters": shown(clusters), "deleted": deleted, "dry_run": body.dry_run}
+
+
+def clustered(place: Room, scope: Scope, threshold: float) -> list[tuple[Memory, list[Memory]]]:
+    """Return the duplicates among the newest memories of a scope, each keeper with its own."""
+    newest = mapping.everything(place, scope, mapping.CURRENT, most=_NEWEST, embeddings=True)
+    return duplicates(newest, threshold)
+
+
+def shown(clusters: Sequence[tuple[Memory, list[Memory]]]) -> list[dict[str, Any]]:
+    """Return clusters as answers show them."""
+    return [
+        {"keeper": mapping.row(keeper), "duplicates": [mapping.row(one) for one in others]}
+        for keeper, others in clusters
+    ]
+
+
+def duplicates(newest: Sequence[Memory], threshold: float) -> list[tuple[Memory, list[Memory]]]:
+    """Return each keeper with its duplicates, from memories in the order of newness; each is near its keeper itself."""
+    clusters: list[tuple[Memory, list[Memory]]] = []
+    for tag in dict.fromkeys(one.scope.user for one in newest):
+        group = [one for one in newest if one.scope.user == tag and one.embedding is not None]
+        if len(group) < 2:
+            continue
+        vectors = np.array([one.embedding for one in group], np.float32)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        alike = vectors @ vectors.T >= threshold - 1e-6  # equal texts may miss 1 by rounding
+        left = sorted(
+            range(len(group)), key=lambda n: (not group[n].pinned, -(group[n].importance or 0.0), n)
+        )
+        while left:
+            first, *left = left
+            others = [n for n in left if alike[first, n] and not group[n].pinned]
+            if others:
+                clusters.append((group[first], [group[n] for n in others]))
+                left = [n for n in left if n not in others]
+    return clusters
+
+
+class Contradiction(Wire):
+    """What holds now, and what it replaced."""
+
+    current: MemoryRow
+    superseded: MemoryRow
+
+
+@routes.get("/contradictions", needs="read", answers=list[Contradiction], errors=(404,))
+def contradictions(call: Call, collection: str, query: Tagged) -> list[dict[str, Any]]:
+    """Return where the current truth changed, newest first."""
+    pairs = summaries.changed(room(call), readable(call, collection), query.container_tag)
+    return [{"current": mapping.row(new), "superseded": mapping.row(old)} for new, old in pairs]
+
+
+class PinFields(Wire):
+    """Whether it is pinned."""
+
+    pinned: bool
+
+
+@routes.post("/memories/{id}/pin", needs="write", answers=MemoryRow, errors=(404,))
+def pin(call: Call, collection: str, id: str, query: Tagged, body: PinFields) -> dict[str, Any]:
+    """Pin or unpin a memory: pinned ones rank first in lists and are never removed as duplicates."""
+    return _marked(call, collection, id, query, pinned=body.pinned)
+
+
+class ArchiveFields(Wire):
+    """Whether it is archived."""
+
+    archived: bool
+
+
+@routes.post("/memories/{id}/archive", needs="write", answers=MemoryRow, errors=(404,))
+def archive(call: Call, collection: str, id: str, query: Tagged, body: ArchiveFields) -> dict[str, Any]:
+    """Archive or restore a memory: archived ones are kept, and left out of searches and lists."""
+    return _marked(call, collection, id, query, archived=body.archived)
+
+
+def _marked(call: Call, collection: str, id: str, query: Tagged, **mark: bool) -> dict[str, Any]:
+    place = room(call)
+    memory = mapping.one(place, writable(call, collection), id, query.container_tag)
+    if all(getattr(memory, name) == value for name, value in mark.items()):
+        return mapping.row(memory)
+    return mapping.row(mapping.change(place, memory, **mark))
+
+
+class StaleFields(Wire):
+    """How old is stale, and whether it is only counted."""
+
+    older_than_days: Days = 90
+    dry_run: bool = True
+    container_tag: Tag | None = None
+
+
+class StaleAnswer(Wire):
+    """How many would be archived, or were."""
+
+    would_archive: int | None = None
+    archived: int | None = None
+
+
+@routes.post("/archive-stale", needs="write", answers=StaleAnswer, errors=(404,), body_required=False)
+def archive_stale(call: Call, collection: str, body: StaleFields) -> dict[str, Any]:
+    """Archive the memories that were not changed for so many days; pinned ones stay."""
+    place, found = room(call), writable(call, collection)
+    return sweep(place, found.tagged(body.container_tag), body.older_than_days, dry_run=body.dry_run)
+
+
+def sweep(place: Room, scope: Scope, days: int, *, dry_run: bool) -> dict[str, int]:
+    """Count what is stale in a scope, or archive it."""
+    stale = _stale(days)
+    if dry_run:
+        return {"would_archive": place.memories.count(scope, stale, include_archived=False)}
+    old = mapping.everything(place, scope, stale)
+    for one in old:
+        mapping.change(place, one, archived=True)
+    return {"archived": len(old)}
+
+
+def _stale(days: int) -> Filter:
+    return every(Cmp("$updated_at", "lt", now() - timedelta(days=days)), negate(_PINNED))
+
+
+class HealthQuery(Tagged):
+    """How old is stale."""
+
+    stale_days: Days = 90
+
+
+class HealthAnswer(Wire):
+    """Counts about a collection; nothing but ``exists`` for one that there is none of."""
+
+    exists: bool
+    total: int | None = None
+    current: int | None = None
+    archived: int | None = None
+    pinned: int | None = None
+    stale: int | None = None
+    expired: int | None = None
+    supersessions: int | None = None
+    categories: dict[str, int] | None = None
+    needs_attention: int | None = None
+
+
+@routes.get("/health", needs="read", answers=HealthAnswer)
+def health(call: Call, collection: str, query: HealthQuery) -> dict[str, Any]:
+    """Count what is current, archived, pinned, stale, expired and superseded in a collection."""
+    place = room(call)
+    if collections.find(place, collection) is None:
+        return {"exists": False}
+    return health_of(place, readable(call, collection).tagged(query.container_tag), query.stale_days)
+
+
+def health_of(place: Room, scope: Scope, stale_days: int) -> dict[str, Any]:
+    """Return the health of a scope: counts, none of which reads a memory."""
+
+    def count(filter: Filter = TRUE, *, archived: bool = True) -> int:
+        return place.memories.count(scope, filter, include_archived=archived)
+
+    stale = count(_stale(stale_days), archived=False)
+    superseded = count(mapping.SUPERSEDED)
+    # What has expired is invisible to the engine and soon gone, so that there is never any to count.
+    expired = 0
+    return {
+        "exists": True,
+        "total": count(),
+        "current": count(mapping.CURRENT, archived=False),
+        "archived": count(_ARCHIVED),
+        "pinned": count(_PINNED),
+        "stale": stale,
+        "expired": expired,
+        "supersessions": superseded,
+        "categories": _categories(place, scope),
+        "needs_attention": stale + expired + superseded,
+    }
+
+
+def _categories(place: Room, scope: Scope) -> dict[str, int]:
+    """Return how many memories each category has: one look for each category, however many memories there are."""
+    found: dict[str, int] = {}
+    while True:
+        rest = negate(Cmp("$type", "in", list(found))) if found else TRUE
+        page = place.memories.list(ListRequest(scope=scope, filter=rest, limit=1, include_archived=True))
+        if not page.data or page.data[0].type is None:
+            return found
+        name = page.data[0].type
+        found[name] = place.memories.count(scope, Cmp("$type", "eq", name), include_archived=True)
+
+
+class SummaryQuery(Tagged):
+    """How many memories a summary looks at."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class SummaryAnswer(Wire):
+    """A briefing, and on how many memories it is based."""
+
+    summary: str
+    themes: list[str]
+    based_on: int
+    generated_at: str
+
+
+@routes.get("/summary", needs="read", answers=SummaryAnswer, errors=(404,))
+def summary(call: Call, collection: str, query: SummaryQuery) -> dict[str, Any]:
+    """Summarize the most important and newest memories; without a language model, in their own sentences."""
+    place, found = room(call), readable(call, collection)
+    key = ("rememberos.summary", place.memories.name, found.id, query.container_tag, query.limit)
+    current = search.version(place, found)
+    kept = call.server.contexts.get(key, current)
+    if kept is None:
+        kept = summaries.summary(place, found, query.container_tag, query.limit)
+        call.server.contexts.put(key, current, kept)
+    return kept
+
+
+__all__ = ["clustered", "duplicates", "health_of", "routes", "shown", "sweep"]

@@ -1,0 +1,390 @@
+"""``/v1/mcp``: the tools for agents, as JSON-RPC 2.0 over POST; the same key, the same grants, the same code as the routes.
+
+What is wrong with a call itself is an error of JSON-RPC; a tool that fails says so in its result, as MCP has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
+
+from onebrain.errors import OneBrainError
+from onebrain.memory.fence import defuse
+from onebrain.memory.models import EVERYTHING, JsonObject
+from onebrain_server.dialects.rememberos.mapping import NewFields
+from onebrain_server.dialects.rememberos.routes import collections, hygiene, memories, search
+from onebrain_server.dialects.rememberos.routes.collections import readable
+from onebrain_server.dialects.rememberos.routes.hygiene import HealthQuery, StaleFields, SummaryQuery
+from onebrain_server.dialects.rememberos.routes.memories import RelatedQuery
+from onebrain_server.dialects.rememberos.routes.search import SearchFields
+from onebrain_server.dialects.rememberos.rules.partition import room
+from onebrain_server.dialects.rememberos.wire import (
+    MAX_LIST,
+    MAX_SEARCH,
+    Asked,
+    Days,
+    Failure,
+    Name,
+    Routes,
+    Share,
+    Tagged,
+    Text,
+    Wire,
+)
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import Problem, from_engine
+from onebrain_server.http.requests import Call
+
+routes = Routes("/mcp", "mcp")
+
+_VERSIONS: Final = ("2025-06-18", "2025-03-26", "2024-11-05")
+_DEFAULT: Final = "default"
+_MOST: Final = 20  # calls in one batch
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+
+Id = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+# ---- tools ----------------------------------------------------------------------------------------------------------
+
+
+class Arguments(BaseModel):
+    """The base of tools' arguments; a name that is not known is refused, so that no agent relies on it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool."""
+
+    description: str
+    arguments: type[Arguments]
+    run: Callable[[Call, Any], Any]
+    writes: bool
+
+
+TOOLS: Final[dict[str, Tool]] = {}
+
+
+def _tool(*, writes: bool = False) -> Callable[[Callable[[Call, Any], Any]], Callable[[Call, Any], Any]]:
+    """Make a function a tool of its name; its docstring is what agents read."""
+
+    def register(function: Callable[[Call, Any], Any]) -> Callable[[Call, Any], Any]:
+        arguments: type[Arguments] = function.__globals__[function.__annotations__["given"]]
+        TOOLS[function.__name__] = Tool(function.__doc__ or "", arguments, function, writes)
+        return function
+
+    return register
+
+
+class SearchMemory(Arguments):
+    """What to look for."""
+
+    query: Asked
+    collection: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_SEARCH)] = 5
+
+
+@_tool()
+def search_memory(call: Call, given: SearchMemory) -> Any:
+    """Search the memories of one collection, or of all."""
+    asked = SearchFields(query=given.query, limit=given.limit)
+    if given.collection is None:
+        return search.search_everything(call, body=asked)
+    return search.search_collection(call, collection=given.collection, body=asked)
+
+
+class StoreMemory(Arguments):
+    """What to remember."""
+
+    text: Text
+    collection: Name = _DEFAULT
+
+
+@_tool(writes=True)
+def store_memory(call: Call, given: StoreMemory) -> Any:
+    """Store a text as a memory."""
+    fields = NewFields(text=given.text, source="mcp")
+    return memories.create_memory(call, collection=given.collection, body=fields)
+
+
+class GetMemory(Arguments):
+    """Which memory."""
+
+    memory_id: Id
+    collection: Name
+
+
+@_tool()
+def get_memory(call: Call, given: GetMemory) -> Any:
+    """Return one memory of a collection."""
+    return memories.get_memory(call, collection=given.collection, id=given.memory_id, query=Tagged())
+
+
+class ListCollections(Arguments):
+    """Nothing to say."""
+
+
+@_tool()
+def list_collections(call: Call, given: ListCollections) -> Any:
+    """List the collections with their numbers of memories."""
+    return collections.list_collections(call)
+
+
+class RelatedMemory(Arguments):
+    """Which memory, and how many others."""
+
+    id: Id
+    limit: Annotated[int, Field(ge=1, le=MAX_SEARCH)] = 5
+
+
+@_tool()
+def related_memory(call: Call, given: RelatedMemory) -> Any:
+    """Return the memories nearest in meaning to one, in the collection that it is in."""
+    found = room(call).memories.get([given.id], EVERYTHING)
+    if not found:
+        raise Problem(404, "NOT_FOUND", "Memory not found")
+    return memories.related_memories(
+        call, collection=found[0].scope.space, id=given.id, query=RelatedQuery(limit=given.limit)
+    )
+
+
+class WhatChanged(Arguments):
+    """Which collection, and how many changes."""
+
+    collection: Name
+    limit: Annotated[int, Field(ge=1, le=MAX_LIST)] = 20
+
+
+@_tool()
+def what_changed(call: Call, given: WhatChanged) -> Any:
+    """Return where a newer fact replaced an older one, newest first."""
+    return hygiene.contradictions(call, collection=given.collection, query=Tagged())[: given.limit]
+
+
+class CollectionHealth(Arguments):
+    """Which collection, and how old is stale."""
+
+    collection: Name
+    stale_days: Days = 90
+
+
+@_tool()
+def collection_health(call: Call, given: CollectionHealth) -> Any:
+    """Count what is current, archived, stale and superseded in a collection."""
+    return hygiene.health(call, collection=given.collection, query=HealthQuery(stale_days=given.stale_days))
+
+
+class SummarizeCollection(Arguments):
+    """Which collection, and how many memories to look at."""
+
+    collection: Name
+    limit: Annotated[int, Field(ge=1, le=MAX_LIST)] = 50
+
+
+@_tool()
+def summarize_collection(call: Call, given: SummarizeCollection) -> Any:
+    """Summarize the most important and newest memories of a collection."""
+    return hygiene.summary(call, collection=given.collection, query=SummaryQuery(limit=given.limit))
+
+
+class FindDuplicates(Arguments):
+    """Which collection, and how alike duplicates are."""
+
+    collection: Name
+    threshold: Share = 0.95
+
+
+@_tool()
+def find_duplicates(call: Call, given: FindDuplicates) -> Any:
+    """Find near-identical memories of a collection; nothing is deleted."""
+    found = readable(call, given.collection)
+    return {"clusters": hygiene.shown(hygiene.clustered(room(call), found.scope, given.threshold))}
+
+
+class ArchiveStale(Arguments):
+    """Which collection, how old is stale, and whether it is only counted."""
+
+    collection: Name
+    older_than_days: Days = 90
+    dry_run: bool = True
+
+
+@_tool(writes=True)
+def archive_stale(call: Call, given: ArchiveStale) -> Any:
+    """Count the memories that were not changed for so many days or, with dry_run false, archive them."""
+    asked = StaleFields(older_than_days=given.older_than_days, dry_run=given.dry_run)
+    return hygiene.archive_stale(call, collection=given.collection, body=asked)
+
+
+# ---- JSON-RPC -------------------------------------------------------------------------------------------------------
+
+
+class RpcCall(Wire):
+    """One call; without an id it is a notification, which is not answered."""
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    id: str | int | float | None = None
+    params: JsonObject = Field(default_factory=dict)
+
+
+class RpcAnswer(Wire):
+    """The answer to one call: a result, or an error."""
+
+    jsonrpc: Literal["2.0"]
+    id: str | int | float | None
+    result: JsonObject | None = None
+    error: JsonObject | None = None
+
+
+class _Failed(Exception):
+    """A call that is answered with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@routes.post(
+    "",
+    needs="read",
+    answers=RpcAnswer | list[RpcAnswer],
+    answers_also={
+        202: ("It was a notification, which is not answered", None),
+        400: ("It is no JSON, or no call", RpcAnswer | list[RpcAnswer] | Failure),
+    },
+)
+def rpc(call: Call) -> Answer:
+    """Answer JSON-RPC 2.0 calls of the Model Context Protocol: initialize, ping, tools/list and tools/call.
+
+    Errors of JSON-RPC come with status 200, and with 400 where there was no call to answer; what never reached it (no key,
+    too large a body) fails as everywhere.
+    """
+    try:
+        said: Any = from_json(call.content)
+    except ValueError:
+        return _said(_error(None, PARSE_ERROR, "The body is not valid JSON"))
+    if not isinstance(said, list):
+        return _said(_answered(call, said))
+    several = cast("list[Any]", said)
+    if not 1 <= len(several) <= _MOST:
+        return _said(_error(None, INVALID_REQUEST, f"A batch has 1 to {_MOST} calls"))
+    return _said(*[_answered(call, one) for one in several], batch=True)
+
+
+# The body is read by hand, for its failures are JSON-RPC's; the document describes it all the same.
+routes.operations[-1].body_type = RpcCall | list[RpcCall]
+
+
+def _said(*answers: dict[str, Any] | None, batch: bool = False) -> Answer:
+    given = [answer for answer in answers if answer is not None]
+    if not given:
+        return Answer(status=202, raw=b"", media_type=None)
+    codes = {answer["error"]["code"] for answer in given if "error" in answer}
+    status = 400 if codes & {PARSE_ERROR, INVALID_REQUEST} else 200
+    return Answer(given if batch else given[0], status=status)
+
+
+def _error(id: Any, code: int, message: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}
+
+
+def _answered(call: Call, said: Any) -> dict[str, Any] | None:
+    """Return the answer to one call; None for a notification."""
+    asked: Mapping[str, Any] = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+    id, method, params = asked.get("id"), asked.get("method"), asked.get("params", {})
+    if isinstance(id, bool) or not isinstance(id, str | int | float | None):
+        return _error(None, INVALID_REQUEST, "id: must be a text or a number")
+    if asked.get("jsonrpc") != "2.0" or not isinstance(method, str):
+        return _error(id, INVALID_REQUEST, 'A call has "jsonrpc": "2.0" and a "method"')
+    if "id" not in asked:
+        return None  # as every notification; there is none that changes anything here
+    if not isinstance(params, Mapping):
+        return _error(id, INVALID_REQUEST, "params: must be an object")
+    try:
+        return {
+            "jsonrpc": "2.0",
+            "id": id,
+            "result": _result(call, method, cast("Mapping[str, Any]", params)),
+        }
+    except _Failed as failed:
+        return _error(id, failed.code, failed.message)
+    except Exception as error:  # its text may hold anything, a memory included
+        call.server.log.failure(call.request_id, "mcp", error)
+        return _error(id, INTERNAL_ERROR, "Internal server error")
+
+
+def _result(call: Call, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    if method == "initialize":
+        wanted = params.get("protocolVersion")
+        return {
+            "protocolVersion": wanted if wanted in _VERSIONS else _VERSIONS[0],
+            "capabilities": {"tools": {"listChanged": False}},
+            "serverInfo": {"name": "onebrain-server", "version": "2.0.0"},
+        }
+    if method == "ping":
+        return {}
+    if method == "tools/list":
+        return {
+            "tools": [
+                {
+                    "name": name,
+                    "description": tool.description,
+                    "inputSchema": tool.arguments.model_json_schema(),
+                    "annotations": {"readOnlyHint": not tool.writes},
+                }
+                for name, tool in TOOLS.items()
+            ]
+        }
+    if method == "tools/call":
+        return _called(call, params)
+    raise _Failed(
+        METHOD_NOT_FOUND, "There is no such method; there are initialize, ping, tools/list, tools/call"
+    )
+
+
+def _called(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    name, arguments = params.get("name"), params.get("arguments", {})
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if tool is None:
+        raise _Failed(INVALID_PARAMS, f"name: there is no such tool; there are {', '.join(TOOLS)}")
+    try:
+        given = tool.arguments.model_validate({} if arguments is None else arguments, strict=True)
+    except ValidationError as error:
+        issues = error.errors(include_input=False, include_url=False, include_context=False)
+        told = "; ".join(
+            f"{'.'.join(['arguments', *map(str, issue['loc'])])}: {issue['msg']}" for issue in issues[:5]
+        )
+        raise _Failed(INVALID_PARAMS, told) from None
+    try:
+        if tool.writes and "write" not in call.scopes:
+            raise Problem(403, "FORBIDDEN", "This key may read and not write")
+        answer = tool.run(call, given)
+    except OneBrainError as error:
+        return _failed(from_engine(error))
+    except Problem as problem:
+        return _failed(problem)
+    return _content(defuse(to_json(answer).decode()), is_error=False)
+
+
+def _failed(problem: Problem) -> dict[str, Any]:
+    return _content(problem.message, is_error=True)
+
+
+def _content(text: str, *, is_error: bool) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}], "isError": is_error}
+
+
+__all__ = ["TOOLS", "routes"]

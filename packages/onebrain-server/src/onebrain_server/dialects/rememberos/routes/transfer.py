@@ -1,0 +1,197 @@
+"""``/v1/memory/admin/export`` and ``import``: the whole account as text, which any other server can take in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
+
+from onebrain.memory.models import JsonObject, Memory, NewMemory
+from onebrain_server.clock import iso, now
+from onebrain_server.dialects.rememberos import mapping
+from onebrain_server.dialects.rememberos.mapping import MemoryRow, NewFields
+from onebrain_server.dialects.rememberos.routes import collections
+from onebrain_server.dialects.rememberos.routes.account import name_of
+from onebrain_server.dialects.rememberos.routes.collections import (
+    Collection,
+    CollectionRow,
+    check_writable,
+    writable,
+)
+from onebrain_server.dialects.rememberos.rules.partition import Room, author, room
+from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
+from onebrain_server.http.operation import Answer
+from onebrain_server.http.requests import Call
+from onebrain_server.state.records import Taken
+
+routes = Routes("/memory/admin", "portability")
+
+_DEFAULT: Final = "default"
+_AT_ONCE: Final = 100
+_MOST: Final = 100_000
+_SHOWN: Final = 20
+
+
+class Export(Wire):
+    """The whole account as text, without vectors."""
+
+    tenant: JsonObject
+    collections: list[CollectionRow]
+    memories: list[MemoryRow]
+    exported_at: str
+
+
+@routes.get("/export", needs="admin", answers=Export)
+def export_account(call: Call) -> Answer:
+    """Return the tenant, its collections and its memories, archived and superseded ones included, as a download."""
+    place, account = room(call), call.known.account
+    every = collections.every(place)
+    found = [memory for one in every for memory in mapping.everything(place, one.scope, archived=True)]
+    call.audit("rememberos.export")
+    data = {
+        "tenant": {"name": name_of(account), "email": account.email, "tier": account.plan},
+        "collections": [collections.row(place, one) for one in every],
+        "memories": [mapping.row(memory) for memory in found],
+        "exported_at": iso(now()),
+    }
+    return Answer(data, headers={"content-disposition": 'attachment; filename="rememberos-export.json"'})
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a date from the year 1 to 9999 in UTC") from None
+
+
+class ImportRow(NewFields):
+    """A memory of an export; what else stands in it is made anew here."""
+
+    id: str | None = None
+    collection: Name | None = None
+    pinned: bool = False
+    archived: bool = False
+    superseded_by: str | None = None
+    created_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+
+
+class ImportCollection(Wire):
+    """A collection of an export."""
+
+    name: Name
+    description: str | None = None
+    metadata: JsonObject | None = None
+
+
+class ImportFields(Wire):
+    """What to import."""
+
+    memories: Annotated[list[dict[str, Any]], Field(max_length=_MOST)]
+    collections: Annotated[list[ImportCollection], Field(max_length=10_000)] | None = None
+    into_collection: Name | None = None
+
+
+class Skipped(Wire):
+    """A memory that was left out, by its place in the list, and the fields that did not fit."""
+
+    index: int
+    error: str
+
+
+class ImportAnswer(Wire):
+    """What was imported; `errors` holds the first of those that were skipped."""
+
+    imported: int
+    skipped: int
+    collections: int
+    errors: list[Skipped]
+
+
+@routes.post("/import", needs="write", answers=ImportAnswer)
+def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
+    """Store the memories of an export under new ids, written by whoever imports; text is embedded anew.
+
+    What does not fit is skipped. Collections are made as needed; those that are there keep their description.
+    """
+    place = room(call)
+    rows, errors = _read(body.memories)
+    with mapping.storing(place, len(rows)):
+        imported, opened = _import(call, place, body, rows)
+    call.audit("rememberos.import")
+    return {
+        "imported": imported,
+        "skipped": len(errors),
+        "collections": opened,
+        "errors": errors[:_SHOWN],
+    }
+
+
+def _import(call: Call, place: Room, body: ImportFields, rows: Sequence[ImportRow]) -> tuple[int, int]:
+    """Store what was exported; return how many memories, and how many collections they are in."""
+    wanted = dict.fromkeys(body.into_collection or row.collection or _DEFAULT for row in rows)
+    # Whoever names one collection for everything wants no others.
+    given = body.collections if body.into_collection is None else None
+    described = {one.name: one for one in given or ()}
+    # From the end, for an export begins with the newest.
+    names = list(dict.fromkeys([*described, *wanted]))[::-1]
+    for name in names:  # before any is made
+        check_writable(call, name)
+    opened = {name: _opened(call, place, name, described.get(name)) for name in names}
+    stored: dict[str, Memory] = {}
+    imported = 0
+    for name in wanted:
+        mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
+        for start in range(0, len(mine), _AT_ONCE):
+            some = mine[start : start + _AT_ONCE]
+            made = mapping.put(place, [_draft(call, row, opened[name]) for row in some])
+            imported += len(made)
+            if len(made) == len(some):  # else another request has removed one already
+                stored.update(
+                    (row.id, new) for row, new in zip(some, made, strict=True) if row.id is not None
+                )
+    _supersede(place, rows, stored)
+    return imported, len(opened)
+
+
+def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[str, Any]]]:
+    """Return the memories that fit, and the failures of the others, which quote nothing."""
+    rows: list[ImportRow] = []
+    errors: list[dict[str, Any]] = []
+    for place, one in enumerate(given):
+        # A null stands for what an export does not know.
+        known = {name: value for name, value in one.items() if value is not None}
+        try:
+            rows.append(ImportRow.model_validate(known))
+        except ValidationError as error:
+            issues = error.errors(include_input=False, include_url=False, include_context=False)
+            told = "; ".join(f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:3])
+            errors.append({"index": place, "error": told})
+    return rows, errors
+
+
+def _opened(call: Call, place: Room, name: str, described: ImportCollection | None) -> Collection:
+    if described is not None and collections.find(place, name) is None:
+        try:
+            return collections.make(place, name, described.description, described.metadata)
+        except Taken:  # another request has just made it
+            pass
+    return writable(call, name, create=True)
+
+
+def _draft(call: Call, row: ImportRow, collection: Collection) -> NewMemory:
+    draft = mapping.draft(row, collection, author(call))
+    kept = {"pinned": row.pinned, "archived": row.archived, "created_at": row.created_at}
+    return draft.model_copy(update=kept)
+
+
+def _supersede(place: Room, rows: Sequence[ImportRow], stored: dict[str, Memory]) -> None:
+    """Mark what was superseded as it was, by the new ids; the current truth stays current."""
+    for row in rows:
+        old, new = stored.get(row.id or ""), stored.get(row.superseded_by or "")
+        if old is not None and new is not None and old.scope.space == new.scope.space:
+            mapping.supersede(place, old, new.id)
+
+
+__all__ = ["routes"]

@@ -1,0 +1,1 @@
+"""The service's own rules, which the operations share."""

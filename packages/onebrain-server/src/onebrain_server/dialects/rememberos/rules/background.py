@@ -1,0 +1,102 @@
+"""Work that is done in the background and survives a restart: a record for each job, claimed by one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from onebrain_server.clock import now_micros
+from onebrain_server.dialects.rememberos.routes import collections
+from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.http.problems import Problem
+from onebrain_server.http.requests import Call
+from onebrain_server.ids import new_id
+from onebrain_server.state.records import Record
+
+if TYPE_CHECKING:
+    from onebrain_server.server import Server
+
+_SECOND: Final = 1_000_000
+_WAITING: Final = 30 * _SECOND  # a job that waits for longer was lost with the process that took it
+_WORKING: Final = 600 * _SECOND
+_KEPT: Final = 24 * 3600 * _SECOND
+
+
+class Queue:
+    """Jobs of one kind.
+
+    A job's record has a ``state`` (queued, processing, done or failed) and the name of a ``collection``.
+
+    Args:
+        kind: The kind of its records.
+        name: What the log calls the work.
+        work: Does a job and returns what to note in its record; None where it failed, as it has where it raises.
+        spent: What the record is emptied of at the end, so that no text is kept for longer than it is needed.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        work: Callable[[Room, Record], Mapping[str, Any] | None],
+        *,
+        spent: Mapping[str, Any],
+    ) -> None:
+        self._kind = kind
+        self._name = name
+        self._work = work
+        self._spent = spent
+
+    def start(self, place: Room, body: Mapping[str, Any]) -> str:
+        """Note a job and have it done soon; return its id."""
+        whole = {**body, "state": "queued", "claim": None, "since": now_micros()}
+        job = place.records.add(place.tenant, self._kind, whole, status="queued")
+        self._soon(place, job)
+        return job.id
+
+    def seen(self, call: Call, id: str) -> Record:
+        """Return a job's record; raise where there is none, or the caller may not read its collection."""
+        place = room(call)
+        job = place.records.get(place.tenant, self._kind, id)
+        if job is None:
+            raise Problem(404, "NOT_FOUND", "Job not found")
+        if collections.find(place, job.body["collection"]) is not None:
+            collections.readable(call, job.body["collection"])
+        return job
+
+    def _soon(self, place: Room, job: Record) -> None:
+        place.server.later(partial(self._run, place, job), self._name)
+
+    def _run(self, place: Room, job: Record) -> None:
+        """Do a job, unless another process has taken it."""
+        mine = {"claim": new_id(), "state": "processing", "since": now_micros()}
+        if not place.records.change_if(place.tenant, self._kind, job.id, "claim", job.body["claim"], mine):
+            return
+        place.records.change(place.tenant, self._kind, job.id, {}, status="processing", touch=False)
+        noted: Mapping[str, Any] | None = None
+        try:
+            noted = self._work(place, job)
+        finally:
+            state = "failed" if noted is None else "done"
+            done = {**(noted or {}), **self._spent, "state": state}
+            place.records.change(place.tenant, self._kind, job.id, done, status=state)
+
+    def resume(self, server: Server) -> None:
+        """Do the jobs that were lost with the process that had taken them."""
+        moment = now_micros()
+        for tenant in server.records.tenants_with(self._kind):
+            place = Room(server, tenant)
+            for status, patience in (("queued", _WAITING), ("processing", _WORKING)):
+                for job in server.records.all(tenant, self._kind, status=status):
+                    if job.body["since"] < moment - patience:
+                        self._soon(place, job)
+
+    def tidy(self, server: Server, moment: int | None = None) -> None:
+        """Forget jobs that ended a day before now, or before another moment."""
+        oldest = (moment or now_micros()) - _KEPT
+        for tenant in server.records.tenants_with(self._kind):
+            for status in ("done", "failed"):
+                for job in server.records.all(tenant, self._kind, status=status):
+                    if job.updated_at < oldest:
+                        server.records.remove(tenant, self._kind, job.id)

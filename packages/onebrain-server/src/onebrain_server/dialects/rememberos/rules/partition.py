@@ -1,0 +1,67 @@
+"""What a request and a background job have in common: one tenant's memories and documents, and who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from onebrain_engine import Tenant
+from onebrain_engine.graph.model import ChatModel
+from onebrain_server.dialects.rememberos.rules.model import model_of
+from onebrain_server.dialects.rememberos.wire import SERVICE
+from onebrain_server.http.requests import Call, room_of
+from onebrain_server.state.records import Records, Taken
+
+if TYPE_CHECKING:
+    from onebrain_server.server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One tenant's part of the server."""
+
+    server: Server
+    tenant: str
+
+    @property
+    def memories(self) -> Tenant:
+        """The tenant's memories; a collection is a space of theirs."""
+        return self.server.engine.tenant(room_of(self.tenant, SERVICE))
+
+    @property
+    def records(self) -> Records:
+        """Small documents; every call names the tenant."""
+        return self.server.records
+
+    def model(self, purpose: str) -> ChatModel | None:
+        """Return the language model for what rules do less well: the tenant's own, else the server's; None for no model.
+
+        Its tokens are counted under the purpose.
+        """
+        model = model_of(self.server, self.tenant)
+        return (
+            None if model is None else model.metered(partial(self.server.journal.spend, self.tenant, purpose))
+        )
+
+    def keep(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        """Set a document of which there is one, whether or not it was there before."""
+        if self.records.change(self.tenant, kind, id, body) is None:
+            try:
+                self.records.add(self.tenant, kind, body, id=id)
+            except Taken:  # another request has just made it
+                self.records.change(self.tenant, kind, id, body)
+
+
+def room(call: Call) -> Room:
+    """Return the room of a request."""
+    return Room(call.server, call.tenant_id)
+
+
+def author(call: Call) -> dict[str, str]:
+    """Return who writes, as memories remember it: the key's agent identity, or the account's owner."""
+    caller = call.known
+    if caller.key is None:
+        return {"id": caller.account.id, "label": "owner"}
+    return {"id": caller.key.id, "label": caller.key.name}
