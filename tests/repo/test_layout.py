@@ -105,6 +105,17 @@ def test_the_dev_group_has_all_extras(package, workspace):
     assert extras == set(package.project.get("optional-dependencies", {}))
 
 
+def test_coverage_measures_every_package(packages, workspace):
+    sources = {folder.name for package in packages for folder in (package.folder / "src").iterdir()}
+    assert set(workspace["tool"]["coverage"]["run"]["source_pkgs"]) == sources
+
+
+def test_all_packages_name_the_same_addresses(package, packages):
+    urls = package.project["urls"]
+    assert urls == packages[0].project["urls"]
+    assert {"Homepage", "Documentation", "Repository", "Changelog", "Issues"} <= set(urls)
+
+
 def test_the_root_is_not_a_distribution(workspace):
     assert "project" not in workspace
 
