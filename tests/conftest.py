@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import pwd
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,12 +24,11 @@ from psycopg import conninfo, sql
 
 from onebrain.testing.report import Results
 
-# No test's outcome depends on how fast the machine is. A request waits for its answer, where a test says nothing else: httpx
-# gives up after five seconds, and our own clients after ten or thirty.
+# The outcome of a test must not depend on the speed of the machine. httpx gives up after five seconds by default, and our own
+# clients after ten or thirty; in tests a request waits this many seconds.
 PATIENCE = 120.0
-_TIMEOUT = (
-    inspect.signature(httpx.Client).parameters["timeout"].default
-)  # one object for all that httpx offers
+# httpx has one object for the default of all its functions.
+_TIMEOUT = inspect.signature(httpx.Client).parameters["timeout"].default
 for _part in ("connect", "read", "write", "pool"):
     setattr(_TIMEOUT, _part, PATIENCE)
 for _service in ("onebrain", "ai_memory", "herobrain", "rememberos", "brrain"):
@@ -41,7 +40,7 @@ for _service in ("onebrain", "ai_memory", "herobrain", "rememberos", "brrain"):
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# One table at the end: drivers x verbs. It stands here because the process that prints it loads no folder's own conftest.
+# The table of drivers and verbs that is printed at the end. The process that prints it loads no conftest but this one.
 results = Results()
 
 
@@ -206,7 +205,10 @@ class Pooler:
         )
         self.url = f"postgresql://{parts['user']}@127.0.0.1:{port}/{parts['dbname']}"
         command = [program, "-q", str(self._folder / "pgbouncer.ini")]
-        if os.getuid() == 0:  # which PgBouncer does not run as; whoever owns the server's socket may reach it
+        # PgBouncer does not run as root. The owner of the server's socket may connect to it.
+        if sys.platform != "win32" and os.getuid() == 0:
+            import pwd
+
             owner = pwd.getpwuid(Path(host).stat().st_uid).pw_name if host.startswith("/") else "nobody"
             command[1:1] = ["-u", owner]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

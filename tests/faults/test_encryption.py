@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -91,7 +90,7 @@ def crash(url):
         text=True,
     ) as process:
         assert process.stdout.readline().strip() == "stored"
-        process.send_signal(signal.SIGKILL)
+        process.kill()
 
 
 def test_no_file_of_an_sqlite_brain_holds_a_memory_in_clear(tmp_path):

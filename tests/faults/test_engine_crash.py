@@ -8,10 +8,13 @@ import random
 import subprocess
 import sys
 
+import pytest
+
 import onebrain
 from onebrain import Scope
 
 ROUNDS = 50
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 # Forks a writer for each line it reads, so that Python and the engine are loaded only once. The writer acknowledges
 # each store on its own line; the parent kills it as many milliseconds after its first store as the line said, and every

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from onebrain import (
     Scope,
     StorageError,
 )
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and limits of POSIX")
 
 
 @pytest.fixture
@@ -133,18 +134,23 @@ def test_a_snapshot_of_another_time_is_not_believed(tmp_path):
         assert [hit.content for hit in brain.search("windmills", mode="keyword")] == ["a new windmill"]
 
 
+@posix
 def test_a_read_only_file_can_be_searched_and_says_why_it_cannot_be_written(path):
     path.chmod(0o444)
     path.parent.chmod(0o555)
     for folder in path.parent.parents[:-2]:
         if folder.stat().st_uid == os.getuid():
             folder.chmod(folder.stat().st_mode | 0o055)
-    onebrain.connect("sqlite://").close()  # everything is loaded before the child may no longer read it
+    # Loads every module before the child may no longer read their files.
+    onebrain.connect("sqlite://").close()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            if os.getuid() == 0:  # root may write everywhere, so this is done by somebody who may not
+            # Root may write everywhere, so another user tries it.
+            if os.getuid() == 0:
+                import pwd
+
                 nobody = pwd.getpwnam("nobody")
                 os.setgid(nobody.pw_gid)
                 os.setuid(nobody.pw_uid)
@@ -176,6 +182,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         onebrain.connect(f"sqlite:///{tmp_path}/file/brain.db")
 
 
+@posix
 def test_a_full_disk_loses_nothing_that_was_there(path):
     # A limit on the size of files is what a full disk looks like to the database.
     code = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -124,7 +123,7 @@ def test_every_acknowledged_memory_survives_a_killed_client(postgres_url, new_te
     tenant = new_tenant()
     with start(WRITER, postgres_url, tenant) as writer:
         lines = [writer.stdout.readline() for _ in range(25)]
-        writer.send_signal(signal.SIGKILL)
+        writer.kill()
         lines += writer.stdout.readlines()
     acknowledged = [int(line) for line in lines if line.endswith("\n")]
     with onebrain.connect(postgres_url, tenant=tenant, embedder=None) as brain:

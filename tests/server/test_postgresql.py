@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -109,7 +108,7 @@ def test_a_killed_replica_loses_nothing_that_it_acknowledged(postgres):
         with httpx.Client(base_url=addresses[0], headers=headers, timeout=180) as client:
             for n in range(60):
                 if n == 50:
-                    first.send_signal(signal.SIGKILL)
+                    first.kill()
                 try:
                     kept.append(client.post("/v1/memory", json={"body": f"note {n}"}).json()["data"]["id"])
                 except httpx.HTTPError:

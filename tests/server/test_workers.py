@@ -16,6 +16,8 @@ import pytest
 from onebrain.errors import ConfigurationError
 from onebrain_server.settings import Settings
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the signals of POSIX")
+
 
 class Command:
     """``onebrain serve --workers 2`` on an empty database."""

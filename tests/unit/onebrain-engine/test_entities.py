@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -167,7 +166,7 @@ def test_killing_an_extraction_leaves_all_of_it_or_nothing(url):
             assert process.stdout is not None
             assert process.stdout.readline() == "open\n"
             time.sleep(wait)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
         with onebrain.connect(url, embedder=None) as brain:
             mentions = {entity.name: entity.mentions for entity in brain.entities()}
             assert mentions in ({}, {"Maria": 2000, "Acme Labs": 2000, "Lisbon": 2000})
