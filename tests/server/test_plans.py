@@ -229,7 +229,7 @@ def test_an_account_without_a_limit_is_never_counted(live, counted):
 def test_one_far_from_its_limit_is_counted_once(live, free, counted):
     for _ in range(MOST // 2):
         assert herobrain(free).status_code == 201
-    assert counted == live.server.rooms(free.tenant)
+    assert counted == live.server.partitions(free.tenant)
 
 
 def test_an_account_that_is_full_in_one_process_is_so_in_another(postgres):

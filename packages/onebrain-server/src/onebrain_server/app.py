@@ -1,4 +1,4 @@
-"""The application: FastAPI with the gate in front, and the dialects behind it."""
+"""The application: FastAPI behind the middleware that answers for the dialects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.http.document import document_of
-from onebrain_server.http.middleware import Gate
+from onebrain_server.http.middleware import DialectMiddleware
 from onebrain_server.jobs.housekeeping import begin
 from onebrain_server.server import Server
 from onebrain_server.settings import Settings
@@ -19,11 +19,11 @@ VERSION = "2.0.0"
 
 
 class _Application(FastAPI):
-    """FastAPI without its own layers where nothing but the gate is behind them: they cost, and answer nothing."""
+    """FastAPI without its own layers if the dialects' middleware is the only one: they cost time and do nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and len(self.user_middleware) == 1:
-            await self.state.gate(scope, receive, send)
+            await self.state.middleware(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
     """
     parts = server or Server(settings or Settings.from_environment())
     for dialect in DIALECTS:
-        title = "OneBrain" if dialect.room is None else f"OneBrain as {dialect.name}"
+        title = "OneBrain" if dialect.partition is None else f"OneBrain as {dialect.name}"
         parts.documents[dialect.name] = document_of(dialect, title=title, version=VERSION)
         if dialect.channel is not None:
             parts.deliveries.open(dialect.name, dialect.channel)
@@ -63,6 +63,6 @@ def create_app(settings: Settings | None = None, *, server: Server | None = None
     )
     app.openapi = parts.documents[DIALECTS[0].name]  # type: ignore[method-assign]
     app.state.server = parts
-    app.add_middleware(Gate, server=parts, dialects=DIALECTS)
-    app.state.gate = Gate(app.router, server=parts, dialects=DIALECTS)
+    app.add_middleware(DialectMiddleware, server=parts, dialects=DIALECTS)
+    app.state.middleware = DialectMiddleware(app.router, server=parts, dialects=DIALECTS)
     return app

@@ -1,4 +1,4 @@
-"""What an account's plan allows, over all of its rooms; who registered himself has the free plan, and any other no limits."""
+"""What an account's plan allows, over all of its partitions; who registered himself has the free plan, and any other no limits."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class _Stripe:
 
 
 class Plans:
-    """What plans allow, and how many memories there still is room for; safe to share between threads.
+    """What plans allow, and how many more memories fit; safe to share between threads.
 
     In one process an account never gets more memories than its plan allows, however many of its requests are at work. What
-    other replicas have stored is learnt within ten seconds; until then an account may use half of the room that was last
+    other replicas have stored is learnt within ten seconds; until then an account may use half of the allowance that was last
     counted, and by so much it can exceed its plan with each further replica.
 
     Args:
         settings: Its `free_plan` holds the allowances.
         engine: Where memories are.
-        rooms: Returns the engine's names for all rooms of an account.
+        partitions: Returns the engine's names of an account's partitions.
         account: Returns an account by its id.
     """
 
@@ -66,13 +66,13 @@ class Plans:
         self,
         settings: Settings,
         engine: Engine,
-        rooms: Callable[[str], Iterable[str]],
+        partitions: Callable[[str], Iterable[str]],
         account: Callable[[str], Account | None],
     ) -> None:
         self._settings = settings
         self._account = account
         self._engine = engine
-        self._rooms = rooms
+        self._partitions = partitions
         self._stripes = [_Stripe() for _ in range(64)]
         self._bytes: dict[str, _Bytes] = {}
         self._bytes_lock = threading.Lock()
@@ -82,24 +82,24 @@ class Plans:
         return None if account.plan != "free" else self._settings.free_plan.get(name) or None
 
     def count(self, tenant: str) -> int:
-        """Return how many memories an account has in all its rooms, archived ones included."""
+        """Return how many memories an account has in all its partitions, archived ones included."""
         return sum(
-            self._engine.tenant(room).count(EVERYTHING, TRUE, include_archived=True)
-            for room in self._rooms(tenant)
+            self._engine.tenant(partition).count(EVERYTHING, TRUE, include_archived=True)
+            for partition in self._partitions(tenant)
         )
 
     def size(self, tenant: str) -> int:
-        """Return how many bytes of text and metadata an account has in all its rooms."""
-        return sum(self._engine.tenant(room).size() for room in self._rooms(tenant))
+        """Return how many bytes of text and metadata an account has in all its partitions."""
+        return sum(self._engine.tenant(partition).size() for partition in self._partitions(tenant))
 
     @contextmanager
-    def admit(self, room: str, size: int) -> Generator[None, None, None]:
-        """Keep room for so many bytes while they are stored; raise `QuotaExceeded` where the account has no place for them.
+    def admit(self, partition: str, size: int) -> Generator[None, None, None]:
+        """Reserve bytes while they are stored; raise `QuotaExceeded` if the account's allowance is used up.
 
         What is there is counted again where the allowance may be near, and after ten seconds. Bytes of a memory that is
         replaced count until then. What others store while it is counted may count twice, and never goes uncounted.
         """
-        tenant = room.partition("/")[0]
+        tenant = partition.partition("/")[0]
         known = self._bytes_of(tenant)
         most = known.most
         if most is None:
@@ -141,7 +141,7 @@ class Plans:
             return known
 
     def _granted(self, known: _Bytes, most: int, size: int) -> bool:
-        """Grant bytes where what was counted leaves room for twice as many."""
+        """Grant bytes if the last count leaves twice as many free."""
         with self._bytes_lock:
             if known.stored is None or 2 * (known.granted + size) > most - known.stored:
                 return False
@@ -152,7 +152,7 @@ class Plans:
 
     @contextmanager
     def storing(self, account: Account, wanted: int) -> Generator[int, None, None]:
-        """Keep room for so many new memories while they are stored; return for how many of them there is room.
+        """Reserve part of the allowance for new memories while they are stored; yield how many are allowed.
 
         Without a limit nothing is counted, and with one only where it is near. What other requests of the account have
         just stored counts twice until they are at their end: at its limit one may be refused that would have fitted.
@@ -161,12 +161,12 @@ class Plans:
         if most is None or wanted <= 0:
             yield wanted
             return
-        room = self._take(account.id, wanted, most)
+        allowed = self._take(account.id, wanted, most)
         try:
-            yield room
+            yield allowed
         finally:
-            if room:
-                self._done(account.id, room)
+            if allowed:
+                self._done(account.id, allowed)
 
     def _take(self, tenant: str, wanted: int, most: int) -> int:
         stripe = self._stripe(tenant)
@@ -184,10 +184,10 @@ class Plans:
             known.working += wanted
             return wanted
 
-    def _done(self, tenant: str, room: int) -> None:
+    def _done(self, tenant: str, allowed: int) -> None:
         stripe = self._stripe(tenant)
         with stripe.lock:
-            stripe.counts[tenant].working -= room
+            stripe.counts[tenant].working -= allowed
 
     def _stripe(self, tenant: str) -> _Stripe:
         return self._stripes[hash(tenant) % len(self._stripes)]

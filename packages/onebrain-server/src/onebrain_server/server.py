@@ -21,10 +21,10 @@ from onebrain_engine.store.files import close_to_others
 from onebrain_server.cache import Cache
 from onebrain_server.health import Health
 from onebrain_server.http.problems import Problem
-from onebrain_server.http.requests import room_of
 from onebrain_server.jobs.deliveries import Deliveries
 from onebrain_server.logs import Log, Watch
 from onebrain_server.metrics import Metrics
+from onebrain_server.partitions import partition_name
 from onebrain_server.plans import Plans
 from onebrain_server.security.addresses import Fetcher
 from onebrain_server.security.limits import Limiter
@@ -32,7 +32,7 @@ from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.tokens import Tokens
 from onebrain_server.security.vault import KeyFile, Vault
 from onebrain_server.settings import Settings
-from onebrain_server.short_tasks import Lane
+from onebrain_server.short_tasks import ShortTaskWorker
 from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database
@@ -121,7 +121,7 @@ class Server:
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
-        self.plans = Plans(settings, self.engine, self.rooms, self.accounts.by_id)
+        self.plans = Plans(settings, self.engine, self.partitions, self.accounts.by_id)
         self.engine.bounds = Bounds(settings.max_metadata_bytes, settings.max_page_bytes, self.plans.admit)
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
@@ -140,7 +140,9 @@ class Server:
         )
         self._pool = ThreadPoolExecutor(settings.threads, "onebrain")
         # A database across a network is waited for, and several requests may wait at a time.
-        self._lane = None if self.database.postgres else Lane("onebrain-lane", settings.threads)
+        self._short_tasks = (
+            None if self.database.postgres else ShortTaskWorker("onebrain-short-tasks", settings.threads)
+        )
         self._later = ThreadPoolExecutor(2, "onebrain-later")
         self._busy: set[tuple[str, str]] = set()
         self._busy_lock = threading.Lock()
@@ -152,9 +154,9 @@ class Server:
         self._closed = False
 
     async def loop_run(self, function: Callable[..., T], *arguments: Any, quick: bool = False) -> T:
-        """Run a blocking function in the pool; one that is `quick` in the lane, where there is one."""
-        if quick and self._lane is not None:
-            return await self._lane.run(function, *arguments)
+        """Run a blocking function in the pool, or by the short-task worker if it is `quick` and there is one."""
+        if quick and self._short_tasks is not None:
+            return await self._short_tasks.run(function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     @contextmanager
@@ -259,16 +261,16 @@ class Server:
         """Remove the credentials whose key is lost; return how many documents those were."""
         return self.credentials.forget()
 
-    def rooms(self, tenant: str) -> list[str]:
-        """Return the engine's names for all rooms of an account: its own, and each other service's."""
+    def partitions(self, tenant: str) -> list[str]:
+        """Return the engine's names of an account's partitions: its own first, then each other service's."""
         others = [name for name in self.documents if name != "onebrain"]
-        return [room_of(tenant, room) for room in (None, *others)]
+        return [partition_name(tenant, service) for service in (None, *others)]
 
     def forget_account(self, tenant: str) -> None:
-        """Remove an account and everything it owns, in every service's room."""
-        for room in self.rooms(tenant):
-            self.engine.forget_tenant(room)
-            self.graph.tenant(room).forget_all()
+        """Remove an account and everything it owns, in every service's partition."""
+        for partition in self.partitions(tenant):
+            self.engine.forget_tenant(partition)
+            self.graph.tenant(partition).forget_all()
         self.records.forget_tenant(tenant)
         self.history.forget_tenant(tenant)
         self.deliveries.forget_tenant(tenant)
@@ -294,8 +296,8 @@ class Server:
         if self._keeper is not None:
             self._keeper.join()
         self.deliveries.close()
-        if self._lane is not None:
-            self._lane.close()
+        if self._short_tasks is not None:
+            self._short_tasks.close()
         self._pool.shutdown()
         self._later.shutdown(cancel_futures=True)
         self._do(self.flush, "flush")

@@ -1,4 +1,4 @@
-"""A lane for what is done in a moment: on SQLite more threads than one only take the interpreter from each other.
+"""A worker for short tasks: on SQLite more threads than one only take the interpreter from each other.
 
 Where a moment becomes longer, because an index has to be read first or another process holds the database, another thread
 takes over what waits behind it, and the one that is held up ends when it is done.
@@ -18,14 +18,14 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE: Final = 0.05  # seconds after which another thread takes over
-# So much is done before a loop is told, for each telling takes the interpreter from the lane.
+# So much is done before a loop is told, for each telling takes the interpreter from the worker.
 _TOGETHER, _TOGETHER_SECONDS = 8, 0.002
 
 _Done = tuple["asyncio.Future[Any]", Any, BaseException | None]
 _Work = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
-class Lane:
+class ShortTaskWorker:
     """Runs functions for event loops, one after the other.
 
     Args:

@@ -112,8 +112,8 @@ def _statuses(operation: Operation, shapes: Shapes) -> set[int]:
 def _stand_in(operation: Operation) -> Any:
     """Return a function with the operation's parameters as FastAPI reads them; it is never called."""
 
-    def answered_by_the_gate(**given: Any) -> None:
-        raise AssertionError("the gate answers this route")
+    def answered_by_the_middleware(**given: Any) -> None:
+        raise AssertionError("the middleware answers this route")
 
     told = inspect.signature(operation.function, eval_str=True).parameters
     parameters = [
@@ -143,9 +143,9 @@ def _stand_in(operation: Operation) -> Any:
         parameters.append(
             inspect.Parameter("file", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[bytes, FormFile()])
         )
-    answered_by_the_gate.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    answered_by_the_gate.__name__ = operation.function.__name__
-    return answered_by_the_gate
+    answered_by_the_middleware.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    answered_by_the_middleware.__name__ = operation.function.__name__
+    return answered_by_the_middleware
 
 
 def _without_defaults(document: dict[str, Any]) -> dict[str, Any]:

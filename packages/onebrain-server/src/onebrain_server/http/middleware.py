@@ -1,4 +1,4 @@
-"""The gate that every request passes: id, origin, caller, limits, size, and what is said when something is wrong."""
+"""The middleware of every request: request id, origin, caller, limits, body size, and the answer to a failure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EXPOSED: Final = (
 _INLINE: Final = 16 * 1024  # larger bodies are awaited in pieces
 
 
-class Gate:
+class DialectMiddleware:
     """An ASGI middleware that answers every request of the dialects and passes on the rest.
 
     Args:
@@ -105,9 +105,9 @@ class Gate:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
-        self._gate = gate
-        self._server = gate.server
+    def __init__(self, middleware: DialectMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+        self._middleware = middleware
+        self._server = middleware.server
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -137,14 +137,14 @@ class _Exchange:
         server.metrics.started()
         method: str = scope["method"]
         path = _path(scope)
-        dialect = self._gate.speaker(path)
+        dialect = self._middleware.speaker(path)
         operation: Operation | None = None
         status = 500
         try:
             if method == "OPTIONS":
                 status = await self._preflight()
                 return
-            found = self._gate.find(path)
+            found = self._middleware.find(path)
             if found is None:
                 status = await self._fail(self._unknown(dialect, method, path, 404), 404)
                 return
@@ -187,7 +187,7 @@ class _Exchange:
     async def _operate(self, dialect: Dialect, operation: Operation, parameters: dict[str, str]) -> int:
         server = self._server
         self._headers_of = dialect.limits
-        call = self._call = Call(server, self._scope, self._request_id, self._ip, dialect.room)  # type: ignore[arg-type]
+        call = self._call = Call(server, self._scope, self._request_id, self._ip, dialect.partition)  # type: ignore[arg-type]
         try:
             await self._identify(dialect, operation, call)
         except Problem:
@@ -353,7 +353,7 @@ class _Exchange:
         state = self._state
         if state is not None:
             headers.extend((name.encode(), value.encode()) for name, value in self._headers_of(state).items())
-        headers.extend(self._gate.cors(self._origin))
+        headers.extend(self._middleware.cors(self._origin))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send(
             {"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body}
@@ -361,7 +361,7 @@ class _Exchange:
         return status
 
     async def _preflight(self) -> int:
-        allowed = self._gate.cors(self._origin)
+        allowed = self._middleware.cors(self._origin)
         if len(allowed) > 1:
             allowed += [
                 (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),

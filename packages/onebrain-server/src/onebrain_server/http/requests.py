@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onebrain_server.http.problems import Problem
+from onebrain_server.partitions import partition_name
 from onebrain_server.state.accounts import Caller
 
 if TYPE_CHECKING:
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from onebrain_engine.graph import TenantGraph
     from onebrain_engine.graph.model import ChatModel
     from onebrain_server.server import Server
-
-
-def room_of(tenant: str, room: str | None) -> str:
-    """Return the engine's name for one service's room in an account."""
-    return tenant if room is None else f"{tenant}/{room}"
 
 
 class Call:
@@ -30,20 +26,20 @@ class Call:
         "content",
         "idempotency",
         "ip",
+        "partition",
         "path",
         "query_string",
         "request_id",
-        "room",
         "scopes",
         "server",
         "tokens",
     )
 
     def __init__(
-        self, server: Server, scope: dict[str, Any], request_id: str, ip: str, room: str | None = None
+        self, server: Server, scope: dict[str, Any], request_id: str, ip: str, partition: str | None = None
     ) -> None:
         self.server = server
-        self.room = room
+        self.partition = partition
         self.scopes: frozenset[str] = frozenset()
         self.request_id = request_id
         self.ip = ip
@@ -101,13 +97,13 @@ class Call:
 
     @property
     def memories(self) -> Tenant:
-        """The tenant's memories, those of the dialect's room."""
-        return self.server.engine.tenant(room_of(self.tenant_id, self.room))
+        """The tenant's memories, those of the dialect's partition."""
+        return self.server.engine.tenant(partition_name(self.tenant_id, self.partition))
 
     @property
     def graph(self) -> TenantGraph:
-        """The tenant's entities, those of the dialect's room."""
-        return self.server.graph.tenant(room_of(self.tenant_id, self.room))
+        """The tenant's entities, those of the dialect's partition."""
+        return self.server.graph.tenant(partition_name(self.tenant_id, self.partition))
 
     def model(self, purpose: str) -> ChatModel | None:
         """Return the server's language model, whose tokens are counted for this tenant and purpose; None for no model."""

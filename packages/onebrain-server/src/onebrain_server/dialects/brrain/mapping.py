@@ -147,11 +147,11 @@ def store(call: Call, drafts: Sequence[Draft]) -> list[dict[str, Any] | Problem]
 
     Deleted memories count for the plan until they are out of storage.
     """
-    with call.server.plans.storing(call.known.account, len(drafts)) as room:
-        return _store(call, drafts, room)
+    with call.server.plans.storing(call.known.account, len(drafts)) as allowed:
+        return _store(call, drafts, allowed)
 
 
-def _store(call: Call, drafts: Sequence[Draft], room: int) -> list[dict[str, Any] | Problem]:
+def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, Any] | Problem]:
     taken = set(duplicates.there(call, (id for one in drafts for id in one.ids)))
     keys: dict[str, str] = {}
     results: list[dict[str, Any] | Problem | None] = [None] * len(drafts)
@@ -161,7 +161,7 @@ def _store(call: Call, drafts: Sequence[Draft], room: int) -> list[dict[str, Any
             results[place] = _refused(call, one, taken, keys)
         except Problem as problem:
             results[place] = problem
-        if results[place] is None and len(good) >= room:
+        if results[place] is None and len(good) >= allowed:
             results[place] = Problem(
                 403,
                 "quota_exceeded",

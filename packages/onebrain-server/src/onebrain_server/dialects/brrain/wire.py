@@ -16,7 +16,7 @@ from onebrain_server.security.limits import State
 PREFIX: Final = "/compat/brrain"
 NAME: Final = "brrain"
 
-# The gate's words in this service's: those that its documentation uses, else by the status.
+# The middleware's codes in this service's words: those that its documentation uses, else by the status.
 _WORDS: Final = {"TOKEN_REQUIRED": "unauthenticated", "INVALID_API_KEY": "invalid_token"}
 _BY_STATUS: Final = {
     400: "validation_error",

@@ -19,7 +19,7 @@ from onebrain.memory.models import JsonObject, Memory, NewMemory, Scope
 from onebrain_server.clock import iso, now_micros
 from onebrain_server.dialects.rememberos.routes.collections import Collection
 from onebrain_server.dialects.rememberos.rules import events
-from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.rules.partition import Partition
 from onebrain_server.dialects.rememberos.wire import Share, Tag, Text, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.ids import new_id
@@ -113,37 +113,37 @@ def row(memory: Memory) -> dict[str, Any]:
     }
 
 
-def one(place: Room, collection: Collection, id: str, container_tag: str | None = None) -> Memory:
+def one(partition: Partition, collection: Collection, id: str, container_tag: str | None = None) -> Memory:
     """Return a memory of a collection, and of a sub-namespace where one is named; raise where there is none."""
-    found = place.memories.get([id], collection.tagged(container_tag))
+    found = partition.memories.get([id], collection.tagged(container_tag))
     if not found:
         raise Problem(404, "NOT_FOUND", "Memory not found")
     return found[0]
 
 
-def store(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
+def store(partition: Partition, drafts: Sequence[NewMemory]) -> list[Memory]:
     """Store memories of one collection and return them in order."""
-    with storing(place, len(drafts)):
-        return put(place, drafts)
+    with storing(partition, len(drafts)):
+        return put(partition, drafts)
 
 
-def put(place: Room, drafts: Sequence[NewMemory]) -> list[Memory]:
-    """Store memories for which room is kept, as `store` does."""
+def put(partition: Partition, drafts: Sequence[NewMemory]) -> list[Memory]:
+    """Store memories inside `storing`, as `store` does."""
     if not drafts:
         return []
-    stored = list(place.memories.store_and_return(drafts))
-    events.emit(place, "memory.created", map(row, stored))
+    stored = list(partition.memories.store_and_return(drafts))
+    events.emit(partition, "memory.created", map(row, stored))
     return stored
 
 
 @contextmanager
-def storing(place: Room, more: int) -> Generator[None, None, None]:
-    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan."""
-    plans, owner = place.server.plans, place.server.accounts.by_id(place.tenant)
+def storing(partition: Partition, more: int) -> Generator[None, None, None]:
+    """Reserve memories of the plan while they are stored; raise if the plan does not allow all of them."""
+    plans, owner = partition.server.plans, partition.server.accounts.by_id(partition.tenant)
     if owner is None:  # it was deleted in the meantime, with all that it had
         raise Problem(404, "NOT_FOUND", "The account is gone")
-    with plans.storing(owner, more) as room:
-        if room < more:
+    with plans.storing(owner, more) as allowed:
+        if allowed < more:
             most = plans.limit(owner, "memories")
             raise Problem(
                 403, "QUOTA", f"The plan's limit is reached: {most} memories; delete some that are not needed"
@@ -151,42 +151,45 @@ def storing(place: Room, more: int) -> Generator[None, None, None]:
         yield
 
 
-def change(place: Room, memory: Memory, **fields: Any) -> Memory:
+def change(partition: Partition, memory: Memory, **fields: Any) -> Memory:
     """Change columns of a memory."""
-    changed = place.memories.update(memory.id, Changes(fields=fields, merge_metadata=False), memory.scope)
-    events.emit(place, "memory.updated", [row(changed)])
+    changed = partition.memories.update(memory.id, Changes(fields=fields, merge_metadata=False), memory.scope)
+    events.emit(partition, "memory.updated", [row(changed)])
     return changed
 
 
-def supersede(place: Room, old: Memory, new_id: str) -> None:
+def supersede(partition: Partition, old: Memory, new_id: str) -> None:
     """Mark a memory as superseded: it stays, and searches leave it out."""
-    for fresh in place.memories.get([old.id], old.scope):  # none, where it was deleted in the meantime
-        change(place, fresh, extra={**fresh.extra, "superseded_by": new_id, "superseded_at": now_micros()})
+    for fresh in partition.memories.get([old.id], old.scope):  # none, where it was deleted in the meantime
+        change(
+            partition, fresh, extra={**fresh.extra, "superseded_by": new_id, "superseded_at": now_micros()}
+        )
 
 
-def remove(place: Room, collection: Collection, ids: Sequence[str]) -> int:
+def remove(partition: Partition, collection: Collection, ids: Sequence[str]) -> int:
     """Delete memories of a collection; what they had superseded is the current truth again, or their successor's past."""
     gone = {
-        memory.id: memory.extra.get("superseded_by") for memory in place.memories.get(ids, collection.scope)
+        memory.id: memory.extra.get("superseded_by")
+        for memory in partition.memories.get(ids, collection.scope)
     }
     if not gone:
         return 0
-    count = place.memories.delete(list(gone), collection.scope)
+    count = partition.memories.delete(list(gone), collection.scope)
     orphaned = Cmp("$extra.superseded_by", "in", list(gone))
-    for old in everything(place, collection.scope, orphaned, archived=True):
+    for old in everything(partition, collection.scope, orphaned, archived=True):
         heir = old.extra["superseded_by"]
         while heir in gone:
             heir = gone[heir]
         extra = {name: value for name, value in old.extra.items() if not name.startswith("superseded_")}
         if heir is not None:
             extra |= {"superseded_by": heir, "superseded_at": old.extra["superseded_at"]}
-        change(place, old, extra=extra)
-    events.removed(place, collection.name, gone)
+        change(partition, old, extra=extra)
+    events.removed(partition, collection.name, gone)
     return count
 
 
 def everything(
-    place: Room,
+    partition: Partition,
     scope: Scope,
     filter: Filter = TRUE,
     *,
@@ -199,7 +202,7 @@ def everything(
     cursor: str | None = None
     while True:
         size = 500 if most is None else min(500, most - len(found))
-        page = place.memories.list(
+        page = partition.memories.list(
             ListRequest(
                 scope=scope,
                 filter=filter,
@@ -215,7 +218,7 @@ def everything(
             return found
 
 
-def listed(place: Room, scope: Scope, *, limit: int, offset: int, archived: bool) -> list[Memory]:
+def listed(partition: Partition, scope: Scope, *, limit: int, offset: int, archived: bool) -> list[Memory]:
     """Return one page of memories: pinned ones first, newest first in each of the two groups."""
     pinned = Cmp("$pinned", "eq", True)
 
@@ -223,18 +226,18 @@ def listed(place: Room, scope: Scope, *, limit: int, offset: int, archived: bool
         request = SearchRequest(
             scope=scope, filter=group, limit=most, offset=skipped, include_archived=archived
         )
-        answer = place.memories.search(request)
+        answer = partition.memories.search(request)
         if len(answer.hits) < most and answer.more:
             raise Problem(
                 413,
                 "PAYLOAD_TOO_LARGE",
-                f"This page holds more than {place.server.settings.max_page_bytes // 2**20} MB; ask with a smaller limit",
+                f"This page holds more than {partition.server.settings.max_page_bytes // 2**20} MB; ask with a smaller limit",
             )
         return [hit.memory for hit in answer.hits]
 
     found = page(pinned, limit, offset)
     if len(found) < limit:
-        before = place.memories.count(scope, pinned, include_archived=archived) if offset else 0
+        before = partition.memories.count(scope, pinned, include_archived=archived) if offset else 0
         found += page(negate(pinned), limit - len(found), max(0, offset - before))
     return found
 

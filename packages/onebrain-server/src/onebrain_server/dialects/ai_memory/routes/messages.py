@@ -83,8 +83,8 @@ def notify(call: Call, body: NotifyFields) -> dict[str, Any]:
         created_at=moment,
         updated_at=moment,
     )
-    with call.server.plans.storing(call.known.account, 1) as room:
-        if not room:
+    with call.server.plans.storing(call.known.account, 1) as allowed:
+        if not allowed:
             raise memories.full(call)
         memories.save(call, [message])
     return {

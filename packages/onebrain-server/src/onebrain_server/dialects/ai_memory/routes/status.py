@@ -14,7 +14,8 @@ from onebrain_server.dialects.ai_memory.rules.tiers import RANKS, Tier
 from onebrain_server.dialects.ai_memory.wire import NAME, Failure, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem
-from onebrain_server.http.requests import Call, room_of
+from onebrain_server.http.requests import Call
+from onebrain_server.partitions import partition_name
 
 root = Routes("", "server")
 routes = Routes("/api/v1", "server")
@@ -139,7 +140,7 @@ def namespaces(call: Call) -> dict[str, Any]:
 def _namespaces(call: Call) -> list[dict[str, Any]]:
     seen = every(readable(tied(call)), NO_MESSAGE)
     with call.server.engine.store.reading() as read:
-        names = [space.name for space in read.spaces(room_of(call.tenant_id, call.room))]
+        names = [space.name for space in read.spaces(partition_name(call.tenant_id, call.partition))]
     counts = {name: call.memories.count(Scope(space=name), seen, include_archived=False) for name in names}
     return [
         {"namespace": name, "count": counts[name]}

@@ -151,13 +151,13 @@ def upsert(call: Call, given: Sequence[Row], moment: datetime) -> list[Row | Pro
     """Store rows in order, each merged with the one of its title, if any; return what is there now, or why it is not.
 
     A row whose id belongs to a memory of another title is refused, as is one whose title belongs to another agent, and a new
-    one for which the account's plan has no room.
+    one that the account's plan does not allow.
     """
-    with call.server.plans.storing(call.known.account, len(given)) as room:
-        return _upsert(call, given, moment, room)
+    with call.server.plans.storing(call.known.account, len(given)) as allowed:
+        return _upsert(call, given, moment, allowed)
 
 
-def _upsert(call: Call, given: Sequence[Row], moment: datetime, room: int) -> list[Row | Problem]:
+def _upsert(call: Call, given: Sequence[Row], moment: datetime, allowed: int) -> list[Row | Problem]:
     known: dict[tuple[str, str], Row] = {}
     foreign: dict[str, Memory] = {}
     for namespace in dict.fromkeys(row.namespace for row in given):
@@ -180,11 +180,11 @@ def _upsert(call: Call, given: Sequence[Row], moment: datetime, room: int) -> li
             # In the words of the original's database, by which clients know it.
             results.append(Problem(409, "CONFLICT", "UNIQUE constraint failed: memories.id"))
             continue
-        elif not room:
+        elif not allowed:
             results.append(full(call))
             continue
         else:
-            room -= 1
+            allowed -= 1
         known[row.namespace, row.title] = changed[row.id] = row
         ids.add(row.id)
         results.append(row)
@@ -193,7 +193,7 @@ def _upsert(call: Call, given: Sequence[Row], moment: datetime, room: int) -> li
 
 
 def full(call: Call) -> Problem:
-    """Return the failure for a new memory for which the account's plan has no room."""
+    """Return the failure for a new memory that the account's plan does not allow."""
     most = call.server.plans.limit(call.known.account, "memories")
     return Problem(
         403, "QUOTA", f"the plan's limit is reached: {most} memories; delete some that are not needed"

@@ -30,9 +30,9 @@ def request_limit(call: Call, seconds: int) -> int | None:
 
 @contextmanager
 def storing(call: Call) -> Generator[None, None, None]:
-    """Keep room for another memory while it is stored; raise 402 where the plan has none, or no more writes this month."""
-    with call.server.plans.storing(call.known.account, 1) as room:
-        if not room:
+    """Reserve one memory of the plan while it is stored; raise 402 if the plan allows no more memories, or no more writes this month."""
+    with call.server.plans.storing(call.known.account, 1) as allowed:
+        if not allowed:
             raise _used_up(f"{memory_limit(call)} memories")
         most = call.server.plans.limit(call.known.account, "memory_writes_per_month")
         if most is not None and requests(call, 30, _STORING) >= most:

@@ -73,12 +73,12 @@ def _free_again(days: Mapping[date, int], most: int) -> datetime:
 
 @contextmanager
 def storing(call: Call, more: int) -> Generator[None, None, None]:
-    """Keep room for so many more memories while they are stored; raise where they would be too many for the plan.
+    """Reserve memories of the plan while they are stored; raise if the plan does not allow all of them.
 
-    That is 403 without a time to try again: no waiting makes room, only deleting or another plan does.
+    That is 403 without a time to try again: waiting does not help, deleting or another plan does.
     """
-    with call.server.plans.storing(call.known.account, more) as room:
-        if room < more:
+    with call.server.plans.storing(call.known.account, more) as allowed:
+        if allowed < more:
             raise _exceeded(403, "PLAN_LIMIT_EXCEEDED", "memories", limit_of(call, "memories") or 0)
         yield
 

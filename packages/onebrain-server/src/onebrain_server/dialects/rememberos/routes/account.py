@@ -12,7 +12,7 @@ from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import now
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.routes import collections, search
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_BULK,
     MAX_TEXT,
@@ -84,28 +84,28 @@ class Stats(Wire):
 @routes.get("/stats", needs="read", answers=Stats)
 def get_stats(call: Call) -> dict[str, Any]:
     """Count collections and memories, archived ones included, and what was added in 7 and 30 days."""
-    place = room(call)
+    partition = partition_of(call)
 
     def added(days: int) -> int:
         since = Cmp("$created_at", "ge", now() - timedelta(days=days))
-        return place.memories.count(EVERYTHING, since, include_archived=True)
+        return partition.memories.count(EVERYTHING, since, include_archived=True)
 
     return {
-        "collections": len(collections.every(place)),
-        "memories": place.memories.count(EVERYTHING, TRUE, include_archived=True),
-        "storage_bytes": storage_of(place),
+        "collections": len(collections.every(partition)),
+        "memories": partition.memories.count(EVERYTHING, TRUE, include_archived=True),
+        "storage_bytes": storage_of(partition),
         "added_7d": added(7),
         "added_30d": added(30),
     }
 
 
-def storage_of(place: Room) -> int:
+def storage_of(partition: Partition) -> int:
     """Return how many bytes a tenant's memories have; counted anew when one has changed."""
-    key, version = ("rememberos.storage", place.tenant), search.version(place, None)
-    kept = place.server.contexts.get(key, version)
+    key, version = ("rememberos.storage", partition.tenant), search.version(partition, None)
+    kept = partition.server.contexts.get(key, version)
     if kept is None:
-        kept = {"bytes": sum(map(mapping.size, mapping.everything(place, EVERYTHING, archived=True)))}
-        place.server.contexts.put(key, version, kept)
+        kept = {"bytes": sum(map(mapping.size, mapping.everything(partition, EVERYTHING, archived=True)))}
+        partition.server.contexts.put(key, version, kept)
     return int(kept["bytes"])
 
 

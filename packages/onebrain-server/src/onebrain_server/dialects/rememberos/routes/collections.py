@@ -14,7 +14,7 @@ from onebrain.memory.filters import TRUE
 from onebrain.memory.models import JsonObject, Scope
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos.rules import events
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import Deleted, Name, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -77,66 +77,66 @@ def _read(record: Record) -> Collection:
     )
 
 
-def find(place: Room, name: str) -> Collection | None:
+def find(partition: Partition, name: str) -> Collection | None:
     """Return a collection by its name."""
-    record = place.records.find(place.tenant, KIND, name)
+    record = partition.records.find(partition.tenant, KIND, name)
     return None if record is None else _read(record)
 
 
-def every(place: Room) -> list[Collection]:
+def every(partition: Partition) -> list[Collection]:
     """Return all collections of a tenant, newest first."""
-    return [_read(record) for record in place.records.all(place.tenant, KIND)]
+    return [_read(record) for record in partition.records.all(partition.tenant, KIND)]
 
 
 def make(
-    place: Room, name: str, description: str | None = None, metadata: Mapping[str, Any] | None = None
+    partition: Partition, name: str, description: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Collection:
     """Make a collection; raise `Taken` where there is one of this name."""
     body = {"name": name, "description": description, "metadata": dict(metadata or {})}
-    return _read(place.records.add(place.tenant, KIND, body, unique=name))
+    return _read(partition.records.add(partition.tenant, KIND, body, unique=name))
 
 
 def readable(call: Call, name: str) -> Collection:
     """Return a collection that the caller may read; raise where there is none, or it is restricted to others."""
-    return _allowed(call, _there(room(call), name), "can_read")
+    return _allowed(call, _there(partition_of(call), name), "can_read")
 
 
 def writable(call: Call, name: str, *, create: bool = False) -> Collection:
     """Return a collection that the caller may write, made at its first write where `create` says so."""
-    place = room(call)
-    found = opened(place, name) if create else _there(place, name)
+    partition = partition_of(call)
+    found = opened(partition, name) if create else _there(partition, name)
     return _allowed(call, found, "can_write")
 
 
 def check_writable(call: Call, name: str) -> None:
     """Raise where a collection of this name is there and the caller may not write it; one that is not there may be made."""
-    found = find(room(call), name)
+    found = find(partition_of(call), name)
     if found is not None:
         _allowed(call, found, "can_write")
 
 
-def opened(place: Room, name: str) -> Collection:
+def opened(partition: Partition, name: str) -> Collection:
     """Return a collection, made where there is none of this name."""
-    found = find(place, name)
+    found = find(partition, name)
     if found is None:
         try:
-            found = make(place, name)
+            found = make(partition, name)
         except Taken:  # another request has just made it
-            found = _there(place, name)
+            found = _there(partition, name)
     return found
 
 
 def hidden(call: Call) -> list[str]:
     """Return the names of the collections that the caller may not read."""
-    return [one.name for one in every(room(call)) if not one.allows(call, "can_read")]
+    return [one.name for one in every(partition_of(call)) if not one.allows(call, "can_read")]
 
 
 def grant(
-    place: Room, collection: Collection, key_id: str, rights: Mapping[Right, bool] | None
+    partition: Partition, collection: Collection, key_id: str, rights: Mapping[Right, bool] | None
 ) -> Collection:
     """Set what one agent may do with a collection; None takes its grant away."""
     changes = {_GRANT + key_id: None if rights is None else dict(rights)}
-    changed = place.records.change(place.tenant, KIND, collection.id, changes, touch=False)
+    changed = partition.records.change(partition.tenant, KIND, collection.id, changes, touch=False)
     if changed is None:
         raise unknown()
     return _read(changed)
@@ -147,8 +147,8 @@ def unknown() -> Problem:
     return Problem(404, "NOT_FOUND", "Collection not found")
 
 
-def _there(place: Room, name: str) -> Collection:
-    found = find(place, name)
+def _there(partition: Partition, name: str) -> Collection:
+    found = find(partition, name)
     if found is None:
         raise unknown()
     return found
@@ -176,13 +176,13 @@ class CollectionRow(Wire):
     updated_at: str
 
 
-def row(place: Room, collection: Collection) -> dict[str, Any]:
+def row(partition: Partition, collection: Collection) -> dict[str, Any]:
     """Return a collection as answers show it."""
     return {
         "name": collection.name,
         "description": collection.description,
         "metadata": collection.metadata,
-        "memory_count": place.memories.count(collection.scope, TRUE, include_archived=True),
+        "memory_count": partition.memories.count(collection.scope, TRUE, include_archived=True),
         "restricted": bool(collection.grants),
         "created_at": iso_micros(collection.created_at),
         "updated_at": iso_micros(collection.updated_at),
@@ -192,9 +192,9 @@ def row(place: Room, collection: Collection) -> dict[str, Any]:
 @routes.get("", needs="read", answers=list[CollectionRow])
 def list_collections(call: Call) -> list[dict[str, Any]]:
     """List the collections that the key may read, and for an admin all of them, newest first."""
-    place = room(call)
+    partition = partition_of(call)
     admin = "admin" in call.scopes
-    return [row(place, one) for one in every(place) if admin or one.allows(call, "can_read")]
+    return [row(partition, one) for one in every(partition) if admin or one.allows(call, "can_read")]
 
 
 class CollectionFields(Wire):
@@ -208,9 +208,9 @@ class CollectionFields(Wire):
 @routes.post("", needs="write", answers=CollectionRow, status=201)
 def create_collection(call: Call, body: CollectionFields) -> dict[str, Any]:
     """Make a collection; it is also made by the first write to it."""
-    place = room(call)
+    partition = partition_of(call)
     try:
-        return row(place, make(place, body.name, body.description, body.metadata))
+        return row(partition, make(partition, body.name, body.description, body.metadata))
     except Taken:
         raise Problem(400, "EXISTS", "There is a collection of this name already") from None
 
@@ -218,7 +218,7 @@ def create_collection(call: Call, body: CollectionFields) -> dict[str, Any]:
 @routes.get("/{name}", needs="read", answers=CollectionRow, errors=(404,))
 def get_collection(call: Call, name: str) -> dict[str, Any]:
     """Return one collection."""
-    return row(room(call), readable(call, name))
+    return row(partition_of(call), readable(call, name))
 
 
 class CollectionChanges(Wire):
@@ -231,22 +231,22 @@ class CollectionChanges(Wire):
 @routes.put("/{name}", needs="write", answers=CollectionRow, errors=(404,))
 def update_collection(call: Call, name: str, body: CollectionChanges) -> dict[str, Any]:
     """Change what is given of a collection's description and metadata."""
-    place, found = room(call), writable(call, name)
+    partition, found = partition_of(call), writable(call, name)
     changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
     if changes.get("metadata", {}) is None:
         changes["metadata"] = {}
-    changed = place.records.change(place.tenant, KIND, found.id, changes)
+    changed = partition.records.change(partition.tenant, KIND, found.id, changes)
     if changed is None:
         raise unknown()
-    return row(place, _read(changed))
+    return row(partition, _read(changed))
 
 
 @routes.delete("/{name}", needs="write", answers=Deleted, errors=(404,))
 def delete_collection(call: Call, name: str) -> dict[str, Any]:
     """Delete a collection with all its memories and their files."""
-    place, found = room(call), writable(call, name)
-    gone = place.memories.forget(found.scope, TRUE, dry_run=False)
-    place.records.remove(place.tenant, KIND, found.id)
-    events.removed(place, found.name, gone.ids)
+    partition, found = partition_of(call), writable(call, name)
+    gone = partition.memories.forget(found.scope, TRUE, dry_run=False)
+    partition.records.remove(partition.tenant, KIND, found.id)
+    events.removed(partition, found.name, gone.ids)
     call.audit("rememberos.collection.delete", found.id)
     return {"deleted": True}

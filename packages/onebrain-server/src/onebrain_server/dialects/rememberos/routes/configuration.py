@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from onebrain_engine.graph.model import text_of
 from onebrain_server.dialects.rememberos.rules.model import ID, MODEL
-from onebrain_server.dialects.rememberos.rules.partition import room
+from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -153,7 +153,7 @@ def _shown(base_url: str, model: str) -> dict[str, Any]:
 
 
 def _save(call: Call, body: ExtractionFields) -> None:
-    room(call).keep(MODEL, ID, body.model_dump(include={"base_url", "model", "api_key"}))
+    partition_of(call).keep(MODEL, ID, body.model_dump(include={"base_url", "model", "api_key"}))
     call.audit("rememberos.model.set")
 
 

@@ -15,7 +15,7 @@ from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos.routes import collections
 from onebrain_server.dialects.rememberos.routes.collections import Right
-from onebrain_server.dialects.rememberos.rules.partition import room
+from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Query, Routes, Tag, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -78,13 +78,13 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _reaches(call: Call, name: str, right: Right) -> bool:
     """Return whether the caller may use a connection's collection, which need not be there yet."""
-    found = collections.find(room(call), name)
+    found = collections.find(partition_of(call), name)
     return found is None or found.allows(call, right)
 
 
 def _one(call: Call, id: str, right: Right) -> Record:
-    place = room(call)
-    record = place.records.get(place.tenant, KIND, id)
+    partition = partition_of(call)
+    record = partition.records.get(partition.tenant, KIND, id)
     if record is None:
         raise Problem(404, "NOT_FOUND", "Connection not found")
     if not _reaches(call, record.body["collection"], right):
@@ -103,9 +103,9 @@ def create_connection(call: Call, body: ConnectionFields) -> dict[str, Any]:
     """Keep a connection, paused, for nothing here syncs it; its credentials are never returned."""
     if not _reaches(call, body.collection, "can_write"):
         raise _shut()
-    place = room(call)
+    partition = partition_of(call)
     kept = {**body.model_dump(), "last_error": _REASON, "cursor": None, "failures": 0}
-    made = place.records.add(place.tenant, KIND, kept, status="paused", label=body.provider)
+    made = partition.records.add(partition.tenant, KIND, kept, status="paused", label=body.provider)
     call.audit("rememberos.connection.create", made.id)
     return _row(made)
 
@@ -113,8 +113,8 @@ def create_connection(call: Call, body: ConnectionFields) -> dict[str, Any]:
 @routes.get("", needs="read", answers=list[ConnectionRow])
 def list_connections(call: Call) -> list[dict[str, Any]]:
     """List the connections of the collections that the key may read, newest first."""
-    place = room(call)
-    found = place.records.all(place.tenant, KIND)
+    partition = partition_of(call)
+    found = partition.records.all(partition.tenant, KIND)
     return [_row(one) for one in found if _reaches(call, one.body["collection"], "can_read")]
 
 
@@ -127,10 +127,10 @@ def get_connection(call: Call, id: str) -> dict[str, Any]:
 @routes.delete("/{id}", needs="write", errors=(404,))
 def delete_connection(call: Call, id: str) -> dict[str, Any]:
     """Remove a connection with its credentials and runs."""
-    place, found = room(call), _one(call, id, "can_write")
+    partition, found = partition_of(call), _one(call, id, "can_write")
     for run in _runs(call, found.id, 10 * _RUNS):
-        place.records.remove(place.tenant, RUN, run.id)
-    gone = place.records.remove(place.tenant, KIND, found.id)
+        partition.records.remove(partition.tenant, RUN, run.id)
+    gone = partition.records.remove(partition.tenant, KIND, found.id)
     call.audit("rememberos.connection.delete", found.id)
     return {"deleted": gone}
 
@@ -146,17 +146,19 @@ class SyncAnswer(Wire):
 @routes.post("/{id}/sync", needs="write", answers=SyncAnswer, errors=(404,))
 def sync_connection(call: Call, id: str) -> NoReturn:
     """Sync now: not here, for this server has no connectors; the failure is noted, and the fifth in a row pauses it."""
-    place = room(call)
-    with place.server.changing(place.tenant, id):
+    partition = partition_of(call)
+    with partition.server.changing(partition.tenant, id):
         found = _one(call, id, "can_write")
         failures = found.body["failures"] + 1
         status = "paused" if failures >= _FAILURES else "error"
         changes = {"failures": failures, "last_error": _REASON}
-        place.records.change(place.tenant, KIND, found.id, changes, status=status)
+        partition.records.change(partition.tenant, KIND, found.id, changes, status=status)
         run = {"status": "error", "synced_count": 0, "error": _REASON}
-        place.records.add(place.tenant, RUN, {**run, "provider": found.body["provider"]}, label=found.id)
+        partition.records.add(
+            partition.tenant, RUN, {**run, "provider": found.body["provider"]}, label=found.id
+        )
         for old in _runs(call, found.id, 2 * _RUNS)[_RUNS:]:
-            place.records.remove(place.tenant, RUN, old.id)
+            partition.records.remove(partition.tenant, RUN, old.id)
     raise unconfigured(_REASON)
 
 

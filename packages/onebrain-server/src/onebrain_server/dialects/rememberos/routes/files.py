@@ -21,7 +21,7 @@ from onebrain_server.dialects.rememberos.routes import collections
 from onebrain_server.dialects.rememberos.routes.collections import Collection, check_writable, writable
 from onebrain_server.dialects.rememberos.rules.background import Queue
 from onebrain_server.dialects.rememberos.rules.chunks import chunks
-from onebrain_server.dialects.rememberos.rules.partition import Room, author, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_TEXT,
     Routes,
@@ -154,7 +154,7 @@ def upload_folder(call: Call, collection: str, query: Tagged, form: Form) -> dic
             container_tag=fields.container_tag,
         )
         drafts.append(mapping.draft(one, found, author(call)))
-    stored = mapping.store(room(call), drafts)
+    stored = mapping.store(partition_of(call), drafts)
     return {
         "created": len(stored),
         "ids": [memory.id for memory in stored],
@@ -208,10 +208,10 @@ def drop(call: Call, collection: str, query: DropQuery, form: Form) -> Answer:
     good, failures = _texts(files)
     if not good:
         raise _nothing(failures)
-    place, found = room(call), writable(call, collection, create=True)
+    partition, found = partition_of(call), writable(call, collection, create=True)
     if asked.async_ingest:
         id = batches.start(
-            place,
+            partition,
             {
                 "collection": found.name,
                 "container_tag": asked.container_tag,
@@ -228,7 +228,7 @@ def drop(call: Call, collection: str, query: DropQuery, form: Form) -> Answer:
     ids: list[str] = []
     for name, text in good:
         try:
-            stored = mapping.store(place, _drafts(name, text, found, asked.container_tag, author(call)))
+            stored = mapping.store(partition, _drafts(name, text, found, asked.container_tag, author(call)))
         except (Problem, OneBrainError) as error:
             failures.append(_failed(name, _reason(error)))
         else:
@@ -269,9 +269,9 @@ def _reason(error: Problem | OneBrainError) -> str:
     return error.message if isinstance(error, Problem) else from_engine(error).message
 
 
-def _ingest(place: Room, job: Record) -> dict[str, Any] | None:
+def _ingest(partition: Partition, job: Record) -> dict[str, Any] | None:
     """Work on the files of a batch that wait; each is noted when it is done, so that another process can go on there."""
-    collection = collections.find(place, job.body["collection"])
+    collection = collections.find(partition, job.body["collection"])
     noted: dict[str, Any] = {name: job.body[name] for name in ("waiting", "done", "failed", "errors")}
     while noted["waiting"]:
         name, text = noted["waiting"][0]
@@ -282,7 +282,7 @@ def _ingest(place: Room, job: Record) -> dict[str, Any] | None:
             # The same ids each time, should this file be begun twice.
             number = len(noted["waiting"])
             mapping.store(
-                place,
+                partition,
                 [
                     one.model_copy(update={"id": str(uuid5(UUID(job.id), f"{number}/{chunk}"))})
                     for chunk, one in enumerate(drafts)
@@ -294,7 +294,7 @@ def _ingest(place: Room, job: Record) -> dict[str, Any] | None:
         else:
             noted = {**noted, "done": noted["done"] + 1}
         noted["waiting"] = noted["waiting"][1:]
-        place.records.change(place.tenant, _BATCH, job.id, noted)
+        partition.records.change(partition.tenant, _BATCH, job.id, noted)
     return noted
 
 
@@ -359,14 +359,14 @@ def upload_memory(call: Call, collection: str, form: Form) -> NoReturn:
 )
 def attach_file(call: Call, collection: str, id: str, form: Form) -> NoReturn:
     """Attach a file to a memory: not here, for there is no object storage."""
-    mapping.one(room(call), writable(call, collection), id)
+    mapping.one(partition_of(call), writable(call, collection), id)
     raise unconfigured(_STORAGE)
 
 
 @routes.delete("/collections/{collection}/memories/{id}/images/{index}", needs="write", errors=(404,))
 def detach_file(call: Call, collection: str, id: str, index: str) -> NoReturn:
     """Detach a file from a memory; no memory here has one."""
-    mapping.one(room(call), writable(call, collection), id)
+    mapping.one(partition_of(call), writable(call, collection), id)
     raise Problem(404, "NOT_FOUND", "File not found")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from onebrain_server.dialects.rememberos.routes import collections, keys
 from onebrain_server.dialects.rememberos.routes.collections import Collection, readable
-from onebrain_server.dialects.rememberos.rules.partition import room
+from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -50,11 +50,11 @@ class GrantFields(Wire):
 @routes.put("", needs="admin", answers=GrantsAnswer, errors=(404,))
 def put_grant(call: Call, name: str, body: GrantFields) -> dict[str, Any]:
     """Let an agent use a collection; the first grant shuts all others out, the caller included."""
-    place, found = room(call), _one(call, name)
+    partition, found = partition_of(call), _one(call, name)
     if not any(key.id == body.agent_key_id for key in keys.agents(call)):
         raise Problem(404, "NOT_FOUND", "Agent not found")
     changed = collections.grant(
-        place, found, body.agent_key_id, {"can_read": body.can_read, "can_write": body.can_write}
+        partition, found, body.agent_key_id, {"can_read": body.can_read, "can_write": body.can_write}
     )
     call.audit("rememberos.grant", f"{found.id} {body.agent_key_id}")
     return _answer(changed)
@@ -72,13 +72,13 @@ def revoke_grant(call: Call, name: str, agent_key_id: str) -> dict[str, Any]:
     found = _one(call, name)
     if agent_key_id not in found.grants:
         raise Problem(404, "NOT_FOUND", "Grant not found")
-    changed = collections.grant(room(call), found, agent_key_id, None)
+    changed = collections.grant(partition_of(call), found, agent_key_id, None)
     call.audit("rememberos.grant.revoke", f"{found.id} {agent_key_id}")
     return _answer(changed)
 
 
 def _one(call: Call, name: str) -> Collection:
-    found = collections.find(room(call), name)
+    found = collections.find(partition_of(call), name)
     if found is None:
         raise collections.unknown()
     return found

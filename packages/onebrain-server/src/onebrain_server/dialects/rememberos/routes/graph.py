@@ -18,7 +18,7 @@ from onebrain_server.dialects.rememberos.routes.collections import Collection, r
 from onebrain_server.dialects.rememberos.rules import summaries
 from onebrain_server.dialects.rememberos.rules.background import Queue
 from onebrain_server.dialects.rememberos.rules.model import capped
-from onebrain_server.dialects.rememberos.rules.partition import Room, author, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.rules.supersession import (
     Claim,
     claim_from,
@@ -87,10 +87,10 @@ class JobStarted(Wire):
 )
 def remember(call: Call, collection: str, query: RememberQuery, body: RememberFields) -> Answer:
     """Extract the facts of a text and store each as a memory; in the background unless ``sync`` is true."""
-    place, found = room(call), writable(call, collection, create=True)
+    partition, found = partition_of(call), writable(call, collection, create=True)
     if query.sync:
-        return Answer(extract(place, found, body, author(call)), status=200)
-    return Answer({"job_id": start(place, found, body, author(call))})
+        return Answer(extract(partition, found, body, author(call)), status=200)
+    return Answer({"job_id": start(partition, found, body, author(call))})
 
 
 class JobRow(Wire):
@@ -119,14 +119,14 @@ class ProfileAnswer(Wire):
 @routes.get("/collections/{collection}/profile", needs="read", answers=ProfileAnswer, errors=(404,))
 def profile(call: Call, collection: str, query: Tagged) -> dict[str, Any]:
     """Summarize the facts and preferences that hold now; without a language model, list them."""
-    return summaries.profile(room(call), readable(call, collection), query.container_tag)
+    return summaries.profile(partition_of(call), readable(call, collection), query.container_tag)
 
 
 # ---- extraction -----------------------------------------------------------------------------------------------------
 
 
 def extract(
-    place: Room,
+    partition: Partition,
     collection: Collection,
     asked: RememberFields,
     by: Mapping[str, str],
@@ -137,18 +137,20 @@ def extract(
 
     Where the cap on the server's model is reached, no facts are looked for.
     """
-    skipped = capped(place.server, place.tenant)
-    facts = [] if skipped else _facts(place, asked.content)
+    skipped = capped(partition.server, partition.tenant)
+    facts = [] if skipped else _facts(partition, asked.content)
     if not facts and whole:
         facts = [(text, "other") for text in pieces(asked.content)]
     claims: list[Claim | None] = [None for _ in facts] if skipped else claims_of([text for text, _ in facts])
     # Before the lock, for a model takes its time.
-    verdicts = _verdicts(place, collection, asked.container_tag, [text for text, _ in facts], claims)
+    verdicts = _verdicts(partition, collection, asked.container_tag, [text for text, _ in facts], claims)
     rows: list[dict[str, Any]] = []
-    with place.server.changing(place.tenant, collection.id):  # two texts at once must see each other's facts
+    with partition.server.changing(
+        partition.tenant, collection.id
+    ):  # two texts at once must see each other's facts
         for number, ((text, kind), claim) in enumerate(zip(facts, claims, strict=True)):
             # Looked up one after the other: a text may correct itself.
-            older = _related(place, collection, asked.container_tag, text, claim)
+            older = _related(partition, collection, asked.container_tag, text, claim)
             same = next((one for one in older if one.content.casefold() == text.casefold()), None)
             if same is not None:
                 rows.append({"id": same.id, "text": same.content, "type": kind, "relation": "repeats"})
@@ -165,21 +167,21 @@ def extract(
                 container_tag=asked.container_tag,
             )
             extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
-            [memory] = mapping.store(place, [mapping.draft(fields, collection, by, **extra)])
+            [memory] = mapping.store(partition, [mapping.draft(fields, collection, by, **extra)])
             for one in gone:
-                mapping.supersede(place, one, memory.id)
+                mapping.supersede(partition, one, memory.id)
             relation = "updates" if gone else "new"
             rows.append({"id": memory.id, "text": text, "type": kind, "relation": relation})
     created = sum(row["relation"] != "repeats" for row in rows)
     return {"created": created, "memories": rows}
 
 
-def _facts(place: Room, content: str) -> list[tuple[str, str]]:
+def _facts(partition: Partition, content: str) -> list[tuple[str, str]]:
     """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
-    model = place.model("extraction")
+    model = partition.model("extraction")
     proposed = None
     if model is not None:
-        with place.server.metrics.timing("llm_extract"):
+        with partition.server.metrics.timing("llm_extract"):
             proposed = model.memories(content)
     if proposed is not None:
         return [(one.body[:MAX_TEXT], one.type) for one in proposed]
@@ -198,7 +200,7 @@ def pieces(text: str) -> list[str]:
 
 
 def _related(
-    place: Room, collection: Collection, container_tag: str | None, text: str, claim: Claim | None
+    partition: Partition, collection: Collection, container_tag: str | None, text: str, claim: Claim | None
 ) -> list[Memory]:
     """Return the current memories that a new fact may repeat or overtake: of the same sub-namespace only."""
     # The words of the kind of claim, too: "moved to Porto" and "lives in Lisbon" have none in common.
@@ -213,22 +215,22 @@ def _related(
         limit=_CANDIDATES,
         mode="keyword",
     )
-    return [hit.memory for hit in place.memories.search(request).hits]
+    return [hit.memory for hit in partition.memories.search(request).hits]
 
 
 def _verdicts(
-    place: Room,
+    partition: Partition,
     collection: Collection,
     container_tag: str | None,
     texts: list[str],
     claims: list[Claim | None],
 ) -> dict[int, list[Memory]] | None:
     """Return by the model which memories each new fact overtakes; None where there is no model, or it gave no answer."""
-    model = place.model("contradictions")
+    model = partition.model("contradictions")
     if model is None:
         return None
     related = [
-        _related(place, collection, container_tag, text, claim)
+        _related(partition, collection, container_tag, text, claim)
         for text, claim in zip(texts, claims, strict=True)
     ]
     old = list({one.id: one for older in related for one in older}.values())
@@ -252,7 +254,12 @@ def _overtaken(new: Claim, memory: Memory) -> bool:
 
 
 def start(
-    place: Room, collection: Collection, asked: RememberFields, by: Mapping[str, str], *, whole: bool = True
+    partition: Partition,
+    collection: Collection,
+    asked: RememberFields,
+    by: Mapping[str, str],
+    *,
+    whole: bool = True,
 ) -> str:
     """Extract the facts of a text in the background; return the job's id."""
     body = {
@@ -262,15 +269,15 @@ def start(
         "by": dict(by),
         "whole": whole,
     }
-    return jobs.start(place, body)
+    return jobs.start(partition, body)
 
 
-def _work(place: Room, job: Record) -> dict[str, Any] | None:
-    collection = collections.find(place, job.body["collection"])
+def _work(partition: Partition, job: Record) -> dict[str, Any] | None:
+    collection = collections.find(partition, job.body["collection"])
     if collection is None:  # it was deleted in the meantime, and its facts with it
         return None
     asked = RememberFields.model_validate(job.body["asked"])
-    rows = extract(place, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]
+    rows = extract(partition, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]
     return {"facts": len(rows)}
 
 

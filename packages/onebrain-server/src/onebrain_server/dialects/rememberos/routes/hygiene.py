@@ -18,7 +18,7 @@ from onebrain_server.dialects.rememberos.mapping import MemoryRow
 from onebrain_server.dialects.rememberos.routes import collections, search
 from onebrain_server.dialects.rememberos.routes.collections import readable, writable
 from onebrain_server.dialects.rememberos.rules import summaries
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import Days, Routes, Share, Tag, Tagged, Wire
 from onebrain_server.http.requests import Call
 
@@ -58,17 +58,17 @@ def dedup(call: Call, collection: str, body: DedupFields) -> dict[str, Any]:
 
     A pinned memory is never removed; else the most important one is kept, then the newest.
     """
-    place, found = room(call), writable(call, collection)
-    clusters = clustered(place, found.tagged(body.container_tag), body.threshold)
+    partition, found = partition_of(call), writable(call, collection)
+    clusters = clustered(partition, found.tagged(body.container_tag), body.threshold)
     deleted = 0
     if not body.dry_run:
-        deleted = mapping.remove(place, found, [one.id for _, others in clusters for one in others])
+        deleted = mapping.remove(partition, found, [one.id for _, others in clusters for one in others])
     return {"clusters": shown(clusters), "deleted": deleted, "dry_run": body.dry_run}
 
 
-def clustered(place: Room, scope: Scope, threshold: float) -> list[tuple[Memory, list[Memory]]]:
+def clustered(partition: Partition, scope: Scope, threshold: float) -> list[tuple[Memory, list[Memory]]]:
     """Return the duplicates among the newest memories of a scope, each keeper with its own."""
-    newest = mapping.everything(place, scope, mapping.CURRENT, most=_NEWEST, embeddings=True)
+    newest = mapping.everything(partition, scope, mapping.CURRENT, most=_NEWEST, embeddings=True)
     return duplicates(newest, threshold)
 
 
@@ -112,7 +112,7 @@ class Contradiction(Wire):
 @routes.get("/contradictions", needs="read", answers=list[Contradiction], errors=(404,))
 def contradictions(call: Call, collection: str, query: Tagged) -> list[dict[str, Any]]:
     """Return where the current truth changed, newest first."""
-    pairs = summaries.changed(room(call), readable(call, collection), query.container_tag)
+    pairs = summaries.changed(partition_of(call), readable(call, collection), query.container_tag)
     return [{"current": mapping.row(new), "superseded": mapping.row(old)} for new, old in pairs]
 
 
@@ -141,11 +141,11 @@ def archive(call: Call, collection: str, id: str, query: Tagged, body: ArchiveFi
 
 
 def _marked(call: Call, collection: str, id: str, query: Tagged, **mark: bool) -> dict[str, Any]:
-    place = room(call)
-    memory = mapping.one(place, writable(call, collection), id, query.container_tag)
+    partition = partition_of(call)
+    memory = mapping.one(partition, writable(call, collection), id, query.container_tag)
     if all(getattr(memory, name) == value for name, value in mark.items()):
         return mapping.row(memory)
-    return mapping.row(mapping.change(place, memory, **mark))
+    return mapping.row(mapping.change(partition, memory, **mark))
 
 
 class StaleFields(Wire):
@@ -166,18 +166,18 @@ class StaleAnswer(Wire):
 @routes.post("/archive-stale", needs="write", answers=StaleAnswer, errors=(404,), body_required=False)
 def archive_stale(call: Call, collection: str, body: StaleFields) -> dict[str, Any]:
     """Archive the memories that were not changed for so many days; pinned ones stay."""
-    place, found = room(call), writable(call, collection)
-    return sweep(place, found.tagged(body.container_tag), body.older_than_days, dry_run=body.dry_run)
+    partition, found = partition_of(call), writable(call, collection)
+    return sweep(partition, found.tagged(body.container_tag), body.older_than_days, dry_run=body.dry_run)
 
 
-def sweep(place: Room, scope: Scope, days: int, *, dry_run: bool) -> dict[str, int]:
+def sweep(partition: Partition, scope: Scope, days: int, *, dry_run: bool) -> dict[str, int]:
     """Count what is stale in a scope, or archive it."""
     stale = _stale(days)
     if dry_run:
-        return {"would_archive": place.memories.count(scope, stale, include_archived=False)}
-    old = mapping.everything(place, scope, stale)
+        return {"would_archive": partition.memories.count(scope, stale, include_archived=False)}
+    old = mapping.everything(partition, scope, stale)
     for one in old:
-        mapping.change(place, one, archived=True)
+        mapping.change(partition, one, archived=True)
     return {"archived": len(old)}
 
 
@@ -209,17 +209,17 @@ class HealthAnswer(Wire):
 @routes.get("/health", needs="read", answers=HealthAnswer)
 def health(call: Call, collection: str, query: HealthQuery) -> dict[str, Any]:
     """Count what is current, archived, pinned, stale, expired and superseded in a collection."""
-    place = room(call)
-    if collections.find(place, collection) is None:
+    partition = partition_of(call)
+    if collections.find(partition, collection) is None:
         return {"exists": False}
-    return health_of(place, readable(call, collection).tagged(query.container_tag), query.stale_days)
+    return health_of(partition, readable(call, collection).tagged(query.container_tag), query.stale_days)
 
 
-def health_of(place: Room, scope: Scope, stale_days: int) -> dict[str, Any]:
+def health_of(partition: Partition, scope: Scope, stale_days: int) -> dict[str, Any]:
     """Return the health of a scope: counts, none of which reads a memory."""
 
     def count(filter: Filter = TRUE, *, archived: bool = True) -> int:
-        return place.memories.count(scope, filter, include_archived=archived)
+        return partition.memories.count(scope, filter, include_archived=archived)
 
     stale = count(_stale(stale_days), archived=False)
     superseded = count(mapping.SUPERSEDED)
@@ -234,21 +234,21 @@ def health_of(place: Room, scope: Scope, stale_days: int) -> dict[str, Any]:
         "stale": stale,
         "expired": expired,
         "supersessions": superseded,
-        "categories": _categories(place, scope),
+        "categories": _categories(partition, scope),
         "needs_attention": stale + expired + superseded,
     }
 
 
-def _categories(place: Room, scope: Scope) -> dict[str, int]:
+def _categories(partition: Partition, scope: Scope) -> dict[str, int]:
     """Return how many memories each category has: one look for each category, however many memories there are."""
     found: dict[str, int] = {}
     while True:
         rest = negate(Cmp("$type", "in", list(found))) if found else TRUE
-        page = place.memories.list(ListRequest(scope=scope, filter=rest, limit=1, include_archived=True))
+        page = partition.memories.list(ListRequest(scope=scope, filter=rest, limit=1, include_archived=True))
         if not page.data or page.data[0].type is None:
             return found
         name = page.data[0].type
-        found[name] = place.memories.count(scope, Cmp("$type", "eq", name), include_archived=True)
+        found[name] = partition.memories.count(scope, Cmp("$type", "eq", name), include_archived=True)
 
 
 class SummaryQuery(Tagged):
@@ -269,12 +269,12 @@ class SummaryAnswer(Wire):
 @routes.get("/summary", needs="read", answers=SummaryAnswer, errors=(404,))
 def summary(call: Call, collection: str, query: SummaryQuery) -> dict[str, Any]:
     """Summarize the most important and newest memories; without a language model, in their own sentences."""
-    place, found = room(call), readable(call, collection)
-    key = ("rememberos.summary", place.memories.name, found.id, query.container_tag, query.limit)
-    current = search.version(place, found)
+    partition, found = partition_of(call), readable(call, collection)
+    key = ("rememberos.summary", partition.memories.name, found.id, query.container_tag, query.limit)
+    current = search.version(partition, found)
     kept = call.server.contexts.get(key, current)
     if kept is None:
-        kept = summaries.summary(place, found, query.container_tag, query.limit)
+        kept = summaries.summary(partition, found, query.container_tag, query.limit)
         call.server.contexts.put(key, current, kept)
     return kept
 

@@ -21,7 +21,7 @@ from onebrain_server.dialects.rememberos.routes.collections import readable
 from onebrain_server.dialects.rememberos.routes.hygiene import HealthQuery, StaleFields, SummaryQuery
 from onebrain_server.dialects.rememberos.routes.memories import RelatedQuery
 from onebrain_server.dialects.rememberos.routes.search import SearchFields
-from onebrain_server.dialects.rememberos.rules.partition import room
+from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_LIST,
     MAX_SEARCH,
@@ -151,7 +151,7 @@ class RelatedMemory(Arguments):
 @_tool()
 def related_memory(call: Call, given: RelatedMemory) -> Any:
     """Return the memories nearest in meaning to one, in the collection that it is in."""
-    found = room(call).memories.get([given.id], EVERYTHING)
+    found = partition_of(call).memories.get([given.id], EVERYTHING)
     if not found:
         raise Problem(404, "NOT_FOUND", "Memory not found")
     return memories.related_memories(
@@ -209,7 +209,7 @@ class FindDuplicates(Arguments):
 def find_duplicates(call: Call, given: FindDuplicates) -> Any:
     """Find near-identical memories of a collection; nothing is deleted."""
     found = readable(call, given.collection)
-    return {"clusters": hygiene.shown(hygiene.clustered(room(call), found.scope, given.threshold))}
+    return {"clusters": hygiene.shown(hygiene.clustered(partition_of(call), found.scope, given.threshold))}
 
 
 class ArchiveStale(Arguments):

@@ -12,7 +12,7 @@ from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow, MemoryRow, NewFields
 from onebrain_server.dialects.rememberos.routes.collections import readable, writable
 from onebrain_server.dialects.rememberos.rules import events
-from onebrain_server.dialects.rememberos.rules.partition import author, room
+from onebrain_server.dialects.rememberos.rules.partition import author, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_BULK,
     MAX_LIST,
@@ -46,7 +46,7 @@ def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[st
     """List memories: pinned ones first, newest first among both; archived ones only where asked for."""
     scope = readable(call, collection).tagged(query.container_tag)
     found = mapping.listed(
-        room(call), scope, limit=query.limit, offset=query.offset, archived=query.include_archived
+        partition_of(call), scope, limit=query.limit, offset=query.offset, archived=query.include_archived
     )
     return [mapping.row(memory) for memory in found]
 
@@ -55,7 +55,7 @@ def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[st
 def create_memory(call: Call, collection: str, body: NewFields) -> dict[str, Any]:
     """Store a memory; the collection is made where there is none of this name."""
     found = writable(call, collection, create=True)
-    [memory] = mapping.store(room(call), [mapping.draft(body, found, author(call))])
+    [memory] = mapping.store(partition_of(call), [mapping.draft(body, found, author(call))])
     return mapping.row(memory)
 
 
@@ -75,14 +75,14 @@ def create_memories(call: Call, collection: str, body: Bulk) -> dict[str, Any]:
     """Store up to 100 memories, all or none of them."""
     found = writable(call, collection, create=True)
     drafts = [mapping.draft(fields, found, author(call)) for fields in body]
-    stored = mapping.store(room(call), drafts)
+    stored = mapping.store(partition_of(call), drafts)
     return {"created": len(stored), "ids": [memory.id for memory in stored]}
 
 
 @routes.get("/memories/{id}", needs="read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Return one memory."""
-    return mapping.row(mapping.one(room(call), readable(call, collection), id, query.container_tag))
+    return mapping.row(mapping.one(partition_of(call), readable(call, collection), id, query.container_tag))
 
 
 class MemoryChanges(Wire):
@@ -105,17 +105,17 @@ def update_memory(call: Call, collection: str, id: str, query: Tagged, body: Mem
         raise Problem(
             400, "VALIDATION_ERROR", "Give at least one of text, importance, category and metadata, not null"
         )
-    place = room(call)
-    memory = mapping.one(place, writable(call, collection), id, query.container_tag)
-    return mapping.row(mapping.change(place, memory, **fields))
+    partition = partition_of(call)
+    memory = mapping.one(partition, writable(call, collection), id, query.container_tag)
+    return mapping.row(mapping.change(partition, memory, **fields))
 
 
 @routes.delete("/memories/{id}", needs="write", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Delete a memory and its files."""
-    place, found = room(call), writable(call, collection)
-    memory = mapping.one(place, found, id, query.container_tag)
-    if not mapping.remove(place, found, [memory.id]):
+    partition, found = partition_of(call), writable(call, collection)
+    memory = mapping.one(partition, found, id, query.container_tag)
+    if not mapping.remove(partition, found, [memory.id]):
         raise Problem(404, "NOT_FOUND", "Memory not found")
     return {"deleted": True}
 
@@ -129,20 +129,20 @@ class MoveFields(Wire):
 @routes.post("/memories/{id}/move", needs="write", answers=MemoryRow, errors=(404,))
 def move_memory(call: Call, collection: str, id: str, query: Tagged, body: MoveFields) -> dict[str, Any]:
     """Move a memory to another collection under the same id; it is made where there is none of this name."""
-    place, here = room(call), writable(call, collection)
-    memory = mapping.one(place, here, id, query.container_tag)
+    partition, here = partition_of(call), writable(call, collection)
+    memory = mapping.one(partition, here, id, query.container_tag)
     there = writable(call, body.to_collection, create=True)
     if there.id == here.id:
         return mapping.row(memory)
     # Stored there before it is deleted here, so that a failure between the two loses nothing.
     fields = {name: getattr(memory, name) for name in NewMemory.model_fields if hasattr(memory, name)}
     fields.update(scope=there.tagged(memory.scope.user), embedding=None)
-    for result in place.memories.store([NewMemory.checked(**fields)]):
+    for result in partition.memories.store([NewMemory.checked(**fields)]):
         if result.error is not None:
             raise result.error
-    place.memories.delete([memory.id], here.scope)
-    moved = mapping.row(mapping.one(place, there, memory.id))
-    events.emit(place, "memory.updated", [moved])
+    partition.memories.delete([memory.id], here.scope)
+    moved = mapping.row(mapping.one(partition, there, memory.id))
+    events.emit(partition, "memory.updated", [moved])
     return moved
 
 
@@ -162,9 +162,9 @@ class RelatedAnswer(Wire):
 @routes.get("/memories/{id}/related", needs="read", answers=RelatedAnswer, errors=(404,))
 def related_memories(call: Call, collection: str, id: str, query: RelatedQuery) -> dict[str, Any]:
     """Return the memories nearest to one in meaning, without itself, archived and superseded ones."""
-    place, found = room(call), readable(call, collection)
-    memory = mapping.one(place, found, id, query.container_tag)
-    [known] = place.memories.get([memory.id], memory.scope, with_embeddings=True)
+    partition, found = partition_of(call), readable(call, collection)
+    memory = mapping.one(partition, found, id, query.container_tag)
+    [known] = partition.memories.get([memory.id], memory.scope, with_embeddings=True)
     request = SearchRequest(
         # Its text, where the server makes no vectors: then words are all there is.
         query=memory.content if known.embedding is None else None,
@@ -175,7 +175,7 @@ def related_memories(call: Call, collection: str, id: str, query: RelatedQuery) 
         mode="keyword" if known.embedding is None else "vector",
         min_score=query.min_score,
     )
-    hits = place.memories.search(request).hits
+    hits = partition.memories.search(request).hits
     return {"results": [mapping.hit(hit.memory, hit.score) for hit in hits]}
 
 
@@ -198,7 +198,7 @@ class ForgetAnswer(Wire):
 @routes.post("/forget", needs="write", answers=ForgetAnswer, errors=(404,))
 def forget(call: Call, collection: str, body: ForgetFields) -> dict[str, Any]:
     """Delete the memories that match a query in meaning; there is no dry run."""
-    place, found = room(call), writable(call, collection)
+    partition, found = partition_of(call), writable(call, collection)
     request = SearchRequest(
         query=body.query,
         scope=found.tagged(body.container_tag),
@@ -206,5 +206,5 @@ def forget(call: Call, collection: str, body: ForgetFields) -> dict[str, Any]:
         mode="vector",
         min_score=body.min_score,
     )
-    ids = [hit.memory.id for hit in place.memories.search(request).hits]
-    return {"deleted": mapping.remove(place, found, ids), "ids": ids}
+    ids = [hit.memory.id for hit in partition.memories.search(request).hits]
+    return {"deleted": mapping.remove(partition, found, ids), "ids": ids}

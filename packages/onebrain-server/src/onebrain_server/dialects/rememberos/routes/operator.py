@@ -17,7 +17,7 @@ from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import iso_micros, now, now_micros
 from onebrain_server.dialects.rememberos.routes import collections, connections, hygiene, pulse
 from onebrain_server.dialects.rememberos.routes.account import storage_of
-from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.rules.partition import Partition
 from onebrain_server.dialects.rememberos.wire import PREFIX, Query, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -47,8 +47,8 @@ def _operator(call: Call) -> Server:
     return call.server
 
 
-def _rooms(server: Server, kind: str = collections.KIND) -> list[Room]:
-    return [Room(server, tenant) for tenant in server.records.tenants_with(kind)]
+def _partitions(server: Server, kind: str = collections.KIND) -> list[Partition]:
+    return [Partition(server, tenant) for tenant in server.records.tenants_with(kind)]
 
 
 # ---- metrics --------------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
     first = (last - timedelta(days=query.days - 1)).date().isoformat()
     tenants: list[dict[str, Any]] = []
     tokens = Counter({"chat": 0})
-    for place in _rooms(server):
-        rows = server.journal.usage(place.tenant, first, last.date().isoformat())
+    for partition in _partitions(server):
+        rows = server.journal.usage(partition.tenant, first, last.date().isoformat())
         spent = Counter[str]()
         for _, route, _, _, count in rows:
             if route.startswith(MODEL):
@@ -237,10 +237,10 @@ def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
         tokens.update(spent)
         tenants.append(
             {
-                "tenant": place.tenant,
-                "collections": len(collections.every(place)),
-                "memories": place.memories.count(EVERYTHING, TRUE, include_archived=True),
-                "storage": {"db_bytes": storage_of(place), "files_bytes": 0},
+                "tenant": partition.tenant,
+                "collections": len(collections.every(partition)),
+                "memories": partition.memories.count(EVERYTHING, TRUE, include_archived=True),
+                "storage": {"db_bytes": storage_of(partition), "files_bytes": 0},
                 "requests": sum(row[2] for row in rows if f" {PREFIX}/" in row[1]),
                 "tokens": spent.total(),
             }
@@ -280,8 +280,8 @@ def get_connectors(call: Call, query: ConnectorsQuery) -> dict[str, dict[str, An
     server = _operator(call)
     oldest = now_micros() - query.hours * _HOUR
     found: dict[str, dict[str, Any]] = {}
-    for place in _rooms(server, connections.RUN):
-        for run in place.records.all(place.tenant, connections.RUN):
+    for partition in _partitions(server, connections.RUN):
+        for run in partition.records.all(partition.tenant, connections.RUN):
             if run.created_at < oldest:
                 continue
             row = found.setdefault(run.body["provider"], {"runs": 0, "errors": 0, "last_run": ""})
@@ -303,8 +303,8 @@ def get_connector_statuses(call: Call) -> list[dict[str, Any]]:
     """Count the connections of all tenants by status."""
     counts = Counter(
         record.status
-        for place in _rooms(_operator(call), connections.KIND)
-        for record in place.records.all(place.tenant, connections.KIND)
+        for partition in _partitions(_operator(call), connections.KIND)
+        for record in partition.records.all(partition.tenant, connections.KIND)
     )
     return [{"status": status, "n": count} for status, count in counts.most_common()]
 
@@ -328,8 +328,8 @@ class FleetHealth(Wire):
 def get_memory_health(call: Call) -> dict[str, int]:
     """Count what is current, archived, stale, expired and superseded, over all tenants."""
     counts = dict.fromkeys(FleetHealth.model_fields, 0)
-    for place in _rooms(_operator(call)):
-        health = hygiene.health_of(place, EVERYTHING, _STALE_DAYS)
+    for partition in _partitions(_operator(call)):
+        health = hygiene.health_of(partition, EVERYTHING, _STALE_DAYS)
         for name in counts:
             counts[name] += health[name]
     return counts
@@ -378,7 +378,7 @@ def get_analytics(call: Call, query: AnalyticsQuery) -> dict[str, Any]:
     server = _operator(call)
     start = (now() - timedelta(days=query.days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     made = server.accounts.made_since(round(start.timestamp() * 1_000_000))
-    active = {place.tenant for place in _rooms(server)}
+    active = {partition.tenant for partition in _partitions(server)}
     signups = Counter(iso_micros(moment)[:10] for _, moment in made)
     views = pulse.days(server, start.date().isoformat())
     paths, referrers = Counter[str](), Counter[str]()

@@ -13,7 +13,7 @@ from onebrain_server.dialects.rememberos.routes import collections, graph, searc
 from onebrain_server.dialects.rememberos.routes.collections import check_writable, hidden, readable, writable
 from onebrain_server.dialects.rememberos.routes.search import SearchFields
 from onebrain_server.dialects.rememberos.rules.model import own_model
-from onebrain_server.dialects.rememberos.rules.partition import author, room
+from onebrain_server.dialects.rememberos.rules.partition import author, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_SEARCH,
     Name,
@@ -126,8 +126,8 @@ def complete_chat(call: Call, body: ChatFields) -> dict[str, Any]:
     options = body.options(mine=mine)
     if body.store:
         _may_store(call, body.collection or _DEFAULT)
-    place = room(call)
-    model = place.model("chat")
+    partition = partition_of(call)
+    model = partition.model("chat")
     if model is None:
         raise unconfigured(
             "No language model is configured: the operator sets MODEL_URL, or PUT extraction/config one"
@@ -161,16 +161,16 @@ def _question(messages: Sequence[ChatMessage]) -> str:
 
 def _remembered(call: Call, body: ChatFields, question: str) -> list[str]:
     """Return the texts of the memories that have to do with a question, of what the key may read."""
-    place = room(call)
+    partition = partition_of(call)
     if not question or body.memory_limit == 0:
         return []
     found = None
     if body.collection is not None:
-        if collections.find(place, body.collection) is None:
+        if collections.find(partition, body.collection) is None:
             return []
         found = readable(call, body.collection)
     asked = SearchFields(query=question[:_ASKED], limit=body.memory_limit, container_tag=body.container_tag)
-    results = search.found(place, asked, found, hidden(call) if found is None else ())["results"]
+    results = search.found(partition, asked, found, hidden(call) if found is None else ())["results"]
     return [str(row["text"]) for row in cast("list[dict[str, Any]]", results)]
 
 
@@ -181,7 +181,7 @@ def _with(messages: list[dict[str, Any]], remembered: Sequence[str]) -> list[dic
     lines = "\n".join(f"- {on_one_line(text)}" for text in remembered)
     told = {"role": "system", "content": f"{_TOLD}\n{fence(lines)}"}
     first = next(
-        (place for place, one in enumerate(messages) if one["role"] not in ("system", "developer")),
+        (index for index, one in enumerate(messages) if one["role"] not in ("system", "developer")),
         len(messages),
     )
     return [*messages[:first], told, *messages[first:]]
@@ -191,12 +191,12 @@ def _store(call: Call, body: ChatFields, question: str) -> bool:
     """Have facts looked for in a question; where it has none, nothing is kept. Return whether there was a question."""
     if not question:
         return False
-    place, found = room(call), writable(call, body.collection or _DEFAULT, create=True)
+    partition, found = partition_of(call), writable(call, body.collection or _DEFAULT, create=True)
     for start in range(0, len(question), graph.MAX_CONTENT):
         asked = graph.RememberFields(
             content=question[start : start + graph.MAX_CONTENT], container_tag=body.container_tag
         )
-        graph.start(place, found, asked, author(call), whole=False)
+        graph.start(partition, found, asked, author(call), whole=False)
     call.act("complete_chat", "rememberos.proxy")
     return True
 

@@ -21,7 +21,7 @@ from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow
 from onebrain_server.dialects.rememberos.routes.collections import Collection, hidden, readable
 from onebrain_server.dialects.rememberos.rules.containment import containing
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import MAX_SEARCH, Asked, Routes, Share, Tag, Wire
 from onebrain_server.http.requests import Call
 
@@ -79,22 +79,22 @@ def search_everything(call: Call, body: SearchFields) -> dict[str, Any]:
 
 
 def _search(call: Call, asked: SearchFields, collection: Collection | None) -> dict[str, Any]:
-    place = room(call)
+    partition = partition_of(call)
     shut = hidden(call) if collection is None else []
     started = time.perf_counter()
     key = (
-        place.memories.name,
+        partition.memories.name,
         None if collection is None else collection.name,
         tuple(shut),
         to_json(asked.model_dump()),
     )
-    current, metrics = version(place, collection), call.server.metrics
+    current, metrics = version(partition, collection), call.server.metrics
     with metrics.timing("cache_get"):
         kept = call.server.contexts.get(key, current)
     metrics.event("search_cache_miss" if kept is None else "search_cache_hit")
     if kept is not None:
         return {**kept, "search_ms": _since(started), "query_embedding_ms": 0.0, "cached": True}
-    answer = found(place, asked, collection, shut)
+    answer = found(partition, asked, collection, shut)
     call.server.contexts.put(key, current, answer)
     metrics.timed("search", answer["search_ms"] / 1000)
     metrics.timed("embed", answer["query_embedding_ms"] / 1000)
@@ -102,11 +102,11 @@ def _search(call: Call, asked: SearchFields, collection: Collection | None) -> d
 
 
 def found(
-    place: Room, asked: SearchFields, collection: Collection | None, shut: Sequence[str] = ()
+    partition: Partition, asked: SearchFields, collection: Collection | None, shut: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return what a search finds in one collection, or in all but those in `shut`."""
     started = time.perf_counter()
-    model = place.model("rewrite")
+    model = partition.model("rewrite")
     rewritten = model.complete(_REWRITE, asked.query) if model is not None and asked.rewrite else None
     scope = Scope(user=asked.container_tag) if collection is None else collection.tagged(asked.container_tag)
     request = SearchRequest(
@@ -116,18 +116,18 @@ def found(
             mapping.CURRENT,
             TRUE if asked.category is None else Cmp("$type", "eq", asked.category),
             negate(Cmp("$space", "in", list(shut))) if shut else TRUE,
-            containing(place, scope, asked.metadata_filter),
+            containing(partition, scope, asked.metadata_filter),
         ),
         limit=asked.limit,
         mode=_MODES[asked.mode],
         include_archived=asked.include_archived,
     )
-    hits = _near_enough(place, request, asked.min_score)
-    order = _reranked(place, asked.query, hits) if asked.rerank else None
+    hits = _near_enough(partition, request, asked.min_score)
+    order = _reranked(partition, asked.query, hits) if asked.rerank else None
     searched = _since(started)
     return {
         "results": [mapping.hit(hit.memory, hit.score) for hit in (hits if order is None else order)],
-        "query_embedding_ms": 0.0 if request.mode == "keyword" else _embedding_ms(place, asked.query),
+        "query_embedding_ms": 0.0 if request.mode == "keyword" else _embedding_ms(partition, asked.query),
         "search_ms": searched,
         "cached": False,
         "rewritten": rewritten is not None,
@@ -135,11 +135,11 @@ def found(
     }
 
 
-def _near_enough(place: Room, request: SearchRequest, threshold: float) -> Sequence[Hit]:
+def _near_enough(partition: Partition, request: SearchRequest, threshold: float) -> Sequence[Hit]:
     """Return the hits of which a word matched, or whose vector is at least so near."""
     if request.mode == "vector":
-        return place.memories.search(replace(request, min_score=threshold)).hits
-    hits = place.memories.search(request).hits
+        return partition.memories.search(replace(request, min_score=threshold)).hits
+    hits = partition.memories.search(request).hits
     if request.mode == "keyword" or threshold == 0 or not hits:
         return hits
     these = replace(
@@ -147,41 +147,41 @@ def _near_enough(place: Room, request: SearchRequest, threshold: float) -> Seque
         filter=every(request.filter, Cmp("$id", "in", [hit.memory.id for hit in hits])),
         limit=len(hits),
     )
-    near = place.memories.search(replace(these, mode="vector", min_score=threshold)).hits
-    named = place.memories.search(replace(these, mode="keyword")).hits
+    near = partition.memories.search(replace(these, mode="vector", min_score=threshold)).hits
+    named = partition.memories.search(replace(these, mode="keyword")).hits
     good = {hit.memory.id for hit in (*near, *named)}
     return [hit for hit in hits if hit.memory.id in good]
 
 
-def _reranked(place: Room, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
+def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
     """Return hits in a model's order; None where there is no model, or it gave none."""
-    model = place.model("rerank")
+    model = partition.model("rerank")
     if model is None or not hits:
         return None
-    texts = {str(place_): hit.memory.content[:1000] for place_, hit in enumerate(hits)}
+    texts = {str(number): hit.memory.content[:1000] for number, hit in enumerate(hits)}
     answer = model.complete(_RERANK, to_json({"query": query, "texts": texts}), json=True)
     try:
         order: Any = from_json(answer or "")["order"]
         chosen = [int(number) for number in cast("list[Any]", order)]
     except (ValueError, KeyError, TypeError):
         return None
-    places = dict.fromkeys([number for number in chosen if 0 <= number < len(hits)])
-    places.update(dict.fromkeys(range(len(hits))))  # what the model left out comes last
-    return [hits[number] for number in places]
+    ordered = dict.fromkeys([number for number in chosen if 0 <= number < len(hits)])
+    ordered.update(dict.fromkeys(range(len(hits))))  # what the model left out comes last
+    return [hits[number] for number in ordered]
 
 
-def version(place: Room, collection: Collection | None) -> tuple[tuple[str, int], ...]:
+def version(partition: Partition, collection: Collection | None) -> tuple[tuple[str, int], ...]:
     """Return what changes with every write to a collection, or to any."""
-    with place.server.engine.store.reading() as read:
+    with partition.server.engine.store.reading() as read:
         if collection is None:
-            return tuple((space.name, space.seq) for space in read.spaces(place.memories.name))
-        space = read.space(place.memories.name, collection.name)
+            return tuple((space.name, space.seq) for space in read.spaces(partition.memories.name))
+        space = read.space(partition.memories.name, collection.name)
         return () if space is None else ((space.name, space.seq),)
 
 
-def _embedding_ms(place: Room, query: str) -> float:
+def _embedding_ms(partition: Partition, query: str) -> float:
     """Return how long the query's vector takes: made once more, for the engine does not tell its parts."""
-    embedder = place.server.engine.embedder
+    embedder = partition.server.engine.embedder
     if embedder is None:
         return 0.0
     started = time.perf_counter()

@@ -20,7 +20,7 @@ from onebrain_server.dialects.rememberos.routes.collections import (
     check_writable,
     writable,
 )
-from onebrain_server.dialects.rememberos.rules.partition import Room, author, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
@@ -46,13 +46,13 @@ class Export(Wire):
 @routes.get("/export", needs="admin", answers=Export)
 def export_account(call: Call) -> Answer:
     """Return the tenant, its collections and its memories, archived and superseded ones included, as a download."""
-    place, account = room(call), call.known.account
-    every = collections.every(place)
-    found = [memory for one in every for memory in mapping.everything(place, one.scope, archived=True)]
+    partition, account = partition_of(call), call.known.account
+    every = collections.every(partition)
+    found = [memory for one in every for memory in mapping.everything(partition, one.scope, archived=True)]
     call.audit("rememberos.export")
     data = {
         "tenant": {"name": name_of(account), "email": account.email, "tier": account.plan},
-        "collections": [collections.row(place, one) for one in every],
+        "collections": [collections.row(partition, one) for one in every],
         "memories": [mapping.row(memory) for memory in found],
         "exported_at": iso(now()),
     }
@@ -94,7 +94,7 @@ class ImportFields(Wire):
 
 
 class Skipped(Wire):
-    """A memory that was left out, by its place in the list, and the fields that did not fit."""
+    """A memory that was left out, by its index in the list, and the fields that did not fit."""
 
     index: int
     error: str
@@ -115,10 +115,10 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
 
     What does not fit is skipped. Collections are made as needed; those that are there keep their description.
     """
-    place = room(call)
+    partition = partition_of(call)
     rows, errors = _read(body.memories)
-    with mapping.storing(place, len(rows)):
-        imported, opened = _import(call, place, body, rows)
+    with mapping.storing(partition, len(rows)):
+        imported, opened = _import(call, partition, body, rows)
     call.audit("rememberos.import")
     return {
         "imported": imported,
@@ -128,7 +128,9 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     }
 
 
-def _import(call: Call, place: Room, body: ImportFields, rows: Sequence[ImportRow]) -> tuple[int, int]:
+def _import(
+    call: Call, partition: Partition, body: ImportFields, rows: Sequence[ImportRow]
+) -> tuple[int, int]:
     """Store what was exported; return how many memories, and how many collections they are in."""
     wanted = dict.fromkeys(body.into_collection or row.collection or _DEFAULT for row in rows)
     # Whoever names one collection for everything wants no others.
@@ -138,20 +140,20 @@ def _import(call: Call, place: Room, body: ImportFields, rows: Sequence[ImportRo
     names = list(dict.fromkeys([*described, *wanted]))[::-1]
     for name in names:  # before any is made
         check_writable(call, name)
-    opened = {name: _opened(call, place, name, described.get(name)) for name in names}
+    opened = {name: _opened(call, partition, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
     imported = 0
     for name in wanted:
         mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
         for start in range(0, len(mine), _AT_ONCE):
             some = mine[start : start + _AT_ONCE]
-            made = mapping.put(place, [_draft(call, row, opened[name]) for row in some])
+            made = mapping.put(partition, [_draft(call, row, opened[name]) for row in some])
             imported += len(made)
             if len(made) == len(some):  # else another request has removed one already
                 stored.update(
                     (row.id, new) for row, new in zip(some, made, strict=True) if row.id is not None
                 )
-    _supersede(place, rows, stored)
+    _supersede(partition, rows, stored)
     return imported, len(opened)
 
 
@@ -159,7 +161,7 @@ def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[s
     """Return the memories that fit, and the failures of the others, which quote nothing."""
     rows: list[ImportRow] = []
     errors: list[dict[str, Any]] = []
-    for place, one in enumerate(given):
+    for index, one in enumerate(given):
         # A null stands for what an export does not know.
         known = {name: value for name, value in one.items() if value is not None}
         try:
@@ -167,14 +169,14 @@ def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[s
         except ValidationError as error:
             issues = error.errors(include_input=False, include_url=False, include_context=False)
             told = "; ".join(f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:3])
-            errors.append({"index": place, "error": told})
+            errors.append({"index": index, "error": told})
     return rows, errors
 
 
-def _opened(call: Call, place: Room, name: str, described: ImportCollection | None) -> Collection:
-    if described is not None and collections.find(place, name) is None:
+def _opened(call: Call, partition: Partition, name: str, described: ImportCollection | None) -> Collection:
+    if described is not None and collections.find(partition, name) is None:
         try:
-            return collections.make(place, name, described.description, described.metadata)
+            return collections.make(partition, name, described.description, described.metadata)
         except Taken:  # another request has just made it
             pass
     return writable(call, name, create=True)
@@ -186,12 +188,12 @@ def _draft(call: Call, row: ImportRow, collection: Collection) -> NewMemory:
     return draft.model_copy(update=kept)
 
 
-def _supersede(place: Room, rows: Sequence[ImportRow], stored: dict[str, Memory]) -> None:
+def _supersede(partition: Partition, rows: Sequence[ImportRow], stored: dict[str, Memory]) -> None:
     """Mark what was superseded as it was, by the new ids; the current truth stays current."""
     for row in rows:
         old, new = stored.get(row.id or ""), stored.get(row.superseded_by or "")
         if old is not None and new is not None and old.scope.space == new.scope.space:
-            mapping.supersede(place, old, new.id)
+            mapping.supersede(partition, old, new.id)
 
 
 __all__ = ["routes"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain_server.dialects.rememberos.rules import events
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import SERVICE, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -46,7 +46,7 @@ class HookFields(Wire):
 @routes.get("", needs="admin", answers=HookAnswer)
 def get_webhook(call: Call) -> dict[str, Any]:
     """Return where events are sent."""
-    hook = events.subscription(room(call))
+    hook = events.subscription(partition_of(call))
     if hook is None:
         return {"url": None, "configured": False, "events": events.EVENTS}
     shown = {name: value for name, value in hook.body.items() if name not in ("secret", "target")}
@@ -66,12 +66,12 @@ async def put_webhook(call: Call, body: HookFields) -> dict[str, Any]:
 
 
 def _replace(call: Call, url: str, secret: str) -> None:
-    place = room(call)
-    _remove(place)
+    partition = partition_of(call)
+    _remove(partition)
     # The target is new each time: what is on its way to the old address is not counted for this one.
     body = {"url": url, "secret": secret, "target": new_id(), "delivered": 0, "failed": 0}
     try:
-        place.records.add(place.tenant, events.KIND, body, id=events.ID)
+        partition.records.add(partition.tenant, events.KIND, body, id=events.ID)
     except Taken:
         raise Problem(400, "EXISTS", "Another request has just set the webhook; try again") from None
     call.audit("rememberos.webhook.set")
@@ -86,15 +86,15 @@ class Removed(Wire):
 @routes.delete("", needs="admin", answers=Removed)
 def delete_webhook(call: Call) -> dict[str, Any]:
     """Send no more events, and give up those on their way."""
-    gone = _remove(room(call))
+    gone = _remove(partition_of(call))
     call.audit("rememberos.webhook.delete")
     return {"deleted": gone}
 
 
-def _remove(place: Room) -> bool:
-    hook = events.subscription(place)
+def _remove(partition: Partition) -> bool:
+    hook = events.subscription(partition)
     if hook is None:
         return False
-    place.records.remove(place.tenant, events.KIND, events.ID)
-    place.server.deliveries.forget(place.tenant, SERVICE, hook.body["target"])
+    partition.records.remove(partition.tenant, events.KIND, events.ID)
+    partition.server.deliveries.forget(partition.tenant, SERVICE, hook.body["target"])
     return True

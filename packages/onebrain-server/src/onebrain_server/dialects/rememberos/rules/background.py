@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.rememberos.routes import collections
-from onebrain_server.dialects.rememberos.rules.partition import Room, room
+from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
@@ -39,7 +39,7 @@ class Queue:
         self,
         kind: str,
         name: str,
-        work: Callable[[Room, Record], Mapping[str, Any] | None],
+        work: Callable[[Partition, Record], Mapping[str, Any] | None],
         *,
         spent: Mapping[str, Any],
     ) -> None:
@@ -48,49 +48,51 @@ class Queue:
         self._work = work
         self._spent = spent
 
-    def start(self, place: Room, body: Mapping[str, Any]) -> str:
+    def start(self, partition: Partition, body: Mapping[str, Any]) -> str:
         """Note a job and have it done soon; return its id."""
         whole = {**body, "state": "queued", "claim": None, "since": now_micros()}
-        job = place.records.add(place.tenant, self._kind, whole, status="queued")
-        self._soon(place, job)
+        job = partition.records.add(partition.tenant, self._kind, whole, status="queued")
+        self._soon(partition, job)
         return job.id
 
     def seen(self, call: Call, id: str) -> Record:
         """Return a job's record; raise where there is none, or the caller may not read its collection."""
-        place = room(call)
-        job = place.records.get(place.tenant, self._kind, id)
+        partition = partition_of(call)
+        job = partition.records.get(partition.tenant, self._kind, id)
         if job is None:
             raise Problem(404, "NOT_FOUND", "Job not found")
-        if collections.find(place, job.body["collection"]) is not None:
+        if collections.find(partition, job.body["collection"]) is not None:
             collections.readable(call, job.body["collection"])
         return job
 
-    def _soon(self, place: Room, job: Record) -> None:
-        place.server.later(partial(self._run, place, job), self._name)
+    def _soon(self, partition: Partition, job: Record) -> None:
+        partition.server.later(partial(self._run, partition, job), self._name)
 
-    def _run(self, place: Room, job: Record) -> None:
+    def _run(self, partition: Partition, job: Record) -> None:
         """Do a job, unless another process has taken it."""
         mine = {"claim": new_id(), "state": "processing", "since": now_micros()}
-        if not place.records.change_if(place.tenant, self._kind, job.id, "claim", job.body["claim"], mine):
+        if not partition.records.change_if(
+            partition.tenant, self._kind, job.id, "claim", job.body["claim"], mine
+        ):
             return
-        place.records.change(place.tenant, self._kind, job.id, {}, status="processing", touch=False)
+        partition.records.change(partition.tenant, self._kind, job.id, {}, status="processing", touch=False)
         noted: Mapping[str, Any] | None = None
         try:
-            noted = self._work(place, job)
+            noted = self._work(partition, job)
         finally:
             state = "failed" if noted is None else "done"
             done = {**(noted or {}), **self._spent, "state": state}
-            place.records.change(place.tenant, self._kind, job.id, done, status=state)
+            partition.records.change(partition.tenant, self._kind, job.id, done, status=state)
 
     def resume(self, server: Server) -> None:
         """Do the jobs that were lost with the process that had taken them."""
         moment = now_micros()
         for tenant in server.records.tenants_with(self._kind):
-            place = Room(server, tenant)
+            partition = Partition(server, tenant)
             for status, patience in (("queued", _WAITING), ("processing", _WORKING)):
                 for job in server.records.all(tenant, self._kind, status=status):
                     if job.body["since"] < moment - patience:
-                        self._soon(place, job)
+                        self._soon(partition, job)
 
     def tidy(self, server: Server, moment: int | None = None) -> None:
         """Forget jobs that ended a day before now, or before another moment."""

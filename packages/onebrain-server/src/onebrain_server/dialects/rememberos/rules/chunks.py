@@ -36,7 +36,7 @@ def chunks(text: str, size: int = SIZE) -> Iterator[str]:
 def _cut(window: str) -> int:
     """Return where to cut a window: behind the last end of the largest unit that does not leave too little."""
     for end in _ENDS:
-        places = [match.end() for match in end.finditer(window)]
-        if places and places[-1] > len(window) // 4:
-            return places[-1]
+        ends = [match.end() for match in end.finditer(window)]
+        if ends and ends[-1] > len(window) // 4:
+            return ends[-1]
     return len(window)

@@ -13,17 +13,17 @@ from typing import Any, cast
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, field_name, kind, negate
 from onebrain.memory.models import Scope
 from onebrain_server.dialects.rememberos import mapping
-from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.rules.partition import Partition
 
 
-def containing(place: Room, scope: Scope, wanted: Mapping[str, Any] | None) -> Filter:
+def containing(partition: Partition, scope: Scope, wanted: Mapping[str, Any] | None) -> Filter:
     """Return the filter for memories of a scope whose metadata contains an object."""
     if not wanted:
         return TRUE
     pushed, exact = _object(wanted, ())
     if exact:
         return pushed
-    candidates = mapping.everything(place, scope, pushed, archived=True)
+    candidates = mapping.everything(partition, scope, pushed, archived=True)
     return Cmp("$id", "in", [one.id for one in candidates if contains(one.metadata, wanted)])
 
 

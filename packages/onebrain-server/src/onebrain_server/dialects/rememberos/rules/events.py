@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from pydantic_core import to_json
 
 from onebrain_server.clock import iso, iso_micros, now, now_micros
-from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.rules.partition import Partition
 from onebrain_server.dialects.rememberos.wire import SERVICE, sign
 from onebrain_server.jobs.deliveries import Channel
 from onebrain_server.state.outbox import Delivery
@@ -21,19 +21,19 @@ EVENTS: Final = ("memory.created", "memory.updated", "memory.deleted")
 Event = Literal["memory.created", "memory.updated", "memory.deleted"]
 
 
-def subscription(place: Room) -> Record | None:
+def subscription(partition: Partition) -> Record | None:
     """Return the tenant's webhook."""
-    return place.records.get(place.tenant, KIND, ID)
+    return partition.records.get(partition.tenant, KIND, ID)
 
 
-def emit(place: Room, event: Event, data: Iterable[Mapping[str, Any]]) -> None:
+def emit(partition: Partition, event: Event, data: Iterable[Mapping[str, Any]]) -> None:
     """Tell the tenant's webhook of an event, once for each memory."""
-    hook = subscription(place)
+    hook = subscription(partition)
     if hook is None:
         return
     moment = iso(now())
-    place.server.deliveries.add_all(
-        place.tenant,
+    partition.server.deliveries.add_all(
+        partition.tenant,
         SERVICE,
         hook.body["target"],
         url=hook.body["url"],
@@ -42,9 +42,9 @@ def emit(place: Room, event: Event, data: Iterable[Mapping[str, Any]]) -> None:
     )
 
 
-def removed(place: Room, collection: str, ids: Iterable[str]) -> None:
+def removed(partition: Partition, collection: str, ids: Iterable[str]) -> None:
     """Tell of memories that are gone: their ids, and nothing of what they said."""
-    emit(place, "memory.deleted", ({"id": id, "collection": collection} for id in ids))
+    emit(partition, "memory.deleted", ({"id": id, "collection": collection} for id in ids))
 
 
 def _note(records: Records, delivery: Delivery, taken: bool, again: bool) -> None:

@@ -11,7 +11,8 @@ from onebrain_engine import Tenant
 from onebrain_engine.graph.model import ChatModel
 from onebrain_server.dialects.rememberos.rules.model import model_of
 from onebrain_server.dialects.rememberos.wire import SERVICE
-from onebrain_server.http.requests import Call, room_of
+from onebrain_server.http.requests import Call
+from onebrain_server.partitions import partition_name
 from onebrain_server.state.records import Records, Taken
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Partition:
     """One tenant's part of the server."""
 
     server: Server
@@ -28,7 +29,7 @@ class Room:
     @property
     def memories(self) -> Tenant:
         """The tenant's memories; a collection is a space of theirs."""
-        return self.server.engine.tenant(room_of(self.tenant, SERVICE))
+        return self.server.engine.tenant(partition_name(self.tenant, SERVICE))
 
     @property
     def records(self) -> Records:
@@ -54,9 +55,9 @@ class Room:
                 self.records.change(self.tenant, kind, id, body)
 
 
-def room(call: Call) -> Room:
-    """Return the room of a request."""
-    return Room(call.server, call.tenant_id)
+def partition_of(call: Call) -> Partition:
+    """Return the partition that a request works on."""
+    return Partition(call.server, call.tenant_id)
 
 
 def author(call: Call) -> dict[str, str]:

@@ -15,7 +15,7 @@ from onebrain_engine.graph.proposals import sentences, title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.routes.collections import Collection
-from onebrain_server.dialects.rememberos.rules.partition import Room
+from onebrain_server.dialects.rememberos.rules.partition import Partition
 
 _LINE: Final = 240  # characters of a memory in an extractive summary
 _LINES: Final = 10
@@ -31,54 +31,58 @@ _SUMMARY: Final = (
 )
 
 
-def profile(place: Room, collection: Collection, container_tag: str | None) -> dict[str, Any]:
+def profile(partition: Partition, collection: Collection, container_tag: str | None) -> dict[str, Any]:
     """Return what is known by now: the current facts and preferences, most important first."""
     wanted = every(mapping.CURRENT, Cmp("$type", "in", ["fact", "preference"]))
-    known = _top(place, collection, container_tag, 50, wanted)
+    known = _top(partition, collection, container_tag, 50, wanted)
     texts = [_line(one) for one in known]
-    model = place.model("profile")
+    model = partition.model("profile")
     written = (
         model.complete(_PROFILE, fence("\n".join(texts)[:_ASKED])) if model is not None and texts else None
     )
     return {"profile": " ".join(texts) if written is None else written.strip(), "based_on": len(known)}
 
 
-def summary(place: Room, collection: Collection, container_tag: str | None, limit: int) -> dict[str, Any]:
+def summary(
+    partition: Partition, collection: Collection, container_tag: str | None, limit: int
+) -> dict[str, Any]:
     """Return a briefing on the most important and newest memories."""
-    known = _top(place, collection, container_tag, limit, mapping.CURRENT)
-    changes = changed(place, collection, container_tag)[:3]
-    told = _written(place, known, changes)
+    known = _top(partition, collection, container_tag, limit, mapping.CURRENT)
+    changes = changed(partition, collection, container_tag)[:3]
+    told = _written(partition, known, changes)
     if told is None:
         lines = [_line(one) for one in known[:_LINES]]
         lines += [f"Changed: {_line(new)} Before: {_line(old)}" for new, old in changes]
-        told = (" ".join(lines), _themes(place, known))
+        told = (" ".join(lines), _themes(partition, known))
     return {"summary": told[0], "themes": told[1], "based_on": len(known), "generated_at": iso(now())}
 
 
-def changed(place: Room, collection: Collection, container_tag: str | None) -> list[tuple[Memory, Memory]]:
+def changed(
+    partition: Partition, collection: Collection, container_tag: str | None
+) -> list[tuple[Memory, Memory]]:
     """Return where the current truth changed, as (current, superseded), the newest change first; none of them archived."""
-    gone = mapping.everything(place, collection.tagged(container_tag), mapping.SUPERSEDED)
+    gone = mapping.everything(partition, collection.tagged(container_tag), mapping.SUPERSEDED)
     ids = [str(one.extra["superseded_by"]) for one in gone]
-    found = place.memories.get(ids, collection.scope) if ids else []
+    found = partition.memories.get(ids, collection.scope) if ids else []
     current = {one.id: one for one in found if not one.archived}
     pairs = [(current[id], one) for id, one in zip(ids, gone, strict=True) if id in current]
     return sorted(pairs, key=lambda pair: -int(pair[1].extra.get("superseded_at", 0)))
 
 
 def _top(
-    place: Room, collection: Collection, container_tag: str | None, limit: int, wanted: Any
+    partition: Partition, collection: Collection, container_tag: str | None, limit: int, wanted: Any
 ) -> Sequence[Memory]:
     request = ListRequest(
         scope=collection.tagged(container_tag), filter=wanted, order="-importance", limit=limit
     )
-    return place.memories.list(request).data
+    return partition.memories.list(request).data
 
 
 def _written(
-    place: Room, known: Sequence[Memory], changes: Sequence[tuple[Memory, Memory]]
+    partition: Partition, known: Sequence[Memory], changes: Sequence[tuple[Memory, Memory]]
 ) -> tuple[str, list[str]] | None:
     """Return a model's summary and themes; None where there is no model, or it gave none."""
-    model = place.model("summary")
+    model = partition.model("summary")
     if model is None or not known:
         return None
     asked: list[str] = []
@@ -98,10 +102,10 @@ def _written(
     return text, [str(theme)[:100] for theme in themes[:_THEMES]]
 
 
-def _themes(place: Room, known: Sequence[Memory]) -> list[str]:
+def _themes(partition: Partition, known: Sequence[Memory]) -> list[str]:
     """Return what most of the memories name; the categories, where they name nothing."""
-    place.memories.extract(known)
-    named = Counter(mention.entity.name for mention in place.memories.mentions(known))
+    partition.memories.extract(known)
+    named = Counter(mention.entity.name for mention in partition.memories.mentions(known))
     if not named:
         named = Counter(one.type or "other" for one in known)
     return [name for name, _ in named.most_common(_THEMES)]

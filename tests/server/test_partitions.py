@@ -12,11 +12,11 @@ from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import TRUE
 from onebrain.memory.models import EVERYTHING, NewMemory
 from onebrain_server.dialects import DIALECTS
-from onebrain_server.http.requests import room_of
+from onebrain_server.partitions import partition_name
 from onebrain_server.settings import Settings
 from onebrain_server.testing import live_server
 
-ROOMS = [dialect.room for dialect in DIALECTS]
+PARTITIONS = [dialect.partition for dialect in DIALECTS]
 TEXT = "Maria prefers window seats"
 
 
@@ -25,18 +25,20 @@ def account(onebrain_server, onebrain_api_key):
     return onebrain_server.server.accounts.by_key(onebrain_api_key).account.id
 
 
-def contents(server, account, room):
-    page = server.engine.tenant(room_of(account, room)).list(ListRequest(limit=100, include_archived=True))
+def contents(server, account, partition):
+    page = server.engine.tenant(partition_name(account, partition)).list(
+        ListRequest(limit=100, include_archived=True)
+    )
     return [memory.content for memory in page.data]
 
 
 def test_every_service_has_a_room_of_its_own(onebrain_server, account):
     server = onebrain_server.server
-    assert len(set(ROOMS)) == len(DIALECTS)
-    for room in ROOMS:
-        server.engine.tenant(room_of(account, room)).store([NewMemory(content=f"in {room}")])
-    for room in ROOMS:
-        assert contents(server, account, room) == [f"in {room}"]
+    assert len(set(PARTITIONS)) == len(DIALECTS)
+    for partition in PARTITIONS:
+        server.engine.tenant(partition_name(account, partition)).store([NewMemory(content=f"in {partition}")])
+    for partition in PARTITIONS:
+        assert contents(server, account, partition) == [f"in {partition}"]
 
 
 def test_what_one_service_stored_is_in_no_others_answers(onebrain_server, onebrain_api_key, client, account):
@@ -57,9 +59,9 @@ def test_what_one_service_stored_is_in_no_others_answers(onebrain_server, onebra
     assert [hit["id"] for hit in found["results"]] == [theirs]
     server = onebrain_server.server
     assert contents(server, account, "brrain") == [TEXT]
-    for room in ROOMS:
-        if room not in ("brrain", None):
-            assert contents(server, account, room) == []
+    for partition in PARTITIONS:
+        if partition not in ("brrain", None):
+            assert contents(server, account, partition) == []
 
 
 def test_no_account_can_be_named_so_that_it_reaches_anothers_room(onebrain_server):
@@ -84,22 +86,25 @@ def test_an_account_that_is_deleted_leaves_nothing_in_any_room(tmp_path):
             for name in ("gone", "kept")
         )
         for account in (gone, kept):
-            for room in ROOMS:
-                name = room_of(account, room)
+            for partition in PARTITIONS:
+                name = partition_name(account, partition)
                 [stored] = server.engine.tenant(name).store([NewMemory(content=TEXT)])
                 entity = server.graph.tenant(name).add("Maria", "person")
                 server.graph.tenant(name).link(entity.id, stored.id, "about")
-                service = room or "onebrain"
+                service = partition or "onebrain"
                 server.records.add(account, f"{service}.thing", {"text": TEXT})
             server.deliveries.add(
                 account, "onebrain", "target", url="https://127.0.0.1/", secret="s", body="{}"
             )
         server.forget_account(gone)
-        for room in ROOMS:
-            assert contents(server, gone, room) == []
-            assert contents(server, kept, room) == [TEXT]
+        for partition in PARTITIONS:
+            assert contents(server, gone, partition) == []
+            assert contents(server, kept, partition) == [TEXT]
             assert (
-                server.engine.tenant(room_of(kept, room)).count(EVERYTHING, TRUE, include_archived=True) == 1
+                server.engine.tenant(partition_name(kept, partition)).count(
+                    EVERYTHING, TRUE, include_archived=True
+                )
+                == 1
             )
     with sqlite3.connect(file) as database:
         rows = {

@@ -1,4 +1,4 @@
-"""The lane: one thread for short work, and another when that one is held up."""
+"""The worker: one thread for short work, and another when that one is held up."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import threading
 
 import pytest
 
-from onebrain_server.short_tasks import Lane
+from onebrain_server.short_tasks import ShortTaskWorker
 
 
 @pytest.fixture
-def lane():
-    lane = Lane("test-lane", 3)
-    yield lane
-    lane.close()
+def worker():
+    worker = ShortTaskWorker("test-worker", 3)
+    yield worker
+    worker.close()
 
 
-async def test_functions_run_one_after_the_other_in_one_thread(lane):
+async def test_functions_run_one_after_the_other_in_one_thread(worker):
     names, running, most = set(), [0], [0]
 
     def work(number):
@@ -27,57 +27,57 @@ async def test_functions_run_one_after_the_other_in_one_thread(lane):
         running[0] -= 1
         return number
 
-    assert await asyncio.gather(*(lane.run(work, number) for number in range(50))) == list(range(50))
+    assert await asyncio.gather(*(worker.run(work, number) for number in range(50))) == list(range(50))
     assert len(names) == 1
     assert names != {threading.get_ident()}
     assert most == [1]
 
 
-async def test_what_a_function_raises_is_raised_where_it_is_awaited(lane):
+async def test_what_a_function_raises_is_raised_where_it_is_awaited(worker):
     with pytest.raises(ZeroDivisionError):
-        await lane.run(lambda: 1 / 0)
-    assert await lane.run(lambda: "and goes on") == "and goes on"
+        await worker.run(lambda: 1 / 0)
+    assert await worker.run(lambda: "and goes on") == "and goes on"
 
 
-async def test_what_waits_behind_a_long_one_is_done_by_another_thread(lane):
+async def test_what_waits_behind_a_long_one_is_done_by_another_thread(worker):
     held = threading.Event()
-    long = asyncio.create_task(lane.run(held.wait))
-    quick = [asyncio.create_task(lane.run(lambda number=number: number)) for number in range(5)]
+    long = asyncio.create_task(worker.run(held.wait))
+    quick = [asyncio.create_task(worker.run(lambda number=number: number)) for number in range(5)]
     assert await asyncio.gather(*quick) == list(range(5))
     assert not long.done()
     held.set()
     assert await long is True
-    assert await lane.run(threading.get_ident) != threading.get_ident()
+    assert await worker.run(threading.get_ident) != threading.get_ident()
 
 
-async def test_there_are_never_more_threads_than_allowed(lane):
+async def test_there_are_never_more_threads_than_allowed(worker):
     held = threading.Event()
     before = threading.active_count()
-    waiting = [asyncio.create_task(lane.run(held.wait)) for _ in range(10)]
+    waiting = [asyncio.create_task(worker.run(held.wait)) for _ in range(10)]
     while threading.active_count() < before + 3:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)
     assert threading.active_count() == before + 3
     held.set()
     assert await asyncio.gather(*waiting) == [True] * 10
-    assert await lane.run(lambda: "still alive") == "still alive"
+    assert await worker.run(lambda: "still alive") == "still alive"
 
 
-async def test_a_client_that_has_left_disturbs_nobody(lane):
+async def test_a_client_that_has_left_disturbs_nobody(worker):
     held = threading.Event()
-    gone = asyncio.create_task(lane.run(held.wait))
+    gone = asyncio.create_task(worker.run(held.wait))
     await asyncio.sleep(0)
     gone.cancel()
     held.set()
-    assert await lane.run(lambda: 1) == 1
+    assert await worker.run(lambda: 1) == 1
 
 
-async def test_what_is_done_is_told_though_the_next_one_is_held_up(lane):
+async def test_what_is_done_is_told_though_the_next_one_is_held_up(worker):
     """Several results are told together, but none waits for one that takes long."""
     held, begun = threading.Event(), threading.Event()
     order = []
-    first = [asyncio.create_task(lane.run(order.append, number)) for number in range(3)]
-    long = asyncio.create_task(lane.run(lambda: (begun.set(), held.wait())[1]))
+    first = [asyncio.create_task(worker.run(order.append, number)) for number in range(3)]
+    long = asyncio.create_task(worker.run(lambda: (begun.set(), held.wait())[1]))
     await asyncio.gather(*first)
     await asyncio.to_thread(begun.wait)
     assert not long.done()
@@ -86,11 +86,11 @@ async def test_what_is_done_is_told_though_the_next_one_is_held_up(lane):
     assert order == [0, 1, 2]
 
 
-def test_several_loops_are_each_told_their_own(lane):
+def test_several_loops_are_each_told_their_own(worker):
     results = {}
 
     async def ask(name):
-        results[name] = await asyncio.gather(*(lane.run(lambda n=n: (name, n)) for n in range(40)))
+        results[name] = await asyncio.gather(*(worker.run(lambda n=n: (name, n)) for n in range(40)))
 
     threads = [threading.Thread(target=asyncio.run, args=(ask(name),)) for name in "abc"]
     for thread in threads:
@@ -101,14 +101,14 @@ def test_several_loops_are_each_told_their_own(lane):
 
 
 async def test_closing_finishes_what_waits():
-    lane = Lane("test-lane", 2)
-    tasks = [asyncio.create_task(lane.run(lambda n=n: n)) for n in range(20)]
+    worker = ShortTaskWorker("test-worker", 2)
+    tasks = [asyncio.create_task(worker.run(lambda n=n: n)) for n in range(20)]
     await asyncio.sleep(0)
-    await asyncio.to_thread(lane.close)
+    await asyncio.to_thread(worker.close)
     assert await asyncio.gather(*tasks) == list(range(20))
 
 
-def test_a_loop_that_has_ended_holds_up_no_other(lane):
+def test_a_loop_that_has_ended_holds_up_no_other(worker):
     held, begun = threading.Event(), threading.Event()
 
     def hold():
@@ -116,7 +116,7 @@ def test_a_loop_that_has_ended_holds_up_no_other(lane):
         held.wait()
 
     async def leave():
-        task = asyncio.ensure_future(lane.run(hold))
+        task = asyncio.ensure_future(worker.run(hold))
         await asyncio.to_thread(begun.wait)
         task.cancel()
 
@@ -124,6 +124,6 @@ def test_a_loop_that_has_ended_holds_up_no_other(lane):
     held.set()  # what it did is done when its loop is gone
 
     async def ask():
-        return await asyncio.wait_for(lane.run(lambda: "told"), 180)
+        return await asyncio.wait_for(worker.run(lambda: "told"), 180)
 
     assert asyncio.run(ask()) == "told"
