@@ -1,0 +1,80 @@
+"""Components that are imported on first use, and the shared parts of components of earlier versions."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from onebrain.errors import MissingDependency
+from onebrain.memory.models import Memory
+
+# Tokens of a context for each of the names that version 0.1 had for them.
+FORMER_LENGTHS: Final[Mapping[str, int]] = {"brief": 500, "assistant": 1500, "project": 3000, "deep": 6000}
+
+
+def lazily(
+    package: str, modules: Mapping[str, str], extras: Mapping[str, str] | None = None
+) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a package whose components are imported when they are first used.
+
+    Importing such a package loads no framework, and only the components that need a missing framework miss it.
+
+    Args:
+        package: The package's name.
+        modules: The module of each component.
+        extras: The extra of the distribution that installs a framework, by the framework's module.
+    """
+
+    def load(name: str) -> object:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
+            module = import_module(f"{package}.{modules[name]}")
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            extra = (extras or {}).get(missing)
+            if extra is None:
+                raise
+            raise MissingDependency(
+                f"{name} needs {missing}, which is not installed: "
+                f'pip install "{package.replace("_", "-")}[{extra}]"'
+            ) from error
+        value = getattr(module, name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load
+
+
+def formerly_here(
+    package: str, modules: Mapping[str, str], *, distribution: str, successor: str
+) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a package of version 0.1: each use of a component warns and names `successor`."""
+
+    def load(name: str) -> object:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{package}.{name} is the component of {distribution} 0.1; import it from {successor}, whose "
+            "arguments docs/migrating.md lists",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return load
+
+
+def former_metadata(memory: Memory) -> dict[str, Any]:
+    """Return the metadata that version 0.1 gave to a memory; a fact that is not known is empty."""
+    extra = memory.extra
+    return {
+        "id": memory.id,
+        "type": memory.type or "",
+        "confidence": extra.get("confidence", 0.0),
+        "source_type": extra.get("sourceType") or extra.get("source_type") or "",
+        "created_at": memory.created_at.isoformat() if memory.created_at is not None else "",
+    }
