@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, get_args
+from types import CoroutineType
+from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
@@ -185,30 +186,59 @@ class ComponentModel(Closing, BaseModel):
             yield name, redact(value) if name in ("url", "base_url") and value else value
 
 
-def sync_method(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Return the method for sync code of a component whose logic is `plan`, with its signature and docstring."""
+class Method(Generic[P, T]):
+    """The methods for sync and for async code of a component whose logic is a plan, with its signature and docstring.
 
-    @wraps(plan)
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        connection: Connection = self._connection
-        return connection.run(plan(self, *args, **kwargs))
+    Example:
+        >>> from onebrain.frameworks.plans import ask
+        >>> class Counter(Component):
+        ...     def __init__(self, url: str) -> None:
+        ...         self._connection, self._scope = Connection(url=url), Scope()
+        ...
+        ...     def _count(self) -> Plan[int]:
+        ...         return (yield ask("count"))
+        ...
+        ...     count = Method(_count).sync
+        ...     acount = Method(_count).asynchronous
+        >>> counter = Counter("sqlite://")
+        >>> counter.count(), asyncio.run(counter.acount())
+        (0, 0)
+        >>> counter.close()
+    """
 
-    method.__dict__["__signature__"] = _signature(plan)
-    return method
+    def __init__(self, plan: Callable[P, Plan[T]]) -> None:
+        self._plan = plan
+
+    # Properties, because a checker would infer the type of a call's result from the method that it overrides.
+
+    @property
+    def sync(self) -> Callable[P, T]:
+        """The method for sync code."""
+        plan = self._plan
+
+        @wraps(plan)
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return _connection_of(args).run(plan(*args, **kwargs))
+
+        method.__dict__["__signature__"] = _signature(plan)
+        return method
+
+    @property
+    def asynchronous(self) -> Callable[P, CoroutineType[Any, Any, T]]:
+        """The method for async code."""
+        plan = self._plan
+
+        @wraps(plan)
+        async def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await _connection_of(args).arun(plan(*args, **kwargs))
+
+        method.__dict__["__signature__"] = _signature(plan)
+        return method
 
 
-def async_method(
-    plan: Callable[Concatenate[Any, P], Plan[T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Return the method for async code of a component whose logic is `plan`, with its signature and docstring."""
-
-    @wraps(plan)
-    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        connection: Connection = self._connection
-        return await connection.arun(plan(self, *args, **kwargs))
-
-    method.__dict__["__signature__"] = _signature(plan)
-    return method
+def _connection_of(args: Sequence[Any]) -> Connection:
+    connection: Connection = args[0]._connection
+    return connection
 
 
 def _signature(plan: Callable[..., Any]) -> inspect.Signature:
@@ -222,7 +252,7 @@ def _signature(plan: Callable[..., Any]) -> inspect.Signature:
     return signature.replace(return_annotation=value)
 
 
-def as_scope(value: object) -> Scope:
+def as_scope(value: ScopeLike | None) -> Scope:
     """Return `value` as a scope; None is the scope of everything, and a dict has the names of the scope's parts.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from onebrain.errors import ConfigurationError
 from onebrain.frameworks.connection import ScopeLike, as_scope
@@ -46,7 +46,7 @@ def resolve_scope(scope: Scope, source: ScopeSource | None, *contexts: Any) -> S
     """
     if source is None:
         return scope
-    if not isinstance(source, Mapping):
+    if callable(source):
         context = next((one for one in contexts if one is not None), None)
         return as_scope(source(context)).within(scope)
     parts: dict[str, Any] = {}
@@ -62,4 +62,6 @@ def resolve_scope(scope: Scope, source: ScopeSource | None, *contexts: Any) -> S
 
 
 def _lookup(context: Any, name: str) -> Any:
-    return context.get(name) if isinstance(context, Mapping) else getattr(context, name, None)
+    if isinstance(context, Mapping):
+        return cast("Mapping[str, Any]", context).get(name)
+    return getattr(context, name, None)
