@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from types import CoroutineType
-from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, get_args
+from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
@@ -233,7 +233,8 @@ class Method(Generic[P, T]):
             return await _connection_of(args).arun(plan(*args, **kwargs))
 
         method.__dict__["__signature__"] = _signature(plan)
-        return method
+        # mypy has a coroutine function return a `Coroutine`, pyright a `CoroutineType`.
+        return cast("Callable[P, CoroutineType[Any, Any, T]]", method)
 
 
 def _connection_of(args: Sequence[Any]) -> Connection:
