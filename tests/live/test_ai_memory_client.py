@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from onebrain import AiMemoryClient, Brain, OneBrainValidationError, Scope, Tier, WebhookVerificationError
-from onebrain.memory.drivers.ai_memory import connect
 from onebrain.services.ai_memory import service as rules
+from onebrain.services.ai_memory.driver import driver
 from onebrain.webhooks import verify_ai_memory
 
 
@@ -79,7 +79,7 @@ def test_what_we_refuse_the_daemon_refuses_too(ai_memory, ai_memory_url, content
 
 def test_recalling_does_not_move_the_expiry_of_what_the_driver_stores(ai_memory, ai_memory_url):
     ends = datetime.now(UTC) + timedelta(days=90)
-    with Brain(connect(f"ai-memory+{ai_memory_url}")) as brain:
+    with Brain(driver(f"ai-memory+{ai_memory_url}")) as brain:
         id = brain.store("the lighthouse", expires_at=ends).id
         for _ in range(6):
             assert brain.search("lighthouse")[0].memory.expires_at == ends
@@ -88,7 +88,7 @@ def test_recalling_does_not_move_the_expiry_of_what_the_driver_stores(ai_memory,
 
 
 def test_what_the_driver_stores_is_readable_by_other_clients(ai_memory, ai_memory_url):
-    with Brain(connect(f"ai-memory+{ai_memory_url}?agent_id=ai:planner")) as brain:
+    with Brain(driver(f"ai-memory+{ai_memory_url}?agent_id=ai:planner")) as brain:
         id = brain.store(
             "Maria prefers window seats", scope=Scope(space="trips", user="maria"), tags=["travel"]
         ).id
@@ -103,7 +103,7 @@ def test_what_the_driver_stores_is_readable_by_other_clients(ai_memory, ai_memor
 def test_agents_and_messages_are_no_memories(ai_memory, ai_memory_url):
     ai_memory.register_agent("bob", "human")
     ai_memory.notify(to="bob", subject="hi", body="the lighthouse")
-    with Brain(connect(f"ai-memory+{ai_memory_url}")) as brain:
+    with Brain(driver(f"ai-memory+{ai_memory_url}")) as brain:
         id = brain.store("the lighthouse").id
         assert [memory.id for memory in brain.list()] == [id]
         assert [hit.id for hit in brain.search("lighthouse")] == [id]
@@ -115,7 +115,7 @@ def test_memories_of_other_clients_are_read_and_changed(ai_memory, ai_memory_url
     ai_memory.store(
         "Plan", "the old lighthouse", namespace="team", metadata={"n": 1}, agent_id="bob", scope="team"
     )
-    with Brain(connect(f"ai-memory+{ai_memory_url}")) as brain:
+    with Brain(driver(f"ai-memory+{ai_memory_url}")) as brain:
         [memory] = brain.list(scope=Scope(space="team"))
         assert (memory.title, memory.metadata, memory.scope) == (
             "Plan",

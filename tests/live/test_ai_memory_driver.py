@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onebrain import Brain
-from onebrain.memory.drivers.ai_memory import connect
+from onebrain.services.ai_memory.driver import driver
 from onebrain.testing.conformance import DriverConformance
 
 
@@ -14,4 +14,4 @@ class TestAiMemory(DriverConformance):
 
     @pytest.fixture
     def empty_brain(self, ai_memory, ai_memory_url):
-        return Brain(connect(f"ai-memory+{ai_memory_url}"))
+        return Brain(driver(f"ai-memory+{ai_memory_url}"))

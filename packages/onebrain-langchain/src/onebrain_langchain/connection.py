@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 from onebrain import AsyncBrain, Brain, ConfigurationError, Scope
 from onebrain.errors import redact
 from onebrain.memory.brains import Brains
-from onebrain.memory.urls import resolve
+from onebrain.urls import resolve
 
 AnyBrain: TypeAlias = Brain | AsyncBrain | Brains | tuple[Brain, AsyncBrain]
 ScopeLike: TypeAlias = Scope | Mapping[str, Any]

@@ -20,7 +20,7 @@ from pydantic import (
 from onebrain import AsyncBrain, Brain, ConfigurationError, OneBrainValidationError, Scope
 from onebrain.errors import redact
 from onebrain.memory.brains import Brains
-from onebrain.memory.urls import resolve
+from onebrain.urls import resolve
 from onebrain_llamaindex.steps import Steps, adrive, drive
 
 T = TypeVar("T")

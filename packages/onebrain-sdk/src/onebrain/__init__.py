@@ -61,12 +61,12 @@ if TYPE_CHECKING:
         StoreResults,
     )
     from onebrain.memory.sqlite_urls import sqlite_url
-    from onebrain.memory.urls import connect, connect_async
     from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
     from onebrain.services.brrain import AsyncBrrain, Brrain
     from onebrain.services.herobrain import AsyncHeroBrain, HeroBrain
     from onebrain.services.onebrain import AsyncOneBrain, OneBrain
     from onebrain.services.rememberos import AsyncRememberOS, RememberOS
+    from onebrain.urls import connect, connect_async
 
 __version__ = "2.0.0"
 
@@ -124,10 +124,6 @@ _HOMES = {
         "StoreResults",
     ),
     "onebrain.memory.sqlite_urls": ("sqlite_url",),
-    "onebrain.memory.urls": (
-        "connect",
-        "connect_async",
-    ),
     "onebrain.services.ai_memory": (
         "AiMemoryClient",
         "AsyncAiMemoryClient",
@@ -148,6 +144,10 @@ _HOMES = {
     "onebrain.services.rememberos": (
         "AsyncRememberOS",
         "RememberOS",
+    ),
+    "onebrain.urls": (
+        "connect",
+        "connect_async",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

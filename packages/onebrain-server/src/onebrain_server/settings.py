@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from onebrain.errors import ConfigurationError
 from onebrain.memory.sqlite_urls import sqlite_url
-from onebrain.memory.urls import data_directory
+from onebrain.urls import data_directory
 from onebrain_engine.store.postgres_url import is_postgres
 
 LogLevel = Literal["debug", "info", "warn", "error"]

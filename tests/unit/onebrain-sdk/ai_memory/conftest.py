@@ -15,7 +15,7 @@ import pytest
 from onebrain import AiMemoryClient, AsyncAiMemoryClient, Brain
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.transport import Response
-from onebrain.memory.drivers.ai_memory import AiMemoryDriver
+from onebrain.services.ai_memory.driver import AiMemoryDriver
 
 
 @pytest.fixture

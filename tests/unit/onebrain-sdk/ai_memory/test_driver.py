@@ -15,7 +15,7 @@ from onebrain import (
     Scope,
     Unsupported,
 )
-from onebrain.memory.drivers.ai_memory import connect
+from onebrain.services.ai_memory.driver import driver
 from onebrain.testing.conformance import DriverConformance, only
 
 
@@ -209,7 +209,7 @@ def test_the_weight_of_meaning_cannot_be_chosen(brain):
 @pytest.mark.parametrize("url", ["ai-memory://x", "ai-memory+ftp://x", "ai-memory+http://x?agent=y"])
 def test_a_wrong_url_says_what_is_expected(url):
     with pytest.raises(ConfigurationError, match="ai-memory URL"):
-        connect(url)
+        driver(url)
 
 
 def test_connect_finds_the_driver():

@@ -14,8 +14,8 @@ import pytest
 from onebrain import AsyncHeroBrain, Brain, HeroBrain
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.transport import Response
-from onebrain.memory.drivers.herobrain import HeroBrainDriver
 from onebrain.services.herobrain import MemoryType
+from onebrain.services.herobrain.driver import HeroBrainDriver
 
 TYPES = set(MemoryType)
 

@@ -6,7 +6,7 @@ import pytest
 
 import onebrain
 from onebrain import ConfigurationError, OneBrainPermissionError, OneBrainValidationError, Scope
-from onebrain.memory.drivers.herobrain import connect
+from onebrain.services.herobrain.driver import driver
 from onebrain.testing.conformance import DriverConformance, only
 
 
@@ -112,7 +112,7 @@ def test_extra_fields_are_refused(brain):
 @pytest.mark.parametrize("url", ["herobrain://x", "herobrain+ftp://x", "herobrain+https://x?tenant=t"])
 def test_a_wrong_url_says_how_one_looks(url):
     with pytest.raises(ConfigurationError, match="tenant_id"):
-        connect(url, api_key="hb_k")
+        driver(url, api_key="hb_k")
 
 
 def test_connect_finds_the_driver():

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from onebrain import ConfigurationError, OneBrain, OneBrainError, OneBrainValidationError, UnsupportedByServer
-from onebrain.memory.drivers._envelope import KEY
+from onebrain.memory.envelope import KEY
 from onebrain.services.onebrain.models import RESERVED
 
 ID = "7911a591-d041-4b30-b2a4-b8818d4132ab"

@@ -1,7 +1,8 @@
-"""Calls as an earlier major version of a package spelt them: they work, and warn with the new spelling.
+"""Earlier spellings of calls and names: they work, and warn with the present spelling.
 
-A method declares its earlier spelling with `formerly`, below `endpoint`. Nothing here runs unless a call does not fit
-the method, so that calls in the new spelling cost nothing.
+A method declares its earlier arguments with `formerly`, below `endpoint`; a module declares names that have moved by
+calling `moved` from its `__getattr__`. Nothing here runs unless a call or a name does not fit, so that the present
+spelling costs nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,3 +69,23 @@ def translated(
         stacklevel=4,
     )
     return given | new
+
+
+def moved(module: str, name: str, homes: Mapping[str, str]) -> Any:
+    """Return the object that an earlier version had as `name` in `module`, for the module's `__getattr__`.
+
+    Warns with `DeprecationWarning`, which names the present address, at the line of the import.
+
+    Args:
+        module: The earlier module.
+        name: The name that was asked for.
+        homes: The present address of each name, as ``package.module:name``.
+
+    Raises:
+        AttributeError: The module never had this name.
+    """
+    if name not in homes:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    home, _, present = homes[name].partition(":")
+    warnings.warn(f"{module}.{name} has moved to {home}.{present}", DeprecationWarning, stacklevel=3)
+    return getattr(import_module(home), present)

@@ -17,7 +17,7 @@ from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainError
 from onebrain.memory import transfer
 from onebrain.memory.models import Memory, Scope
-from onebrain.memory.urls import resolve
+from onebrain.urls import resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -59,6 +59,7 @@ from onebrain.memory.models import (
 )
 from onebrain.memory.sqlite_urls import is_in_memory
 from onebrain.memory.transfer import Copied, Copies, Embedders
+from onebrain.memory.urls import make_driver
 
 T = TypeVar("T")
 Embedding: TypeAlias = Sequence[float]
@@ -1166,8 +1167,6 @@ def check_picklable(url: str) -> None:
 
 
 def _reopen(kind: type[Any], url: str, options: Mapping[str, Any]) -> Any:
-    from onebrain.memory.urls import make_driver
-
     return kind(make_driver(url, **options), origin=(url, options))
 
 

@@ -10,7 +10,8 @@ from typing import Any, Self
 from onebrain.errors import ConfigurationError
 from onebrain.memory.brain import AsyncBrain, Brain, check_picklable
 from onebrain.memory.sqlite_urls import is_in_memory
-from onebrain.memory.urls import make_driver, resolve
+from onebrain.memory.urls import make_driver
+from onebrain.urls import resolve
 
 # Of threads that use a memory for the first time at once, one opens it; opened twice, "sqlite://" would be two memories.
 _OPENING = threading.RLock()

@@ -22,7 +22,7 @@ from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import OneBrainConflictError, Unsupported
 from onebrain.memory import acceptance
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.entities import Entity
+from onebrain.memory.entities import Mention as Mention
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import (
     EVERYTHING,
@@ -184,14 +184,6 @@ class Settles(Protocol):
     def settled(self, ids: Sequence[str], /) -> Steps[Sequence[str]]:
         """Return those of `ids` that a search can find by now."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """That a memory names an entity; `entity` says nothing of memories itself."""
-
-    memory: Memory
-    entity: Entity
 
 
 @runtime_checkable

@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydantic import Field
 
-from onebrain.memory.models import Metadata, Model
-
-if TYPE_CHECKING:
-    from onebrain.memory.driver import Mention
+from onebrain.memory.models import Memory, Metadata, Model
 
 _WORD: Final = re.compile(r"\w+")
 # What rules call that of which they cannot say more.
@@ -76,6 +74,14 @@ class Relation(Model, frozen=True):
     source: Entity
     target: Entity
     memory_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A memory that names an entity; the ids and times of `entity` are not read."""
+
+    memory: Memory
+    entity: Entity
 
 
 def gather(mentions: Iterable[Mention], *, whole: bool) -> list[Entity]:

@@ -1,1 +1,1 @@
-"""One driver per memory service."""
+"""Former addresses of the drivers, which are now `onebrain.services.<name>.driver`."""

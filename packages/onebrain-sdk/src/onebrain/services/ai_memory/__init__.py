@@ -50,7 +50,7 @@ from onebrain.services.ai_memory.models import (
     Unsubscribed,
     UpdateMemory,
 )
-from onebrain.webhooks._ai_memory import verify_webhook_signature
+from onebrain.services.ai_memory.webhooks import verify_webhook_signature
 
 __all__ = [
     "Access",

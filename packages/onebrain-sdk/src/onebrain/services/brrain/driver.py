@@ -1,0 +1,458 @@
+"""bRRAIn as a brain.
+
+Where the parts of a scope go: the space is a workspace (none: the key's own), the agent is ``metadata.source``, user
+and session are tags to filter by, and all four are in the metadata, under one reserved key
+(`onebrain.memory.envelope`). What other programs stored is read, too: its space is its workspace, its agent
+what the metadata name as source. A search without a space looks where the key looks by itself, which may be one
+workspace only.
+
+bRRAIn cannot list and cannot update, and neither is pretended: `Brain.list`, `count`, `forget` and `update` are refused,
+and so is a search without a query. A memory can be read as soon as it is stored; a search finds it when its embedding
+is made, which ``wait=True`` waits for.
+
+bRRAIn refuses a text that its workspace holds already. As a brain keeps every memory, a second copy is stored with an
+invisible mark behind it, which is taken off again when it is read.
+
+Scores are the relevance scores of the service, 0..1. Of a query, the first 4,000 characters count.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
+from onebrain._core.paging import Page
+from onebrain._core.steps import Plan, Steps
+from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainConflictError,
+    OneBrainError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+)
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry, unsupported
+from onebrain.memory.envelope import KEY, Letter, fold, mark, unfold
+from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
+from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.services.brrain import models
+from onebrain.services.brrain.client import BrrainEndpoints, make_service
+from onebrain.services.brrain.service import (
+    MAX_BATCH,
+    MAX_CONTENT_BYTES,
+    MAX_PAGE,
+    NAME,
+    ROUTES,
+    check_content,
+)
+
+# The metadata fields that bRRAIn knows by name; a caller's own fields of these names travel in the envelope.
+NATIVE: Final = frozenset({"category", "department", "tags", "source"})
+
+_MODES: Final[dict[SearchMode, models.SearchMode]] = {
+    "hybrid": "hybrid",
+    "vector": "semantic",
+    "keyword": "keyword",
+}
+# A query travels in the URL, which servers bound; an embedding is made from less than this, anyway.
+_QUERY: Final = 4000
+# How many rows one search looks at where the scope or filter cannot be given to the service.
+_BUDGET: Final = 2000
+# Before the mark of a second copy: a line break, so that no word changes, and a character that is not shown.
+_COPY: Final = "\n\u2063"
+_COPY_LENGTH: Final = len(_COPY) + 40
+# How a service may answer an id that it cannot even read: it has no such memory.
+_NO_ID: Final = frozenset({400, 414, 422})
+
+
+class BrrainCapabilities(Capabilities):
+    """Tags are filtered by a comma-separated list."""
+
+    def can(self, comparison: Cmp) -> bool:
+        """Return whether the service decides `comparison` exactly as we do."""
+        tag: Any = comparison.value
+        sayable = isinstance(tag, str) and bool(tag) and "," not in tag and tag == tag.strip()
+        return sayable and super().can(comparison)
+
+
+CAPABILITIES: Final = BrrainCapabilities(
+    service=NAME,
+    update=False,
+    created_at=True,
+    expiry=True,
+    batch_size=MAX_BATCH,
+    list=False,
+    filters={"$tags": frozenset({"contains"})},
+    logic=frozenset({"all"}),
+    content_limit=MAX_CONTENT_BYTES,
+    consistency="eventual",
+)
+
+
+def driver(
+    url: str,
+    *,
+    api_key: str | None = None,
+    timeout: float | None = 30.0,
+    max_retries: int = 2,
+    http: HttpOptions | None = None,
+) -> BrrainDriver:
+    """Return a driver for ``brrain+https://host``, with or without ``/v1``.
+
+    Args:
+        url: Where the host is; its scheme after the ``+`` is http or https.
+        api_key: ``brr_live_...``; the default is ``$BRRAIN_API_KEY``.
+        timeout: Seconds for connecting, and again for each read or write.
+        max_retries: How often to try again.
+        http: Certificates and proxies.
+    """
+    base_url = url.partition("+")[2]
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigurationError("use a URL such as brrain+https://api.brrain.io", service=NAME)
+    service = make_service(api_key, base_url, timeout=timeout, max_retries=max_retries)
+    return BrrainDriver(BrrainEndpoints(Plan(), service), http=http)
+
+
+class BrrainDriver:
+    """Keeps memories in bRRAIn."""
+
+    def __init__(self, client: BrrainEndpoints[Plan], *, http: HttpOptions | None = None) -> None:
+        self.capabilities: Capabilities = CAPABILITIES
+        self._client = client
+        self._http = http
+
+    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
+        """Return transports on httpx."""
+        return HttpxTransport(self._http), AsyncHttpxTransport(self._http)
+
+    def close(self) -> None:
+        """Do nothing: connections belong to the transports."""
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store all items in one request; those that are refused as second copies are stored once more, marked."""
+        results: list[StoreResult | None] = [None] * len(items)
+        bodies: dict[int, dict[str, Any]] = {}
+        for place, item in enumerate(items):
+            try:
+                bodies[place] = _body(item)
+            except OneBrainError as error:
+                results[place] = _failed(error)
+        left = list(bodies)
+        if len(left) > 1:
+            left = yield from self._store_batch(bodies, results)
+        for place in left:
+            try:
+                results[place] = yield from self._store(bodies[place])
+            except OneBrainError as error:
+                if not any(result is not None and result.ok for result in results):
+                    raise
+                # Something is stored already, and whoever asked has to learn what.
+                results[place] = _failed(error)
+        return cast("list[StoreResult]", results)
+
+    def _store_batch(
+        self, bodies: Mapping[int, dict[str, Any]], results: list[StoreResult | None]
+    ) -> Steps[list[int]]:
+        """Store `bodies` in one request and fill in their `results`; return the places that are to be stored alone."""
+        try:
+            answer = yield from self._client.memory.batch(list(bodies.values()))
+        except (OneBrainValidationError, OneBrainConflictError) as error:
+            # The batch was refused as a whole: find out which of its items it was.
+            return self._note_stored(error, bodies, results)
+        except OneBrainError as error:
+            left = self._note_stored(error, bodies, results)
+            if len(left) == len(bodies):
+                raise
+            for place in left:
+                results[place] = _failed(error)
+            return []
+        left = list[int]()
+        for (place, body), item in zip(bodies.items(), answer.results, strict=True):
+            if item.ok and item.id is not None:
+                if item.replayed and not (yield from self._is_ours(item.id, body)):
+                    left.append(place)
+                else:
+                    results[place] = StoreResult(id=item.id)
+                continue
+            code = (item.error.code if item.error is not None else None) or ""
+            if "validation" in code:
+                reason = item.error.message if item.error is not None else None
+                results[place] = _failed(
+                    OneBrainValidationError(
+                        reason or "the service refused this memory", service=NAME, code=code
+                    )
+                )
+            else:  # a second copy, or a failure that may pass
+                left.append(place)
+        return left
+
+    def _note_stored(
+        self, error: OneBrainError, bodies: Mapping[int, dict[str, Any]], results: list[StoreResult | None]
+    ) -> list[int]:
+        """Fill in the `results` of requests before the failed one; return the places that have none yet."""
+        details = cast("Mapping[str, Any]", error.details or {})
+        done = cast("Sequence[Mapping[str, Any]]", details.get("results", ()))
+        stored = {int(item["index"]): str(item["id"]) for item in done if item["status"] == "stored"}
+        left: list[int] = []
+        for index, place in enumerate(bodies):
+            if index in stored:
+                results[place] = StoreResult(id=stored[index])
+            else:
+                left.append(place)
+        return left
+
+    def _store(self, body: dict[str, Any]) -> Steps[StoreResult]:
+        """Store one memory, as it is or, where its text is there already, as a marked copy."""
+        for attempt in (body, _copy(body)):
+            try:
+                stored = yield from self._client.memory.store(**attempt)
+            except OneBrainConflictError as error:
+                if error.in_doubt and error.existing_id is None:
+                    raise  # it may be our own, and its id is not known: a copy would be one too many
+                continue
+            except OneBrainValidationError as error:
+                return _failed(error)
+            if not stored.replayed or (yield from self._is_ours(stored.id, body)):
+                return StoreResult(id=stored.id)
+        raise OneBrainConflictError("the service takes this text for one that it has already", service=NAME)
+
+    def _is_ours(self, id: str, body: Mapping[str, Any]) -> Steps[bool]:
+        """Return whether the memory that stood in our way is the very one that we were storing."""
+        row = yield from self._row(id)
+        if row is None:
+            return False
+        return unfold(row.metadata).text("write") == unfold(body["metadata"]).text("write")
+
+    def settled(self, ids: Sequence[str], /) -> Steps[Sequence[str]]:
+        """Return those of `ids` whose embeddings are made; one that failed will not get better by waiting."""
+        ready: list[str] = []
+        for id in ids:
+            row = yield from self._row(id)
+            status = (
+                row.processing.embedding_status if row is not None and row.processing is not None else None
+            )
+            if row is not None and status not in ("pending", "processing", "queued"):
+                ready.append(id)
+        return ready
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search page by page until there are enough hits in the scope."""
+        if request.query is None:
+            raise unsupported(self.capabilities, "searching without a query")
+        if request.alpha is not None and request.mode == "hybrid":
+            raise unsupported(self.capabilities, "choosing alpha", "leave it out")
+        now = datetime.now(UTC)
+        query = request.query[:_QUERY]
+        scope, mode = request.scope, request.mode
+        tags = [*_marks(scope), *_tags(request.filter)]
+        hits: list[Hit] = []
+        cursor: str | None = None
+        looked = 0
+        while True:
+            page = yield from self._client.memory.retrieve(
+                None if mode == "keyword" else query,
+                keyword=None if mode == "vector" else query,
+                limit=min(MAX_PAGE, max(request.limit, 1)),
+                cursor=cursor,
+                tags=tags or None,
+                workspace_id=scope.space,
+                mode=_MODES[mode],
+            )
+            for row in page.results:
+                memory = _memory(row, row.metadata, row.created_at, scope.space)
+                if (
+                    _alive(memory, now)
+                    and scope.covers(memory.scope)
+                    and memory_matches(request.filter, memory)
+                ):
+                    hits.append(Hit(memory=memory, score=min(1.0, max(0.0, row.relevance_score))))
+            looked += len(page.results)
+            cursor = page.next_cursor if page.has_more else None
+            if cursor is None or len(hits) >= request.limit or looked >= _BUDGET or not page.results:
+                break
+        more = cursor is not None or len(hits) > request.limit
+        return Found(hits=hits[: request.limit], more=more, mode=mode)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Read one by one: the service has no call for several."""
+        now = datetime.now(UTC)
+        found: list[Memory] = []
+        for id in ids:
+            row = yield from self._row(id)
+            if row is None:
+                continue
+            memory = _memory(row, row.metadata, row.created_at, row.workspace_id, row.updated_at)
+            # An expired memory leaves the searches, but the service still gives it out by its id.
+            if _alive(memory, now) and scope.covers(memory.scope):
+                found.append(memory)
+        return found
+
+    def _row(self, id: str) -> Steps[models.Memory | None]:
+        if id in ROUTES or id.strip() in ("", ".", "..") or len(id) > 200:
+            return None
+        try:
+            return (yield from self._client.memory.get(id))
+        except OneBrainNotFoundError:
+            return None
+        except OneBrainError as error:
+            if error.status_code in _NO_ID:
+                return None
+            raise
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Refuse: the service cannot list."""
+        yield from ()
+        raise unsupported(self.capabilities, "listing memories without a query", "use search")
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Refuse: the service cannot update."""
+        yield from ()
+        raise unsupported(self.capabilities, "updating a memory", "delete it and store it again")
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Remove one by one, after looking whether each is in the scope."""
+        count = 0
+        for id in ids:
+            if not (yield from self.get([id], scope)):
+                continue
+            try:
+                yield from self._client.memory.delete(id)
+            except OneBrainNotFoundError:
+                continue
+            count += 1
+        return count
+
+
+def _body(item: NewMemory) -> dict[str, Any]:
+    """Return the arguments of `memory.store` for one item."""
+    check_content(item.content)
+    unknown = [name for name in item.extra if name != "department"]
+    if unknown:
+        raise OneBrainValidationError(
+            f"extra: bRRAIn takes 'department' and nothing else, not {unknown[0]!r:.40}", service=NAME
+        )
+    now = datetime.now(UTC)
+    expires_at = expiry(item, now)
+    write = secrets.token_hex(16)
+    kept = {
+        "title": item.title,
+        "tags": list(item.tags) or None,
+        "importance": item.importance,
+        "source": item.source,
+        "created_at": item.created_at,
+        "expires_at": expires_at,
+        "write": write,
+    }
+    native = {
+        "category": item.type,
+        "department": item.extra.get("department"),
+        "tags": [*item.tags, *_marks(item.scope)] or None,
+        "source": item.scope.agent or item.source,
+    }
+    metadata = fold(item.metadata, item.scope, kept, taken=NATIVE)
+    metadata.update((name, value) for name, value in native.items() if value is not None)
+    body: dict[str, Any] = {"content": item.content, "metadata": metadata, "idempotency_key": write}
+    if item.scope.space is not None:
+        body["workspace_id"] = item.scope.space
+    if expires_at is not None:
+        body["ttl_seconds"] = max(1, math.ceil((expires_at - now).total_seconds()))
+    return body
+
+
+def _copy(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `body` with a mark behind its text that makes it another text."""
+    bits = f"{secrets.randbits(40):040b}"
+    suffix = _COPY + bits.replace("0", "\u200b").replace("1", "\u200c")
+    metadata: dict[str, Any] = body["metadata"]
+    return {
+        **body,
+        "content": body["content"] + suffix,
+        "metadata": {**metadata, KEY: {**metadata[KEY], "copy": True}},
+        "idempotency_key": f"{body['idempotency_key']}-copy",
+    }
+
+
+def _text(content: str, letter: Letter) -> str:
+    """Return a stored text without the mark of a copy."""
+    if letter.kept.get("copy") is True and content[-_COPY_LENGTH:].startswith(_COPY):
+        return content[:-_COPY_LENGTH]
+    return content
+
+
+def _memory(
+    row: models.Memory | models.Hit,
+    metadata: Mapping[str, Any],
+    created_at: datetime | None,
+    space: str | None,
+    updated_at: datetime | None = None,
+) -> Memory:
+    """Return a row as a memory; `space` is the workspace that it was found in, where that is known."""
+    letter = unfold(metadata, taken=NATIVE)
+    source, category = metadata.get("source"), metadata.get("category")
+    native: Any = metadata.get("tags")
+    if letter.ours:
+        scope, tags, source = letter.scope, letter.texts("tags") or (), letter.text("source")
+    else:
+        source = source if isinstance(source, str) and source.strip() else None
+        scope = Scope(space, agent=source)
+        tags = tuple(map(str, cast("Sequence[Any]", native))) if isinstance(native, list | tuple) else ()
+    department = metadata.get("department")
+    return Memory(
+        id=row.id,
+        content=_text(row.content, letter),
+        scope=scope,
+        title=letter.text("title"),
+        type=category if isinstance(category, str) else None,
+        tags=tags,
+        metadata=letter.metadata,
+        importance=letter.number("importance"),
+        source=source,
+        created_at=letter.instant("created_at") or _utc(created_at),
+        updated_at=_utc(updated_at),
+        expires_at=letter.instant("expires_at"),
+        extra={} if department is None else {"department": department},
+    )
+
+
+def _marks(scope: Scope) -> list[str]:
+    """Return the tags that stand for a scope's user and session."""
+    parts = (("u", scope.user), ("s", scope.session))
+    return [mark(kind, value) for kind, value in parts if value is not None]
+
+
+def _tags(condition: Filter) -> list[str]:
+    """Return the tags that a filter demands."""
+    if condition == TRUE:
+        return []
+    parts = condition.parts if isinstance(condition, All) else (condition,)
+    return [part.value for part in parts if isinstance(part, Cmp)]
+
+
+def _alive(memory: Memory, now: datetime) -> bool:
+    return memory.expires_at is None or memory.expires_at > now
+
+
+def _failed(error: OneBrainError) -> StoreResult:
+    return StoreResult(id=None, status="failed", error=error)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+__all__ = ["CAPABILITIES", "BrrainDriver", "driver"]

@@ -1,0 +1,412 @@
+"""The driver for HeroBrain.
+
+Where things go:
+
+* The tenant is the connection's: ``tenant_id``, ``?tenant_id=`` in the URL, or ``$HEROBRAIN_TENANT_ID``. Without one,
+  ``space`` is the tenant of each call, and a call without a space is refused; a key answers for its own tenant only.
+  With one, spaces are parts of that tenant, kept in the metadata and as a tag.
+* ``user`` and ``session`` are in the metadata, each with a tag for HeroBrain to filter by; so is ``agent``.
+* ``type`` is HeroBrain's where it is one of its thirteen, else ``semantic``, and kept as it is in the metadata, as are
+  title and source. A memory stored without importance has HeroBrain's 0.5 there, and none here.
+
+Scores are HeroBrain's relevance, 0..1. HeroBrain documents no time by which a memory can be found, so this driver claims
+none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from onebrain._core.paging import Page, PageMeta
+from onebrain._core.retry import RetryPolicy
+from onebrain._core.steps import Plan, Steps
+from onebrain._core.transport import (
+    AsyncTransport,
+    HttpOptions,
+    SyncTransport,
+    async_transport,
+    sync_transport,
+)
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+)
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, unsupported
+from onebrain.memory.envelope import Turns, fold, mark, unfold
+from onebrain.memory.filters import TRUE, Cmp, Filter, memory_matches
+from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.services.herobrain import models as wire
+from onebrain.services.herobrain import service as rules
+from onebrain.services.herobrain.client import Cert, Client, Verify, make_service
+
+CAPABILITIES: Final = Capabilities(
+    service=rules.NAME,
+    client_ids=False,
+    update=True,
+    delete=True,
+    created_at=False,
+    expiry=False,
+    archive=False,
+    embeddings=False,
+    modes=frozenset[SearchMode]({"vector"}),
+    search_limit=rules.MOST_ROWS,
+    search_offset=False,
+    batch_size=1,
+    # One tag can be filtered by, and none where a part of the scope is.
+    filters={"$tags": frozenset({"contains"})},
+    logic=frozenset(),
+    content_limit=rules.MOST_CONTENT,
+    consistency="eventual",
+)
+
+DEFAULT_TYPE: Final = "semantic"
+_ADDRESSES: Final = ("http://", "https://")
+Rows: TypeAlias = list[Any]  # the driver has a method named list
+
+
+def driver(
+    url: str,
+    *,
+    api_key: str | None = None,
+    tenant_id: str | None = None,
+    timeout: float | None = 30.0,
+    retry: RetryPolicy | None = None,
+    verify: Verify = True,
+    cert: Cert | None = None,
+) -> HeroBrainDriver:
+    """Return the driver for ``herobrain+https://api.herobrain.ai?tenant_id=...``; the options are those of `HeroBrain`.
+
+    The default of `api_key` is ``$HEROBRAIN_API_KEY``.
+    """
+    scheme, separator, rest = url.partition("+")
+    address, _, query = rest.partition("?")
+    if scheme.lower() != rules.NAME or not separator or not address.lower().startswith(_ADDRESSES):
+        raise ConfigurationError(
+            f"a HeroBrain URL looks like 'herobrain+{rules.DEFAULT_URL}?tenant_id=user_12345', "
+            f"not {url.partition('?')[0]!r:.60}"
+        )
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name != "tenant_id":
+            raise ConfigurationError(f"a HeroBrain URL takes ?tenant_id=... only, not {name!r:.40}")
+        tenant_id = tenant_id or value
+    return HeroBrainDriver(
+        address,
+        api_key=api_key,
+        tenant_id=tenant_id,
+        timeout=timeout,
+        retry=retry,
+        options=HttpOptions(verify=verify, cert=cert),
+    )
+
+
+class HeroBrainDriver:
+    """Translates between `Brain` and HeroBrain.
+
+    Example:
+        >>> HeroBrainDriver(
+        ...     "https://api.herobrain.ai", api_key="hb_key", tenant_id="t"
+        ... ).capabilities.content_limit
+        10000
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        tenant_id: str | None = None,
+        timeout: float | None = 30.0,
+        retry: RetryPolicy | None = None,
+        options: HttpOptions | None = None,
+    ) -> None:
+        service = make_service(api_key, tenant_id, base_url, timeout, retry)
+        self._api = Client(Plan(), service).memories
+        self._tenant_id = service.tenant_id
+        self._options = options or HttpOptions()
+        self._turns = Turns()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What HeroBrain can do."""
+        return CAPABILITIES
+
+    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
+        """Return fresh transports."""
+        return sync_transport(self._options), async_transport(self._options)
+
+    def close(self) -> None:
+        """Do nothing: connections belong to the transports."""
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store each memory."""
+        results: Rows = []
+        for item in items:
+            try:
+                if item.extra:
+                    raise OneBrainValidationError(
+                        "extra: HeroBrain has no further fields", service=rules.NAME
+                    )
+                metadata = _metadata(item.metadata, item.scope, item.title, item.type, item.source, item)
+                created = yield from self._api.create(
+                    item.content,
+                    item.type if item.type in rules.TYPES else DEFAULT_TYPE,
+                    importance=item.importance,
+                    tags=_tags(item.tags, self._marks(item.scope)),
+                    metadata=metadata,
+                    tenant_id=self._tenant(item.scope),
+                )
+            except OneBrainValidationError as error:
+                results.append(StoreResult(id=None, status="failed", error=error))
+            else:
+                results.append(StoreResult(id=created.id))
+        return results
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search by meaning, or list the newest where there is nothing to search for."""
+        if request.alpha is not None:
+            raise unsupported(CAPABILITIES, "choosing the weight of meaning (alpha)", "leave `alpha` out")
+        tenant = self._tenant(request.scope)
+        tag = self._tag(request.scope, request.filter)
+        limit = max(1, min(request.limit, rules.MOST_ROWS))
+        if request.query is None:
+            return (yield from self._newest(request, tenant, tag))
+        found = yield from self._api.search(
+            request.query, limit=limit, tags=None if tag is None else [tag], tenant_id=tenant
+        )
+        hits: Rows = []
+        for row in found.results:
+            memory = yield from self._whole(row, tenant)
+            if memory is not None and memory_matches(request.filter, memory):
+                hits.append(Hit(memory=memory, score=min(1.0, max(0.0, row.relevance))))
+        return Found(hits=hits, more=len(found.results) >= limit, mode="vector")
+
+    def _newest(self, request: SearchRequest, tenant: str | None, tag: str | None) -> Steps[Found]:
+        hits: Rows = []
+        number, more = 1, True
+        while more and len(hits) <= request.limit:
+            page = yield from self._page(number, rules.MOST_ROWS, tag, tenant, "createdAt", "desc")
+            for row in page.memories:
+                memory = yield from self._whole(row, tenant)
+                if (
+                    memory is not None
+                    and request.scope.covers(memory.scope)
+                    and memory_matches(request.filter, memory)
+                ):
+                    hits.append(Hit(memory=memory, score=0.0))
+            more = page.pagination.has_next and bool(page.memories)
+            number += 1
+        return Found(hits=hits[: request.limit], more=more or len(hits) > request.limit, mode=request.mode)
+
+    def _page(
+        self, number: int, size: int, tag: str | None, tenant: str | None, sort: str, order: Any
+    ) -> Steps[wire.MemoryPage]:
+        # A list takes its tags as one text with commas, so a tag with a comma cannot be asked for.
+        asked = None if tag is None or "," in tag else [tag]
+        return (
+            yield from self._api.page(
+                page=number, limit=size, tags=asked, sort=sort, order=order, tenant_id=tenant
+            )
+        )
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Get each memory."""
+        memories: Rows = []
+        for id in ids:
+            row = yield from self._row(id, scope)
+            if row is not None:
+                memories.append(self._memory(row, self._tenant(scope)))
+        return memories
+
+    def _row(self, id: str, scope: Scope) -> Steps[wire.Memory | None]:
+        """Return the row with an id, if it is in `scope`."""
+        if id.strip() in ("", ".", "..") or len(id) > 512:
+            return None  # no URL can address it
+        tenant = self._tenant(scope)
+        try:
+            row = yield from self._api.get(id, tenant_id=tenant)
+        except OneBrainNotFoundError:
+            return None
+        memory = self._memory(row, tenant)
+        return row if row.id == id and scope.covers(memory.scope) else None
+
+    def _whole(self, row: wire.Memory, tenant: str | None) -> Steps[Memory | None]:
+        """Return a row as a memory; one without metadata, as the API reference shows rows, is got by itself."""
+        if "metadata" not in row.model_fields_set or "tags" not in row.model_fields_set:
+            try:
+                row = yield from self._api.get(row.id, tenant_id=tenant)
+            except OneBrainNotFoundError:
+                return None  # removed meanwhile
+        return self._memory(row, tenant)
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Return one page; HeroBrain does not say how it orders equal times, so no order is claimed."""
+        start = _start(request.cursor)
+        tenant = self._tenant(request.scope)
+        # Pages are numbered, so a page that begins at `start` needs a size that divides it.
+        size = _page_size(start, min(request.limit, rules.MOST_ROWS))
+        tag = self._tag(request.scope, request.filter)
+        page = yield from self._page(start // size + 1, size, tag, tenant, "createdAt", "asc")
+        memories: Rows = []
+        for row in page.memories:
+            memory = yield from self._whole(row, tenant)
+            if memory is not None and memory_matches(request.filter, memory):
+                memories.append(memory)
+        more = page.pagination.has_next and bool(page.memories)
+        return Page(tuple(memories), PageMeta(more, str(start + size) if more else None))
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Read the memory, change it and write it back; one writer of this process after the other."""
+        memory: Memory = yield from self._turns.take(id, lambda: self._update(id, changes, scope))
+        return memory
+
+    def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
+        row = yield from self._row(id, scope)
+        if row is None:
+            raise OneBrainNotFoundError("no memory with this id in this scope", service=rules.NAME)
+        given = changes.fields
+        for name in ("pinned", "archived", "embedding", "created_at", "expires_at"):
+            if given.get(name):
+                raise unsupported(CAPABILITIES, f"changing `{name}`")
+        if given.get("extra"):
+            raise OneBrainValidationError("extra: HeroBrain has no further fields", service=rules.NAME)
+        tenant = self._tenant(scope)
+        old = self._memory(row, tenant)
+        own: Mapping[str, Any] = old.metadata
+        if "metadata" in given:
+            own = {**(old.metadata if changes.merge_metadata else {}), **(given["metadata"] or {})}
+        simple = {name: value for name, value in given.items() if name not in ("metadata", "tags", "extra")}
+        new = old.model_copy(
+            update={**simple, "metadata": dict(own), "tags": tuple(given.get("tags", old.tags) or ())}
+        )
+        letter = unfold(row.metadata)
+        where = letter.scope
+        fields: dict[str, Any] = {
+            "metadata": _metadata(new.metadata, where, new.title, new.type, new.source, new),
+        }
+        if "tags" in given:
+            fields["tags"] = _tags(new.tags, self._marks(where))
+        if "content" in given:
+            fields["content"] = new.content
+        if given.get("importance") is not None:
+            fields["importance"] = new.importance
+        changed = yield from self._api.update(id, **fields, tenant_id=tenant)
+        if "metadata" not in changed.model_fields_set:  # what a change answers is not documented
+            changed = yield from self._api.get(id, tenant_id=tenant)
+        return self._memory(changed, tenant)
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Look at each memory and remove it, if it is in `scope`."""
+        gone = 0
+        for id in ids:
+            row = yield from self._row(id, scope)
+            if row is None:
+                continue
+            try:
+                answer = yield from self._api.delete(id, tenant_id=self._tenant(scope))
+            except OneBrainNotFoundError as error:
+                gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
+            else:
+                gone += answer.deleted
+        return gone
+
+    # ---- scopes -----------------------------------------------------------------------------------------------------
+
+    def _tenant(self, scope: Scope) -> str | None:
+        """Return the tenant of a call: the connection's, else the space."""
+        if self._tenant_id is not None:
+            return self._tenant_id
+        if scope.space is None:
+            raise ConfigurationError(
+                "HeroBrain needs a tenant: connect with tenant_id, or name the tenant as the scope's space",
+                service=rules.NAME,
+            )
+        return scope.space
+
+    def _marks(self, scope: Scope) -> Rows:
+        """Return the tags that stand for a scope."""
+        parts = [("u", scope.user), ("a", scope.agent), ("s", scope.session)]
+        if self._tenant_id is not None:
+            parts.append(("p", scope.space))
+        return [mark(kind, value) for kind, value in parts if value is not None]
+
+    def _tag(self, scope: Scope, filter: Filter) -> str | None:
+        """Return the one tag to select by: HeroBrain takes several as "any of them"; the rest is checked here."""
+        parts = [("s", scope.session), ("u", scope.user), ("a", scope.agent)]
+        if self._tenant_id is not None:
+            parts.append(("p", scope.space))
+        for kind, value in parts:
+            if value is not None:
+                return mark(kind, value)
+        wanted = filter.value if filter != TRUE and isinstance(filter, Cmp) else None
+        return wanted if isinstance(wanted, str) and wanted else None
+
+    def _memory(self, row: wire.Memory, tenant: str | None) -> Memory:
+        """Return a row as a memory."""
+        letter = unfold(row.metadata)
+        scope = letter.scope
+        if self._tenant_id is None:
+            scope = Scope(tenant, scope.user, scope.agent, scope.session)
+        kind = None if row.type is None else str(row.type)
+        marks = set(self._marks(scope))
+        exact_tags = letter.texts("tags")
+        return Memory(
+            id=row.id,
+            content=row.content,
+            scope=scope,
+            title=letter.text("title"),
+            type=letter.text("type") if letter.ours else kind,
+            tags=exact_tags if exact_tags is not None else tuple(tag for tag in row.tags if tag not in marks),
+            metadata=letter.metadata,
+            importance=row.importance if not letter.ours or letter.kept.get("weighed") else None,
+            source=letter.text("source"),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+def _metadata(
+    own: Mapping[str, Any],
+    scope: Scope,
+    title: str | None,
+    kind: str | None,
+    source: str | None,
+    memory: NewMemory | Memory,
+) -> dict[str, Any]:
+    """Return the metadata of a memory, with what HeroBrain has no place for folded in."""
+    kept = {"title": title, "type": kind, "source": source, "weighed": memory.importance is not None or None}
+    return fold(own, scope, kept)
+
+
+def _tags(tags: Sequence[str], marks: Sequence[str]) -> Rows:
+    return [*tags, *(tag for tag in marks if tag not in tags)]
+
+
+def _start(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isdecimal() or len(cursor) > 12:
+        raise OneBrainValidationError("cursor: not one that this list gave out", service=rules.NAME)
+    return int(cursor)
+
+
+def _page_size(start: int, most: int) -> int:
+    """Return the largest size of at most `most` of which a page begins exactly at `start`."""
+    return next(size for size in range(most, 0, -1) if math.gcd(start, size) == size)
+
+
+__all__ = ["CAPABILITIES", "HeroBrainDriver", "driver"]

@@ -1,0 +1,848 @@
+"""The driver for OneBrain, hosted or self-hosted: ``onebrain+https://host/api/eu``.
+
+Where things go:
+
+* The whole scope is in the metadata, with everything else that the wire has no field for, and is checked on every memory
+  that comes back.
+* ``space`` is a project and ``user`` an entity of type person, both found by name or made, and linked to the memory, so that
+  OneBrain's own pages show it there; ``links=False`` saves these requests.
+* ``session`` also puts one opaque word into the title, and so does ``pinned``: lists can be narrowed by a text in the title,
+  and by nothing else that a scope says.
+* A type that OneBrain does not have is kept in the metadata and stored as a fact.
+
+* Entities are the account's own, those made in OneBrain's console included; extracting asks the server to read one memory
+  after the other, with its model where it has one. The links that stand for ``user`` are not shown as mentions. An entity is
+  removed by its links to the memories of a scope, and itself where none is left.
+
+What it costs: the hosted server's search looks at its best 50 of the whole account, and its rows come without metadata. So
+the memories behind them are read, at most one request for each. Where a scope leaves fewer than asked for, up to
+``scan_limit`` memories (1,000) are listed, newest first, and ranked here by the words they share with the query; the result
+says ``exhausted=False`` where even that did not reach the end. OneBrain's own Python server filters by scope itself and
+returns whole memories, and none of this happens there.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias, cast, get_args
+
+from onebrain._core.batches import Batches
+from onebrain._core.codec import UNSET
+from onebrain._core.paging import Page, PageMeta
+from onebrain._core.retry import RetryPolicy
+from onebrain._core.service import DELETE, GET, PATCH, POST, path
+from onebrain._core.steps import Plan, Steps
+from onebrain._core.transport import (
+    AsyncTransport,
+    HttpOptions,
+    Library,
+    SyncTransport,
+    async_transport,
+    sync_transport,
+)
+from onebrain._core.wire import read, rows
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainError,
+    OneBrainInternalError,
+    OneBrainNotFoundError,
+    OneBrainValidationError,
+)
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest, unsupported
+from onebrain.memory.entities import THING, Entity
+from onebrain.memory.envelope import KEY, Turns, fold, mark, unfold
+from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
+from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.services.onebrain import models as wire
+from onebrain.services.onebrain.client import Client
+from onebrain.services.onebrain.fields import CONTENT_LIMIT, TITLE_LIMIT, found_in, title_of, units
+from onebrain.services.onebrain.resources.memory import MOST_HITS
+from onebrain.services.onebrain.resources.resource import MAX_PAGE, noted
+from onebrain.services.onebrain.resources.resource import page as page_of
+from onebrain.services.onebrain.service import OneBrainService, enveloped
+
+CAPABILITIES: Final = Capabilities(
+    service="onebrain",
+    client_ids=False,
+    update=True,
+    delete=True,
+    created_at=False,
+    expiry=False,
+    archive=True,
+    embeddings=False,
+    search_limit=MOST_HITS,
+    search_offset=False,
+    batch_size=MAX_PAGE,
+    list=True,
+    orders=frozenset({"-created_at"}),
+    filters={
+        "$type": frozenset({"eq"}),
+        "$archived": frozenset({"eq"}),
+        "$pinned": frozenset({"eq"}),
+    },
+    logic=frozenset({"all"}),
+    content_limit=CONTENT_LIMIT,
+    consistency="immediate",
+    entities=True,
+)
+
+_TYPES: Final = frozenset(get_args(wire.MemoryType))
+_EXTRA: Final = {"confidence": "confidence", "sourceType": "sourceType", "source_type": "sourceType"}
+_PINNED: Final = "obpinned"
+_WORD: Final = re.compile(r"\w+")
+_FORMAT: Final = 1
+_FORGOTTEN: Final = 500  # memories that one request deletes
+_GRAPH_ROWS: Final = 200  # the most entities that /v1/entities/graph returns
+_OWNER_TYPE: Final = "person"
+_OWNER_LINK: Final = "user"
+Rows: TypeAlias = list[Memory]  # the driver has a method named list
+
+
+def driver(
+    url: str,
+    *,
+    api_key: str | None = None,
+    access_token: str | None = None,
+    timeout: float | None = 10.0,
+    max_retries: int = 2,
+    retry: RetryPolicy | None = None,
+    headers: Mapping[str, str] | None = None,
+    http: HttpOptions | None = None,
+    transport: Library | None = None,
+    links: bool = True,
+    scan_limit: int = 1000,
+) -> OneBrainDriver:
+    """Return the driver for ``onebrain+https://host/api/eu``, with or without the API's ``/v1``.
+
+    Args:
+        url: Where the API is; ``onebrain:`` alone is the default region.
+        api_key: The key; ``$ONEBRAIN_API_KEY`` where left out.
+        access_token: The access token of a login, instead of a key.
+        timeout: Seconds for connecting, and again for each read or write.
+        max_retries: Further attempts after a failure that is worth one.
+        retry: The whole retry policy, instead of `max_retries`.
+        headers: Sent with every request.
+        http: CA, client certificate and proxy.
+        transport: ``"aiohttp"`` for async code with many calls at once.
+        links: Make and link projects for spaces and entities for users.
+        scan_limit: How many memories one search may list at most, where the server cannot filter by scope itself.
+    """
+    base_url: str | None = url.partition("+")[2]
+    if not base_url and url.rstrip("/").lower() != "onebrain:":
+        raise ConfigurationError("an OneBrain URL looks like 'onebrain+https://onebrain.rocks/api/eu'")
+    if isinstance(scan_limit, bool) or not isinstance(scan_limit, int) or scan_limit < 0:
+        raise ConfigurationError(f"scan_limit: must be 0 or more, not {scan_limit!r:.40}")
+    service = OneBrainService(
+        api_key=api_key,
+        base_url=base_url or None,
+        timeout=timeout,
+        max_retries=max_retries,
+        headers=headers,
+        access_token=access_token,
+        retry=retry,
+    )
+    return OneBrainDriver(
+        service, http=http or HttpOptions(), transport=transport, links=links, scan_limit=scan_limit
+    )
+
+
+class OneBrainDriver:
+    """Translates between `Brain` and OneBrain.
+
+    Example:
+        >>> made = driver("onebrain+https://onebrain.rocks/api/eu", api_key="ob_0123456789abcdef_secret")
+        >>> made.capabilities.search_limit
+        50
+    """
+
+    def __init__(
+        self,
+        service: OneBrainService,
+        *,
+        http: HttpOptions,
+        transport: Library | None = None,
+        links: bool = True,
+        scan_limit: int = 1000,
+    ) -> None:
+        self._service = service
+        self._api = Client(Plan(), service)
+        self._http = http
+        self._transport: Library | None = transport
+        self._scan_limit = scan_limit
+        self._turns = Turns()
+        self._owners = (
+            (
+                _Owners("/v1/projects", {}, "/v1/projects/{}/memory-links", "space"),
+                _Owners("/v1/entities", {"type": _OWNER_TYPE}, "/v1/entities/{}/links", _OWNER_LINK),
+            )
+            if links
+            else ()
+        )
+        self._narrows: bool | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What OneBrain can do."""
+        return CAPABILITIES
+
+    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
+        """Return fresh transports."""
+        return sync_transport(self._http), async_transport(self._http, library=self._transport)
+
+    def close(self) -> None:
+        """Do nothing: connections belong to the transports."""
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store each memory; in one request where the server's import keeps everything."""
+        results: dict[int, StoreResult] = {}
+        drafts: dict[int, wire.Json] = {}
+        for place, item in enumerate(items):
+            try:
+                drafts[place] = _draft(item)
+            except OneBrainError as error:
+                results[place] = _failed(error)
+        if len(drafts) > 1 and (yield from self._service.has("memory.import")):
+            results.update((yield from self._import(drafts)))
+        else:
+            for place, draft in drafts.items():
+                try:
+                    results[place] = yield from self._store(draft, items[place])
+                except OneBrainError as error:
+                    if not isinstance(error, OneBrainValidationError) and not _any_kept(results):
+                        raise
+                    results[place] = _failed(error)
+        return [results[place] for place in range(len(items))]
+
+    def _import(self, drafts: Mapping[int, wire.Json]) -> Steps[dict[int, StoreResult]]:
+        places = list(drafts)
+        results: dict[int, StoreResult] = {}
+        batches = Batches(list(drafts.values()), MAX_PAGE, self._service.byte_limit)
+        for start, bodies in batches:
+            sent = places[start : start + len(bodies)]
+            try:
+                results.update((yield from self._import_batch(sent, bodies)))
+            except OneBrainError as error:
+                if batches.refused(error):
+                    continue
+                if error.status_code != 413 and not _any_kept(results):
+                    raise
+                # A single memory is too large, or earlier requests have stored some: whoever asked has to learn which.
+                results.update({place: _failed(error) for place in sent})
+        return results
+
+    def _import_batch(
+        self, places: Sequence[int], bodies: Sequence[wire.Json]
+    ) -> Steps[dict[int, StoreResult]]:
+        spec = POST("/v1/memory/import", items=list(bodies))
+        answer = enveloped(self._service, (yield from self._service.ask(spec)))
+        results: dict[int, StoreResult] = {}
+        for place, row in zip(places, answer.get("results") or (), strict=True):
+            if row.get("status") == "failed":
+                reason = str(row.get("message") or "refused")
+                results[place] = _failed(OneBrainValidationError(reason, service="onebrain"))
+            else:
+                results[place] = StoreResult(id=str(row["id"]))
+        return results
+
+    def _store(self, draft: wire.Json, item: NewMemory) -> Steps[StoreResult]:
+        spec = POST("/v1/memory").but(body=draft)
+        row = enveloped(self._service, (yield from self._service.ask(spec)))
+        id = str(row["id"])
+        try:
+            # A server that knows scopes made its own links; one that does not takes no status on creation, either.
+            if item.archived and row.get("status") != "archived":
+                yield from self._service.ask(PATCH(path("/v1/memory/{}", id), status="archived"))
+            if "scope" not in row:
+                yield from self._link(id, item.scope)
+        except OneBrainError as error:
+            try:
+                yield from self._service.ask(DELETE(path("/v1/memory/{}", id)))
+            except OneBrainError:
+                raise noted(
+                    error, f"the memory {id} is stored, but not completely, and could not be deleted again"
+                ) from error
+            raise noted(
+                error, "the memory could not be stored completely, so it was deleted again"
+            ) from error
+        return StoreResult(id=id)
+
+    def _link(self, id: str, scope: Scope) -> Steps[None]:
+        for owners in self._owners:
+            name: str | None = getattr(scope, owners.part)
+            if name is not None:
+                owner = yield from owners.find(self._service, name[:255])
+                yield from self._service.ask(
+                    POST(path(owners.links, owner), memoryItemId=id, linkType=owners.part)
+                )
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search; make up for what the server cannot filter by listing, as far as the limit for that allows."""
+        if request.query is None:
+            return (yield from self._newest(request))
+        plain = not request.scope and request.filter == TRUE and not request.include_archived
+        top = min(MOST_HITS, request.limit) if plain else MOST_HITS
+        spec = POST(
+            "/v1/memory/search",
+            query=request.query,
+            mode=request.mode,
+            top_k=top,
+            alpha=request.alpha,
+            scope=_parts(request.scope) or None,
+            includeArchived=request.include_archived or None,
+        ).but(safe=True)
+        answer = enveloped(self._service, (yield from self._service.ask(spec)))
+        found = read(wire.SearchResults, answer, service="onebrain")
+        mode = _mode(found.search_mode, request.mode)
+        memories = yield from self._whole(found.data)
+        hits = [
+            Hit(memory=memories[row.id], score=min(1.0, max(0.0, row.score)))
+            for row in found.data
+            if row.id in memories and _selected(memories[row.id], request)
+        ]
+        words = _words(request.query)
+        if request.mode == "keyword" and not found.filtered:
+            # What this server calls keywords is a likeness of letters, which finds texts without one word in common.
+            hits = [hit for hit in hits if _shares(words, hit.memory)]
+        full = len(found.data) >= top
+        if found.filtered or mode == "vector" or (plain and len(hits) >= request.limit):
+            return Found(hits=hits, more=full, mode=mode)
+        if len(hits) >= request.limit:
+            return Found(hits=hits, more=True, mode=mode)
+        # It looks at a part of the account only, and leaves out what is long: a short answer proves nothing.
+        rest, complete = yield from self._rest(request, words, hits)
+        return Found(hits=hits + rest, more=not complete, mode=mode)
+
+    def _rest(
+        self, request: SearchRequest, words: Sequence[str], hits: Sequence[Hit]
+    ) -> Steps[tuple[list[Hit], bool]]:
+        """Return what else in the scope shares words with the query, ranked below `hits`, and whether that is all."""
+        rows, complete = yield from self._scan(request)
+        seen = {hit.memory.id for hit in hits}
+        least = hits[-1].score if hits else 1.0
+        ranked = [
+            Hit(memory=row, score=least * share)
+            for row in rows
+            if row.id not in seen and (share := found_in(words, f"{row.title or ''}\n{row.content}")) > 0
+        ]
+        ranked.sort(key=lambda hit: -hit.score)
+        room = max(0, request.limit - len(hits))
+        return ranked[:room], complete and len(ranked) <= room
+
+    def _newest(self, request: SearchRequest) -> Steps[Found]:
+        rows, complete = yield from self._scan(request, most=request.limit)
+        hits = [Hit(memory=row, score=0.0) for row in rows[: request.limit]]
+        return Found(hits=hits, more=not complete or len(rows) > request.limit, mode=request.mode)
+
+    def _scan(self, request: SearchRequest, *, most: int | None = None) -> Steps[tuple[Rows, bool]]:
+        """List what a search selects, newest first, within the limit for that; say whether it is everything."""
+        kept: Rows = []
+        looked = 0
+        cursor: str | None = None
+        while True:
+            page = yield from self.list(
+                ListRequest(
+                    scope=request.scope,
+                    filter=request.filter,
+                    limit=MAX_PAGE,
+                    cursor=cursor,
+                    include_archived=request.include_archived,
+                )
+            )
+            kept += [memory for memory in page.data if _selected(memory, request)]
+            looked += MAX_PAGE
+            cursor = page.meta.cursor
+            if not page.meta.has_more or cursor is None:
+                return kept, True
+            if looked >= max(self._scan_limit, MAX_PAGE) or (most is not None and len(kept) > most):
+                return kept, False
+
+    def _whole(self, hits: Sequence[wire.MemoryHit]) -> Steps[dict[str, Memory]]:
+        """Return the memories behind a search's rows, which come without metadata from some servers."""
+        if all(hit.model_fields_set & {"metadata", "tags"} for hit in hits):
+            return {hit.id: _memory(hit) for hit in hits}
+        found: dict[str, Memory] = {}
+        ids = [hit.id for hit in hits]
+        if (
+            len(ids) > 3
+        ):  # the newest hundred in one request, where most of what is found is in small accounts
+            page = yield from self._api.memory.list(status="active", limit=MAX_PAGE)
+            found = {row.id: _memory(row) for row in page.data if row.id in set(ids)}
+        missing = [id for id in ids if id not in found]
+        if missing:
+            for row in (yield from self._api.memory.get_many(missing)):
+                found[row.id] = _memory(row)
+        return found
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Get each memory."""
+        rows = yield from self._api.memory.get_many([id for id in ids if _possible(id)])
+        return [memory for row in rows if scope.covers((memory := _memory(row)).scope)]
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Return one page, newest first."""
+        status: str | None = None if request.include_archived else "active"
+        type_, word = None, mark("s", request.scope.session) if request.scope.session is not None else None
+        for part in _conjuncts(request.filter):
+            if part.field == "$type" and isinstance(part.value, str):
+                type_ = part.value if part.value in _TYPES else "fact"
+            elif part.field == "$pinned" and part.value is True and word is None:
+                word = _PINNED
+            elif part.field == "$archived" and part.value is False:
+                status = "active"
+        if word is not None and not (yield from self._narrows_by_text()):
+            word = None
+        spec = GET(
+            "/v1/memory",
+            type=type_,
+            status=status,
+            search=word,
+            cursor=request.cursor,
+            limit=min(request.limit, MAX_PAGE),
+        )
+        reply = yield from self._service.ask(spec)
+        page = page_of(wire.Memory, enveloped(self._service, reply), reply.data.get("meta"))
+        memories = [_memory(row) for row in page.data]
+        selected = [
+            memory
+            for memory in memories
+            if request.scope.covers(memory.scope) and memory_matches(request.filter, memory)
+        ]
+        # Messages of one millisecond: their own numbers decide.
+        order = {row.id: (row.created_at, row.annotations.get("sequence") or 0) for row in page.data}
+        selected.sort(key=lambda memory: order[memory.id], reverse=True)
+        exact = not request.scope and request.filter == TRUE
+        meta = page.meta
+        return Page(tuple(selected), meta if exact else PageMeta(meta.has_more, meta.cursor))
+
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
+        """Ask the server for the number where it can tell, else count."""
+        request = ListRequest(scope=scope, filter=filter, limit=MAX_PAGE, include_archived=include_archived)
+        page = yield from self.list(request)
+        if page.meta.total is not None:
+            return page.meta.total
+        count = len(page.data)
+        cursor = page.meta.cursor
+        while cursor is not None:
+            page = yield from self.list(
+                ListRequest(
+                    scope=scope,
+                    filter=filter,
+                    limit=MAX_PAGE,
+                    cursor=cursor,
+                    include_archived=include_archived,
+                )
+            )
+            count += len(page.data)
+            cursor = page.meta.cursor if page.meta.has_more else None
+        return count
+
+    def _narrows_by_text(self) -> Steps[bool]:
+        """Return whether lists find a text in titles; a server that encrypts memories sees ciphertext there."""
+        if self._narrows is None:
+            newest = yield from self._api.memory.list(limit=1)
+            words = _WORD.findall(newest.data[0].title) if newest.data else []
+            word = max((word for word in words if word.isascii()), key=len, default="")
+            if len(word) < 3:
+                return True  # nothing to try it on; it is asked again
+            found = yield from self._api.memory.list(search=word, limit=1)
+            self._narrows = bool(found.data)
+        return self._narrows
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Read the memory, change it and write it back; one writer of this process after the other."""
+        memory: Memory = yield from self._turns.take(id, lambda: self._update(id, changes, scope))
+        return memory
+
+    def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
+        found = yield from self._api.memory.get_many([id] if _possible(id) else [])
+        if not found or not scope.covers(_memory(found[0]).scope):
+            raise OneBrainNotFoundError("no memory with this id in this scope", service="onebrain")
+        row, old, given = found[0], _memory(found[0]), dict(changes.fields)
+        kept = dict(row.annotations)
+        metadata: Mapping[str, Any] = old.metadata
+        if "metadata" in given:
+            new: Mapping[str, Any] | None = given["metadata"]
+            metadata = {**(old.metadata if changes.merge_metadata and new is not None else {}), **(new or {})}
+        for name in ("tags", "importance", "source", "pinned"):
+            if name in given:
+                kept[name] = list(given[name] or ()) if name == "tags" else given[name]
+        if "type" in given:
+            wanted = given["type"] or "fact"
+            if (wanted if wanted in _TYPES else "fact") != row.type:
+                raise unsupported(
+                    CAPABILITIES, "changing the type of a memory", "delete it and store it again"
+                )
+            kept["type"] = given["type"]
+        content = given.get("content", old.content)
+        _check_length(content)
+        title = given.get("title", old.title)
+        kept["title"] = title
+        kept.pop("scope", None)
+        kept.pop("metadata", None)
+        spec = PATCH(
+            path("/v1/memory/{}", id),
+            title=_title(content, title, old.scope.session, bool(kept.get("pinned"))),
+            body=content if "content" in given else UNSET,
+            metadata=fold(metadata, old.scope, {**kept, "format": _FORMAT}),
+            confidence=_extra(given.get("extra") or {}).get("confidence", UNSET),
+            status=("archived" if given["archived"] else "active") if "archived" in given else UNSET,
+            tags=kept.get("tags") or [],
+            source=kept.get("source"),
+            importance=kept.get("importance"),
+            pinned=bool(kept.get("pinned")),
+        )
+        answer = enveloped(self._service, (yield from self._service.ask(spec)))
+        return _memory(read(wire.Memory, answer, service="onebrain"))
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Look at each memory where a scope is given, and remove it."""
+        wanted = [id for id in ids if _possible(id)]
+        if scope:
+            wanted = [memory.id for memory in (yield from self.get(wanted, scope))]
+        if len(wanted) > 1 and (yield from self._service.has("memory.forget")):
+            return (yield from self._delete_together(wanted))
+        gone = 0
+        for id in wanted:
+            try:
+                yield from self._api.memory.delete(id)
+            except OneBrainNotFoundError as error:
+                gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
+            else:
+                gone += 1
+        return gone
+
+    def _delete_together(self, ids: Sequence[str]) -> Steps[int]:
+        gone = 0
+        for start in range(0, len(ids), _FORGOTTEN):
+            spec = POST("/v1/memory/forget", ids=list(ids[start : start + _FORGOTTEN]))
+            spec = spec.but(idempotency_header="idempotency-key")
+            answer = enveloped(self._service, (yield from self._service.ask(spec)))
+            gone += read(wire.Forgotten, answer, service="onebrain").count
+        return gone
+
+    # ---- entities ---------------------------------------------------------------------------------------------------
+
+    def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
+        """Let the server read each memory that no entity was linked to since its last change."""
+        read_at: dict[str, datetime] = {}
+        for entity in (yield from self._entities()):
+            for link in entity.links:
+                if link.created_at is not None and not _stands_for_user(entity, link):
+                    seen = read_at.get(link.memory_item_id)
+                    read_at[link.memory_item_id] = max(seen or link.created_at, link.created_at)
+        count = 0
+        named: list[tuple[str, wire.Entity]] = []
+        for memory in memories:
+            changed = memory.updated_at or memory.created_at
+            seen = read_at.get(memory.id)
+            if seen is None or (changed is not None and seen < changed):
+                answer = yield from self._api.entity.auto_extract(memory.id)
+                named.extend((memory.id, one) for one in answer.extracted if one.name and not one.id)
+                count += 1
+        if named:
+            yield from self._link_named(named)
+        return count
+
+    def _link_named(self, named: Sequence[tuple[str, wire.Entity]]) -> Steps[None]:
+        """Make and link what the hosted server found: it answers with names and types, and may leave it at that."""
+        ids: dict[tuple[str, str], str] = {}
+        linked: set[tuple[str, str]] = set()
+        for entity in (yield from self._entities()):
+            ids[entity.name, entity.type.lower()] = entity.id
+            linked.update(
+                (entity.id, link.memory_item_id)
+                for link in entity.links
+                if not _stands_for_user(entity, link)
+            )
+        for memory_id, one in named:
+            key = one.name[:255], one.type.lower()[:100] or THING
+            if key not in ids:
+                ids[key] = (yield from self._api.entity.create(key[0], type=key[1])).id
+            if (ids[key], memory_id) not in linked:
+                linked.add((ids[key], memory_id))
+                yield from self._api.entity.add_link(ids[key], memory_id, link_type="mentions")
+
+    def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
+        """Find the entities that are linked to the memories."""
+        by_id = {memory.id: memory for memory in memories}
+        found: dict[tuple[str, str], Mention] = {}
+        for row in (yield from self._entities()):
+            entity = Entity(
+                id=row.id,
+                name=row.name,
+                type=row.type.lower(),
+                description=row.description,
+                metadata=row.metadata or {},
+            )
+            for link in row.links:
+                memory = by_id.get(link.memory_item_id)
+                if memory is not None and not _stands_for_user(row, link):
+                    found.setdefault((row.id, memory.id), Mention(memory, entity))
+        return [*found.values()]
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
+        """Remove the links to the memories, and the entity where it has no others."""
+        ids = {memory.id for memory in memories}
+        try:
+            entity = yield from self._api.entity.get(entity_id)
+        except OneBrainNotFoundError:
+            return 0
+        gone = [
+            link for link in entity.links if link.memory_item_id in ids and not _stands_for_user(entity, link)
+        ]
+        if len(gone) == len(entity.links):
+            yield from self._ask_gone(self._api.entity.delete(entity_id))
+        else:
+            for link in gone:
+                yield from self._ask_gone(self._api.entity.remove_link(entity_id, link.id))
+        return len({link.memory_item_id for link in gone})
+
+    def _ask_gone(self, plan: Steps[None]) -> Steps[None]:
+        """Carry out a removal; what somebody else has just removed is gone all the same."""
+        try:
+            yield from plan
+        except OneBrainNotFoundError:
+            return
+
+    def _entities(self) -> Steps[Sequence[wire.Entity]]:
+        """Return all entities with their links: in one request where there are few, else one more for each."""
+        answer = enveloped(self._service, (yield from self._service.ask(GET("/v1/entities/graph"))))
+        linked = {
+            entity.id: entity
+            for row in rows(answer, "entities", service="onebrain")
+            if (entity := read(wire.Entity, row, service="onebrain")).id
+        }
+        if len(linked) < _GRAPH_ROWS:
+            return [*linked.values()]
+        cursor: str | None = None
+        while True:
+            page = yield from self._api.entity.list(limit=MAX_PAGE, cursor=cursor)
+            for entity in page.data:
+                if entity.id not in linked:
+                    try:
+                        linked[entity.id] = yield from self._api.entity.get(entity.id)
+                    except OneBrainNotFoundError:
+                        continue  # removed meanwhile
+            if not page.meta.has_more or page.meta.cursor in (None, cursor):
+                return [*linked.values()]
+            cursor = page.meta.cursor
+
+
+class _Owners:
+    """The projects or entities that stand for one part of scopes, by name; each is found or made once."""
+
+    def __init__(self, route: str, fields: wire.Json, links: str, part: str) -> None:
+        self.links = links
+        self.part = part
+        self._route = route
+        self._fields = fields
+        self._ids: dict[str, str] = {}
+        self._listed = False
+        self._lock = threading.Lock()
+
+    def find(self, service: OneBrainService, name: str) -> Steps[str]:
+        """Return the id for a name."""
+        if not self._listed:
+            yield from self._read(service)
+        if name in self._ids:
+            return self._ids[name]
+        spec = POST(self._route, name=name, **self._fields)
+        try:
+            made = enveloped(service, (yield from service.ask(spec)))
+        except OneBrainError as error:
+            if not isinstance(error, OneBrainInternalError) and error.status_code != 409:
+                raise
+            yield from self._read(service)  # another process has just made it, which servers answer so
+            if name not in self._ids:
+                raise
+            return self._ids[name]
+        with self._lock:
+            return self._ids.setdefault(name, str(made["id"]))
+
+    def _read(self, service: OneBrainService) -> Steps[None]:
+        cursor: str | None = None
+        while True:
+            spec = GET(self._route, limit=MAX_PAGE, cursor=cursor, **self._fields)
+            reply = yield from service.ask(spec)
+            page = page_of(wire.Project, enveloped(service, reply), reply.data.get("meta"))
+            with self._lock:
+                for owner in page.data:
+                    self._ids.setdefault(owner.name, owner.id)
+            cursor = page.meta.cursor
+            if not page.meta.has_more:
+                break
+        self._listed = True
+
+
+# ---- translation ----------------------------------------------------------------------------------------------------
+
+_last = 0
+_clock = threading.Lock()
+
+
+def _sequence() -> int:
+    """Return a number greater than every one before it in this process, and mostly in others: microseconds."""
+    global _last
+    with _clock:
+        _last = max(_last + 1, time.time_ns() // 1000)
+        return _last
+
+
+def _failed(error: OneBrainError) -> StoreResult:
+    return StoreResult(id=None, status="failed", error=error)
+
+
+def _any_kept(results: Mapping[int, StoreResult]) -> bool:
+    return any(result.ok for result in results.values())
+
+
+def _draft(item: NewMemory) -> wire.Json:
+    """Return the body that stores `item`."""
+    _check_length(item.content)
+    extra = _extra(item.extra)
+    kept = {
+        "format": _FORMAT,
+        "title": item.title,
+        "type": item.type,
+        "tags": list(item.tags) or None,
+        "importance": item.importance,
+        "source": item.source,
+        "pinned": item.pinned or None,
+        "sequence": _sequence(),
+    }
+    own = {
+        "scope": _parts(item.scope) or None,
+        "tags": list(item.tags) or None,
+        "importance": item.importance,
+        "source": item.source,
+        "pinned": item.pinned or None,
+        "status": "archived" if item.archived else None,
+    }
+    return {
+        "type": item.type if item.type in _TYPES else "fact",
+        "title": _title(item.content, item.title, item.scope.session, item.pinned),
+        "body": item.content,
+        "metadata": fold(item.metadata, item.scope, kept),
+        **extra,
+        **{name: value for name, value in own.items() if value is not None},
+    }
+
+
+def _stands_for_user(entity: wire.Entity, link: wire.Link) -> bool:
+    """Return whether a link was made by `_Owners` to say whose a memory is, which is no mention."""
+    return entity.type.lower() == _OWNER_TYPE and link.link_type == _OWNER_LINK
+
+
+def _title(content: str, title: str | None, session: str | None, pinned: bool) -> str:
+    words = ([mark("s", session)] if session is not None else []) + ([_PINNED] if pinned else [])
+    tail = "".join(f" {word}" for word in words)
+    return title_of(title or content, TITLE_LIMIT - len(tail)) + tail
+
+
+def _memory(row: wire.Memory) -> Memory:
+    """Return a row as a memory of ours, whoever stored it."""
+    letter = unfold({**row.metadata, KEY: row.annotations} if row.annotations else row.metadata)
+    ours = letter.kept.get("format") is not None
+    native: Any = (row.model_extra or {}).get("scope")
+    scope = letter.scope
+    if isinstance(native, Mapping):
+        parts = cast("Mapping[str, Any]", native)
+        scope = Scope(**{name: parts[name] for name in _SCOPE if parts.get(name) is not None})
+    extra = {
+        "status": row.status,
+        "confidence": row.confidence,
+        "sourceType": row.source_type,
+        "entityId": row.entity_id,
+        "projectId": row.project_id,
+    }
+    return Memory(
+        id=row.id,
+        content=row.content,
+        scope=scope,
+        title=letter.text("title") if ours else row.title or None,
+        type=letter.text("type") if ours else row.type,
+        tags=letter.texts("tags") or () if ours else row.tags,
+        metadata=letter.metadata,
+        importance=letter.number("importance"),
+        source=letter.text("source") if ours else row.source,
+        pinned=letter.kept.get("pinned") is True,
+        archived=row.status != "active",
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        extra={name: value for name, value in extra.items() if value is not None},
+    )
+
+
+_SCOPE: Final = ("space", "user", "agent", "session")
+
+
+def _parts(scope: Scope) -> wire.Json:
+    return {name: getattr(scope, name) for name in _SCOPE if getattr(scope, name) is not None}
+
+
+def _extra(extra: Mapping[str, Any]) -> wire.Json:
+    unknown = [name for name in extra if name not in _EXTRA]
+    if unknown:
+        raise OneBrainValidationError(
+            f"extra: OneBrain has no field {unknown[0]!r:.40}; there are confidence and sourceType",
+            service="onebrain",
+        )
+    return {_EXTRA[name]: value for name, value in extra.items()}
+
+
+def _check_length(content: str) -> None:
+    length = units(content)
+    if length > CONTENT_LIMIT:
+        raise OneBrainValidationError(
+            f"the content has {length} UTF-16 units; onebrain takes at most {CONTENT_LIMIT}",
+            service="onebrain",
+        )
+
+
+def _possible(id: str) -> bool:
+    """Return whether an id can be asked for at all; one that cannot does not exist."""
+    return id.strip() not in ("", ".", "..") and len(id) <= 512
+
+
+def _words(query: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(query)]
+
+
+def _shares(words: Sequence[str], memory: Memory) -> bool:
+    """Return whether a memory has one of the words, give or take an ending; scripts without spaces always pass."""
+    if not all(word.isascii() for word in words):
+        return True
+    stems = [word[: max(4, len(word) - 2)] for word in words]
+    return not stems or found_in(stems, f"{memory.title or ''}\n{memory.content}") > 0
+
+
+def _selected(memory: Memory, request: SearchRequest) -> bool:
+    return (
+        request.scope.covers(memory.scope)
+        and (request.include_archived or not memory.archived)
+        and memory_matches(request.filter, memory)
+    )
+
+
+def _conjuncts(filter: Filter) -> list[Cmp]:
+    parts = filter.parts if isinstance(filter, All) else (filter,)
+    return [part for part in parts if isinstance(part, Cmp) and part.op == "eq"]
+
+
+def _mode(answered: str, asked: SearchMode) -> SearchMode:
+    return cast("SearchMode", answered) if answered in get_args(SearchMode) else asked

@@ -1,0 +1,576 @@
+"""RememberOS as a brain.
+
+Where the parts of a scope go: the space is a collection (none: ``"default"``), the user is a container tag, agent and
+session are in the metadata, which holds all four once more (`onebrain.memory.envelope`). What other programs
+stored is read, too: its space is its collection, and its user is known where the service shows the container tag or
+where a search was bound to it.
+
+An id is ``collection/id``, since RememberOS addresses a memory by both; the service's own id works, too, with the space
+named in the scope. There is no field for a title, tags or a time of the caller's own: they are kept in the metadata.
+
+Scores: in vector mode the cosine; in hybrid and keyword mode the number that the service ranks by, which compares the
+hits of one search and has no fixed scale (a fusion of ranks may be 0.03 at best). They are cut to 0..1, and divided by
+the best one where that is above 1. RememberOS lists pinned memories first, which is none of our orders, and lists by
+collection only, so a list reads the whole collection and is sorted here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias, cast
+
+from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
+from onebrain._core.paging import Page
+from onebrain._core.steps import Plan, Steps
+from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainError,
+    OneBrainNotFoundError,
+    OneBrainPermissionError,
+    OneBrainResponseError,
+    OneBrainValidationError,
+)
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, unsupported
+from onebrain.memory.envelope import KEY, Letter, Turns, fold, unfold
+from onebrain.memory.filters import (
+    TRUE,
+    All,
+    Cmp,
+    Filter,
+    kind,
+    memory_matches,
+)
+from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.moments import instant_of
+from onebrain.services.rememberos import models
+from onebrain.services.rememberos.client import RememberOSEndpoints, make_service
+from onebrain.services.rememberos.service import (
+    DEFAULT_COLLECTION,
+    MAX_BULK,
+    MAX_LIST,
+    MAX_SEARCH,
+    MAX_TEXT,
+    NAME,
+)
+
+# What the service sets where nothing was given; read back as "not given" unless it was.
+_DEFAULTS: Final[dict[str, Any]] = {"importance": 0.7, "category": "other", "source": "api"}
+_MODES: Final[dict[SearchMode, models.SearchMode]] = {
+    "hybrid": "hybrid",
+    "vector": "vector",
+    "keyword": "text",
+}
+# How a host may answer an id that it cannot even read, such as one that is no UUID: it has no such memory.
+_NO_ID: Final = frozenset({400, 414, 422})
+_UNKNOWN: Final = "no memory with this id in this scope"
+
+Ids: TypeAlias = list[str]
+Memories: TypeAlias = list[Memory]  # the driver has a method named list
+
+
+class RememberOSCapabilities(Capabilities):
+    """Containment of JSON is equality for texts and booleans at the top of the metadata.
+
+    Other values may be kept out of the service's sight, as exact JSON (see `onebrain.memory.envelope`).
+    """
+
+    def can(self, comparison: Cmp) -> bool:
+        """Return whether the service decides `comparison` exactly as we do."""
+        name, value = comparison.field, comparison.value
+        # A dotted key has two readings, and ISO text is the instant of a stored date as well.
+        plain = name != KEY and "." not in name and "\\" not in name
+        return (
+            plain
+            and kind(value) in ("string", "bool")
+            and instant_of(value) is None
+            and super().can(comparison)
+        )
+
+
+CAPABILITIES: Final = RememberOSCapabilities(
+    service=NAME,
+    created_at=True,
+    archive=True,
+    search_limit=MAX_SEARCH,
+    batch_size=MAX_BULK,
+    filters={"*": frozenset({"eq"})},
+    logic=frozenset({"all"}),
+    content_limit=MAX_TEXT,
+)
+
+
+def driver(
+    url: str,
+    *,
+    api_key: str | None = None,
+    timeout: float | None = 30.0,
+    max_retries: int = 2,
+    collection: str = DEFAULT_COLLECTION,
+    http: HttpOptions | None = None,
+) -> RememberOSDriver:
+    """Return a driver for ``rememberos+https://host``.
+
+    Args:
+        url: Where the host is; its scheme after the ``+`` is http or https.
+        api_key: ``mv_...``; the default is ``$REMEMBEROS_API_KEY``, else ``$LONGMEM_API_KEY``.
+        timeout: Seconds for connecting, and again for each read or write.
+        max_retries: How often to try again where that is safe.
+        collection: Where memories without a space go.
+        http: Certificates and proxies.
+    """
+    base_url = url.partition("+")[2]
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigurationError("use a URL such as rememberos+https://rememberos.ai", service=NAME)
+    if not collection.strip():
+        raise ConfigurationError("collection: must not be blank", service=NAME)
+    service = make_service(api_key, base_url, timeout=timeout, max_retries=max_retries)
+    return RememberOSDriver(RememberOSEndpoints(Plan(), service), collection=collection, http=http)
+
+
+class RememberOSDriver:
+    """Keeps memories in RememberOS."""
+
+    def __init__(
+        self,
+        client: RememberOSEndpoints[Plan],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        http: HttpOptions | None = None,
+    ) -> None:
+        self.capabilities: Capabilities = CAPABILITIES
+        self._client = client
+        self._default = collection
+        self._http = http
+        self._turns = Turns()
+
+    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
+        """Return transports on httpx."""
+        return HttpxTransport(self._http), AsyncHttpxTransport(self._http)
+
+    def close(self) -> None:
+        """Do nothing: connections belong to the transports."""
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
+        """Store each item in its collection, one request for each collection."""
+        results: list[StoreResult | None] = [None] * len(items)
+        groups: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        for place, item in enumerate(items):
+            try:
+                body = self._body(item)
+            except OneBrainError as error:
+                results[place] = _failed(error)
+            else:
+                groups.setdefault(item.scope.space or self._default, []).append((place, body))
+        for collection, group in groups.items():
+            bodies = [body for _, body in group]
+            try:
+                stored = yield from self._create(collection, bodies)
+            except OneBrainError as error:
+                if not any(result is not None and result.ok for result in results):
+                    raise
+                # Something is stored already, and whoever asked has to learn what.
+                stored = [_failed(error)] * len(group)
+            for (place, _), result in zip(group, stored, strict=True):
+                results[place] = result
+        for place, item in enumerate(items):
+            made = results[place]
+            if (item.pinned or item.archived) and made is not None and made.id is not None:
+                results[place] = yield from self._mark(made.id, item)
+        return cast("list[StoreResult]", results)
+
+    def _create(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
+        results: list[StoreResult] = []
+        if len(bodies) > 1:
+            try:
+                made = yield from self._client.memories.create_many(bodies, collection=collection)
+            except OneBrainError as error:
+                details = cast("Mapping[str, Any]", error.details or {})
+                ids = cast("Sequence[str]", details.get("ids", ()))
+                results += [StoreResult(id=_join(collection, id)) for id in ids]
+                # A batch that was refused as a whole: find out below which of its items it was.
+                if not isinstance(error, OneBrainValidationError):
+                    if not results:
+                        raise
+                    return results + [_failed(error)] * (len(bodies) - len(results))
+            else:
+                if len(made.ids) != len(bodies):
+                    raise OneBrainResponseError(
+                        f"{len(bodies)} memories were stored and {len(made.ids)} ids came", service=NAME
+                    )
+                return [StoreResult(id=_join(collection, id)) for id in made.ids]
+        for body in bodies[len(results) :]:
+            try:
+                memory = yield from self._client.memories.create(collection=collection, **body)
+            except OneBrainError as error:
+                if not isinstance(error, OneBrainValidationError) and not results:
+                    raise
+                results.append(_failed(error))
+            else:
+                results.append(StoreResult(id=_join(collection, memory.id)))
+        return results
+
+    def _mark(self, id: str, item: NewMemory) -> Steps[StoreResult]:
+        """Pin or archive what was just stored; where that fails, the memory is stored and the result says both."""
+        collection, own = _split(id)
+        try:
+            if item.pinned:
+                yield from self._client.intelligence.pin(own, collection=collection)
+            if item.archived:
+                yield from self._client.intelligence.archive(own, collection=collection)
+        except OneBrainError as error:
+            error.message += "; the memory is stored, but not pinned or archived as asked"
+            return StoreResult(id=id, status="failed", error=error)
+        return StoreResult(id=id)
+
+    def _body(self, item: NewMemory) -> dict[str, Any]:
+        if item.extra:
+            raise OneBrainValidationError("extra: RememberOS takes no further fields", service=NAME)
+        given = {"importance": item.importance, "category": item.type, "source": item.source}
+        kept = {
+            "title": item.title,
+            "tags": list(item.tags) or None,
+            "created_at": item.created_at,
+            "sequence": _sequence.next(),
+            "given": sorted(name for name, value in given.items() if value is not None) or None,
+        }
+        body = {
+            "text": item.content,
+            **given,
+            "metadata": fold(item.metadata, item.scope, kept),
+            "container_tag": item.scope.user,
+        }
+        return {name: value for name, value in body.items() if value is not None}
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest, /) -> Steps[Found]:
+        """Search one collection or all; without a query, list and take the newest."""
+        if request.alpha is not None and request.mode == "hybrid":
+            raise unsupported(self.capabilities, "choosing alpha", "leave it out")
+        if request.query is None:
+            rows = yield from self._everything(request.scope, request.filter, request.include_archived)
+            rows.reverse()  # of equal times, the one that was stored last comes first
+            newest = sorted(rows, key=_created, reverse=True)
+            hits = [Hit(memory=memory, score=0.0) for memory in newest[: request.limit]]
+            return Found(hits=hits, more=len(rows) > request.limit, mode=request.mode)
+        wanted = _containment(request.filter)
+        if wanted is None:
+            return Found(mode=request.mode)
+        parts = {"agent": request.scope.agent, "session": request.scope.session}
+        bound = {name: value for name, value in parts.items() if value is not None}
+        if bound:  # the user is bound by its container tag, which other programs set, too
+            wanted[KEY] = {"scope": bound}
+        try:
+            answer = yield from self._client.search(
+                request.query,
+                collection=request.scope.space,
+                limit=min(request.limit, MAX_SEARCH),
+                min_score=0.0,  # a threshold of the vectors, while ours is one of the score
+                mode=_MODES[request.mode],
+                metadata_filter=wanted or None,
+                container_tag=request.scope.user,
+                include_archived=request.include_archived,
+            )
+        except OneBrainNotFoundError:
+            return Found(mode=request.mode)  # there is no such collection
+        best = max((row.score or 0.0 for row in answer.results), default=0.0)
+        found: list[Hit] = []
+        for row in answer.results:
+            place = request.scope.space or row.collection
+            if place is None:
+                raise OneBrainResponseError(
+                    "a search of all collections was answered without saying where a memory is", service=NAME
+                )
+            memory = self._memory(row, place, searched=request.scope.user)
+            if memory_matches(request.filter, memory):
+                score = (row.score or 0.0) / best if best > 1 else (row.score or 0.0)
+                found.append(Hit(memory=memory, score=min(1.0, max(0.0, score))))
+        return Found(
+            hits=found, more=len(answer.results) >= min(request.limit, MAX_SEARCH), mode=request.mode
+        )
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def get(
+        self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
+    ) -> Steps[Sequence[Memory]]:
+        """Read one by one: the service has no call for several."""
+        found: Memories = []
+        for id in ids:
+            memory = yield from self._read(id, scope)
+            if memory is not None:
+                found.append(memory)
+        return found
+
+    def _read(self, id: str, scope: Scope) -> Steps[Memory | None]:
+        """Return one memory of `scope`, under the id that it was asked by."""
+        address = self._address(id, scope)
+        row = (yield from self._row(*address)) if address is not None else None
+        if address is None or row is None:
+            return None
+        memory = self._memory(row, address[0])
+        return memory.model_copy(update={"id": id}) if scope.covers(memory.scope) else None
+
+    def _row(self, collection: str, own: str) -> Steps[models.Memory | None]:
+        try:
+            return (yield from self._client.memories.get(own, collection=collection))
+        except OneBrainNotFoundError:
+            return None
+        except OneBrainError as error:
+            if error.status_code in _NO_ID:
+                return None
+            raise
+
+    def _address(self, id: str, scope: Scope) -> tuple[str, str] | None:
+        """Return the collection and the service's own id; None for an id that no memory of `scope` can have."""
+        collection, own = _split(id) if "/" in id else (scope.space or self._default, id)
+        if not own.strip() or own.strip() in (".", "..") or len(own) > 200:
+            return None
+        if not collection.strip() or collection.strip() in (".", ".."):
+            return None
+        return collection, own
+
+    def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
+        """Return everything as one page, in the order of storing."""
+        return Page(
+            tuple((yield from self._everything(request.scope, request.filter, request.include_archived)))
+        )
+
+    def _everything(self, scope: Scope, condition: Filter, include_archived: bool) -> Steps[Memories]:
+        names: Ids = [scope.space] if scope.space is not None else []
+        if not names:
+            names = [collection.name for collection in (yield from self._client.collections.list())]
+        rows: dict[str, tuple[int, Memory]] = {}
+        for name in dict.fromkeys(names):
+            cursor: str | None = None
+            while True:
+                try:
+                    page = yield from self._client.memories.list(
+                        collection=name, page_size=MAX_LIST, include_archived=include_archived, cursor=cursor
+                    )
+                except OneBrainNotFoundError:
+                    break  # no such collection, or it was removed meanwhile
+                except OneBrainPermissionError:
+                    if scope.space is not None:
+                        raise
+                    break  # restricted to other agents: not among what this key may see
+                for row in page.data:
+                    memory = self._memory(row, name)
+                    if scope.covers(memory.scope) and memory_matches(condition, memory):
+                        rows[memory.id] = (_place(row), memory)
+                cursor = page.meta.cursor
+                if cursor is None:
+                    break
+        return [memory for _, memory in sorted(rows.values(), key=lambda pair: pair[0])]
+
+    def _memory(self, row: models.Memory, collection: str, *, searched: str | None = None) -> Memory:
+        """Return a row as a memory; `searched` is the container tag that the service was told to search."""
+        letter = unfold(row.metadata)
+        fields: dict[str, Any] = {
+            "importance": row.importance,
+            "type": row.category,
+            "source": row.source,
+            "created_at": _utc(row.created_at),
+        }
+        if not letter.ours:
+            scope = Scope(collection, row.container_tag or searched)
+        else:
+            scope = letter.scope
+            scope = Scope(self._space(letter, collection), scope.user, scope.agent, scope.session)
+            given = letter.texts("given") or ()
+            for wire, default in _DEFAULTS.items():
+                name = "type" if wire == "category" else wire
+                if wire not in given and fields[name] == default:
+                    fields[name] = None
+            changed = letter.text("source")  # the service's own field cannot be changed
+            if changed is not None:
+                fields["source"] = changed or None
+            fields["created_at"] = letter.instant("created_at") or fields["created_at"]
+            fields["title"] = letter.text("title")
+            fields["tags"] = letter.texts("tags") or ()
+        return Memory(
+            id=_join(collection, row.id),
+            content=row.text,
+            scope=scope,
+            metadata=letter.metadata,
+            pinned=row.pinned,
+            archived=row.archived,
+            updated_at=_utc(row.updated_at),
+            extra={"images": [*row.images]} if row.images else {},
+            **fields,
+        )
+
+    def _space(self, letter: Letter, collection: str) -> str | None:
+        """Return the space of a memory found in `collection`.
+
+        The collection decides, for a memory may have been moved; but one that was stored without a space has none in
+        the default collection, and where a host takes two names for one collection, the name stored tells them apart.
+        """
+        stored = letter.scope.space
+        if stored is None:
+            return None if collection == self._default else collection
+        return stored if stored.strip().casefold() == collection.strip().casefold() else collection
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
+        """Read, change and write one memory.
+
+        RememberOS replaces metadata as a whole and has no conditional writes: changes of one driver wait for each
+        other, those of several processes can overwrite each other's metadata.
+        """
+        fields = dict(changes.fields)
+        if fields.get("extra"):
+            raise OneBrainValidationError("extra: RememberOS takes no further fields", service=NAME)
+        address = self._address(id, scope)
+        if address is None:
+            raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
+        collection, own = address
+
+        def change() -> Steps[Memory]:
+            row = yield from self._row(collection, own)
+            if row is None or not scope.covers(self._memory(row, collection).scope):
+                raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
+            patch = _patch(row, collection, fields, changes.merge_metadata)
+            if patch:
+                yield from self._client.memories.update(own, collection=collection, **patch)
+            if "pinned" in fields:
+                yield from self._client.intelligence.pin(own, pinned=fields["pinned"], collection=collection)
+            if "archived" in fields:
+                yield from self._client.intelligence.archive(
+                    own, archived=fields["archived"], collection=collection
+                )
+            memory = yield from self._read(id, scope)
+            if memory is None:
+                raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
+            return memory
+
+        changed: Memory = yield from self._turns.take(_join(collection, own), change)
+        return changed
+
+    def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
+        """Remove one by one; whoever names more than a space is asked to prove that the memory is in the scope."""
+        count = 0
+        for id in ids:
+            address = self._address(id, scope)
+            if address is None:
+                continue
+            if scope and (yield from self._read(id, scope)) is None:
+                continue
+            try:
+                yield from self._client.memories.delete(address[1], collection=address[0])
+            except OneBrainNotFoundError:
+                continue
+            except OneBrainError as error:
+                if error.status_code in _NO_ID:
+                    continue
+                raise
+            count += 1
+        return count
+
+
+def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge: bool) -> dict[str, Any]:
+    """Return the arguments of `memories.update` that turn `row` into what `fields` say."""
+    patch: dict[str, Any] = {}
+    letter = unfold(row.metadata)
+    scope, metadata = letter.scope, letter.metadata
+    kept: dict[str, Any] = dict(letter.kept)
+    for name in ("scope", "metadata"):  # the envelope's own, made anew below
+        kept.pop(name, None)
+    given = set(letter.texts("given") or ())
+    if not letter.ours:  # stored by another program: from now on it says itself where it belongs
+        scope = Scope(collection, row.container_tag)
+        kept = {"sequence": _place(row)}
+        given = set(_DEFAULTS)
+    if "content" in fields:
+        patch["text"] = fields["content"]
+    for name, wire in (("importance", "importance"), ("type", "category")):
+        if name in fields:
+            value = fields[name]
+            patch[wire] = _DEFAULTS[wire] if value is None else value
+            given = given - {wire} if value is None else given | {wire}
+    if "source" in fields:
+        kept["source"] = fields["source"] or ""
+    if "title" in fields:
+        kept["title"] = fields["title"]
+    if "tags" in fields:
+        kept["tags"] = list(fields["tags"] or ()) or None
+    if "created_at" in fields:
+        kept["created_at"] = fields["created_at"]
+    if "metadata" in fields:
+        new: Mapping[str, Any] = fields["metadata"] or {}
+        metadata = {**metadata, **new} if merge else dict(new)
+    kept["given"] = sorted(given) or None
+    whole = fold(metadata, scope, kept)
+    if whole != row.metadata:
+        patch["metadata"] = whole
+    return patch
+
+
+def _containment(condition: Filter) -> dict[str, Any] | None:
+    """Return the object that metadata must contain to match; None where nothing can match."""
+    wanted: dict[str, Any] = {}
+    if condition == TRUE:
+        return wanted
+    parts = condition.parts if isinstance(condition, All) else (condition,)
+    for part in parts:
+        assert isinstance(part, Cmp)
+        known = wanted.setdefault(part.field, part.value)
+        if known != part.value or kind(known) != kind(part.value):
+            return None
+    return wanted
+
+
+def _join(collection: str, id: str) -> str:
+    return f"{collection}/{id}"
+
+
+def _split(id: str) -> tuple[str, str]:
+    collection, _, own = id.rpartition("/")
+    return collection, own
+
+
+def _failed(error: OneBrainError) -> StoreResult:
+    return StoreResult(id=None, status="failed", error=error)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _created(memory: Memory) -> datetime:
+    return memory.created_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _place(row: models.Memory) -> int:
+    """Return a memory's place in the order of storing; what others stored goes by its time."""
+    number = unfold(row.metadata).number("sequence")
+    if number is not None:
+        return int(number)
+    created = _utc(row.created_at)
+    return 0 if created is None else int(created.timestamp() * 1_000_000)
+
+
+class _Sequence:
+    """Numbers that only grow: microseconds since 1970, made unique within this process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns() // 1000)
+            return self._last
+
+
+_sequence = _Sequence()
+
+__all__ = ["CAPABILITIES", "RememberOSDriver", "driver"]

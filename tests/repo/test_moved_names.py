@@ -1,0 +1,53 @@
+"""A public name that has moved can still be imported from its former module, with a warning that says where it is now."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+DRIVERS = "onebrain.memory.drivers"
+SERVICES = "onebrain.services"
+MOVED = {
+    "onebrain.memory.urls:connect": "onebrain.urls:connect",
+    "onebrain.memory.urls:connect_async": "onebrain.urls:connect_async",
+    "onebrain.memory.urls:data_directory": "onebrain.urls:data_directory",
+    "onebrain.memory.urls:resolve": "onebrain.urls:resolve",
+    "onebrain.memory.urls:CLOUD": "onebrain.urls:CLOUD",
+    f"{DRIVERS}.onebrain:driver": f"{SERVICES}.onebrain.driver:driver",
+    f"{DRIVERS}.onebrain:OneBrainDriver": f"{SERVICES}.onebrain.driver:OneBrainDriver",
+    f"{DRIVERS}.onebrain:CAPABILITIES": f"{SERVICES}.onebrain.driver:CAPABILITIES",
+    f"{DRIVERS}.ai_memory:connect": f"{SERVICES}.ai_memory.driver:driver",
+    f"{DRIVERS}.ai_memory:AiMemoryDriver": f"{SERVICES}.ai_memory.driver:AiMemoryDriver",
+    f"{DRIVERS}.ai_memory:CAPABILITIES": f"{SERVICES}.ai_memory.driver:CAPABILITIES",
+    f"{DRIVERS}.herobrain:connect": f"{SERVICES}.herobrain.driver:driver",
+    f"{DRIVERS}.herobrain:HeroBrainDriver": f"{SERVICES}.herobrain.driver:HeroBrainDriver",
+    f"{DRIVERS}.herobrain:CAPABILITIES": f"{SERVICES}.herobrain.driver:CAPABILITIES",
+    f"{DRIVERS}.rememberos:rememberos": f"{SERVICES}.rememberos.driver:driver",
+    f"{DRIVERS}.rememberos:RememberOSDriver": f"{SERVICES}.rememberos.driver:RememberOSDriver",
+    f"{DRIVERS}.rememberos:CAPABILITIES": f"{SERVICES}.rememberos.driver:CAPABILITIES",
+    f"{DRIVERS}.brrain:brrain": f"{SERVICES}.brrain.driver:driver",
+    f"{DRIVERS}.brrain:BrrainDriver": f"{SERVICES}.brrain.driver:BrrainDriver",
+    f"{DRIVERS}.brrain:CAPABILITIES": f"{SERVICES}.brrain.driver:CAPABILITIES",
+}
+
+
+def loaded(address):
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize("former", MOVED)
+def test_a_moved_name_is_the_same_object_and_warns_with_its_present_address(former):
+    present = MOVED[former]
+    with pytest.warns(DeprecationWarning, match="has moved to") as caught:
+        found = loaded(former)
+    assert found is loaded(present)
+    assert str(caught[0].message) == f"{former.replace(':', '.')} has moved to {present.replace(':', '.')}"
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("module", sorted({former.partition(":")[0] for former in MOVED}))
+def test_a_name_that_a_module_never_had_is_an_attribute_error(module):
+    with pytest.raises(AttributeError, match="no_such_name"):
+        loaded(f"{module}:no_such_name")
