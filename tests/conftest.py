@@ -281,6 +281,10 @@ def connect_large() -> Callable[..., object]:
     from onebrain_engine.store.postgres import PostgresStore
 
     class Settled(Tenant):
+        def __init__(self, engine: Engine, name: str) -> None:
+            super().__init__(engine._parts, name)
+            self._background = engine.background
+
         def __getattribute__(self, name: str) -> Any:
             verb = object.__getattribute__(self, name)
             if name not in (
@@ -297,7 +301,7 @@ def connect_large() -> Callable[..., object]:
                 return verb
 
             def settled(*args: Any, **kwargs: Any) -> Any:
-                assert self._engine.background.settle(60)
+                assert self._background.settle(60)
                 return verb(*args, **kwargs)
 
             return settled

@@ -138,14 +138,14 @@ def test_an_index_is_kept_encrypted_and_used_again(tmp_path):
     [snapshot] = (tmp_path / "brain.db.index").iterdir()
     with onebrain.connect(url, encryption_key=KEY) as brain:
         assert brain.search("zanzibar", limit=20).hits == expected.hits
-        [partition] = brain.driver.engine._partitions.values()
+        [partition] = brain.driver.engine.indexes.partitions.values()
         assert partition.snapshotted == 1200  # it was read from the snapshot
     sealed = bytearray(snapshot.read_bytes())
     sealed[len(sealed) // 2] ^= 1
     snapshot.write_bytes(sealed)
     with onebrain.connect(url, encryption_key=KEY) as brain:
         assert brain.search("zanzibar", limit=20).hits == expected.hits
-        [partition] = brain.driver.engine._partitions.values()
+        [partition] = brain.driver.engine.indexes.partitions.values()
         assert partition.snapshotted == 0  # a changed one is not
 
 

@@ -44,7 +44,7 @@ def test_a_brain_is_its_owners_alone(tmp_path, umask):
 
 def test_an_index_on_the_disk_is_its_owners_alone(tmp_path, umask):
     engine = Server(Settings(database_url=f"sqlite:///{tmp_path / 'new' / 'server.db'}")).engine
-    partition_folder = engine.snapshots._folder
+    partition_folder = engine.indexes._snapshots._folder
     from onebrain_engine.index.snapshots import _write
     from onebrain_engine.store.files import make_folder
 

@@ -31,19 +31,19 @@ def measured(tmp_path) -> int:
     with_all = Engine(SqliteStore(str(tmp_path / "measured.db")))
     fill(with_all, "tenant-0")
     found(with_all, "tenant-0")
-    [index] = with_all._partitions.values()
+    [index] = with_all.indexes.partitions.values()
     with_all.close()
     return index.nbytes
 
 
 def test_the_least_recently_used_go_when_a_new_one_comes(tmp_path, measured):
-    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), memory=3 * measured + measured // 2)
+    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), index_bytes=3 * measured + measured // 2)
     for number in range(8):
         fill(engine, f"tenant-{number}")
     for number in (0, 1, 2, 0, 3, 0, 4, 5):
         assert found(engine, f"tenant-{number}") == [f"tenant-{number} lamp number7"]
-        assert len(engine._partitions.values()) <= 4
-    kept = {tenant for tenant, _ in engine._partitions.clear()}
+        assert len(engine.indexes.partitions.values()) <= 4
+    kept = {tenant for tenant, _ in engine.indexes.partitions.clear()}
     assert "tenant-5" in kept
     assert "tenant-0" in kept
     assert "tenant-1" not in kept
@@ -51,18 +51,18 @@ def test_the_least_recently_used_go_when_a_new_one_comes(tmp_path, measured):
 
 
 def test_a_bound_of_nothing_keeps_the_one_in_use(tmp_path):
-    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), memory=0)
+    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), index_bytes=0)
     for number in range(3):
         fill(engine, f"tenant-{number}")
     for _ in range(2):
         for number in range(3):
             assert found(engine, f"tenant-{number}") == [f"tenant-{number} lamp number7"]
-            assert len(engine._partitions.values()) <= 2
+            assert len(engine.indexes.partitions.values()) <= 2
     engine.close()
 
 
 def test_many_threads_get_right_answers_while_indexes_come_and_go(tmp_path, measured):
-    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), memory=measured)
+    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), index_bytes=measured)
     for number in range(6):
         fill(engine, f"tenant-{number}")
     wrong: list[object] = []
@@ -84,7 +84,7 @@ def test_many_threads_get_right_answers_while_indexes_come_and_go(tmp_path, meas
 
 def test_an_index_worth_it_is_kept_on_disk_before_it_goes(tmp_path):
     folder = tmp_path / "index"
-    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), snapshots=Snapshots(folder), memory=0)
+    engine = Engine(SqliteStore(str(tmp_path / "brain.db")), snapshots=Snapshots(folder), index_bytes=0)
     fill(engine, "large", 1500)
     fill(engine, "small", 10)
     assert len(found(engine, "large")) == 1
@@ -109,7 +109,7 @@ def test_the_measure_grows_with_what_an_index_holds(tmp_path):
     sizes = {}
     for tenant in ("small", "large"):
         found(engine, tenant)
-        sizes[tenant] = engine._partitions.of(tenant, *_space(engine, tenant)).nbytes
+        sizes[tenant] = engine.indexes.partitions.of(tenant, *_space(engine, tenant)).nbytes
     engine.close()
     assert sizes["small"] > 100 * 1024  # a vector alone is a kilobyte
     assert 3000 * 1024 < sizes["large"] < 3000 * 8192

@@ -191,7 +191,7 @@ def test_many_changes_do_not_pile_up(path):
         for round in range(30):
             brain.store_many([{"content": f"version {round} of {n}", "id": str(n)} for n in range(100)])
             brain.search("version")
-        (partition,) = brain.driver.engine._partitions.values()
+        (partition,) = brain.driver.engine.indexes.partitions.values()
         assert partition.size < 2500
         assert brain.count() == 100
         assert {hit.content.split()[1] for hit in brain.search("version", limit=100)} == {"29"}

@@ -239,13 +239,13 @@ def test_a_space_below_the_size_stays_in_memory_and_one_that_grows_moves(databas
         tenant.search(SearchRequest(query="lamp"))
         assert engine.background.settle(60)
         assert database.spaces(name)[0][1:] == (None, None, False)
-        assert len(engine._partitions.values()) == 1
+        assert len(engine.indexes.partitions.values()) == 1
         tenant.store([NewMemory(id=f"more {n}", content=f"lamp {n}") for n in range(20)])
         tenant.search(SearchRequest(query="lamp"))
         assert engine.background.settle(60)
         assert database.spaces(name)[0][3]
         assert len(ids(tenant.search(SearchRequest(query="lamp", limit=100)))) > 20
-        assert len(engine._partitions.values()) == 0
+        assert len(engine.indexes.partitions.values()) == 0
 
 
 def test_vectors_that_come_later_get_their_index_too(own_database):
@@ -411,13 +411,13 @@ def test_a_search_returns_as_many_as_there_are(crowded, vectors):
 def test_where_every_word_is_common_those_with_all_of_them_come_first(crowded, monkeypatch):
     engine, tenant, _ = crowded
     monkeypatch.setattr("onebrain_engine.large._BUDGET", 500)
-    engine.known._statistics.clear()  # frequencies were counted up to another budget
+    engine.spaces.known._statistics.clear()  # frequencies were counted up to another budget
     wanted = {"lamp", "river", "piano"}
     everything = tenant.list(ListRequest(limit=6000, include_archived=True)).data
     whole = sum(wanted <= set(memory.content.split()) for memory in everything)
     with engine.store.reading() as read:
         space = read.space("acme", "")
-        view = engine.view(read, "acme", space, EVERYTHING)
+        view = engine.spaces.view(read, "acme", space, EVERYTHING)
         rows, complete = view._by_words(tuple(wanted), None, None, 300, 300)
         texts = {row: set(content.split()) for row, content in read.columns("acme", space, ["content"], rows)}
         frequencies = view._frequencies(["lamp", "word7"])
@@ -456,7 +456,7 @@ def test_a_user_in_a_large_space_has_an_index_of_their_own(crowded):
         mine, all_of_it = fresh.tenant("acme"), in_memory.tenant("acme")
         request = SearchRequest(query="lamp river", mode="keyword", scope=Scope(user="user-1"), limit=30)
         assert ids(mine.search(request)) == ids(all_of_it.search(request))
-        [index] = fresh._partitions.values()
+        [index] = fresh.indexes.partitions.values()
         assert index.size == 1500
         filtered = SearchRequest(
             query="lamp", mode="keyword", scope=Scope(user="user-1"), filter=F("n").lt(50)
@@ -469,7 +469,7 @@ def test_a_user_in_a_large_space_has_an_index_of_their_own(crowded):
         assert ids(mine.search(aurora)) == ["new"]
         tenant.delete(["new"], EVERYTHING)
         assert ids(mine.search(aurora)) == []
-        assert fresh._partitions.values() == [index]
+        assert fresh.indexes.partitions.values() == [index]
 
 
 # ---- words that are hard to keep ----------------------------------------------------------------------------------------

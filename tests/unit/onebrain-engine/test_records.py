@@ -70,6 +70,6 @@ def test_only_some_records_are_kept_and_long_texts_are_not(tenants, monkeypatch)
         assert [memory.content for memory in listed(one).values()] == [
             f"river {n}" * (5 if n == 4 else 1) for n in range(8)
         ]
-    (index,) = one._engine._partitions.values()
+    (index,) = one._parts.indexes.partitions.values()
     assert len(index._records) == 3
     assert all(len(record[5]) <= 20 for _, record in index._records.values())

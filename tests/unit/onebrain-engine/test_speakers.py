@@ -110,6 +110,6 @@ def test_speakers_follow_what_is_stored_changed_and_removed():
         if step == 2:
             tenant.delete(kept[:1], onebrain.Scope())
         living = [(hit.memory.id, hit.score) for hit in tenant.search(request).hits]
-        engine._partitions.clear()
+        engine.indexes.partitions.clear()
         assert living == [(hit.memory.id, hit.score) for hit in tenant.search(request).hits]
     engine.close()

@@ -8,7 +8,8 @@ import pytest
 
 import onebrain
 from onebrain import F, Scope
-from onebrain_engine import Engine
+from onebrain_engine.pages import Pages
+from onebrain_engine.spaces import Spaces
 
 FRUIT = F("kind").eq("apple")
 OTHERS = F("kind").ne("apple")
@@ -34,19 +35,19 @@ def meanwhile(brain, monkeypatch):
     """Return `meanwhile(change, times=1)`: the next readings see the store, and then `change` happens before they go on."""
 
     def arrange(change, times=1):
-        views, left = Engine.view, [times]
+        views, left = Spaces.view, [times]
 
-        def view(engine, read, tenant, space, scope):
-            seen = views(engine, read, tenant, space, scope)
+        def view(spaces, read, tenant, space, scope):
+            seen = views(spaces, read, tenant, space, scope)
             if left[0] and threading.current_thread() is threading.main_thread():
                 left[0] -= 1
                 writer = threading.Thread(target=change)
                 writer.start()
                 writer.join()
-                assert engine.loaded(tenant, space).through > space.seq
+                assert brain.driver.engine.indexes.loaded(tenant, space).through > space.seq
             return seen
 
-        monkeypatch.setattr(Engine, "view", view)
+        monkeypatch.setattr(Spaces, "view", view)
 
     return arrange
 
@@ -101,8 +102,8 @@ def test_forgetting_the_others_keeps_what_was_stored_beside_a_reader(brain, mean
 
 
 def test_what_is_remembered_of_a_memory_is_what_the_view_shows(brain):
-    tenant = brain.driver.tenant
     engine = brain.driver.engine
+    pages = Pages(engine.indexes, engine.bounds)
     brain.get("a")
     with engine.store.reading() as read:
         space = read.spaces("default")[0]
@@ -112,9 +113,9 @@ def test_what_is_remembered_of_a_memory_is_what_the_view_shows(brain):
         writer.join()
         brain.count()
         brain.get("a")  # which the index remembers
-        index = engine.loaded("default", space)
+        index = engine.indexes.loaded("default", space)
         assert index.through > space.seq
-        (memory,) = tenant._memories(read, found, False).values()
+        (memory,) = pages.memories(read, "default", found, False).values()
         assert memory.content == "an apple"
     assert brain.get("a").content == "a pear"
 

@@ -138,7 +138,7 @@ def test_large_spaces_and_the_memory_of_indexes_reach_the_engine(postgres_url):
     given = {"DATABASE_URL": postgres_url, "LARGE_SPACE": "5000", "INDEX_MEMORY": "16"}
     server = Server(Settings.from_environment(given))
     assert server.engine.filling.large == 5000
-    assert server.engine._partitions._memory == 16 * 2**20
+    assert server.engine.indexes.partitions._index_bytes == 16 * 2**20
     server.close()
     server = Server(Settings.from_environment({**given, "LARGE_SPACE": "never"}))
     assert not server.engine.filling.possible

@@ -11,11 +11,22 @@ from typing import Final, TypeVar
 from onebrain.errors import DatabaseBusy
 from onebrain_engine.index.partition import Partition
 from onebrain_engine.store.protocol import Reading, Writing
-from onebrain_engine.views import Behind
 
 T = TypeVar("T")
 
 _ROUNDS: Final = 1_000  # more than there are spaces that somebody writes to meanwhile
+
+
+class Behind(Exception):
+    """A transaction does not see all of what an index knows, so the two together answer nothing.
+
+    Attributes:
+        index: The index.
+    """
+
+    def __init__(self, index: Partition) -> None:
+        super().__init__("the index is ahead of this transaction")
+        self.index = index
 
 
 class Agreement:
@@ -26,7 +37,8 @@ class Agreement:
     however much is written beside it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, service: str) -> None:
+        self._service = service
         self._start()
 
     def _start(self) -> None:
@@ -34,7 +46,7 @@ class Agreement:
         # Only one thread at a time holds several indexes, so that no two wait for each other.
         self._several = threading.Lock()
 
-    def reach(self, service: str, read: Reading | Writing, writes: bool, ask: Callable[[], T]) -> T:
+    def reach(self, read: Reading | Writing, writes: bool, ask: Callable[[], T]) -> T:
         """Return what `ask` returns, once it is asked in a view at the same change as every index that it asks.
 
         `writes` says that `read` is a transaction that writes, which sees everything that an index can know.
@@ -61,4 +73,6 @@ class Agreement:
                     locks.enter_context(index.lock)
                     held.append(index)
                 read.renew()
-        raise DatabaseBusy("the database changes faster than it can be read; try again", service=service)
+        raise DatabaseBusy(
+            "the database changes faster than it can be read; try again", service=self._service
+        )

@@ -14,7 +14,7 @@ _BESIDE: Final = ("tags", "metadata", "extra")
 _TEXTS: Final = ("content", "title", *_BESIDE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bounds:
     """What a server allows.
 
@@ -72,6 +72,3 @@ def record_bytes(record: Record) -> int:
 
 def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-UNBOUNDED: Final = Bounds()

@@ -18,12 +18,13 @@ from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, Store
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine.embedding import Embedder
-from onebrain_engine.engine import LARGE_SPACE, MEMORY_OF_INDEXES, Engine, Tenant
+from onebrain_engine.engine import INDEX_BYTES, LARGE_SPACE, Engine, formerly
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.store.encryption import Cipher
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.sqlite import Durability, SqliteStore
+from onebrain_engine.tenant import Tenant
 
 
 def capabilities(service: str) -> Capabilities:
@@ -67,8 +68,9 @@ def driver(
     pool_size: int | None = None,
     encryption_key: str | bytes | None = None,
     large_space: int | Any | None = ...,
-    index_memory: int = MEMORY_OF_INDEXES,
+    index_bytes: int = INDEX_BYTES,
     create: bool = True,
+    index_memory: int | None = None,
 ) -> EngineDriver:
     """Return the driver for a URL of the embedded engine.
 
@@ -86,14 +88,17 @@ def driver(
         encryption_key: 64 hexadecimal digits; what is stored from now on is sealed with it, and what was is opened.
         large_space: PostgreSQL only: from how many memories on a space is served by the database's own indexes instead of
             one in memory; the default is 1,000,000, None stands for never.
-        index_memory: About how many bytes indexes in memory may take before the least recently used ones are dropped; the
+        index_bytes: Approximate bytes that indexes in memory may take before the least recently used ones are dropped; the
             default is 4 GiB.
-        create: SQLite only: whether a brain is made where there is none.
+        create: SQLite only: whether a brain is made if the file has none.
+        index_memory: Deprecated; use `index_bytes`.
 
     Raises:
         ConfigurationError: The URL or an option is wrong, there is no brain and none is to be made, or the database is encrypted and this is not its key.
         MissingDependency: PostgreSQL or encryption needs a package that is not installed; the message has the command.
     """
+    if index_memory is not None:
+        index_bytes = formerly("index_memory", index_memory, stacklevel=5)
     if api_key is not None:
         raise ConfigurationError(
             "the embedded brain takes no api_key; leave it out, or give the URL of a server"
@@ -130,7 +135,7 @@ def driver(
             embedder=embedder,
             snapshots=snapshots,
             large=LARGE_SPACE if large_space is ... else large_space,
-            memory=index_memory,
+            index_bytes=index_bytes,
         )
         return EngineDriver(engine, engine.tenant(tenant), service=service)
     except BaseException:

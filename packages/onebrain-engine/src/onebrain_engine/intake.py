@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import Final
 
 from onebrain._core.codec import to_json
 from onebrain._core.steps import Caller
@@ -16,15 +14,25 @@ from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
 from onebrain.memory.transfer import Copied
+from onebrain_engine.bounds import Bounds
 from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
+from onebrain_engine.embedding import Vectorizer
+from onebrain_engine.expiry import Expiry
+from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
+from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
-from onebrain_engine.store.protocol import Writing
-from onebrain_engine.store.records import Draft, Entry, Record, Space, to_datetime, to_micros
-from onebrain_engine.views import CALLER, mismatch, now_in_micros
-
-if TYPE_CHECKING:
-    from onebrain_engine.engine import Engine
+from onebrain_engine.store.protocol import Store, Writing
+from onebrain_engine.store.records import (
+    Draft,
+    Entry,
+    Put,
+    Record,
+    Space,
+    now_in_micros,
+    to_datetime,
+    to_micros,
+)
 
 _TOGETHER: Final = 500  # memories that calls share a transaction for
 
@@ -55,6 +63,11 @@ class Piece:
     fresh: bool = False
 
     @property
+    def storable(self) -> bool:
+        """Whether nothing is known that keeps it from being stored."""
+        return self.draft is not None and self.error is None
+
+    @property
     def row(self) -> int:
         """The row of a stored memory."""
         assert self.entry is not None
@@ -73,26 +86,32 @@ class Piece:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Put:
-    """What one transaction put into a space, in order; the space before and after it."""
-
-    space: Space
-    after: Space
-    entries: Sequence[Entry]
-
-
 class Intake:
     """Stores memories; calls of several threads share a transaction where one has to wait for another anyway.
 
     Args:
-        engine: Whose store and embedder it uses.
+        store: The store.
+        embedder: Makes vectors of memories that bring none; None for no vectors but the caller's own.
+        bounds: The most that memories may hold.
+        indexes: The indexes that learn of what is stored.
+        expiry: Removes what has expired, on the occasion.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        store: Store,
+        embedder: Vectorizer | None,
+        bounds: Bounds,
+        indexes: Indexes,
+        expiry: Expiry,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._bounds = bounds
+        self._indexes = indexes
+        self._expiry = expiry
         self._combiner: Combiner[list[Piece]] = Combiner(
-            self._store,
+            self._write,
             most=_TOGETHER,
             final=lambda error: not (isinstance(error, OneBrainError) and error.in_doubt),
         )
@@ -105,17 +124,17 @@ class Intake:
     def restore(self, tenant: str, copies: Sequence[Copied]) -> list[Piece]:
         """Store memories as they were in another brain; a bad one fails alone."""
         now = now_in_micros()
+        own = None if self._embedder is None else self._embedder.fingerprint
         pieces = [self._piece(copied.item, now) for copied in copies]
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is None or piece.bare:
                 continue
             piece.embedder = copied.embedder
-            own = None if self._engine.embedder is None else self._engine.embedder.fingerprint
             if piece.draft.vector is None and copied.embedder not in (None, own):
                 piece.error = EmbedderMismatch(
                     f"the vector was made by the embedder {copied.embedder}; connect with that one as embedder=, which makes "
                     "it again",
-                    service=self._engine.store.service,
+                    service=self._store.service,
                 )
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is not None and copied.updated_at is not None:
@@ -124,7 +143,7 @@ class Intake:
 
     def _take(self, tenant: str, pieces: list[Piece]) -> list[Piece]:
         drafts = (piece.draft for piece in pieces if piece.draft is not None)
-        with self._engine.bounds.storing(tenant, drafts):
+        with self._bounds.storing(tenant, drafts):
             # Vectors are made before the transaction begins, so that other writers need not wait for them.
             self._embed(pieces)
             self._combiner.run(tenant, pieces)
@@ -134,15 +153,15 @@ class Intake:
         piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=this_caller())
         try:
             piece.draft = _draft(item, now)
-            self._engine.bounds.check(piece.draft)
+            self._bounds.check(piece.draft)
         except OneBrainError as error:
-            error.service = error.service or self._engine.store.service
+            error.service = error.service or self._store.service
             piece.error, piece.draft = error, None
         return piece
 
     def _embed(self, pieces: Sequence[Piece]) -> None:
         """Make vectors for the memories that bring none, in the spaces where no memory brings its own."""
-        embedder = self._engine.embedder
+        embedder = self._embedder
         if embedder is None:
             return
         # Where some bring vectors of the caller's own, ours would not fit.
@@ -158,93 +177,84 @@ class Intake:
                 piece.made = vector.tobytes()
 
     @persistent
-    def _store(self, tenant: Hashable, calls: Sequence[list[Piece]]) -> None:
+    def _write(self, tenant: Hashable, calls: Sequence[list[Piece]]) -> None:
         assert isinstance(tenant, str)
-        groups: dict[str, list[tuple[Piece, Draft]]] = {}
-        for piece in (piece for call in calls for piece in call):
+        pieces = [piece for call in calls for piece in call]
+        groups: dict[str, list[Piece]] = {}
+        for piece in pieces:
             # A caller that was cancelled while it waited for its turn has begun nothing yet.
             gone = abandoned(piece.caller)
             if gone is not None:
                 piece.draft, piece.error = None, gone
-            if piece.draft is not None and piece.error is None:
-                groups.setdefault(piece.space, []).append((piece, piece.draft))
-        puts: list[Put] = []
+            if piece.storable:
+                groups.setdefault(piece.space, []).append(piece)
         now = now_in_micros()
-        with self._engine.store.writing() as write:
-            fitting: dict[str, tuple[Space, list[tuple[Piece, Draft]]]] = {}
-            refused: list[tuple[Piece, OneBrainError]] = []
+        refused: dict[int, OneBrainError] = {}
+        puts: list[Put] = []
+        with self._store.writing() as write:
             # All writers take spaces in one order, so that none waits in a circle.
-            for name, group in sorted(groups.items()):
-                fitting[name] = self._fit(write, tenant, write.open_space(tenant, name), group, refused)
-            # Numbered in the order given, whatever their spaces.
-            out = {id(piece) for piece, _ in refused}
-            kept = [
-                piece.draft
-                for call in calls
-                for piece in call
-                if piece.draft is not None and id(piece) not in out
-            ]
-            for draft, row in zip(kept, write.new_rows(tenant, len(kept)), strict=True):
+            spaces = {
+                name: self._open(write, tenant, name, group, refused)
+                for name, group in sorted(groups.items())
+            }
+            # Rows are numbered in the order given, whatever the space.
+            drafts = [piece.draft for piece in pieces if piece.draft is not None and id(piece) not in refused]
+            for draft, row in zip(drafts, write.new_rows(tenant, len(drafts)), strict=True):
                 draft.row = row
-            for space, good in fitting.values():
+            for name, space in spaces.items():
+                good = [piece for piece in groups[name] if id(piece) not in refused]
                 if good:
-                    fresh, entries, after = write.put(tenant, space, [draft for _, draft in good], now)
-                    for (piece, _), new, entry in zip(good, fresh, entries, strict=True):
-                        piece.fresh, piece.entry = new, entry
-                    puts.append(Put(space, after, entries))
-            self._engine.purge_at_times(write, tenant, now)
-        for piece, error in refused:
-            piece.error = error
-        self._engine.note_stored(tenant, puts)
+                    puts.append(_put(write, tenant, space, good, now))
+            self._expiry.purge_at_times(write, tenant, now)
+        if refused:
+            for piece in pieces:
+                piece.error = refused.get(id(piece), piece.error)
+        self._indexes.note_stored(tenant, puts)
 
-    def _fit(
+    def _open(
         self,
         write: Writing,
         tenant: str,
-        space: Space,
-        group: Sequence[tuple[Piece, Draft]],
-        refused: list[tuple[Piece, OneBrainError]],
-    ) -> tuple[Space, list[tuple[Piece, Draft]]]:
-        """Return the space, and the drafts whose vectors fit it; the others are refused."""
-        engine = self._engine
-        good: list[tuple[Piece, Draft]] = []
+        name: str,
+        group: Sequence[Piece],
+        refused: dict[int, OneBrainError],
+    ) -> Space:
+        """Return a space that holds the vectors of a group; pieces whose vectors do not fit it are refused."""
+        space = write.open_space(tenant, name)
+        for piece in group:
+            try:
+                space = self._fit(write, tenant, space, piece)
+            except EmbedderMismatch as error:
+                refused[id(piece)] = error
+        return space
 
-        def refuse(piece: Piece, offered: str, dimension: int | None) -> None:
-            refused.append((piece, mismatch(engine.store.service, space, offered, dimension)))
-
-        for piece, draft in group:
-            if piece.bare:
-                good.append((piece, draft))
-                continue
-            if draft.vector is not None and piece.made is None:
-                embedder, vector = piece.embedder or CALLER, draft.vector
-            elif space.embedder == CALLER:
-                refuse(piece, "a memory without a vector", None)
-                continue
-            elif piece.made is None:
-                good.append((piece, draft))
-                continue
-            else:
-                assert engine.embedder is not None
-                embedder, vector = engine.embedder.fingerprint, piece.made
-            dimension = len(vector) // 4
-            if (space.embedder, space.dimension) != (embedder, dimension):
-                if not claimable(write, tenant, space):
-                    refuse(piece, embedder, dimension)
-                    continue
-                space = write.claim_vectors(tenant, space, embedder, dimension)
-            draft.vector = vector
-            good.append((piece, draft))
-        return space, good
+    def _fit(self, write: Writing, tenant: str, space: Space, piece: Piece) -> Space:
+        """Give a draft the vector that is stored with it, and return the space that holds vectors of that kind."""
+        draft = piece.draft
+        assert draft is not None
+        if piece.bare:
+            return space
+        if draft.vector is not None and piece.made is None:
+            embedder, vector = piece.embedder or CALLER, draft.vector
+        elif space.embedder == CALLER:
+            raise mismatch(self._store.service, space, "a memory without a vector", None)
+        elif piece.made is None:
+            return space
+        else:
+            assert self._embedder is not None
+            embedder, vector = self._embedder.fingerprint, piece.made
+        space = claimed(self._store.service, write, tenant, space, embedder, len(vector) // 4)
+        draft.vector = vector
+        return space
 
 
-def claimable(write: Writing, tenant: str, space: Space) -> bool:
-    """Return whether a space may hold vectors of any kind: because it holds none, whatever it held before."""
-    if space.embedder is None:
-        return True
-    # The database's own indexes are made for vectors of one length.
-    in_database = space.served or space.filling is not None or space.filled is not None
-    return not in_database and not write.has_vectors(tenant, space)
+def _put(write: Writing, tenant: str, space: Space, pieces: Sequence[Piece], now: int) -> Put:
+    """Store the drafts of one space and note in each piece how it was stored."""
+    drafts = [piece.draft for piece in pieces if piece.draft is not None]
+    fresh, entries, after = write.put(tenant, space, drafts, now)
+    for piece, new, entry in zip(pieces, fresh, entries, strict=True):
+        piece.fresh, piece.entry = new, entry
+    return Put(space, after, entries)
 
 
 def _draft(item: NewMemory, now: int) -> Draft:
@@ -271,8 +281,3 @@ def _draft(item: NewMemory, now: int) -> Draft:
         extra=dump_object(item.extra, what="extra") if item.extra else "{}",
         vector=vector_bytes(item.embedding) if item.embedding else None,
     )
-
-
-def vector_bytes(embedding: Sequence[float]) -> bytes:
-    """Return a vector as the store keeps it: float32."""
-    return np.array(embedding, np.float32).tobytes()

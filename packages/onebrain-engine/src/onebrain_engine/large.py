@@ -36,16 +36,15 @@ from onebrain_engine.index import ranking
 from onebrain_engine.index.columns import Columns
 from onebrain_engine.index.growable import Growable
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import Ask, Indexed, Partition, Selection, Told
+from onebrain_engine.index.partition import Ask, Indexed, Partition, Ranked, Selection, Told
 from onebrain_engine.index.text import Analysis, analyse, least_turns
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import At, Entry, Space
+from onebrain_engine.store.records import At, Entry, Space, now_in_micros
 from onebrain_engine.store.runs import leads_to
-from onebrain_engine.views import COUNTED, Found, Listed, ask_of, asks_nothing, now_in_micros
+from onebrain_engine.views import COUNTED, Listed, ask_of, asks_nothing
 
 if TYPE_CHECKING:
-    from onebrain_engine.engine import Engine
     from onebrain_engine.store.postgres_large import LargeSpace, Selected
 
 _POOL: Final = 200  # candidates of each kind that the database is asked for at first
@@ -177,30 +176,38 @@ class InDatabase:
     """A space through the database's own indexes.
 
     Args:
-        engine: Who asks.
+        service: The name of the store in errors.
+        known: The statistics of large spaces.
         read: The transaction.
         tenant: Whose space it is.
         space: The space.
         large: The space as the database's own indexes know it.
     """
 
-    def __init__(self, engine: Engine, read: Reading, tenant: str, space: Space, large: LargeSpace) -> None:
+    def __init__(
+        self,
+        service: str,
+        known: Known,
+        read: Reading,
+        tenant: str,
+        space: Space,
+        large: LargeSpace,
+    ) -> None:
         self.space = space
-        self._engine = engine
+        self._service = service
+        self._all_known = known
         self._read = read
         self._tenant = tenant
         self._large = large
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
-    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
         """Rank candidates that the request's scope and filter select."""
         selected = self._selected(request.scope, request.include_archived)
         if asks_nothing(request):
             found = self._in_order(selected, request.filter, "-created_at", None, limit)
-            return Found(
-                [row for _, row in found], [0.0] * len(found), [key for key, _ in found], request.mode
-            )
+            return Ranked.newest([row for _, row in found], [key for key, _ in found], request.mode)
         ask, problem = self._ask(request, vectors, limit)
         rows = self._candidates(ask, selected, request.filter)
         if problem is not None and not rows and not self._large.some(selected, 1):
@@ -220,14 +227,13 @@ class InDatabase:
             words, _ = self._by_words(ask.query.terms, selected, None, COUNTED, COUNTED)
             return len(self._matching(words, selected, request.filter))
         rows = self._candidates(replace(ask, limit=_RANKED), selected, request.filter)
-        found = self._rank(replace(ask, limit=len(rows)), request, rows)
-        return sum(score >= request.min_score for score in found.scores)
+        ranked = self._rank(replace(ask, limit=len(rows)), request, rows)
+        return int(np.count_nonzero(ranked.scores >= request.min_score))
 
     def _ask(
         self, request: SearchRequest, vectors: QueryVectors, limit: int
     ) -> tuple[Ask, EmbedderMismatch | None]:
-        service = self._engine.store.service
-        return ask_of(service, request, vectors, self.space, self._speakers_among, limit)
+        return ask_of(self._service, request, vectors, self.space, self._speakers_among, limit)
 
     def _speakers_among(self, terms: Sequence[str]) -> list[str]:
         speakers = self._known().speakers
@@ -349,7 +355,7 @@ class InDatabase:
         found = list(dict.fromkeys([*found, *holding(by_rarity, cap=max(_BUDGET, pool))]))
         return found[:pool], len(found) < pool
 
-    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> Found:
+    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> Ranked:
         """Rank candidates with their neighbours, as an index in memory would."""
         pairs: list[tuple[int, int]] = []
         if ask.mode != "vector" and ask.query is not None:
@@ -377,7 +383,7 @@ class InDatabase:
                     np.array(lexicon.find(known.speakers), np.int64),
                 ),
             )
-        return Found.ranked(index, index.rank(selection, ask), ask.mode)
+        return index.rank(selection, ask)
 
     def _select(self, index: Partition, request: SearchRequest) -> Selection:
         return index.select(
@@ -446,7 +452,7 @@ class InDatabase:
         return Selected(scope, include_archived, now_in_micros())
 
     def _known(self) -> Statistics:
-        return self._engine.known.of(self._read, self._tenant, self.space, self._large)
+        return self._all_known.of(self._read, self._tenant, self.space, self._large)
 
     def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """Return in how many memories of the space each word stands; beyond twice the budget as the sample has it."""

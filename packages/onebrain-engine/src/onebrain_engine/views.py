@@ -6,11 +6,10 @@ large for one is seen through `onebrain_engine.large`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,61 +17,18 @@ import numpy.typing as npt
 from onebrain.errors import EmbedderMismatch
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
-from onebrain.memory.models import Scope, SearchMode
+from onebrain.memory.models import Scope
+from onebrain_engine.agreement import Behind
 from onebrain_engine.embedding import Floats, QueryVectors, unit
+from onebrain_engine.fitting import CALLER, mismatch
 from onebrain_engine.index.columns import Unread
 from onebrain_engine.index.partition import Ask, Partition, Ranked, Selection
 from onebrain_engine.index.text import analyse_query, without_terms
+from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Space
+from onebrain_engine.store.records import Space, now_in_micros
 
-if TYPE_CHECKING:
-    from onebrain_engine.engine import Engine
-
-CALLER: Final = "caller"  # the embedder of a space whose vectors the caller makes
 COUNTED: Final = 10_000  # how many matches of one search are counted
-
-
-class Behind(Exception):
-    """A transaction does not see all of what an index knows, so the two together answer nothing.
-
-    Attributes:
-        index: The index.
-    """
-
-    def __init__(self, index: Partition) -> None:
-        super().__init__("the index is ahead of this transaction")
-        self.index = index
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Memories that a search found in a space, best first.
-
-    Attributes:
-        rows: Their rows.
-        scores: 0..1; all 0 where nothing was asked and the newest come first.
-        ties: What puts equal scores in order, the largest first, before the row does.
-        mode: The mode that answered.
-        parts: What the words and what the vectors alone say of each, 0..1; empty where nothing was asked.
-        mismatch: Why the vectors of the memories were not compared with the query's, where that is so.
-    """
-
-    rows: Sequence[int]
-    scores: Sequence[float]
-    ties: Sequence[float]
-    mode: SearchMode
-    parts: Sequence[Sequence[float]] = ()
-    mismatch: EmbedderMismatch | None = None
-
-    @classmethod
-    def ranked(
-        cls, index: Partition, ranked: Ranked, mode: SearchMode, mismatch: EmbedderMismatch | None = None
-    ) -> Found:
-        """Return what an index ranked."""
-        rows: list[int] = index.row.view[ranked.slots].tolist()
-        ties = [0] * len(rows) if ranked.below is None else ranked.below.tolist()
-        return cls(rows, ranked.scores.tolist(), ties, mode, ranked.parts.tolist(), mismatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +45,7 @@ class View(Protocol):
 
     space: Space
 
-    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
         """Return at least the `limit` best memories of a search, where there are so many."""
         ...
 
@@ -114,7 +70,8 @@ class InMemory:
     """A space through its index in this process.
 
     Args:
-        engine: Whose index it is.
+        service: The name of the store in errors.
+        indexes: The indexes in memory.
         read: The transaction.
         tenant: Whose space it is.
         space: The space.
@@ -122,25 +79,31 @@ class InMemory:
     """
 
     def __init__(
-        self, engine: Engine, read: Reading, tenant: str, space: Space, user: str | None = None
+        self,
+        service: str,
+        indexes: Indexes,
+        read: Reading,
+        tenant: str,
+        space: Space,
+        user: str | None = None,
     ) -> None:
         self.space = space
+        self._service = service
+        self._indexes = indexes
         self._user = user
-        self._engine = engine
         self._read = read
         self._tenant = tenant
 
-    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Found:
+    def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
         """Rank what the request's scope and filter select."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 slots, _ = index.ordered(selection, "-created_at")
                 slots = slots[:limit]
-                rows, ties = index.row.view[slots].tolist(), index.created.view[slots].tolist()
-                return Found(rows, [0.0] * len(rows), ties, request.mode)
+                return Ranked.newest(index.row.view[slots], index.created.view[slots], request.mode)
             ask, problem = self._ask(request, vectors, index, limit)
             ranked = index.rank(selection, ask)
-            return Found.ranked(index, ranked, ask.mode, problem if selection.size else None)
+            return replace(ranked, mismatch=problem) if problem is not None and selection.size else ranked
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return how many memories a search finds; beyond 10,000 not every one is looked at."""
@@ -155,8 +118,7 @@ class InMemory:
     def _ask(
         self, request: SearchRequest, vectors: QueryVectors, index: Partition, limit: int
     ) -> tuple[Ask, EmbedderMismatch | None]:
-        service = self._engine.store.service
-        return ask_of(service, request, vectors, self.space, index.speakers_among, limit)
+        return ask_of(self._service, request, vectors, self.space, index.speakers_among, limit)
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return a part of what the request's scope and filter select, in its order."""
@@ -184,7 +146,7 @@ class InMemory:
         Raises:
             Behind: The index is at another state than the transaction.
         """
-        index = self._engine.partition(self._tenant, self.space, self._user)
+        index = self._indexes.partitions.of(self._tenant, self.space, self._user)
 
         def fetch(names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
             if rows is None and self._user is not None:  # all of the index is but a part of the space
@@ -192,7 +154,7 @@ class InMemory:
             return self._read.columns(self._tenant, self.space, names, rows)
 
         with index.lock:
-            self._engine.catch_up(self._read, self._tenant, self.space, index, self._user)
+            self._indexes.catch_up(self._read, self._tenant, self.space, index, self._user)
             if index.at != self.space.at:
                 raise Behind(index)
             try:
@@ -268,24 +230,13 @@ def _compared_by_vector(vectors: QueryVectors, space: Space) -> bool:
     return vectors.embedder is not None and space.embedder != CALLER
 
 
-def by_words_alone(request: SearchRequest, space: Space, found: Found) -> bool:
+def by_words_alone(request: SearchRequest, space: Space, ranked: Ranked) -> bool:
     """Return whether a hybrid search could not compare its text with the vectors of a space.
 
     A space that the request does not name, and that nothing was found in, is no concern of it.
     """
-    fell_back = request.mode == "hybrid" and found.mode == "keyword" and space.dimension is not None
-    return fell_back and (bool(found.rows) or request.scope.space is not None)
-
-
-def mismatch(service: str, space: Space, offered: str, dimension: int | None) -> EmbedderMismatch:
-    """Return the error for a vector that does not fit a space."""
-    holds = f"{space.embedder or 'no embedder'}, {space.dimension} dimensions"
-    brings = offered if dimension is None else f"{offered}, {dimension} dimensions"
-    return EmbedderMismatch(
-        f"space {space.name or 'default'!r} holds vectors of another kind: it holds {holds}; this is {brings}. "
-        "Use the same embedder, or another space",
-        service=service,
-    )
+    fell_back = request.mode == "hybrid" and ranked.mode == "keyword" and space.dimension is not None
+    return fell_back and (len(ranked.rows) > 0 or request.scope.space is not None)
 
 
 def in_order(
@@ -304,11 +255,6 @@ def rows_of(index: Partition, selection: Selection) -> npt.NDArray[np.int64]:
     """Return the rows of a selection."""
     rows: npt.NDArray[np.int64] = index.row.view
     return rows if selection.slots is None else rows[selection.slots]
-
-
-def now_in_micros() -> int:
-    """Return the present in microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 def _behind(

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from onebrain.errors import ConfigurationError, OneBrainError
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
-from onebrain_engine.bounds import Bounds
 from onebrain_engine.driver import driver
 from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
@@ -90,7 +89,7 @@ class Server:
         self.log = log or Log(settings.log_level)
         self.metrics = Metrics()
         self.sealer = Sealer(settings.memory_encryption_key)
-        options: dict[str, Any] = {"index_memory": settings.index_memory}
+        options: dict[str, Any] = {"index_bytes": settings.index_memory}
         if settings.large_space is not None:
             options["large_space"] = None if settings.large_space == "never" else settings.large_space
         if settings.memory_encryption_key is not None:
@@ -122,7 +121,9 @@ class Server:
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
         self.plans = Plans(settings, self.engine, self.partitions, self.accounts.by_id)
-        self.engine.bounds = Bounds(settings.max_metadata_bytes, settings.max_page_bytes, self.plans.admit)
+        bounds = self.engine.bounds
+        bounds.metadata, bounds.page = settings.max_metadata_bytes, settings.max_page_bytes
+        bounds.admit = self.plans.admit
         self.contexts = Cache()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from onebrain.errors import EmbedderMismatch
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import Scope, SearchMode
 from onebrain_engine.index import ranking
@@ -96,22 +97,31 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Slots of memories, best first.
+    """Memories of one space that a search found, best first.
 
     Attributes:
-        scores: 0..1.
-        parts: [n, 2] what the words alone say of each, and what the vectors alone say; 0..1.
-        below: [n] how far below 0 a score would be, were it not cut off there: the order of what is all unlike. None where
-            no score is cut.
+        rows: Their rows.
+        scores: 0..1; all 0 if nothing was asked and the newest come first.
+        ties: The order of equal scores, the largest first, before the row decides.
+        parts: [n, 2] the score by words alone and the score by vectors alone, each 0..1.
+        mode: The mode that answered.
+        mismatch: Why the vectors of the memories were not compared with the query's; None if they were.
     """
 
-    slots: Ints
+    rows: Ints
     scores: npt.NDArray[np.float64]
+    ties: npt.NDArray[Any]
     parts: npt.NDArray[np.float64]
-    below: npt.NDArray[np.float64] | None = None
+    mode: SearchMode
+    mismatch: EmbedderMismatch | None = None
 
-
-_NOTHING = Ranked(np.empty(0, np.int64), np.empty(0), np.empty((0, 2)))
+    @classmethod
+    def newest(cls, rows: Sequence[int] | Ints, created: Sequence[Any] | Ints, mode: SearchMode) -> Ranked:
+        """Return rows that nothing was asked of, in the order of their creation."""
+        count = len(rows)
+        return cls(
+            np.array(rows, np.int64), np.zeros(count), np.array(created, np.int64), np.zeros((count, 2)), mode
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,12 +497,12 @@ class Partition:
     # ---- ranking ----------------------------------------------------------------------------------------------------
 
     def rank(self, selection: Selection, ask: Ask) -> Ranked:
-        """Return at least the `limit` best slots of a selection, where there are so many.
+        """Return the `limit` best memories of a selection.
 
-        In keyword mode only slots with a word of the query are returned.
+        In keyword mode only memories with a word of the query are returned.
         """
         if not selection.size or ask.limit <= 0:
-            return _NOTHING
+            return Ranked.newest((), (), ask.mode)
         if ask.vector is not None and self.vectors is not None and len(ask.vector) != self.vectors.dimension:
             ask = replace(ask, vector=None)  # the space takes other vectors now, and holds none yet
         if ask.mode == "vector" or ask.query is None:
@@ -501,15 +511,16 @@ class Partition:
 
     def _rank_by_vector(self, selection: Selection, ask: Ask) -> Ranked:
         if self.vectors is None or ask.vector is None:
-            return _NOTHING
+            return Ranked.newest((), (), ask.mode)
         slots = self.vectors.nearest(ask.vector, ask.limit, selection.slots)
         scores = self.vectors.similarity(ask.vector, slots).astype(np.float64)
-        order = _best_first(scores, self.row.view[slots], ask.limit)
+        rows: Ints = self.row.view[slots]
+        order = _best_first(scores, rows, ask.limit)
         scores = scores[order]
         shown = np.clip(scores, 0, 1)
-        return Ranked(
-            slots[order], shown, np.column_stack([np.zeros_like(shown), shown]), np.minimum(scores, 0)
-        )
+        parts = np.column_stack([np.zeros_like(shown), shown])
+        # Below 0 the scores are cut off, but still tell the order of memories that are all unlike the query.
+        return Ranked(rows[order], shown, np.minimum(scores, 0), parts, ask.mode)
 
     def _rank_by_words(self, selection: Selection, ask: Ask, query: Query) -> Ranked:
         terms = np.array(self._lexicon.find(query.terms), np.int64)
@@ -553,8 +564,9 @@ class Partition:
         parts[:, 0] = words_say[places]
         if similarity is not None:
             parts[:, 1] = np.clip(similarity[places], 0, 1)
-        found = places if slots is None else slots[places]
-        return Ranked(found, ranking.confidence(scores[places]), parts)
+        return Ranked(
+            rows[places], ranking.confidence(scores[places]), np.zeros(len(places)), parts, ask.mode
+        )
 
     def _frequency(self) -> Ints:
         """Return in how many living slots each word occurs, by the word's number."""

@@ -22,15 +22,15 @@ class Partitions:
 
     Args:
         lexicon: Numbers for words.
-        memory: About how many bytes the indexes may take; the one in use may take more.
+        index_bytes: Approximate bytes that the indexes may take; the one in use may take more.
         dropped: Called with the tenant and each index that is dropped to make room, outside of any lock.
     """
 
     def __init__(
-        self, lexicon: Lexicon, memory: int, dropped: Callable[[str, Partition], None] | None = None
+        self, lexicon: Lexicon, index_bytes: int, dropped: Callable[[str, Partition], None] | None = None
     ) -> None:
         self._lexicon = lexicon
-        self._memory = memory
+        self._index_bytes = index_bytes
         self._dropped = dropped
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -97,7 +97,7 @@ class Partitions:
                 self._sizes[key] = size
         self._used = {current}
         room: list[tuple[Key, Partition]] = []
-        while self._total > self._memory and len(self._kept) > 1:
+        while self._total > self._index_bytes and len(self._kept) > 1:
             key = next(iter(self._kept))
             room.append((key, self._kept[key]))
             self._take(key)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -27,6 +28,11 @@ _MICROSECOND = timedelta(microseconds=1)
 def to_micros(moment: datetime) -> int:
     """Return a datetime with an offset as microseconds since 1970, exactly."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def now_in_micros() -> int:
+    """Return the present in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def to_datetime(micros: int) -> datetime:
@@ -116,6 +122,15 @@ class Space:
         return self.seq, self.run
 
 
+@dataclass(slots=True)
+class Put:
+    """What one transaction put into a space, in order; the space before and after it."""
+
+    space: Space
+    after: Space
+    entries: Sequence[Entry]
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What happened in a space after a given change: rows new or changed, rows gone, and the last change's number."""
@@ -123,6 +138,14 @@ class Changes:
     entries: Sequence[Entry]
     gone: Sequence[int]
     seq: int
+
+
+def by_space(located: Iterable[tuple[int, Space]]) -> list[tuple[Space, list[int]]]:
+    """Group rows by space."""
+    groups: dict[int, tuple[Space, list[int]]] = {}
+    for row, space in located:
+        groups.setdefault(space.key, (space, []))[1].append(row)
+    return list(groups.values())
 
 
 # The columns of a memory in the order of `to_memory`.

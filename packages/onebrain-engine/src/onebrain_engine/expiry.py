@@ -1,0 +1,34 @@
+"""Removing what has expired, which is invisible anyway."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from onebrain_engine.store.protocol import Writing
+from onebrain_engine.store.records import by_space
+
+_EVERY: Final = 60.0  # seconds between removals within other transactions
+
+
+class Expiry:
+    """Removes the expired memories of tenants, within transactions that write anyway."""
+
+    def __init__(self) -> None:
+        self._purged_at: dict[str, float] = {}  # on the monotonic clock
+
+    def purge_at_times(self, write: Writing, tenant: str, now: int) -> None:
+        """Remove what has expired if the last removal was a minute ago."""
+        moment = time.monotonic()
+        if moment - self._purged_at.get(tenant, float("-inf")) >= _EVERY:
+            self._purged_at[tenant] = moment
+            self.purge(write, tenant, now)
+
+    def purge(self, write: Writing, tenant: str, now: int) -> int:
+        """Remove what has expired; return the number of removed memories."""
+        removed = 0
+        for space, rows in by_space(write.expired(tenant, now)):
+            current = write.space(tenant, space.name)
+            assert current is not None
+            removed += write.remove(tenant, current, rows)
+        return removed

@@ -1,0 +1,92 @@
+"""From rows to memories: pages within a number of bytes, read from the store or remembered by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from onebrain.memory.models import Memory
+from onebrain_engine.bounds import Bounds, record_bytes
+from onebrain_engine.indexes import Indexes
+from onebrain_engine.store.protocol import Reading
+from onebrain_engine.store.records import Record, Space, by_space, to_memory
+
+_FIRST: Final = 20  # memories of a page that are read before their size is known
+
+
+class Pages:
+    """Reads the memories of rows.
+
+    Args:
+        indexes: The indexes, which remember records that were read before.
+        bounds: The most bytes of a page.
+    """
+
+    def __init__(self, indexes: Indexes, bounds: Bounds) -> None:
+        self._indexes = indexes
+        self._bounds = bounds
+
+    def page(
+        self,
+        read: Reading,
+        tenant: str,
+        located: Sequence[tuple[int, Space]],
+        with_embeddings: bool,
+        pages: int = 1,
+    ) -> tuple[dict[int, Memory], int]:
+        """Return the memories of the first rows, as many as `pages` pages may hold, and the number of those rows."""
+        if self._bounds.page is None:
+            return self.memories(read, tenant, located, with_embeddings), len(located)
+        most = self._bounds.page * pages
+        memories: dict[int, Memory] = {}
+        sizes: dict[int, int] = {}
+        size = done = 0
+        step = _FIRST
+        while done < len(located):
+            some = self.memories(read, tenant, located[done : done + step], with_embeddings, sizes)
+            for row, _ in located[done : done + step]:
+                if row in some:
+                    size += sizes[row]
+                    if size > most and memories:
+                        return memories, done
+                    memories[row] = some[row]
+                done += 1
+            # The number that would fit if the others had the mean size of these.
+            step = max(1, min(len(located), (most - size) * done // max(1, size)))
+        return memories, done
+
+    def memories(
+        self,
+        read: Reading,
+        tenant: str,
+        located: Sequence[tuple[int, Space]],
+        with_embeddings: bool,
+        sizes: dict[int, int] | None = None,
+    ) -> dict[int, Memory]:
+        """Return the memories of rows, and put their bytes into `sizes`; removed rows are left out."""
+        memories: dict[int, Memory] = {}
+        for space, rows in by_space(located):
+            records = self._records(read, tenant, space, rows)
+            vectors: Mapping[int, bytes] = (
+                read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
+            )
+            for row, record in records.items():
+                if sizes is not None:
+                    sizes[row] = record_bytes(record) + 4 * len(vectors.get(row, b""))
+                memories[row] = to_memory(record, space.name, vectors.get(row))
+        return memories
+
+    def _records(self, read: Reading, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
+        """Return records by row, from the index if it remembers them."""
+        partition = self._indexes.loaded(tenant, space)
+        if partition is None:
+            return read.records(tenant, space, rows)
+        with partition.lock:
+            known = partition.recall(rows, space.at)
+        missing = [row for row in rows if row not in known]
+        if missing:
+            fresh = read.records(tenant, space, missing)
+            with partition.lock:
+                partition.remember(fresh, space.at)
+            known.update(fresh)
+        return known

@@ -1,0 +1,125 @@
+"""A search: the spaces of its scope are asked, the best memories of all are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from onebrain.memory.driver import Found, SearchRequest
+from onebrain.memory.models import Hit, SearchMode
+from onebrain_engine.embedding import QueryVectors, Unembedded, Vectorizer
+from onebrain_engine.index.partition import Ranked
+from onebrain_engine.pages import Pages
+from onebrain_engine.retrying import persistent
+from onebrain_engine.spaces import Spaces
+from onebrain_engine.store.protocol import Store
+from onebrain_engine.store.records import Space
+from onebrain_engine.views import by_words_alone
+from onebrain_engine.wordllama import WordLlama
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(Found):
+    """The answer to a search, with what makes up each hit's score.
+
+    Attributes:
+        parts: For each hit what the words alone say, and what the vectors alone say, each 0..1.
+    """
+
+    parts: Sequence[Sequence[float]] = ()
+
+
+class Searching:
+    """Searches the memories of tenants.
+
+    Args:
+        store: The store.
+        embedder: Makes vectors of queries; None for no vectors but the caller's own.
+        spaces: Ranks what a scope selects.
+        pages: Reads memories.
+    """
+
+    def __init__(self, store: Store, embedder: Vectorizer | None, spaces: Spaces, pages: Pages) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._spaces = spaces
+        self._pages = pages
+
+    def search(self, tenant: str, request: SearchRequest) -> Explained:
+        """Search the spaces of the request's scope."""
+        return self._with_vectors(lambda vectors: self._search(tenant, request, vectors))
+
+    def matching(self, tenant: str, request: SearchRequest) -> int:
+        """Return the number of memories that a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        return self._with_vectors(lambda vectors: self._matching(tenant, request, vectors))
+
+    def _with_vectors(self, ask: Callable[[QueryVectors], T]) -> T:
+        """Ask, and ask again with each vector that turns out to be needed."""
+        vectors = QueryVectors(self._embedder, at_once=isinstance(self._embedder, WordLlama))
+        while True:
+            try:
+                return ask(vectors)
+            except Unembedded as missing:
+                text = missing.text
+            vectors.make(text)
+
+    @persistent
+    def _search(self, tenant: str, request: SearchRequest, vectors: QueryVectors) -> Explained:
+        wanted = request.offset + request.limit
+        with self._store.reading() as read:
+            answers = self._spaces.ask(
+                read, tenant, request.scope, lambda view: view.search(request, vectors, wanted + 1)
+            )
+            ranked = _merged(answers, request.min_score)
+            page = ranked[request.offset : wanted]
+            memories, fitting = self._pages.page(
+                read, tenant, [(hit[2], hit[3]) for hit in page], request.with_embeddings
+            )
+        more = len(ranked) > wanted or fitting < len(page)
+        page = [hit for hit in page[:fitting] if hit[2] in memories]
+        unfit = [space for space, seen in answers if seen.mismatch is not None]
+        by_words = [
+            space for space, seen in answers if seen.mismatch is None and by_words_alone(request, space, seen)
+        ]
+        fallbacks: list[SearchMode] = [seen.mode for _, seen in answers if seen.mode != request.mode]
+        return Explained(
+            hits=[Hit.trusted({"memory": memories[hit[2]], "score": hit[0]}) for hit in page],
+            more=more,
+            mode=fallbacks[-1] if fallbacks else request.mode,
+            parts=[hit[4] for hit in page],
+            without_vectors=[space.name or "default" for space in (*unfit, *by_words)],
+        )
+
+    @persistent
+    def _matching(self, tenant: str, request: SearchRequest, vectors: QueryVectors) -> int:
+        with self._store.reading() as read:
+            answers = self._spaces.ask(
+                read, tenant, request.scope, lambda view: view.matching(request, vectors)
+            )
+            return sum(count for _, count in answers)
+
+
+def _merged(
+    answers: Sequence[tuple[Space, Ranked]], min_score: float
+) -> list[tuple[float, float, int, Space, Sequence[float]]]:
+    """Return score, tie, row, space and parts of what all spaces ranked, best first.
+
+    Raises:
+        EmbedderMismatch: The spaces that hold vectors of another kind are all that the scope has.
+    """
+    problems = [seen.mismatch for _, seen in answers if seen.mismatch is not None]
+    if problems and not any(len(seen.rows) for _, seen in answers if seen.mismatch is None):
+        raise problems[0]
+    ranked: list[tuple[float, float, int, Space, Sequence[float]]] = []
+    for space, seen in answers:
+        columns = (seen.scores.tolist(), seen.ties.tolist(), seen.rows.tolist(), seen.parts.tolist())
+        ranked.extend(
+            (score, tie, row, space, part)
+            for score, tie, row, part in zip(*columns, strict=True)
+            if score >= min_score
+        )
+    ranked.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
+    return ranked

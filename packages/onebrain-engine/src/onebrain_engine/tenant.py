@@ -1,0 +1,263 @@
+"""One tenant's memories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from onebrain._core.paging import Page, PageMeta
+from onebrain.errors import OneBrainValidationError
+from onebrain.memory.driver import Changes, ListRequest, Mention, SearchRequest
+from onebrain.memory.filters import Filter
+from onebrain.memory.models import EVERYTHING, ForgetResult, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.transfer import Copied, Embedders
+from onebrain_engine import cursors
+from onebrain_engine.embedding import Vectorizer
+from onebrain_engine.expiry import Expiry
+from onebrain_engine.indexes import Indexes
+from onebrain_engine.intake import Intake, Piece
+from onebrain_engine.notes import Notes
+from onebrain_engine.pages import Pages
+from onebrain_engine.retrying import persistent
+from onebrain_engine.searching import Explained, Searching
+from onebrain_engine.spaces import Spaces
+from onebrain_engine.store.protocol import Store
+from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.updating import Updating
+
+_ALTOGETHER: Final = 4  # pages that memories which are asked for by their ids may take
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of an engine that the verbs of a tenant use; all tenants share them."""
+
+    store: Store
+    embedder: Vectorizer | None
+    indexes: Indexes
+    spaces: Spaces
+    pages: Pages
+    intake: Intake
+    searching: Searching
+    updating: Updating
+    notes: Notes
+    expiry: Expiry
+
+
+class Tenant:
+    """One tenant's memories; the verbs of a brain, in place.
+
+    Methods may be called from any thread. Filters and orders of every kind are evaluated here.
+    """
+
+    def __init__(self, parts: Parts, name: str) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._spaces = parts.spaces
+        self.name = name
+
+    # ---- store ------------------------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[NewMemory]) -> list[StoreResult]:
+        """Store memories in one transaction; a bad item fails alone, the others are stored all or not at all."""
+        return _results(self._parts.intake.store(self.name, items))
+
+    def restore(self, copies: Sequence[Copied]) -> list[StoreResult]:
+        """Store memories as they were in another brain, times of change and vectors included; a bad one fails alone."""
+        return _results(self._parts.intake.restore(self.name, copies))
+
+    @persistent
+    def embedders(self) -> Embedders:
+        """Return whose vectors the spaces hold."""
+        own = self._parts.embedder
+        with self._store.reading() as read:
+            spaces = {
+                space.name or None: space.embedder
+                for space in read.spaces(self.name)
+                if space.embedder is not None
+            }
+        return Embedders(None if own is None else own.fingerprint, spaces)
+
+    def store_and_return(self, items: Sequence[NewMemory]) -> Sequence[Memory]:
+        """Store memories like `store`, and return them as they are stored.
+
+        Raises:
+            OneBrainError: The first one of those that cannot be stored; the others are stored.
+        """
+        pieces = self._parts.intake.store(self.name, items)
+        for piece in pieces:
+            if piece.error is not None:
+                raise piece.error
+        # What was given twice is stored as it was given last.
+        last = {piece.row: piece.record for piece in pieces}
+        return [to_memory(last[piece.row], piece.space) for piece in pieces]
+
+    # ---- search -----------------------------------------------------------------------------------------------------
+
+    def search(self, request: SearchRequest) -> Explained:
+        """Search the spaces of the request's scope.
+
+        A space with vectors of another embedder is searched by words alone, or left out where the request is by vectors
+        alone; the answer names it.
+
+        Raises:
+            EmbedderMismatch: The request names such a space, or all that it could find is in such spaces.
+        """
+        return self._parts.searching.search(self.name, request)
+
+    def matching(self, request: SearchRequest) -> int:
+        """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        return self._parts.searching.matching(self.name, request)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    @persistent
+    def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
+        """Return the memories with these ids in a scope, archived ones included."""
+        with self._store.reading() as read:
+            found = read.find(self.name, ids, scope, now=now_in_micros())
+            memories, fitting = self._parts.pages.page(read, self.name, found, with_embeddings, _ALTOGETHER)
+        if fitting < len(found):
+            raise OneBrainValidationError(
+                "the memories with these ids are too large to be returned together; ask for fewer ids at a time",
+                service=self._store.service,
+            )
+        return list(memories.values())
+
+    @persistent
+    def size(self) -> int:
+        """Return how many bytes of text and metadata the memories have as they are stored."""
+        with self._store.reading() as read:
+            return read.size(self.name)
+
+    @persistent
+    def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
+        """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later.
+
+        `skip` leaves out so many memories before the page, at no more cost than counting them.
+        """
+        after = cursors.decode(request.cursor, request.order)
+        end = skip + request.limit
+        candidates: list[tuple[Any, int, Space]] = []
+        total = 0
+        with self._store.reading() as read:
+            for space, seen in self._spaces.ask(
+                read, self.name, request.scope, lambda view: view.list(request, after, end + 1)
+            ):
+                total += seen.total
+                candidates.extend((key, row, space) for key, row in zip(seen.keys, seen.rows, strict=True))
+            candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
+            page = candidates[skip:end]
+            memories, fitting = self._parts.pages.page(
+                read, self.name, [(row, space) for _, row, space in page], request.with_embeddings
+            )
+            more = len(candidates) > end or fitting < len(page)
+            page = page[:fitting]
+        cursor = cursors.encode(page[-1][0], page[-1][1], request.order) if more and page else None
+        rows_found = tuple(memory for _, row, _ in page if (memory := memories.get(row)) is not None)
+        return Page(rows_found, PageMeta(has_more=more, cursor=cursor, total=total))
+
+    @persistent
+    def located(self, ids: Sequence[str], scope: Scope) -> Sequence[tuple[int, Memory]]:
+        """Return (row, memory) of the memories with these ids in a scope, archived ones included.
+
+        A row is a memory's as long as it is there, and never another's; equal times of creation are in its order.
+        """
+        with self._store.reading() as read:
+            found = read.find(self.name, ids, scope, now=now_in_micros())
+            return list(self._parts.pages.memories(read, self.name, found, False).items())
+
+    def cursor_behind(self, id: str) -> str | None:
+        """Return the cursor of the list of newest memories that points behind the one with this id, None for none."""
+        found = self.located([id], EVERYTHING)
+        if not found:
+            return None
+        row, memory = max(found, key=lambda place: place[0])
+        assert memory.created_at is not None
+        return cursors.encode(to_micros(memory.created_at), row, "-created_at")
+
+    @persistent
+    def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
+        """Return how many memories match."""
+        with self._store.reading() as read:
+            found = self._spaces.ask(
+                read, self.name, scope, lambda view: view.count(scope, filter, include_archived)
+            )
+            return sum(count for _, count in found)
+
+    # ---- change -----------------------------------------------------------------------------------------------------
+
+    def update(self, id: str, changes: Changes, scope: Scope, *, at: datetime | None = None) -> Memory:
+        """Change one memory and return it; `at` is noted as the time of its last change instead of the present."""
+        return self._parts.updating.update(self.name, id, changes, scope, at)
+
+    @persistent
+    def delete(self, ids: Sequence[str], scope: Scope) -> int:
+        """Remove memories by id; return how many were there."""
+        with self._store.writing() as write:
+            return sum(
+                write.remove(self.name, space, rows)
+                for space, rows in by_space(write.find(self.name, ids, scope, now=now_in_micros()))
+            )
+
+    @persistent
+    def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
+        """Remove everything in a scope that matches a filter."""
+        ids: list[str] = []
+        with self._store.reading() if dry_run else self._store.writing() as access:
+            found = self._spaces.ask(
+                access, self.name, scope, lambda view: view.rows(scope, filter), writes=not dry_run
+            )
+            for space, wanted in found:
+                if not wanted:
+                    continue
+                ids.extend(id for _, id in access.columns(self.name, space, ["id"], wanted))
+                if not dry_run:
+                    access.remove(self.name, space, wanted)  # type: ignore[attr-defined]
+        return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
+
+    @persistent
+    def purge(self) -> int:
+        """Remove what has expired, which is invisible anyway; return how many memories that were.
+
+        Storing does the same now and then. At most 10,000 are removed at once.
+        """
+        with self._store.writing() as write:
+            return self._parts.expiry.purge(write, self.name, now_in_micros())
+
+    @persistent
+    def remove_everything(self) -> None:
+        """Remove all memories with their spaces; `Engine.forget_tenant` is the way to it."""
+        with self._store.writing() as write:
+            spaces = write.forget_tenant(self.name)
+        self._parts.indexes.forget_snapshots(spaces)
+
+    # ---- entities ---------------------------------------------------------------------------------------------------
+
+    def extract(self, memories: Sequence[Memory]) -> int:
+        """Note the entities of memories that have no note of their present text; return the number of notes made.
+
+        All of it happens in one transaction; what was changed or removed meanwhile is left for the next time.
+        """
+        return self._parts.notes.extract(self.name, memories)
+
+    def mentions(self, memories: Sequence[Memory]) -> Sequence[Mention]:
+        """Return the noted entities of memories."""
+        return self._parts.notes.mentions(self.name, memories)
+
+    def forget_mentions(self, entity_id: str, memories: Sequence[Memory]) -> int:
+        """Remove an entity from the notes of memories; return the number of notes changed."""
+        return self._parts.notes.forget(self.name, entity_id, memories)
+
+
+def _results(pieces: Sequence[Piece]) -> list[StoreResult]:
+    return [
+        StoreResult(id=None, status="failed", error=piece.error)
+        if piece.draft is None or piece.error is not None
+        else StoreResult.trusted(
+            {"id": piece.draft.id, "status": "created" if piece.fresh else "updated", "error": None}
+        )
+        for piece in pieces
+    ]

@@ -1,0 +1,101 @@
+"""Changing one stored memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from onebrain._core.codec import to_json
+from onebrain.errors import OneBrainNotFoundError
+from onebrain.memory.driver import Changes, several_with_id
+from onebrain.memory.models import Memory, Scope
+from onebrain.memory.moments import dump_object
+from onebrain_engine.bounds import Bounds
+from onebrain_engine.embedding import Vectorizer
+from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
+from onebrain_engine.indexes import Indexes
+from onebrain_engine.retrying import persistent
+from onebrain_engine.store.protocol import Store, Writing
+from onebrain_engine.store.records import Space, now_in_micros, to_memory, to_micros
+
+
+class Updating:
+    """Changes memories, with their vectors and their entries in the index.
+
+    Args:
+        store: The store.
+        embedder: Makes vectors of new contents; None for no vectors but the caller's own.
+        bounds: The most that a memory may hold.
+        indexes: The indexes that learn of each change.
+    """
+
+    def __init__(self, store: Store, embedder: Vectorizer | None, bounds: Bounds, indexes: Indexes) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._bounds = bounds
+        self._indexes = indexes
+
+    @persistent
+    def update(
+        self, tenant: str, id: str, changes: Changes, scope: Scope, at: datetime | None = None
+    ) -> Memory:
+        """Change one memory and return it; `at` is the time of the change, by default now."""
+        given = dict(changes.fields)
+        made: bytes | None = None
+        if "content" in given and "embedding" not in given and self._embedder is not None:
+            made = self._embedder.documents([given["content"]])[0].tobytes()
+        now = now_in_micros()
+        with self._store.writing() as write:
+            row, space = self._located(write, tenant, id, scope, now)
+            record = write.records(tenant, space, [row])[row]
+            old = to_memory(record, space.name)
+            values = {
+                name: _column(name, value, old, merge=changes.merge_metadata)
+                for name, value in given.items()
+                if name != "embedding"
+            }
+            self._bounds.check_changes(values, record, tenant)
+            if "embedding" in given or (made is not None and given["content"] != old.content):
+                space, values["vector"] = self._vector(write, tenant, space, given, made)
+            entry, after = write.change(tenant, space, row, values, now if at is None else to_micros(at))
+            memory = to_memory(write.records(tenant, space, [row])[row], space.name)
+        self._indexes.note_changed(tenant, entry, space, after)
+        return memory
+
+    def _located(self, write: Writing, tenant: str, id: str, scope: Scope, now: int) -> tuple[int, Space]:
+        found = write.find(tenant, [id], scope, now=now)
+        if not found:
+            raise OneBrainNotFoundError("no memory with this id in this scope", service=self._store.service)
+        if len(found) > 1:
+            raise several_with_id(self._store.service)
+        return found[0]
+
+    def _vector(
+        self, write: Writing, tenant: str, space: Space, given: Mapping[str, Any], made: bytes | None
+    ) -> tuple[Space, bytes | None]:
+        """Return the new vector of a memory, and the space that holds vectors of its kind."""
+        service = self._store.service
+        if made is None:
+            if not given["embedding"]:
+                return space, None
+            embedder, vector = CALLER, vector_bytes(given["embedding"])
+        else:
+            if space.embedder == CALLER:
+                raise mismatch(service, space, "new content without a vector", None)
+            assert self._embedder is not None
+            embedder, vector = self._embedder.fingerprint, made
+        return claimed(service, write, tenant, space, embedder, len(vector) // 4), vector
+
+
+def _column(name: str, value: Any, old: Memory, *, merge: bool) -> Any:
+    """Return the new value of a field as its column holds it."""
+    if name == "metadata" and value is not None and merge:
+        return dump_object({**old.metadata, **value})
+    if name in ("metadata", "extra"):
+        return "{}" if value is None else dump_object(value, what=name)
+    if name == "tags":
+        return "[]" if value is None else to_json(value, what=name)
+    if name in ("created_at", "expires_at"):
+        return None if value is None else to_micros(value)
+    return bool(value) if name in ("pinned", "archived") else value
