@@ -85,6 +85,9 @@ def test_all_answer_and_one_that_ends_is_started_again(command):
         assert all(served.values())
         for client in clients:  # whoever answers knows what every other one has stored
             assert client.get("/v1/memory?limit=1").json()["meta"]["pagination"]["total"] == 24
+        stores = 'onebrain_requests_total{route="POST /v1/memory",status="201"} 24.0\n'
+        for client in clients[:4]:  # and counts what they have answered
+            until(lambda client=client: stores in client.get("/metrics").text)
     finally:
         for client in clients:
             client.close()

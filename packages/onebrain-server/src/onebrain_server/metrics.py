@@ -1,27 +1,34 @@
-"""Counters: for Prometheus, and for those who run the server."""
+"""Metrics: for Prometheus, and for the server's operator."""
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
-from collections.abc import Generator, Sequence
+import os
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+# Variable of prometheus-client: the directory in which the processes of one server keep their values.
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All counters at one moment.
+    """All metrics of this process at one moment.
 
     Attributes:
-        requests: Requests by route and status.
-        durations: By route, and so for `stages`: how many ended within each of the bounds, then the seconds of all of them.
-        stages: Parts of requests.
-        events: What happened how often.
+        requests: Number of requests by route and status.
+        durations: Durations of requests by route: the number that ended within each bound, then the sum in seconds.
+        stages: Durations of parts of requests by name, in the same form.
+        events: Number of events by name.
     """
 
     requests: dict[tuple[str, int], int]
@@ -31,7 +38,7 @@ class Snapshot:
 
 
 def quantile(row: Sequence[float], share: float) -> float:
-    """Return within how many seconds so many of a row of `Snapshot.durations` ended, as exactly as its bounds are.
+    """Return the quantile of a row of `Snapshot.durations` in seconds, interpolated between its bounds.
 
     Example:
         >>> metrics = Metrics()
@@ -44,46 +51,63 @@ def quantile(row: Sequence[float], share: float) -> float:
     counts = row[:-1]
     wanted = share * sum(counts)
     reached = 0.0
-    for place, count in enumerate(counts):
+    for bucket, count in enumerate(counts):
         if count and reached + count >= wanted:
-            low = _BOUNDS[place - 1] if place else 0.0
-            high = _BOUNDS[place] if place < len(_BOUNDS) else _BOUNDS[-1]
+            low = _BOUNDS[bucket - 1] if bucket else 0.0
+            high = _BOUNDS[bucket] if bucket < len(_BOUNDS) else _BOUNDS[-1]
             return low + max(0.0, high - low) * max(0.0, wanted - reached) / count
         reached += count
     return 0.0
 
 
 class Metrics:
-    """Requests by route and status, and how long they took; no tenant, no key and no text."""
+    """Requests by route and status with their durations, and stages and events; no tenant, no key and no text."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: dict[tuple[str, int], int] = {}
-        self._durations: dict[str, list[float]] = {}
-        self._stages: dict[str, list[float]] = {}
-        self._events: dict[str, int] = {}
-        self._running = 0
+        # A registry of its own: the library's default one would add up several servers in one process.
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "onebrain_requests", "Requests answered.", ["route", "status"], registry=registry
+        )
+        self._running = Gauge(
+            "onebrain_requests_running",
+            "Requests being answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._durations = Histogram(
+            "onebrain_request_seconds",
+            "How long requests took.",
+            ["route"],
+            buckets=_BOUNDS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "onebrain_stage_seconds",
+            "How long parts of requests took.",
+            ["stage"],
+            buckets=_BOUNDS,
+            registry=registry,
+        )
+        self._events = Counter("onebrain_events", "Events.", ["event"], registry=registry)
 
     def started(self) -> None:
         """Count a request that begins."""
-        with self._lock:
-            self._running += 1
+        self._running.inc()
 
     def finished(self, route: str, status: int, seconds: float) -> None:
         """Count a request that has ended."""
-        with self._lock:
-            self._running -= 1
-            self._requests[route, status] = self._requests.get((route, status), 0) + 1
-            _count(self._durations, route, seconds)
+        self._running.dec()
+        self._requests.labels(route, status).inc()
+        self._durations.labels(route).observe(seconds)
 
     def timed(self, stage: str, seconds: float) -> None:
-        """Count how long a part of a request took."""
-        with self._lock:
-            _count(self._stages, stage, seconds)
+        """Count the duration of a part of a request."""
+        self._stages.labels(stage).observe(seconds)
 
     @contextmanager
     def timing(self, stage: str) -> Generator[None, None, None]:
-        """Count how long a block takes, whether or not it raises."""
+        """Count the duration of a block, whether or not it raises."""
         started = perf_counter()
         try:
             yield
@@ -91,49 +115,58 @@ class Metrics:
             self.timed(stage, perf_counter() - started)
 
     def event(self, name: str) -> None:
-        """Count something that happens."""
-        with self._lock:
-            self._events[name] = self._events.get(name, 0) + 1
+        """Count an event."""
+        self._events.labels(name).inc()
 
     def snapshot(self) -> Snapshot:
-        """Return all counters as they are now."""
-        with self._lock:
-            return Snapshot(
-                dict(self._requests),
-                {name: list(row) for name, row in self._durations.items()},
-                {name: list(row) for name, row in self._stages.items()},
-                dict(self._events),
-            )
+        """Return the current values of this process."""
+        return Snapshot(
+            {
+                (sample.labels["route"], int(sample.labels["status"])): round(sample.value)
+                for sample in _totals(self._requests)
+            },
+            _rows(self._durations, "route"),
+            _rows(self._stages, "stage"),
+            {sample.labels["event"]: round(sample.value) for sample in _totals(self._events)},
+        )
 
-    def text(self) -> str:
-        """Return everything in Prometheus' text format."""
-        now, running = self.snapshot(), self._running
-        lines = [
-            "# HELP onebrain_requests_total Requests answered.",
-            "# TYPE onebrain_requests_total counter",
-            *(
-                f'onebrain_requests_total{{route="{route}",status="{status}"}} {count}'
-                for (route, status), count in sorted(now.requests.items())
-            ),
-            "# HELP onebrain_requests_running Requests being answered.",
-            "# TYPE onebrain_requests_running gauge",
-            f"onebrain_requests_running {running}",
-            "# HELP onebrain_request_seconds How long requests took.",
-            "# TYPE onebrain_request_seconds histogram",
-        ]
-        for route, row in sorted(now.durations.items()):
-            total = 0
-            for bound, count in zip((*map(str, _BOUNDS), "+Inf"), row[:-1], strict=True):
-                total += int(count)
-                lines.append(f'onebrain_request_seconds_bucket{{route="{route}",le="{bound}"}} {total}')
-            lines.append(f'onebrain_request_seconds_sum{{route="{route}"}} {row[-1]:.6f}')
-            lines.append(f'onebrain_request_seconds_count{{route="{route}"}} {total}')
-        return "\n".join(lines) + "\n"
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format, added up over all processes of the server."""
+        registry = self._registry
+        if SHARED in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(_WithoutCreated(registry))
 
 
-def _count(table: dict[str, list[float]], name: str, seconds: float) -> None:
-    row = table.get(name)
-    if row is None:
-        row = table[name] = [0.0] * (len(_BOUNDS) + 2)
-    row[bisect_left(_BOUNDS, seconds)] += 1
-    row[-1] += seconds
+class _WithoutCreated(Collector):
+    """The metrics of a registry without the times at which each was created, which double the text."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
+def _samples(metric: Collector, suffix: str) -> Iterable[Sample]:
+    return [one for family in metric.collect() for one in family.samples if one.name.endswith(suffix)]
+
+
+def _totals(counter: Counter) -> Iterable[Sample]:
+    return _samples(counter, "_total")
+
+
+def _rows(histogram: Histogram, label: str) -> dict[str, list[float]]:
+    """Return each label's number of observations within each bound, then their sum."""
+    rows: dict[str, list[float]] = {}
+    reached: dict[str, float] = {}
+    for sample in _samples(histogram, "_bucket"):
+        name = sample.labels[label]
+        rows.setdefault(name, []).append(sample.value - reached.get(name, 0.0))
+        reached[name] = sample.value
+    for sample in _samples(histogram, "_sum"):
+        rows[sample.labels[label]].append(sample.value)
+    return rows

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from prometheus_client.multiprocess import mark_process_dead  # pyright: ignore[reportUnknownVariableType]
+
+from onebrain_server.metrics import SHARED
 from onebrain_server.settings import Settings
 
 _SPREADS: Final = sys.platform == "linux"
@@ -50,6 +54,9 @@ def supervise(settings: Settings, announce: Callable[[int], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, stop))
         shared = None if _SPREADS else held
+        if SHARED not in os.environ:  # the processes find it in their environment
+            os.environ[SHARED] = stack.enter_context(tempfile.TemporaryDirectory(prefix="onebrain-metrics-"))
+            stack.callback(os.environ.pop, SHARED)
         workers = [_Worker(settings, shared) for _ in range(settings.workers)]
         stack.callback(_stop, workers)
         for worker in workers:
@@ -134,6 +141,7 @@ class _Worker:
             raise SystemExit(
                 f"a worker ended {_PATIENCE} times as soon as it was started; its errors stand above"
             )
+        mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
         print(
             f"a worker ended with code {process.exitcode} and is started again", file=sys.stderr, flush=True
         )

@@ -66,7 +66,7 @@ def root_metrics(call: Call) -> Answer:
 
 
 def _counters(call: Call) -> Answer:
-    return Answer(raw=call.server.metrics.text().encode(), media_type="text/plain; version=0.0.4")
+    return Answer(raw=call.server.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 @root.get("/openapi.json", needs="anyone", answers=dict[str, Any])

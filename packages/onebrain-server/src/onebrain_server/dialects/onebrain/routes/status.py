@@ -58,9 +58,7 @@ def health(call: Call) -> Answer:
 @root.get("/metrics", needs="anyone", answers=str, media_type="text/plain")
 def metrics(call: Call) -> Answer:
     """Return counters in Prometheus' text format; they name no tenant."""
-    return Answer(
-        raw=call.server.metrics.text().encode(), media_type="text/plain; version=0.0.4; charset=utf-8"
-    )
+    return Answer(raw=call.server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 class Capabilities(Wire):

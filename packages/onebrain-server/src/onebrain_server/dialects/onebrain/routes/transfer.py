@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +20,7 @@ from onebrain_server.dialects.onebrain.rules import contexts
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import Answer
+from onebrain_server.http.pages import page
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Taken
 
@@ -148,17 +148,8 @@ def export_prompt(call: Call, query: TextQuery) -> Answer:
 def export_page(call: Call) -> Answer:
     """Return the brain as a page to print; like OneBrain's hosted server, this one makes HTML."""
     data = whole(call, archived=False)
-    rows = "".join(
-        f"<li><b>{html.escape(row['title'])}</b> <small>{html.escape(row['type'])}, {row['createdAt'][:10]}</small>"
-        f"<br>{html.escape(row['body'])}</li>"
-        for row in data["memories"]
-    )
-    page = (
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>OneBrain</title>"
-        f"<h1>OneBrain</h1><p>{html.escape(str(data['profile']['summary'] or ''))}</p><ul>{rows}</ul></html>"
-    )
     return Answer(
-        raw=page.encode(),
+        raw=page("export.html", brain=data),
         media_type="text/html; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="onebrain-export.html"'},
     )

@@ -1,6 +1,9 @@
 """``/v1/mcp``: the tools for agents, as JSON-RPC 2.0 over POST; the same key, the same grants, the same code as the routes.
 
-What is wrong with a call itself is an error of JSON-RPC; a tool that fails says so in its result, as MCP has it.
+A call that is wrong in itself is answered with an error of JSON-RPC; a tool that fails says so in its result, as MCP has it.
+Messages are mcp-types' models. The MCP library's own server is not used: it refuses batches, numbers with a fraction as ids
+and an `initialize` without capabilities, offers protocol versions that this service does not have, and is a coroutine, while
+operations run in a worker thread.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast
 
+import mcp_types
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from mcp_types.methods import serialize_server_result
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
@@ -41,15 +47,9 @@ from onebrain_server.http.requests import Call
 
 routes = Routes("/mcp", "mcp")
 
-_VERSIONS: Final = ("2025-06-18", "2025-03-26", "2024-11-05")
+_VERSIONS: Final = ("2025-06-18", "2025-03-26", "2024-11-05")  # newest first
 _DEFAULT: Final = "default"
 _MOST: Final = 20  # calls in one batch
-
-PARSE_ERROR: Final = -32700
-INVALID_REQUEST: Final = -32600
-METHOD_NOT_FOUND: Final = -32601
-INVALID_PARAMS: Final = -32602
-INTERNAL_ERROR: Final = -32603
 
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -327,35 +327,42 @@ def _answered(call: Call, said: Any) -> dict[str, Any] | None:
 
 
 def _result(call: Call, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    if method == "initialize":
-        wanted = params.get("protocolVersion")
-        return {
-            "protocolVersion": wanted if wanted in _VERSIONS else _VERSIONS[0],
-            "capabilities": {"tools": {"listChanged": False}},
-            "serverInfo": {"name": "onebrain-server", "version": "2.0.0"},
-        }
-    if method == "ping":
-        return {}
-    if method == "tools/list":
-        return {
-            "tools": [
-                {
-                    "name": name,
-                    "description": tool.description,
-                    "inputSchema": tool.arguments.model_json_schema(),
-                    "annotations": {"readOnlyHint": not tool.writes},
-                }
-                for name, tool in TOOLS.items()
-            ]
-        }
-    if method == "tools/call":
-        return _called(call, params)
-    raise _Failed(
-        METHOD_NOT_FOUND, "There is no such method; there are initialize, ping, tools/list, tools/call"
+    answer = _METHODS.get(method)
+    if answer is None:
+        raise _Failed(METHOD_NOT_FOUND, f"There is no such method; there are {', '.join(_METHODS)}")
+    result = answer(call, params).model_dump(by_alias=True, mode="json", exclude_none=True)
+    # Leaves out the fields that the newest of the versions above does not have.
+    return serialize_server_result(method, _VERSIONS[0], result)
+
+
+def _initialize(call: Call, params: Mapping[str, Any]) -> mcp_types.InitializeResult:
+    wanted = params.get("protocolVersion")
+    return mcp_types.InitializeResult(
+        protocol_version=wanted if wanted in _VERSIONS else _VERSIONS[0],
+        capabilities=mcp_types.ServerCapabilities(tools=mcp_types.ToolsCapability(list_changed=False)),
+        server_info=mcp_types.Implementation(name="onebrain-server", version="2.0.0"),
     )
 
 
-def _called(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+def _ping(call: Call, params: Mapping[str, Any]) -> mcp_types.EmptyResult:
+    return mcp_types.EmptyResult()
+
+
+def _list_tools(call: Call, params: Mapping[str, Any]) -> mcp_types.ListToolsResult:
+    return mcp_types.ListToolsResult(
+        tools=[
+            mcp_types.Tool(
+                name=name,
+                description=tool.description,
+                input_schema=tool.arguments.model_json_schema(),
+                annotations=mcp_types.ToolAnnotations(read_only_hint=not tool.writes),
+            )
+            for name, tool in TOOLS.items()
+        ]
+    )
+
+
+def _call_tool(call: Call, params: Mapping[str, Any]) -> mcp_types.CallToolResult:
     name, arguments = params.get("name"), params.get("arguments", {})
     tool = TOOLS.get(name) if isinstance(name, str) else None
     if tool is None:
@@ -379,12 +386,20 @@ def _called(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     return _content(defuse(to_json(answer).decode()), is_error=False)
 
 
-def _failed(problem: Problem) -> dict[str, Any]:
+def _failed(problem: Problem) -> mcp_types.CallToolResult:
     return _content(problem.message, is_error=True)
 
 
-def _content(text: str, *, is_error: bool) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": text}], "isError": is_error}
+def _content(text: str, *, is_error: bool) -> mcp_types.CallToolResult:
+    return mcp_types.CallToolResult(content=[mcp_types.TextContent(text=text)], is_error=is_error)
+
+
+_METHODS: Final[dict[str, Callable[[Call, Mapping[str, Any]], BaseModel]]] = {
+    "initialize": _initialize,
+    "ping": _ping,
+    "tools/list": _list_tools,
+    "tools/call": _call_tool,
+}
 
 
 __all__ = ["TOOLS", "routes"]
