@@ -21,7 +21,7 @@ def encrypted_url(postgres):
 
 class TestPostgresql(DriverConformance):
     driver = "postgresql"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, postgres_url, new_tenant):
@@ -32,7 +32,7 @@ class TestLargePostgresql(DriverConformance):
     """Every space is served by the database's own indexes."""
 
     driver = "postgresql, large"
-    colour = only("sync")
+    api = only("sync")
     one_filter_in = SOME
 
     @pytest.fixture
@@ -44,7 +44,7 @@ class TestGrowingPostgresql(DriverConformance):
     """Spaces are in memory at first, and in the database when the test goes on."""
 
     driver = "postgresql, growing"
-    colour = only("sync")
+    api = only("sync")
     one_filter_in = SOME
 
     @pytest.fixture
@@ -54,7 +54,7 @@ class TestGrowingPostgresql(DriverConformance):
 
 class TestEncryptedPostgresql(DriverConformance):
     driver = "postgresql, encrypted"
-    colour = only("sync")
+    api = only("sync")
     one_filter_in = SOME
 
     @pytest.fixture
@@ -64,7 +64,7 @@ class TestEncryptedPostgresql(DriverConformance):
 
 class TestEncryptedSqlite(DriverConformance):
     driver = "sqlite, encrypted"
-    colour = only("sync")
+    api = only("sync")
     one_filter_in = SOME
 
     @pytest.fixture

@@ -28,7 +28,7 @@ class TestReference(DriverConformance):
 class Emulated(DriverConformance):
     """In one colour: what the facade makes up for is written once, and the full drivers prove the colours."""
 
-    colour = only("sync")
+    api = only("sync")
 
 
 class _Plain:

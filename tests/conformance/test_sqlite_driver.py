@@ -10,7 +10,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestSqliteInMemory(DriverConformance):
     driver = "sqlite, in memory"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self):

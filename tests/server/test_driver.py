@@ -12,7 +12,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestOneBrain(DriverConformance):
     driver = "onebrain (server)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, onebrain_server_url, onebrain_api_key):
@@ -21,7 +21,7 @@ class TestOneBrain(DriverConformance):
 
 class TestOneBrainOnPostgresql(DriverConformance):
     driver = "onebrain (server on PostgreSQL)"
-    colour = only("sync")
+    api = only("sync")
     one_filter_in = 7  # TestOneBrain is asked all over the same routes, TestPostgresql in this store
 
     @pytest.fixture

@@ -10,7 +10,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestAiMemory(DriverConformance):
     driver = "ai-memory (server)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, base, key):

@@ -14,7 +14,7 @@ from onebrain_server.testing import live_server
 
 class TestBrrainDialect(DriverConformance):
     driver = "brrain (server)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, address, key):

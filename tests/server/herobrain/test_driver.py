@@ -11,7 +11,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestHeroBrain(DriverConformance):
     driver = "herobrain (server)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, address, key):

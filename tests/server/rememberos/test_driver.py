@@ -10,7 +10,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestRememberOS(DriverConformance):
     driver = "rememberos (server)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, url, key):

@@ -13,7 +13,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestOnHosted(DriverConformance):
     driver = "onebrain (hosted wire)"
-    colour = only("sync")
+    api = only("sync")
 
     @pytest.fixture
     def empty_brain(self, hosted):

@@ -21,7 +21,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestAiMemory(DriverConformance):
     driver = "ai-memory (stub)"
-    colour = only("sync")
+    api = only("sync")
 
     @pytest.fixture
     def empty_brain(self, daemon_like, local_brain):

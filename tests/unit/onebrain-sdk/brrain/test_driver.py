@@ -12,7 +12,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestBrrain(DriverConformance):
     driver = "brrain (stub)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, brain_of):

@@ -12,7 +12,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestHeroBrain(DriverConformance):
     driver = "herobrain (stub)"
-    colour = only("async")
+    api = only("async")
 
     @pytest.fixture
     def empty_brain(self, stand_in, local_brain):

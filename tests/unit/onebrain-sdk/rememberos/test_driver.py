@@ -12,7 +12,7 @@ from onebrain.testing.conformance import DriverConformance, only
 
 class TestRememberOS(DriverConformance):
     driver = "rememberos (stub)"
-    colour = only("sync")
+    api = only("sync")
 
     @pytest.fixture
     def empty_brain(self, brain_of):

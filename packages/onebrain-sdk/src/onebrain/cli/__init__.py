@@ -1,4 +1,4 @@
-"""The ``onebrain`` command: a brain from the shell, and a server with one word."""
+"""The ``onebrain`` command, for brains and servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command; it needs the extra ``cli``."""
+    """Run the command line. It needs the extra ``cli``."""
     try:
         from onebrain.cli.commands import cli
     except ImportError as error:

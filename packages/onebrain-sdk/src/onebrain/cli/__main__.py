@@ -1,6 +1,7 @@
-"""``python -m onebrain.cli``: the same as ``onebrain``."""
+"""``python -m onebrain.cli`` is the same as ``onebrain``."""
 
 from onebrain.cli import main
 
-if __name__ == "__main__":  # not where a process that it has started reads it again
+# Child processes of the server import this module again, and must not start a second server.
+if __name__ == "__main__":
     main()

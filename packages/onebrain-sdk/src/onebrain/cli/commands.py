@@ -1,4 +1,4 @@
-"""The commands. Most open the brain that ``--url`` names, as `onebrain.connect` does, and close it again."""
+"""The commands. Most of them open the brain of ``--url``, as `onebrain.connect` does, and close it at the end."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 def opened(
     url: str | None, api_key: str | None, *, create: bool = False
 ) -> Generator[onebrain.Brain, None, None]:
-    """Open a brain, one that is not there only to write into it; say what went wrong in one line."""
+    """Open a brain, and report an error of onebrain in one line. A file is created only if `create` is true."""
     try:
         url, api_key = resolve(url, api_key)
-        # Only an embedded brain can be made by opening it.
+        # Other drivers do not take the option.
         options = {"create": create} if url.startswith("sqlite:") else {}
         with onebrain.connect(url, api_key=api_key, **options) as brain:
             yield brain
@@ -42,12 +42,14 @@ def brain_options(command: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--url", help="Which brain; the default is $ONEBRAIN_URL, else the cloud or the embedded one."
+                "--url", help="The brain. Default: $ONEBRAIN_URL, else the cloud or the embedded brain."
             ),
-            click.option("--api-key", envvar="ONEBRAIN_API_KEY", help="Its key.", show_envvar=True),
+            click.option(
+                "--api-key", envvar="ONEBRAIN_API_KEY", help="The key of the brain.", show_envvar=True
+            ),
             click.option("--space", help="A vector store, collection or project."),
-            click.option("--user", help="Whose memories."),
-            click.option("--agent", help="The agent that wrote them."),
+            click.option("--user", help="The user whose memories they are."),
+            click.option("--agent", help="The agent that wrote the memories."),
             click.option("--session", help="The conversation or document."),
         )
     ):
@@ -56,7 +58,7 @@ def brain_options(command: F) -> F:
 
 
 def show(memory: Memory, as_json: bool, score: float | None = None) -> None:
-    """Print one memory on one line, or as JSON."""
+    """Print one memory as a line of text, or as JSON."""
     if as_json:
         row = memory.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         click.echo(to_json(row if score is None else {**row, "score": round(score, 6)}))
@@ -68,24 +70,31 @@ def show(memory: Memory, as_json: bool, score: float | None = None) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(onebrain.__version__, prog_name="onebrain")
 def cli() -> None:
-    """Long-term memory: store, search, and serve it."""
+    """Store, search and serve long-term memory."""
 
 
 @cli.command()
-@click.option("--host", help="Address to listen on; $HOST, else 127.0.0.1, reachable from this machine only.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port to listen on; $PORT, else 3000; 0 for any free one."
+    "--host",
+    help="The address to listen on. Default: $HOST, else 127.0.0.1, which only this machine can reach.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 0 selects a free one. Default: $PORT, else 3000.",
 )
 @click.option(
     "--db",
-    help="sqlite:///file or postgresql://...; $DATABASE_URL, else a file in the user's data directory.",
+    help="sqlite:///file or postgresql://... Default: $DATABASE_URL, else a file in the user's data directory.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes that answer, on PostgreSQL; $WORKERS, else one."
+    "--workers",
+    type=click.IntRange(1),
+    help="The number of worker processes, on PostgreSQL. Default: $WORKERS, else 1.",
 )
 def serve(host: str | None, port: int | None, db: str | None, workers: int | None) -> None:
-    """Serve OneBrain's API. The first start prints an API key, once."""
-    # Requests run side by side already; threads inside numpy would only get in each other's way. Set before its import.
+    """Serve OneBrain's API. The first start prints an API key, which is never shown again."""
+    # Requests already run in parallel, and threads within numpy would slow them down. Must be set before numpy is imported.
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     try:
@@ -110,13 +119,13 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
     "--before",
     envvar="ONEBRAIN_ENCRYPTION_KEY_BEFORE",
     show_envvar=True,
-    help="The key it is sealed with at present.",
+    help="The present key, if the brain is encrypted already.",
 )
 def encrypt(url: str, key: str, before: str | None) -> None:
-    """Seal all of a brain with a key: what lies in clear, or was sealed with another one.
+    """Encrypt a whole brain, or change its key.
 
-    Give keys by the environment: what stands on a command line can be read by others. Others may read meanwhile; what is
-    stopped has changed nothing.
+    Pass keys in the environment, because other users of the machine can read a command line. Readers may continue meanwhile.
+    An interrupted command changes nothing.
     """
     try:
         from onebrain_engine import encrypt as seal
@@ -132,30 +141,34 @@ def encrypt(url: str, key: str, before: str | None) -> None:
 
 @cli.group()
 def credentials() -> None:
-    """The credentials of third parties that a server keeps for its users."""
+    """Manage the credentials of third parties that a server keeps for its users."""
 
 
 @credentials.command("rotate")
-@click.option("--db", help="The server's database; $DATABASE_URL, else a file in the user's data directory.")
+@click.option(
+    "--db", help="The server's database. Default: $DATABASE_URL, else a file in the user's data directory."
+)
 def rotate_credentials(db: str | None) -> None:
-    """Seal them with a new key, while the server may run; what is stopped goes on at the next call.
+    """Encrypt the credentials with a new key. The server may run meanwhile.
 
-    On SQLite the key file beside the database gets a new key. Where $CREDENTIALS_KEY is set, it is the new key, and
-    $CREDENTIALS_KEY_BEFORE the old one.
+    An interrupted command continues at the next call. On SQLite the key file beside the database gets a new key. If
+    $CREDENTIALS_KEY is set, it is the new key, and $CREDENTIALS_KEY_BEFORE is the old one.
     """
     click.echo(f"{_with_server(db, 'change_credentials_key')} sealed with the new key")
 
 
 @credentials.command("forget")
-@click.option("--db", help="The server's database; $DATABASE_URL, else a file in the user's data directory.")
+@click.option(
+    "--db", help="The server's database. Default: $DATABASE_URL, else a file in the user's data directory."
+)
 @click.confirmation_option(prompt="Remove the connectors, models and webhooks whose key is lost?")
 def forget_credentials(db: str | None) -> None:
-    """Remove the connectors, models and webhooks that cannot be opened, for their key is lost."""
+    """Remove the connectors, models and webhooks whose credentials cannot be decrypted because the key is lost."""
     click.echo(f"{_with_server(db, 'forget_credentials')} removed")
 
 
 def _with_server(db: str | None, name: str) -> int:
-    """Call a method of the server's parts."""
+    """Call a method of the server on its database, without serving."""
     try:
         from onebrain_server.server import Server
         from onebrain_server.settings import Settings
@@ -177,7 +190,7 @@ def _with_server(db: str | None, name: str) -> int:
 def serve_tools() -> None:
     """Serve memory tools to an agent over MCP, on standard input and output.
 
-    $ONEBRAIN_API_URL says where OneBrain's API is, $ONEBRAIN_API_KEY is the key.
+    $ONEBRAIN_API_URL is the address of OneBrain's API, and $ONEBRAIN_API_KEY is the key.
     """
     from onebrain.mcp import serve
 
@@ -218,7 +231,7 @@ def store(
 
 
 def json_object(text: str | None) -> dict[str, Any]:
-    """Read an option that holds a JSON object."""
+    """Return the JSON object in the text of an option."""
     if text is None:
         return {}
     try:
@@ -232,7 +245,7 @@ def json_object(text: str | None) -> dict[str, Any]:
 
 @cli.command()
 @click.argument("query")
-@click.option("--limit", default=5, type=click.IntRange(1, 1000), help="How many at most.")
+@click.option("--limit", default=5, type=click.IntRange(1, 1000), help="The maximum number of memories.")
 @click.option("--mode", default="hybrid", type=click.Choice(["hybrid", "keyword", "vector"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @brain_options
@@ -248,7 +261,7 @@ def search(
     agent: str | None,
     session: str | None,
 ) -> None:
-    """Find the memories that answer a query, best first."""
+    """Search memories, best first."""
     with opened(url, api_key) as brain:
         for hit in brain.search(query, scope=Scope(space, user, agent, session), limit=limit, mode=mode):
             show(hit.memory, as_json, hit.score)
@@ -256,7 +269,7 @@ def search(
 
 @cli.command()
 @click.argument("query")
-@click.option("--max-tokens", default=1500, type=click.IntRange(1), help="The most tokens of the text.")
+@click.option("--max-tokens", default=1500, type=click.IntRange(1), help="The maximum number of tokens.")
 @brain_options
 def context(
     query: str,
@@ -268,14 +281,14 @@ def context(
     agent: str | None,
     session: str | None,
 ) -> None:
-    """Print what is known about a question, ready for a prompt."""
+    """Print the memories about a question as text for a prompt."""
     with opened(url, api_key) as brain:
         found = brain.context(query, scope=Scope(space, user, agent, session), max_tokens=max_tokens)
         click.echo(found.text, nl=not found.text.endswith("\n"))
 
 
 @cli.command("list")
-@click.option("--limit", default=20, type=click.IntRange(1), help="How many at most.")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The maximum number of memories.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @brain_options
 def list_memories(
@@ -311,8 +324,8 @@ def export(
     with opened(url, api_key) as brain:
         can, embedders = brain.capabilities, brain.embedders()
         if not can.embeddings:
-            click.echo(f"{can.service} gives no vectors; whoever imports this makes them anew", err=True)
-        # In the order of storing, in which the memories of a session stand.
+            click.echo(f"{can.service} returns no vectors; an import makes new ones", err=True)
+        # The order of storing keeps the order of memories within a session.
         memories = brain.list(
             scope=Scope(space, user, agent, session),
             order="sequence",
@@ -342,7 +355,7 @@ def import_memories(
 ) -> None:
     """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them.
 
-    What a line says beyond the fields of a memory is kept in its metadata. Where something cannot be kept, nothing is stored.
+    Unknown fields are kept in the metadata. If a value cannot be stored, nothing is stored.
     """
     try:
         with click.open_file(str(file), encoding="utf-8", errors="strict") as source:
@@ -355,8 +368,8 @@ def import_memories(
         raise click.ClickException(f"{file}: {error.strerror}") from None
     with opened(url, api_key, create=True) as brain:
         results = brain.restore(copies)
-        for place in results.failed:
-            click.echo(f"line {copies[place].line}: {results[place].error}", err=True)
+        for index in results.failed:
+            click.echo(f"line {copies[index].line}: {results[index].error}", err=True)
         kept = sorted({name for copied in copies for name in copied.others})
         if kept:
             click.echo(f"in the metadata, because no memory has such fields: {', '.join(kept)}", err=True)

@@ -1,6 +1,6 @@
-"""OneBrain's tools for agents over MCP (Model Context Protocol): a server on standard input and output.
+"""An MCP (Model Context Protocol) server with memory tools, on standard input and output.
 
-``onebrain mcp`` starts it; it needs the extra ``mcp``. It works with any server that speaks OneBrain's API.
+``onebrain mcp`` starts it. It needs the extra ``mcp``, and a server that speaks OneBrain's API.
 """
 
 from onebrain.mcp.server import serve

@@ -1,4 +1,4 @@
-"""The server: the tools under MCP's protocol, with failures that an agent can read."""
+"""The MCP server, which exposes the tools and reports their failures to the agent."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _INSTRUCTIONS: Final = (
 def serve() -> None:
     """Serve the tools on standard input and output until the client leaves.
 
-    The environment says for whom: ``ONEBRAIN_API_URL`` is where OneBrain's API is, with or without its ``/v1`` (else
-    ``ONEBRAIN_BASE_URL``, else the hosted service), and ``ONEBRAIN_API_KEY`` is the key.
+    ``ONEBRAIN_API_URL`` is the address of OneBrain's API, with or without its ``/v1``. The default is ``ONEBRAIN_BASE_URL``, or
+    else the hosted service. ``ONEBRAIN_API_KEY`` is the key.
 
     Raises:
         MissingDependency: The extra ``mcp`` is not installed.
-        OneBrainAuthenticationError: There is no key.
-        ConfigurationError: The address cannot be one.
+        OneBrainAuthenticationError: No key is set.
+        ConfigurationError: The address is not a valid URL.
     """
     asyncio.run(_serve())
 
@@ -46,7 +46,7 @@ async def _serve() -> None:
 
 
 def server_of(client: AsyncOneBrain) -> MCPServer[Any]:
-    """Return an MCP server whose tools ask a client."""
+    """Return an MCP server whose tools use `client`."""
     try:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
@@ -66,7 +66,7 @@ def server_of(client: AsyncOneBrain) -> MCPServer[Any]:
 
         return run
 
-    # Standard output belongs to the protocol; on standard error clients show what is logged, so that is kept low.
+    # Standard output belongs to the protocol. Clients show the log on standard error, so only warnings are logged.
     server: MCPServer[Any] = MCPServer(
         "onebrain", version=onebrain.__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
     )

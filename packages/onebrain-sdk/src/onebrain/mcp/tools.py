@@ -1,4 +1,4 @@
-"""The eleven tools, as plain coroutines over a client; their docstrings are what agents read."""
+"""The eleven tools, as coroutines over a client. Agents read their docstrings as descriptions."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from onebrain.services.onebrain.models import (
 )
 from onebrain.services.onebrain.resources.briefing import BriefingStatus, BriefingType
 
-Limit = Annotated[int, Field(ge=1, le=50, description="How many at most.")]
+Limit = Annotated[int, Field(ge=1, le=50, description="The maximum number of results.")]
 Tool = Callable[..., Awaitable[Any]]
 
 
 class Shape(BaseModel):
-    """The base of what tools take and return."""
+    """Base of the arguments and results of tools."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Knowledge(Shape):
-    """What is known, ready to read."""
+    """A context as text."""
 
     text: str
     token_count: int
@@ -47,7 +47,7 @@ class Knowledge(Shape):
 
 
 class Known(Shape):
-    """A memory; `score` (0..1) only where a search ranked it."""
+    """A memory. `score` (0..1) is None if no search ranked it."""
 
     id: str
     type: str
@@ -60,7 +60,7 @@ class Known(Shape):
 
 
 class Found(Shape):
-    """Memories, best or newest first; `more` says that there are others."""
+    """Memories, best or newest first. `more` is true if others exist."""
 
     memories: list[Known]
     more: bool
@@ -70,17 +70,17 @@ class Note(Shape):
     """A memory to write."""
 
     type: MemoryType = "fact"
-    title: Annotated[str | None, Field(description="A heading; made of the first line where left out.")] = (
-        None
-    )
+    title: Annotated[
+        str | None, Field(description="A heading. The default is the first line of the body.")
+    ] = None
     body: Annotated[
-        str, Field(min_length=1, max_length=10_000, description="What to remember, in full sentences.")
+        str, Field(min_length=1, max_length=10_000, description="The text to remember, in full sentences.")
     ]
     source_type: SourceType | None = None
 
 
 class Written(Shape):
-    """What became of a note: candidate (waits for review), archived (was known already) or conflicted."""
+    """The result of a note: candidate (waits for review), archived (already known) or conflicted."""
 
     id: str
     title: str
@@ -88,7 +88,7 @@ class Written(Shape):
 
 
 class WrittenMany(Shape):
-    """What became of several notes, in order."""
+    """The results of several notes, in order."""
 
     memories: list[Written]
 
@@ -116,7 +116,7 @@ class KnownSkill(Shape):
 
 
 class FoundSkills(Shape):
-    """Skills; `more` says that there are others."""
+    """Skills. `more` is true if others exist."""
 
     skills: list[KnownSkill]
     more: bool
@@ -129,7 +129,7 @@ class Recorded(Shape):
 
 
 class BriefingSettings(Shape):
-    """When and where briefings are delivered."""
+    """The times and the channels of briefings."""
 
     enabled: bool
     timezone: str | None
@@ -152,7 +152,7 @@ class KnownBriefing(Shape):
 
 
 class FoundBriefings(Shape):
-    """Briefings, newest first; `more` says that there are others."""
+    """Briefings, newest first. `more` is true if others exist."""
 
     briefings: list[KnownBriefing]
     more: bool
@@ -162,7 +162,7 @@ class Tools:
     """The tools of one account.
 
     Args:
-        client: Who asks the server.
+        client: Client of the account.
     """
 
     def __init__(self, client: AsyncOneBrain) -> None:
@@ -189,7 +189,7 @@ class Tools:
     # ---- contexts ---------------------------------------------------------------------------------------------------
 
     async def get_user_context(self, scope: ContextScope = "assistant") -> Knowledge:
-        """Return what is known about the user: profile, memories, people and things, projects.
+        """Return the known facts about the user: profile, memories, people and things, projects.
 
         Scope brief has about 500 tokens, assistant 2,000, project 3,000, deep 8,000.
         """
@@ -198,11 +198,11 @@ class Tools:
     async def get_project_context(
         self,
         project: Annotated[
-            str | None, Field(description="The project's name or id; all projects where left out.")
+            str | None, Field(description="The name or id of a project. The default is all projects.")
         ] = None,
         max_tokens: Annotated[int, Field(ge=100, le=32_000)] = 3000,
     ) -> Knowledge:
-        """Return what is known about one project, or an overview of all."""
+        """Return the known facts about one project, or an overview of all."""
         id = None if project is None else await self._project(project)
         return _knowledge(await self._client.context.get("project", project_id=id, max_tokens=max_tokens))
 
@@ -214,7 +214,7 @@ class Tools:
             if project.name.casefold() == wanted.strip().casefold():
                 named.append(project.id)
         if not named:
-            raise OneBrainNotFoundError("there is no project with this name or id")
+            raise OneBrainNotFoundError("no project has this name or id")
         return named[0]
 
     # ---- memories ---------------------------------------------------------------------------------------------------
@@ -222,18 +222,16 @@ class Tools:
     async def search_memory(
         self,
         query: Annotated[
-            str | None, Field(description="What to look for; the newest memories where left out.")
+            str | None, Field(description="A question or words. The default returns the newest memories.")
         ] = None,
         type: MemoryType | None = None,
         status: Annotated[
             MemoryStatus | None,
-            Field(
-                description="active where left out; others are looked through for the words as they stand."
-            ),
+            Field(description="The default is active. In other statuses the query must occur literally."),
         ] = None,
         limit: Limit = 10,
     ) -> Found:
-        """Find memories by what they say, their type and their status."""
+        """Find memories by content, type and status."""
         if query is not None and query.strip() and status in (None, "active"):
             hits = await self._client.memory.search(query, type=type, limit=limit)
             return Found(memories=[_known(hit) for hit in hits.data], more=not hits.exhausted)
@@ -244,36 +242,38 @@ class Tools:
 
     async def deep_search(
         self,
-        query: Annotated[str, Field(min_length=1, description="A question, or words to look for.")],
+        query: Annotated[str, Field(min_length=1, description="A question, or words.")],
         mode: SearchMode = "hybrid",
         top_k: Limit = 10,
         alpha: Annotated[
-            float | None, Field(ge=0, le=1, description="Hybrid mode: 0 is words only, 1 is meaning only.")
+            float | None,
+            Field(ge=0, le=1, description="Weight in hybrid mode, from 0 (words only) to 1 (meaning only)."),
         ] = None,
     ) -> Found:
-        """Rank active memories against a question, by words and by meaning."""
+        """Rank active memories by words and by meaning."""
         hits = await self._client.memory.search(query, mode=mode, top_k=top_k, alpha=alpha)
         return Found(memories=[_known(hit) for hit in hits.data], more=not hits.exhausted)
 
     async def write_memory(
         self,
         body: Annotated[
-            str, Field(min_length=1, max_length=10_000, description="What to remember, in full sentences.")
+            str,
+            Field(min_length=1, max_length=10_000, description="The text to remember, in full sentences."),
         ],
         type: MemoryType = "fact",
         title: Annotated[
-            str | None, Field(description="A heading; made of the first line where left out.")
+            str | None, Field(description="A heading. The default is the first line of the body.")
         ] = None,
         source_type: SourceType | None = None,
     ) -> Written:
-        """Write down one thing that will matter later; it waits for the user's review, and repetitions are recognized."""
+        """Write down one fact that will matter later. It waits for the user's review; repetitions are recognized."""
         found = await self._client.memory.extract(body=body, type=type, title=title, source_type=source_type)
         return _written(found.data)[0]
 
     async def write_memory_batch(
         self, memories: Annotated[list[Note], Field(min_length=1, max_length=10)]
     ) -> WrittenMany:
-        """Write down up to ten things at once; they wait for the user's review."""
+        """Write down up to ten facts at once. They wait for the user's review."""
         found = await self._client.memory.batch(note.model_dump(exclude_none=True) for note in memories)
         return WrittenMany(memories=_written(found.data))
 
@@ -283,12 +283,12 @@ class Tools:
         self,
         name: Annotated[str, Field(min_length=1, max_length=255)],
         type: Annotated[
-            str, Field(min_length=1, max_length=100, description="Such as person or organization.")
+            str, Field(min_length=1, max_length=100, description="For example person or organization.")
         ],
         description: Annotated[str | None, Field(max_length=5000)] = None,
         metadata: dict[str, Any] | None = None,
     ) -> WrittenEntity:
-        """Make a person, organization or thing known, or change what is given of the one with this name and type."""
+        """Create a person, organization or thing, or change the given fields of the one with this name and type."""
         try:
             made = await self._client.entity.create(
                 name, type=type, description=description, metadata=metadata
@@ -299,7 +299,7 @@ class Tools:
             if id is None:
                 raise
         except OneBrainInternalError:
-            # The hosted server's answer where there is one already.
+            # The hosted server answers 500 if the entity exists.
             id = await self._entity(name, type)
             if id is None:
                 raise
@@ -313,7 +313,7 @@ class Tools:
         return _entity(await self._client.entity.update(id, **fields), created=False)
 
     async def _entity(self, name: str, type: str) -> str | None:
-        """Return the id of the entity with a name and type, which is found by going through those of its type."""
+        """Return the id of the entity with a name and type. Returns None if no entity of this type has the name."""
         async for entity in self._client.entity.all(type=type.lower(), limit=100):
             if entity.name == name:
                 return entity.id
@@ -327,7 +327,7 @@ class Tools:
         sort_by: Literal["confidence", "usage", "recency"] = "confidence",
         limit: Limit = 20,
     ) -> FoundSkills:
-        """List what the user's agents have learnt to do."""
+        """List the skills that the user's agents have learnt."""
         page = await self._client.skill.list(status=status, sort_by=sort_by, limit=limit)
         skills = [
             KnownSkill(
@@ -346,18 +346,19 @@ class Tools:
     async def skill_feedback(
         self, skill_id: str, event_type: SkillEvent, context: dict[str, Any] | None = None
     ) -> Recorded:
-        """Tell how a skill did: applied and referenced make it surer, dismissed less sure."""
+        """Record the use of a skill: applied and referenced raise its confidence, dismissed lowers it."""
         return Recorded(recorded=await self._client.skill.feedback(skill_id, event_type, context=context))
 
     async def get_briefing_config(self) -> BriefingSettings:
-        """Return when and where the user's briefings are delivered."""
+        """Return the times and the channels of the user's briefings."""
         found: BriefingConfig = await self._client.briefing.config()
         return BriefingSettings(
             enabled=found.is_enabled,
             timezone=found.timezone,
             quiet_hours_start=found.quiet_hours_start,
             quiet_hours_end=found.quiet_hours_end,
-            webhook=found.webhook_url is not None,  # not the address: many hold a secret
+            # The address is left out, because many contain a secret.
+            webhook=found.webhook_url is not None,
             schedules=found.schedules_count,
             triggers=found.triggers_count,
         )

@@ -1,7 +1,7 @@
-"""For tests: a brain in a dict, and the suite that proves a driver.
+"""Test helpers: a brain in a dict, and the conformance suite for drivers.
 
-* `onebrain.testing.reference` has `reference_brain`, a complete `Brain` without a service, for the tests of whatever
-  stands above a brain.
-* `onebrain.testing.conformance` has `DriverConformance`, which proves any driver; it needs pytest.
-* `onebrain.testing.report` has `Results`, which shows the outcome for several drivers as one table.
+* `onebrain.testing.reference` has `reference_brain`, a complete `Brain` without a service, for tests of code that uses a
+  brain.
+* `onebrain.testing.conformance` has `DriverConformance`, a suite of tests for any driver; it needs pytest.
+* `onebrain.testing.report` has `Results`, which shows the results of several drivers as one table.
 """

@@ -1,7 +1,7 @@
-"""A memory in a dict: small enough to be obviously right, so that other drivers can be compared with it.
+"""A driver on a dict, small enough to be obviously correct, with which other drivers are compared.
 
-It can do everything `Capabilities` knows. Its search ranks by the share of query words that a memory holds, which is
-enough to test everything about a search but its quality. Use it in the tests of whatever stands above a `Brain`.
+It has every capability. Its search ranks by the share of query words that a memory contains, which is enough to test
+everything about a search but its quality. Use it in tests of code that uses a `Brain`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ REFERENCE = Capabilities(
 
 
 def reference_brain(capabilities: Capabilities = REFERENCE) -> Brain:
-    """Return a `Brain` on a fresh dict; with fewer `capabilities` it shows what the facade does about them.
+    """Return a `Brain` on an empty dict; with fewer `capabilities`, the brain emulates or refuses the others.
 
     Example:
         >>> brain = reference_brain()
@@ -75,9 +75,10 @@ def reference_brain(capabilities: Capabilities = REFERENCE) -> Brain:
     return Brain(ReferenceDriver(capabilities))
 
 
-# An id is the caller's own name for a memory, so it is unique only for one user in one space.
+# An id is unique for one user in one space.
 Identity: TypeAlias = tuple[str | None, str | None, str]
-Rows: TypeAlias = list[Memory]  # the driver has a method named list
+# The method named list hides the type within the class.
+Rows: TypeAlias = list[Memory]
 Names: TypeAlias = list[str]
 
 
@@ -88,16 +89,17 @@ class ReferenceDriver:
         self, capabilities: Capabilities = REFERENCE, *, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.capabilities = capabilities
-        self._rows: dict[Identity, Memory] = {}  # in the order of storing
-        self._sequence: dict[Identity, int] = {}  # the place of each in that order
+        # In the order of storing; the sequence number of each memory is its position in that order.
+        self._rows: dict[Identity, Memory] = {}
+        self._sequence: dict[Identity, int] = {}
         self._numbers = itertools.count(1)
-        # What each memory names, for the text and the place in the order of storing that it had then.
+        # The names in each memory, with its sequence number and text at the time of the extraction.
         self._named: dict[Identity, tuple[int, str, Names]] = {}
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
 
     def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
-        """Return nothing: no request is ever sent."""
+        """Return no transports, because no request is ever sent."""
         return None, None
 
     def close(self) -> None:
@@ -146,7 +148,7 @@ class ReferenceDriver:
     def _check_dimension(
         self, vector: Sequence[float] | None, scope: Scope, *, but: Identity | None = None
     ) -> None:
-        """Refuse a vector of another dimension than the ones in its space."""
+        """Raise if a vector has another dimension than the vectors of its space."""
         for row in self._rows.values() if vector else ():
             if row.embedding and row.scope.space == scope.space and _identity(row) != but and vector:
                 if len(row.embedding) != len(vector):
@@ -157,7 +159,7 @@ class ReferenceDriver:
                 return
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
-        """Rank by the share of the query's words found, or by cosine."""
+        """Rank by the share of query words that a memory contains, or by cosine."""
         with self._lock:
             self._check_dimension(request.embedding, request.scope)
             rows = self._select(request.scope, request.filter, request.include_archived)
@@ -179,19 +181,19 @@ class ReferenceDriver:
     def get(
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
-        """Look the ids up."""
+        """Return the memories with these ids."""
         with self._lock:
             return done([_shown(row, with_embeddings) for row in self._find(ids, scope)])
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
-        """Sort and cut."""
+        """Return one page of the sorted memories."""
         with self._lock:
             rows = self._select(request.scope, request.filter, request.include_archived)
             sequence = dict(self._sequence)
         descending = request.order.startswith("-")
         keyed = [(_sort_key(row, request.order), sequence[_identity(row)], row) for row in rows]
         keyed.sort(key=lambda item: item[:2], reverse=descending)
-        # The cursor says what the last page ended with, not how much it held, so that rows may come and go.
+        # The cursor is the sort key of the last row and not an offset, so that pages stay right when rows are added or removed.
         last = _position(request.cursor)
         if last is not None:
             keyed = [item for item in keyed if (item[:2] < last if descending else item[:2] > last)]
@@ -229,7 +231,7 @@ class ReferenceDriver:
             return done(_shown(changed, False))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
-        """Remove."""
+        """Remove the memories with these ids."""
         with self._lock:
             gone = self._find(ids, scope)
             for row in gone:
@@ -237,7 +239,7 @@ class ReferenceDriver:
             return done(len(gone))
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
-        """Remove what matches."""
+        """Remove the matching memories."""
         with self._lock:
             rows = self._select(scope, filter, True)
             if not dry_run:
@@ -247,15 +249,15 @@ class ReferenceDriver:
             return done(ForgetResult(count=len(ids), dry_run=dry_run, ids=ids))
 
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
-        """Count what matches."""
+        """Count the matching memories."""
         with self._lock:
             return done(len(self._select(scope, filter, include_archived)))
 
     def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
-        """Take every word with a capital for a name, and such words in a row for one."""
+        """Extract consecutive capitalised words as names."""
         with self._lock:
-            there = self._alive(self._clock())
-            unread = [row for row in memories if _identity(row) in there and self._names_of(row) is None]
+            alive = self._alive(self._clock())
+            unread = [row for row in memories if _identity(row) in alive and self._names_of(row) is None]
             for row in unread:
                 key = _identity(row)
                 names = list(dict.fromkeys(_NAME.findall(row.content)))
@@ -263,7 +265,7 @@ class ReferenceDriver:
             return done(len(unread))
 
     def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
-        """Look the names up."""
+        """Return the names in each memory."""
         with self._lock:
             return done(
                 [
@@ -274,7 +276,7 @@ class ReferenceDriver:
             )
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
-        """Remove the name from each memory's."""
+        """Remove a name from each memory."""
         with self._lock:
             count = 0
             for row in memories:
@@ -286,9 +288,9 @@ class ReferenceDriver:
             return done(count)
 
     def _names_of(self, row: Memory) -> Names | None:
-        """Return what a memory names; None where it was not read yet, or is another one by now."""
-        place, content, names = self._named.get(_identity(row), (0, "", []))
-        return names if (place, content) == (self._sequence.get(_identity(row)), row.content) else None
+        """Return the names in a memory. Returns None if it was not read since it was last stored."""
+        sequence, content, names = self._named.get(_identity(row), (0, "", []))
+        return names if (sequence, content) == (self._sequence.get(_identity(row)), row.content) else None
 
     def _find(self, ids: Sequence[str], scope: Scope) -> Rows:
         wanted = set(ids)
@@ -342,12 +344,12 @@ def _sort_key(row: Memory, order: str) -> float:
 
 
 def _position(cursor: str | None) -> tuple[float, int] | None:
-    """Return where a cursor points: the sort key and the place of the row before."""
+    """Return the sort key and the sequence number in a cursor."""
     if cursor is None:
         return None
     try:
-        key, place = from_json(cursor)
-        return float(key), int(place)
+        key, sequence = from_json(cursor)
+        return float(key), int(sequence)
     except (ValueError, TypeError):
         raise OneBrainValidationError("cursor: is not one that page returned") from None
 
@@ -357,7 +359,7 @@ def _words(text: str) -> set[str]:
 
 
 def _score(request: SearchRequest, row: Memory) -> float | None:
-    """Return the cosine, or the share of the query's words in the memory; None where the two cannot be compared."""
+    """Return the cosine, or the share of query words in the memory. Returns None if the two cannot be compared."""
     if request.embedding is not None and request.mode != "keyword":
         if row.embedding is None or len(row.embedding) != len(request.embedding):
             return None

@@ -1,4 +1,4 @@
-"""One table for many drivers: what the conformance suite said about each verb.
+"""A table of the results of the conformance suite: drivers by methods.
 
 In a ``conftest.py``::
 
@@ -27,7 +27,7 @@ PROPERTY: Final = "onebrain.conformance"
 
 
 class Report(Protocol):
-    """What is read of pytest's report of one phase of one test."""
+    """The used part of pytest's report of one phase of one test."""
 
     @property
     def when(self) -> str | None:
@@ -41,12 +41,12 @@ class Report(Protocol):
 
     @property
     def user_properties(self) -> Iterable[tuple[str, Any]]:
-        """What the suite noted on the test."""
+        """The driver and the method, as the suite recorded them on the test."""
         ...
 
 
 class Results:
-    """Counts outcomes by driver and verb, in the order in which they first come.
+    """Counts outcomes by driver and method, in the order in which they first occur.
 
     Example:
         >>> results = Results()
@@ -66,13 +66,14 @@ class Results:
         self._cells: dict[tuple[str, str], Counter[str]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything was counted."""
+        """Return True if an outcome was counted."""
         return bool(self._cells)
 
     def add(self, report: Report) -> None:
-        """Count one of pytest's reports, where it is about the conformance suite."""
+        """Count one of pytest's reports if the test belongs to the conformance suite."""
+        # A passed test has three reports; its call is the one that counts.
         if report.when != "call" and report.outcome == "passed":
-            return  # a test that is set up and torn down is counted by its call
+            return
         for name, value in report.user_properties:
             if name == PROPERTY:
                 driver, verb = value

@@ -1,6 +1,6 @@
-"""The driver conformance suite: it proves that a driver keeps the promises of `Brain`, in both colours.
+"""The driver conformance suite: tests that a driver keeps the promises of `Brain`, sync and async.
 
-It needs pytest, which onebrain itself does not: ``pip install pytest``. A test file for a driver is this long::
+The suite needs pytest (``pip install pytest``), which onebrain itself does not. A test file for a driver::
 
     import onebrain
     import pytest
@@ -12,12 +12,11 @@ It needs pytest, which onebrain itself does not: ``pip install pytest``. A test 
         def empty_brain(self):
             return onebrain.connect("mine://localhost/a-fresh-tenant")
 
-Each test gets a brain of its own, once as a `Brain` and once as an `AsyncBrain` on the same driver. What runs is
-decided by the driver's `Capabilities`: what it declares must work, what it does not declare must be emulated or
-refused, and a skipped test names the capability that is missing. Filters are measured against
-`onebrain.memory.filters.memory_matches`.
+Each test gets a brain of its own, once as a `Brain` and once as an `AsyncBrain` on the same driver. The driver's
+`Capabilities` select the tests: a declared capability must work, and one that is not declared must be emulated or refused.
+A skipped test names the missing capability. Filters are compared with `onebrain.memory.filters.memory_matches`.
 
-To see the outcome of several drivers side by side, collect it with `onebrain.testing.report.Results`.
+`onebrain.testing.report.Results` shows the results of several drivers in one table.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ try:
 except ImportError as error:  # pragma: no cover
     raise MissingDependency("the conformance suite needs pytest: pip install pytest") from error
 
-# Failing assertions in the suite show their values, as those of a test file do.
+# Without this, failing assertions in the suite do not show their values.
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
@@ -64,7 +63,7 @@ __all__ = ["DriverConformance", "Suite", "only"]
 
 
 class DriverConformance(
-    # pytest runs the tests of the last base first.
+    # pytest collects the tests of the last base first.
     ErrorSuite,
     SharingSuite,
     EntitySuite,
@@ -80,8 +79,8 @@ class DriverConformance(
     GetSuite,
     StoreSuite,
 ):
-    """Every verb of a brain on one driver; subclass it and override the fixture ``empty_brain``.
+    """Tests of every method of a brain on one driver; subclass it and override the fixture ``empty_brain``.
 
     Attributes:
-        driver: The driver's name in the table of results; the default is the class's name.
+        driver: Name of the driver in the table of results. The default is the name of the class.
     """

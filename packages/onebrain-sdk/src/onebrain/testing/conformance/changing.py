@@ -1,4 +1,4 @@
-"""`update`, `delete` and `forget`: what was asked for, and nothing else."""
+"""Tests that `update`, `delete` and `forget` change the requested memories and no others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from onebrain.testing.conformance.suite import (
 
 
 class UpdateSuite(Suite):
-    """Changing a memory in place."""
+    """Tests of `update`."""
 
     verb: ClassVar[str] = "update"
 
@@ -170,7 +170,7 @@ class UpdateSuite(Suite):
 
 
 class DeleteSuite(Suite):
-    """Removing by id."""
+    """Tests of `delete`."""
 
     verb: ClassVar[str] = "delete"
 
@@ -226,7 +226,7 @@ class DeleteSuite(Suite):
 
 
 class ForgetSuite(Suite):
-    """Removing by filter and scope."""
+    """Tests of `forget`."""
 
     verb: ClassVar[str] = "forget"
 
@@ -281,7 +281,7 @@ class ForgetSuite(Suite):
 
 
 def _full(brain: Brain) -> Memory:
-    """Store a memory with every field that the service keeps, and return it."""
+    """Store a memory with every field that the service supports, and return it."""
     needs(brain, "update")
     fields = supported(
         brain.capabilities,

@@ -1,4 +1,4 @@
-"""`context`: what is worth knowing, as text for a prompt, within a budget."""
+"""Tests that `context` returns relevant memories as text within a token budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTES = [
 
 
 class ContextSuite(Suite):
-    """Text for a prompt."""
+    """Tests of `context`."""
 
     verb: ClassVar[str] = "context"
 

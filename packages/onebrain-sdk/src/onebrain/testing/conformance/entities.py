@@ -1,4 +1,4 @@
-"""Entities: made of what is stored, seen through the memories of a scope alone, and gone when those are."""
+"""Tests that entities come from memories, are limited to their scope, and disappear with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOME = "Sofia lives in Oslo."
 
 
 class EntitySuite(Suite):
-    """What memories name."""
+    """Tests of the methods on entities."""
 
     verb: ClassVar[str] = "entities"
 

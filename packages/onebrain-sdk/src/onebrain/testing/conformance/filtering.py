@@ -1,4 +1,4 @@
-"""Filters mean on every service what `memory_matches` says they mean."""
+"""Tests that filters have the meaning of `memory_matches` on every service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from onebrain.testing.conformance.suite import (
     supported,
 )
 
-# One memory for each: what may stand in a field, and what looks like it.
+# One memory is stored for each: values of every kind, and values that look like others.
 STORED: Sequence[Mapping[str, Any]] = (
     {},
     {"x": None},
@@ -157,7 +157,7 @@ FIELDS = ("x", "x.y", "x\\.y", "x\\/y", "x.y\\.z", "x.y.z", "X", "\\$x", "missin
 
 
 def comparisons(field: str, values: Sequence[Any] = VALUES) -> Iterator[Cmp]:
-    """Every operator with every value that it takes."""
+    """Return a filter for every operator and every value that it takes."""
     for op in get_args(Operator):
         if op in ("in", "not_in"):
             candidates: Sequence[Any] = LISTS
@@ -167,11 +167,12 @@ def comparisons(field: str, values: Sequence[Any] = VALUES) -> Iterator[Cmp]:
             try:
                 yield Cmp(field, op, value)
             except OneBrainValidationError:
-                continue  # an ordering of nulls, say: refused before any service sees it
+                # Refused before any service sees it, such as an ordering of nulls.
+                continue
 
 
 def combinations() -> list[Filter]:
-    """Conjunctions, disjunctions and negations of comparisons that disagree on nulls and missing fields."""
+    """Return conjunctions, disjunctions and negations of comparisons that differ on nulls and missing fields."""
     x, n, city = F("x"), F("n"), F("city")
     simple: list[Filter] = [
         x.eq(1),
@@ -215,11 +216,11 @@ def combinations() -> list[Filter]:
 
 
 class FilterSuite(Suite):
-    """Filters on every verb that takes one.
+    """Tests of filters on every method that takes one.
 
     Attributes:
-        one_filter_in: Of hundreds of filters that should agree with the evaluator, one in so many is asked. The default is
-            1, all of them; more is for a driver that decides filters by the same code as another that is asked all.
+        one_filter_in: Interval at which filters are taken from the list of several hundred. The default is 1: all of them. A
+            driver that shares its filter code with a fully tested one can use a larger interval.
     """
 
     verb: ClassVar[str] = "filters"
@@ -228,7 +229,8 @@ class FilterSuite(Suite):
     @pytest.mark.parametrize("field", FIELDS)
     def test_every_operator_agrees_with_the_evaluator(self, brain: Brain, field: str) -> None:
         memories = _stored(brain)
-        values = VALUES if field == "x" else VALUES[::3]  # most of them differ in kind, not in path
+        # Values differ in kind rather than in path, so a third of them is enough for the other paths.
+        values = VALUES if field == "x" else VALUES[::3]
         _assert_agree(brain, memories, list(comparisons(field, values))[:: self.one_filter_in])
 
     def test_combinations_agree_with_the_evaluator(self, brain: Brain) -> None:
@@ -313,7 +315,7 @@ class FilterSuite(Suite):
         for query in queries(brain, "boat"):
             result = brain.search(query, filter=condition, limit=1000)
             got = {hit.id for hit in result}
-            # A service that can neither filter nor page may not get there, and then the result says so.
+            # A service that can neither filter nor page may return less, and its result is then not exhausted.
             assert got <= expected
             assert got == expected or not result.exhausted
         if brain.capabilities.list:
@@ -334,7 +336,8 @@ class FilterSuite(Suite):
         keep(brain, "boat", metadata={"stored": "as text", "when": text, "list": [text]})
         spelled = ["2024-05-03T10:00:00.123456Z", "2024-05-03T12:00:00.123456+02:00"]
         for other in [*spelled, instant, instant.astimezone(timezone(timedelta(hours=-5)))]:
-            both = not isinstance(other, str)  # a date in a filter compares with ISO text as well
+            # A date in a filter also matches ISO 8601 text.
+            both = not isinstance(other, str)
             expected = {"as a date", "as text"} if both else {"as a date"}
             for condition in (
                 F("when").eq(other),
@@ -421,10 +424,11 @@ def _own(brain: Brain) -> dict[str, Memory]:
 def _assert_agree(
     brain: Brain, memories: Mapping[str, Memory], filters: Sequence[Filter], *, scope: Scope | None = None
 ) -> None:
-    """Assert that searches and lists under each filter give exactly what the evaluator says.
+    """Assert that searches and lists with each filter return the same memories as the evaluator.
 
-    Filters take turns with a query and without, and with archived memories and without: there are hundreds of them. Of
-    those of which the driver pushes nothing one in ten is enough: `Brain` evaluates them itself, for every driver alike.
+    Because there are several hundred filters, they alternate between calls with and without a query, and with and without
+    archived memories. Of the filters that the driver does not push at all, one in ten is enough: `Brain` evaluates them
+    for every driver alike.
     """
     within = scope or Scope()
     can = brain.capabilities
@@ -440,7 +444,7 @@ def _assert_agree(
         wanted = expected if archived else active
         result = brain.search(query, scope=within, filter=one, limit=500, include_archived=archived)
         got = {hit.id for hit in result}
-        # A service whose searches end early may not get to everything, and then the result says so.
+        # A service whose searches end early may return less, and its result is then not exhausted.
         partial = whole_searches is False and not result.exhausted and got <= wanted
         if not partial and (got != wanted or not result.exhausted):
             wrong[f"search({query!r}, {one!r})"] = _difference(got, wanted, memories)

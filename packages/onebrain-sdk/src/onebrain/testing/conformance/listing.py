@@ -1,4 +1,4 @@
-"""`get`, `get_many`, `list`, `page` and `count`: complete, in order, page by page."""
+"""Tests that `get`, `get_many`, `list`, `page` and `count` are complete and in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class GetSuite(Suite):
-    """Getting memories by id."""
+    """Tests of `get` and `get_many`."""
 
     verb: ClassVar[str] = "get"
 
@@ -36,7 +36,7 @@ class GetSuite(Suite):
         assert brain.get_many([]) == []
 
     def test_an_id_of_a_wrong_type_is_refused(self, brain: Brain) -> None:
-        # Whole numbers are ids, by their digits; see `onebrain.Scope`.
+        # Whole numbers are accepted as ids; see `onebrain.Scope`.
         wrong: Any = 7.5
         with pytest.raises(OneBrainValidationError):
             brain.get(wrong)
@@ -57,7 +57,7 @@ class GetSuite(Suite):
 
 
 class ListSuite(Suite):
-    """Listing, paging and counting."""
+    """Tests of `list`, `page` and `count`."""
 
     verb: ClassVar[str] = "list"
 
@@ -98,7 +98,8 @@ class ListSuite(Suite):
         assert set(ids(got)) == set(rows)
         assert [_key(memory, order) for memory in got] == [_key(memory, order) for memory in expected]
         if order in brain.capabilities.orders:
-            assert ids(got) == ids(expected)  # equal values in the order of storing
+            # Memories with equal values are in the order of storing.
+            assert ids(got) == ids(expected)
 
     @pytest.mark.parametrize("order", ORDERS)
     def test_pages_follow_each_other_in_every_order(self, brain: Brain, order: Order) -> None:
@@ -170,7 +171,7 @@ class ListSuite(Suite):
 
 
 def _mixed(brain: Brain) -> list[str]:
-    """Store memories whose times and weights partly agree; return their ids in the order of storing."""
+    """Store memories of which some have equal times and importance; return their ids in the order of storing."""
     can = brain.capabilities
     stored: list[str] = []
     for number in range(17):
@@ -198,7 +199,7 @@ def _key(memory: Memory, order: str) -> Any:
 
 
 def _sorted(brain: Brain, stored: Sequence[str], order: str) -> list[Memory]:
-    """Return the memories as `order` wants them, equal ones in the order of storing."""
+    """Return the memories sorted by `order`, equal ones in the order of storing."""
     memories = brain.get_many(stored)
     memories.sort(key=lambda memory: _key(memory, order))
     return memories[::-1] if order.startswith("-") else memories

@@ -1,4 +1,4 @@
-"""Scopes never leak: no verb finds, changes or removes a memory outside the scope of the call."""
+"""Tests that no method finds, changes or removes a memory outside the scope of the call."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from onebrain.testing.conformance.suite import Suite, found, ids, keep, keep_all
 
 PARTS = ("space", "user", "agent", "session")
 
-# Each of these has been taken for another one of them by some service: by LIKE and GLOB patterns, by prefixes, by
-# case, by Unicode normalization, by number parsing, or by separators inside composite keys.
+# Values that services have confused with each other: by LIKE and GLOB patterns, prefixes, case, Unicode normalization,
+# number parsing, or separators in composite keys.
 LOOKALIKES = (
     *("1", "10", "01", "1.0", "user_1", "user_10", "userX1"),
     *("a", "A", "ab", "a%", "a_", "a*", "a?", "[a]", "%", "_", "*"),
@@ -32,7 +32,7 @@ LOOKALIKES = (
 
 
 class ScopeSuite(Suite):
-    """Isolation on every verb."""
+    """Tests of scopes on every method."""
 
     verb: ClassVar[str] = "scope"
 
@@ -197,7 +197,7 @@ def _text(place: int) -> str:
 
 
 def _neighbours(brain: Brain, part: str) -> dict[str, str]:
-    """Store one memory for each look-alike value of `part`; return their ids by value."""
+    """Store one memory for each similar value of `part`; return the ids by value."""
     assert len(set(LOOKALIKES)) == len(LOOKALIKES)
     items = [{"content": _text(place), "scope": {part: value}} for place, value in enumerate(LOOKALIKES)]
     return dict(zip(LOOKALIKES, keep_all(brain, items), strict=True))

@@ -1,4 +1,4 @@
-"""`search`: finds what is there, ranked from 1 down to 0, and says whether there is more."""
+"""Tests that `search` finds stored memories, ranks them from 1 down to 0, and reports whether more exist."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ODD_QUERIES = [
 
 
 class SearchSuite(Suite):
-    """Searching by a query, and without one."""
+    """Tests of `search`, with and without a query."""
 
     verb: ClassVar[str] = "search"
 
@@ -180,7 +180,7 @@ class SearchSuite(Suite):
         for query in queries(brain, "lighthouse"):
             result = brain.search(query, filter=F("rare").eq(True), limit=4)
             assert set(ids(result)) <= rare
-            # A service that can neither filter nor page may not get there, and then the result says so.
+            # A service that can neither filter nor page may return less, and its result is then not exhausted.
             assert set(ids(result)) == rare or not result.exhausted
             everything = brain.capabilities.search_limit is None or brain.capabilities.search_offset
             if everything:

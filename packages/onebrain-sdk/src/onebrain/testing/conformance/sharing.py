@@ -1,4 +1,4 @@
-"""Many callers at once, both colours on one memory, and errors that tell nothing they should not."""
+"""Tests of concurrent callers, of sync and async code on one memory, and of errors without secrets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from onebrain.errors import OneBrainError
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.models import Scope
-from onebrain.testing.conformance.colours import Call, Looped, at_once
+from onebrain.testing.conformance.looping import Call, Looped, at_once
 from onebrain.testing.conformance.suite import Suite, found, ids, keep, keep_all, listed, needs
 
 SECRET = "the combination is 31-7-12"
 
 
 class SharingSuite(Suite):
-    """One brain for many callers."""
+    """Tests of a brain with several callers."""
 
     verb: ClassVar[str] = "sharing"
 
@@ -81,7 +81,7 @@ class SharingSuite(Suite):
                 twin.finish()
             else:
                 twin.close()
-        # The twin is closed; what it was made from is not.
+        # Closing the copy leaves the original open.
         assert brain.get(other).content == "the harbour"
 
     def test_closing_twice_does_nothing(self, brain: Brain) -> None:
@@ -91,7 +91,7 @@ class SharingSuite(Suite):
 
 
 class ErrorSuite(Suite):
-    """What goes wrong is said, by an error of ours, without telling secrets."""
+    """Tests that failures raise an error of onebrain that contains no secret."""
 
     verb: ClassVar[str] = "errors"
 

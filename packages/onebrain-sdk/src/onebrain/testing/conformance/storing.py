@@ -1,4 +1,4 @@
-"""`store` and `store_many`: everything comes back as it was given."""
+"""Tests that `store` and `store_many` keep every value unchanged."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ METADATA: dict[str, Any] = {
 
 
 class StoreSuite(Suite):
-    """Storing one memory and many."""
+    """Tests of `store` and `store_many`."""
 
     verb: ClassVar[str] = "store"
 
@@ -114,7 +114,8 @@ class StoreSuite(Suite):
         try:
             result = brain.store("before\x00after", wait=True)
         except (OneBrainValidationError, Unsupported):
-            return  # many databases cannot hold it; saying so is the point
+            # Many databases cannot store it, and the error says so.
+            return
         assert result.id is not None
         assert brain.get(result.id).content == "before\x00after"
 
@@ -208,7 +209,7 @@ class StoreSuite(Suite):
     def test_without_a_time_it_is_now(self, brain: Brain) -> None:
         created_at = brain.get(keep(brain, "just now")).created_at
         assert created_at is not None
-        # A day of tolerance: this is about the meaning of the field, not about clocks.
+        # A tolerance of a day, because this tests the meaning of the field and not clocks.
         assert abs(datetime.now(UTC) - created_at) < timedelta(days=1)
 
     def test_a_memory_with_a_time_to_live_expires_then(self, brain: Brain) -> None:

@@ -1,4 +1,4 @@
-"""What all parts of the suite share: the fixtures, and a few words in which the scenarios are written."""
+"""The fixtures and helper functions that all parts of the suite share."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import pytest
 from onebrain.memory.brain import Brain
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import same
-from onebrain.testing.conformance.colours import Looped
+from onebrain.testing.conformance.looping import Looped
 from onebrain.testing.report import PROPERTY
 
-Colour = Literal["sync", "async"]
-# Long ago and far ahead: a service's clock may differ from ours, but not by that much.
+Api = Literal["sync", "async"]
+# Far from the present, because the clock of a service may differ from the local one.
 PAST = datetime(2001, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 FUTURE = datetime(2201, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
 
-def only(colour: Colour) -> Any:
-    """Return a fixture that runs a suite in one colour, for drivers whose colours something else proves.
+def only(api: Api) -> Any:
+    """Return a fixture that runs a suite with the sync or the async API only.
 
-    Drivers hold no colour; what differs between the two is the transport, and that is the same for many drivers::
+    A driver is the same for both; only the transports differ. If another suite tests both transports, one is enough::
 
         class TestMine(DriverConformance):
-            colour = only("async")
+            api = only("async")
     """
 
-    @pytest.fixture(name="colour", params=[colour])
-    def one(self: Any, request: pytest.FixtureRequest) -> Colour:
-        chosen: Colour = request.param
+    @pytest.fixture(name="api", params=[api])
+    def one(self: Any, request: pytest.FixtureRequest) -> Api:
+        chosen: Api = request.param
         return chosen
 
     return one
@@ -41,8 +41,8 @@ class Suite:
     """The fixtures of the suite.
 
     Attributes:
-        driver: The driver's name in the table of results; the default is the class's name.
-        verb: What a part of the suite is about.
+        driver: Name of the driver in the table of results. The default is the name of the class.
+        verb: Method that a part of the suite tests; the column in the table of results.
     """
 
     driver: ClassVar[str] = ""
@@ -50,27 +50,27 @@ class Suite:
 
     @pytest.fixture
     def empty_brain(self) -> Brain:
-        """Return a fresh brain that holds nothing; every driver's tests override this."""
+        """Return a new, empty brain; the tests of every driver override this."""
         raise NotImplementedError("override the fixture `empty_brain`: it returns a fresh, empty Brain")
 
     @pytest.fixture(params=["sync", "async"])
-    def colour(self, request: pytest.FixtureRequest) -> Colour:
-        """Say which colour a test runs in."""
-        colour: Colour = request.param
-        return colour
+    def api(self, request: pytest.FixtureRequest) -> Api:
+        """Return the API that a test uses."""
+        api: Api = request.param
+        return api
 
     @pytest.fixture(autouse=True)
     def _result(self, request: pytest.FixtureRequest) -> None:
-        """Note for the table of results what a test is about."""
+        """Record the driver and the method that a test is about, for the table of results."""
         name: str = request.function.__name__
         verb = next(vars(kind).get("verb", "") for kind in type(self).__mro__ if name in vars(kind))
         driver = self.driver or type(self).__name__.removeprefix("Test")
         request.node.user_properties.append((PROPERTY, (driver, verb)))
 
     @pytest.fixture
-    def brain(self, colour: Colour, empty_brain: Brain) -> Iterator[Brain]:
-        """Give the empty brain in the test's colour, and close it afterwards."""
-        if colour == "sync":
+    def brain(self, api: Api, empty_brain: Brain) -> Iterator[Brain]:
+        """Yield the empty brain with the API of the test, and close it afterwards."""
+        if api == "sync":
             with empty_brain:
                 yield empty_brain
             return
@@ -83,7 +83,7 @@ class Suite:
 
 
 def needs(brain: Brain, *abilities: str) -> None:
-    """Skip the test where the driver does not declare one of `abilities`; the reason is what it declares."""
+    """Skip the test if the driver does not declare all of `abilities`; the reason shows its declaration."""
     can = brain.capabilities
     for ability in abilities:
         declared = getattr(can, ability)
@@ -92,14 +92,14 @@ def needs(brain: Brain, *abilities: str) -> None:
 
 
 def needs_room(brain: Brain, characters: int) -> None:
-    """Skip the test where a memory of so many characters is too long for the service."""
+    """Skip the test if a memory with this number of characters is too long for the service."""
     can = brain.capabilities
     if can.content_limit is not None and can.content_limit < characters:
         pytest.skip(f"{can.service} declares content_limit={can.content_limit}")
 
 
 def supported(can: Capabilities, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of a memory's `fields` that the service can keep."""
+    """Return the fields that the service can store."""
     lacking = {
         name
         for name, ability in (
@@ -137,21 +137,21 @@ def ids(rows: Iterable[Any]) -> list[str]:
 
 
 def found(brain: Brain, query: str | None, **options: Any) -> set[str]:
-    """Return the ids of everything that a search finds."""
+    """Return the ids of all results of a search."""
     return set(ids(brain.search(query, limit=1000, **options)))
 
 
 def queries(brain: Brain, query: str) -> tuple[str | None, ...]:
-    """Return `query` and, where the service lists, None: a search without a query is a list of the newest."""
+    """Return `query` and, if the service can list, None: a search without a query lists the newest memories."""
     return (query, None) if brain.capabilities.list else (query,)
 
 
 def listed(brain: Brain, **options: Any) -> set[str]:
-    """Return the ids of everything that a list holds."""
+    """Return the ids of all memories of a list."""
     return set(ids(brain.list(**options)))
 
 
 def assert_same_json(stored: Any, given: Any) -> None:
-    """Assert that two JSON values are equal and of the same kinds all the way down: True is not 1."""
+    """Assert that two JSON values are equal and of the same kinds at every level: True is not 1."""
     assert stored == given
     assert same(stored, given)

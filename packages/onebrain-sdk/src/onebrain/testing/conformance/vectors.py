@@ -1,4 +1,4 @@
-"""Vectors of the caller's own: kept, searched by, and never mixed with others."""
+"""Tests that vectors of the caller are kept, searched, and never mixed with others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VECTORS = {
 
 
 class VectorSuite(Suite):
-    """Bringing and searching by vectors."""
+    """Tests of vectors that the caller supplies."""
 
     verb: ClassVar[str] = "vectors"
 
@@ -73,7 +73,7 @@ class VectorSuite(Suite):
         for memory in with_vectors:
             assert memory.embedding is not None
             assert len(memory.embedding) == 4
-            # Its length may have been scaled to one; its direction may not have changed.
+            # A service may scale a vector to length one, but must keep its direction.
             norm = sum(number**2 for number in memory.embedding) ** 0.5
             assert [number / norm for number in memory.embedding] == pytest.approx(
                 [0, 0, 0.970142, 0.242536], abs=1e-3

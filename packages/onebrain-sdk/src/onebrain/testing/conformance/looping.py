@@ -1,4 +1,4 @@
-"""One scenario, both colours: an `AsyncBrain` with the face of a `Brain`, and calls that run at the same time."""
+"""An `AsyncBrain` that can be used as a `Brain`, and concurrent calls of either."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from onebrain.memory.brain import AsyncBrain, Brain
 
 
 class Looped:
-    """The verbs of an `AsyncBrain`, each driven to its end on an event loop of its own.
+    """An `AsyncBrain` with the interface of a `Brain`; each call runs to its end on an event loop.
 
-    Scenarios are written once, against `Brain`; through this face they exercise the asynchronous one.
+    Tests are written once, for `Brain`. With this class they also test `AsyncBrain`.
     """
 
     def __init__(self, brain: AsyncBrain) -> None:
@@ -22,7 +22,7 @@ class Looped:
         self._loop = asyncio.new_event_loop()
 
     def as_brain(self) -> Brain:
-        """Return this face as what it looks like."""
+        """Return this object, typed as a `Brain`."""
         return cast("Brain", self)
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ Call = tuple[str, Mapping[str, Any]]
 
 
 def at_once(brain: Brain, calls: Sequence[Call], *, workers: int = 8) -> list[Any]:
-    """Make `calls`, each a verb and its arguments, at the same time, in threads or in tasks; return the results in order."""
+    """Run `calls`, each a method and its arguments, concurrently in threads or tasks; return the results in order."""
     if isinstance(brain, Looped):
         target = brain.brain
 
