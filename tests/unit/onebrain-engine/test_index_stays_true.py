@@ -173,13 +173,13 @@ def test_a_snapshot_gives_the_answers_of_the_store(path):
 
 def test_a_large_selection_ranks_as_a_small_one_does(path, monkeypatch):
     """Picking candidates first must find what ranking everything finds."""
-    import onebrain_engine.index.partition as partition
+    import onebrain_engine.index.ranker as ranker
 
     with brain_on(path) as brain:
         fill(brain, 3000, seed=3)
         brain.store("Maria: the aurora over Tromsø was green", scope=Scope(user="user-1"))
         whole = [brain.search(query, limit=5) for query in [*QUERIES, "green aurora"]]
-        monkeypatch.setattr(partition, "FULL", 100)
+        monkeypatch.setattr(ranker, "FULL", 100)
         picked = [brain.search(query, limit=5) for query in [*QUERIES, "green aurora"]]
         assert picked[-1][0].id == whole[-1][0].id
         for some, all_ in zip(picked, whole, strict=True):

@@ -7,7 +7,7 @@ import pytest
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
 from onebrain.memory.models import EVERYTHING, NewMemory
 from onebrain_engine import Engine, SqliteStore
-from onebrain_engine.index import partition
+from onebrain_engine.index import remembered
 from onebrain_engine.store.postgres import PostgresStore
 
 
@@ -62,8 +62,8 @@ def test_changing_what_was_returned_changes_nothing_kept(tenants):
 
 
 def test_only_some_records_are_kept_and_long_texts_are_not(tenants, monkeypatch):
-    monkeypatch.setattr(partition, "_RECORDS", 3)
-    monkeypatch.setattr(partition, "_LONGEST", 20)
+    monkeypatch.setattr(remembered, "_RECORDS", 3)
+    monkeypatch.setattr(remembered, "_LONGEST", 20)
     one, _ = tenants
     one.store([NewMemory(id=f"m{n}", content=f"river {n}" * (5 if n == 4 else 1)) for n in range(8)])
     for _ in range(2):
@@ -72,4 +72,4 @@ def test_only_some_records_are_kept_and_long_texts_are_not(tenants, monkeypatch)
         ]
     (index,) = one._parts.indexes.partitions.values()
     assert len(index._records) == 3
-    assert all(len(record[5]) <= 20 for _, record in index._records.values())
+    assert all(len(record[5]) <= 20 for _, record in index._records._records.values())

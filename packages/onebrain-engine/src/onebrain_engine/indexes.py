@@ -11,8 +11,9 @@ from onebrain_engine.background import Background
 from onebrain_engine.embedding import unit
 from onebrain_engine.filling import Filling, large_of
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import Indexed, Partition
+from onebrain_engine.index.partition import Partition
 from onebrain_engine.index.partitions import Partitions
+from onebrain_engine.index.slots import Indexed
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.index.text import analyse
 from onebrain_engine.store.protocol import Reading, Store

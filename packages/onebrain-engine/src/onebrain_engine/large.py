@@ -36,7 +36,11 @@ from onebrain_engine.index import ranking
 from onebrain_engine.index.columns import Columns
 from onebrain_engine.index.growable import Growable
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import Ask, Indexed, Partition, Ranked, Selection, Told
+from onebrain_engine.index.partition import Partition
+from onebrain_engine.index.ranker import Ranked, RankRequest
+from onebrain_engine.index.selecting import Selection
+from onebrain_engine.index.slots import Indexed
+from onebrain_engine.index.statistics import WordStatistics
 from onebrain_engine.index.text import Analysis, analyse, least_turns
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.protocol import Reading
@@ -232,14 +236,14 @@ class InDatabase:
 
     def _ask(
         self, request: SearchRequest, vectors: QueryVectors, limit: int
-    ) -> tuple[Ask, EmbedderMismatch | None]:
+    ) -> tuple[RankRequest, EmbedderMismatch | None]:
         return ask_of(self._service, request, vectors, self.space, self._speakers_among, limit)
 
     def _speakers_among(self, terms: Sequence[str]) -> list[str]:
         speakers = self._known().speakers
         return [term for term in terms if term in speakers]
 
-    def _candidates(self, ask: Ask, selected: Selected, filter: Filter) -> list[int]:
+    def _candidates(self, ask: RankRequest, selected: Selected, filter: Filter) -> list[int]:
         """Return rows worth ranking, all of them selected: at least as many as asked for, where there are so many."""
         scope = selected.scope
         narrow = scope.user is not None or scope.agent is not None or scope.session is not None
@@ -260,7 +264,7 @@ class InDatabase:
 
     def _pool(
         self,
-        ask: Ask,
+        ask: RankRequest,
         selected: Selected,
         filter: Filter,
         within: Selected | None,
@@ -355,7 +359,7 @@ class InDatabase:
         found = list(dict.fromkeys([*found, *holding(by_rarity, cap=max(_BUDGET, pool))]))
         return found[:pool], len(found) < pool
 
-    def _rank(self, ask: Ask, request: SearchRequest, rows: Sequence[int]) -> Ranked:
+    def _rank(self, ask: RankRequest, request: SearchRequest, rows: Sequence[int]) -> Ranked:
         """Rank candidates with their neighbours, as an index in memory would."""
         pairs: list[tuple[int, int]] = []
         if ask.mode != "vector" and ask.query is not None:
@@ -364,7 +368,7 @@ class InDatabase:
         lexicon = Lexicon()
         index = Partition(self.space, lexicon)
         if self.space.dimension is not None:
-            index.vectors = Vectors(self.space.dimension)
+            index.slots.vectors = Vectors(self.space.dimension)
         texts = ask.mode != "vector"
         entries = self._large.entries(rows, contents=texts, vectors=ask.vector is not None)
         index.apply(_indexed(entries, texts=texts), (), self.space.at)
@@ -376,7 +380,7 @@ class InDatabase:
             frequencies = self._frequencies(terms) if texts else dict.fromkeys(terms, 0)
             ask = replace(
                 ask,
-                told=Told(
+                statistics=WordStatistics(
                     np.array([frequencies[term] for term in terms], np.int64),
                     known.count,
                     known.information(lexicon.words),
@@ -391,7 +395,7 @@ class InDatabase:
             request.filter,
             request.include_archived,
             now_in_micros(),
-            lambda names, rows: self._columns(names, index.row.view.tolist() if rows is None else rows),
+            lambda names, rows: self._columns(names, index.slots.row.view.tolist() if rows is None else rows),
         )
 
     # ---- list and count ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TypeVar
 from onebrain.memory.driver import Found, SearchRequest
 from onebrain.memory.models import Hit, SearchMode
 from onebrain_engine.embedding import QueryVectors, Unembedded, Vectorizer
-from onebrain_engine.index.partition import Ranked
+from onebrain_engine.index.ranker import Ranked
 from onebrain_engine.pages import Pages
 from onebrain_engine.retrying import persistent
 from onebrain_engine.spaces import Spaces

@@ -22,7 +22,9 @@ from onebrain_engine.agreement import Behind
 from onebrain_engine.embedding import Floats, QueryVectors, unit
 from onebrain_engine.fitting import CALLER, mismatch
 from onebrain_engine.index.columns import Unread
-from onebrain_engine.index.partition import Ask, Partition, Ranked, Selection
+from onebrain_engine.index.partition import Partition
+from onebrain_engine.index.ranker import Ranked, RankRequest
+from onebrain_engine.index.selecting import Selection
 from onebrain_engine.index.text import analyse_query, without_terms
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
@@ -100,7 +102,9 @@ class InMemory:
             if asks_nothing(request):
                 slots, _ = index.ordered(selection, "-created_at")
                 slots = slots[:limit]
-                return Ranked.newest(index.row.view[slots], index.created.view[slots], request.mode)
+                return Ranked.newest(
+                    index.slots.row.view[slots], index.slots.created.view[slots], request.mode
+                )
             ask, problem = self._ask(request, vectors, index, limit)
             ranked = index.rank(selection, ask)
             return replace(ranked, mismatch=problem) if problem is not None and selection.size else ranked
@@ -111,14 +115,14 @@ class InMemory:
             if asks_nothing(request):
                 return selection.size
             ask, _ = self._ask(request, vectors, index, min(selection.size, COUNTED))
-            if request.min_score <= 0 and ask.mode != "keyword" and index.vectors is not None:
+            if request.min_score <= 0 and ask.mode != "keyword" and index.slots.vectors is not None:
                 return selection.size  # by meaning everything is found, the unlike last
             return int(np.count_nonzero(index.rank(selection, ask).scores >= request.min_score))
 
     def _ask(
         self, request: SearchRequest, vectors: QueryVectors, index: Partition, limit: int
-    ) -> tuple[Ask, EmbedderMismatch | None]:
-        return ask_of(self._service, request, vectors, self.space, index.speakers_among, limit)
+    ) -> tuple[RankRequest, EmbedderMismatch | None]:
+        return ask_of(self._service, request, vectors, self.space, index.frequencies.speakers_among, limit)
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return a part of what the request's scope and filter select, in its order."""
@@ -150,7 +154,7 @@ class InMemory:
 
         def fetch(names: Sequence[str], rows: Sequence[int] | None) -> Iterator[Sequence[Any]]:
             if rows is None and self._user is not None:  # all of the index is but a part of the space
-                rows = index.row.view.tolist()
+                rows = index.slots.row.view.tolist()
             return self._read.columns(self._tenant, self.space, names, rows)
 
         with index.lock:
@@ -177,7 +181,7 @@ def ask_of(
     space: Space,
     speakers_among: Callable[[Sequence[str]], Sequence[str]],
     limit: int,
-) -> tuple[Ask, EmbedderMismatch | None]:
+) -> tuple[RankRequest, EmbedderMismatch | None]:
     """Return a search in the index's terms; without a vector that fits, by keywords alone.
 
     The error says why there is no vector that fits although the search has one. `speakers_among` returns which of
@@ -209,7 +213,7 @@ def ask_of(
         mode = "vector"
     elif vector is None and mode == "hybrid":
         mode = "keyword"
-    return Ask(query, vector, mode, request.alpha, limit), problem
+    return RankRequest(query, vector, mode, request.alpha, limit), problem
 
 
 def _offered(request: SearchRequest, vectors: QueryVectors, space: Space) -> tuple[str, int | None] | None:
@@ -244,7 +248,7 @@ def in_order(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Return a selection's keys and rows in an order, ties by row, from behind a key and row on."""
     slots, values = index.ordered(selection, order)
-    keys, rows = values[slots], index.row.view[slots]
+    keys, rows = values[slots], index.slots.row.view[slots]
     if after is None:
         return keys, rows
     start = _behind(keys, rows, after, order.startswith("-"))
@@ -253,7 +257,7 @@ def in_order(
 
 def rows_of(index: Partition, selection: Selection) -> npt.NDArray[np.int64]:
     """Return the rows of a selection."""
-    rows: npt.NDArray[np.int64] = index.row.view
+    rows: npt.NDArray[np.int64] = index.slots.row.view
     return rows if selection.slots is None else rows[selection.slots]
 
 

@@ -14,10 +14,7 @@ class Growable:
     __slots__ = ("_data", "size")
 
     def __init__(self, dtype: npt.DTypeLike, data: npt.NDArray[Any] | None = None) -> None:
-        self._data: npt.NDArray[Any] = np.empty(0, dtype) if data is None else np.asarray(data, dtype)
-        if not self._data.flags.writeable:
-            self._data = self._data.copy()
-        self.size = len(self._data)
+        self.take_over(np.empty(0, dtype) if data is None else np.asarray(data, dtype))
 
     @property
     def view(self) -> npt.NDArray[Any]:
@@ -28,6 +25,11 @@ class Growable:
     def nbytes(self) -> int:
         """The bytes it takes, those of the room at its end included."""
         return self._data.nbytes
+
+    def take_over(self, data: npt.NDArray[Any]) -> None:
+        """Hold `data`, of whatever type, instead of the present elements."""
+        self._data = data if data.flags.writeable else data.copy()
+        self.size = len(data)
 
     def extend(self, values: Any) -> None:
         """Append `values`, an array or a list."""
@@ -74,9 +76,13 @@ class Codes:
 
     __slots__ = ("_codes", "names")
 
-    def __init__(self, names: list[str | None] | None = None) -> None:
-        self.names: list[str | None] = names or [None]
-        self._codes: dict[str | None, int] = {name: code for code, name in enumerate(self.names)}
+    def __init__(self) -> None:
+        self.take_over([None])
+
+    def take_over(self, names: list[str | None]) -> None:
+        """Hold `names`, in the order of their codes, instead of the present ones."""
+        self.names = names
+        self._codes = {name: code for code, name in enumerate(names)}
 
     def of(self, name: str | None) -> int:
         """Return the code of `name`, a new one where there is none yet."""

@@ -91,7 +91,7 @@ NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.floa
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ForwardIndex:
     """The words of some memories, one row each: a forward index.
 
     Attributes:
@@ -109,13 +109,13 @@ class Words:
     by_term: tuple[Ints, Ints] | None = None
 
     @classmethod
-    def of(cls, starts: Ints, terms: Ints, counts: npt.NDArray[np.generic]) -> Words:
+    def of(cls, starts: Ints, terms: Ints, counts: npt.NDArray[np.generic]) -> ForwardIndex:
         """Make it of starts, terms and counts: those of row i stand from ``starts[i]`` to ``starts[i + 1]``."""
         rows = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
         return cls(terms, counts.astype(np.float32), rows, len(starts) - 1)
 
-    def indexed(self) -> Words:
-        """Return words that find a query's terms by a search instead of a pass over all: for the second query on."""
+    def indexed(self) -> ForwardIndex:
+        """Return an index that finds a query's terms by a search instead of a pass over all: for the second query on."""
         order = np.argsort(self.terms, kind="stable")
         return replace(self, by_term=(self.terms[order], order))
 

@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from onebrain.errors import DatabaseCorrupt, StorageError
 from onebrain_engine.index import ranking
-from onebrain_engine.index.growable import Codes, Growable
 from onebrain_engine.index.lexicon import Lexicon
-from onebrain_engine.index.partition import FULL, Partition
+from onebrain_engine.index.partition import Partition
 from onebrain_engine.index.postings import Postings
+from onebrain_engine.index.ranker import FULL
 from onebrain_engine.index.text import VERSION
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.encryption import Cipher
@@ -35,25 +35,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _FORMAT: Final = f"onebrain-index-1-{VERSION}"
 _ALIGN: Final = 64
-
-_COLUMNS: Final = (
-    "row",
-    "user",
-    "agent",
-    "session",
-    "talk",
-    "previous",
-    "following",
-    "created",
-    "updated",
-    "expires",
-    "importance",
-    "archived",
-    "flags",
-    "label",
-    "length",
-)
-_CODES: Final = ("users", "agents", "sessions", "talks")
 
 
 class Snapshots:
@@ -136,20 +117,19 @@ class Snapshots:
 
 def _squeeze(partition: Partition, lexicon: Lexicon) -> tuple[dict[str, Any], Arrays]:
     """Return the living slots of an index, their words numbered from 0."""
-    keep = np.flatnonzero(partition.alive.view)
-    starts, terms, counts = ranking.take_rows(
-        partition.starts.view, partition.terms.view, partition.counts.view, keep
-    )
+    slots = partition.slots
+    keep = np.flatnonzero(slots.alive.view)
+    starts, terms, counts = ranking.take_rows(slots.starts.view, slots.terms.view, slots.counts.view, keep)
     used = np.bincount(terms, minlength=len(lexicon)) > 0
-    labels = partition.label.view[keep]
+    labels = slots.label.view[keep]
     used[labels[labels >= 0]] = True
     words = np.flatnonzero(used)
     number = np.full(len(used) + 1, -1, np.int32)  # the last one is where -1, "no label", points
     number[words] = np.arange(len(words))
-    place = np.full(partition.size + 1, -1, np.int64)
-    place[keep] = np.arange(len(keep))
-    arrays: Arrays = {name: getattr(partition, name).view[keep] for name in _COLUMNS}
-    arrays["previous"], arrays["following"] = place[arrays["previous"]], place[arrays["following"]]
+    new_slot = np.full(slots.size + 1, -1, np.int64)
+    new_slot[keep] = np.arange(len(keep))
+    arrays: Arrays = {name: column.view[keep] for name, column in slots.columns().items()}
+    arrays["previous"], arrays["following"] = new_slot[arrays["previous"]], new_slot[arrays["following"]]
     arrays["label"] = number[labels]
     arrays |= {"starts": starts.astype(np.int64), "terms": number[terms], "counts": counts}
     if len(keep) > FULL:
@@ -160,23 +140,17 @@ def _squeeze(partition: Partition, lexicon: Lexicon) -> tuple[dict[str, Any], Ar
             "posting_slots": postings.slots,
             "posting_counts": postings.counts,
         }
-    if partition.vectors is not None:
-        vectors = Vectors(
-            partition.vectors.dimension, partition.vectors.take(_within(keep, len(partition.vectors)))
-        )
+    if slots.vectors is not None:
+        vectors = Vectors(slots.vectors.dimension, slots.vectors.take(keep[keep < len(slots.vectors)]))
         missing = len(keep) - len(vectors)
         if missing:
             vectors.extend(np.zeros((missing, vectors.dimension), np.float32))
         arrays |= {"vectors": vectors.take(np.arange(len(keep))), "codes": vectors.codes}
     header = {
         "words": [lexicon.words[word] for word in words.tolist()],
-        **{name: getattr(partition, name).names for name in _CODES},
+        **{name: codes.names for name, codes in slots.codes().items()},
     }
     return header, arrays
-
-
-def _within(slots: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    return slots[slots < size]
 
 
 def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon: Lexicon) -> None:
@@ -186,28 +160,28 @@ def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon:
         len(lexicon) + 1 > len(number) or (np.diff(number[:-1]) != 1).any()
     ):  # other spaces have numbered words before
         arrays["label"], arrays["terms"] = number[arrays["label"]], number[arrays["terms"]]
-    for name in _COLUMNS:
-        setattr(partition, name, Growable(arrays[name].dtype, arrays[name]))
-    partition.starts = Growable(np.int64, arrays["starts"])
-    partition.terms = Growable(np.int32, arrays["terms"])
-    partition.counts = Growable(arrays["counts"].dtype, arrays["counts"])
+    partition.clear()
+    slots = partition.slots
+    for name, column in slots.columns().items():
+        column.take_over(arrays[name])
+    slots.starts.take_over(arrays["starts"])
+    slots.terms.take_over(arrays["terms"])
+    slots.counts.take_over(arrays["counts"])
     size = len(arrays["row"])
-    partition.alive = Growable(np.bool_, np.ones(size, bool))
-    for name in _CODES:
-        setattr(partition, name, Codes(header[name]))
-    partition.reset_derived()
+    slots.alive.take_over(np.ones(size, bool))
+    for name, codes in slots.codes().items():
+        codes.take_over(header[name])
     if "posting_slots" in arrays:
         starts = np.zeros(len(lexicon), np.int64)
         ends = np.zeros(len(lexicon), np.int64)
         known = number[: len(arrays["posting_starts"])]
         starts[known], ends[known] = arrays["posting_starts"], arrays["posting_ends"]
-        partition.postings = Postings(starts, ends, arrays["posting_slots"], arrays["posting_counts"], size)
-        partition.frequencies = ends - starts
+        postings = Postings(starts, ends, arrays["posting_slots"], arrays["posting_counts"], size)
+        partition.ranker.postings = postings
+        partition.frequencies.restored(postings.frequencies)
     if "vectors" in arrays:
-        vectors = arrays["vectors"]
-        partition.vectors = Vectors(vectors.shape[1], vectors)
-        partition.vectors.codes = arrays["codes"]
-    partition.dead = 0
+        slots.vectors = Vectors(arrays["vectors"].shape[1], arrays["vectors"])
+        slots.vectors.codes = arrays["codes"]
     partition.through, partition.run = header["seq"], header.get("run")
     partition.snapshotted = size
 

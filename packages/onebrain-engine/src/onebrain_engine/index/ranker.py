@@ -1,0 +1,320 @@
+"""Ranking the slots of a selection against a query."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain.errors import EmbedderMismatch
+from onebrain.memory.models import SearchMode
+from onebrain_engine.index import ranking
+from onebrain_engine.index.growable import Growable
+from onebrain_engine.index.lexicon import Lexicon
+from onebrain_engine.index.postings import Postings
+from onebrain_engine.index.selecting import Selection, inside
+from onebrain_engine.index.slots import Floats, Ints, Slots
+from onebrain_engine.index.statistics import Frequencies, WordStatistics
+from onebrain_engine.index.text import Query
+
+Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+_DAY: Final = 86_400_000_000  # microseconds
+
+# Memories up to which every one is ranked in full; beyond, candidates are picked first.
+FULL = 4_000
+_BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
+_FEW: Final = 32  # postings for each candidate up to which they are looked at one by one
+
+
+@dataclass(frozen=True, slots=True)
+class RankRequest:
+    """A search as the index sees it; `statistics` are those of the space if the index holds only its candidates."""
+
+    query: Query | None
+    vector: Floats | None
+    mode: SearchMode
+    alpha: float | None
+    limit: int
+    statistics: WordStatistics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Memories of one space that a search found, best first.
+
+    Attributes:
+        rows: Their rows.
+        scores: 0..1; all 0 if nothing was asked and the newest come first.
+        ties: The order of equal scores, the largest first, before the row decides.
+        parts: [n, 2] the score by words alone and the score by vectors alone, each 0..1.
+        mode: The mode that answered.
+        mismatch: Why the vectors of the memories were not compared with the query's; None if they were.
+    """
+
+    rows: Ints
+    scores: npt.NDArray[np.float64]
+    ties: npt.NDArray[Any]
+    parts: npt.NDArray[np.float64]
+    mode: SearchMode
+    mismatch: EmbedderMismatch | None = None
+
+    @classmethod
+    def newest(cls, rows: Sequence[int] | Ints, created: Sequence[Any] | Ints, mode: SearchMode) -> Ranked:
+        """Return rows that nothing was asked of, in the order of their creation."""
+        count = len(rows)
+        return cls(
+            np.array(rows, np.int64), np.zeros(count), np.array(created, np.int64), np.zeros((count, 2)), mode
+        )
+
+
+class Ranker:
+    """Ranks the slots of one index.
+
+    Args:
+        slots: The slots.
+        lexicon: Numbers for words.
+        frequencies: How common words are among the slots.
+    """
+
+    def __init__(self, slots: Slots, lexicon: Lexicon, frequencies: Frequencies) -> None:
+        self._slots = slots
+        self._lexicon = lexicon
+        self._frequencies = frequencies
+        self.postings: Postings | None = None
+        self._positions = Growable(np.int64)
+        self._informative: Floats | None = None
+
+    def changed(self) -> None:
+        """Forget what was derived from all slots together."""
+        self._informative = None
+
+    def rank(self, selection: Selection, request: RankRequest) -> Ranked:
+        """Return the `limit` best memories of a selection.
+
+        In keyword mode only memories with a word of the query are returned.
+        """
+        if not selection.size or request.limit <= 0:
+            return Ranked.newest((), (), request.mode)
+        vectors = self._slots.vectors
+        if request.vector is not None and vectors is not None and len(request.vector) != vectors.dimension:
+            request = replace(request, vector=None)  # the space takes other vectors now, and holds none yet
+        if request.mode == "vector" or request.query is None:
+            return self._rank_by_vector(selection, request)
+        return self._rank_by_words(selection, request, request.query)
+
+    def _rank_by_vector(self, selection: Selection, request: RankRequest) -> Ranked:
+        vectors = self._slots.vectors
+        if vectors is None or request.vector is None:
+            return Ranked.newest((), (), request.mode)
+        slots = vectors.nearest(request.vector, request.limit, selection.slots)
+        scores = vectors.similarity(request.vector, slots).astype(np.float64)
+        rows: Ints = self._slots.row.view[slots]
+        order = _best_first(scores, rows, request.limit)
+        scores = scores[order]
+        shown = np.clip(scores, 0, 1)
+        parts = np.column_stack([np.zeros_like(shown), shown])
+        # Below 0 the scores are cut off, but still tell the order of memories that are all unlike the query.
+        return Ranked(rows[order], shown, np.minimum(scores, 0), parts, request.mode)
+
+    def _rank_by_words(self, selection: Selection, request: RankRequest, query: Query) -> Ranked:
+        terms = np.array(self._lexicon.find(query.terms), np.int64)
+        slots: Ints | None
+        if request.statistics is not None or selection.size <= max(FULL, 2 * request.limit):
+            slots, frequency, count = selection.slots, None, 0
+            if request.statistics is not None:
+                frequency, count = request.statistics.frequency, request.statistics.count
+            memories, hits = self._all(selection, terms, request.statistics)
+        else:
+            known = self._frequencies
+            frequency, count = np.where(terms >= 0, known.of_words()[terms], 0), known.count
+            lists = self._postings(terms)
+            slots = self._candidates(selection, request, lists, ranking.rarity(frequency, count))
+            memories = self._prepare(slots, self._informative_of(slots), known.speakers())
+            hits = self._hits(slots, lists)
+        wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
+        similarity = None
+        if request.mode == "hybrid" and self._slots.vectors is not None and request.vector is not None:
+            similarity = self._slots.vectors.similarity(request.vector, slots)
+        scores, matched, by_words = ranking.rank(memories, wanted, hits, similarity, alpha=request.alpha)
+        rows = self._slots.row.view if slots is None else self._slots.row.view[slots]
+        if similarity is None:
+            positions = np.flatnonzero(matched)
+            positions = positions[_best_first(scores[positions], rows[positions], request.limit)]
+        else:
+            positions = _best_first(scores, rows, request.limit)
+        parts = np.zeros((len(positions), 2))
+        parts[:, 0] = by_words[positions]
+        if similarity is not None:
+            parts[:, 1] = np.clip(similarity[positions], 0, 1)
+        confidence = ranking.confidence(scores[positions])
+        return Ranked(rows[positions], confidence, np.zeros(len(positions)), parts, request.mode)
+
+    def _all(
+        self, selection: Selection, terms: Ints, statistics: WordStatistics | None
+    ) -> tuple[ranking.Memories, ranking.Hits]:
+        """Return all memories of a selection, prepared, and where a query's terms stand in them."""
+        if selection.memories is None or selection.words is None:
+            words = selection.words = self._words(selection.slots)
+            if statistics is None:
+                among = np.bincount(words.terms, minlength=1)
+                rarities = ranking.information(among, selection.size)
+                speakers = self._frequencies.speakers()
+            else:
+                rarities, speakers = statistics.information, statistics.speakers
+            selection.memories = self._prepare(selection.slots, words.informative(rarities), speakers)
+        elif selection.words.by_term is None:
+            # A second query: more may follow, for which sorting the terms once pays.
+            selection.words = selection.words.indexed()
+        return selection.memories, selection.words.hits(terms)
+
+    def _words(self, slots: Ints | None) -> ranking.ForwardIndex:
+        """Return the words of slots."""
+        known = self._slots
+        starts, terms, counts = known.starts.view, known.terms.view, known.counts.view
+        if slots is not None:
+            starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
+        return ranking.ForwardIndex.of(starts, terms, counts)
+
+    def _informative_of(self, slots: Ints) -> Floats:
+        """Return the mean rarity of the words of slots in the whole space; kept until something changes."""
+        if self._informative is None:
+            self._informative = np.full(self._slots.size, np.nan, np.float32)
+        means: Floats = self._informative[slots]
+        missing = np.isnan(means)
+        if missing.any():
+            means[missing] = self._words(slots[missing]).informative(self._frequencies.information()[0])
+            self._informative[slots] = means
+        return means
+
+    def _prepare(self, slots: Ints | None, informative: Floats, speakers: Ints) -> ranking.Memories:
+        """Prepare slots for ranking; neighbours that are not among them lend nothing."""
+        known = self._slots
+        previous, following = known.conversations.previous.view, known.conversations.following.view
+        columns: list[npt.NDArray[Any]] = [
+            known.length.view,
+            known.flags.view,
+            known.label.view,
+            known.conversations.code.view,
+            known.created.view,
+        ]
+        if slots is not None:
+            with self._positions_of(slots) as position:
+                previous, following = position[previous[slots]], position[following[slots]]
+            columns = [column[slots] for column in columns]
+        lengths, flags, labels, conversations, created = columns
+        return ranking.prepare(
+            lengths=lengths,
+            informative=informative,
+            flags=flags,
+            speakers=np.where(np.isin(labels, speakers), labels, -1),
+            previous=previous,
+            following=following,
+            sessions=np.where(conversations > 0, conversations, -1),
+            days=created // _DAY,
+        )
+
+    @contextmanager
+    def _positions_of(self, slots: Ints) -> Generator[Ints, None, None]:
+        """Give an array with the position of each slot among some; -1 for those not among them and for slot -1."""
+        missing = self._slots.size + 1 - self._positions.size
+        if missing > 0:
+            self._positions.extend(np.full(missing + missing // 8, -1, np.int64))
+        # Index -1 is the last element of all, which nothing is ever written to.
+        position = self._positions.view
+        position[slots] = np.arange(len(slots))
+        try:
+            yield cast("Ints", position)
+        finally:
+            # The array is as large as the index: it is left as it was found instead of made for each query.
+            position[slots] = -1
+
+    def _hits(self, slots: Ints, lists: Sequence[Posting]) -> ranking.Hits:
+        """Return where a query's terms stand among slots, from the terms' postings."""
+        terms: list[Ints] = []
+        rows: list[Ints] = []
+        counts: list[npt.NDArray[Any]] = []
+        with self._positions_of(slots) as position:
+            for term, (holding, amounts) in enumerate(lists):
+                # Looking each slot up beats looking at each posting if there are many more of those.
+                if len(holding) > _FEW * len(slots):
+                    at = np.searchsorted(holding, slots)
+                    row = np.flatnonzero(holding[np.minimum(at, len(holding) - 1)] == slots)
+                    amounts = amounts[at[row]]
+                else:
+                    row = position[holding]
+                    kept = row >= 0
+                    row, amounts = row[kept], amounts[kept]
+                terms.append(np.full(len(row), term, np.int64))
+                rows.append(row)
+                counts.append(amounts)
+        if not terms:
+            return ranking.NO_HITS
+        return ranking.Hits(
+            np.concatenate(terms), np.concatenate(rows), np.concatenate(counts).astype(np.float32)
+        )
+
+    def _candidates(
+        self, selection: Selection, request: RankRequest, lists: Sequence[Posting], idf: Floats
+    ) -> Ints:
+        """Return the slots of a large selection worth ranking in full."""
+        known = self._slots
+        lengths = cast("Floats", known.length.view)
+        scores = ranking.bm25(lists, idf, lengths, self._frequencies.information()[1])
+        chosen = scores if selection.slots is None else scores[selection.slots]
+        picked = ranking.best(chosen, max(_BY_KEYWORD, 2 * request.limit))
+        if selection.slots is not None:
+            picked = selection.slots[picked]
+        if request.mode == "hybrid" and known.vectors is not None and request.vector is not None:
+            most = max(_BY_VECTOR, request.limit)
+            picked = np.concatenate(
+                [picked, known.vectors.nearest(request.vector, most, selection.slots, pool=4)]
+            )
+        slots = ranking.with_neighbours(
+            picked, known.conversations.previous.view, known.conversations.following.view
+        )
+        if selection.slots is not None:
+            slots = slots[inside(selection.slots, known.size)[slots]]
+        return slots
+
+    def _postings(self, terms: Ints) -> list[Posting]:
+        """Return the slots of each word, ascending, and how often it occurs in each."""
+        known = self._slots
+        size = known.size
+        if self.postings is None or size - self.postings.sealed > max(4096, self.postings.sealed // 16):
+            self.postings = Postings.build(known.starts.view, known.terms.view, known.counts.view)
+        postings = self.postings
+        first = int(known.starts.view[postings.sealed])
+        tail_terms, tail_counts = known.terms.view[first:], known.counts.view[first:]
+        tail_slots: Ints | None = None
+        lists: list[Posting] = []
+        for term in terms.tolist():
+            slots, counts = postings.of(term)
+            at = np.flatnonzero(tail_terms == term)
+            if len(at):
+                if tail_slots is None:
+                    sizes = np.diff(known.starts.view[postings.sealed :])
+                    tail_slots = np.repeat(np.arange(postings.sealed, size), sizes)
+                slots = np.concatenate([slots, tail_slots[at]])
+                counts = np.concatenate([counts, tail_counts[at]])
+            lists.append((slots, counts))
+        return lists
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes it takes."""
+        return self._positions.nbytes + (0 if self.postings is None else self.postings.nbytes)
+
+
+def _best_first(scores: npt.NDArray[Any], rows: Ints, limit: int) -> Ints:
+    """Return the positions of the `limit` highest scores, descending; of equal ones the newest row first."""
+    if len(scores) > limit:
+        cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        positions = np.flatnonzero(scores >= cut)
+    else:
+        positions = np.arange(len(scores))
+    return positions[np.lexsort((-rows[positions], -scores[positions]))][:limit]

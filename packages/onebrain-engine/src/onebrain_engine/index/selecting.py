@@ -1,0 +1,152 @@
+"""Which slots a scope and a filter select, and in which order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.models import Scope
+from onebrain_engine.index import ranking
+from onebrain_engine.index.columns import Columns, Fetch
+from onebrain_engine.index.growable import Codes, Groups, Growable
+from onebrain_engine.index.slots import Ints, Slots
+from onebrain_engine.store.records import NEVER
+
+_KEPT: Final = 500_000  # memories in all selections that are kept with their preparation
+_SELECTED_BYTES: Final = 100  # of a memory in a selection, approximately
+
+
+@dataclass(slots=True)
+class Selection:
+    """Slots that a search may return, and what ranking has prepared for them.
+
+    Attributes:
+        slots: Ascending; None for every slot of the index.
+        until: When it stops to be true because something in it expires, in microseconds.
+        memories: The prepared memories, once a search needed them.
+        words: Their words.
+    """
+
+    slots: Ints | None
+    size: int
+    until: int = NEVER
+    memories: ranking.Memories | None = field(default=None, repr=False)
+    words: ranking.ForwardIndex | None = field(default=None, repr=False)
+
+
+class Selector:
+    """Selects and orders the slots of one index; selections are kept until something changes.
+
+    Args:
+        slots: The slots.
+        space: The name of their space.
+    """
+
+    def __init__(self, slots: Slots, space: str) -> None:
+        self._slots = slots
+        self._columns = Columns(slots.row, space, slots.alive)
+        self._groups: dict[str, Groups] = {}
+        self._selections: OrderedDict[str, Selection] = OrderedDict()
+        self._selected = 0
+        self._orders: dict[str, Ints] = {}
+
+    def changed(self) -> None:
+        """Forget what was derived from all slots together."""
+        self._selections.clear()
+        self._selected = 0
+        self._orders.clear()
+
+    def select(
+        self, scope: Scope, filter: Filter, include_archived: bool, now: int, fetch: Fetch
+    ) -> Selection:
+        """Return the living slots in a scope that match a filter."""
+        key = f"{scope.user!r}{scope.agent!r}{scope.session!r}{include_archived}{filter if filter != TRUE else ''}"
+        known = self._selections.get(key)
+        if known is not None and now < known.until:
+            self._selections.move_to_end(key)
+            return known
+        slots = self._in_scope(scope)
+        expires = _part(self._slots.expires.view, slots)
+        keep = _part(self._slots.alive.view, slots) & (expires > now)
+        if not include_archived:
+            keep &= ~_part(self._slots.archived.view, slots)
+        if filter != TRUE:
+            keep &= _part(self._columns.mask(filter, fetch), slots)
+        until = int(expires[keep].min(initial=NEVER))
+        if slots is None and keep.all():
+            selection = Selection(None, self._slots.size, until)
+        else:
+            slots = np.flatnonzero(keep) if slots is None else slots[keep]
+            selection = Selection(slots, len(slots), until)
+        self._selections[key] = selection
+        self._selected += selection.size
+        while self._selected > _KEPT and len(self._selections) > 1:
+            self._selected -= self._selections.popitem(last=False)[1].size
+        return selection
+
+    def _in_scope(self, scope: Scope) -> Ints | None:
+        """Return the slots of a scope, dead ones included, ascending; None for all."""
+        known = self._slots
+        slots: Ints | None = None
+        parts: tuple[tuple[str, str | None, Codes, Growable], ...] = (
+            ("session", scope.session, known.sessions, known.session),
+            ("user", scope.user, known.users, known.user),
+            ("agent", scope.agent, known.agents, known.agent),
+        )
+        for name, wanted, codes, column in parts:
+            if wanted is None:
+                continue
+            code = codes.find(wanted)
+            if code < 0:
+                return np.empty(0, np.int64)
+            if slots is None:
+                if name not in self._groups:
+                    self._groups[name] = Groups(column)
+                slots = self._groups[name].members(code)
+            else:
+                slots = slots[column.view[slots] == code]
+        return slots
+
+    def ordered(self, selection: Selection, order: str) -> tuple[Ints, npt.NDArray[Any]]:
+        """Return a selection's slots in an order, ties by row, and the values of the order by slot."""
+        name = order.lstrip("-")
+        values, rows = self._slots.order(name), self._slots.row.view
+        if name not in self._orders:
+            self._orders[name] = np.lexsort((rows, values))
+        slots = self._orders[name]
+        if selection.slots is not None:
+            if selection.size * 8 < self._slots.size:
+                slots = selection.slots[np.lexsort((rows[selection.slots], values[selection.slots]))]
+            else:
+                slots = slots[inside(selection.slots, self._slots.size)[slots]]
+        return (slots[::-1] if order.startswith("-") else slots), values
+
+    @property
+    def stamp(self) -> tuple[object, ...]:
+        """Something that is equal as long as `nbytes` is about the same."""
+        return self._selected, len(self._orders), self._columns.stamp
+
+    @property
+    def nbytes(self) -> int:
+        """The approximate number of bytes it takes."""
+        return (
+            sum(order.nbytes for order in list(self._orders.values()))
+            + self._columns.nbytes
+            + _SELECTED_BYTES * self._selected
+        )
+
+
+def inside(slots: Ints, size: int) -> npt.NDArray[np.bool_]:
+    """Return for each of `size` slots whether it is among some."""
+    mask = np.zeros(size, bool)
+    mask[slots] = True
+    return mask
+
+
+def _part(values: npt.NDArray[Any], slots: Ints | None) -> npt.NDArray[Any]:
+    return values if slots is None else values[slots]
