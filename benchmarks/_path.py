@@ -1,6 +1,6 @@
-"""Imported first by every script here: puts the repository on the search path in place of this folder.
+"""Replaces this folder by the repository on the search path; every script here imports it first.
 
-Python searches a script's own folder first, and an http.py in it would hide Python's own module from everybody.
+Python searches the folder of a script first, and an http.py in it would hide Python's own module.
 """
 
 import sys

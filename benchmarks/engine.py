@@ -1,13 +1,13 @@
-"""How fast the embedded brain is, and how its cost grows.
+"""Measures the speed of the embedded brain, and the growth of its cost.
 
     python benchmarks/engine.py [--json] [--peers] [--sizes 1000,10000,100000,300000]
     python benchmarks/engine.py --large postgresql://... [--json] [--sizes 100000]
 
-Each figure is taken through the public `Brain` API with default settings, on a file, query embedding included. The must
-and aim columns are this project's own goals for two cores. With --peers the same texts and the same embedder go
-through chromadb, LangGraph's InMemoryStore and mem0 with its local store, in the same run; what is not installed is
-named and left out: pip install chromadb mem0ai qdrant-client. With --large a space of the last size is measured in
-PostgreSQL's own indexes, and nothing else.
+Each figure is measured through the public `Brain` API with default settings, on a file, including the embedding of the
+query. The columns must and aim are this project's goals for two cores. --peers also measures chromadb, LangGraph's
+InMemoryStore and mem0 with its local store, with the same texts and the same embedder; missing packages are reported and
+left out: pip install chromadb mem0ai qdrant-client. --large measures only a space of the last size in PostgreSQL's own
+indexes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ import onebrain
 from onebrain import Brain, F, NewMemory, Scope
 
 USERS = 100
-GOALS: dict[str, tuple[float, float]] = {  # must, aim
+# The figures that must be reached, and those to aim for.
+GOALS: dict[str, tuple[float, float]] = {
     "hybrid search, 1k": (0.7, 0.4),
     "hybrid search, 10k": (1.5, 0.8),
     "hybrid search, 100k": (6.0, 2.5),
@@ -78,24 +79,27 @@ def memories(texts: list[str]) -> list[NewMemory]:
 
 @contextmanager
 def filled(folder: Path, size: int, texts: list[str]) -> Iterator[tuple[Brain, str, float]]:
-    """Open a brain with `size` memories; yield it, its URL, and how many were stored in a second."""
+    """Open a brain with `size` memories; yield it, its URL, and the memories stored per second."""
     url = f"sqlite:///{folder}/{size}.db"
     with onebrain.connect(url) as brain:
-        brain.search("warm up")  # loads the embedder, which is measured with opening
+        # Loads the embedder, which is measured with opening.
+        brain.search("warm up")
         items = memories(texts[:size])
         start = time.perf_counter()
         brain.store_many(items).raise_for_failures()
         speed = size / (time.perf_counter() - start)
-        brain.search("warm up")  # builds the index
+        # Builds the index.
+        brain.search("warm up")
         yield brain, url, speed
 
 
 def growth(brain: Brain, questions: list[str], rng: random.Random) -> dict[str, dict[str, float]]:
-    """Measure the calls whose cost may grow with the store."""
+    """Measure the calls whose cost may grow with the number of memories."""
     bucket = [rng.randrange(100) for _ in questions]
     user = [rng.randrange(USERS) for _ in questions]
     pairs = list(range(len(questions)))
-    brain.search("first", filter=F("bucket").eq(0))  # reads the field into a column
+    # Reads the field into a column.
+    brain.search("first", filter=F("bucket").eq(0))
     return {
         "hybrid": milliseconds(brain.search, questions),
         "keyword": milliseconds(lambda question: brain.search(question, mode="keyword"), questions),
@@ -116,7 +120,7 @@ def growth(brain: Brain, questions: list[str], rng: random.Random) -> dict[str, 
 
 
 def recall_under_filter(brain: Brain, questions: list[str]) -> float:
-    """Compare vector hits under a filter that keeps 1 % with the exact ones."""
+    """Return the recall of vector search under a filter that keeps 1 %, compared with exact search."""
     kept = list(brain.list(filter=F("bucket").eq(7), with_embeddings=True))
     matrix = np.array([memory.embedding for memory in kept], np.float32)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
@@ -124,7 +128,7 @@ def recall_under_filter(brain: Brain, questions: list[str]) -> float:
 
 
 def recall(brain: Brain, questions: list[str], ids: list[str], matrix: Any, condition: Any = None) -> float:
-    """Return the share of the ten exact nearest that a vector search finds."""
+    """Return the share of the ten nearest memories that a vector search finds."""
     from onebrain_engine import WordLlama
 
     embedder = WordLlama()
@@ -143,7 +147,7 @@ PLACE: dict[str, int] = {}
 
 
 def recall_of_all(brain: Brain, questions: list[str]) -> float:
-    """Compare vector hits among all memories with the exact ones."""
+    """Return the recall of vector search among all memories, compared with exact search."""
     everything = list(brain.list(with_embeddings=True, order="sequence"))
     PLACE.update({memory.id: place for place, memory in enumerate(everything)})
     matrix = np.array([memory.embedding for memory in everything], np.float32)
@@ -153,7 +157,8 @@ def recall_of_all(brain: Brain, questions: list[str]) -> float:
 
 def opening(url: str, rounds: int = 7) -> float:
     """Return the median milliseconds for a new process to import, open and answer."""
-    output_of(OPEN, url)  # writes bytecode where there is none yet
+    # Writes missing bytecode.
+    output_of(OPEN, url)
     return statistics.median(float(output_of(OPEN, url).split()[0]) for _ in range(rounds))
 
 

@@ -1,10 +1,10 @@
-"""What the client costs on top of an HTTP library: requests a second against one loopback server, in one run.
+"""Measures the overhead of the client over an HTTP library, in requests per second to a loopback server.
 
     python benchmarks/http.py [--seconds 1.0] [--rounds 5]
 
-Each line does the same work: read one memory and decode it. The raw libraries decode the JSON; ours also unwraps, checks
-and builds a typed record. Rounds are interleaved, so that a machine that slows down slows down everybody; a ratio is the
-median over the rounds. Exits with 1 where a promise of docs/clients/onebrain.md is not kept.
+Each line does the same work: it reads one memory and decodes it. The plain libraries decode the JSON; the client also
+validates it and builds a typed record. Rounds are interleaved, so that a slower machine slows all candidates down. A ratio is
+the median over the rounds. The exit status is 1 if a figure of docs/clients/onebrain.md is not reached.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# This file has the name of a module of Python, which everybody would import instead if its folder was searched first.
+# This file has the name of a module of Python, and would hide it if its folder were searched first.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402
@@ -50,7 +50,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 
 KEY = "ob_0123456789abcdef_aabbccddeeff00112233445566778899"
 HEADERS = {"authorization": f"ApiKey {KEY}", "accept": "application/json"}
 
-# Ours against the raw library beside it, at each concurrency: what must be reached.
+# The ratio to the plain library that must be reached, at each concurrency.
 MUST = {
     ("onebrain sync", "httpx.Client", 1): 0.85,
     ("onebrain async", "httpx.AsyncClient", 16): 1.0,
@@ -61,7 +61,7 @@ MUST = {
 
 
 class Answers(asyncio.Protocol):
-    """As little server as will do, so that the clients are what is measured: requests have no body."""
+    """A minimal server for requests without a body, so that the clients dominate the measurement."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -80,7 +80,7 @@ def serve(ready: Connection) -> None:
 
 
 def measure(contenders: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Take turns of a few calls each, because a difference of a tenth is less than what a busy machine varies."""
+    """Alternate after a few calls each, because a busy machine varies by more than a tenth."""
     spent = dict.fromkeys(contenders, 0.0)
     done = 0
     for call in contenders.values():

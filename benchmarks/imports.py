@@ -1,8 +1,8 @@
-"""What importing costs, beyond what has to be imported anyway.
+"""Measures the time of imports, beyond that of their dependencies.
 
     python benchmarks/imports.py [--json] [--rounds 15]
 
-Each import is timed in fresh processes, one that imports the base alone and one that imports both; the figure is the
+Each import is timed in new processes: one imports the dependencies alone, and one imports both. The figure is the
 difference of the medians, in milliseconds.
 """
 
@@ -16,9 +16,10 @@ import statistics
 
 from benchmarks.processes import output_of
 
-CASES = {  # what, beyond what, must, aim
+# The import, its dependencies, the figure that must be reached, and the one to aim for.
+CASES = {
     "import onebrain": ("import httpx, pydantic", 40, 15),
-    # What the first use loads: models, filters, the facade; of pydantic what every model needs is counted to pydantic.
+    # The first use loads models, filters and the facade. Importing BaseModel is part of the dependencies.
     "from onebrain import Brain": ("import httpx; from pydantic import BaseModel", None, None),
     "import onebrain_langchain": (
         "import langchain_core.retrievers, langchain_core.documents, httpx, pydantic",
@@ -33,7 +34,8 @@ CASES = {  # what, beyond what, must, aim
 def times(code: str, rounds: int) -> float:
     """Return the median milliseconds of running an import statement in a new process."""
     program = f"import time; start = time.perf_counter(); {code}; print((time.perf_counter() - start) * 1000)"
-    output_of(program)  # writes bytecode where there is none yet
+    # Writes missing bytecode.
+    output_of(program)
     return statistics.median(float(output_of(program)) for _ in range(rounds))
 
 

@@ -1,14 +1,15 @@
-"""How fast the LangChain and LangGraph components are, beside others and beside a bare `Brain`.
+"""Measures the LangChain and LangGraph components against others and against a plain `Brain`.
 
     python benchmarks/langchain.py [--sizes 1000 10000] [--queries 200] [--only gathered] [--json]
 
-Vector stores: LangChain's `InMemoryVectorStore`, and Chroma and Qdrant where their packages are installed
+Vector stores: LangChain's `InMemoryVectorStore`, and, if their packages are installed, Chroma and Qdrant
 (``pip install langchain-chroma langchain-qdrant``), both in memory, which is their fastest form. Stores: LangGraph's
-`InMemoryStore`, and `SqliteStore` where it is installed (``pip install langgraph-checkpoint-sqlite``). Ours writes a
-file. All get their embeddings from the same table of vectors, so no embedding model is measured. The filter keeps one
-document in fifty. Operations of a store in one ``asyncio.gather`` are put, get, list, search, put and delete in turn; there the
-peer is `AsyncSqliteStore`, and both write a file. Recall compares what is found with an exact search. The last table is what the adapters cost: the same
-memories through the component and through the `Brain` below it, in turns.
+`InMemoryStore`, and, if it is installed, `SqliteStore` (``pip install langgraph-checkpoint-sqlite``). Ours writes a file.
+
+All get their embeddings from one table of vectors, so no embedding model is measured. The filter keeps one document in
+fifty. The operations of a store in one ``asyncio.gather`` are put, get, list, search, put and delete in turn; the peer is
+`AsyncSqliteStore`, and both write a file. Recall compares the results with an exact search. The last table is the overhead
+of the adapters: the same memories through the component and through the `Brain` below it, alternating.
 """
 
 # ruff: noqa: E402  # the search path comes first
@@ -18,7 +19,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# The scripts of this folder bear the names of what they measure, and must not be imported in its place.
+# The scripts of this folder have the names of libraries, and would hide them if the folder were searched first.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 import argparse
@@ -52,7 +53,7 @@ from onebrain_langchain import OneBrainChatMessageHistory, OneBrainStore, OneBra
 DIMENSION = 384
 TOPICS = 50
 TOP_K = 10
-# SqliteStore keeps its vectors by an extension; a Python that loads none leaves it with unranked searches.
+# SqliteStore keeps its vectors with an extension of SQLite. If Python cannot load extensions, its searches are unranked.
 LOADS_EXTENSIONS = hasattr(sqlite3.Connection, "enable_load_extension")
 WORDS = [
     "window",
@@ -73,7 +74,7 @@ WORDS = [
 
 
 class Table(Embeddings):
-    """Looks vectors up, so that making them costs every store the same: nothing."""
+    """Returns vectors from a table, so that embedding costs no store anything."""
 
     def __init__(self, vectors: dict[str, list[float]]) -> None:
         self._vectors = vectors
@@ -94,7 +95,7 @@ class Data:
 
 
 def make_data(size: int, count: int) -> Data:
-    """Documents of about 60 words with vectors in clusters, as embeddings of real texts are, and queries near some."""
+    """Return documents of about 60 words with clustered vectors, as real embeddings are, and queries near some."""
     rng = np.random.default_rng(7)
     centres = rng.normal(size=(max(10, size // 100), DIMENSION))
     matrix = centres[np.arange(size) % len(centres)] + rng.normal(size=(size, DIMENSION))
@@ -103,7 +104,8 @@ def make_data(size: int, count: int) -> Data:
     documents = [
         Document(
             f"{number} " + " ".join(rng.choice(WORDS, size=60)),
-            id=str(uuid.UUID(int=number + 1)),  # Qdrant takes nothing else
+            # Qdrant accepts UUIDs only.
+            id=str(uuid.UUID(int=number + 1)),
             metadata={"topic": f"topic-{number % TOPICS}", "year": 2000 + number % 26},
         )
         for number in range(size)
@@ -116,7 +118,7 @@ def make_data(size: int, count: int) -> Data:
     return Data(documents, queries, Table(vectors), exact)
 
 
-# ---- the contestants ------------------------------------------------------------------------------------------------
+# ---- the candidates -------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -214,7 +216,7 @@ STORES = {"OneBrainStore": our_store, "InMemoryStore": in_memory_store, "SqliteS
 
 
 def milliseconds(action: Callable[[Any], Any], inputs: Sequence[Any]) -> float:
-    """The median time of one call, after a few calls to warm up."""
+    """Return the median time of a call, after a few calls to warm up."""
     for each in inputs[:5]:
         action(each)
     return 1000 * statistics.median(seconds(action, each) for each in inputs)
@@ -251,7 +253,7 @@ def measure_vectors(
 
 
 def measure_store(store: Any, data: Data, queries: Sequence[str]) -> dict[str, float]:
-    """One namespace for each topic, so a search below one of them looks at one item in fifty."""
+    """Return a namespace for each topic, so that a search below one of them covers one item in fifty."""
     items = [
         (
             ("docs", document.metadata["topic"]),
@@ -309,7 +311,7 @@ def measure_history(size: int) -> dict[str, float]:
 
 
 async def gathered(store: Any, operations: int, run: str) -> float:
-    """The seconds that so many operations take which begin at once."""
+    """Return the seconds that a number of concurrent operations take."""
     namespace = ("test", "foo", "bar", "baz", run)
     calls: list[Any] = []
     for number in range(operations // 6):
@@ -329,7 +331,7 @@ async def gathered(store: Any, operations: int, run: str) -> float:
 
 
 async def measure_gathered(operations: int = 1200, many: int = 60_000, rounds: int = 7) -> dict[str, float]:
-    """Ours and `AsyncSqliteStore` in turns, so that both meet the same moods of the machine; then many on ours."""
+    """Measure ours and `AsyncSqliteStore` alternately, so that load affects both; then many operations on ours."""
     with tempfile.TemporaryDirectory() as folder:
         ours = OneBrainStore(brain=onebrain.connect_async(f"sqlite:///{Path(folder) / 'brain.db'}"))
         await gathered(ours, 60, "warm")
@@ -360,8 +362,7 @@ async def measure_gathered(operations: int = 1200, many: int = 60_000, rounds: i
 def in_turns(
     pairs: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Sequence[Any]]],
 ) -> dict[str, Any]:
-    """What a component costs beyond the brain below it: both do the same work, in turns, so that both meet the same
-    moods of the machine."""
+    """Measure the overhead of a component over its brain. Both do the same work alternately, so that load affects both."""
     result: dict[str, Any] = {}
     for name, (component, brain, inputs) in pairs.items():
         for each in inputs[:10]:
@@ -462,10 +463,11 @@ def run(sizes: Sequence[int], count: int) -> dict[str, Any]:
         data = make_data(size, count)
         rows = results["vector stores"][str(size)] = {}
         for name, opened in VECTOR_STORES.items():
-            # A slow peer need not answer all queries for a fair median.
+            # Fewer queries of a slow peer are enough for a fair median.
             few = data.queries if name.startswith("OneBrain") or size <= 1000 else data.queries[:40]
             with suppress(ImportError), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # peers deprecate their own functions
+                # Peers call their own deprecated functions.
+                warnings.simplefilter("ignore")
                 with opened(data.embedding) as (store, only):
                     rows[name] = measure_vectors(store, only, data, few)
         rows = results["stores"][str(size)] = {}

@@ -1,4 +1,4 @@
-"""How fast a space is that PostgreSQL's own indexes serve: `python benchmarks/engine.py --large postgresql://...`."""
+"""Measures a space in PostgreSQL's own indexes: `python benchmarks/engine.py --large postgresql://...`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onebrain import NewMemory
 
 
 def run(url: str, size: int) -> dict[str, Any]:
-    """Store and fill `size` memories as a tenant of their own, measure, and remove them."""
+    """Store `size` memories in a new tenant, build their indexes, measure, and remove them."""
     questions = make_questions(100)
     items: list[NewMemory] = memories(make_texts(size))
     tenant = f"benchmark-{uuid.uuid4().hex}"

@@ -1,11 +1,11 @@
-"""How fast `OneBrainVectorStore` is beside other LlamaIndex vector stores: same nodes, same embeddings, same run.
+"""Measures `OneBrainVectorStore` against other LlamaIndex vector stores, with the same nodes and embeddings.
 
     python benchmarks/llamaindex.py [--sizes 1000 10000] [--queries 200] [--json]
 
-`SimpleVectorStore` comes with the framework. Chroma and Qdrant take part where their packages are installed
+`SimpleVectorStore` is part of the framework. Chroma and Qdrant are measured if their packages are installed
 (``pip install llama-index-vector-stores-chroma llama-index-vector-stores-qdrant``), both in memory, which is their
 fastest form; ours writes a file. Every store gets the embeddings with the nodes and with the queries, so no embedding
-model is measured. The filter keeps one node in fifty. Recall compares the ids found with an exact search.
+model is measured. The filter keeps one node in fifty. Recall compares the results with an exact search.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ WORDS = [
 
 
 def make_nodes(count: int, rng: np.random.Generator) -> list[TextNode]:
-    """Nodes of about 60 words with vectors in clusters, as embeddings of real texts are."""
+    """Return nodes of about 60 words with clustered vectors, as real embeddings are."""
     centres = rng.normal(size=(max(10, count // 100), DIMENSION))
     nodes = []
     for number in range(count):
@@ -68,7 +68,8 @@ def make_nodes(count: int, rng: np.random.Generator) -> list[TextNode]:
         vector /= np.linalg.norm(vector)
         nodes.append(
             TextNode(
-                id_=str(uuid.UUID(int=number + 1)),  # Qdrant takes nothing else
+                # Qdrant accepts UUIDs only.
+                id_=str(uuid.UUID(int=number + 1)),
                 text=" ".join(rng.choice(WORDS, size=60)),
                 metadata={"topic": f"topic-{number % TOPICS}", "year": 2000 + number % 26},
                 embedding=vector.tolist(),
@@ -121,7 +122,7 @@ STORES: dict[str, Callable[[], Any]] = {
 
 
 def milliseconds(action: Callable[[Any], Any], inputs: list[Any]) -> float:
-    """The median time of one call, after a few calls to warm up."""
+    """Return the median time of a call, after a few calls to warm up."""
     for each in inputs[:5]:
         action(each)
     times = []
@@ -175,10 +176,11 @@ def run(sizes: list[int], count: int) -> dict[str, dict[str, dict[str, float]]]:
         ]
         results[str(size)] = rows = {}
         for name, opened in STORES.items():
-            # A slow peer need not answer all queries for a fair median.
+            # Fewer queries of a slow peer are enough for a fair median.
             few = queries if name == "OneBrainVectorStore" or size <= 1000 else queries[:40]
             with suppress(ImportError), opened() as store, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # peers deprecate their own functions
+                # Peers call their own deprecated functions.
+                warnings.simplefilter("ignore")
                 rows[name] = measure(store, nodes, few, exact[: len(few)])
     return results
 

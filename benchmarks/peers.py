@@ -1,7 +1,7 @@
-"""Other memories on the same texts with the same embedder, for `engine.py --peers`.
+"""Measures other memories with the same texts and the same embedder, for `engine.py --peers`.
 
-They do different work: chromadb and mem0 search by vector only, InMemoryStore keeps nothing on disk. The remark beside
-each figure says so. Inference is off in mem0, and so is its telemetry.
+They do different work: chromadb and mem0 search by vector only, and InMemoryStore keeps nothing on disk. A remark beside
+each figure says so. Inference and telemetry of mem0 are off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Measured = dict[str, Any]
 
 
 class _Embeddings:
-    """The engine's embedder in LangChain's shape."""
+    """The engine's embedder with LangChain's interface."""
 
     def __init__(self) -> None:
         self._embedder = WordLlama()
@@ -34,7 +34,7 @@ class _Embeddings:
 
 
 def onebrain_(folder: Path, texts: list[str], questions: list[str]) -> Measured:
-    """Measure ours."""
+    """Measure the embedded brain."""
     with onebrain.connect(f"sqlite:///{folder}/brain.db") as brain:
         brain.store_many(texts).raise_for_failures()
         return {
@@ -103,7 +103,8 @@ def mem0_(folder: Path, texts: list[str], questions: list[str]) -> Measured:
     """Measure mem0 with its local store, inference off."""
     os.environ["MEM0_TELEMETRY"] = "False"
     os.environ.setdefault("MEM0_DIR", str(folder / "mem0"))
-    os.environ.setdefault("OPENAI_API_KEY", "unused")  # its language model is made, but never called
+    # mem0 creates its language model, but never calls it here.
+    os.environ.setdefault("OPENAI_API_KEY", "unused")
     from langchain_core.embeddings import Embeddings
     from mem0 import Memory
 
@@ -157,7 +158,7 @@ PEERS: dict[str, Callable[[Path, list[str], list[str]], Measured]] = {
 
 
 def compare(sizes: list[int], texts: list[str], questions: list[str]) -> dict[str, dict[str, Measured]]:
-    """Measure every memory at every size; one that is not installed says how to install it."""
+    """Measure every memory at every size. A missing package is reported with its installation command."""
     report: dict[str, dict[str, Measured]] = {}
     for size in sizes:
         rows = report[f"{size:,}"] = {}

@@ -1,4 +1,4 @@
-"""New processes for the benchmarks, as a user's machine runs them: from compiled bytecode."""
+"""Starts new processes that run compiled bytecode, as on a user's machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import sys
 def output_of(program: str, *arguments: str) -> str:
     """Run a Python program in a new process and return what it printed.
 
-    Where the environment forbids Python to keep bytecode, every process would compile every module again, which no
-    installed package does; so that is allowed here.
+    PYTHONDONTWRITEBYTECODE is removed from the environment, because every process would compile every module again.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(

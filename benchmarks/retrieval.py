@@ -1,10 +1,10 @@
-"""How well search finds the turns that answer a question, without a language model.
+"""Measures whether search finds the turns that answer a question, without a language model.
 
     python benchmarks/retrieval.py --data locomo.json [--json] [--url sqlite://]
 
-Every turn of a conversation is stored as one memory, every question with evidence is asked once, in the scope of its
-conversation, with default settings. Recall@k is the share of a question's evidence among the first k hits; nDCG@10
-weighs hits by their rank. Both are averaged over questions: categories 1 to 4 together as the headline, 5 apart.
+Every turn of a conversation is stored as one memory. Every question with evidence is searched once, in the scope of its
+conversation, with default settings. Recall@k is the share of a question's evidence among the first k hits. nDCG@10 weighs
+hits by their rank. Both are averaged over questions: categories 1 to 4 together, and 5 separately.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def evidence(question: dict[str, Any], known: set[str]) -> set[str]:
-    """Return the turns that answer a question; references that point nowhere are dropped, "D8:6; D9:17" is two."""
+    """Return the turns that answer a question. References to unknown turns are dropped; "D8:6; D9:17" are two."""
     named = (
         turn for reference in question.get("evidence") or [] for turn in re.findall(r"D\d+:\d+", reference)
     )

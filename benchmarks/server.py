@@ -1,11 +1,12 @@
-"""How fast the server answers over loopback, against the figures of OneBrain's hosted server on the same kind of machine.
+"""Measures the server over loopback, against the figures of OneBrain's hosted server on the same kind of machine.
 
     python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--workers 2]
         [--tenants 100] [--json]
 
-``--db postgresql`` starts a PostgreSQL of its own; a URL names an empty database elsewhere, for one number of memories. The server runs in a process of its own, with rate limits off; the clients are bare sockets with keep-alive in this one, so
-both share the machine's cores. Every list, search and context is asked of a brain of so many memories; each answer is
-checked for its status. Hosted figures: 2,000 memories, the same five calls.
+``--db postgresql`` starts a PostgreSQL server; a URL names an empty database of another one, for one number of memories.
+The server runs in a separate process, with rate limits off. The clients are plain sockets with keep-alive in this process, so
+both share the machine's cores. Every list, search and context covers a brain with the given number of memories, and the
+status of each answer is checked. Hosted figures: 2,000 memories, the same five calls.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ WORDS = [
 ]
 PEOPLE = ["Maria", "Ahmed", "Yuki", "Lars", "Chen", "Olga", "Pedro", "Amara", "Nina", "Tom"]
 
-HOSTED_RATE = {"keyword search": 344, "list 20": 368, "create": 204}  # requests/s, 16 connections
+# Requests per second with 16 connections.
+HOSTED_RATE = {"keyword search": 344, "list 20": 368, "create": 204}
 HOSTED_P50 = {
     "create": 7.2,
     "list 20": 5.9,
@@ -124,7 +126,7 @@ def text(chance: random.Random) -> str:
 
 
 class Connection:
-    """One keep-alive connection that sends bytes made beforehand."""
+    """A keep-alive connection that sends prepared requests."""
 
     def __init__(self, host: str, port: int) -> None:
         self._where = (host, port)
@@ -149,7 +151,7 @@ class Connection:
 
 
 def request(method: str, path: str, key: str, body: Any = None, accept: str = "application/json") -> bytes:
-    """Return a request's bytes."""
+    """Return the bytes of a request."""
     content = b"" if body is None else json.dumps(body).encode()
     kind = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     head = f"{method} {path} HTTP/1.1\r\nHost: server\r\nAuthorization: ApiKey {key}\r\nAccept: {accept}\r\n{kind}\r\n"
@@ -157,7 +159,7 @@ def request(method: str, path: str, key: str, body: Any = None, accept: str = "a
 
 
 def calls(key: str, seed: int) -> dict[str, Any]:
-    """Return for each call a function that makes the next request."""
+    """Return a function for each call, which returns its next request."""
     chance = random.Random(seed)
     searching = ("POST", "/v1/memory/search", key)
 
@@ -184,17 +186,20 @@ def calls(key: str, seed: int) -> dict[str, Any]:
 async def measure(
     host: str, port: int, keys: list[str], name: str, connections: int, seconds: float
 ) -> dict[str, float]:
-    """Ask one call again and again over so many connections; return requests/s and percentiles in milliseconds."""
+    """Repeat a call over several connections; return requests per second and percentiles in milliseconds."""
     times: list[float] = []
 
     async def warm() -> None:
         async with Connection(host, port) as connection:
-            for place, key in enumerate(keys):  # the first one may have to wait until an index is read
-                await connection.send(calls(key, place)[name]())
+            # The first request of a key may wait until an index is read.
+            for number, key in enumerate(keys):
+                await connection.send(calls(key, number)[name]())
 
-    await asyncio.gather(*(warm() for _ in range(16 if len(keys) == 1 else 1)))  # by every worker
+    # Sixteen connections reach every worker.
+    await asyncio.gather(*(warm() for _ in range(16 if len(keys) == 1 else 1)))
     deadline = time.perf_counter() + seconds + 0.5
-    counted_from = time.perf_counter() + 0.5  # what warms up is not counted
+    # The first half second warms up and is not counted.
+    counted_from = time.perf_counter() + 0.5
 
     async def client(number: int) -> None:
         made = [calls(key, 1000 * number + place)[name] for place, key in enumerate(keys)]
@@ -257,7 +262,7 @@ class Served:
 
 
 async def tenants(host: str, port: int, owner: str, count: int, seconds: float) -> dict[str, Any]:
-    """Compare searching one tenant of 1,000 memories with 100 such tenants side by side."""
+    """Compare searches of one tenant of 1,000 memories with those of 100 such tenants."""
     keys: list[str] = []
     async with Connection(host, port) as connection:
         for number in range(count):
@@ -274,14 +279,15 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
             keys.append(json.loads(answer)["data"]["fullKey"])
     for key in keys:
         await fill(host, port, key, 1000)
-    await measure(host, port, keys, "hybrid search", 4, 2 * seconds)  # every tenant's index is read once
+    # Reads the index of every tenant.
+    await measure(host, port, keys, "hybrid search", 4, 2 * seconds)
     one = await measure(host, port, keys[:1], "hybrid search", 1, seconds)
     many = await measure(host, port, keys, "hybrid search", 1, seconds)
     return {"tenants": count, "one": one, "many": many, "ratio": many["p50"] / one["p50"]}
 
 
 def sizes(db: str, workers: int, count: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Fill a new server with so many memories, and measure each call with 1 and with 16 connections."""
+    """Fill a new server with memories, and measure each call with 1 and with 16 connections."""
     served = Served(db, workers)
     try:
         asyncio.run(fill("127.0.0.1", served.port, served.key, count))
@@ -302,7 +308,7 @@ def sizes(db: str, workers: int, count: int, seconds: float) -> Iterator[dict[st
 
 @contextmanager
 def databases(db: str) -> Iterator[Callable[[], str]]:
-    """Give a function that returns the URL of an empty database."""
+    """Yield a function that returns the URL of an empty database."""
     if db == "postgresql":
         with postgresql() as new_database:
             yield new_database

@@ -1,13 +1,13 @@
-"""Long-term memory in one command: store a long conversation, then ask it things through two frameworks.
+"""Long-term memory in one command: stores a long conversation and searches it through two frameworks.
 
-    uv run cookbooks/quickstart.py                        # the conversation that comes with it
-    uv run cookbooks/quickstart.py --data chat.jsonl      # one of yours: {"session", "time", "speaker", "text"} a line
+    uv run cookbooks/quickstart.py                        # the sample conversation
+    uv run cookbooks/quickstart.py --data chat.jsonl      # yours: {"session", "time", "speaker", "text"} a line
     uv run cookbooks/quickstart.py --data locomo.json     # LoCoMo conversations
     uv run cookbooks/quickstart.py --data notes/          # a folder of Markdown files
     uv run cookbooks/quickstart.py --ask "Who minds the dog?" --ask "When is the race?"
 
-It runs on the embedded brain: no key, no server, no network. With --db FILE the memory is kept; without, it is gone
-at the end.
+It runs on the embedded brain, without a key, a server or a network. With --db FILE the memory is kept; otherwise it is
+deleted at the end.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ from onebrain_llamaindex import OneBrainVectorStore
 
 HERE = Path(__file__).parent
 SPACE = "quickstart"
-FOUND = 10  # memories to find for each question
+# The number of memories to find for each question.
+FOUND = 10
 
 
 @dataclass
 class Question:
-    """Something to ask, where it is known with the places in the data that answer it."""
+    """A question, with the positions in the data that answer it if they are known."""
 
     text: str
     evidence: set[str] = field(default_factory=set)
@@ -49,21 +50,22 @@ class Question:
 
 @dataclass
 class Answer:
-    """What a framework found, and how long it took: the memory that answers where that is known, else the first."""
+    """The result of a framework: the memory that answers the question if it is known, else the first one found."""
 
     framework: str
     text: str
     when: str
     score: float
     milliseconds: float
-    place: int | None  # of the memory that answers, from 1; None where it is not known or was not found
+    # The rank of the answering memory, from 1. None if it is not known or was not found.
+    rank: int | None
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path) -> tuple[list[NewMemory], list[Question]]:
-    """Read memories and, where the data has some, questions; `place` in the metadata says where each one stood."""
+    """Read memories and, if the data has any, questions. `position` in the metadata is the origin of each memory."""
     if path.is_dir():
         return read_markdown(path)
     if not path.is_file():
@@ -81,7 +83,7 @@ def read(path: Path) -> tuple[list[NewMemory], list[Question]]:
 
 
 def read_conversation(path: Path) -> tuple[list[NewMemory], list[Question]]:
-    """Read one turn a line; questions.jsonl beside it, if there is one, holds what to ask."""
+    """Read one turn per line, and the questions in a file questions.jsonl in the same folder, if it exists."""
     memories = []
     for number, line in enumerate(lines(path)):
         if line.strip():
@@ -91,7 +93,7 @@ def read_conversation(path: Path) -> tuple[list[NewMemory], list[Question]]:
                     content=f"{turn['speaker']}: {turn['text']}",
                     scope=Scope(space=SPACE, session=turn.get("session")),
                     created_at=datetime.fromisoformat(turn["time"]) if turn.get("time") else None,
-                    metadata={"place": str(number)},
+                    metadata={"position": str(number)},
                 )
             )
     questions = []
@@ -104,12 +106,12 @@ def read_conversation(path: Path) -> tuple[list[NewMemory], list[Question]]:
 
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of JSON Lines: text inside them may hold every separator but a line feed."""
+    """Return the lines of JSON Lines. Text within them may contain every separator but a line feed."""
     return path.read_text(encoding="utf-8-sig").split("\n")
 
 
 def read_locomo(data: list[dict[str, Any]]) -> tuple[list[NewMemory], list[Question]]:
-    """Read LoCoMo conversations, each a few questions of every kind."""
+    """Read LoCoMo conversations, with a few questions of every kind for each."""
     memories, questions = [], []
     for sample in data:
         name, conversation = sample["sample_id"], sample["conversation"]
@@ -124,7 +126,7 @@ def read_locomo(data: list[dict[str, Any]]) -> tuple[list[NewMemory], list[Quest
                         content=f"{turn['speaker']}: {turn['text']}{image}",
                         scope=Scope(space=SPACE, session=f"{name}/{number}"),
                         created_at=when,
-                        metadata={"place": f"{name}/{turn['dia_id']}"},
+                        metadata={"position": f"{name}/{turn['dia_id']}"},
                     )
                 )
             number += 1
@@ -140,7 +142,7 @@ FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 def read_markdown(folder: Path) -> tuple[list[NewMemory], list[Question]]:
-    """Read Markdown files section by section; the headings make the questions."""
+    """Read Markdown files by section. The headings become the questions."""
     memories, questions = [], []
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".md", ".markdown"))
     for path in files:
@@ -157,14 +159,14 @@ def read_markdown(folder: Path) -> tuple[list[NewMemory], list[Question]]:
                     content=block,
                     scope=Scope(space=SPACE, session=name),
                     created_at=changed,
-                    metadata={"place": f"{name}#{number}", "file": name, "heading": heading},
+                    metadata={"position": f"{name}#{number}", "file": name, "heading": heading},
                 )
             )
     return memories, questions
 
 
 def sections(text: str, size: int = 1500) -> list[str]:
-    """Cut a text at its headings, and long sections at paragraphs."""
+    """Divide a text at its headings, and long sections at paragraphs."""
     blocks = [""]
     for paragraph in paragraphs(text):
         if HEADING.match(paragraph) or (blocks[-1] and len(blocks[-1]) + len(paragraph) > size):
@@ -175,7 +177,7 @@ def sections(text: str, size: int = 1500) -> list[str]:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Cut a text at headings and blank lines; fenced code stays whole, whatever stands in it."""
+    """Divide a text at headings and blank lines. Fenced code is never divided."""
     found: list[list[str]] = [[]]
     fence = ""
     for line in text.split("\n"):
@@ -195,7 +197,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def own_questions(memories: Sequence[NewMemory], count: int = 8) -> list[Question]:
-    """Make questions of the rarest words of some memories, for data that brings none."""
+    """Make questions of the rarest words of some memories, for data without questions."""
     words = [set(re.findall(r"[^\W\d_]{4,}", memory.content.lower())) for memory in memories]
     frequency = Counter(word for found in words for word in found)
     telling = sorted(range(len(memories)), key=lambda n: -min(len(words[n]), 12))
@@ -205,7 +207,9 @@ def own_questions(memories: Sequence[NewMemory], count: int = 8) -> list[Questio
         rare = sorted(words[number], key=lambda word: (frequency[word], word))[:3]
         if rare:
             questions.append(
-                Question(f"What was it about {', '.join(rare)}?", {str(memories[number].metadata["place"])})
+                Question(
+                    f"What was it about {', '.join(rare)}?", {str(memories[number].metadata["position"])}
+                )
             )
     return questions
 
@@ -214,7 +218,7 @@ def own_questions(memories: Sequence[NewMemory], count: int = 8) -> list[Questio
 
 
 def ask(brain: onebrain.Brain, questions: Sequence[Question]) -> list[tuple[Question, list[Answer]]]:
-    """Put every question to a LangChain retriever and to a LlamaIndex index on the same memory."""
+    """Ask every question to a LangChain retriever and to a LlamaIndex index on the same memory."""
     retriever = OneBrainRetriever(brain=brain, scope=Scope(space=SPACE), k=FOUND)
     index = VectorStoreIndex.from_vector_store(OneBrainVectorStore(brain=brain, space=SPACE))
     engine = index.as_retriever(similarity_top_k=FOUND)
@@ -237,12 +241,12 @@ def ask(brain: onebrain.Brain, questions: Sequence[Question]) -> list[tuple[Ques
             start = time.perf_counter()
             hits = find(question.text)
             took = (time.perf_counter() - start) * 1000
-            places = [
-                n for n, (_, found, _) in enumerate(hits) if str(found.get("place")) in question.evidence
+            right = [
+                n for n, (_, found, _) in enumerate(hits) if str(found.get("position")) in question.evidence
             ]
-            text, metadata, score = hits[places[0] if places else 0] if hits else ("(nothing found)", {}, 0.0)
-            place = places[0] + 1 if places else None
-            row.append(Answer(name, text, str(metadata.get("created_at", ""))[:10], score, took, place))
+            text, metadata, score = hits[right[0] if right else 0] if hits else ("(nothing found)", {}, 0.0)
+            rank = right[0] + 1 if right else None
+            row.append(Answer(name, text, str(metadata.get("created_at", ""))[:10], score, took, rank))
         answers.append((question, row))
     return answers
 
@@ -251,7 +255,7 @@ def ask(brain: onebrain.Brain, questions: Sequence[Question]) -> list[tuple[Ques
 
 
 def progress(total: int) -> Callable[[int], None]:
-    """Return a function that draws a bar; on something that is no terminal, the last state only."""
+    """Return a function that draws a progress bar, or only its last state if the output is no terminal."""
     start = time.perf_counter()
 
     def draw(done: int) -> None:
@@ -272,15 +276,15 @@ def table(answers: Sequence[tuple[Question, list[Answer]]]) -> str:
     asking = (width - 48) * 2 // 5
     telling = width - 48 - asking
     lines = [
-        f"{'question':<{asking}}  {'memory':<{telling}}  {'date':<10}  {'place':>5}  {'score':>5}  {'time':>7}  by",
+        f"{'question':<{asking}}  {'memory':<{telling}}  {'date':<10}  {'rank':>5}  {'score':>5}  {'time':>7}  by",
         "─" * width,
     ]
     for question, row in answers:
         left = textwrap.wrap(question.text, asking) or [""]
         shown: list[tuple[str, str]] = []
         for number, answer in enumerate(row):
-            place = f"{answer.place}." if answer.place else "-" if question.evidence else ""
-            facts = f"{answer.when:<10}  {place:>5}  {answer.score:5.2f}  {answer.milliseconds:4.1f} ms  {answer.framework}"
+            rank = f"{answer.rank}." if answer.rank else "-" if question.evidence else ""
+            facts = f"{answer.when:<10}  {rank:>5}  {answer.score:5.2f}  {answer.milliseconds:4.1f} ms  {answer.framework}"
             same = number > 0 and answer.text == row[0].text
             text = ["(the same)"] if same else textwrap.wrap(" ".join(answer.text.split()), telling)
             if len(text) > 3:
@@ -301,14 +305,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=HERE / "data" / "conversation.jsonl", metavar="PATH")
     parser.add_argument(
-        "--ask", action="append", metavar="QUESTION", help="ask this instead; may be repeated"
+        "--ask", action="append", metavar="QUESTION", help="a question to ask instead; may be repeated"
     )
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep the memory in this file")
     arguments = parser.parse_args()
 
     memories, questions = read(arguments.data)
     if not memories:
-        sys.exit(f"{arguments.data} holds nothing to remember")
+        sys.exit(f"{arguments.data} contains no memories")
     questions = (
         [Question(text) for text in arguments.ask] if arguments.ask else questions or own_questions(memories)
     )
@@ -317,7 +321,8 @@ def main() -> None:
         path = arguments.db or Path(folder) / "brain.db"
         with onebrain.connect(onebrain.sqlite_url(path)) as brain:
             if brain.count(scope=Scope(space=SPACE)):
-                brain.forget(scope=Scope(space=SPACE))  # from an earlier run with --db
+                # They are from an earlier run with --db.
+                brain.forget(scope=Scope(space=SPACE))
             draw = progress(len(memories))
             for start in range(0, len(memories), 100):
                 brain.store_many(memories[start : start + 100]).raise_for_failures()
@@ -327,10 +332,10 @@ def main() -> None:
     print(table(answers))
     known = [row for question, row in answers if question.evidence]
     if known:
-        places = [row[0].place for row in known if row[0].place]
+        ranks = [row[0].rank for row in known if row[0].rank]
         times = sorted(answer.milliseconds for _, row in answers for answer in row)
         print(
-            f"{len(places)} of {len(known)} answers among the {FOUND} memories found, {places.count(1)} of them first; "
+            f"{len(ranks)} of {len(known)} answers among the {FOUND} memories found, {ranks.count(1)} of them first; "
             f"{times[len(times) // 2]:.1f} ms a question."
         )
     if arguments.db:
