@@ -29,8 +29,8 @@ from onebrain_engine.graph.proposals import propose, propose_from_chat, sentence
 from onebrain_engine.index.text import analyse, analyse_query, without_terms
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.dialects.brrain.rules.highlights import highlights
-from onebrain_server.dialects.onebrain.mapping import similarity
 from onebrain_server.dialects.onebrain.routes.extraction import page_text
+from onebrain_server.dialects.onebrain.rules.likeness import similarity
 from onebrain_server.dialects.rememberos.rules.chunks import chunks
 from onebrain_server.dialects.rememberos.rules.supersession import claim_of
 from onebrain_server.http.dialect import Table

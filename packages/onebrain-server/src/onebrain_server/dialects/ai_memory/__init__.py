@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.ai_memory import wire
+from onebrain_server.dialects.ai_memory import document, wire
 from onebrain_server.dialects.ai_memory.routes import (
     agents,
     links,
@@ -19,6 +19,7 @@ from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
+    document.routes,
     status.root,
     status.routes,
     memories.routes,

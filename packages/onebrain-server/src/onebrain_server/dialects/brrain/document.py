@@ -1,4 +1,4 @@
-"""The OpenAPI document."""
+"""The OpenAPI document of this dialect."""
 
 from __future__ import annotations
 
@@ -15,3 +15,6 @@ routes = Routes(PREFIX, "server")
 def openapi(call: Call) -> dict[str, Any]:
     """Return the OpenAPI document of every route of this service."""
     return call.server.documents[NAME]()
+
+
+__all__ = ["routes"]

@@ -15,6 +15,10 @@ from onebrain_server.security.limits import State
 
 PREFIX: Final = "/compat/brrain"
 NAME: Final = "brrain"
+# Every account is one vault.
+VAULT: Final = "vlt_default"
+# The workspace of memories that a key for all workspaces stores without naming one.
+DEFAULT_WORKSPACE: Final = "ws_default"
 
 # The middleware's codes in this service's words: those that its documentation uses, else by the status.
 _WORDS: Final = {"TOKEN_REQUIRED": "unauthenticated", "INVALID_API_KEY": "invalid_token"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.herobrain import wire
+from onebrain_server.dialects.herobrain import document, wire
 from onebrain_server.dialects.herobrain.routes import intelligence, keys, memories, usage, webhooks
 from onebrain_server.dialects.herobrain.rules import tenants
 from onebrain_server.http.credentials import bearer_key
@@ -15,11 +15,11 @@ _RESOURCES = (
     webhooks.routes,
     intelligence.routes,
     usage.routes,
-    usage.root,
+    document.routes,
 )
 
 dialect = Dialect(
-    name=tenants.SERVICE,
+    name=wire.NAME,
     prefix=wire.PREFIX,
     operations=[operation for routes in _RESOURCES for operation in routes.operations],
     failure=wire.failure,

@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
@@ -23,6 +23,7 @@ from onebrain_server.state.outbox import Delivery
 
 T = TypeVar("T")
 PREFIX: Final = "/compat/herobrain"
+NAME: Final = "herobrain"
 
 # The codes of HeroBrain's document; those of the statuses that it does not list are ours.
 _CODES: Final = {
@@ -38,6 +39,15 @@ _CODES: Final = {
     502: "EXTERNAL_SERVICE_ERROR",
     503: "DATABASE_ERROR",
 }
+
+TenantId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=512,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+    ),
+]
 
 
 class Wire(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.onebrain import wire
+from onebrain_server.dialects.onebrain import document, wire
 from onebrain_server.dialects.onebrain.routes import (
     agents,
     auth,
@@ -26,6 +26,7 @@ from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
+    document.routes,
     status.root,
     status.routes,
     auth.routes,
@@ -47,7 +48,7 @@ _RESOURCES = (
 )
 
 dialect = Dialect(
-    name="onebrain",
+    name=wire.NAME,
     operations=[operation for routes in _RESOURCES for operation in routes.operations],
     failure=wire.failure,
     unknown=wire.unknown,

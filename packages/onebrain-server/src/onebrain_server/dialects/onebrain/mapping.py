@@ -14,16 +14,12 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from onebrain.errors import OneBrainNotFoundError
-from onebrain.memory.driver import Changes, ListRequest, SearchRequest
-from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
-from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope, StoreResult
-from onebrain_engine.graph.likeness import likeness
+from onebrain.memory.filters import Cmp
+from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope
 from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.operation import holding
-from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
 
@@ -34,7 +30,6 @@ SearchMode = Literal["keyword", "vector", "hybrid"]
 
 TYPES: Final = get_args(MemoryType)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
-_COMPARED: Final = 600
 TITLE_LIMIT: Final = 500
 BODY_LIMIT: Final = 10_000
 RESERVED: Final = "onebrain"  # where clients keep what other servers have no field for
@@ -163,12 +158,9 @@ class HitRow(MemoryRow):
     vector_score: float
 
 
-# What is neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
-_WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
-_ARCHIVED: Final = Cmp("$archived", "eq", True)
+ARCHIVED: Final = Cmp("$archived", "eq", True)
 # Marks what was never active, which no agent has seen and none is told of.
-_UNSEEN: Final = "unseen"
-SEEN: Final = negate(every(_ARCHIVED, Cmp(f"$extra.{_UNSEEN}", "eq", True)))
+UNSEEN: Final = "unseen"
 
 
 def draft(
@@ -198,7 +190,7 @@ def draft(
         "status": status,
     }
     if status != "active":
-        extra[_UNSEEN] = True
+        extra[UNSEEN] = True
     return NewMemory.checked(
         id=fields.id or (id_of(call.idempotency) if call.idempotency is not None else new_id()),
         content=text,
@@ -308,220 +300,3 @@ def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     found = list(memories)
     places = belonging(call, [memory.id for memory in found])
     return [shown(memory, call, places.get(memory.id, NOWHERE)) for memory in found]
-
-
-def one(call: Call, id: str) -> Memory:
-    """Return a memory of the caller's; raise where there is none with this id."""
-    found = call.memories.get([id], EVERYTHING)
-    if not found:
-        raise not_found("Memory item")
-    return found[-1]
-
-
-def with_status(status: str | None) -> tuple[Filter, bool]:
-    """Return the filter for a status, and whether archived memories have to be looked at."""
-    if status == "active":
-        return TRUE, False
-    if status is None:
-        return TRUE, True
-    if status == "archived":
-        return every(_ARCHIVED, negate(_WAITING)), True
-    return every(_ARCHIVED, Cmp("$extra.status", "eq", status)), True
-
-
-def wanted(
-    call: Call,
-    *,
-    type: str | None = None,
-    tags: Sequence[str] | None = None,
-    entity_id: str | None = None,
-    project_id: str | None = None,
-    search: str | None = None,
-    given: Mapping[str, Any] | None = None,
-) -> Filter:
-    """Return the filter for what a list or a search asks for."""
-    parts: list[Filter] = []
-    if type is not None:
-        parts.append(Cmp("$type", "eq", type))
-    parts.extend(Cmp("$tags", "contains", tag) for tag in tags or ())
-    if search:
-        parts.append(either(Cmp("$title", "icontains", search), Cmp("$content", "icontains", search)))
-    if entity_id is not None:
-        try:
-            call.graph.get(entity_id)
-        except OneBrainNotFoundError:
-            raise not_found("Entity") from None
-        linked = [link.memory_id for link in call.graph.links(entity_id=entity_id)]
-        parts.append(Cmp("$id", "in", linked))
-    if project_id is not None:
-        if call.server.records.get(call.tenant_id, "project", project_id) is None:
-            raise not_found("Project")
-        links = call.server.records.links(call.tenant_id, "project", owner_id=project_id)
-        parts.append(Cmp("$id", "in", [link.memory_id for link in links]))
-    if given:
-        try:
-            parts.append(parse(given))
-        except (RecursionError, TypeError):
-            raise invalid(["filter"], "cannot be read as a filter") from None
-    return every(*parts)
-
-
-def reviewed(asked: Filter, *, archived: bool) -> Filter:
-    """Return a filter without the memories that wait for review, which the engine holds among the archived ones."""
-    return every(asked, negate(every(_ARCHIVED, _WAITING))) if archived else asked
-
-
-def everything(
-    call: Call, filter: Filter = TRUE, *, include_archived: bool = False, most: int | None = None
-) -> list[Memory]:
-    """Return all memories that match, newest first."""
-    found: list[Memory] = []
-    cursor: str | None = None
-    while True:
-        size = 500 if most is None else min(500, most - len(found))
-        page = call.memories.list(
-            ListRequest(filter=filter, limit=size, cursor=cursor, include_archived=include_archived)
-        )
-        found.extend(page.data)
-        cursor = page.meta.cursor
-        if cursor is None or (most is not None and len(found) >= most):
-            return found
-
-
-def put(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[StoreResult]:
-    """Store memories, each for itself; those that they replace are kept as the past.
-
-    `new` says that none of them can be there already, which saves looking.
-    """
-    drafts = _keep_replaced(call, drafts, new)
-    return call.memories.store(drafts) if drafts else []
-
-
-def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[Memory]:
-    """Store memories, all or none of them, and return them as they are now; `new` as for `put`."""
-    drafts = _keep_replaced(call, drafts, new)
-    return call.memories.store_and_return(drafts) if drafts else []
-
-
-def _keep_replaced(call: Call, drafts: Sequence[NewMemory], new: bool) -> Sequence[NewMemory]:
-    """Keep what drafts replace, and return the drafts; one that replaces a memory may have been seen."""
-    if new or not drafts:
-        return drafts
-    there = set(keep(call, [str(draft.id) for draft in drafts]))
-    if not there:
-        return drafts
-    return [
-        draft.model_copy(update={"extra": _seen(draft.extra)}) if draft.id in there else draft
-        for draft in drafts
-    ]
-
-
-def _seen(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if name != _UNSEEN}
-
-
-def change(call: Call, memory: Memory, **fields: Any) -> Memory:
-    """Change a memory; ``status``, ``confidence`` and the like are put where they are kept."""
-    extra = dict(memory.extra)
-    columns: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name == "status":
-            extra["status"] = value
-            columns["archived"] = value != "active"
-            if value == "active":
-                extra.pop(_UNSEEN, None)
-        elif name in ("confidence", "sourceType"):
-            extra[name] = value
-        else:
-            columns[name] = value
-    if extra != memory.extra:
-        columns["extra"] = extra
-    keep(call, [memory.id], memory.scope)
-    return call.memories.update(memory.id, Changes(fields=columns, merge_metadata=False), memory.scope)
-
-
-def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
-    """Delete memories with their links, and note that they are gone."""
-    there = keep(call, ids, scope)
-    if not there:
-        return 0
-    call.server.journal.bury(call.tenant_id, there)
-    count = call.memories.delete(there, scope)
-    call.server.records.forget_memories(call.tenant_id, there)
-    call.graph.forget_memories(there)
-    return count
-
-
-def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]:
-    """Keep what memories are, before they are changed or deleted; return the ids of those that are there.
-
-    `put`, `change` and `delete` do it: nothing else in this dialect changes what is stored.
-    """
-    there: list[str] = []
-    for start in range(0, len(ids), 1000):  # a filter may delete everything
-        found = call.memories.located(ids[start : start + 1000], scope)
-        call.server.history.keep(call.tenant_id, found)
-        there.extend(memory.id for _, memory in found)
-    return there
-
-
-def similarity(left: str, right: str) -> float:
-    """Return how alike two texts are, 0..1, regardless of case and spaces; of long ones, their beginnings."""
-    return likeness(comparable(left), comparable(right), 0.4)
-
-
-def comparable(text: str) -> str:
-    """Return the beginning of a text, regardless of case and spaces."""
-    return " ".join(text[: 2 * _COMPARED].casefold().split())[:_COMPARED]
-
-
-def relatives(call: Call, title: str, body: str, type: str) -> list[Memory]:
-    """Return the active memories of a type that are most likely to say the same."""
-    query = f"{title} {body}"[:1000]
-    request = SearchRequest(query=query, filter=Cmp("$type", "eq", type), limit=25, mode="keyword")
-    found = {hit.memory.id: hit.memory for hit in call.memories.search(request).hits}
-    same = every(Cmp("$type", "eq", type), Cmp("$title", "eq", title))
-    for memory in call.memories.list(ListRequest(filter=same, limit=25)).data:
-        found.setdefault(memory.id, memory)
-    return list(found.values())
-
-
-def twin(call: Call, title: str, body: str, type: str) -> Memory | None:
-    """Return the active memory that says what a new one says: title alike to 0.8, body to 0.48."""
-    best: tuple[float, Memory] | None = None
-    for memory in relatives(call, title, body, type):
-        names, texts = similarity(title, memory.title or ""), similarity(body, memory.content)
-        if names >= 0.8 and texts >= 0.48 and (best is None or names + texts > best[0]):
-            best = (names + texts, memory)
-    return None if best is None else best[1]
-
-
-def rival(call: Call, title: str, body: str, type: str) -> Memory | None:
-    """Return the active memory of the same title that says something else."""
-    folded = title.casefold().strip()
-    for memory in relatives(call, title, body, type):
-        if (memory.title or "").casefold().strip() == folded and similarity(body, memory.content) < 0.9:
-            return memory
-    return None
-
-
-def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
-    """Link a memory to the entity and the project that it was stored for."""
-    if fields.entity_id is not None:
-        call.graph.link(fields.entity_id, memory_id, "about")
-    if fields.project_id is not None:
-        call.server.records.link(call.tenant_id, "project", fields.project_id, memory_id, "context")
-
-
-def check_links(call: Call, fields: MemoryFields) -> None:
-    """Raise where a memory is to be stored for an entity or project that is not there."""
-    if fields.entity_id is not None:
-        try:
-            call.graph.get(fields.entity_id)
-        except OneBrainNotFoundError:
-            raise not_found("Entity") from None
-    if (
-        fields.project_id is not None
-        and call.server.records.get(call.tenant_id, "project", fields.project_id) is None
-    ):
-        raise not_found("Project")

@@ -24,6 +24,8 @@ from onebrain_server.state.outbox import Delivery
 
 T = TypeVar("T")
 
+NAME: Final = "onebrain"
+
 # Where the same API is reachable: as documented, for a self-hosted base URL, and for a region's.
 _ALIASES: Final = re.compile(r"^/api(?:/[a-z]{2,12})?(?=/v1(?:/|$)|/health(?:/|$))")
 

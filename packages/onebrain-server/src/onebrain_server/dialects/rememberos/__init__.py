@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from onebrain_server.clock import now
-from onebrain_server.dialects.rememberos import wire
+from onebrain_server.dialects.rememberos import document, wire
 from onebrain_server.dialects.rememberos.routes import (
     account,
     billing,
@@ -37,7 +37,7 @@ from onebrain_server.server import Server
 
 # In this order: a path without a parameter stands before one with a parameter in its place.
 _RESOURCES = (
-    status.root,
+    document.routes,
     status.routes,
     collections.routes,
     grants.routes,
@@ -86,7 +86,7 @@ def _begin(server: Server) -> None:
 
 
 dialect = Dialect(
-    name=wire.SERVICE,
+    name=wire.NAME,
     prefix=wire.PREFIX,
     operations=[operation for routes in _RESOURCES for operation in routes.operations],
     failure=wire.failure,

@@ -19,7 +19,7 @@ from onebrain_server.http.requests import Call
 from onebrain_server.security.limits import State
 from onebrain_server.state.outbox import Delivery
 
-SERVICE: Final = "rememberos"
+NAME: Final = "rememberos"
 PREFIX: Final = "/compat/rememberos"
 
 # Limits that the service's reference states.
@@ -28,12 +28,12 @@ MAX_BULK: Final = 100
 MAX_SEARCH: Final = 50
 MAX_LIST: Final = 200
 
-NAME: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Asked = Annotated[str, Field(min_length=1, max_length=100_000)]  # a query
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME)]
-Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=NAME)]
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME_PATTERN)]
+Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=NAME_PATTERN)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -83,7 +83,7 @@ class Routes(operations.Routes):
             @wraps(function)
             def write(call: Call, *arguments: Any, **given: Any) -> Any:
                 answer = function(call, *arguments, **given)
-                call.act(function.__name__, f"{SERVICE}.{self.tag}")
+                call.act(function.__name__, f"{NAME}.{self.tag}")
                 return answer
 
             return register(write)

@@ -69,12 +69,6 @@ def _counters(call: Call) -> Answer:
     return Answer(raw=call.server.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-@root.get("/openapi.json", needs="anyone", answers=dict[str, Any])
-def openapi(call: Call) -> dict[str, Any]:
-    """Return the OpenAPI document of every route."""
-    return call.server.documents[NAME]()
-
-
 class TierCount(Wire):
     """How many memories a tier has."""
 

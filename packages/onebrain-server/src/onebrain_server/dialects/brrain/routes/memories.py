@@ -17,7 +17,7 @@ from onebrain.memory.models import SearchMode as EngineMode
 from onebrain_server.clock import iso
 from onebrain_server.dialects.brrain import mapping
 from onebrain_server.dialects.brrain.mapping import MemoryRow, StoredRow, StoreFields
-from onebrain_server.dialects.brrain.rules import cursors, lifetimes, workspaces
+from onebrain_server.dialects.brrain.rules import cursors, lifetimes, memories, workspaces
 from onebrain_server.dialects.brrain.rules.highlights import highlights
 from onebrain_server.dialects.brrain.wire import Wire, WorkspaceId, described
 from onebrain_server.dialects.brrain.wire import routes as routes_below
@@ -48,9 +48,9 @@ _OWN_MODES: Final = {theirs: ours for ours, theirs in _ENGINE_MODES.items()}
 )
 def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
     """Store a memory; it is found at once. A text that the workspace holds already is refused."""
-    draft = mapping.draft(call, body)
+    draft = memories.draft(call, body)
     with call.server.changing(call.tenant_id, draft.ids[0]):
-        [stored] = mapping.store(call, [draft])
+        [stored] = memories.store(call, [draft])
     if isinstance(stored, Problem):
         raise stored
     call.act("write", "memory")
@@ -105,16 +105,16 @@ class BatchAnswer(Wire):
 def store_batch(call: Call, body: BatchFields) -> Answer:
     """Store up to 100 memories; one that is refused fails alone. 201 where all are stored, else 200."""
     results: list[dict[str, Any] | Problem | None] = []
-    drafts: list[mapping.Draft] = []
+    drafts: list[memories.Draft] = []
     for item in body.memories:
         try:
-            drafts.append(mapping.draft(call, StoreFields.model_validate(item, strict=True)))
+            drafts.append(memories.draft(call, StoreFields.model_validate(item, strict=True)))
             results.append(None)
         except ValidationError as error:
             results.append(invalid_input(error, "memory"))
         except Problem as problem:
             results.append(problem)
-    stored = iter(mapping.store(call, drafts))
+    stored = iter(memories.store(call, drafts))
     rows: list[dict[str, Any]] = []
     for index, known in enumerate(results):
         result = next(stored) if known is None else known
@@ -269,7 +269,7 @@ def _hit(hit: Hit, words: str) -> dict[str, Any]:
 @routes.get("/{id}", needs="read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, id: str) -> dict[str, Any]:
     """Return a memory, also one whose time to live is over."""
-    return mapping.row(call, mapping.one(call, id))
+    return mapping.row(call, memories.one(call, id))
 
 
 class DeletedRow(Wire):
@@ -286,6 +286,6 @@ class DeletedRow(Wire):
 def delete_memory(call: Call, id: str) -> dict[str, Any]:
     """Delete a memory: it is out of every answer at once, and out of the storage after the retention period."""
     with call.server.changing(call.tenant_id, id):
-        moment = lifetimes.delete(call, mapping.one(call, id))
+        moment = lifetimes.delete(call, memories.one(call, id))
     call.act("delete", "memory")
     return {"id": id, "status": "deleted", "deleted_at": iso(moment)}

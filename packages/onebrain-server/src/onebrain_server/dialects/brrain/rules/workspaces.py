@@ -13,8 +13,6 @@ from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.state.accounts import Caller
 
-VAULT: Final = "vlt_default"  # every account is one vault
-DEFAULT: Final = "ws_default"  # where a key that may use all workspaces stores what names none
 _BOUND: Final = "brrain:workspace="
 
 

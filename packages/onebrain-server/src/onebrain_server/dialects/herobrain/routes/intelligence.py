@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field
 
 from onebrain.memory.filters import Cmp, Filter, every
 from onebrain_server.clock import iso
-from onebrain_server.dialects.herobrain.routes.memories import MemoryRow, row
+from onebrain_server.dialects.herobrain.mapping import MemoryRow, row
 from onebrain_server.dialects.herobrain.rules import reasoning
-from onebrain_server.dialects.herobrain.rules.tenants import TenantId, TenantQuery, place_of, tenant_of
-from onebrain_server.dialects.herobrain.wire import Routes, Wire
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.wire import Routes, TenantId, Wire
 from onebrain_server.http.requests import Call
 
 routes = Routes("/intelligence", "intelligence")

@@ -9,14 +9,12 @@ from pydantic import Field
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
 from onebrain_server.dialects.herobrain.rules import events, quotas
 from onebrain_server.dialects.herobrain.rules.tenants import (
-    SERVICE,
-    TenantId,
     TenantQuery,
     bind,
     binding,
     tenant_of,
 )
-from onebrain_server.dialects.herobrain.wire import Routes, Wire, not_found
+from onebrain_server.dialects.herobrain.wire import NAME, Routes, TenantId, Wire, not_found
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.state.accounts import Key
@@ -90,7 +88,7 @@ def _row(call: Call, key: Key) -> dict[str, Any]:
 
 
 def _scopes(key: Key) -> list[str]:
-    own = {scope.removeprefix(f"{SERVICE}:") for scope in key.scopes if scope.startswith(f"{SERVICE}:")}
+    own = {scope.removeprefix(f"{NAME}:") for scope in key.scopes if scope.startswith(f"{NAME}:")}
     return sorted(scope for scope in own if not scope.startswith("tenant="))
 
 
@@ -133,7 +131,7 @@ def create_key(call: Call, query: TenantQuery, body: NewKeyFields) -> dict[str, 
     made, whole = call.server.accounts.create_key(
         call.tenant_id,
         body.name,
-        [*(f"{SERVICE}:{scope}" for scope in scopes), *bind(tenant)],
+        [*(f"{NAME}:{scope}" for scope in scopes), *bind(tenant)],
         trust="trusted",
         expires_at=expires,
         kind="hb_dev" if body.environment == "development" else "hb_prod",

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from onebrain.memory.driver import Changes, ListRequest, SearchRequest
-from onebrain.memory.filters import Cmp, Filter, either, every
 from onebrain.memory.models import JsonObject, Memory, NewMemory, Order
-from onebrain_server.clock import iso
+from onebrain_server.dialects.herobrain.mapping import (
+    Content,
+    MemoryRow,
+    MemoryType,
+    NewMemoryFields,
+    Share,
+    matching,
+    row,
+)
 from onebrain_server.dialects.herobrain.rules import events, quotas
-from onebrain_server.dialects.herobrain.rules.tenants import TenantId, TenantQuery, place_of, tenant_of
-from onebrain_server.dialects.herobrain.wire import Deleted, Routes, Wire, deleted, made_id, not_found
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.wire import (
+    Deleted,
+    Routes,
+    TenantId,
+    Wire,
+    deleted,
+    made_id,
+    not_found,
+)
 from onebrain_server.http.operation import Given
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memories", "memories")
 
-MemoryType = Literal[
-    "episodic",
-    "semantic",
-    "procedural",
-    "working",
-    "prospective",
-    "emotional",
-    "contextual",
-    "identity",
-    "relational",
-    "event",
-    "predictive",
-    "task",
-    "decision",
-]
-Content = Annotated[str, Field(min_length=1, max_length=10_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Rows = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -61,54 +58,6 @@ _ORDERS: Final[dict[tuple[str, str], Order]] = {
     ("importance", "asc"): "importance",
     ("importance", "desc"): "-importance",
 }
-
-
-class NewMemoryFields(Wire):
-    """A memory to store."""
-
-    content: Content
-    type: MemoryType
-    importance: Share = 0.5
-    tags: list[str] = Field(default_factory=list[str])
-    metadata: JsonObject = Field(default_factory=dict[str, Any])
-    tenant_id: TenantId | None = None
-
-
-class MemoryRow(Wire):
-    """A memory, whole in every answer."""
-
-    id: str
-    content: str
-    type: str
-    importance: float
-    tags: list[str]
-    metadata: dict[str, Any]
-    created_at: str
-    updated_at: str
-
-
-def row(memory: Memory) -> dict[str, Any]:
-    """Return a memory as answers show it."""
-    assert memory.created_at is not None
-    assert memory.updated_at is not None
-    return {
-        "id": memory.id,
-        "content": memory.content,
-        "type": memory.type,
-        "importance": memory.importance,
-        "tags": memory.tags,
-        "metadata": memory.metadata,
-        "createdAt": iso(memory.created_at),
-        "updatedAt": iso(memory.updated_at),
-    }
-
-
-def matching(type: str | None, tags: Sequence[str]) -> Filter:
-    """Return the filter for a kind, and for any of several tags."""
-    parts: list[Filter] = [] if type is None else [Cmp("$type", "eq", type)]
-    if tags:
-        parts.append(either(*(Cmp("$tags", "contains", tag) for tag in tags)))
-    return every(*parts)
 
 
 def _one(call: Call, id: str, tenant: str | None) -> Memory:
@@ -311,4 +260,4 @@ def delete_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     return deleted(id)
 
 
-__all__ = ["MemoryRow", "routes", "row"]
+__all__ = ["routes"]

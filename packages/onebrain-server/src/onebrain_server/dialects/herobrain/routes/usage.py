@@ -1,4 +1,4 @@
-"""``/api/v1/usage`` and the OpenAPI document."""
+"""``/api/v1/usage``: what is used of the plan."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 from onebrain.memory.filters import TRUE
 from onebrain_server.clock import now
 from onebrain_server.dialects.herobrain.rules import quotas
-from onebrain_server.dialects.herobrain.rules.tenants import SERVICE, TenantQuery, place_of, tenant_of
-from onebrain_server.dialects.herobrain.wire import PREFIX, Routes, Wire
-from onebrain_server.http import operation as operations
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.wire import Routes, Wire
 from onebrain_server.http.requests import Call
 
 routes = Routes("/usage", "usage")
-root = operations.Routes(PREFIX, "document")
 
 
 class ApiCalls(Wire):
@@ -74,10 +72,4 @@ def _bytes_of(call: Call, tenant: str) -> int:
         return sum(len(content.encode()) for _, content in read.columns(name, space, ["content"], None))
 
 
-@root.get("/openapi.json", needs="anyone", answers=dict[str, Any])
-def openapi(call: Call) -> dict[str, Any]:
-    """Return this document."""
-    return call.server.documents[SERVICE]()
-
-
-__all__ = ["root", "routes"]
+__all__ = ["routes"]

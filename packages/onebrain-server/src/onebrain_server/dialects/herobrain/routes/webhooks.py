@@ -9,8 +9,17 @@ from pydantic import Field
 
 from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.herobrain.rules import events
-from onebrain_server.dialects.herobrain.rules.tenants import SERVICE, TenantId, TenantQuery, tenant_of
-from onebrain_server.dialects.herobrain.wire import Deleted, Routes, Wire, deleted, made_id, not_found
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, tenant_of
+from onebrain_server.dialects.herobrain.wire import (
+    NAME,
+    Deleted,
+    Routes,
+    TenantId,
+    Wire,
+    deleted,
+    made_id,
+    not_found,
+)
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused
@@ -122,7 +131,7 @@ async def send_test(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     taken = await asyncio.to_thread(
         call.server.deliveries.send_once,
         call.tenant_id,
-        SERVICE,
+        NAME,
         hook.id,
         url=hook.body["url"],
         secret=hook.body["secret"],
@@ -137,7 +146,7 @@ def delete_webhook(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     hook = _one(call, id, tenant_of(call, query.tenant_id))
     if not call.server.records.remove(call.tenant_id, events.KIND, hook.id):
         raise not_found("webhook")
-    call.server.deliveries.forget(call.tenant_id, SERVICE, hook.id)
+    call.server.deliveries.forget(call.tenant_id, NAME, hook.id)
     call.audit("herobrain.webhook.delete", hook.id)
     return deleted(hook.id)
 

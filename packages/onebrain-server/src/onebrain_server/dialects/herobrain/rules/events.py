@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from onebrain._core.codec import to_json
-from onebrain_server.dialects.herobrain.rules.tenants import SERVICE
-from onebrain_server.dialects.herobrain.wire import metadata
+from onebrain_server.dialects.herobrain.wire import NAME, metadata
 from onebrain_server.http.requests import Call
 
 KIND: Final = "herobrain.webhook"
@@ -43,5 +42,5 @@ def tell(call: Call, event: Event, data: Mapping[str, Any], tenant: str | None) 
         if event in hook.body["events"] and hook.body["tenant"] in (None, tenant):
             body = body or payload(call, event, data, tenant)
             call.server.deliveries.add(
-                call.tenant_id, SERVICE, hook.id, url=hook.body["url"], secret=hook.body["secret"], body=body
+                call.tenant_id, NAME, hook.id, url=hook.body["url"], secret=hook.body["secret"], body=body
             )

@@ -6,39 +6,27 @@ stores goes to the tenant that has the account's id. A key that was made for a t
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import quote, unquote
 
-from pydantic import Field
-
 from onebrain.memory.models import EVERYTHING, Scope
-from onebrain_server.dialects.herobrain.wire import Wire
+from onebrain_server.dialects.herobrain.wire import NAME, TenantId, Wire
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import UUID
 from onebrain_server.state.accounts import Caller
 
-SERVICE: Final = "herobrain"
-_BOUND: Final = f"{SERVICE}:tenant="
+_BOUND: Final = f"{NAME}:tenant="
 # How long a binding may be beside the other scopes of a key.
 _MOST_BOUND: Final = 300
-
-TenantId = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=512,
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
-    ),
-]
 
 # What the account's own keys may do here; the last is not in HeroBrain's document, which names no right to manage keys.
 _GRANTED: Final = {
     "read": ("read:memories", "read:intelligence"),
     "write": ("write:memories", "write:webhooks", "write:api-keys"),
 }
-_permissions: Final = permissions(SERVICE)
+_permissions: Final = permissions(NAME)
 
 
 class TenantQuery(Wire):

@@ -9,9 +9,9 @@ from pydantic import Field
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING
 from onebrain_server.clock import iso_micros, now_micros
-from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.routes import keys
 from onebrain_server.dialects.onebrain.routes.keys import WholeKeyRow
+from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, paged
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
@@ -178,11 +178,11 @@ def review(call: Call, id: str, body: ReviewFields) -> dict[str, Any]:
     caller = call.known
     if not caller.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot review")
-    waiting = mapping.everything(call, _waiting(call, _key(call, id).id), include_archived=True)
+    waiting = memories.everything(call, _waiting(call, _key(call, id).id), include_archived=True)
     status = "active" if body.action == "approve" else "archived"
     for one in waiting:
         with call.server.changing(call.tenant_id, one.id):
-            mapping.change(call, mapping.one(call, one.id), status=status)
+            memories.change(call, memories.one(call, one.id), status=status)
     return {"action": body.action, "updated": len(waiting)}
 
 

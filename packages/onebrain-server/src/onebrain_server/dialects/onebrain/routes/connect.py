@@ -19,7 +19,7 @@ from onebrain_engine.store.records import to_datetime, to_micros
 from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import MemoryFields, MemoryRow, Moment
-from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules import contexts, likeness, memories
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
 from onebrain_server.http.operation import Answer
@@ -133,9 +133,9 @@ def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
     An active memory that says the same makes it a duplicate. A key under review makes candidates, and so does a text that
     reads like instructions, whoever sends it.
     """
-    mapping.check_links(call, fields)
+    memories.check_links(call, fields)
     title = fields.title or title_of(fields.text, mapping.TITLE_LIMIT)
-    same = mapping.twin(call, title, fields.text, fields.type)
+    same = likeness.twin(call, title, fields.text, fields.type)
     if same is not None:
         return False, mapping.row(same, call)
     suspicious = looks_like_instructions(title, fields.text)
@@ -149,8 +149,8 @@ def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
     key = call.known.key
     if key is not None:
         new = new.model_copy(update={"extra": {**new.extra, "keyId": key.id}})
-    [memory] = mapping.store(call, [new])
-    mapping.link(call, fields, memory.id)
+    [memory] = memories.store(call, [new])
+    memories.link(call, fields, memory.id)
     return True, mapping.row(memory, call)
 
 
@@ -205,7 +205,7 @@ class WriteAnswer(Wire):
 def write_all(call: Call, items: list[MemoryFields]) -> dict[str, Any]:
     """Store several memories as an agent."""
     for fields in items:
-        mapping.check_links(call, fields)
+        memories.check_links(call, fields)
     results: list[dict[str, Any]] = []
     base = call.idempotency
     with storing(call, len(items)):
@@ -323,7 +323,7 @@ def _changes(
     found: list[dict[str, Any]] = []
     if part == "memories":
         request = ListRequest(
-            filter=every(Cmp("$updated_at", "gt", to_datetime(since)), mapping.SEEN),
+            filter=every(Cmp("$updated_at", "gt", to_datetime(since)), memories.SEEN),
             order=order,
             limit=limit,
             cursor=place,

@@ -10,8 +10,8 @@ from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_engine.graph import Entity, Link, Relation, find_entities
 from onebrain_server.clock import iso_micros
-from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import Id
+from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import Problem, conflict, invalid, not_found
@@ -273,7 +273,7 @@ class ExtractAnswer(Wire):
 )
 def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Find the entities that a memory names, make those that are new, and link them to it."""
-    memory = mapping.one(call, body.memory_id)
+    memory = memories.one(call, body.memory_id)
     text = memory.content if (memory.title or "") in memory.content else f"{memory.title}. {memory.content}"
     model = call.model("entities")
     named = model.entities(text) if model is not None else None
@@ -343,7 +343,7 @@ class EntityLinkRow(LinkRow):
 def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Link an entity to a memory."""
     _one(call, id)
-    mapping.one(call, body.memory_item_id)
+    memories.one(call, body.memory_item_id)
     try:
         made = call.graph.link(id, body.memory_item_id, body.link_type)
     except OneBrainConflictError as error:

@@ -20,6 +20,7 @@ from onebrain_engine.graph.proposals import title_of
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import Id, MemoryFields, MemoryRow, MemoryType, Tags
+from onebrain_server.dialects.onebrain.rules import likeness, memories
 from onebrain_server.dialects.onebrain.rules.plans import charge, storing
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.files import FILE_LIMIT, file_text
@@ -35,24 +36,24 @@ _WORD: Final = re.compile(r"\w+")
 
 def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
     """Store a memory for review, compared with the active ones of its type."""
-    mapping.check_links(call, fields)
+    memories.check_links(call, fields)
     title = fields.title or title_of(fields.text, mapping.TITLE_LIMIT)
-    same = mapping.twin(call, title, fields.text, fields.type)
-    other = mapping.rival(call, title, fields.text, fields.type) if same is None else None
+    same = likeness.twin(call, title, fields.text, fields.type)
+    other = likeness.rival(call, title, fields.text, fields.type) if same is None else None
     status: mapping.MemoryStatus = (
         "archived" if same is not None else "conflicted" if other is not None else "candidate"
     )
-    [memory] = mapping.store(call, [mapping.draft(call, fields, status=status)])
-    mapping.link(call, fields, memory.id)
+    [memory] = memories.store(call, [mapping.draft(call, fields, status=status)])
+    memories.link(call, fields, memory.id)
     if same is not None:
         with call.server.changing(call.tenant_id, same.id):
-            known = mapping.one(call, same.id)
+            known = memories.one(call, same.id)
             sure = min(1.0, round(float(known.extra.get("confidence", 1)) + 0.1, 4))
             if sure != known.extra.get("confidence", 1):
-                mapping.change(call, known, confidence=sure)
+                memories.change(call, known, confidence=sure)
     if other is not None:
         with call.server.changing(call.tenant_id, other.id):
-            mapping.change(call, mapping.one(call, other.id), status="conflicted")
+            memories.change(call, memories.one(call, other.id), status="conflicted")
     return mapping.row(memory, call)
 
 
@@ -102,7 +103,7 @@ def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
     charge(call, "extract_calls_per_month")
     for fields in body:
-        mapping.check_links(call, fields)
+        memories.check_links(call, fields)
     base = call.idempotency
     items: list[dict[str, Any]] = []
     with storing(call, len(body)):
@@ -172,7 +173,7 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
         for one in proposals
     ]
     for one in fields[:1]:
-        mapping.check_links(call, one)
+        memories.check_links(call, one)
     base = call.idempotency
     drafts: list[NewMemory] = []
     for place, one in enumerate(fields):
@@ -181,9 +182,9 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
         drafts.append(mapping.draft(call, one))
     call.idempotency = base
     with storing(call, len(drafts)):
-        stored = mapping.store(call, drafts)
+        stored = memories.store(call, drafts)
     for one, memory in zip(fields, stored, strict=True):
-        mapping.link(call, one, memory.id)
+        memories.link(call, one, memory.id)
     call.act("write", "memory", count=len(stored))
     return {"memories": mapping.rows(stored, call), "provider": provider}
 
@@ -324,7 +325,7 @@ def duplicates(call: Call) -> list[dict[str, Any]]:
     """Return pairs with similar titles, most similar first, among the 500 newest memories that are not archived."""
     living = [
         one
-        for one in mapping.everything(call, include_archived=True, most=500)
+        for one in memories.everything(call, include_archived=True, most=500)
         if mapping.status_of(one) != "archived"
     ]
     titles = [" ".join((one.title or "").casefold().split()) for one in living]
@@ -372,15 +373,15 @@ class ConsolidateAnswer(Wire):
 def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
-    living = mapping.everything(call, wanted, most=1000)
-    bodies = alike_pairs([mapping.comparable(one.content) for one in living], body.threshold)
+    living = memories.everything(call, wanted, most=1000)
+    bodies = alike_pairs([likeness.comparable(one.content) for one in living], body.threshold)
     alike = {(left, right) for _, left, right in bodies if living[left].type == living[right].type}
     groups: list[list[int]] = []
     for place, one in enumerate(living):
         for group in groups:
             first = living[group[0]]
             if (group[0], place) in alike and (
-                mapping.similarity(first.title or "", one.title or "") >= body.threshold / 2
+                likeness.similarity(first.title or "", one.title or "") >= body.threshold / 2
             ):
                 group.append(place)
                 break
@@ -402,7 +403,7 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
         if not body.dry_run:
             for one in others:
                 with call.server.changing(call.tenant_id, one.id):
-                    mapping.change(call, mapping.one(call, one.id), status="archived")
+                    memories.change(call, memories.one(call, one.id), status="archived")
         answer.append(
             {"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content}
         )
@@ -425,10 +426,10 @@ class ExpireAnswer(Wire):
 def expire(call: Call, body: ExpireFields) -> dict[str, Any]:
     """Archive active memories that were not changed for so many days; pinned ones stay."""
     before = now() - timedelta(days=body.ttl_days)
-    old = [one for one in mapping.everything(call, Cmp("$updated_at", "lt", before)) if not one.pinned]
+    old = [one for one in memories.everything(call, Cmp("$updated_at", "lt", before)) if not one.pinned]
     for one in old:
         with call.server.changing(call.tenant_id, one.id):
-            mapping.change(call, mapping.one(call, one.id), status="archived")
+            memories.change(call, memories.one(call, one.id), status="archived")
     return {"expired": len(old)}
 
 

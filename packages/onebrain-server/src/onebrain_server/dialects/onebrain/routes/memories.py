@@ -29,7 +29,7 @@ from onebrain_server.dialects.onebrain.mapping import (
     Title,
     Vector,
 )
-from onebrain_server.dialects.onebrain.rules import past
+from onebrain_server.dialects.onebrain.rules import memories, past
 from onebrain_server.dialects.onebrain.rules.plans import charge, storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given, holding
@@ -62,14 +62,14 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
 
     With ``asOf``, as they were at that moment: changed ones as they were, deleted ones included.
     """
-    status, archived = mapping.with_status(query.status)
+    status, archived = memories.with_status(query.status)
     if query.as_of is not None and (query.entity_id is not None or query.project_id is not None):
         raise invalid(
             ["asOf"],
             "does not go with entityId or projectId: links have no history",
             where="query parameters",
         )
-    asked = mapping.wanted(
+    asked = memories.wanted(
         call,
         type=query.type,
         tags=query.tags,
@@ -107,13 +107,13 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
 )
 def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
-    mapping.check_links(call, body)
+    memories.check_links(call, body)
     charge(call, "memory_writes_per_month")
     new = mapping.draft(call, body, status=mapping.given_status(body))
     fresh = body.id is None and call.idempotency is None
     with storing(call, 1):
-        [memory] = mapping.store(call, [new], new=fresh)
-    mapping.link(call, body, memory.id)
+        [memory] = memories.store(call, [new], new=fresh)
+    memories.link(call, body, memory.id)
     call.act("write", "memory")
     if fresh:  # it has the links that were just made, and no others
         return mapping.shown(memory, call, mapping.Belonging(body.entity_id, body.project_id))
@@ -170,8 +170,8 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
         query=body.query if body.query is None or body.query.strip() else None,
         embedding=None if body.embedding is None else tuple(body.embedding),
         scope=EVERYTHING if body.scope is None else body.scope.scope(),
-        filter=mapping.reviewed(
-            mapping.wanted(
+        filter=memories.reviewed(
+            memories.wanted(
                 call,
                 type=body.type,
                 tags=body.tags,
@@ -236,7 +236,7 @@ def query_memories(call: Call, body: QueryFields) -> Answer:
     """List memories of a scope that match a filter, in an order; what waits for review is in no such list."""
     request = ListRequest(
         scope=EVERYTHING if body.scope is None else body.scope.scope(),
-        filter=mapping.reviewed(mapping.wanted(call, given=body.filter), archived=body.include_archived),
+        filter=memories.reviewed(memories.wanted(call, given=body.filter), archived=body.include_archived),
         order=body.order,
         limit=body.limit,
         cursor=body.cursor,
@@ -273,7 +273,7 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
     if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
         raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
     scope = EVERYTHING if body.scope is None else body.scope.scope()
-    if body.filter is not None and holds_always(mapping.wanted(call, given=body.filter)):
+    if body.filter is not None and holds_always(memories.wanted(call, given=body.filter)):
         raise invalid(
             ["filter"], "is empty or holds for every memory; leave it out to delete all of the scope"
         )
@@ -283,11 +283,11 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
             raise invalid(["filter"], "ids and filter do not go together")
         ids = [memory.id for memory in found]
     else:
-        asked = mapping.wanted(call, given=body.filter)
+        asked = memories.wanted(call, given=body.filter)
         ids = list(call.memories.forget(scope, asked, dry_run=True).ids)
     count = len(ids)
     if not body.dry_run:
-        count = mapping.delete(call, ids, scope)
+        count = memories.delete(call, ids, scope)
         if body.erase:
             call.server.history.forget(call.tenant_id, [*ids, *(body.ids or ())])
         call.act("delete", "memory", count=count)
@@ -312,7 +312,7 @@ class CountAnswer(Wire):
 def count_memories(call: Call, body: CountFields) -> dict[str, Any]:
     """Count the memories of a scope that match a filter."""
     scope = EVERYTHING if body.scope is None else body.scope.scope()
-    asked = mapping.reviewed(mapping.wanted(call, given=body.filter), archived=body.include_archived)
+    asked = memories.reviewed(memories.wanted(call, given=body.filter), archived=body.include_archived)
     return {"count": call.memories.count(scope, asked, include_archived=body.include_archived)}
 
 
@@ -351,7 +351,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     for place, item in enumerate(body.items):
         try:
             fields = MemoryFields.model_validate(item)
-            mapping.check_links(call, fields)
+            memories.check_links(call, fields)
         except ValueError as error:
             results.append(
                 {
@@ -380,7 +380,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     call.idempotency = base
     new = base is None and all(fields.id is None for _, fields in good)
     with storing(call, len(drafts)):
-        stored = mapping.put(call, drafts, new=new)
+        stored = memories.put(call, drafts, new=new)
     kept: list[str] = []
     for (place, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
@@ -395,7 +395,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
             continue
         results[place] = {"id": result.id, "status": result.status, "error": None}
         kept.append(str(result.id))
-        mapping.link(call, fields, str(result.id))
+        memories.link(call, fields, str(result.id))
     errors = [f"items[{place}]: {result['error']}" for place, result in enumerate(results) if result["error"]]
     found = {memory.id: memory for memory in call.memories.get(kept, EVERYTHING)}
     call.act("write", "memory", count=len(kept))
@@ -467,7 +467,7 @@ def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
 def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
     """Return one memory; with ``asOf``, as it was at that moment."""
     if query.as_of is None:
-        return mapping.row(mapping.one(call, id), call)
+        return mapping.row(memories.one(call, id), call)
     return mapping.row(past.one(call, id, past.moment_of(call, query.as_of)), call)
 
 
@@ -517,7 +517,7 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     if body.body is not None and body.content is not None:
         raise invalid(["content"], "give the text as body or as content, not as both")
     with call.server.changing(call.tenant_id, id):
-        old = mapping.one(call, id)
+        old = memories.one(call, id)
         fields: dict[str, Any] = {}
         text = body.body if body.body is not None else body.content
         if text is not None:
@@ -538,7 +538,7 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
             fields["confidence"] = body.confidence
         if body.status is not None:
             fields["status"] = body.status
-        memory = mapping.change(call, old, **fields) if fields else old
+        memory = memories.change(call, old, **fields) if fields else old
     call.act("write", "memory")
     return mapping.row(memory, call)
 
@@ -546,7 +546,7 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
 @routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)
 def delete_memory(call: Call, id: str) -> None:
     """Delete a memory with its links; synchronizing agents are told that it is gone."""
-    if not mapping.delete(call, [id]):
+    if not memories.delete(call, [id]):
         raise not_found("Memory item")
     call.act("delete", "memory")
 

@@ -12,6 +12,7 @@ from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.rules import likeness, memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
@@ -53,7 +54,7 @@ def _snapshot(call: Call) -> list[dict[str, Any]]:
             "confidence": one.extra.get("confidence", 1),
             "status": mapping.status_of(one),
         }
-        for one in mapping.everything(call, include_archived=True, most=_MOST)
+        for one in memories.everything(call, include_archived=True, most=_MOST)
     ]
 
 
@@ -82,14 +83,14 @@ def run(call: Call) -> dict[str, Any]:
     if not call.known.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot merge")
     waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
-    candidates = mapping.everything(call, waiting, include_archived=True, most=_MOST)
+    candidates = memories.everything(call, waiting, include_archived=True, most=_MOST)
     before = _snapshot(call) if candidates else []
     counts = {"archived": 0, "conflicted": 0, "activated": 0}
     log: list[dict[str, Any]] = []
     for one in reversed(candidates):  # the oldest first, so that it is the one that stays
         title, kind = one.title or "", one.type or "fact"
-        same = mapping.twin(call, title, one.content, kind)
-        other = mapping.rival(call, title, one.content, kind) if same is None else None
+        same = likeness.twin(call, title, one.content, kind)
+        other = likeness.rival(call, title, one.content, kind) if same is None else None
         if same is not None:
             status, action, ids, reason = (
                 "archived",
@@ -106,8 +107,8 @@ def run(call: Call) -> dict[str, Any]:
         counts[status] += 1
         with call.server.changing(call.tenant_id, one.id):
             try:
-                mapping.change(
-                    call, mapping.one(call, one.id), status="active" if status == "activated" else status
+                memories.change(
+                    call, memories.one(call, one.id), status="active" if status == "activated" else status
                 )
             except (Problem, OneBrainNotFoundError):
                 continue  # it was deleted meanwhile
@@ -189,7 +190,7 @@ def rollback(call: Call, version: VersionNumber) -> dict[str, Any]:
         restored += 1
         if _differs(one, row):
             with call.server.changing(call.tenant_id, one.id):
-                mapping.change(call, one, status=row["status"], confidence=row["confidence"])
+                memories.change(call, one, status=row["status"], confidence=row["confidence"])
     log: list[dict[str, Any]] = [
         {
             "action": "rollback",

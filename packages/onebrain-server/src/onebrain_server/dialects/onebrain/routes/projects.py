@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso_micros
-from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.routes.entities import Description, LinkFields, LinkRow, Name
+from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import conflict, invalid, not_found
@@ -163,7 +163,7 @@ class ProjectLinkRow(LinkRow):
 def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Put a memory into a project."""
     one(call, id)
-    mapping.one(call, body.memory_item_id)
+    memories.one(call, body.memory_item_id)
     try:
         made = call.server.records.link(call.tenant_id, KIND, id, body.memory_item_id, body.link_type)
     except Taken as taken:

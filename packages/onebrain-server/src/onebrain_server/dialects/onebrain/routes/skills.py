@@ -10,9 +10,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from onebrain.memory.models import NewMemory
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
-from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import Confidence, Id
-from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given, holding
@@ -188,7 +187,7 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
         extra={"sourceType": "user_input", "confidence": body.confidence_score, "status": "active"},
     )
     with storing(call, 1):
-        [result] = mapping.put(call, [note], new=True)
+        [result] = memories.put(call, [note], new=True)
     if result.error is not None:
         raise result.error
     fields = {

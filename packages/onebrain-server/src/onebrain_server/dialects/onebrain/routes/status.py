@@ -1,4 +1,4 @@
-"""What needs no login: health, metrics, the OpenAPI document, plans, and what this server can do."""
+"""What needs no login: health, metrics, plans, and what this server can do."""
 
 from __future__ import annotations
 
@@ -73,13 +73,6 @@ class Capabilities(Wire):
 def capabilities(call: Call) -> dict[str, Any]:
     """Say what this server does beyond OneBrain's hosted one."""
     return {"server": "onebrain-server", "version": "2.0.0", "features": FEATURES}
-
-
-@routes.get("/openapi", needs="anyone", answers=dict[str, Any], envelope=False)
-@routes.get("/openapi.json", needs="anyone", answers=dict[str, Any], envelope=False)
-def openapi(call: Call) -> dict[str, Any]:
-    """Return the OpenAPI document of every route."""
-    return call.server.documents["onebrain"]()
 
 
 class PlanLimit(Wire):

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain_server.clock import iso_micros
-from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import Id
+from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import conflict, not_found
 from onebrain_server.http.requests import Call
@@ -96,7 +96,7 @@ class TaggedRow(Wire):
 )
 def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     """Put a tag on a memory; doing so twice changes nothing."""
-    mapping.one(call, id)
+    memories.one(call, id)
     record = call.server.records.get(call.tenant_id, "tag", body.tag_id)
     if record is None:
         raise not_found("Tag")
@@ -114,7 +114,7 @@ def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
 @routes.delete("/memory/{memoryId}/tags/{tagId}", needs="brain.write", errors=(404,))
 def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
     """Take a tag off a memory."""
-    mapping.one(call, memoryId)
+    memories.one(call, memoryId)
     record = call.server.records.get(call.tenant_id, "tag", tagId)
     if record is None or not call.server.records.unlink(call.tenant_id, "tag", tagId, memory_id=memoryId):
         raise not_found("Tag")
@@ -124,7 +124,7 @@ def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
 def _name(call: Call, memory_id: str, name: str, *, add: bool) -> None:
     """Add a tag's name to a memory's own tags, or remove it."""
     with call.server.changing(call.tenant_id, memory_id):
-        memory = mapping.one(call, memory_id)
+        memory = memories.one(call, memory_id)
         if (name in memory.tags) != add:
             tags = [*memory.tags, name] if add else [tag for tag in memory.tags if tag != name]
-            mapping.change(call, memory, tags=tags)
+            memories.change(call, memory, tags=tags)

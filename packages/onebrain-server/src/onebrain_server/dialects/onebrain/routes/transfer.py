@@ -16,7 +16,7 @@ from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import MemoryFields
 from onebrain_server.dialects.onebrain.routes import brain, entities, projects
-from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import Answer
@@ -31,7 +31,7 @@ VERSION = 1
 def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
     """Return everything that makes a brain, in a form that `take_in` reads."""
     records, tenant = call.server.records, call.tenant_id
-    everything = mapping.everything(call, include_archived=archived)
+    everything = memories.everything(call, include_archived=archived)
     profile = brain.profile_record(call)
     graph = call.graph
     kept = graph.all()
@@ -239,7 +239,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                     else {"loc": (), "msg": str(error) or "not a memory"}
                 )
                 errors.append(f"memories[{place}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
-        for result in mapping.put(call, drafts) if drafts else ():
+        for result in memories.put(call, drafts) if drafts else ():
             if result.error is None:
                 count += 1
             else:

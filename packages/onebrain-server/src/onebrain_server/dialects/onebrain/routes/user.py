@@ -11,6 +11,7 @@ from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.routes import keys
 from onebrain_server.dialects.onebrain.routes.transfer import whole
+from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import Problem, conflict
 from onebrain_server.http.requests import Call
@@ -70,7 +71,7 @@ def streak(call: Call) -> dict[str, Any]:
     """Say on how many days in a row, up to today or yesterday, a memory was stored."""
     today = now().date()
     days: set[date] = set()
-    for memory in mapping.everything(call, include_archived=True, most=5000):
+    for memory in memories.everything(call, include_archived=True, most=5000):
         assert memory.created_at is not None
         days.add(memory.created_at.date())
     if not days:

@@ -11,7 +11,8 @@ from onebrain.memory.filters import TRUE, Cmp
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import now
 from onebrain_server.dialects.rememberos import mapping
-from onebrain_server.dialects.rememberos.routes import collections, search
+from onebrain_server.dialects.rememberos.routes import search
+from onebrain_server.dialects.rememberos.rules import collections, memories
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_BULK,
@@ -104,7 +105,7 @@ def storage_of(partition: Partition) -> int:
     key, version = ("rememberos.storage", partition.tenant), search.version(partition, None)
     kept = partition.server.contexts.get(key, version)
     if kept is None:
-        kept = {"bytes": sum(map(mapping.size, mapping.everything(partition, EVERYTHING, archived=True)))}
+        kept = {"bytes": sum(map(mapping.size, memories.everything(partition, EVERYTHING, archived=True)))}
         partition.server.contexts.put(key, version, kept)
     return int(kept["bytes"])
 

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso_micros
-from onebrain_server.dialects.rememberos.routes import collections
-from onebrain_server.dialects.rememberos.routes.collections import Right
+from onebrain_server.dialects.rememberos.rules import collections
+from onebrain_server.dialects.rememberos.rules.collections import Right
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Query, Routes, Tag, Wire, unconfigured
 from onebrain_server.http.problems import Problem

@@ -17,10 +17,10 @@ from onebrain.errors import OneBrainError
 from onebrain.memory.models import NewMemory
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, MemoryRow, NewFields, Source
-from onebrain_server.dialects.rememberos.routes import collections
-from onebrain_server.dialects.rememberos.routes.collections import Collection, check_writable, writable
+from onebrain_server.dialects.rememberos.rules import collections, memories
 from onebrain_server.dialects.rememberos.rules.background import Queue
 from onebrain_server.dialects.rememberos.rules.chunks import chunks
+from onebrain_server.dialects.rememberos.rules.collections import Collection, check_writable, writable
 from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_TEXT,
@@ -153,8 +153,8 @@ def upload_folder(call: Call, collection: str, query: Tagged, form: Form) -> dic
             metadata={"filename": name},
             container_tag=fields.container_tag,
         )
-        drafts.append(mapping.draft(one, found, author(call)))
-    stored = mapping.store(partition_of(call), drafts)
+        drafts.append(mapping.draft(one, found.name, author(call)))
+    stored = memories.store(partition_of(call), drafts)
     return {
         "created": len(stored),
         "ids": [memory.id for memory in stored],
@@ -228,7 +228,7 @@ def drop(call: Call, collection: str, query: DropQuery, form: Form) -> Answer:
     ids: list[str] = []
     for name, text in good:
         try:
-            stored = mapping.store(partition, _drafts(name, text, found, asked.container_tag, author(call)))
+            stored = memories.store(partition, _drafts(name, text, found, asked.container_tag, author(call)))
         except (Problem, OneBrainError) as error:
             failures.append(_failed(name, _reason(error)))
         else:
@@ -258,7 +258,7 @@ def _drafts(
                 metadata={"filename": name, "chunk": number, "chunks": len(pieces)},
                 container_tag=container_tag,
             ),
-            collection,
+            collection.name,
             by,
         )
         for number, piece in enumerate(pieces)
@@ -281,7 +281,7 @@ def _ingest(partition: Partition, job: Record) -> dict[str, Any] | None:
             drafts = _drafts(name, text, collection, job.body["container_tag"], job.body["by"])
             # The same ids each time, should this file be begun twice.
             number = len(noted["waiting"])
-            mapping.store(
+            memories.store(
                 partition,
                 [
                     one.model_copy(update={"id": str(uuid5(UUID(job.id), f"{number}/{chunk}"))})
@@ -359,14 +359,14 @@ def upload_memory(call: Call, collection: str, form: Form) -> NoReturn:
 )
 def attach_file(call: Call, collection: str, id: str, form: Form) -> NoReturn:
     """Attach a file to a memory: not here, for there is no object storage."""
-    mapping.one(partition_of(call), writable(call, collection), id)
+    memories.one(partition_of(call), writable(call, collection), id)
     raise unconfigured(_STORAGE)
 
 
 @routes.delete("/collections/{collection}/memories/{id}/images/{index}", needs="write", errors=(404,))
 def detach_file(call: Call, collection: str, id: str, index: str) -> NoReturn:
     """Detach a file from a memory; no memory here has one."""
-    mapping.one(partition_of(call), writable(call, collection), id)
+    memories.one(partition_of(call), writable(call, collection), id)
     raise Problem(404, "NOT_FOUND", "File not found")
 
 

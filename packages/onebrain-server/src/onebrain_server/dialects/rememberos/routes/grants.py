@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from onebrain_server.dialects.rememberos.routes import collections, keys
-from onebrain_server.dialects.rememberos.routes.collections import Collection, readable
+from onebrain_server.dialects.rememberos.routes import keys
+from onebrain_server.dialects.rememberos.rules import collections
+from onebrain_server.dialects.rememberos.rules.collections import Collection, readable
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire
 from onebrain_server.http.problems import Problem

@@ -13,10 +13,9 @@ from onebrain.memory.models import Memory
 from onebrain_engine.graph.proposals import classify, sentences
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import NewFields
-from onebrain_server.dialects.rememberos.routes import collections
-from onebrain_server.dialects.rememberos.routes.collections import Collection, readable, writable
-from onebrain_server.dialects.rememberos.rules import summaries
+from onebrain_server.dialects.rememberos.rules import collections, memories, summaries
 from onebrain_server.dialects.rememberos.rules.background import Queue
+from onebrain_server.dialects.rememberos.rules.collections import Collection, readable, writable
 from onebrain_server.dialects.rememberos.rules.model import capped
 from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.rules.supersession import (
@@ -167,9 +166,9 @@ def extract(
                 container_tag=asked.container_tag,
             )
             extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
-            [memory] = mapping.store(partition, [mapping.draft(fields, collection, by, **extra)])
+            [memory] = memories.store(partition, [mapping.draft(fields, collection.name, by, **extra)])
             for one in gone:
-                mapping.supersede(partition, one, memory.id)
+                memories.supersede(partition, one, memory.id)
             relation = "updates" if gone else "new"
             rows.append({"id": memory.id, "text": text, "type": kind, "relation": relation})
     created = sum(row["relation"] != "repeats" for row in rows)
@@ -205,7 +204,7 @@ def _related(
     """Return the current memories that a new fact may repeat or overtake: of the same sub-namespace only."""
     # The words of the kind of claim, too: "moved to Porto" and "lives in Lisbon" have none in common.
     query = text if claim is None else f"{text} {claim.subject} {claim.words}"
-    filters = [mapping.CURRENT]
+    filters = [memories.CURRENT]
     if container_tag is None:
         filters.append(Cmp("$user", "exists", False))
     request = SearchRequest(

@@ -15,9 +15,9 @@ from onebrain.memory.models import Memory, Scope
 from onebrain_server.clock import now
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import MemoryRow
-from onebrain_server.dialects.rememberos.routes import collections, search
-from onebrain_server.dialects.rememberos.routes.collections import readable, writable
-from onebrain_server.dialects.rememberos.rules import summaries
+from onebrain_server.dialects.rememberos.routes import search
+from onebrain_server.dialects.rememberos.rules import collections, memories, summaries
+from onebrain_server.dialects.rememberos.rules.collections import readable, writable
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import Days, Routes, Share, Tag, Tagged, Wire
 from onebrain_server.http.requests import Call
@@ -62,13 +62,13 @@ def dedup(call: Call, collection: str, body: DedupFields) -> dict[str, Any]:
     clusters = clustered(partition, found.tagged(body.container_tag), body.threshold)
     deleted = 0
     if not body.dry_run:
-        deleted = mapping.remove(partition, found, [one.id for _, others in clusters for one in others])
+        deleted = memories.remove(partition, found, [one.id for _, others in clusters for one in others])
     return {"clusters": shown(clusters), "deleted": deleted, "dry_run": body.dry_run}
 
 
 def clustered(partition: Partition, scope: Scope, threshold: float) -> list[tuple[Memory, list[Memory]]]:
     """Return the duplicates among the newest memories of a scope, each keeper with its own."""
-    newest = mapping.everything(partition, scope, mapping.CURRENT, most=_NEWEST, embeddings=True)
+    newest = memories.everything(partition, scope, memories.CURRENT, most=_NEWEST, embeddings=True)
     return duplicates(newest, threshold)
 
 
@@ -142,10 +142,10 @@ def archive(call: Call, collection: str, id: str, query: Tagged, body: ArchiveFi
 
 def _marked(call: Call, collection: str, id: str, query: Tagged, **mark: bool) -> dict[str, Any]:
     partition = partition_of(call)
-    memory = mapping.one(partition, writable(call, collection), id, query.container_tag)
+    memory = memories.one(partition, writable(call, collection), id, query.container_tag)
     if all(getattr(memory, name) == value for name, value in mark.items()):
         return mapping.row(memory)
-    return mapping.row(mapping.change(partition, memory, **mark))
+    return mapping.row(memories.change(partition, memory, **mark))
 
 
 class StaleFields(Wire):
@@ -175,9 +175,9 @@ def sweep(partition: Partition, scope: Scope, days: int, *, dry_run: bool) -> di
     stale = _stale(days)
     if dry_run:
         return {"would_archive": partition.memories.count(scope, stale, include_archived=False)}
-    old = mapping.everything(partition, scope, stale)
+    old = memories.everything(partition, scope, stale)
     for one in old:
-        mapping.change(partition, one, archived=True)
+        memories.change(partition, one, archived=True)
     return {"archived": len(old)}
 
 
@@ -222,13 +222,13 @@ def health_of(partition: Partition, scope: Scope, stale_days: int) -> dict[str, 
         return partition.memories.count(scope, filter, include_archived=archived)
 
     stale = count(_stale(stale_days), archived=False)
-    superseded = count(mapping.SUPERSEDED)
+    superseded = count(memories.SUPERSEDED)
     # What has expired is invisible to the engine and soon gone, so that there is never any to count.
     expired = 0
     return {
         "exists": True,
         "total": count(),
-        "current": count(mapping.CURRENT, archived=False),
+        "current": count(memories.CURRENT, archived=False),
         "archived": count(_ARCHIVED),
         "pinned": count(_PINNED),
         "stale": stale,

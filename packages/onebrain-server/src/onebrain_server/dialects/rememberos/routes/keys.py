@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from onebrain_server.clock import iso_micros, iso_or_none
-from onebrain_server.dialects.rememberos.wire import NAME, SERVICE, Query, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import NAME, NAME_PATTERN, Query, Routes, Wire
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -20,10 +20,10 @@ from onebrain_server.state.accounts import Caller, Key
 routes = Routes("/memory/keys", "keys")
 agent_routes = Routes("/memory/agents", "agents")
 
-READ: Final = f"{SERVICE}:read"
-WRITE: Final = f"{SERVICE}:write"
+READ: Final = f"{NAME}:read"
+WRITE: Final = f"{NAME}:write"
 
-scopes = permissions(SERVICE)
+scopes = permissions(NAME)
 
 
 class AgentRow(Wire):
@@ -90,7 +90,7 @@ def list_keys(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-Label = Annotated[str, Field(min_length=1, max_length=100, pattern=NAME)]
+Label = Annotated[str, Field(min_length=1, max_length=100, pattern=NAME_PATTERN)]
 
 
 class KeyFields(Wire):
@@ -140,7 +140,7 @@ def _revoke(call: Call, id: str) -> dict[str, Any]:
     key = next((key for key in active if key.id == id), None)
     if key is None:
         raise Problem(404, "NOT_FOUND", "Key not found")
-    if not all(scope.startswith(f"{SERVICE}:") for scope in key.scopes):
+    if not all(scope.startswith(f"{NAME}:") for scope in key.scopes):
         raise Problem(
             403, "FORBIDDEN", "This is a key of the account itself: revoke it at DELETE /v1/api-keys/{id}"
         )

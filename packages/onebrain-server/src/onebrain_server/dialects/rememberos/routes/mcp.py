@@ -23,10 +23,10 @@ from onebrain.memory.fence import defuse
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.dialects.rememberos.mapping import NewFields
 from onebrain_server.dialects.rememberos.routes import collections, hygiene, memories, search
-from onebrain_server.dialects.rememberos.routes.collections import readable
 from onebrain_server.dialects.rememberos.routes.hygiene import HealthQuery, StaleFields, SummaryQuery
 from onebrain_server.dialects.rememberos.routes.memories import RelatedQuery
 from onebrain_server.dialects.rememberos.routes.search import SearchFields
+from onebrain_server.dialects.rememberos.rules.collections import readable
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_LIST,

@@ -10,8 +10,8 @@ from onebrain.memory.driver import SearchRequest
 from onebrain.memory.models import JsonObject, NewMemory
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow, MemoryRow, NewFields
-from onebrain_server.dialects.rememberos.routes.collections import readable, writable
-from onebrain_server.dialects.rememberos.rules import events
+from onebrain_server.dialects.rememberos.rules import events, memories
+from onebrain_server.dialects.rememberos.rules.collections import readable, writable
 from onebrain_server.dialects.rememberos.rules.partition import author, partition_of
 from onebrain_server.dialects.rememberos.wire import (
     MAX_BULK,
@@ -45,7 +45,7 @@ class ListQuery(Tagged):
 def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[str, Any]]:
     """List memories: pinned ones first, newest first among both; archived ones only where asked for."""
     scope = readable(call, collection).tagged(query.container_tag)
-    found = mapping.listed(
+    found = memories.listed(
         partition_of(call), scope, limit=query.limit, offset=query.offset, archived=query.include_archived
     )
     return [mapping.row(memory) for memory in found]
@@ -55,7 +55,7 @@ def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[st
 def create_memory(call: Call, collection: str, body: NewFields) -> dict[str, Any]:
     """Store a memory; the collection is made where there is none of this name."""
     found = writable(call, collection, create=True)
-    [memory] = mapping.store(partition_of(call), [mapping.draft(body, found, author(call))])
+    [memory] = memories.store(partition_of(call), [mapping.draft(body, found.name, author(call))])
     return mapping.row(memory)
 
 
@@ -74,15 +74,15 @@ Bulk = Annotated[list[NewFields], Field(min_length=1, max_length=MAX_BULK)]
 def create_memories(call: Call, collection: str, body: Bulk) -> dict[str, Any]:
     """Store up to 100 memories, all or none of them."""
     found = writable(call, collection, create=True)
-    drafts = [mapping.draft(fields, found, author(call)) for fields in body]
-    stored = mapping.store(partition_of(call), drafts)
+    drafts = [mapping.draft(fields, found.name, author(call)) for fields in body]
+    stored = memories.store(partition_of(call), drafts)
     return {"created": len(stored), "ids": [memory.id for memory in stored]}
 
 
 @routes.get("/memories/{id}", needs="read", answers=MemoryRow, errors=(404,), quick=True)
 def get_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Return one memory."""
-    return mapping.row(mapping.one(partition_of(call), readable(call, collection), id, query.container_tag))
+    return mapping.row(memories.one(partition_of(call), readable(call, collection), id, query.container_tag))
 
 
 class MemoryChanges(Wire):
@@ -106,16 +106,16 @@ def update_memory(call: Call, collection: str, id: str, query: Tagged, body: Mem
             400, "VALIDATION_ERROR", "Give at least one of text, importance, category and metadata, not null"
         )
     partition = partition_of(call)
-    memory = mapping.one(partition, writable(call, collection), id, query.container_tag)
-    return mapping.row(mapping.change(partition, memory, **fields))
+    memory = memories.one(partition, writable(call, collection), id, query.container_tag)
+    return mapping.row(memories.change(partition, memory, **fields))
 
 
 @routes.delete("/memories/{id}", needs="write", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
     """Delete a memory and its files."""
     partition, found = partition_of(call), writable(call, collection)
-    memory = mapping.one(partition, found, id, query.container_tag)
-    if not mapping.remove(partition, found, [memory.id]):
+    memory = memories.one(partition, found, id, query.container_tag)
+    if not memories.remove(partition, found, [memory.id]):
         raise Problem(404, "NOT_FOUND", "Memory not found")
     return {"deleted": True}
 
@@ -130,7 +130,7 @@ class MoveFields(Wire):
 def move_memory(call: Call, collection: str, id: str, query: Tagged, body: MoveFields) -> dict[str, Any]:
     """Move a memory to another collection under the same id; it is made where there is none of this name."""
     partition, here = partition_of(call), writable(call, collection)
-    memory = mapping.one(partition, here, id, query.container_tag)
+    memory = memories.one(partition, here, id, query.container_tag)
     there = writable(call, body.to_collection, create=True)
     if there.id == here.id:
         return mapping.row(memory)
@@ -141,7 +141,7 @@ def move_memory(call: Call, collection: str, id: str, query: Tagged, body: MoveF
         if result.error is not None:
             raise result.error
     partition.memories.delete([memory.id], here.scope)
-    moved = mapping.row(mapping.one(partition, there, memory.id))
+    moved = mapping.row(memories.one(partition, there, memory.id))
     events.emit(partition, "memory.updated", [moved])
     return moved
 
@@ -163,14 +163,14 @@ class RelatedAnswer(Wire):
 def related_memories(call: Call, collection: str, id: str, query: RelatedQuery) -> dict[str, Any]:
     """Return the memories nearest to one in meaning, without itself, archived and superseded ones."""
     partition, found = partition_of(call), readable(call, collection)
-    memory = mapping.one(partition, found, id, query.container_tag)
+    memory = memories.one(partition, found, id, query.container_tag)
     [known] = partition.memories.get([memory.id], memory.scope, with_embeddings=True)
     request = SearchRequest(
         # Its text, where the server makes no vectors: then words are all there is.
         query=memory.content if known.embedding is None else None,
         embedding=known.embedding,
         scope=found.tagged(query.container_tag),
-        filter=mapping.others(memory),
+        filter=memories.others(memory),
         limit=query.limit,
         mode="keyword" if known.embedding is None else "vector",
         min_score=query.min_score,
@@ -207,4 +207,4 @@ def forget(call: Call, collection: str, body: ForgetFields) -> dict[str, Any]:
         min_score=body.min_score,
     )
     ids = [hit.memory.id for hit in partition.memories.search(request).hits]
-    return {"deleted": mapping.remove(partition, found, ids), "ids": ids}
+    return {"deleted": memories.remove(partition, found, ids), "ids": ids}

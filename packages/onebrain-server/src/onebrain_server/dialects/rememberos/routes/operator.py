@@ -15,8 +15,9 @@ from pydantic import Field
 from onebrain.memory.filters import TRUE
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_server.clock import iso_micros, now, now_micros
-from onebrain_server.dialects.rememberos.routes import collections, connections, hygiene, pulse
+from onebrain_server.dialects.rememberos.routes import connections, hygiene, pulse
 from onebrain_server.dialects.rememberos.routes.account import storage_of
+from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.partition import Partition
 from onebrain_server.dialects.rememberos.wire import PREFIX, Query, Routes, Wire
 from onebrain_server.http.problems import Problem

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from onebrain.memory.fence import fence, on_one_line
 from onebrain.memory.models import JsonObject
-from onebrain_server.dialects.rememberos.routes import collections, graph, search
-from onebrain_server.dialects.rememberos.routes.collections import check_writable, hidden, readable, writable
+from onebrain_server.dialects.rememberos.routes import graph, search
 from onebrain_server.dialects.rememberos.routes.search import SearchFields
+from onebrain_server.dialects.rememberos.rules import collections
+from onebrain_server.dialects.rememberos.rules.collections import check_writable, hidden, readable, writable
 from onebrain_server.dialects.rememberos.rules.model import own_model
 from onebrain_server.dialects.rememberos.rules.partition import author, partition_of
 from onebrain_server.dialects.rememberos.wire import (

@@ -19,7 +19,8 @@ from onebrain.memory.filters import TRUE, Cmp, every, negate
 from onebrain.memory.models import Hit, JsonObject, Scope, SearchMode
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow
-from onebrain_server.dialects.rememberos.routes.collections import Collection, hidden, readable
+from onebrain_server.dialects.rememberos.rules import memories
+from onebrain_server.dialects.rememberos.rules.collections import Collection, hidden, readable
 from onebrain_server.dialects.rememberos.rules.containment import containing
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.dialects.rememberos.wire import MAX_SEARCH, Asked, Routes, Share, Tag, Wire
@@ -113,7 +114,7 @@ def found(
         query=asked.query if rewritten is None else f"{asked.query} {rewritten}"[:10_000],
         scope=scope,
         filter=every(
-            mapping.CURRENT,
+            memories.CURRENT,
             TRUE if asked.category is None else Cmp("$type", "eq", asked.category),
             negate(Cmp("$space", "in", list(shut))) if shut else TRUE,
             containing(partition, scope, asked.metadata_filter),

@@ -1,4 +1,4 @@
-"""What needs no login: liveness, the public status, and the OpenAPI document."""
+"""What needs no login: liveness and the public status."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from onebrain_server.clock import iso, now
-from onebrain_server.dialects.rememberos.wire import PREFIX, SERVICE, Routes, Wire
-from onebrain_server.http import operation as operations
+from onebrain_server.dialects.rememberos.wire import Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
 from onebrain_server.server import Server
 
 routes = Routes("", "status")
-root = operations.Routes(PREFIX, "status")
 
 EVERY: Final = 60  # seconds between two checks
 _DAY: Final = 24 * 3600 // EVERY
@@ -76,9 +74,3 @@ def status(call: Call) -> dict[str, Any]:
         "uptime_24h": round(100 * good / len(checks), 2),
         "checks": [{"at": at, "healthy": healthy} for at, healthy in checks[: -_SHOWN - 1 : -1]],
     }
-
-
-@root.get("/openapi.json", needs="anyone", answers=dict[str, Any])
-def openapi(call: Call) -> dict[str, Any]:
-    """Return the OpenAPI document of every route of this dialect."""
-    return call.server.documents[SERVICE]()

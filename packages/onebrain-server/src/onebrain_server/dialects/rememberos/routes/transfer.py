@@ -12,14 +12,11 @@ from onebrain.memory.models import JsonObject, Memory, NewMemory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import MemoryRow, NewFields
-from onebrain_server.dialects.rememberos.routes import collections
 from onebrain_server.dialects.rememberos.routes.account import name_of
-from onebrain_server.dialects.rememberos.routes.collections import (
-    Collection,
-    CollectionRow,
-    check_writable,
-    writable,
-)
+from onebrain_server.dialects.rememberos.routes.collections import CollectionRow
+from onebrain_server.dialects.rememberos.routes.collections import row as collection_row
+from onebrain_server.dialects.rememberos.rules import collections, memories
+from onebrain_server.dialects.rememberos.rules.collections import Collection, check_writable, writable
 from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
 from onebrain_server.http.operation import Answer
@@ -48,11 +45,11 @@ def export_account(call: Call) -> Answer:
     """Return the tenant, its collections and its memories, archived and superseded ones included, as a download."""
     partition, account = partition_of(call), call.known.account
     every = collections.every(partition)
-    found = [memory for one in every for memory in mapping.everything(partition, one.scope, archived=True)]
+    found = [memory for one in every for memory in memories.everything(partition, one.scope, archived=True)]
     call.audit("rememberos.export")
     data = {
         "tenant": {"name": name_of(account), "email": account.email, "tier": account.plan},
-        "collections": [collections.row(partition, one) for one in every],
+        "collections": [collection_row(partition, one) for one in every],
         "memories": [mapping.row(memory) for memory in found],
         "exported_at": iso(now()),
     }
@@ -117,7 +114,7 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     """
     partition = partition_of(call)
     rows, errors = _read(body.memories)
-    with mapping.storing(partition, len(rows)):
+    with memories.storing(partition, len(rows)):
         imported, opened = _import(call, partition, body, rows)
     call.audit("rememberos.import")
     return {
@@ -147,7 +144,7 @@ def _import(
         mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
         for start in range(0, len(mine), _AT_ONCE):
             some = mine[start : start + _AT_ONCE]
-            made = mapping.put(partition, [_draft(call, row, opened[name]) for row in some])
+            made = memories.put(partition, [_draft(call, row, opened[name]) for row in some])
             imported += len(made)
             if len(made) == len(some):  # else another request has removed one already
                 stored.update(
@@ -183,7 +180,7 @@ def _opened(call: Call, partition: Partition, name: str, described: ImportCollec
 
 
 def _draft(call: Call, row: ImportRow, collection: Collection) -> NewMemory:
-    draft = mapping.draft(row, collection, author(call))
+    draft = mapping.draft(row, collection.name, author(call))
     kept = {"pinned": row.pinned, "archived": row.archived, "created_at": row.created_at}
     return draft.model_copy(update=kept)
 
@@ -193,7 +190,7 @@ def _supersede(partition: Partition, rows: Sequence[ImportRow], stored: dict[str
     for row in rows:
         old, new = stored.get(row.id or ""), stored.get(row.superseded_by or "")
         if old is not None and new is not None and old.scope.space == new.scope.space:
-            mapping.supersede(partition, old, new.id)
+            memories.supersede(partition, old, new.id)
 
 
 __all__ = ["routes"]

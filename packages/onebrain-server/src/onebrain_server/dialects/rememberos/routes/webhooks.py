@@ -9,7 +9,7 @@ from pydantic import Field
 
 from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
-from onebrain_server.dialects.rememberos.wire import SERVICE, Routes, Wire
+from onebrain_server.dialects.rememberos.wire import NAME, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
@@ -96,5 +96,5 @@ def _remove(partition: Partition) -> bool:
     if hook is None:
         return False
     partition.records.remove(partition.tenant, events.KIND, events.ID)
-    partition.server.deliveries.forget(partition.tenant, SERVICE, hook.body["target"])
+    partition.server.deliveries.forget(partition.tenant, NAME, hook.body["target"])
     return True

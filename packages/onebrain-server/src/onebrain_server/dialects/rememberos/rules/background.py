@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from onebrain_server.clock import now_micros
-from onebrain_server.dialects.rememberos.routes import collections
+from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call

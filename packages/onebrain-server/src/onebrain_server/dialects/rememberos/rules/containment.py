@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, field_name, kind, negate
 from onebrain.memory.models import Scope
-from onebrain_server.dialects.rememberos import mapping
+from onebrain_server.dialects.rememberos.rules import memories
 from onebrain_server.dialects.rememberos.rules.partition import Partition
 
 
@@ -23,7 +23,7 @@ def containing(partition: Partition, scope: Scope, wanted: Mapping[str, Any] | N
     pushed, exact = _object(wanted, ())
     if exact:
         return pushed
-    candidates = mapping.everything(partition, scope, pushed, archived=True)
+    candidates = memories.everything(partition, scope, pushed, archived=True)
     return Cmp("$id", "in", [one.id for one in candidates if contains(one.metadata, wanted)])
 
 

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.dialects.rememberos.rules.partition import Partition
-from onebrain_server.dialects.rememberos.wire import SERVICE, sign
+from onebrain_server.dialects.rememberos.wire import NAME, sign
 from onebrain_server.jobs.deliveries import Channel
 from onebrain_server.state.outbox import Delivery
 from onebrain_server.state.records import Record, Records
@@ -34,7 +34,7 @@ def emit(partition: Partition, event: Event, data: Iterable[Mapping[str, Any]]) 
     moment = iso(now())
     partition.server.deliveries.add_all(
         partition.tenant,
-        SERVICE,
+        NAME,
         hook.body["target"],
         url=hook.body["url"],
         secret=hook.body["secret"],

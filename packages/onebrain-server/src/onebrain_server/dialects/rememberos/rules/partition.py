@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from onebrain_engine import Tenant
 from onebrain_engine.graph.model import ChatModel
 from onebrain_server.dialects.rememberos.rules.model import model_of
-from onebrain_server.dialects.rememberos.wire import SERVICE
+from onebrain_server.dialects.rememberos.wire import NAME
 from onebrain_server.http.requests import Call
 from onebrain_server.partitions import partition_name
 from onebrain_server.state.records import Records, Taken
@@ -29,7 +29,7 @@ class Partition:
     @property
     def memories(self) -> Tenant:
         """The tenant's memories; a collection is a space of theirs."""
-        return self.server.engine.tenant(partition_name(self.tenant, SERVICE))
+        return self.server.engine.tenant(partition_name(self.tenant, NAME))
 
     @property
     def records(self) -> Records:

@@ -13,8 +13,8 @@ from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
 from onebrain_engine.graph.proposals import sentences, title_of
 from onebrain_server.clock import iso, now
-from onebrain_server.dialects.rememberos import mapping
-from onebrain_server.dialects.rememberos.routes.collections import Collection
+from onebrain_server.dialects.rememberos.rules import memories
+from onebrain_server.dialects.rememberos.rules.collections import Collection
 from onebrain_server.dialects.rememberos.rules.partition import Partition
 
 _LINE: Final = 240  # characters of a memory in an extractive summary
@@ -33,7 +33,7 @@ _SUMMARY: Final = (
 
 def profile(partition: Partition, collection: Collection, container_tag: str | None) -> dict[str, Any]:
     """Return what is known by now: the current facts and preferences, most important first."""
-    wanted = every(mapping.CURRENT, Cmp("$type", "in", ["fact", "preference"]))
+    wanted = every(memories.CURRENT, Cmp("$type", "in", ["fact", "preference"]))
     known = _top(partition, collection, container_tag, 50, wanted)
     texts = [_line(one) for one in known]
     model = partition.model("profile")
@@ -47,7 +47,7 @@ def summary(
     partition: Partition, collection: Collection, container_tag: str | None, limit: int
 ) -> dict[str, Any]:
     """Return a briefing on the most important and newest memories."""
-    known = _top(partition, collection, container_tag, limit, mapping.CURRENT)
+    known = _top(partition, collection, container_tag, limit, memories.CURRENT)
     changes = changed(partition, collection, container_tag)[:3]
     told = _written(partition, known, changes)
     if told is None:
@@ -61,7 +61,7 @@ def changed(
     partition: Partition, collection: Collection, container_tag: str | None
 ) -> list[tuple[Memory, Memory]]:
     """Return where the current truth changed, as (current, superseded), the newest change first; none of them archived."""
-    gone = mapping.everything(partition, collection.tagged(container_tag), mapping.SUPERSEDED)
+    gone = memories.everything(partition, collection.tagged(container_tag), memories.SUPERSEDED)
     ids = [str(one.extra["superseded_by"]) for one in gone]
     found = partition.memories.get(ids, collection.scope) if ids else []
     current = {one.id: one for one in found if not one.archived}
