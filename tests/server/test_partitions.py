@@ -1,4 +1,4 @@
-"""Rooms: each service's memories are apart from all others', and everything of an account goes with it."""
+"""Partitions: each service's memories are apart from all others', and everything of an account goes with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def contents(server, account, partition):
     return [memory.content for memory in page.data]
 
 
-def test_every_service_has_a_room_of_its_own(onebrain_server, account):
+def test_every_service_has_a_partition_of_its_own(onebrain_server, account):
     server = onebrain_server.server
     assert len(set(PARTITIONS)) == len(DIALECTS)
     for partition in PARTITIONS:
@@ -70,7 +70,7 @@ def test_no_account_can_be_named_so_that_it_reaches_anothers_room(onebrain_serve
     assert "/" not in made.id
 
 
-def test_an_account_that_is_deleted_leaves_nothing_in_any_room(tmp_path):
+def test_an_account_that_is_deleted_leaves_nothing_in_any_partition(tmp_path):
     file = tmp_path / "server.db"
     settings = Settings(
         database_url=f"sqlite:///{file}",
@@ -142,3 +142,24 @@ def test_the_request_that_deletes_an_account_leaves_nothing_of_itself(tmp_path, 
         }
     database.close()
     assert left == {"server_audit"}
+
+
+def test_a_removal_that_fails_leaves_no_account_in_use(monkeypatch):
+    with live_server() as live:
+        server, key = live.server, live.account("gone@example.com")
+        owner = server.accounts.by_key(key).account
+        [stored] = server.engine.tenant(owner.id).store([NewMemory(content=TEXT)])
+
+        def fails(name):
+            raise OSError("no disk")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(server.engine, "forget_tenant", fails)
+            with pytest.raises(OSError, match="no disk"):
+                server.forget_account(owner.id)
+        headers = {"authorization": f"ApiKey {key}"}
+        assert httpx.get(f"{live.url}/v1/memory/{stored.id}", headers=headers).status_code == 401
+        assert not server.accounts.by_id(owner.id).is_active
+        server.forget_account(owner.id)
+        assert server.accounts.by_id(owner.id) is None
+        assert contents(server, owner.id, None) == []

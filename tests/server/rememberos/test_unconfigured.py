@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import httpx
@@ -106,3 +107,11 @@ def test_our_client_hears_it(url, key, call):
 def test_oauth_is_unsupported_to_our_client(ask):
     with pytest.raises(onebrain.Unsupported, match="OAuth"):
         ask(lambda c: c.connections.oauth_start("notion", collection="notes"))
+
+
+def test_it_is_no_failure_in_the_log(client, capsys):
+    for method, path, body, _ in PRIVATE:
+        asked(client, method, path, body)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert [line for line in lines if line["message"] == "failure"] == []
+    assert len([line for line in lines if line["message"] == "request"]) == len(PRIVATE)

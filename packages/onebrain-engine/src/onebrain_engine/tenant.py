@@ -127,6 +127,21 @@ class Tenant:
         return list(memories.values())
 
     @persistent
+    def changes(self) -> dict[str, int]:
+        """Return the number of the last change of each space, by the space's name."""
+        with self._store.reading() as read:
+            return {space.name: space.seq for space in read.spaces(self.name)}
+
+    @persistent
+    def text_bytes(self, space: str) -> int:
+        """Return how many bytes of UTF-8 the texts of one space have."""
+        with self._store.reading() as read:
+            found = read.space(self.name, space)
+            if found is None:
+                return 0
+            return sum(len(text.encode()) for _, text in read.columns(self.name, found, ["content"], None))
+
+    @persistent
     def size(self) -> int:
         """Return how many bytes of text and metadata the memories have as they are stored."""
         with self._store.reading() as read:

@@ -268,7 +268,12 @@ class Server:
         return [partition_name(tenant, service) for service in (None, *others)]
 
     def forget_account(self, tenant: str) -> None:
-        """Remove an account and everything it owns, in every service's partition."""
+        """Remove an account and everything it owns, in every service's partition.
+
+        A removal that fails leaves an account that nobody can use; another call goes on with it.
+        """
+        # First, so that no request stores behind the removal.
+        self.accounts.close(tenant)
         for partition in self.partitions(tenant):
             self.engine.forget_tenant(partition)
             self.graph.tenant(partition).forget_all()

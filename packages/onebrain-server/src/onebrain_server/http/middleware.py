@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from onebrain.errors import OneBrainError
 from onebrain_server.http.dialect import Dialect, Table, x_ratelimit
 from onebrain_server.http.operation import Answer, File, Form, Operation
-from onebrain_server.http.problems import Problem, from_engine
+from onebrain_server.http.problems import UNCONFIGURED, Problem, from_engine
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
 from onebrain_server.security.limits import State
@@ -161,7 +161,8 @@ class _Exchange:
             if isinstance(error, OneBrainError):
                 server.health.note(error)
             problem = error if isinstance(error, Problem) else from_engine(error)
-            if problem.status >= 500:
+            # A part that nobody has configured is no failure of the server.
+            if problem.status >= 500 and problem.code != UNCONFIGURED:
                 server.log.failure(self._request_id, self._route, error)
             headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
             if problem.status in (408, 413):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,9 @@ from onebrain.errors import (
     StorageError,
 )
 from onebrain_server.security.vault import CredentialsKeyMissing
+
+# The code of a request for a part of the server that its settings leave out.
+UNCONFIGURED: Final = "UNCONFIGURED"
 
 
 class Problem(Exception):
@@ -92,7 +95,7 @@ def from_engine(error: OneBrainError) -> Problem:
     if isinstance(error, OneBrainConflictError):
         return Problem(409, "CONFLICT", error.message)
     if isinstance(error, CredentialsKeyMissing):
-        return Problem(503, "UNCONFIGURED", error.message[0].upper() + error.message[1:])
+        return Problem(503, UNCONFIGURED, error.message[0].upper() + error.message[1:])
     if isinstance(error, QuotaExceeded):
         return Problem(403, "PLAN_LIMIT_EXCEEDED", error.message[0].upper() + error.message[1:])
     if isinstance(error, EmbedderMismatch | OneBrainValidationError):

@@ -229,11 +229,17 @@ class Accounts:
             keys = connection.execute(sa.select(sa.func.count()).select_from(api_key).where(working)).scalar()
         return users or 0, keys or 0
 
-    def remove(self, id: str) -> None:
-        """Remove an account with its logins and keys; what else it owns is removed by its owners."""
+    def close(self, id: str) -> None:
+        """Make an account unusable, with its logins and keys."""
         with self._database.writing(SERVER) as connection:
             for table in (session, api_key):
                 connection.execute(table.delete().where(table.c.tenant == id))
+            connection.execute(account.update().where(account.c.id == id).values(is_active=False))
+        self._forget_tenant(id)
+
+    def remove(self, id: str) -> None:
+        """Remove an account that is closed; other owners remove the rest of its data."""
+        with self._database.writing(SERVER) as connection:
             connection.execute(account.delete().where(account.c.id == id))
         self._forget_tenant(id)
 

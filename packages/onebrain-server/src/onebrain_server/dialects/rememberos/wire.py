@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from onebrain_server.http import operation as operations
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import UNCONFIGURED, Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.security.limits import State
 from onebrain_server.state.outbox import Delivery
@@ -111,7 +111,7 @@ class Routes(operations.Routes):
 
 def unconfigured(reason: str) -> Problem:
     """Return the failure for what needs a third party that this server has none of."""
-    return Problem(503, "UNCONFIGURED", reason)
+    return Problem(503, UNCONFIGURED, reason)
 
 
 def failure(problem: Problem, request_id: str) -> Answer:

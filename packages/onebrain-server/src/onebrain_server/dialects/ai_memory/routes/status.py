@@ -15,7 +15,6 @@ from onebrain_server.dialects.ai_memory.wire import NAME, Failure, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
-from onebrain_server.partitions import partition_name
 
 root = Routes("", "server")
 routes = Routes("/api/v1", "server")
@@ -133,9 +132,10 @@ def namespaces(call: Call) -> dict[str, Any]:
 
 def _namespaces(call: Call) -> list[dict[str, Any]]:
     seen = every(readable(tied(call)), NO_MESSAGE)
-    with call.server.engine.store.reading() as read:
-        names = [space.name for space in read.spaces(partition_name(call.tenant_id, call.partition))]
-    counts = {name: call.memories.count(Scope(space=name), seen, include_archived=False) for name in names}
+    counts = {
+        name: call.memories.count(Scope(space=name), seen, include_archived=False)
+        for name in call.memories.changes()
+    }
     return [
         {"namespace": name, "count": counts[name]}
         for name in sorted(counts, key=lambda name: (-counts[name], name))

@@ -59,17 +59,8 @@ def usage_metrics(call: Call, tenant_id: str, query: TenantQuery) -> dict[str, A
             "count": call.memories.count(place, TRUE, include_archived=True),
             "limit": quotas.memory_limit(call),
         },
-        "storage": {"used": _bytes_of(call, tenant_id), "limit": None},
+        "storage": {"used": call.memories.text_bytes(tenant_id), "limit": None},
     }
-
-
-def _bytes_of(call: Call, tenant: str) -> int:
-    name = call.memories.name
-    with call.server.engine.store.reading() as read:
-        space = read.space(name, tenant)
-        if space is None:
-            return 0
-        return sum(len(content.encode()) for _, content in read.columns(name, space, ["content"], None))
 
 
 __all__ = ["routes"]

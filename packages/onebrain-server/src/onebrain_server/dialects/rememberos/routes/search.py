@@ -173,11 +173,10 @@ def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit
 
 def version(partition: Partition, collection: Collection | None) -> tuple[tuple[str, int], ...]:
     """Return what changes with every write to a collection, or to any."""
-    with partition.server.engine.store.reading() as read:
-        if collection is None:
-            return tuple((space.name, space.seq) for space in read.spaces(partition.memories.name))
-        space = read.space(partition.memories.name, collection.name)
-        return () if space is None else ((space.name, space.seq),)
+    changes = partition.memories.changes()
+    if collection is None:
+        return tuple(changes.items())
+    return ((collection.name, changes[collection.name]),) if collection.name in changes else ()
 
 
 def _embedding_ms(partition: Partition, query: str) -> float:

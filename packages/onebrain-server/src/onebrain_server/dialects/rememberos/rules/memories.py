@@ -49,7 +49,7 @@ def put(partition: Partition, drafts: Sequence[NewMemory]) -> list[Memory]:
 def storing(partition: Partition, more: int) -> Generator[None, None, None]:
     """Reserve memories of the plan while they are stored; raise if the plan does not allow all of them."""
     plans, owner = partition.server.plans, partition.server.accounts.by_id(partition.tenant)
-    if owner is None:  # it was deleted in the meantime, with all that it had
+    if owner is None or not owner.is_active:  # it was deleted in the meantime
         raise Problem(404, "NOT_FOUND", "The account is gone")
     with plans.storing(owner, more) as allowed:
         if allowed < more:
