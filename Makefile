@@ -17,7 +17,7 @@ lint:  ## the linter and the formatter, without changing a file
 	uv run ruff check
 	uv run ruff format --check
 
-format:  ## mend what the linter can mend, and format
+format:  ## correct style and format
 	uv run ruff check --fix
 	uv run ruff format
 

@@ -41,7 +41,7 @@ def times(code: str, rounds: int) -> float:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="What importing the packages costs.")
+    parser = argparse.ArgumentParser(description="Measures the time of imports.")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()

@@ -504,7 +504,7 @@ def table(results: dict[str, Any]) -> str:
             f"{int(size):,} messages: " + ", ".join(f"{name} {value:,.3g}" for name, value in row.items())
         )
     for size, rows in results["overhead"].items():
-        lines += ["", f"what the adapters cost, {int(size):,} documents"]
+        lines += ["", f"overhead of the adapters, {int(size):,} documents"]
         lines += [
             f"{name:24}{row['component_us']:>9.0f} us, brain {row['brain_us']:>8.0f} us, "
             f"extra {row['extra_us']:>6.0f} us ({row['extra_percent']:.0f} %)"

@@ -1,4 +1,4 @@
-"""What the suites of this folder share."""
+"""Fixtures that the suites of this folder share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests against real services, for those who have one at hand: without the service's address they are skipped."""
+"""Tests against real services. They are skipped without the address of the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onebrain.services.ai_memory import AiMemoryClient
 
 @pytest.fixture(scope="session")
 def ai_memory_url():
-    """The address of an ai-memory daemon that these tests may fill and empty as they like."""
+    """The address of an ai-memory daemon that these tests may fill and empty."""
     url = os.environ.get("AI_MEMORY_URL")
     if not url:
         pytest.skip("needs an ai-memory daemon with an empty database: set AI_MEMORY_URL to its address")
@@ -24,7 +24,7 @@ def ai_memory_url():
 
 
 def clean(client):
-    """Remove everything that the daemon holds, what has expired and is not collected yet included."""
+    """Remove all memories of the daemon, including expired ones that are not collected yet."""
     client.gc()
     for namespace in client.namespaces():
         client.forget(namespace=namespace.namespace)

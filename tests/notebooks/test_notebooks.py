@@ -1,4 +1,4 @@
-"""Every notebook of the cookbooks runs, in a fresh kernel and offline, and says by its asserts that it worked."""
+"""Every notebook of the cookbooks runs offline in a new kernel, and its asserts hold."""
 
 from __future__ import annotations
 

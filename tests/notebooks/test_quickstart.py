@@ -16,7 +16,8 @@ PATH = Path(__file__).resolve().parents[2] / "cookbooks" / "quickstart.py"
 def quickstart():
     spec = importlib.util.spec_from_file_location("quickstart", PATH)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["quickstart"] = module  # where its dataclasses look up their annotations
+    # Its dataclasses look up their annotations there.
+    sys.modules["quickstart"] = module
     spec.loader.exec_module(module)
     yield module
     del sys.modules["quickstart"]

@@ -1,4 +1,4 @@
-"""The tree as these tests see it."""
+"""The packages and the text files of the repository."""
 
 from __future__ import annotations
 

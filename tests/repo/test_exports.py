@@ -1,4 +1,4 @@
-"""What `import onebrain` offers: one list for type checkers, one for the running program, and they agree."""
+"""The public names of onebrain: the list for type checkers and the list for the running program agree."""
 
 from __future__ import annotations
 

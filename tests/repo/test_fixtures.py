@@ -1,4 +1,4 @@
-"""A fixture that outlives a test has one definition along a path: what is made from it once would keep the first one's."""
+"""A fixture that outlives a test is defined once along a path, because fixtures made from it keep the first definition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fixtures(conftest: Path) -> dict[str, bool]:
-    """Return the fixtures of a file, and of each whether it outlives a test."""
+    """Return the fixtures of a file, with True for those that outlive a test."""
     found = {}
     for node in ast.parse(conftest.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -49,7 +49,7 @@ class Import(NamedTuple):
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """Every absolute import of a module; lazy ones stand in a function or below `if TYPE_CHECKING`."""
+    """Yield every absolute import of a module. Lazy ones are in a function or below `if TYPE_CHECKING`."""
 
     def walk(node: ast.AST, lazy: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -124,7 +124,7 @@ def test_siblings_are_imported_only_along_the_dependencies(package, packages):
 
 
 def test_the_core_imports_no_framework(package):
-    """Within functions it may import what an extra of its own brings."""
+    """Within functions it may import the packages of its own extras."""
     if package.name in CORE:
         _, optional = requirements_of(package)
         assert [

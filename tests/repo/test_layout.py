@@ -1,4 +1,4 @@
-"""Every package has the same skeleton, and nothing of one machine or registry stands in the tree."""
+"""Every package has the same files, and the tree names no machine and no registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-# In pieces, so that this file does not hold what it forbids.
+# In parts, so that this file does not contain the forbidden names.
 REGISTRIES = [
     ".".join(labels)
     for labels in [

@@ -1,4 +1,4 @@
-"""One live server for all of its tests, clients of fresh accounts, and a receiver of webhooks; a dialect adds what is its own."""
+"""One live server for all tests, clients of new accounts, and a receiver of webhooks; a dialect adds its own fixtures."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Receiver:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing came but what `next` has returned."""
+        """Return True if nothing arrived beyond the results of `next`."""
         return self._taken.empty()
 
 

@@ -132,11 +132,8 @@ def test_an_allowance_for_good_tells_no_time_to_try_again(free):
         free.post("/compat/brrain/v1/memory/batch", json={"memories": [{"content": "one too many"}]}),
     ]
     assert [answer.headers.get("retry-after") for answer in refused] == [None] * len(refused)
-    assert {answer.status_code for answer in refused} <= {
-        200,
-        402,
-        403,
-    }  # a batch of brrain says it by its items
+    # A batch of bRRAIn answers 200, and each of its items has the refusal.
+    assert {answer.status_code for answer in refused} <= {200, 402, 403}
     error = free.post("/v1/memory", json=one).json()["error"]
     assert (error["code"], error["details"]) == ("PLAN_LIMIT_EXCEEDED", [{"key": "memories", "limit": MOST}])
     with (

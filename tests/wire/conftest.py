@@ -1,4 +1,4 @@
-"""A server on a real socket that answers what a test tells it to and keeps every request it got."""
+"""A server on a real socket that returns the answers of a test and records every request."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Got:
 
 @dataclass
 class Stub:
-    """What to answer next, and what was asked; `lost` closes the connection instead of an answer."""
+    """The next answers and the recorded requests. `lost` closes the connection instead of an answer."""
 
     lost: ClassVar[object] = LOST
     url: str = ""
@@ -145,7 +145,7 @@ def colour(request: pytest.FixtureRequest) -> Colour:
 
 @pytest.fixture
 def run(colour: Colour) -> Callable[..., Any]:
-    """Run a call on a client of the test's colour and return its result, iterators as lists."""
+    """Call the sync or the async client and return the result, iterators as lists."""
 
     def run_sync(make: Callable[[], Any], call: Callable[[Any], Any]) -> Any:
         with make() as client:

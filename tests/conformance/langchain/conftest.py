@@ -1,4 +1,4 @@
-"""The brains on which LangChain's own suites run; what one cannot do is the reason of a skip."""
+"""The brains on which LangChain's own suites run. A missing capability is the reason of a skip."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Misbehaving:
         return False
 
     def heard(self, count: int) -> None:
-        """Wait until so many requests have arrived whole; a client that gives up may be faster."""
+        """Wait until a number of complete requests has arrived. A client that gives up may be faster."""
         while len(self.requests) < count:
             time.sleep(0.01)
 

@@ -54,7 +54,7 @@ def agent(http, client_of):
 
 @pytest.fixture
 def store(http):
-    """Store a memory and return what the answer says."""
+    """Store a memory and return the answer."""
 
     def make(title, content="Some text", **fields):
         made = fields.pop("by", http).post("/memories", json={"title": title, "content": content, **fields})

@@ -57,7 +57,7 @@ def minted(client, client_of):
 
 @pytest.fixture
 def tenant(live, key):
-    """The room of the account's memories, as the engine has it."""
+    """The engine's tenant that has the account's memories."""
     account = live.server.accounts.by_key(key).account.id
     return live.server.engine.tenant(f"{account}/brrain")
 

@@ -62,7 +62,7 @@ def errors(answer, status):
 
 @pytest.fixture(name="data", scope="session")
 def data_of():
-    """Return what the envelope of a success holds."""
+    """Return the content of the envelope of a success."""
     return data
 
 

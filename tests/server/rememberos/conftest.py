@@ -73,7 +73,7 @@ def add(client: httpx.Client) -> Callable[..., dict]:
 
 @pytest.fixture(params=["sync", "async"])
 def ask(request, url, key):
-    """Call something on a client of either colour: ``ask(lambda c: c.agents())``; lists are read to their end."""
+    """Call a sync or an async client: ``ask(lambda c: c.agents())``. Lists are read to their end."""
     if request.param == "sync":
         with onebrain.RememberOS(api_key=key, base_url=url) as client:
             yield lambda what: _whole(what(client))
@@ -94,7 +94,7 @@ def _whole(found):
 
 
 class Model:
-    """Answers with what the test says, in order; with 500 where it says nothing."""
+    """Returns the answers of the test in order, and 500 if none is left."""
 
     def __init__(self) -> None:
         self.says: list[object] = []

@@ -1,4 +1,4 @@
-"""A server on a real socket that answers as it is told and remembers what it was asked; and calls in both colours."""
+"""A server on a real socket that returns prepared answers and records its requests; and calls of sync and async clients."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def colour(request):
 
 @pytest.fixture
 def in_colour(colour):
-    """Return a function that makes a client of the test's colour, calls it and returns what a sync call would."""
+    """Return a function that calls a sync or an async client, as the test demands, and returns the result."""
 
     def run(sync_class, async_class, options, call):
         if colour == "sync":

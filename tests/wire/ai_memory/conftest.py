@@ -34,7 +34,7 @@ def same_body(first, second):
 
 
 def without_secrets(response):
-    """Leave out what differs at every recording and means nothing."""
+    """Remove the values that differ at every recording."""
     response["headers"] = {
         name: value
         for name, value in response["headers"].items()
@@ -55,7 +55,7 @@ recorder = vcr.VCR(
 recorder.register_matcher("same_body", same_body)
 
 
-# What is recorded in one colour is replayed in both: the requests are the same.
+# A recording serves the sync and the async client, because their requests are the same.
 @pytest.fixture(params=["sync"] if RECORD else ["sync", "async"])
 def colour(request):
     return request.param

@@ -1,4 +1,4 @@
-"""A client of bRRAIn of the test's colour, on the stub."""
+"""Sync and async clients of bRRAIn, on the stub."""
 
 from __future__ import annotations
 

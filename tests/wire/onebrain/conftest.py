@@ -22,7 +22,7 @@ HOP = {"content-length", "transfer-encoding", "connection", "content-encoding"}
 
 @dataclass
 class Exchanges:
-    """The exchanges still to come, and what went wrong with the requests that came."""
+    """The remaining exchanges, and the differences of the received requests."""
 
     due: list[dict[str, Any]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)

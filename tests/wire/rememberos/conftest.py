@@ -1,4 +1,4 @@
-"""A client of RememberOS of the test's colour, on the stub."""
+"""Sync and async clients of RememberOS, on the stub."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from onebrain.services.ai_memory.driver import AiMemoryDriver
 
 @pytest.fixture
 def ask(in_colour, stub):
-    """Call a client of the stub, in the test's colour."""
+    """Call a sync or an async client of the stub."""
 
     def run(call, **options):
         at_once = RetryPolicy(max_retries=2, base_delay=0, max_delay=0)
@@ -39,7 +39,7 @@ def sanitized(text, joiner):
 
 
 def refusal(row):
-    """What the daemon's validation says, as far as a driver can run into it; None where it says nothing."""
+    """Return the daemon's validation error, for the rules that a driver can meet. Returns None if the request is valid."""
     for name, limit in (("title", 512), ("content", None)):
         text = row[name]
         if not text.strip():

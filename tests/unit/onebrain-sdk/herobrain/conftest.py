@@ -22,7 +22,7 @@ TYPES = set(MemoryType)
 
 @pytest.fixture
 def ask(in_colour, stub):
-    """Call a client of the stub, in the test's colour."""
+    """Call a sync or an async client of the stub."""
 
     def run(call, **options):
         at_once = RetryPolicy(max_retries=2, base_delay=0, max_delay=0)

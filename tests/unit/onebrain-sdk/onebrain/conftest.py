@@ -1,4 +1,4 @@
-"""Calls to OneBrain's client in both colours, on the stub server."""
+"""Calls to OneBrain's sync and async clients, on the stub server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def key():
 
 @pytest.fixture
 def ask(stub, in_colour):
-    """Make a call in the test's colour and return its result."""
+    """Call the sync or the async client and return the result."""
 
     def run(call, **options):
         options = {

@@ -79,7 +79,7 @@ class ContextSuite(Suite):
         ]
         assert "[2001-02-03] lighthouse event 0" in context.text
 
-    def test_pinned_memories_are_there_whatever_the_query(self, brain: Brain) -> None:
+    def test_pinned_memories_come_with_every_query(self, brain: Brain) -> None:
         needs(brain, "archive", "list")
         keep_all(brain, NOTES)
         pinned = keep(brain, "Maria is allergic to nuts", pinned=True)

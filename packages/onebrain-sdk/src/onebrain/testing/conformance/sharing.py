@@ -64,7 +64,7 @@ class SharingSuite(Suite):
         assert all(before <= set(ids(found)) for found in results[1::2])
         assert all(stored.ok for stored in results[::2])
 
-    def test_both_colours_see_one_memory(self, brain: Brain) -> None:
+    def test_sync_and_async_code_see_one_memory(self, brain: Brain) -> None:
         id = keep(brain, "the lighthouse")
         if isinstance(brain, Looped):
             twin = brain.brain.to_sync()
