@@ -80,6 +80,10 @@ def circles(graph: Graph) -> list[list[str]]:
     return found
 
 
+def test_no_module_imports_itself_by_way_of_others(packages):
+    assert circles(graph_of(modules_of(packages))) == []
+
+
 @pytest.mark.parametrize(
     ("graph", "found"),
     [
