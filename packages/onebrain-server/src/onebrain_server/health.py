@@ -10,9 +10,8 @@ from typing import Final
 from onebrain.errors import DatabaseFull, DatabaseReadOnly, OneBrainConnectionError, OneBrainError
 
 _GOOD: Final = 1.0  # seconds for which an answer holds: whoever asks need not be known
-_ROOM: Final = (
-    256 * 1024
-)  # bytes that are written once a write has failed, to see whether there is room again
+# Bytes that are written after a failed write, as a test for free space.
+_ROOM: Final = 256 * 1024
 
 
 class Health:

@@ -250,9 +250,8 @@ class Server:
             file = KeyFile(key_file(path))
             file.begin()
         done = 0
-        while (
-            found := self.credentials.reseal()
-        ):  # until no other process has sealed with the old one meanwhile
+        # Repeats until no other process has sealed with the old key meanwhile.
+        while found := self.credentials.reseal():
             done += found
         if file is not None:
             file.end()

@@ -190,9 +190,8 @@ class Columns:
 
     def _compare(self, comparison: Cmp) -> Mask:
         column = self._columns[comparison.field]
-        key = repr(
-            comparison
-        )  # not the comparison itself: True and 1 are equal to a dict, but not to a filter
+        # Not the comparison itself, because True and 1 are the same key of a dict, but differ in a filter.
+        key = repr(comparison)
         answer = self._answers.pop(key, None) or (Growable(np.bool_), Growable(np.bool_))
         self._answers[key] = answer
         if len(self._answers) > _KEPT:

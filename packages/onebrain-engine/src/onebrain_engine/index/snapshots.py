@@ -156,9 +156,8 @@ def _squeeze(partition: Partition, lexicon: Lexicon) -> tuple[dict[str, Any], Ar
 def _fill(partition: Partition, header: dict[str, Any], arrays: Arrays, lexicon: Lexicon) -> None:
     """Put the arrays of a snapshot into an empty index."""
     number = np.array([*lexicon.intern(header["words"]), -1], np.int32)
-    if (
-        len(lexicon) + 1 > len(number) or (np.diff(number[:-1]) != 1).any()
-    ):  # other spaces have numbered words before
+    # The lexicon may have numbered words of other spaces before.
+    if len(lexicon) + 1 > len(number) or (np.diff(number[:-1]) != 1).any():
         arrays["label"], arrays["terms"] = number[arrays["label"]], number[arrays["terms"]]
     partition.clear()
     slots = partition.slots

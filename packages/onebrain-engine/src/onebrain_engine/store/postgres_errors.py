@@ -34,10 +34,8 @@ SERVICE = "postgresql"
 _GONE = ("08", "25P03", "57P01", "57P02", "57P03", "57P05")  # how the states of a lost connection begin
 _UNPREPARED = ("26000", "42P05")  # a prepared statement that is missing, or there already
 _MISSING = ("42P01", "42703", "3F000")  # a table, a column, a schema
-_MOVED = (
-    "42704",
-    "42883",
-)  # a type, or a function or an operator: pgvector has the only ones that may be missing
+# A missing type, function or operator. Only those of pgvector can be missing.
+_MOVED = ("42704", "42883")
 
 _REFUSED = ("authentication failed", "no password supplied", "no such user", "this role does not exist")
 _USER = re.compile(r'\b(user|role):? "[^"]*"', re.IGNORECASE)

@@ -254,9 +254,8 @@ def prepare(connection: psycopg.Connection[Any], seal: Seal, where: str) -> None
     if version == len(MIGRATIONS) and (encrypted or seal.cipher is None):
         return
     with connection.transaction():
-        connection.execute(
-            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
-        )  # whatever the server's default is
+        # The server's default may be another level.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Another replica may have done it meanwhile.
         version, mark = state(connection, where)

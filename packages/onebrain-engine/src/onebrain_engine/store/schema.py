@@ -91,9 +91,8 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for migration in MIGRATIONS[
-            _version(connection, path) :
-        ]:  # another process may have done it meanwhile
+        # Reads the version again, because another process may have migrated meanwhile.
+        for migration in MIGRATIONS[_version(connection, path) :]:
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

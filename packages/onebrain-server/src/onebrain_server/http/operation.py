@@ -382,11 +382,8 @@ def _whole_numbers(content: bytes, error: ValidationError) -> bytes | None:
             for step in path:
                 holder = holder[step]
             holder[last] = int(holder[last])
-        except (
-            KeyError,
-            IndexError,
-            TypeError,
-        ):  # the place is named by the model's parts, not by the document's
+        # The path names parts of the model, which the document may lack.
+        except (KeyError, IndexError, TypeError):
             return None
     return json.dumps(document).encode()
 
