@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 import zipfile
-from typing import Any, Final, cast
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from onebrain._core.codec import from_json
 from onebrain_server import pdf
 from onebrain_server.http.operation import File
 from onebrain_server.http.problems import Problem
+from onebrain_server.json_values import is_array, is_object
 
 FILE_LIMIT: Final = 10 * 1024 * 1024
 PDF_SECONDS: Final = 20.0
@@ -115,10 +116,10 @@ def _docx(data: bytes) -> str:
 def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
-    if isinstance(value, dict):
-        return [text for item in cast("dict[str, Any]", value).values() for text in _strings(item)]
-    if isinstance(value, list):
-        return [text for item in cast("list[Any]", value) for text in _strings(item)]
+    if is_object(value):
+        return [text for item in value.values() for text in _strings(item)]
+    if is_array(value):
+        return [text for item in value for text in _strings(item)]
     return []
 
 

@@ -5,7 +5,7 @@ A memory's metadata stay as they are given, and are filtered where they stand; t
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -14,6 +14,7 @@ from onebrain_engine.graph.extraction import find_entities
 from onebrain_server.clock import iso
 from onebrain_server.dialects.brrain.wire import DEFAULT_WORKSPACE, VAULT, Wire, WorkspaceId
 from onebrain_server.http.requests import Call
+from onebrain_server.json_values import is_array
 
 MAX_BYTES: Final = 1_048_576
 _TEXT: Final = {"type": "string"}
@@ -34,9 +35,7 @@ def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(metadata.get(name), str | None):
             raise ValueError(f"{name} must be a string")
     tags = metadata.get("tags")
-    if tags is not None and not (
-        isinstance(tags, list) and all(isinstance(tag, str) for tag in cast("list[Any]", tags))
-    ):
+    if tags is not None and not (is_array(tags) and all(isinstance(tag, str) for tag in tags)):
         raise ValueError("tags must be a list of strings")
     return metadata
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, cast, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -22,6 +22,7 @@ from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.operation import holding
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
+from onebrain_server.json_values import is_array, is_object
 
 MemoryType = Literal["fact", "preference", "decision", "goal", "experience", "skill"]
 MemoryStatus = Literal["active", "candidate", "archived", "conflicted"]
@@ -174,19 +175,11 @@ def draft(
     """Return a memory to store in the engine's terms."""
     text = fields.text
     metadata = fields.metadata or {}
-    kept = metadata.get(RESERVED)
-    own: Mapping[str, Any] = (
-        cast("Mapping[str, Any]", kept) if isinstance(kept, Mapping) else dict[str, Any]()
-    )
-    tags: Any = fields.tags if fields.tags is not None else own.get("tags")
-    labels = cast("list[Any]", tags) if isinstance(tags, list) else []
+    if confidence is None:
+        confidence = 1 if fields.confidence is None else fields.confidence
     extra: dict[str, Any] = {
         "sourceType": source_type or fields.source_type,
-        "confidence": confidence
-        if confidence is not None
-        else 1
-        if fields.confidence is None
-        else fields.confidence,
+        "confidence": confidence,
         "status": status,
     }
     if status != "active":
@@ -197,14 +190,10 @@ def draft(
         scope=EVERYTHING if fields.scope is None else fields.scope.scope(),
         title=fields.title or title_of(text, TITLE_LIMIT) or "Untitled",
         type=fields.type,
-        tags=tuple(labels) if all(isinstance(tag, str) for tag in labels) else (),
+        tags=_tags(fields),
         metadata=metadata,
         importance=fields.importance,
-        source=fields.source
-        if fields.source is not None
-        else own.get("source")
-        if isinstance(own.get("source"), str)
-        else None,
+        source=_source(fields),
         pinned=fields.pinned,
         archived=status != "active",
         created_at=fields.created_at,
@@ -212,6 +201,24 @@ def draft(
         embedding=None if fields.embedding is None else tuple(fields.embedding),
         extra=extra,
     )
+
+
+def _reserved(fields: MemoryFields) -> Mapping[str, Any]:
+    """Return the fields that a client keeps in the metadata, for servers that have none of their own for them."""
+    kept = (fields.metadata or {}).get(RESERVED)
+    return kept if is_object(kept) else {}
+
+
+def _tags(fields: MemoryFields) -> tuple[str, ...]:
+    tags = fields.tags if fields.tags is not None else _reserved(fields).get("tags")
+    return tuple(tags) if is_array(tags) and all(isinstance(tag, str) for tag in tags) else ()
+
+
+def _source(fields: MemoryFields) -> str | None:
+    if fields.source is not None:
+        return fields.source
+    kept = _reserved(fields).get("source")
+    return kept if isinstance(kept, str) else None
 
 
 def given_status(fields: MemoryFields) -> MemoryStatus:

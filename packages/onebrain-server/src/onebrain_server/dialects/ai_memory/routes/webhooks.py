@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
@@ -13,6 +13,7 @@ from onebrain_server.dialects.ai_memory.rules import events
 from onebrain_server.dialects.ai_memory.rules.identity import acting, tied
 from onebrain_server.dialects.ai_memory.wire import AgentId, Id, Namespace, Routes, Wire, refused
 from onebrain_server.http.requests import Call
+from onebrain_server.json_values import is_array
 from onebrain_server.security.addresses import AddressRefused
 from onebrain_server.state.records import Record
 
@@ -23,7 +24,7 @@ _MOST: Final = 100
 
 def _comma_list(value: Any) -> Any:
     """Take a list of names, too, which the original's SDK sends and its daemon refuses."""
-    return ",".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+    return ",".join(map(str, value)) if is_array(value) else value
 
 
 class SubscriptionFields(Wire):

@@ -107,21 +107,8 @@ def _build(
         part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
     )
     records, tenant = call.server.records, call.tenant_id
-    narrowed: Filter = TRUE
-    if project_id is not None:
-        if records.get(tenant, "project", project_id) is None:
-            raise not_found("Project")
-        linked = [link.memory_id for link in records.links(tenant, "project", owner_id=project_id)]
-        narrowed = Cmp("$id", "in", linked)
-    chosen, total = choose(call, asked, narrowed, budget.memories)
-    entities = call.graph.top(budget.entities) if budget.entities else []
-    structured: dict[str, Any] = {}
-    if budget.profile:
-        profile = records.get(tenant, "profile", "profile")
-        body: dict[str, Any] = (
-            profile.body if profile is not None else {"summary": "", "traits": {}, "preferences": {}}
-        )
-        structured["profile"] = {name: body[name] for name in ("summary", "traits", "preferences")}
+    chosen, total = choose(call, asked, _of_project(call, project_id), budget.memories)
+    structured: dict[str, Any] = {"profile": _profile(call)} if budget.profile else {}
     structured["memories"] = [
         {
             "id": memory.id,
@@ -134,7 +121,7 @@ def _build(
     ]
     structured["entities"] = [
         {"name": entity.name, "type": entity.type, "description": entity.description, "linkCount": count}
-        for entity, count in entities
+        for entity, count in (call.graph.top(budget.entities) if budget.entities else ())
     ]
     projects = records.all(tenant, "project", status="active")
     if project_id is not None:
@@ -143,22 +130,7 @@ def _build(
         {"name": record.body["name"], "description": record.body.get("description"), "status": record.status}
         for record in projects[: budget.projects]
     ]
-    skills = sorted(
-        records.all(tenant, "skill", status="active") if budget.skills else [],
-        key=lambda record: (-record.body["confidenceScore"], record.id),
-    )
-    structured["skills"] = [
-        {
-            "title": record.body["title"],
-            "body": record.body["body"],
-            # By the names of a skill's own row, and by those that this server had before.
-            "triggerConditions": record.body["triggerConditions"],
-            "confidenceScore": record.body["confidenceScore"],
-            "triggers": [condition.get("pattern", "") for condition in record.body["triggerConditions"]],
-            "confidence": record.body["confidenceScore"],
-        }
-        for record in skills[: budget.skills]
-    ]
+    structured["skills"] = _skills(call, budget.skills)
     if budget.stats:
         structured["stats"] = {
             "totalMemories": total,
@@ -168,11 +140,14 @@ def _build(
         }
     most = budget.tokens if max_tokens is None else max_tokens
     text, estimate, truncated = fit(structured, most - _FENCE_TOKENS)
-    if max_tokens is not None and len(text.encode()) > 4 * max_tokens:  # the profile alone is too long
-        text, truncated = _beginning(text, 4 * max_tokens), True
     prompt = fence(text)
-    if max_tokens is not None and len(prompt.encode()) > 4 * max_tokens:
-        prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
+    if max_tokens is not None:
+        # A profile alone may be too long, and is the one part that `fit` keeps.
+        if len(text.encode()) > 4 * max_tokens:
+            text, truncated = _beginning(text, 4 * max_tokens), True
+            prompt = fence(text)
+        if len(prompt.encode()) > 4 * max_tokens:
+            prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
     shown = {row["id"] for row in structured["memories"]}
     built = {
         "scope": scope,
@@ -194,6 +169,42 @@ def _build(
         },
     }
     return built, chosen
+
+
+def _of_project(call: Call, project_id: str | None) -> Filter:
+    """Return the filter for the memories of a project; None selects all memories."""
+    if project_id is None:
+        return TRUE
+    records, tenant = call.server.records, call.tenant_id
+    if records.get(tenant, "project", project_id) is None:
+        raise not_found("Project")
+    linked = records.links(tenant, "project", owner_id=project_id)
+    return Cmp("$id", "in", [link.memory_id for link in linked])
+
+
+def _profile(call: Call) -> dict[str, Any]:
+    record = call.server.records.get(call.tenant_id, "profile", "profile")
+    if record is None:
+        return {"summary": "", "traits": {}, "preferences": {}}
+    return {name: record.body[name] for name in ("summary", "traits", "preferences")}
+
+
+def _skills(call: Call, most: int) -> list[dict[str, Any]]:
+    """Return the active skills, the surest first."""
+    found = call.server.records.all(call.tenant_id, "skill", status="active") if most else []
+    found.sort(key=lambda record: (-record.body["confidenceScore"], record.id))
+    return [
+        {
+            "title": record.body["title"],
+            "body": record.body["body"],
+            # By the names of a skill's own row, and by those that this server had before.
+            "triggerConditions": record.body["triggerConditions"],
+            "confidenceScore": record.body["confidenceScore"],
+            "triggers": [condition.get("pattern", "") for condition in record.body["triggerConditions"]],
+            "confidence": record.body["confidenceScore"],
+        }
+        for record in found[:most]
+    ]
 
 
 def latest_version(call: Call) -> int | None:
@@ -245,13 +256,12 @@ def fit(structured: dict[str, Any], most: int) -> tuple[str, int, bool]:
         text, estimate = measure(structured)
         if estimate <= most:
             return text, estimate, True
-    for name in ("entities", "projects"):
-        for row in structured[name]:
-            row["description"] = None
-    for name in ("memories", "skills", "entities", "projects"):
-        text, estimate = measure(structured)
-        while estimate > most and structured[name]:
-            structured[name].pop()
+    for row in (*structured["entities"], *structured["projects"]):
+        row["description"] = None
+    text, estimate = measure(structured)
+    for rows in (structured[name] for name in ("memories", "skills", "entities", "projects")):
+        while estimate > most and rows:
+            rows.pop()
             text, estimate = measure(structured)
     if estimate > most and "stats" in structured:
         del structured["stats"]
@@ -281,18 +291,8 @@ def measure(structured: Mapping[str, Any]) -> tuple[str, int]:
 def write(structured: Mapping[str, Any]) -> str:
     """Return a context as text; each memory stays on its line, so that none can pass for a heading."""
     sections: list[str] = []
-    profile = structured.get("profile")
-    if profile is not None:
-        lines = [_line(profile["summary"])] if profile["summary"] else []
-        for label, values in (("Traits", profile["traits"]), ("Preferences", profile["preferences"])):
-            if values:
-                lines.append(
-                    f"{label}: "
-                    + ", ".join(f"{_line(name)}={_line(value)}" for name, value in values.items())
-                )
-        if lines:
-            sections.append("\n".join(["## User Profile", *lines]))
     for heading, lines in (
+        ("User Profile", _profile_lines(structured.get("profile"))),
         (
             "Known Facts & Memories",
             [f"- [{_line(row['type'])}] {_stated(row)}" for row in structured["memories"]],
@@ -300,18 +300,13 @@ def write(structured: Mapping[str, Any]) -> str:
         (
             "Key Entities",
             [
-                f"- {_line(row['name'])} ({_line(row['type'])})"
-                + (f" — {_line(row['description'])}" if row["description"] else "")
+                f"- {_line(row['name'])} ({_line(row['type'])}){_described(row)}"
                 for row in structured["entities"]
             ],
         ),
         (
             "Projects",
-            [
-                f"- {_line(row['name'])} [{row['status']}]"
-                + (f" — {_line(row['description'])}" if row["description"] else "")
-                for row in structured["projects"]
-            ],
+            [f"- {_line(row['name'])} [{row['status']}]{_described(row)}" for row in structured["projects"]],
         ),
         (
             "Learned Skills",
@@ -331,6 +326,21 @@ def write(structured: Mapping[str, Any]) -> str:
         )
         sections.append(f"## Stats\n{numbers}")
     return "\n\n".join(sections)
+
+
+def _profile_lines(profile: Mapping[str, Any] | None) -> list[str]:
+    if profile is None:
+        return []
+    lines = [_line(profile["summary"])] if profile["summary"] else []
+    for label, values in (("Traits", profile["traits"]), ("Preferences", profile["preferences"])):
+        if values:
+            pairs = (f"{_line(name)}={_line(value)}" for name, value in values.items())
+            lines.append(f"{label}: {', '.join(pairs)}")
+    return lines
+
+
+def _described(row: Mapping[str, Any]) -> str:
+    return f" — {_line(row['description'])}" if row["description"] else ""
 
 
 def _stated(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 import mcp_types
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
@@ -44,6 +44,7 @@ from onebrain_server.dialects.rememberos.wire import (
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, from_engine
 from onebrain_server.http.requests import Call
+from onebrain_server.json_values import is_array, is_object
 
 routes = Routes("/mcp", "mcp")
 
@@ -276,12 +277,11 @@ def rpc(call: Call) -> Answer:
         said: Any = from_json(call.content)
     except ValueError:
         return _said(_error(None, PARSE_ERROR, "The body is not valid JSON"))
-    if not isinstance(said, list):
+    if not is_array(said):
         return _said(_answered(call, said))
-    several = cast("list[Any]", said)
-    if not 1 <= len(several) <= _MOST:
+    if not 1 <= len(said) <= _MOST:
         return _said(_error(None, INVALID_REQUEST, f"A batch has 1 to {_MOST} calls"))
-    return _said(*[_answered(call, one) for one in several], batch=True)
+    return _said(*[_answered(call, one) for one in said], batch=True)
 
 
 # The body is read by hand, for its failures are JSON-RPC's; the document describes it all the same.
@@ -303,7 +303,7 @@ def _error(id: Any, code: int, message: str) -> dict[str, Any]:
 
 def _answered(call: Call, said: Any) -> dict[str, Any] | None:
     """Return the answer to one call; None for a notification."""
-    asked: Mapping[str, Any] = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+    asked: Mapping[str, Any] = said if is_object(said) else {}
     id, method, params = asked.get("id"), asked.get("method"), asked.get("params", {})
     if isinstance(id, bool) or not isinstance(id, str | int | float | None):
         return _error(None, INVALID_REQUEST, "id: must be a text or a number")
@@ -311,14 +311,10 @@ def _answered(call: Call, said: Any) -> dict[str, Any] | None:
         return _error(id, INVALID_REQUEST, 'A call has "jsonrpc": "2.0" and a "method"')
     if "id" not in asked:
         return None  # as every notification; there is none that changes anything here
-    if not isinstance(params, Mapping):
+    if not is_object(params):
         return _error(id, INVALID_REQUEST, "params: must be an object")
     try:
-        return {
-            "jsonrpc": "2.0",
-            "id": id,
-            "result": _result(call, method, cast("Mapping[str, Any]", params)),
-        }
+        return {"jsonrpc": "2.0", "id": id, "result": _result(call, method, params)}
     except _Failed as failed:
         return _error(id, failed.code, failed.message)
     except Exception as error:  # its text may hold anything, a memory included

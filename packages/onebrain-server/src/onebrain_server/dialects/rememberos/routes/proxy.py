@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -171,8 +171,9 @@ def _remembered(call: Call, body: ChatFields, question: str) -> list[str]:
             return []
         found = readable(call, body.collection)
     asked = SearchFields(query=question[:_ASKED], limit=body.memory_limit, container_tag=body.container_tag)
-    results = search.found(partition, asked, found, hidden(call) if found is None else ())["results"]
-    return [str(row["text"]) for row in cast("list[dict[str, Any]]", results)]
+    answer = search.found(partition, asked, found, hidden(call) if found is None else ())
+    results: list[dict[str, Any]] = answer["results"]
+    return [row["text"] for row in results]
 
 
 def _with(messages: list[dict[str, Any]], remembered: Sequence[str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -162,8 +162,8 @@ def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit
     texts = {str(number): hit.memory.content[:1000] for number, hit in enumerate(hits)}
     answer = model.complete(_RERANK, to_json({"query": query, "texts": texts}), json=True)
     try:
-        order: Any = from_json(answer or "")["order"]
-        chosen = [int(number) for number in cast("list[Any]", order)]
+        order: list[Any] = from_json(answer or "")["order"]
+        chosen = list(map(int, order))
     except (ValueError, KeyError, TypeError):
         return None
     ordered = dict.fromkeys([number for number in chosen if 0 <= number < len(hits)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from onebrain.memory.models import Scope
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
@@ -58,8 +58,8 @@ class Collection:
 def read(record: Record) -> Collection:
     """Return the collection of a record."""
     body = record.body
-    grants = {
-        name.removeprefix(_GRANT): cast("Mapping[Right, bool]", value)
+    grants: dict[str, Mapping[Right, bool]] = {
+        name.removeprefix(_GRANT): value
         for name, value in body.items()
         if name.startswith(_GRANT) and value is not None
     }

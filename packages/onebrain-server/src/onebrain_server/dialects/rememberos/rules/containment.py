@@ -7,13 +7,14 @@ decided here, on the memories that the rest of the filter lets through.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from onebrain.memory.filters import TRUE, Cmp, Filter, every, field_name, kind, negate
 from onebrain.memory.models import Scope
 from onebrain_server.dialects.rememberos.rules import memories
 from onebrain_server.dialects.rememberos.rules.partition import Partition
+from onebrain_server.json_values import is_array, is_object
 
 
 def containing(partition: Partition, scope: Scope, wanted: Mapping[str, Any] | None) -> Filter:
@@ -36,17 +37,12 @@ def contains(stored: Any, wanted: Any) -> bool:
         >>> contains({"tags": ["a"]}, {"tags": "a"})
         False
     """
-    if isinstance(wanted, Mapping):
-        parts = cast("Mapping[str, Any]", wanted)
-        return isinstance(stored, Mapping) and all(
-            key in stored and contains(cast("Mapping[str, Any]", stored)[key], value)
-            for key, value in parts.items()
+    if is_object(wanted):
+        return is_object(stored) and all(
+            key in stored and contains(stored[key], value) for key, value in wanted.items()
         )
-    if isinstance(wanted, list):
-        elements = cast("list[Any]", wanted)
-        return isinstance(stored, list) and all(
-            any(contains(item, element) for item in cast("list[Any]", stored)) for element in elements
-        )
+    if is_array(wanted):
+        return is_array(stored) and all(any(contains(item, one) for item in stored) for one in wanted)
     return kind(stored) == kind(wanted) and stored == wanted
 
 
@@ -58,14 +54,12 @@ def _object(wanted: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Filter, b
 
 def _value(value: Any, path: tuple[str, ...]) -> tuple[Filter, bool]:
     field = field_name(*path)
-    if isinstance(value, Mapping):
-        inner = cast("Mapping[str, Any]", value)
-        return _object(inner, path) if inner else (Cmp(field, "exists", True), False)
-    if isinstance(value, list):
-        elements = cast("Sequence[Any]", value)
-        plain = [item for item in elements if item is not None and not isinstance(item, Mapping | list)]
+    if is_object(value):
+        return _object(value, path) if value else (Cmp(field, "exists", True), False)
+    if is_array(value):
+        plain = [item for item in value if item is not None and not isinstance(item, Mapping | list)]
         text = Cmp(field, "starts_with", "")  # every text begins so; "contains" would look inside it
-        exact = bool(elements) and len(plain) == len(elements)
+        exact = bool(value) and len(plain) == len(value)
         return every(negate(text), *(Cmp(field, "contains", item) for item in plain)), exact
     if value is None:
         return every(Cmp(field, "exists", True), Cmp(field, "eq", None)), True

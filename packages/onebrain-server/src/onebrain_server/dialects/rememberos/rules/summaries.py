@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.memory.driver import ListRequest
@@ -16,6 +16,7 @@ from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos.rules import memories
 from onebrain_server.dialects.rememberos.rules.collections import Collection
 from onebrain_server.dialects.rememberos.rules.partition import Partition
+from onebrain_server.json_values import is_array
 
 _LINE: Final = 240  # characters of a memory in an extractive summary
 _LINES: Final = 10
@@ -94,10 +95,10 @@ def _written(
     answer = model.complete(_SUMMARY, to_json({"memories": asked, "changes": told}), json=True)
     try:
         read: Any = from_json(answer or "")
-        text, themes = read["summary"], cast("list[Any]", read["themes"])
+        text, themes = read["summary"], read["themes"]
     except (ValueError, KeyError, TypeError):
         return None
-    if not isinstance(text, str) or not isinstance(themes, list):
+    if not isinstance(text, str) or not is_array(themes):
         return None
     return text, [str(theme)[:100] for theme in themes[:_THEMES]]
 

@@ -9,12 +9,13 @@ language model is configured, it decides instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from onebrain._core.codec import from_json, to_json
 from onebrain_engine.graph.model import ChatModel
+from onebrain_server.json_values import is_object
 
 _SUBJECT: Final = r"(?P<subject>[\w][\w .'-]{0,60}?)"
 _ADVERBS: Final = (
@@ -122,9 +123,7 @@ def claim_of(statement: str, about: str | None = None) -> Claim | None:
 
 def claim_from(kept: Any) -> Claim | None:
     """Return the claim that is kept with a memory."""
-    if not isinstance(kept, Mapping):
-        return None
-    return Claim(**cast("Mapping[str, Any]", kept))
+    return Claim(**kept) if is_object(kept) else None
 
 
 def claims_of(statements: Sequence[str]) -> list[Claim | None]:
@@ -168,8 +167,9 @@ def judged(model: ChatModel, new: Sequence[str], old: Sequence[str]) -> dict[int
     answer = model.complete(_ASK, to_json(asked), json=True)
     found: dict[int, list[int]] = {}
     try:
-        for pair in cast("list[dict[str, Any]]", from_json(answer or "")["updates"]):
-            numbers = [int(number) for number in cast("list[Any]", pair["old"])]
+        updates: list[dict[str, Any]] = from_json(answer or "")["updates"]
+        for pair in updates:
+            numbers = list(map(int, pair["old"]))
             if 0 <= int(pair["new"]) < len(new):
                 found.setdefault(int(pair["new"]), []).extend(one for one in numbers if 0 <= one < len(old))
     except (ValueError, KeyError, TypeError):
