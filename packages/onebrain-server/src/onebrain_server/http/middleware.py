@@ -21,6 +21,7 @@ from onebrain_server.ids import random_id
 from onebrain_server.security.limits import State
 from onebrain_server.security.scopes import ACCOUNT
 from onebrain_server.server import Server
+from onebrain_server.state.accounts import Caller
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -158,16 +159,7 @@ class _Exchange:
             self._route = operation.route
             status = await self._operate(dialect, operation, parameters)
         except (Problem, OneBrainError) as error:
-            if isinstance(error, OneBrainError):
-                server.health.note(error)
-            problem = error if isinstance(error, Problem) else from_engine(error)
-            # A part that nobody has configured is no failure of the server.
-            if problem.status >= 500 and problem.code != UNCONFIGURED:
-                server.log.failure(self._request_id, self._route, error)
-            headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-            if problem.status in (408, 413):
-                headers.append((b"connection", b"close"))
-            status = await self._fail(dialect.failure(problem, self._request_id), problem.status, headers)
+            status = await self._refuse(dialect, error)
         except (asyncio.CancelledError, _Gone):
             status = 499
         except Exception as error:
@@ -177,6 +169,19 @@ class _Exchange:
             status = await self._fail(dialect.failure(unexpected, self._request_id), 500)
         finally:
             self._finish(operation, status)
+
+    async def _refuse(self, dialect: Dialect, error: Problem | OneBrainError) -> int:
+        server = self._server
+        if isinstance(error, OneBrainError):
+            server.health.note(error)
+        problem = error if isinstance(error, Problem) else from_engine(error)
+        # A part that nobody has configured is no failure of the server.
+        if problem.status >= 500 and problem.code != UNCONFIGURED:
+            server.log.failure(self._request_id, self._route, error)
+        headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        if problem.status in (408, 413):
+            headers.append((b"connection", b"close"))
+        return await self._fail(dialect.failure(problem, self._request_id), problem.status, headers)
 
     def _unknown(self, dialect: Dialect, method: str, path: str, status: int) -> Answer:
         if dialect.unknown is not None:
@@ -195,21 +200,10 @@ class _Exchange:
             # Guessing keys costs the guesser's address its budget.
             self._limit(f"ip:{self._ip}", operation, None)
             raise
-        caller = call.caller
-        if caller is not None:
-            call.scopes = dialect.scopes(caller)
-        own = caller.key.rate_limit_per_min if caller is not None and caller.key is not None else None
-        self._limit(f"ip:{self._ip}" if caller is None else caller.subject, operation, own)
-        if caller is not None and caller.service not in (None, dialect.name):
-            raise Problem(403, "INSUFFICIENT_SCOPE", "This API key was made for another service's routes")
-        if (
-            caller is not None
-            and operation.needs not in ("login", "anyone")
-            and operation.needs not in call.scopes
-        ):
-            raise _insufficient(operation.needs)
-        if caller is not None:
-            server.accounts.note_use(caller)
+        if call.caller is None:
+            self._limit(f"ip:{self._ip}", operation, None)
+        else:
+            self._admit(dialect, operation, call, call.caller)
         parameters = {name: _decoded(value) for name, value in parameters.items()}
         given = operation.arguments(call, parameters)
         if operation.form:
@@ -232,6 +226,17 @@ class _Exchange:
         if found is None:
             raise Problem(401, "TOKEN_REQUIRED", "No API token provided")
         call.caller = found
+
+    def _admit(self, dialect: Dialect, operation: Operation, call: Call, caller: Caller) -> None:
+        """Note a caller's scopes and use; raise if the caller may not, or not yet, do this."""
+        call.scopes = dialect.scopes(caller)
+        own = None if caller.key is None else caller.key.rate_limit_per_min
+        self._limit(caller.subject, operation, own)
+        if caller.service not in (None, dialect.name):
+            raise Problem(403, "INSUFFICIENT_SCOPE", "This API key was made for another service's routes")
+        if operation.needs not in ("login", "anyone") and operation.needs not in call.scopes:
+            raise _insufficient(operation.needs)
+        self._server.accounts.note_use(caller)
 
     def _limit(self, subject: str, operation: Operation, own: int | None) -> None:
         self._state = self._server.limiter.take(subject, operation.route, operation.limit, self._ip, own)

@@ -114,6 +114,12 @@ class Call:
             else model.metered(partial(self.server.journal.spend, self.tenant_id, purpose))
         )
 
+    def part_digest(self, part: int) -> str | None:
+        """Return the digest of the idempotency key for one part of a request with several; None without a key."""
+        if self.idempotency is None:
+            return None
+        return self.server.sealer.digest(self.tenant_id, f"{self.idempotency}\0{part}")
+
     def audit(self, action: str, target: str | None = None) -> None:
         """Note a change that matters for security."""
         caller = self.known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -58,15 +60,7 @@ def compose(
         include_archived=True,
     )
     total = page.meta.total or len(page.data)
-    kinds: dict[str, int] = {}
-    for memory in page.data:
-        kinds[memory.type or "fact"] = kinds.get(memory.type or "fact", 0) + 1
-    counted = ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items()))
-    summary = f"{total} {'memory' if total == 1 else 'memories'} new or changed" + (
-        f": {counted}." if counted else "."
-    )
-    if waiting:
-        summary += f" {waiting} {'waits' if waiting == 1 else 'wait'} for review."
+    summary = _summary(total, Counter(memory.type or "fact" for memory in page.data), waiting)
     order = sorted(
         page.data, key=lambda one: (not one.pinned, -float(one.extra.get("confidence", 1)), -_time(one))
     )
@@ -75,6 +69,16 @@ def compose(
     if waiting:
         to_do.append(f"Review {waiting} {'memory' if waiting == 1 else 'memories'}")
     return {"summary": summary, "highlights": highlights, "actionItems": to_do}
+
+
+def _summary(total: int, kinds: Mapping[str, int], waiting: int) -> str:
+    counted = ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items()))
+    summary = f"{total} {'memory' if total == 1 else 'memories'} new or changed" + (
+        f": {counted}." if counted else "."
+    )
+    if waiting:
+        summary += f" {waiting} {'waits' if waiting == 1 else 'wait'} for review."
+    return summary
 
 
 def text_of(content: dict[str, Any]) -> str:

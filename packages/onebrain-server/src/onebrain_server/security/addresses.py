@@ -97,6 +97,25 @@ class Fetcher:
 
     async def resolve(self, url: str) -> tuple[httpx.URL, str, str]:
         """Return the URL with a checked address for its host, the host's name, and its ``Host`` header."""
+        host, port, actual = self._host_of(url)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, actual, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise AddressUnknown("the URL's host has no address") from None
+        addresses = [str(entry[4][0]) for entry in found]
+        if not addresses:
+            raise AddressUnknown("the URL's host has no address")
+        if not self._private and not all(is_public(address) for address in addresses):
+            raise AddressRefused("the URL leads to a private address")
+        try:
+            target = httpx.URL(url).copy_with(host=addresses[0])
+        except httpx.InvalidURL:
+            raise AddressRefused("the URL cannot be read") from None
+        return target, host, host if port is None else f"{host}:{port}"
+
+    def _host_of(self, url: str) -> tuple[str, int | None, int]:
+        """Return a URL's host, the port that it names, and the port that it means."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -114,21 +133,7 @@ class Fetcher:
         actual = port if port is not None else 443 if parts.scheme == "https" else 80
         if not self._private and actual not in _PORTS:
             raise AddressRefused("the URL's port is not one of the web")
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, actual, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise AddressUnknown("the URL's host has no address") from None
-        addresses = [str(entry[4][0]) for entry in found]
-        if not addresses:
-            raise AddressUnknown("the URL's host has no address")
-        if not self._private and not all(is_public(address) for address in addresses):
-            raise AddressRefused("the URL leads to a private address")
-        try:
-            target = httpx.URL(url).copy_with(host=addresses[0])
-        except httpx.InvalidURL:
-            raise AddressRefused("the URL cannot be read") from None
-        return target, host, host if port is None else f"{host}:{port}"
+        return host, port, actual
 
     async def check(self, url: str) -> None:
         """Raise `AddressRefused` for a URL that nothing may be sent to; a host without an address may get one later."""

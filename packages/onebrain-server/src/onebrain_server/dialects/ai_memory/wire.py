@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
@@ -138,20 +138,29 @@ def failure(problem: Problem, request_id: str) -> Answer:
     details = [dict(detail) for detail in problem.details or ()]
     said = [_sentence(detail) for detail in details if "message" in detail]
     message = "; ".join(said) if said else problem.message
-    if problem.status == 500:
-        return _json({"error": "internal server error"})
-    if problem.status in (413, 415) or (problem.status, problem.code) == (400, "REQUEST_ERROR"):
-        return _text(message, problem.status)
-    if problem.status == 400 and problem.message in ("Invalid query parameters", "Invalid path parameters"):
+    match problem.status:
+        case 500:
+            return _json({"error": "internal server error"})
+        case 413 | 415:
+            return _text(message, problem.status)
+        case 400:
+            return _bad_request(problem, message, details)
+        case 409:
+            existing = [detail["existing_id"] for detail in details if detail.get("existing_id")]
+            body = {"error": message, "code": problem.code}
+            return _json({**body, "existing_id": existing[-1]} if existing else body)
+        case _:
+            return _json({"error": message})
+
+
+def _bad_request(problem: Problem, message: str, details: Sequence[Mapping[str, Any]]) -> Answer:
+    if problem.code == "REQUEST_ERROR":
+        return _text(message, 400)
+    if problem.message in ("Invalid query parameters", "Invalid path parameters"):
         return _text(f"{problem.message}: {message}", 400)
-    if problem.status == 400 and any(detail.get("code") in _UNREADABLE for detail in details):
+    if any(detail.get("code") in _UNREADABLE for detail in details):
         return _text(f"{problem.message}: {message}", 422)
-    body: dict[str, Any] = {"error": message}
-    if problem.status == 409:
-        body["code"] = problem.code
-        for detail in details:
-            body.update({name: detail[name] for name in ("existing_id",) if detail.get(name)})
-    return _json(body)
+    return _json({"error": message})
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:

@@ -171,8 +171,13 @@ def draft(
     status: MemoryStatus = "active",
     source_type: str | None = None,
     confidence: float | None = None,
+    digest: str | None = None,
 ) -> NewMemory:
-    """Return a memory to store in the engine's terms."""
+    """Return a memory to store in the engine's terms.
+
+    `digest` is that of an idempotency key and makes the id; by default it is the request's.
+    """
+    digest = digest or call.idempotency
     text = fields.text
     metadata = fields.metadata or {}
     if confidence is None:
@@ -185,7 +190,7 @@ def draft(
     if status != "active":
         extra[UNSEEN] = True
     return NewMemory.checked(
-        id=fields.id or (id_of(call.idempotency) if call.idempotency is not None else new_id()),
+        id=fields.id or (new_id() if digest is None else id_of(digest)),
         content=text,
         scope=EVERYTHING if fields.scope is None else fields.scope.scope(),
         title=fields.title or title_of(text, TITLE_LIMIT) or "Untitled",

@@ -218,18 +218,7 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
     """Return who calls where that is remembered, or a function that looks it up."""
     given = call.header("authorization")
     if given is None:
-        cookie = _cookie(call.header("cookie") or "", "accessToken")
-        if cookie is not None and not operation.keys_only:
-            if call.header("x-requested-with") is None:
-                raise Problem(
-                    403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With"
-                )
-            return _by_token(call, cookie)
-        if operation.keys_only:
-            raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
-        raise _unauthorized(
-            "TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key"
-        )
+        return _by_cookie(call, operation)
     scheme, _, value = given.partition(" ")
     if scheme not in ("ApiKey", "Bearer") or not value or value != value.strip():
         raise _unauthorized(
@@ -237,8 +226,29 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
         )
     if scheme == "Bearer" and not value.startswith("ob_"):
         if operation.keys_only:
-            raise Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
+            raise _key_required()
         return _by_token(call, value)
+    return _by_key(call, value)
+
+
+def _by_cookie(call: Call, operation: Operation) -> Caller | Callable[[], Caller | None]:
+    if operation.keys_only:
+        raise _key_required()
+    cookie = _cookie(call.header("cookie") or "", "accessToken")
+    if cookie is None:
+        raise _unauthorized(
+            "TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key"
+        )
+    if call.header("x-requested-with") is None:
+        raise Problem(403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With")
+    return _by_token(call, cookie)
+
+
+def _key_required() -> Problem:
+    return Problem(401, "MISSING_API_KEY", "API key required via Authorization header")
+
+
+def _by_key(call: Call, value: str) -> Caller | Callable[[], Caller | None]:
     remembered = call.server.accounts.remembered(value)
     if remembered is not None:
         return remembered

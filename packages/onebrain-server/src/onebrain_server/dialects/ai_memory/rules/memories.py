@@ -158,14 +158,7 @@ def upsert(call: Call, given: Sequence[Row], moment: datetime) -> list[Row | Pro
 
 
 def _upsert(call: Call, given: Sequence[Row], moment: datetime, allowed: int) -> list[Row | Problem]:
-    known: dict[tuple[str, str], Row] = {}
-    foreign: dict[str, Memory] = {}
-    for namespace in dict.fromkeys(row.namespace for row in given):
-        titles = [row.title for row in given if row.namespace == namespace and row.to is None]
-        for title, memory in titled(call, namespace, titles).items() if titles else ():
-            known[namespace, title] = mapping.of(memory)
-            if not memory_matches(changeable(tied(call)), memory):
-                foreign[memory.id] = memory
+    known, foreign = _known(call, given)
     ids = {memory.id for memory in call.memories.get([row.id for row in given], EVERYTHING)}
     results: list[Row | Problem] = []
     changed: dict[str, Row] = {}
@@ -190,6 +183,19 @@ def _upsert(call: Call, given: Sequence[Row], moment: datetime, allowed: int) ->
         results.append(row)
     save(call, list(changed.values()))
     return results
+
+
+def _known(call: Call, given: Sequence[Row]) -> tuple[dict[tuple[str, str], Row], dict[str, Memory]]:
+    """Return the memories that rows are titled like, and those of them by id that the caller may not change."""
+    known: dict[tuple[str, str], Row] = {}
+    foreign: dict[str, Memory] = {}
+    for namespace in dict.fromkeys(row.namespace for row in given):
+        titles = [row.title for row in given if row.namespace == namespace and row.to is None]
+        for title, memory in titled(call, namespace, titles).items() if titles else ():
+            known[namespace, title] = mapping.of(memory)
+            if not memory_matches(changeable(tied(call)), memory):
+                foreign[memory.id] = memory
+    return known, foreign
 
 
 def full(call: Call) -> Problem:

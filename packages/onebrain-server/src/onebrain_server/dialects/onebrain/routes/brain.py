@@ -8,12 +8,11 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from onebrain.memory.driver import ListRequest
-from onebrain.memory.filters import TRUE, Cmp, Filter
+from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import JsonObject
 from onebrain_server.clock import iso, iso_micros
 from onebrain_server.dialects.onebrain.mapping import Id, MemoryRow
-from onebrain_server.dialects.onebrain.routes import projects
-from onebrain_server.dialects.onebrain.rules import contexts
+from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import charge
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import SEGMENT, Answer, Given
@@ -156,9 +155,7 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
     narrowed: Filter = TRUE
     active = records.all(tenant, "project", status="active")
     if query.project_id is not None:
-        projects.one(call, query.project_id)
-        linked = [link.memory_id for link in records.links(tenant, "project", owner_id=query.project_id)]
-        narrowed = Cmp("$id", "in", linked)
+        narrowed = memories.of_project(call, query.project_id)
         active = [record for record in active if record.id == query.project_id]
     if query.query is not None or query.language is not None:
         asked = " ".join(part for part in (query.query, query.language) if part)

@@ -209,9 +209,9 @@ def write_all(call: Call, items: list[MemoryFields]) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     base = call.idempotency
     with storing(call, len(items)):
-        for place, fields in enumerate(items):
+        for index, fields in enumerate(items):
             if base is not None:
-                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{index}")
             new, row = write(call, fields)
             status = "created" if new else "duplicate"
             results.append({"status": status, "id": row["id"], "title": row["title"]})
@@ -315,10 +315,9 @@ def _changes(
     First the memories that changed, then what was deleted; one that is there is never named as deleted.
     """
     if cursor is None:
-        last, place = now_micros(), None
-        part = "memories"
+        last, part, within = now_micros(), "memories", None
     else:
-        since, last, part, place, moves = _span(cursor)
+        since, last, part, within, moves = _span(cursor)
     until = max(since, last - _OVERLAP)
     found: list[dict[str, Any]] = []
     if part == "memories":
@@ -326,7 +325,7 @@ def _changes(
             filter=every(Cmp("$updated_at", "gt", to_datetime(since)), memories.SEEN),
             order=order,
             limit=limit,
-            cursor=place,
+            cursor=within,
             include_archived=True,
         )
         try:
@@ -336,23 +335,25 @@ def _changes(
         found.extend(_change(call, memory, since) for memory in page.data)
         if page.meta.cursor is not None:
             return found, until, _cursor(since, last, "memories", page.meta.cursor, moves), False
-        part, place = "deleted", None
+        within = None
+    gone = _deleted(call, since, last)
+    start = int(within) if within is not None and within.isdecimal() else 0
+    end = start + limit - len(found)
+    found.extend(_gone(id, iso_micros(at)) for id, at in gone[start:end])
+    if end < len(gone):
+        return found, until, _cursor(since, last, "deleted", str(end), moves), False
+    return found, until, None, moves
+
+
+def _deleted(call: Call, since: int, last: int) -> list[tuple[str, int]]:
+    """Return (id, time) of the memories that were deleted in a span and are not there again, oldest first."""
     gone = sorted(
         call.server.journal.buried(call.tenant_id, since, last), key=lambda pair: (pair[1], pair[0])
     )
-    there: set[str] = (
-        {memory.id for memory in call.memories.get([id for id, _ in gone], EVERYTHING)} if gone else set()
-    )
-    gone = [pair for pair in gone if pair[0] not in there]
-    start = int(place) if place is not None and place.isdecimal() else 0
-    room = limit - len(found)
-    if gone[start:] and room <= 0:
-        return found, until, _cursor(since, last, "deleted", str(start), moves), False
-    found.extend(_gone(id, iso_micros(at)) for id, at in gone[start : start + room])
-    more = start + room < len(gone)
-    if more:
-        return found, until, _cursor(since, last, "deleted", str(start + room), moves), False
-    return found, until, None, moves
+    if not gone:
+        return []
+    there = {memory.id for memory in call.memories.get([id for id, _ in gone], EVERYTHING)}
+    return [pair for pair in gone if pair[0] not in there]
 
 
 def _change(call: Call, memory: Memory, since: int) -> dict[str, Any]:
@@ -370,23 +371,23 @@ def _gone(id: str, at: str) -> dict[str, Any]:
     return {"id": id, "action": "deleted", "updatedAt": at, "timestamp": at}
 
 
-def _cursor(since: int, last: int, part: str, place: str, moves: bool) -> str:
+def _cursor(since: int, last: int, part: str, within: str, moves: bool) -> str:
     return (
-        base64.urlsafe_b64encode(json.dumps([since, last, part, place, moves]).encode()).decode().rstrip("=")
+        base64.urlsafe_b64encode(json.dumps([since, last, part, within, moves]).encode()).decode().rstrip("=")
     )
 
 
 def _span(cursor: str) -> tuple[int, int, str, str, bool]:
     try:
-        since, last, part, place, moves = json.loads(
+        since, last, part, within, moves = json.loads(
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         )
-        if part not in ("memories", "deleted") or not isinstance(place, str):
+        if part not in ("memories", "deleted") or not isinstance(within, str):
             raise ValueError
         limit = 2**53
         if not (0 <= int(since) < limit and 0 <= int(last) < limit):
             raise ValueError
-        return int(since), int(last), part, place, moves is True
+        return int(since), int(last), part, within, moves is True
     except (ValueError, TypeError):
         raise bad_cursor() from None
 

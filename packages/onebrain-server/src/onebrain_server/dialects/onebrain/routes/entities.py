@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
+from onebrain.errors import OneBrainConflictError
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_engine.graph import Entity, Link, Relation, find_entities
 from onebrain_server.clock import iso_micros
@@ -74,13 +74,6 @@ def link_row(link: Link) -> dict[str, Any]:
         "linkType": link.link_type,
         "createdAt": iso_micros(link.created_at),
     }
-
-
-def _one(call: Call, id: str) -> Entity:
-    try:
-        return call.graph.get(id)
-    except OneBrainNotFoundError:
-        raise not_found("Entity") from None
 
 
 def _taken(error: OneBrainConflictError, what: str) -> Problem:
@@ -249,8 +242,8 @@ def merge_entities(call: Call, body: MergeFields) -> dict[str, Any]:
     """Move the links and relations of one entity to another, and delete it."""
     if body.keep_id == body.remove_id:
         raise invalid(["removeId"], "must be another entity than keepId")
-    _one(call, body.keep_id)
-    _one(call, body.remove_id)
+    memories.entity(call, body.keep_id)
+    memories.entity(call, body.remove_id)
     return {"merged": True, "linksTransferred": call.graph.merge(body.keep_id, body.remove_id)}
 
 
@@ -284,7 +277,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
 @routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, errors=(404,), quick=True)
 def get_entity(call: Call, id: str) -> dict[str, Any]:
     """Return one entity with its links to memories."""
-    entity = _one(call, id)
+    entity = memories.entity(call, id)
     return {**row(call, entity), "links": [link_row(link) for link in call.graph.links(entity_id=id)]}
 
 
@@ -300,7 +293,7 @@ class EntityChanges(Wire):
 @routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(404, 409))
 def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
     """Change what is given of an entity."""
-    _one(call, id)
+    memories.entity(call, id)
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "type"):
         if name in changes and changes[name] is None:
@@ -342,7 +335,7 @@ class EntityLinkRow(LinkRow):
 )
 def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Link an entity to a memory."""
-    _one(call, id)
+    memories.entity(call, id)
     memories.one(call, body.memory_item_id)
     try:
         made = call.graph.link(id, body.memory_item_id, body.link_type)
@@ -391,8 +384,8 @@ def relation_row(relation: Relation) -> dict[str, Any]:
 )
 def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
     """Relate one entity to another, such as Sarah ``works_at`` Cyberdyne."""
-    _one(call, id)
-    _one(call, body.target_id)
+    memories.entity(call, id)
+    memories.entity(call, body.target_id)
     if id == body.target_id:
         raise invalid(["targetId"], "must be another entity")
     try:
@@ -404,7 +397,7 @@ def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
 @routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow], errors=(404,))
 def list_relations(call: Call, id: str) -> list[dict[str, Any]]:
     """Return the relations from and to an entity."""
-    _one(call, id)
+    memories.entity(call, id)
     return [relation_row(relation) for relation in call.graph.relations(id)]
 
 
@@ -424,5 +417,5 @@ class DepthQuery(Query):
 @routes.get("/{id}/graph", needs="entity.read", answers=GraphAnswer, errors=(404,))
 def entity_graph(call: Call, id: str, query: DepthQuery) -> dict[str, Any]:
     """Return what is within so many steps of an entity."""
-    _one(call, id)
+    memories.entity(call, id)
     return _graph(call, *call.graph.around(id, query.depth))

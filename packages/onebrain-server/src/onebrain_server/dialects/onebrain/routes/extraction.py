@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +13,7 @@ import httpx
 from pydantic import Field
 
 from onebrain.memory.filters import TRUE, Cmp
-from onebrain.memory.models import NewMemory
+from onebrain.memory.models import Memory
 from onebrain_engine.graph import Proposal, propose, propose_from_chat
 from onebrain_engine.graph.likeness import alike_pairs
 from onebrain_engine.graph.proposals import title_of
@@ -107,9 +107,9 @@ def batch(call: Call, body: Batch) -> dict[str, Any]:
     base = call.idempotency
     items: list[dict[str, Any]] = []
     with storing(call, len(body)):
-        for place, fields in enumerate(body):
+        for index, fields in enumerate(body):
             if base is not None:
-                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
+                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{index}")
             items.append(add_candidate(call, fields))
     call.idempotency = base
     call.act("write", "memory", count=len(items))
@@ -174,13 +174,7 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     ]
     for one in fields[:1]:
         memories.check_links(call, one)
-    base = call.idempotency
-    drafts: list[NewMemory] = []
-    for place, one in enumerate(fields):
-        if base is not None:
-            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        drafts.append(mapping.draft(call, one))
-    call.idempotency = base
+    drafts = [mapping.draft(call, one, digest=call.part_digest(index)) for index, one in enumerate(fields)]
     with storing(call, len(drafts)):
         stored = memories.store(call, drafts)
     for one, memory in zip(fields, stored, strict=True):
@@ -337,7 +331,7 @@ def duplicates(call: Call) -> list[dict[str, Any]]:
         if words[left] & words[right] or max(len(titles[left]), len(titles[right])) <= 12
     ]
     best = found[:100]
-    rows = mapping.rows((living[place] for _, left, right in best for place in (left, right)), call)
+    rows = mapping.rows((living[index] for _, left, right in best for index in (left, right)), call)
     return [
         {"memoryA": rows[2 * number], "memoryB": rows[2 * number + 1], "similarity": round(score, 3)}
         for number, (score, _, _) in enumerate(best)
@@ -373,30 +367,11 @@ class ConsolidateAnswer(Wire):
 def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
-    living = memories.everything(call, wanted, most=1000)
-    bodies = alike_pairs([likeness.comparable(one.content) for one in living], body.threshold)
-    alike = {(left, right) for _, left, right in bodies if living[left].type == living[right].type}
-    groups: list[list[int]] = []
-    for place, one in enumerate(living):
-        for group in groups:
-            first = living[group[0]]
-            if (group[0], place) in alike and (
-                likeness.similarity(first.title or "", one.title or "") >= body.threshold / 2
-            ):
-                group.append(place)
-                break
-        else:
-            groups.append([place])
     answer: list[dict[str, Any]] = []
     merged = 0
-    for group in groups:
-        if len(group) < 2:
-            continue
-        members = sorted(
-            (living[place] for place in group),
-            key=lambda one: (-float(one.extra.get("confidence", 1)), -one.pinned, -len(one.content)),
-        )
-        kept, others = members[0], [one for one in members[1:] if not one.pinned]
+    for group in _alike(memories.everything(call, wanted, most=1000), body.threshold):
+        group.sort(key=lambda one: (-float(one.extra.get("confidence", 1)), -one.pinned, -len(one.content)))
+        kept, others = group[0], [one for one in group[1:] if not one.pinned]
         if not others:
             continue
         merged += len(others)
@@ -408,6 +383,24 @@ def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
             {"ids": [kept.id, *(one.id for one in others)], "title": kept.title or "", "body": kept.content}
         )
     return {"merged": merged, "groups": answer}
+
+
+def _alike(living: Sequence[Memory], threshold: float) -> list[list[Memory]]:
+    """Return memories in groups; each is like the first of its group, by its text and half as much by its title."""
+    bodies = alike_pairs([likeness.comparable(one.content) for one in living], threshold)
+    alike = {(left, right) for _, left, right in bodies if living[left].type == living[right].type}
+    groups: list[list[int]] = []
+    for index, one in enumerate(living):
+        for group in groups:
+            first = living[group[0]]
+            if (group[0], index) in alike and (
+                likeness.similarity(first.title or "", one.title or "") >= threshold / 2
+            ):
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return [[living[index] for index in group] for group in groups]
 
 
 class ExpireFields(Wire):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -11,7 +11,7 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.deletion import holds_always
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
-from onebrain.memory.models import EVERYTHING, JsonObject, NewMemory, Order
+from onebrain.memory.models import EVERYTHING, JsonObject, Memory, Order
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import (
     Body,
@@ -166,29 +166,7 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
     """Rank active memories against a query, by words and by meaning; every filter is applied before ranking."""
     if body.query is None and body.embedding is None and body.filter is None and body.scope is None:
         raise invalid(["query"], "Required", code="invalid_type", expected="string", received="undefined")
-    request = SearchRequest(
-        query=body.query if body.query is None or body.query.strip() else None,
-        embedding=None if body.embedding is None else tuple(body.embedding),
-        scope=EVERYTHING if body.scope is None else body.scope.scope(),
-        filter=memories.reviewed(
-            memories.wanted(
-                call,
-                type=body.type,
-                tags=body.tags,
-                entity_id=body.entity_id,
-                project_id=body.project_id,
-                given=body.filter,
-            ),
-            archived=body.include_archived,
-        ),
-        limit=body.limit or body.top_k or 10,
-        offset=body.offset,
-        mode=body.mode,
-        alpha=body.alpha,
-        min_score=body.min_score,
-        include_archived=body.include_archived,
-    )
-    found = call.memories.search(request)
+    found = call.memories.search(_search_request(call, body))
     results = mapping.rows((hit.memory for hit in found.hits), call)
     for result, hit, (by_words, by_meaning) in zip(results, found.hits, found.parts, strict=True):
         score = round(hit.score, 6)
@@ -205,6 +183,29 @@ def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
     if found.mode != body.mode:
         answer["downgradedFrom"] = body.mode
     return answer
+
+
+def _search_request(call: Call, body: SearchFields) -> SearchRequest:
+    wanted = memories.wanted(
+        call,
+        type=body.type,
+        tags=body.tags,
+        entity_id=body.entity_id,
+        project_id=body.project_id,
+        given=body.filter,
+    )
+    return SearchRequest(
+        query=body.query if body.query is None or body.query.strip() else None,
+        embedding=None if body.embedding is None else tuple(body.embedding),
+        scope=EVERYTHING if body.scope is None else body.scope.scope(),
+        filter=memories.reviewed(wanted, archived=body.include_archived),
+        limit=body.limit or body.top_k or 10,
+        offset=body.offset,
+        mode=body.mode,
+        alpha=body.alpha,
+        min_score=body.min_score,
+        include_archived=body.include_archived,
+    )
 
 
 class LookupFields(Wire):
@@ -346,57 +347,35 @@ class ImportAnswer(Wire):
 def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     """Store many memories; a bad item fails alone. Every field of a single memory is kept."""
     results: list[dict[str, Any]] = []
-    errors: list[str] = []
     good: list[tuple[int, MemoryFields]] = []
-    for place, item in enumerate(body.items):
+    for index, item in enumerate(body.items):
         try:
             fields = MemoryFields.model_validate(item)
             memories.check_links(call, fields)
         except ValueError as error:
-            results.append(
-                {
-                    "id": None,
-                    "status": "failed",
-                    "error": _first(error),
-                    "message": _first(error),
-                    "code": "VALIDATION_ERROR",
-                }
-            )
+            results.append(_failed(_first(error)))
         except Problem as problem:
             issue = (problem.details or [{"message": problem.message}])[0]
-            text = str(issue["message"])
-            results.append(
-                {"id": None, "status": "failed", "error": text, "message": text, "code": "VALIDATION_ERROR"}
-            )
+            results.append(_failed(str(issue["message"])))
         else:
-            good.append((place, fields))
+            good.append((index, fields))
             results.append({"id": None, "status": "created", "error": None})
-    drafts: list[NewMemory] = []
-    base = call.idempotency
-    for place, fields in good:
-        if base is not None:
-            call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{place}")
-        drafts.append(mapping.draft(call, fields, status=mapping.given_status(fields)))
-    call.idempotency = base
-    new = base is None and all(fields.id is None for _, fields in good)
+    drafts = [
+        mapping.draft(call, fields, status=mapping.given_status(fields), digest=call.part_digest(index))
+        for index, fields in good
+    ]
+    new = call.idempotency is None and all(fields.id is None for _, fields in good)
     with storing(call, len(drafts)):
         stored = memories.put(call, drafts, new=new)
     kept: list[str] = []
-    for (place, fields), result in zip(good, stored, strict=True):
+    for (index, fields), result in zip(good, stored, strict=True):
         if result.error is not None:
-            text = result.error.message
-            results[place] = {
-                "id": None,
-                "status": "failed",
-                "error": text,
-                "message": text,
-                "code": "VALIDATION_ERROR",
-            }
+            results[index] = _failed(result.error.message)
             continue
-        results[place] = {"id": result.id, "status": result.status, "error": None}
+        results[index] = {"id": result.id, "status": result.status, "error": None}
         kept.append(str(result.id))
         memories.link(call, fields, str(result.id))
-    errors = [f"items[{place}]: {result['error']}" for place, result in enumerate(results) if result["error"]]
+    errors = [f"items[{index}]: {result['error']}" for index, result in enumerate(results) if result["error"]]
     found = {memory.id: memory for memory in call.memories.get(kept, EVERYTHING)}
     call.act("write", "memory", count=len(kept))
     return {
@@ -405,6 +384,10 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         "results": results,
         "data": mapping.rows((found[id] for id in dict.fromkeys(kept) if id in found), call),
     }
+
+
+def _failed(text: str) -> dict[str, Any]:
+    return {"id": None, "status": "failed", "error": text, "message": text, "code": "VALIDATION_ERROR"}
 
 
 def _first(error: ValueError) -> str:
@@ -491,22 +474,15 @@ class MemoryChanges(Wire):
     embedding: Given[Vector] = None
 
 
-_NULLABLE = {"metadata", "tags", "source", "importance", "expires_at"}
-_COLUMNS = {
-    "title": "title",
-    "tags": "tags",
-    "source": "source",
-    "importance": "importance",
-    "pinned": "pinned",
-}
+_NULLABLE: Final = frozenset({"metadata", "tags", "source", "importance", "expires_at"})
+_AS_GIVEN: Final = ("title", "source", "importance", "pinned", "expires_at", "confidence", "status")
 
 
 @routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     """Change what is given of a memory; its type and source type stay what they are."""
-    given = body.model_fields_set
-    for name in given:
-        if name not in _NULLABLE and getattr(body, name) is None:
+    for name in body.model_fields_set - _NULLABLE:
+        if getattr(body, name) is None:
             raise invalid(
                 [name],
                 "Expected a value, received null",
@@ -518,29 +494,28 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
         raise invalid(["content"], "give the text as body or as content, not as both")
     with call.server.changing(call.tenant_id, id):
         old = memories.one(call, id)
-        fields: dict[str, Any] = {}
-        text = body.body if body.body is not None else body.content
-        if text is not None:
-            fields["content"] = text
-        for name, column in _COLUMNS.items():
-            if name in given:
-                fields[column] = getattr(body, name)
-        if "tags" in given:
-            fields["tags"] = list(dict.fromkeys(body.tags or ()))
-        if "metadata" in given:
-            new = body.metadata or {}
-            fields["metadata"] = {**old.metadata, **new} if body.merge_metadata else new
-        if "expires_at" in given:
-            fields["expires_at"] = body.expires_at
-        if body.embedding is not None:
-            fields["embedding"] = tuple(body.embedding)
-        if body.confidence is not None:
-            fields["confidence"] = body.confidence
-        if body.status is not None:
-            fields["status"] = body.status
+        fields = _changed(body, old)
         memory = memories.change(call, old, **fields) if fields else old
     call.act("write", "memory")
     return mapping.row(memory, call)
+
+
+def _changed(body: MemoryChanges, old: Memory) -> dict[str, Any]:
+    """Return the fields to change with their new values, as `memories.change` takes them."""
+    fields: dict[str, Any] = {
+        name: getattr(body, name) for name in _AS_GIVEN if name in body.model_fields_set
+    }
+    text = body.body if body.body is not None else body.content
+    if text is not None:
+        fields["content"] = text
+    if "tags" in body.model_fields_set:
+        fields["tags"] = list(dict.fromkeys(body.tags or ()))
+    if "metadata" in body.model_fields_set:
+        new = body.metadata or {}
+        fields["metadata"] = {**old.metadata, **new} if body.merge_metadata else new
+    if body.embedding is not None:
+        fields["embedding"] = tuple(body.embedding)
+    return fields
 
 
 @routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)

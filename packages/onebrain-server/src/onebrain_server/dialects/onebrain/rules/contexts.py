@@ -11,11 +11,11 @@ from pydantic_core import to_json
 
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.fence import fence, on_one_line
-from onebrain.memory.filters import TRUE, Cmp, Filter
+from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import Memory
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import mapping
-from onebrain_server.http.problems import not_found
+from onebrain_server.dialects.onebrain.rules.memories import of_project
 from onebrain_server.http.requests import Call
 
 _DAY: Final = 86_400.0
@@ -107,7 +107,8 @@ def _build(
         part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
     )
     records, tenant = call.server.records, call.tenant_id
-    chosen, total = choose(call, asked, _of_project(call, project_id), budget.memories)
+    narrowed = TRUE if project_id is None else of_project(call, project_id)
+    chosen, total = choose(call, asked, narrowed, budget.memories)
     structured: dict[str, Any] = {"profile": _profile(call)} if budget.profile else {}
     structured["memories"] = [
         {
@@ -169,17 +170,6 @@ def _build(
         },
     }
     return built, chosen
-
-
-def _of_project(call: Call, project_id: str | None) -> Filter:
-    """Return the filter for the memories of a project; None selects all memories."""
-    if project_id is None:
-        return TRUE
-    records, tenant = call.server.records, call.tenant_id
-    if records.get(tenant, "project", project_id) is None:
-        raise not_found("Project")
-    linked = records.links(tenant, "project", owner_id=project_id)
-    return Cmp("$id", "in", [link.memory_id for link in linked])
 
 
 def _profile(call: Call) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
+from onebrain_engine.graph import Entity
 from onebrain_server.dialects.onebrain.mapping import ARCHIVED, UNSEEN, MemoryFields
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
@@ -57,23 +58,33 @@ def wanted(
     if search:
         parts.append(either(Cmp("$title", "icontains", search), Cmp("$content", "icontains", search)))
     if entity_id is not None:
-        try:
-            call.graph.get(entity_id)
-        except OneBrainNotFoundError:
-            raise not_found("Entity") from None
+        entity(call, entity_id)
         linked = [link.memory_id for link in call.graph.links(entity_id=entity_id)]
         parts.append(Cmp("$id", "in", linked))
     if project_id is not None:
-        if call.server.records.get(call.tenant_id, "project", project_id) is None:
-            raise not_found("Project")
-        links = call.server.records.links(call.tenant_id, "project", owner_id=project_id)
-        parts.append(Cmp("$id", "in", [link.memory_id for link in links]))
+        parts.append(of_project(call, project_id))
     if given:
         try:
             parts.append(parse(given))
         except (RecursionError, TypeError):
             raise invalid(["filter"], "cannot be read as a filter") from None
     return every(*parts)
+
+
+def entity(call: Call, id: str) -> Entity:
+    """Return an entity; raise if there is none with this id."""
+    try:
+        return call.graph.get(id)
+    except OneBrainNotFoundError:
+        raise not_found("Entity") from None
+
+
+def of_project(call: Call, id: str) -> Filter:
+    """Return the filter for the memories of a project; raise if there is none with this id."""
+    records, tenant = call.server.records, call.tenant_id
+    if records.get(tenant, "project", id) is None:
+        raise not_found("Project")
+    return Cmp("$id", "in", [link.memory_id for link in records.links(tenant, "project", owner_id=id)])
 
 
 def reviewed(asked: Filter, *, archived: bool) -> Filter:
@@ -186,10 +197,7 @@ def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
 def check_links(call: Call, fields: MemoryFields) -> None:
     """Raise where a memory is to be stored for an entity or project that is not there."""
     if fields.entity_id is not None:
-        try:
-            call.graph.get(fields.entity_id)
-        except OneBrainNotFoundError:
-            raise not_found("Entity") from None
+        entity(call, fields.entity_id)
     if (
         fields.project_id is not None
         and call.server.records.get(call.tenant_id, "project", fields.project_id) is None

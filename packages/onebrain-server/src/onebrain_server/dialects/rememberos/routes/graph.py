@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -143,36 +143,51 @@ def extract(
     claims: list[Claim | None] = [None for _ in facts] if skipped else claims_of([text for text, _ in facts])
     # Before the lock, for a model takes its time.
     verdicts = _verdicts(partition, collection, asked.container_tag, [text for text, _ in facts], claims)
-    rows: list[dict[str, Any]] = []
-    with partition.server.changing(
-        partition.tenant, collection.id
-    ):  # two texts at once must see each other's facts
-        for number, ((text, kind), claim) in enumerate(zip(facts, claims, strict=True)):
-            # Looked up one after the other: a text may correct itself.
-            older = _related(partition, collection, asked.container_tag, text, claim)
-            same = next((one for one in older if one.content.casefold() == text.casefold()), None)
-            if same is not None:
-                rows.append({"id": same.id, "text": same.content, "type": kind, "relation": "repeats"})
-                continue
-            if verdicts is not None:
-                gone = verdicts.get(number, [])
-            else:
-                gone = [one for one in older if claim is not None and _overtaken(claim, one)]
-            fields = NewFields(
-                text=text,
-                importance=asked.importance,
-                category=kind,
-                source="remember",
-                container_tag=asked.container_tag,
+    # Two texts at once must see each other's facts.
+    with partition.server.changing(partition.tenant, collection.id):
+        # One after the other: a text may correct itself.
+        rows = [
+            _stored(
+                partition,
+                collection,
+                NewFields(
+                    text=text,
+                    importance=asked.importance,
+                    category=kind,
+                    source="remember",
+                    container_tag=asked.container_tag,
+                ),
+                by,
+                claim,
+                None if verdicts is None else verdicts.get(number, []),
             )
-            extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
-            [memory] = memories.store(partition, [mapping.draft(fields, collection.name, by, **extra)])
-            for one in gone:
-                memories.supersede(partition, one, memory.id)
-            relation = "updates" if gone else "new"
-            rows.append({"id": memory.id, "text": text, "type": kind, "relation": relation})
+            for number, ((text, kind), claim) in enumerate(zip(facts, claims, strict=True))
+        ]
     created = sum(row["relation"] != "repeats" for row in rows)
     return {"created": created, "memories": rows}
+
+
+def _stored(
+    partition: Partition,
+    collection: Collection,
+    fields: NewFields,
+    by: Mapping[str, str],
+    claim: Claim | None,
+    gone: Sequence[Memory] | None,
+) -> dict[str, Any]:
+    """Store a fact unless it is known, and supersede what it overtakes: `gone`, or by the rules if that is None."""
+    text, kind = fields.text, fields.category
+    older = _related(partition, collection, fields.container_tag, text, claim)
+    same = next((one for one in older if one.content.casefold() == text.casefold()), None)
+    if same is not None:
+        return {"id": same.id, "text": same.content, "type": kind, "relation": "repeats"}
+    if gone is None:
+        gone = [one for one in older if claim is not None and _overtaken(claim, one)]
+    extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
+    [memory] = memories.store(partition, [mapping.draft(fields, collection.name, by, **extra)])
+    for one in gone:
+        memories.supersede(partition, one, memory.id)
+    return {"id": memory.id, "text": text, "type": kind, "relation": "updates" if gone else "new"}
 
 
 def _facts(partition: Partition, content: str) -> list[tuple[str, str]]:

@@ -143,15 +143,23 @@ def _import(
     for name in wanted:
         mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
         for start in range(0, len(mine), _AT_ONCE):
-            some = mine[start : start + _AT_ONCE]
-            made = memories.put(partition, [_draft(call, row, opened[name]) for row in some])
-            imported += len(made)
-            if len(made) == len(some):  # else another request has removed one already
-                stored.update(
-                    (row.id, new) for row, new in zip(some, made, strict=True) if row.id is not None
-                )
+            imported += _put(call, partition, opened[name], mine[start : start + _AT_ONCE], stored)
     _supersede(partition, rows, stored)
     return imported, len(opened)
+
+
+def _put(
+    call: Call,
+    partition: Partition,
+    collection: Collection,
+    rows: Sequence[ImportRow],
+    stored: dict[str, Memory],
+) -> int:
+    """Store rows, note each new memory by the old id in `stored`, and return how many were stored."""
+    made = memories.put(partition, [_draft(call, row, collection) for row in rows])
+    if len(made) == len(rows):  # else another request has removed one already
+        stored.update((row.id, new) for row, new in zip(rows, made, strict=True) if row.id is not None)
+    return len(made)
 
 
 def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[str, Any]]]:
