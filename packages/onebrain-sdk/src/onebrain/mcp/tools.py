@@ -214,7 +214,7 @@ class Tools:
             if project.name.casefold() == wanted.strip().casefold():
                 named.append(project.id)
         if not named:
-            raise OneBrainNotFoundError("no project has this name or id")
+            raise OneBrainNotFoundError("no project with this name or id exists")
         return named[0]
 
     # ---- memories ---------------------------------------------------------------------------------------------------
