@@ -13,6 +13,7 @@ import pytest
 
 import onebrain
 from onebrain import F, StorageError
+from onebrain_engine.store import sqlite_file
 
 ENDS = ("", "-wal", "-shm")
 OTHER = """
@@ -221,3 +222,24 @@ def test_memories_in_memory_have_no_files(monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         assert brain.store("one").status == "created"
         assert brain.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("age", "calm"),
+    [(50_000_001, False), (300_000_001, True), (1_000_000_000, False), (3_000_000_000, True)],
+    ids=["fine, too young", "fine", "whole seconds, too young", "whole seconds"],
+)
+def test_a_folder_is_relied_upon_once_its_time_tells_one_change_from_the_next(
+    tmp_path, monkeypatch, age, calm
+):
+    path = tmp_path / "brain.db"
+    path.write_bytes(b"some")
+    files = sqlite_file.DatabaseFiles(str(path), log=False)
+    now = 1_700_000_000_000_000_000
+    os.utime(tmp_path, ns=(now - age, now - age))
+    monkeypatch.setattr(sqlite_file.time, "time_ns", lambda: now)
+    assert files.same
+    looks = []
+    monkeypatch.setattr(files, "_now", lambda: looks.append(1) or files._known)
+    assert files.same
+    assert bool(looks) is not calm

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,10 +34,6 @@ class Bounds:
         """Raise `OneBrainValidationError` for a memory with too much beside its text."""
         if self.metadata is not None:
             self._beside(draft.tags, draft.metadata, draft.extra)
-
-    def storing(self, tenant: str, drafts: Iterable[Draft]) -> AbstractContextManager[None]:
-        """Keep room for memories while they are stored."""
-        return nullcontext() if self.admit is None else self.admit(tenant, sum(map(draft_bytes, drafts)))
 
     def check_changes(self, values: Mapping[str, Any], old: Record, tenant: str) -> None:
         """Raise for changes after which a memory would have too much beside its text, or its tenant too much at all."""

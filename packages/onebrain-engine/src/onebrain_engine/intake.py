@@ -14,7 +14,7 @@ from onebrain.memory.driver import expiry
 from onebrain.memory.models import NewMemory
 from onebrain.memory.moments import dump_object
 from onebrain.memory.transfer import Copied
-from onebrain_engine.bounds import Bounds
+from onebrain_engine.bounds import Bounds, draft_bytes
 from onebrain_engine.callers import abandoned, this_caller
 from onebrain_engine.combining import Combiner
 from onebrain_engine.embedding import Vectorizer
@@ -61,11 +61,6 @@ class Piece:
     caller: Caller | None = None
     entry: Entry | None = None
     fresh: bool = False
-
-    @property
-    def storable(self) -> bool:
-        """Whether nothing is known that keeps it from being stored."""
-        return self.draft is not None and self.error is None
 
     @property
     def row(self) -> int:
@@ -118,14 +113,14 @@ class Intake:
 
     def store(self, tenant: str, items: Sequence[NewMemory]) -> list[Piece]:
         """Store memories; a bad one fails alone, the others are stored all or not at all."""
-        now = now_in_micros()
-        return self._take(tenant, [self._piece(item, now) for item in items])
+        now, caller = now_in_micros(), this_caller()
+        return self._take(tenant, [self._piece(item, now, caller) for item in items])
 
     def restore(self, tenant: str, copies: Sequence[Copied]) -> list[Piece]:
         """Store memories as they were in another brain; a bad one fails alone."""
-        now = now_in_micros()
+        now, caller = now_in_micros(), this_caller()
         own = None if self._embedder is None else self._embedder.fingerprint
-        pieces = [self._piece(copied.item, now) for copied in copies]
+        pieces = [self._piece(copied.item, now, caller) for copied in copies]
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is None or piece.bare:
                 continue
@@ -142,15 +137,23 @@ class Intake:
         return self._take(tenant, pieces)
 
     def _take(self, tenant: str, pieces: list[Piece]) -> list[Piece]:
-        drafts = (piece.draft for piece in pieces if piece.draft is not None)
-        with self._bounds.storing(tenant, drafts):
-            # Vectors are made before the transaction begins, so that other writers need not wait for them.
-            self._embed(pieces)
-            self._combiner.run(tenant, pieces)
+        admit = self._bounds.admit
+        if admit is None:
+            self._embed_and_write(tenant, pieces)
+        else:
+            size = sum(draft_bytes(piece.draft) for piece in pieces if piece.draft is not None)
+            with admit(tenant, size):
+                self._embed_and_write(tenant, pieces)
         return pieces
 
-    def _piece(self, item: NewMemory, now: int) -> Piece:
-        piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=this_caller())
+    def _embed_and_write(self, tenant: str, pieces: list[Piece]) -> None:
+        # Vectors are made before the transaction begins, so that other writers need not wait for them.
+        if self._embedder is not None:
+            self._embed(self._embedder, pieces)
+        self._combiner.run(tenant, pieces)
+
+    def _piece(self, item: NewMemory, now: int, caller: Caller | None) -> Piece:
+        piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=caller)
         try:
             piece.draft = _draft(item, now)
             self._bounds.check(piece.draft)
@@ -159,11 +162,9 @@ class Intake:
             piece.error, piece.draft = error, None
         return piece
 
-    def _embed(self, pieces: Sequence[Piece]) -> None:
+    @staticmethod
+    def _embed(embedder: Vectorizer, pieces: Sequence[Piece]) -> None:
         """Make vectors for the memories that bring none, in the spaces where no memory brings its own."""
-        embedder = self._embedder
-        if embedder is None:
-            return
         # Where some bring vectors of the caller's own, ours would not fit.
         own = {piece.space for piece in pieces if piece.draft is not None and piece.draft.vector is not None}
         bare = [
@@ -183,10 +184,9 @@ class Intake:
         groups: dict[str, list[Piece]] = {}
         for piece in pieces:
             # A caller that was cancelled while it waited for its turn has begun nothing yet.
-            gone = abandoned(piece.caller)
-            if gone is not None:
+            if piece.caller is not None and (gone := abandoned(piece.caller)) is not None:
                 piece.draft, piece.error = None, gone
-            if piece.storable:
+            if piece.draft is not None and piece.error is None:
                 groups.setdefault(piece.space, []).append(piece)
         now = now_in_micros()
         refused: dict[int, OneBrainError] = {}
@@ -259,7 +259,7 @@ def _put(write: Writing, tenant: str, space: Space, pieces: Sequence[Piece], now
 
 def _draft(item: NewMemory, now: int) -> Draft:
     """Return an item in the store's terms."""
-    expires = expiry(item, to_datetime(now))
+    expires = item.expires_at if item.ttl is None else expiry(item, to_datetime(now))
     return Draft(
         id=item.id
         or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end

@@ -121,6 +121,14 @@ class Space:
         """Its state: two spaces with one key and one state hold the same memories."""
         return self.seq, self.run
 
+    def moved(self, seq: int, run: int) -> Space:
+        """Return the space after a change."""
+        # Four times as fast as dataclasses.replace(), on the way of every store.
+        return Space(
+            self.key, self.name, seq, self.embedder, self.dimension, self.snapshot, run, self.filled, self.filling,
+            self.served,
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class Put:

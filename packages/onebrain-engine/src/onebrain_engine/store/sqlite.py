@@ -231,10 +231,11 @@ class SqliteStore:
 
     def _require(self, *, wrote: bool = False) -> None:
         """Raise `StorageError` where the database's files are no longer those that are open."""
-        if self._files is None:
+        files = self._files
+        if files is None:
             return
         try:
-            self._files.require(wrote=wrote)
+            files.require(wrote=wrote)
         except StorageError:
             self._is_there()
             raise
@@ -281,15 +282,16 @@ class SqliteStore:
         with self._write_lock, translated(self.path):
             self._check()
             self._require()
-            self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+            writer = self._writer
+            self._patiently(lambda: writer.execute("BEGIN IMMEDIATE"))
             try:
-                self._seal.still_fits(_mark(self._writer))
-                yield _Writing(self._writer, self._seal, self._runs)
+                self._seal.still_fits(_mark(writer))
+                yield _Writing(writer, self._seal, self._runs)
                 stop_if_abandoned()
-                self._patiently(lambda: self._writer.execute("COMMIT"))
+                self._patiently(lambda: writer.execute("COMMIT"))
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
                 raise
             self._require(wrote=True)
 
@@ -764,7 +766,7 @@ class _Writing(_Reading):
                 "INSERT INTO run (space, since, run) VALUES (?, ?, ?)", (space.key, space.seq + 1, run)
             )
         self._db.execute("UPDATE space SET seq = ?, run = ? WHERE key = ?", (seq, run, space.key))
-        return replace(space, seq=seq, run=run)
+        return space.moved(seq, run)
 
 
 def _marks(count: int) -> str:

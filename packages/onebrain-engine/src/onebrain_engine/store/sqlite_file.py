@@ -18,7 +18,10 @@ from onebrain.errors import StorageError
 
 Identity: TypeAlias = tuple[int, int] | None
 
-_SETTLED: Final = 1_000_000_000  # nanoseconds after which a folder's time tells one change from the next
+# Nanoseconds after which a folder's time tells one change from the next. File systems that keep parts of a second take
+# the time from the kernel's clock, which ticks every 10 ms at least; the others count in steps of up to 2 seconds.
+_SECOND: Final = 1_000_000_000
+_SETTLED, _SETTLED_COARSELY = _SECOND // 10, 5 * _SECOND // 2
 _MAIN: Final = 0
 _LOG: Final = 1
 _INDEX: Final = 2
@@ -39,6 +42,8 @@ class DatabaseFiles:
         self._left = False
         self._folder = os.path.dirname(path) or "."  # noqa: PTH120
         self._calm: tuple[int, int] | None = None
+        # The target of a link can be replaced without a change of the link's folder.
+        self._linked = os.path.islink(path)  # noqa: PTH114
 
     @property
     def same(self) -> bool:
@@ -56,12 +61,14 @@ class DatabaseFiles:
             return True
         if self._known != self._now():
             return False
-        self._calm = seen if time.time_ns() - folder.st_mtime_ns > _SETTLED else None
+        least = _SETTLED if folder.st_mtime_ns % _SECOND else _SETTLED_COARSELY
+        self._calm = seen if time.time_ns() - folder.st_mtime_ns > least else None
         return True
 
     def require(self, *, wrote: bool = False) -> None:
         """Raise `StorageError` where the files are no longer the same; ``wrote`` says that they were just written to."""
-        if not self.same or (wrote and _identity(self._names[_MAIN]) != self._known[_MAIN]):
+        relinked = wrote and self._linked and _identity(self._names[_MAIN]) != self._known[_MAIN]
+        if relinked or not self.same:
             raise self.error(wrote=wrote)
 
     def leave(self, connection: sqlite3.Connection) -> None:
