@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(params=["sync", "async"])
 def call(request, onebrain_server_url, onebrain_api_key):
-    """Call a method of a client by its path, in both colours; return the result and the warnings."""
+    """Call a method of a client by its path, sync and async; return the result and the warnings."""
     import asyncio
 
     def run(path, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""The framework's own pipelines, end to end over our components, in both colours and with a scripted model."""
+"""The framework's own pipelines, end to end over our components, sync and async, with a scripted model."""
 
 from __future__ import annotations
 

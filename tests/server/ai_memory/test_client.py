@@ -1,4 +1,4 @@
-"""Our client against this dialect: every method, in both colours, with real results."""
+"""Our client against this dialect: every method, sync and async, with real results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onebrain.services.ai_memory import CreateMemory, Relation, Tier, UpdateMemo
 
 @pytest.fixture(params=["sync", "async"])
 def call(request, base, key):
-    """Call something on a fresh client of one colour and return the result, iterators as lists."""
+    """Call a new sync or async client and return the result, iterators as lists."""
 
     def call_sync(what, **options):
         with AiMemoryClient(base, **{"api_key": key, **options}) as client:

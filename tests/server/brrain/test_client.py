@@ -1,4 +1,4 @@
-"""Our client against our server: every method in both colours, with real results."""
+"""Our client against our server: every method, sync and async, with real results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from onebrain_server.testing import live_server
 
 @pytest.fixture(params=["sync", "async"])
 def call(request, address, key):
-    """Call something on a fresh client of one colour and return the result, iterators as lists."""
+    """Call a new sync or async client and return the result, iterators as lists."""
 
     def call_sync(what, **options):
         with onebrain.Brrain(**{"api_key": key, "base_url": address, **options}) as client:

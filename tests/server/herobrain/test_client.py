@@ -1,4 +1,4 @@
-"""Our client's every method against the dialect, in both colours."""
+"""Our client's every method against the dialect, sync and async."""
 
 from __future__ import annotations
 

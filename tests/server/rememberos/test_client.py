@@ -1,4 +1,4 @@
-"""Our client against the dialect, in both colours: memories, search, graph memory, hygiene, keys, grants, webhook."""
+"""Our client against the dialect, sync and async: memories, search, graph memory, hygiene, keys, grants, webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The brains and the colours that every component is tested on."""
+"""The brains on which every component is tested, sync and async."""
 
 from __future__ import annotations
 

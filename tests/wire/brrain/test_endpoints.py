@@ -1,4 +1,4 @@
-"""Every endpoint with the example requests and answers of the documentation, in both colours."""
+"""Every endpoint with the example requests and answers of the documentation, sync and async."""
 
 from __future__ import annotations
 

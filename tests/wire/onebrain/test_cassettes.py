@@ -76,7 +76,7 @@ def test_the_quick_start(where):
         )
 
 
-@pytest.mark.skipif(RECORDING, reason="one colour is enough to record")
+@pytest.mark.skipif(RECORDING, reason="the sync client is enough to record")
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 def test_the_quick_start_in_async_code(transport):
     async def main() -> None:

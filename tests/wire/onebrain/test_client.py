@@ -1,4 +1,4 @@
-"""The client's contract: every method of every resource, in both colours, on live servers.
+"""The client's contract: every method of every resource, sync and async, on live servers.
 
 Our server must keep all of it on SQLite and on PostgreSQL. A server like the hosted one keeps what it has routes for; the
 recorded exchanges show the rest of its wire. Where the two differ on purpose stands in `Expected`, and nowhere else.
@@ -82,7 +82,7 @@ async def _drained(rows: AsyncIterator[Any]) -> list[Any]:
 
 @pytest.fixture(params=["sync", "async"])
 def connect(request):
-    """Return a function that makes clients of one colour; they are closed when the test ends."""
+    """Return a function that makes sync or async clients; they are closed when the test ends."""
     opened: list[Any] = []
     with asyncio.Runner() as runner:
 

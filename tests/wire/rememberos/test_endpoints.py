@@ -1,4 +1,4 @@
-"""Every endpoint of the API reference: an equal request, and the documented answer read, in both colours."""
+"""Every endpoint of the API reference: an equal request, and the documented answer read, sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call sends what the daemon documents and reads what it answers, in both colours."""
+"""Every call sends what the daemon documents and reads what it answers, sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans, the modes that drive them, and the descriptors that show them in every colour."""
+"""Plans, the modes that drive them, and the descriptors that make methods of them."""
 
 from __future__ import annotations
 

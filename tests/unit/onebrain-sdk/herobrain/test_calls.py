@@ -1,4 +1,4 @@
-"""Every call sends the documented request and reads the documented answer, in both colours."""
+"""Every call sends the documented request and reads the documented answer, sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Brains`: a memory in both colours, from whatever is at hand."""
+"""`Brains`: a memory for sync and async code, made of whatever is given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Closing(ReferenceDriver):
 
 
 def assert_both(brains):
-    """Both colours are there, stay the same objects, and share one memory."""
+    """Both brains exist, stay the same objects, and share one memory."""
     assert isinstance(brains.sync, Brain)
     assert isinstance(brains.asynchronous, AsyncBrain)
     assert brains.sync is brains.sync
