@@ -139,7 +139,8 @@ def mem0_(folder: Path, texts: list[str], questions: list[str]) -> Measured:
     def search(text: str) -> object:
         try:
             return memory.search(text, filters={"user_id": "maria"}, top_k=10)
-        except TypeError:  # before version 2
+        except TypeError:
+            # Before version 2.
             return memory.search(text, user_id="maria", limit=10)
 
     return {

@@ -198,7 +198,8 @@ def new_brains(postgres, postgres_url, connect_large) -> Iterator[Callable[..., 
         for name, opened in drivers.items():
             engine = opened.engine if embedder else Engine(opened.engine.store, embedder=None)
             brains[name] = Brain(EngineDriver(engine, engine.tenant(tenant), service=name))
-        if not embedder:  # scores differ where statistics do
+        # Scores differ where statistics do.
+        if not embedder:
             more = {"indexes": False, "embedder": None}
             large.append(connect_large(postgres_url, next(numbers) % 3, f"{tenant}-large", **more))
             brains["postgresql, large"] = large[0]

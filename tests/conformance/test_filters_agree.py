@@ -120,7 +120,8 @@ def comparisons(draw):
     try:
         return Cmp(draw(FIELDS), op, value)
     except OneBrainValidationError:
-        reject()  # a pattern that is none, or an own field that is compared with another kind
+        # A pattern that is none, or an own field that is compared with another kind.
+        reject()
 
 
 FILTERS = st.recursive(
@@ -153,7 +154,8 @@ def plain(metadata):
 )
 @given(rows=ROWS, filters=st.lists(FILTERS, min_size=1, max_size=8))
 def test_a_driver_agrees_with_the_evaluator(brain, rows, filters):
-    brain.forget(everything=True)  # the brain outlives an example, as brains do
+    # The brain outlives an example, as brains do.
+    brain.forget(everything=True)
     ids = brain.store_many(rows).ids
     memories = brain.get_many(ids)
     assert len(memories) == len(rows)
@@ -184,7 +186,8 @@ def test_a_driver_agrees_with_the_evaluator(brain, rows, filters):
 def test_filters_see_changes_and_forget_what_they_match(brain, rows, condition, changes):
     brain.forget(everything=True)
     ids = brain.store_many(rows).ids
-    brain.count(filter=condition)  # whatever a driver remembers of this must not outlive the change
+    # Whatever a driver remembers of this must not outlive the change.
+    brain.count(filter=condition)
     changed = brain.update(ids[0], metadata=changes)
     assert changed.metadata == plain({**rows[0]["metadata"], **changes})
     matching = {memory.id for memory in brain.get_many(ids) if memory_matches(condition, memory)}

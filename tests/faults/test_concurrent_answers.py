@@ -29,7 +29,8 @@ from onebrain.memory.filters import TRUE
 
 SECONDS = float(os.environ.get("ONEBRAIN_CONCURRENT_SECONDS", "0"))
 KINDS = ("apple", "pear", "plum", "quince")
-KEYS = 8  # memories of each worker
+# Memories of each worker.
+KEYS = 8
 LIMIT = 5
 KEY = "5a" * 32
 

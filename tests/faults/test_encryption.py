@@ -98,9 +98,8 @@ def test_no_file_of_an_sqlite_brain_holds_a_memory_in_clear(tmp_path):
     crash(url)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["brain.db", "brain.db-shm", "brain.db-wal"]
     assert leaks(tmp_path) == set()
-    with onebrain.connect(
-        url, encryption_key=KEY
-    ) as brain:  # recovers the WAL, and keeps a snapshot when closed
+    # Recovers the WAL, and keeps a snapshot when closed.
+    with onebrain.connect(url, encryption_key=KEY) as brain:
         assert brain.count() == 1500
         assert brain.get("id7").content == "the zanzibar ferry is late"
         hit = brain.search(
@@ -139,14 +138,16 @@ def test_an_index_is_kept_encrypted_and_used_again(tmp_path):
     with onebrain.connect(url, encryption_key=KEY) as brain:
         assert brain.search("zanzibar", limit=20).hits == expected.hits
         [partition] = brain.driver.engine.indexes.partitions.values()
-        assert partition.snapshotted == 1200  # it was read from the snapshot
+        # It was read from the snapshot.
+        assert partition.snapshotted == 1200
     sealed = bytearray(snapshot.read_bytes())
     sealed[len(sealed) // 2] ^= 1
     snapshot.write_bytes(sealed)
     with onebrain.connect(url, encryption_key=KEY) as brain:
         assert brain.search("zanzibar", limit=20).hits == expected.hits
         [partition] = brain.driver.engine.indexes.partitions.values()
-        assert partition.snapshotted == 0  # a changed one is not
+        # A changed one is not.
+        assert partition.snapshotted == 0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

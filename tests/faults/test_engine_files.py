@@ -127,7 +127,8 @@ def test_a_snapshot_of_another_time_is_not_believed(tmp_path):
     with onebrain.connect(f"sqlite:///{path}") as brain:
         brain.store_many([f"later {n} about windmills" for n in range(3000)]).raise_for_failures()
         brain.search("windmills")
-    path.write_bytes(backup)  # the backup, beside the snapshot of what came after it
+    # The backup, beside the snapshot of what came after it.
+    path.write_bytes(backup)
     with onebrain.connect(f"sqlite:///{path}") as brain:
         assert len(brain.search("windmills", mode="keyword")) == 0
         assert brain.store("a new windmill").ok

@@ -40,7 +40,8 @@ from onebrain_server.security.content import looks_like_instructions, without_se
 
 MOST_GROWTH = 2.5
 _TRIED, _LONGEST = (300, 1_200), 400_000
-_FLOOR = 0.002  # CPU seconds below which a clock says nothing
+# CPU seconds below which a clock says nothing.
+_FLOOR = 0.002
 _PLAIN = [*" \n\t\0aA1é<([{\"'.?!:-/@\\_|*#,=&;"]
 
 
@@ -276,7 +277,8 @@ def _registered() -> Iterator[tuple[str, re.Pattern[str], str, int | None]]:
             methods, longest = BY_OTHER_NAMES.get((module, name), (uses.get(name, set()), None))
             for place, pattern in enumerate(_patterns(value)):
                 if not methods & (ANYWHERE | {"match", "fullmatch"}):
-                    methods = {"search"}  # whoever uses it
+                    # Whoever uses it.
+                    methods = {"search"}
                 ways = {"finditer" if method in ANYWHERE else method for method in methods}
                 for way in sorted(ways & {"finditer", "match", "fullmatch"}):
                     if (pattern.pattern, way) not in seen:
@@ -312,7 +314,8 @@ def test_twice_the_text_is_at_most_twice_the_work_of_an_expression(pattern, way,
     use = (lambda text: sum(1 for _ in method(text))) if way == "finditer" else method
     if longest is None:
         growth, text = worst_growth(use, texts(pattern))
-    else:  # what is asked of short texts only is asked of texts without runs of spaces
+    else:
+        # What is asked of short texts only is asked of texts without runs of spaces.
         spaced = ((head, run, tail) for head, run, tail in texts(pattern) if "  " not in run * 2)
         growth, text = worst_growth(lambda text: use(" ".join(text.split())), spaced, longest=longest)
     assert growth <= MOST_GROWTH, text

@@ -153,7 +153,8 @@ def test_our_server_answers_503_while_its_database_is_away_and_loses_nothing(clu
                 if answer.status_code == 201:
                     acknowledged.append(text)
                     count += 1
-                elif answer.status_code in (409, 503):  # 409: the first try is still at work
+                elif answer.status_code in (409, 503):
+                    # 409: the first try is still at work.
                     refusals.append(answer)
                     time.sleep(0.05)
                 else:

@@ -177,7 +177,8 @@ def test_row_level_security_hides_every_row_from_a_query_without_its_tenant(post
         brain.delete(brain.store("Tofu sleeps").id)
         neighbour.store("Jon prefers the aisle")
     tables = ("space", "memory", "vector", "gone")
-    with psycopg.connect(postgres_url) as connection:  # the same role, which owns the tables
+    # The same role, which owns the tables.
+    with psycopg.connect(postgres_url) as connection:
 
         def counts():
             return [
@@ -217,7 +218,8 @@ def test_a_writer_that_waits_too_long_gets_database_busy(postgres_url, new_tenan
         holder.execute("SELECT 1 FROM onebrain.space FOR UPDATE")
         with pytest.raises(DatabaseBusy, match="busy_timeout"):
             brain.store("second")
-        assert brain.count() == 1  # readers do not wait
+        # Readers do not wait.
+        assert brain.count() == 1
         holder.rollback()
         assert brain.store("third").ok
 
@@ -247,13 +249,15 @@ def test_a_deadlock_is_resolved_by_trying_again(postgres_url, new_tenant):
         rival.execute(lock, ("b",))
         removed = []
         deleter = threading.Thread(target=lambda: removed.append(brain.delete("one")))
-        deleter.start()  # it locks a, and waits for b
+        # It locks a, and waits for b.
+        deleter.start()
         waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s"
         deadline = time.monotonic() + 180
         while not watcher.execute(waiting, (rival.info.backend_pid,)).fetchone():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        rival.execute(lock, ("a",))  # now both wait; the one that waits longer is undone
+        # Now both wait; the one that waits longer is undone.
+        rival.execute(lock, ("a",))
         rival.commit()
         deleter.join()
         assert removed == [2]

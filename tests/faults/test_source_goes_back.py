@@ -287,7 +287,8 @@ def test_a_fork_does_not_go_on_with_its_parents_run():
     mine = Runs()
     run, begins = mine.extend(space, 6)
     assert begins
-    mine._pid -= 1  # as a child sees it
+    # As a child sees it.
+    mine._pid -= 1
     other, begins = mine.extend(replace(space, seq=6, run=run), 7)
     assert begins
     assert other != run

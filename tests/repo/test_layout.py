@@ -149,7 +149,8 @@ def test_the_lock_file_is_not_tracked(root):
         listing = ["git", "ls-files", "--", "uv.lock", "**/uv.lock"]
         tracked = subprocess.run(listing, cwd=root, capture_output=True, check=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        tracked = ""  # an exported tree tracks nothing
+        # An exported tree tracks nothing.
+        tracked = ""
     assert tracked == ""
     assert "uv.lock" in (root / ".gitignore").read_text().splitlines()
 

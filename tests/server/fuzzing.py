@@ -93,11 +93,14 @@ def _shorten(schema) -> None:
 def filter_failure(context, failure, case, response) -> bool:
     """Return whether a failure is one."""
     match failure.code:
-        case "ST101":  # not_a_server_error
+        case "ST101":
+            # not_a_server_error.
             return response.status_code not in (501, 503) or not _NOT_OFFERED.search(response.text)
-        case "ST202":  # positive_data_acceptance: a request of the documented shape was refused
+        case "ST202":
+            # positive_data_acceptance: a request of the documented shape was refused.
             return not _REASONS.search(response.text)
-        case "ST302":  # ensure_resource_availability: 404 for what was just made
+        case "ST302":
+            # ensure_resource_availability: 404 for what was just made.
             if case.path.startswith("/compat/herobrain/"):
                 # A tenantId is any name: with another one than the memory was stored with, it is not there.
                 return "tenantId" not in {

@@ -99,11 +99,13 @@ class Format:
 
     store: str
     fields: dict[str, object]
-    text: str  # the field of the text
+    # The field of the text.
+    text: str
     listed: str
     one: str
     shape: Shape
-    unknown: int | None  # the status of a field that is not known; None where it is dropped, as documented
+    # The status of a field that is not known; None where it is dropped, as documented.
+    unknown: int | None
     differing: dict[str, tuple[int, Shape]] = field(default_factory=dict)
 
 

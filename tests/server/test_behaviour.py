@@ -84,7 +84,8 @@ def test_delta_tells_what_was_deleted_and_moves_no_time_with_since(client):
     assert {row["id"] for row in rows if row["action"] == "created"} == set(ids[1:])
     assert [row["id"] for row in rows if row["action"] == "deleted"] == ids[:1]
     again = data(client.get("/v1/connect/delta", params={"since": since}))
-    assert (again["count"], len(again["changes"])) == (4, 5)  # the active ones, as on the hosted server
+    # The active ones, as on the hosted server.
+    assert (again["count"], len(again["changes"])) == (4, 5)
 
 
 def test_a_deleted_id_that_is_stored_again_is_no_deletion(client):
@@ -310,7 +311,8 @@ def test_a_hit_says_what_words_and_meaning_contribute(client):
     assert len(by_words) == 1
     assert by_meaning == [(score, 0, score) for score, _, _ in by_meaning]
     assert len(by_both) == 3
-    assert by_both[0][1] > 0 == by_both[1][1] == by_both[2][1]  # only the first one holds a word of the query
+    # Only the first one holds a word of the query.
+    assert by_both[0][1] > 0 == by_both[1][1] == by_both[2][1]
     assert by_both[0][2] == pytest.approx(by_meaning[0][2], abs=1e-5)
     assert all(0 <= part <= 1 for hit in by_both for part in hit)
     answer = data(client.post("/v1/memory/search", json={"filter": {"$type": "fact"}}))

@@ -86,7 +86,8 @@ def test_a_key_file_is_changed_while_a_server_runs_and_after_a_stop(plain, url):
     ids = [keep(server, f"{SECRET}-{n}") for n in range(5)]
     file = KeyFile(Path(url.removeprefix("sqlite:///") + ".credentials-key"))
     before = file.keys()[0]
-    file.begin()  # and stopped here
+    # And stopped here.
+    file.begin()
     assert [kept(server, id) for id in ids] == [f"{SECRET}-{n}" for n in range(5)]
     answer = CliRunner().invoke(cli, ["credentials", "rotate", "--db", url])
     assert (answer.exit_code, answer.output) == (0, "5 sealed with the new key\n")

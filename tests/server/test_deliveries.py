@@ -24,7 +24,8 @@ from onebrain_server.state.outbox import Outbox
 from onebrain_server.testing import live_server
 
 SECRET = "a webhook's secret"
-PATIENCE = 180.0  # seconds until a test is given up; no test waits for them to pass
+# Seconds until a test is given up; no test waits for them to pass.
+PATIENCE = 180.0
 HOUR = 3600.0
 
 
@@ -84,7 +85,8 @@ class Box:
         self.deliveries.open("test", Channel(sign=sign, seconds=5.0, outcome=self._note))
 
     def _note(self, records, delivery, taken, again):
-        if delivery.tenant == self.tenant:  # another test's may still be on their way
+        # Another test's may still be on their way.
+        if delivery.tenant == self.tenant:
             self.tries.put((delivery.target, delivery.attempt, taken, again))
 
     def send(self, url, target="a", service="test"):
@@ -162,7 +164,8 @@ def test_what_is_not_taken_is_sent_again(box, receiver, status):
 
 def test_a_receiver_that_is_away_gets_it_when_it_is_back():
     with boxed(delivery_delays=(0.01,) * 1000) as box, socket.socket() as away:
-        away.bind(("127.0.0.1", 0))  # and does not listen: connections are refused
+        # And does not listen: connections are refused.
+        away.bind(("127.0.0.1", 0))
         port = away.getsockname()[1]
         box.send(f"http://127.0.0.1:{port}")
         assert box.outcome() == ("a", 0, False, True)
@@ -252,7 +255,8 @@ def test_a_server_that_starts_again_delivers_what_waited(tmp_path, receiver):
     with boxed(database_url=f"sqlite:///{file}", delivery_delays=(HOUR,)) as box:
         box.send(receiver.url, service="onebrain")
         receiver.next()
-    with sqlite3.connect(file) as database:  # as if the hour were over
+    # As if the hour were over.
+    with sqlite3.connect(file) as database:
         assert database.execute("UPDATE server_delivery SET due_at = 0").rowcount == 1
     database.close()
     receiver.answers = [200]
@@ -265,9 +269,11 @@ def test_a_server_that_starts_again_delivers_what_waited(tmp_path, receiver):
 def test_what_a_stopped_server_had_not_sent_is_sent_by_the_next_one(tmp_path, receiver, moment):
     file = tmp_path / "server.db"
     with boxed(database_url=f"sqlite:///{file}") as box:
-        box.deliveries.close()  # it stops between the two
+        # It stops between the two.
+        box.deliveries.close()
         box.send(receiver.url, service="onebrain")
-        if moment == "being sent":  # taken by a server that died: its lease is over
+        # Taken by a server that died: its lease is over.
+        if moment == "being sent":
             outbox = Outbox(box.live.server.database, box.live.server.sealer, box.live.server.vault)
             assert len(outbox.claim(10, 0.0)) == 1
         assert box.waiting == [("onebrain", "a", 0)]

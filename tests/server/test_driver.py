@@ -22,7 +22,8 @@ class TestOneBrain(DriverConformance):
 class TestOneBrainOnPostgresql(DriverConformance):
     driver = "onebrain (server on PostgreSQL)"
     api = only("sync")
-    one_filter_in = 7  # TestOneBrain is asked all over the same routes, TestPostgresql in this store
+    # TestOneBrain is asked all over the same routes, TestPostgresql in this store.
+    one_filter_in = 7
 
     @pytest.fixture
     def empty_brain(self, postgresql_server):

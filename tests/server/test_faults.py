@@ -107,7 +107,8 @@ def test_stopping_finishes_what_is_in_flight(db):
     head = f"POST /v1/memory HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=180) as connection:
         connection.sendall(head.encode() + body[:5])
-        httpx.get(url + "/health")  # by now the server has read the head
+        # By now the server has read the head.
+        httpx.get(url + "/health")
         process.send_signal(signal.SIGTERM)
         connection.sendall(body[5:])
         assert connection.recv(4096).startswith(b"HTTP/1.1 201")
@@ -156,7 +157,8 @@ def test_a_body_without_a_length_is_counted_as_it_comes(live):
         )
         assert answer.status_code == 413
     except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
-        pass  # the connection was closed while we were still sending
+        # The connection was closed while we were still sending.
+        pass
     assert httpx.get(live.url + "/health").status_code == 200
 
 

@@ -32,7 +32,8 @@ def test_a_full_disk_is_the_reason_that_is_given(full):
     ) as client:
         kept = client.post("/v1/memory", json={"body": "x"}).json()["data"]["id"]
         assert client.get("/health").status_code == 200
-        limit(1)  # as few as there are now
+        # As few as there are now.
+        limit(1)
         big = {"body": "y" * 9_000, "metadata": {"a": "z" * 500_000}}
         answer = client.post("/v1/memory", json=big)
         assert (answer.status_code, "no space left" in answer.text) == (503, True)

@@ -76,7 +76,8 @@ def check(url):
         live_server(settings(url)) as live,
         httpx.Client(base_url=live.url, headers={"authorization": f"ApiKey {KEY}"}, timeout=60) as client,
     ):
-        assert live.key == ""  # there is an owner already
+        # There is an owner already.
+        assert live.key == ""
         bodies = {row["body"] for row in client.get("/v1/memory").json()["data"]}
         assert bodies == {"Maria prefers window seats", "The boiler was repaired in June"}
         assert [row["name"] for row in client.get("/v1/projects").json()["data"]] == ["Gemini"]
@@ -148,7 +149,8 @@ def test_a_table_of_another_role_is_named_with_the_remedy(postgres, before):
         ConfigurationError, match=r"ALTER TABLE public\.server_account OWNER TO onebrain_test_"
     ):
         Server(settings(before))
-    assert "public" in schemas(before)  # nothing of the server's has moved
+    # Nothing of the server's has moved.
+    assert "public" in schemas(before)
     run(admin, f"ALTER TABLE server_account OWNER TO {postgres.role}")
     check(before)
 
@@ -229,7 +231,8 @@ def test_a_dump_by_the_owner_restores_everything(postgres, tool, tmp_path, conne
     names = [conninfo.conninfo_to_dict(url)["dbname"] for url in (source, copy)]
     file = str(tmp_path / "onebrain.dump")
     plain = tool("pg_dump", "-Fc", "-n", "onebrain", "-f", file, names[0])
-    assert plain.returncode != 0  # it refuses to leave out what a policy may hide
+    # It refuses to leave out what a policy may hide.
+    assert plain.returncode != 0
     dumped = tool("pg_dump", "--enable-row-security", "-Fc", "-n", "onebrain", "-f", file, names[0])
     assert (dumped.returncode, dumped.stderr) == (0, "")
     restored = tool("pg_restore", "-d", names[1], file)
@@ -269,12 +272,14 @@ def test_health_asks_the_engine_and_the_log_has_the_reason(postgres, capsys):
         assert client.get("/health").json()["data"]["status"] == "ok"
         run(url, "ALTER TABLE onebrain.space RENAME TO lost")
         for _ in range(2):
-            live.server.health._until = 0.0  # asked anew, not remembered
+            # Asked anew, not remembered.
+            live.server.health._until = 0.0
             assert client.get("/health").json()["data"]["status"] == "unhealthy"
         assert client.post("/v1/memory", json={"body": "a secret"}).status_code == 503
         log = capsys.readouterr().err
         assert log.count('"where":"health"') == 1
-        assert log.count("lacks tables of the schema onebrain") == 2  # by health, and by the request
+        # By health, and by the request.
+        assert log.count("lacks tables of the schema onebrain") == 2
         assert "a secret" not in log
         run(url, "ALTER TABLE onebrain.lost RENAME TO space")
         live.server.health._until = 0.0

@@ -23,7 +23,8 @@ from onebrain_server.state.database import SERVER
 from onebrain_server.state.tables import revision
 from onebrain_server.testing import live_server
 
-BEFORE_HISTORY = 3  # the last schema without `server_revision`
+# The last schema without `server_revision`.
+BEFORE_HISTORY = 3
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -305,7 +306,8 @@ def kept(live, tenant):
 def test_what_is_erased_is_gone_with_its_past(live, client):
     rows = [add(client, f"Number {n}") for n in range(4)]
     tenant = rows[0]["userId"]
-    assert kept(live, tenant) == 0  # storing costs nothing
+    # Storing costs nothing.
+    assert kept(live, tenant) == 0
     when = moment()
     for row in rows:
         client.patch(f"/v1/memory/{row['id']}", json={"pinned": True}).raise_for_status()
@@ -371,7 +373,8 @@ def test_where_no_history_is_kept_earlier_history_is_removed(database_url):
         assert kept(live, row["userId"]) == 0
         off = moment()
     with live_server(settings(database_url)) as live, opened(live, key) as client:
-        for earlier in (when, off):  # what was changed in between is not known
+        # What was changed in between is not known.
+        for earlier in (when, off):
             refused(client.get("/v1/memory", params={"asOf": earlier}), "asOf", "history that is kept begins")
         assert [row["body"] for row in everything(client, asOf=moment())] == ["Changed"]
 

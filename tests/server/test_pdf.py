@@ -169,7 +169,8 @@ def test_two_pdfs_are_read_at_a_time_and_no_secret_goes_along(monkeypatch):
     assert [one for one in readers() if "MEMORY_ENCRYPTION_KEY" in one.environ()] == []
     problem = attempt(document(shown(NOTE)), 0.1)
     assert (problem.status, problem.headers) == (503, {"retry-after": "5"})
-    for one in readers():  # as the system does when memory is short
+    # As the system does when memory is short.
+    for one in readers():
         one.kill()
     for thread in busy:
         thread.join()

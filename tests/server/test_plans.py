@@ -210,7 +210,8 @@ def test_requests_at_the_same_moment_never_store_more(live, free):
     stored = [answer for answer in answers if answer.status_code == 201]
     assert {answer.status_code for answer in answers} <= {201, *REFUSED.values()}
     assert len(stored) == live.server.plans.count(free.tenant) <= MOST
-    for _ in range(MOST - len(stored)):  # one that was refused for another still at work finds its room now
+    # One that was refused for another still at work finds its room now.
+    for _ in range(MOST - len(stored)):
         assert onebrain(free).status_code == 201
     assert onebrain(free).status_code == 403
 
@@ -242,7 +243,8 @@ def test_an_account_that_is_full_in_one_process_is_so_in_another(postgres):
         ):
             assert brrain(one).status_code == 201
             assert [herobrain(other).status_code for _ in range(4)] == [201, 201, 201, 402]
-            assert brrain(one).status_code in (201, 403)  # within what it knew of; then it counts
+            # Within what it knew of; then it counts.
+            assert brrain(one).status_code in (201, 403)
             assert brrain(one).status_code == 403
         tenant = first.server.accounts.by_key(key).account.id
         assert second.server.plans.count(tenant) in (4, 5)

@@ -139,7 +139,8 @@ def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(onebrain_
     tenant = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en").id
     made, whole = accounts.create_key(tenant, "short-lived", ("brain.read",))
 
-    def caller(*fields):  # the key was read, and is changed before the answer is remembered
+    # The key was read, and is changed before the answer is remembered.
+    def caller(*fields):
         if how == "revoked":
             accounts.revoke_key(tenant, made.id)
         else:
@@ -225,7 +226,8 @@ def test_a_refresh_token_that_is_used_again_ends_its_login_and_no_other(
         assert answer.status_code == 200
         tokens.append(answer.json()["data"]["refreshToken"])
         access.append(answer.json()["data"]["accessToken"])
-    for token in access:  # so that the server has seen and remembers each
+    # So that the server has seen and remembers each.
+    for token in access:
         me = httpx.get(onebrain_server_url + "/v1/auth/me", headers={"authorization": f"Bearer {token}"})
         assert me.status_code == 200
     assert refreshed(onebrain_server_url, tokens[0]).status_code == 401
@@ -409,7 +411,8 @@ def limited():
         },
     )
     with live_server(settings) as live:
-        live.server.limiter.clock = lambda: 0.0  # no window ends during a test
+        # No window ends during a test.
+        live.server.limiter.clock = lambda: 0.0
         yield live
 
 
@@ -624,7 +627,8 @@ def test_a_public_url_is_where_agents_write(settings):
     [
         (("10.0.0.5", 3000), "http://10.0.0.5:3000"),
         (("::1", 3000), "http://[::1]:3000"),
-        (("/run/onebrain.sock", None), "http://127.0.0.1:0"),  # as the test's server is configured
+        # As the test's server is configured.
+        (("/run/onebrain.sock", None), "http://127.0.0.1:0"),
         (None, "http://127.0.0.1:0"),
     ],
 )

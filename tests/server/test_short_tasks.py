@@ -121,7 +121,8 @@ def test_a_loop_that_has_ended_holds_up_no_other(worker):
         task.cancel()
 
     asyncio.run(leave())
-    held.set()  # what it did is done when its loop is gone
+    # What it did is done when its loop is gone.
+    held.set()
 
     async def ask():
         return await asyncio.wait_for(worker.run(lambda: "told"), 180)

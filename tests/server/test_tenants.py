@@ -64,7 +64,8 @@ BODIES = {
     "PATCH /v1/skills/{id}": lambda ids: {"title": "stolen"},
 }
 RESOURCES = {"agents": "api-keys", "sessions": "sessions"}
-FREE = {"/v1/context/{scope}", "/v1/briefings/daily/{date}"}  # a word or a date, no one's id
+# A word or a date, no one's id.
+FREE = {"/v1/context/{scope}", "/v1/briefings/daily/{date}"}
 ROUTES = [
     operation for operation in dialect.operations if operation.parameters and operation.path not in FREE
 ]

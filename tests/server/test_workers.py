@@ -35,7 +35,8 @@ class Command:
         """Return the processes that answer."""
         found = []
         for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.Error):  # it has just ended
+            # It has just ended.
+            with suppress(psutil.Error):
                 if "multiprocessing.spawn" in " ".join(child.cmdline()):
                     found.append(child)
         return found
@@ -83,10 +84,12 @@ def test_all_answer_and_one_that_ends_is_started_again(command):
         }
         assert sum(served.values()) == 24
         assert all(served.values())
-        for client in clients:  # whoever answers knows what every other one has stored
+        # Whoever answers knows what every other one has stored.
+        for client in clients:
             assert client.get("/v1/memory?limit=1").json()["meta"]["pagination"]["total"] == 24
         stores = 'onebrain_requests_total{route="POST /v1/memory",status="201"} 24.0\n'
-        for client in clients[:4]:  # and counts what they have answered
+        # And counts what they have answered.
+        for client in clients[:4]:
             until(lambda client=client: stores in client.get("/metrics").text)
     finally:
         for client in clients:
@@ -98,7 +101,8 @@ def test_all_answer_and_one_that_ends_is_started_again(command):
         try:
             with command.client() as client:
                 rows = client.post("/v1/memory/lookup", json={"ids": stored}).json()["data"]
-        except httpx.TransportError:  # a connection that waited at the one that was killed
+        except httpx.TransportError:
+            # A connection that waited at the one that was killed.
             return False
         return {row["id"] for row in rows} == set(stored)
 

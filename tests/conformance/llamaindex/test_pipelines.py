@@ -145,7 +145,8 @@ async def test_a_second_process_finds_what_the_first_indexed(tmp_path, call):
 async def test_a_query_engine_answers_from_what_it_found(brain, call):
     index = VectorStoreIndex.from_vector_store(OneBrainVectorStore(brain=brain), embed_model=BrainEmbedding())
     index.insert_nodes(DOCUMENTS)
-    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=1)  # this model repeats its prompt
+    # This model repeats its prompt.
+    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=1)
     answer = await call(engine, "query", "Which seats does Maria prefer?", watched=False)
     assert "Maria prefers window seats" in str(answer)
     assert [each.node.node_id for each in answer.source_nodes] == ["maria"]
@@ -319,7 +320,8 @@ async def test_memory_with_the_block_flushes_recalls_and_survives(brain):
         recalled = await memory("tuesday").aget(input="What is my locker code?")
     assert "tangerine" in recalled[0].content
     flushed = [each.content for each in brain.list(scope=onebrain.Scope(user="maria", session="monday"))]
-    assert flushed.count("My locker code is tangerine") == 2  # the chat's own copy, and the block's
+    # The chat's own copy, and the block's.
+    assert flushed.count("My locker code is tangerine") == 2
 
 
 @pytest.mark.parametrize("streaming", [True, False])

@@ -69,7 +69,8 @@ def filters(draw: st.DrawFn) -> MetadataFilter:
     else:
         value = draw(texts | numbers)
     key = draw(keys if draw(st.integers(0, 5)) else st.sampled_from(SOURCES))
-    if key in SOURCES and value is not None:  # an id is text; a number that could be none is refused here
+    # An id is text; a number that could be none is refused here.
+    if key in SOURCES and value is not None:
         value = [str(item) for item in value] if isinstance(value, list) else str(value)
     return MetadataFilter(key="other" if key == "$id" else key, value=value, operator=operator)
 
@@ -149,7 +150,8 @@ def test_a_filtered_query_finds_what_the_frameworks_store_finds(brain, rows, wan
     assert got.similarities == pytest.approx([max(0.0, score) for score in expected.similarities], abs=2e-3)
     query.similarity_top_k = 99
     everything = theirs.query(query)
-    if len({round(score, 3) for score in everything.similarities}) == len(everything.ids):  # no ties
+    # No ties.
+    if len({round(score, 3) for score in everything.similarities}) == len(everything.ids):
         assert got.ids == expected.ids
     assert {node.node_id for node in ours.get_nodes(filters=wanted)} == set(everything.ids)
 
@@ -163,7 +165,8 @@ def test_a_filtered_query_finds_what_the_frameworks_store_finds(brain, rows, wan
 def test_deleting_leaves_what_the_frameworks_store_leaves(brain, rows, wanted, ids):
     rows = [row for row in rows if decides(row, wanted)]
     if ids is None and holds_always(translate(wanted)):
-        return  # empties the framework's store, and raises here
+        # Empties the framework's store, and raises here.
+        return
     ours, theirs = OneBrainVectorStore(brain=brain, use_embeddings=True), SimpleVectorStore()
     ours.clear()
     ours.add(rows)
@@ -215,7 +218,8 @@ def test_mmr_chooses_what_the_frameworks_store_chooses(brain, rows, top_k, thres
         return
     got = ours.query(query, mmr_threshold=threshold, mmr_prefetch_k=99)
     expected = theirs.query(query, mmr_threshold=threshold)
-    if threshold:  # at 0 everything ties for the first place
+    # At 0 everything ties for the first place.
+    if threshold:
         assert got.ids == expected.ids
     else:
         assert len(got.ids) == len(expected.ids)

@@ -132,7 +132,8 @@ class Misbehaving:
     def close(self) -> None:
         self.released.set()
         with suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake up who is accepting
+            # Closing alone does not wake up who is accepting.
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for connection in self.open:
             connection.close()

@@ -30,8 +30,10 @@ KEY = "ob_0123456789abcdef_aabbccddeeff00112233445566778899"
 ID = "7911a591-d041-4b30-b2a4-b8818d4132ab"
 QUICK = RetryPolicy(max_retries=2, base_delay=0.001, max_delay=0.002)
 LENGTHY = RetryPolicy(max_retries=0)
-PATIENCE = 120.0  # seconds for an answer that comes
-SHORT = 1.0  # seconds for one that never comes, and for a request to be sent
+# Seconds for an answer that comes.
+PATIENCE = 120.0
+# Seconds for one that never comes, and for a request to be sent.
+SHORT = 1.0
 
 GOOD = json.dumps({"data": {"id": ID, "body": "b"}, "meta": {"requestId": "r-1"}}).encode()
 

@@ -57,7 +57,8 @@ def test_one_client_serves_several_event_loops_one_after_the_other(server, trans
 
     for _ in range(3):
         assert asyncio.run(main()) == [ID] * 5
-    gc.collect()  # nothing is left open: an unclosed socket would be a warning, and so a failure
+    # Nothing is left open: an unclosed socket would be a warning, and so a failure.
+    gc.collect()
 
 
 def test_one_client_serves_event_loops_in_several_threads_at_once(server, transport):
@@ -98,7 +99,8 @@ async def test_a_timeout_of_the_callers_own_leaves_the_client_usable(server, tra
 
 async def test_nothing_blocks_the_event_loop(server, transport):
     async with AsyncOneBrain(KEY, base_url=server.url, transport=transport) as warm:
-        await warm.memory.get(ID)  # imports and the CA bundle are read once
+        # Imports and the CA bundle are read once.
+        await warm.memory.get(ID)
     with blockbuster_ctx():
         async with AsyncOneBrain(KEY, base_url=server.url, transport=transport) as client:
             await client.memory.create("x")
@@ -118,7 +120,8 @@ def test_a_client_works_on_both_sides_of_a_fork(server):
     assert client.memory.get(ID).id == ID
     lock = client._mode.transport._lock
     read, write = os.pipe()
-    with lock:  # as if another thread was just connecting
+    # As if another thread was just connecting.
+    with lock:
         child = os.fork()
         if child == 0:
             try:
@@ -126,7 +129,8 @@ def test_a_client_works_on_both_sides_of_a_fork(server):
             finally:
                 os._exit(0)
     os.close(write)
-    assert client.memory.get(ID).id == ID  # the child has not read from our connection
+    # The child has not read from our connection.
+    assert client.memory.get(ID).id == ID
     with os.fdopen(read) as answers:
         assert answers.read() == ID
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

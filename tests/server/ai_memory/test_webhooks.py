@@ -114,7 +114,8 @@ def test_a_delivery_that_was_not_taken_is_tried_again_and_counted(http, subscrib
     store("t")
     assert len({body for _, body in (receiver.next() for _ in range(3))}) == 1
     counts = {}
-    while counts != {"dispatch_count": 3, "failure_count": 2}:  # noted a moment after the answer
+    # Noted a moment after the answer.
+    while counts != {"dispatch_count": 3, "failure_count": 2}:
         [row] = http.get("/subscriptions").json()["subscriptions"]
         counts = {name: row[name] for name in ("dispatch_count", "failure_count")}
         assert counts["dispatch_count"] <= 3

@@ -39,7 +39,8 @@ def test_many_leave_at_once(client, tenant):
     ids += [client.stored(f"lighthouse {n}", ttl_seconds=60) for n in range(100, 130)]
     for id in ids[5:]:
         lapse(tenant, id)
-    for _ in range(3):  # more than one search archives
+    # More than one search archives.
+    for _ in range(3):
         assert set(client.found("lighthouse", limit=100)) == set(ids[:5])
 
 

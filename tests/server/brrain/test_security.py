@@ -293,7 +293,8 @@ def test_the_budget_is_told_and_kept():
     settings = Settings(database_url="sqlite://", rate_limit_max=3, log_level="error")
     begun = int(time.time())
     with live_server(settings) as live:
-        live.server.limiter.clock = lambda: 0.0  # no window ends during the test
+        # No window ends during the test.
+        live.server.limiter.clock = lambda: 0.0
         headers = {"authorization": f"Bearer {live.key}"}
         answers = [httpx.get(live.url + "/compat/brrain/v1/memory/mem_x", headers=headers) for _ in range(4)]
     told = [answer.headers for answer in answers]

@@ -101,7 +101,8 @@ def test_keys_are_an_accounts_own(client, stranger):
 def test_a_key_is_good_again_after_a_day(client, live, tenant, refused):
     client.stored("the lighthouse", idempotency_key="k1")
     account = tenant.name.removesuffix("/brrain")
-    with live.server.database.writing(account) as connection:  # a day is too long to wait
+    # A day is too long to wait.
+    with live.server.database.writing(account) as connection:
         mine = idempotency.c.tenant == account
         yesterday = idempotency.c.created_at - 86_400_000_001
         assert connection.execute(idempotency.update().where(mine).values(created_at=yesterday)).rowcount == 1

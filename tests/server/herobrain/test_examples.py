@@ -308,7 +308,8 @@ def test_create_list_and_test_a_webhook(client, data):
     }
     assert "secret" not in made
     assert data(client.get("/api/v1/webhooks")) == [made]
-    assert data(client.post(f"/api/v1/webhooks/{made['id']}/test")) == {"delivered": False}  # nobody is there
+    # Nobody is there.
+    assert data(client.post(f"/api/v1/webhooks/{made['id']}/test")) == {"delivered": False}
 
 
 def test_a_webhook_payload(client, data, receiver):
@@ -360,7 +361,8 @@ def test_rate_limit_headers(limited):
     headers = limited.get("/api/v1/memories?tenantId=user_12345").headers
     assert int(headers["X-RateLimit-Limit"]) == 600
     assert 0 < int(headers["X-RateLimit-Remaining"]) < 600
-    assert int(headers["X-RateLimit-Reset"]) > 1638360000  # the example's, and both are Unix times
+    # The example's, and both are Unix times.
+    assert int(headers["X-RateLimit-Reset"]) > 1638360000
 
 
 def test_an_error_response(client):

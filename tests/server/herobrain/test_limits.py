@@ -20,7 +20,8 @@ def small():
         running = live_server(Settings(database_url="sqlite://", log_level="error", **options))
         live = running.__enter__()
         opened.append(running)
-        live.server.limiter.clock = lambda: 0.0  # no window ends during a test
+        # No window ends during a test.
+        live.server.limiter.clock = lambda: 0.0
 
         def client(key):
             headers = {"authorization": f"Bearer {key}"}

@@ -245,4 +245,5 @@ def test_the_document_describes_every_route(client, live):
     document = client.get("/openapi.json").json()
     found = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert found == {(operation.method, operation.path) for operation in dialect.operations}
-    assert len(found) == 18  # the fifteen of the reference, two that its guide names, and the document
+    # The fifteen of the reference, two that its guide names, and the document.
+    assert len(found) == 18

@@ -167,7 +167,8 @@ def test_nothing_is_readable_at_rest(tmp_path, receiver, data, create):
                     "secret": "hooksecret"}  # fmt: skip
             data(client.post("/api/v1/webhooks", json=hook), 201)
             made = create(client, "xylophone quartets", tags=["tagword"], metadata={"metakey": "metaword"})
-            receiver.next()  # and it waits in the outbox for its next try
+            # And it waits in the outbox for its next try.
+            receiver.next()
             plain = data(client.post("/api/v1/api-keys", json={"name": "k"}), 201)["plainKey"]
             search = {"query": "xylophone"}
             assert data(client.post("/api/v1/memories/search", json=search))["results"][0]["id"] == made["id"]

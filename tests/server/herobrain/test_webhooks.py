@@ -134,7 +134,8 @@ def test_a_deleted_webhook_is_told_nothing_more(client, create, data, hook, rece
     receiver.answers = [500]
     gone, kept = hook(client, "memory.created", name="gone"), hook(client, "memory.deleted", name="kept")
     memory = create(client)
-    receiver.next()  # it is refused, and waits for another try
+    # It is refused, and waits for another try.
+    receiver.next()
     assert [target for _, target, _ in outbox.waiting(account)] == [gone["id"]]
     data(client.delete(f"/api/v1/webhooks/{gone['id']}"))
     assert outbox.waiting(account) == []
@@ -142,7 +143,8 @@ def test_a_deleted_webhook_is_told_nothing_more(client, create, data, hook, rece
     create(client, "another")
     data(client.delete(f"/api/v1/memories/{memory['id']}"))
     arrived = [json.loads(receiver.next()[1])]
-    while arrived[-1]["event"] != "memory.deleted":  # a try may have been on its way at that very moment
+    # A try may have been on its way at that very moment.
+    while arrived[-1]["event"] != "memory.deleted":
         arrived.append(json.loads(receiver.next()[1]))
     assert all(event["data"]["id"] == memory["id"] for event in arrived)
 

@@ -73,7 +73,8 @@ def test_only_what_answers_is_saved(client, model, own, says, reason):
 def test_what_is_no_model_is_not_saved(client, live, own, url):
     nowhere = {**own, "base_url": "http://127.0.0.1:9/v1"}
     assert "cannot be reached" in client.put(E, json=nowhere).json()["detail"]
-    here = {**own, "base_url": f"{url}/v1/proxy"}  # it answers 401
+    # It answers 401.
+    here = {**own, "base_url": f"{url}/v1/proxy"}
     assert "status 401" in client.put(E, json=here).json()["detail"]
     for wrong in ("ftp://x.example", "no url", "", 7):
         assert client.put(E, json={**own, "base_url": wrong}).status_code == 400

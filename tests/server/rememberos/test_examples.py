@@ -382,7 +382,8 @@ def test_every_answer_tells_the_limit_and_one_too_many_is_429():
     with live_server(
         Settings(database_url="sqlite://", rate_limit_max=3, rate_limit_window=3600, log_level="error")
     ) as live:
-        live.server.limiter.clock = lambda: 0.0  # no window ends during the test
+        # No window ends during the test.
+        live.server.limiter.clock = lambda: 0.0
         headers = {"authorization": f"Bearer {live.key}"}
         url = f"{live.url}/compat/rememberos/v1/memory/agents"
         for left in (2, 1, 0):

@@ -60,7 +60,8 @@ def test_profile_and_summary_are_the_models(client, model):
     model.says = ["She is a Lisboeta."]
     assert client.get(f"{C}/profile").json() == {"profile": "She is a Lisboeta.", "based_on": 1}
     model.says = [{"summary": "All about Maria.", "themes": ["Maria", "Lisbon"]}]
-    for _ in range(2):  # the second time from what is kept
+    # The second time from what is kept.
+    for _ in range(2):
         answer = client.get(f"{C}/summary").json()
         assert (answer["summary"], answer["themes"]) == ("All about Maria.", ["Maria", "Lisbon"])
 

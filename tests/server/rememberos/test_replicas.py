@@ -35,7 +35,8 @@ def test_what_one_replica_does_the_other_knows(clients, until):
     [pair] = one.get(f"{C}/contradictions").json()
     assert pair["superseded"]["id"] == made["id"]
     contained = one.post(f"{C}/search", json={"query": "Maria", "metadata_filter": {"a": [1]}}).json()
-    assert contained["results"] == []  # it is superseded
+    # It is superseded.
+    assert contained["results"] == []
     bot = one.post("/memory/keys", json={"label": "bot"}).json()
     other.put(f"{C}/grants", json={"agent_key_id": bot["id"]})
     assert one.get(f"{C}/memories").status_code == 403

@@ -95,7 +95,8 @@ def test_an_error_that_leaves_doubt_is_everybodys():
     recorder = Recorder(lambda works: doubtful if 3 in works else None)
     errors, _ = combine(recorder, [1, 2, 3], final=lambda error: not error.in_doubt)
     assert errors == [None, doubtful, doubtful]
-    assert recorder.calls == [("key", [1]), ("key", [2, 3])]  # never done twice
+    # Never done twice.
+    assert recorder.calls == [("key", [1]), ("key", [2, 3])]
 
 
 def test_an_interrupt_is_its_own_threads_affair():
@@ -125,7 +126,8 @@ def test_a_child_does_not_wait_for_its_parents_threads():
     thread.start()
     assert recorder.begun.wait(180)
     child = os.fork()
-    if child == 0:  # the parent's thread does not exist here
+    # The parent's thread does not exist here.
+    if child == 0:
         status = 1
         try:
             combiner.run("key", 2)

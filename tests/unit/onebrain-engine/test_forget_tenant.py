@@ -41,7 +41,8 @@ class Place:
             return found
         found = dict.fromkeys(("space", "memory", "vector", "gone", "note"), 0)
         with psycopg.connect(self.url) as connection:
-            for tenant in ("kept", "gone", "nobody"):  # PostgreSQL shows one tenant's rows at a time
+            # PostgreSQL shows one tenant's rows at a time.
+            for tenant in ("kept", "gone", "nobody"):
                 connection.execute("SELECT set_config('onebrain.tenant', %s, true)", (tenant,))
                 for table in found:
                     found[table] += connection.execute(f"SELECT count(*) FROM onebrain.{table}").fetchone()[0]
@@ -119,6 +120,7 @@ def test_an_index_kept_on_disk_goes_too_even_where_another_process_writes_it_lat
     engine = place.open()
     engine.forget_tenant("acme")
     assert list((tmp_path / "index").iterdir()) == []
-    other.close()  # keeps what it holds, and finds that nobody knows it any more
+    # Keeps what it holds, and finds that nobody knows it any more.
+    other.close()
     assert list((tmp_path / "index").iterdir()) == []
     engine.close()

@@ -82,7 +82,8 @@ class Changes(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "brain.db"
         self.brain = brain_on(self.path)
-        self.other = brain_on(self.path)  # another process, as far as the file is concerned
+        # Another process, as far as the file is concerned.
+        self.other = brain_on(self.path)
         self.steps = 0
 
     @rule(id=ids, text=texts, scope=scopes, n=st.none() | st.integers(0, 9), which=st.booleans())
@@ -163,7 +164,8 @@ def test_a_snapshot_gives_the_answers_of_the_store(path):
         brain.search("glacier")
     assert list((path.parent / "index").glob("*.idx"))
     with brain_on(path, snapshots=True) as brain:
-        fill(brain, 300, seed=2)  # after the snapshot
+        # After the snapshot.
+        fill(brain, 300, seed=2)
         brain.delete([f"1-{number}" for number in range(1, 6000, 10)])
         with brain_on(path) as plain:
             assert brain.driver.engine is not plain.driver.engine

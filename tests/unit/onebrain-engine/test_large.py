@@ -134,7 +134,8 @@ def test_what_is_written_while_a_space_is_filled_stands_there_as_it_is(
     monkeypatch.setattr("onebrain_engine.filling._BATCH", 3)
     name = new_tenant()
     with_words, without = engine_on(database.url, 0), engine_on(database.url, None)
-    for engine in (with_words, without):  # nothing in the background: the steps below are all that is done
+    # Nothing in the background: the steps below are all that is done.
+    for engine in (with_words, without):
         monkeypatch.setattr(engine.filling, "consider", lambda *_: None)
     writers = [with_words.tenant(name), without.tenant(name)]
     writers[0].store([NewMemory(id=str(n), content=text) for n, text in enumerate(before)])
@@ -267,9 +268,8 @@ def test_an_index_that_was_not_finished_is_made_anew(postgres, own_database):
         assert engine.background.settle(60)
     [(key, *_)] = own_database.spaces("acme")
     name = psycopg.conninfo.conninfo_to_dict(own_database.url)["dbname"]
-    with psycopg.connect(
-        postgres.admin_url, dbname=name
-    ) as admin:  # as a process leaves it that is killed meanwhile
+    # As a process leaves it that is killed meanwhile.
+    with psycopg.connect(postgres.admin_url, dbname=name) as admin:
         left = admin.execute(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
             (f"onebrain.large_{key}_word",),
@@ -356,7 +356,8 @@ def test_searches_and_lists_really_use_the_indexes_although_rows_are_secured(cro
     deadline = time.monotonic() + 180
     used: set[str] = set()
     while time.monotonic() < deadline and not {"near_48", "word", "time", "row", "talk"} <= used:
-        time.sleep(0.1)  # a connection tells its counts within a second of its last transaction
+        # A connection tells its counts within a second of its last transaction.
+        time.sleep(0.1)
         tenant.search(SearchRequest(query="word78", embedding=tuple(vectors[8].tolist())))
         used = {name for name, count in scans(database).items() if count > before[name]}
     assert {"near_48", "word", "time", "row", "talk"} <= used
@@ -411,7 +412,8 @@ def test_a_search_returns_as_many_as_there_are(crowded, vectors):
 def test_where_every_word_is_common_those_with_all_of_them_come_first(crowded, monkeypatch):
     engine, tenant, _ = crowded
     monkeypatch.setattr("onebrain_engine.large._BUDGET", 500)
-    engine.spaces.known._statistics.clear()  # frequencies were counted up to another budget
+    # Frequencies were counted up to another budget.
+    engine.spaces.known._statistics.clear()
     wanted = {"lamp", "river", "piano"}
     everything = tenant.list(ListRequest(limit=6000, include_archived=True)).data
     whole = sum(wanted <= set(memory.content.split()) for memory in everything)

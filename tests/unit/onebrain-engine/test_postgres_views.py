@@ -36,7 +36,8 @@ def test_a_view_that_was_overtaken_says_so(engines, new_tenant):
 
     with pytest.raises(Contention):
         overtaken()
-    with store.reading() as read:  # and where nothing happened in between, it goes on
+    # And where nothing happened in between, it goes on.
+    with store.reading() as read:
         (space,) = read.spaces(name)
         ((row, found),) = read.find(name, ["n"], EVERYTHING, now=0)
         assert (found, read.records(name, space, [row])[row][5]) == (space, "cobalt piano")

@@ -57,7 +57,8 @@ def store_another(brain, number=[1]):  # noqa: B006
     brain.store(f"apple {number[0]}", metadata={"kind": "apple"})
 
 
-@pytest.mark.parametrize("times", [1, 2])  # the third time the reader keeps others from the index
+# The third time the reader keeps others from the index.
+@pytest.mark.parametrize("times", [1, 2])
 def test_a_row_that_a_view_does_not_show_is_not_one_without_fields(brain, meanwhile, times):
     meanwhile(lambda: store_another(brain), times)
     assert brain.count(filter=FRUIT) == 1 + times
@@ -112,7 +113,8 @@ def test_what_is_remembered_of_a_memory_is_what_the_view_shows(brain):
         writer.start()
         writer.join()
         brain.count()
-        brain.get("a")  # which the index remembers
+        # Which the index remembers.
+        brain.get("a")
         index = engine.indexes.loaded("default", space)
         assert index.through > space.seq
         (memory,) = pages.memories(read, "default", found, False).values()

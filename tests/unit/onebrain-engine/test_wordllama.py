@@ -62,7 +62,8 @@ def test_what_may_be_a_special_token_is_left_to_the_library(vocabulary):
 def test_the_first_vectors_of_a_process_are_those_of_the_library(text):
     first, later = WordLlama(), WordLlama()
     later.embed_documents(["loads the", "library"])
-    for _ in range(12):  # passes from one to the other
+    # Passes from one to the other.
+    for _ in range(12):
         assert np.array_equal(first.embed_query(text), later.embed_query(text))
 
 

@@ -151,7 +151,8 @@ def test_a_component_outlives_event_loops(url, use):
         key = (kind, *map(str, args))
         return made.setdefault(key, kind(*args, url=url, **options))
 
-    for _ in range(3):  # each run has a new loop, and closes it
+    # Each run has a new loop, and closes it.
+    for _ in range(3):
         asyncio.run(use(make))
     for component in made.values():
         asyncio.run(component.aclose())

@@ -351,7 +351,8 @@ def test_five_thousand_messages_of_four_writers_with_retries(url):
                 batch = [HumanMessage(f"{writer}-{n}", id=f"{writer}-{n}") for n in range(start, start + 25)]
                 history.add_messages(batch)
                 if start % 100 == 0:
-                    history.add_messages(batch)  # a retry after a lost answer
+                    # A retry after a lost answer.
+                    history.add_messages(batch)
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
     for thread in threads:

@@ -85,7 +85,8 @@ async def test_a_document_says_what_is_known_about_the_memory(brain, call):
     assert document.metadata["tags"] == ["seat"]
     assert (document.metadata["user"], document.metadata["session"]) == ("maria", "2020")
     (document,) = await call(retriever.invoke, "only this one", filter={"year": 1})
-    assert document.metadata["score"] == "mine"  # the caller's key is never hidden
+    # The caller's key is never hidden.
+    assert document.metadata["score"] == "mine"
     assert (document.metadata["title"], document.metadata["source"]) == ("T", "chat")
 
 

@@ -84,7 +84,8 @@ def test_a_pickled_component_works_in_its_new_process(url):
     with onebrain.connect(url) as brain:
         brain.store("Maria likes window seats", scope=Scope(user="maria"), metadata={"n": 1})
     retriever = OneBrainRetriever(url=url, scope=Scope(user="maria"), filter={"n": 1})
-    retriever.invoke("window")  # open already
+    # Open already.
+    retriever.invoke("window")
     again = pickle.loads(pickle.dumps(retriever))
     assert [document.page_content for document in again.invoke("window")] == ["Maria likes window seats"]
     retriever.close()
@@ -120,7 +121,8 @@ def test_a_retriever_comes_back_from_json(filter):
     form = json.loads(json.dumps(dumpd(retriever)))
     assert form["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["ONEBRAIN_API_KEY"]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `load` is still beta
+        # `load` is still beta.
+        warnings.simplefilter("ignore")
         again = load(
             form,
             allowed_objects=[OneBrainRetriever],

@@ -200,7 +200,8 @@ async def test_filters_mean_what_langgraph_says(store, call, filter, expected):
 async def test_a_filter_that_langgraph_has_not_is_an_error(store, call, filter):
     await call(store.put, ("f",), "k", {"n": 1})
     if "$and" in filter:
-        assert await call(store.search, ("f",), filter=filter) == []  # the name of a field, to LangGraph
+        # The name of a field, to LangGraph.
+        assert await call(store.search, ("f",), filter=filter) == []
         return
     with pytest.raises(ValueError, match="filter"):
         await call(store.search, ("f",), filter=filter)

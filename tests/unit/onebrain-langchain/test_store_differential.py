@@ -120,7 +120,8 @@ class Machine(RuleBasedStateMachine):
     )
     def namespaces(self, conditions, depth, limit, offset):
         (ours,) = self.ours.batch([ListNamespacesOp(conditions or None, depth, limit, offset)])
-        clean = InMemoryStore()  # one that never held what is gone by now
+        # One that never held what is gone by now.
+        clean = InMemoryStore()
         for namespace in self.filled:
             clean.put(namespace, "k", {})
         (theirs,) = clean.batch([ListNamespacesOp(conditions or None, depth, limit, offset)])

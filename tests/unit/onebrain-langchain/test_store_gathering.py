@@ -45,7 +45,8 @@ async def test_operations_are_done_in_the_order_in_which_they_began(store):
     for number in range(20):
         tasks.append(asyncio.create_task(store.aput(SPACE, "k", {"n": number})))
         if number % 3 == 0:
-            await asyncio.sleep(0)  # a turn ends
+            # A turn ends.
+            await asyncio.sleep(0)
     tasks.append(asyncio.create_task(store.aput(SPACE, "last", {})))
     await asyncio.sleep(0)
     reading = asyncio.create_task(store.aget(SPACE, "k"))
@@ -135,7 +136,8 @@ async def test_an_embedder_that_fails_for_one_fails_for_no_other(brain):
 
 async def test_what_is_cancelled_before_it_began_is_not_done(store):
     tasks = [asyncio.create_task(store.aput(SPACE, str(number), {})) for number in range(10)]
-    await asyncio.sleep(0)  # all have asked, none is under way
+    # All have asked, none is under way.
+    await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -207,7 +209,8 @@ def test_a_store_may_be_used_by_several_event_loops(brain):
     for thread in threads:
         thread.join()
     assert counts == dict.fromkeys((f"n{number}" for number in range(4)), 20)
-    assert asyncio.run(use("again")) == 20  # after the loops of before have ended
+    # After the loops of before have ended.
+    assert asyncio.run(use("again")) == 20
 
 
 def test_a_loop_that_ends_while_work_waits_leaves_the_store_usable(brain):

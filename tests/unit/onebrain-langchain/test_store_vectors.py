@@ -130,7 +130,8 @@ async def test_a_space_that_holds_vectors_of_the_brain_for_what_is_not_indexed_t
     options = {} if sqlite else {"tenant": new_tenant()}
     with onebrain.connect(url, **options) as brain:
         spoil(brain, "t", "b", {"text": "red"})
-        spoil(brain, "u", "c", {}, Scope(space="langgraph", user="maria"))  # of another store in the space
+        # Of another store in the space.
+        spoil(brain, "u", "c", {}, Scope(space="langgraph", user="maria"))
     with onebrain.connect(url, **options) as brain, onebrain.connect(url, **options) as other:
         store = configured(brain)
         assert configured(other).search(("t",))[0].key == "b"

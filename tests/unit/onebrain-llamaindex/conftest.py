@@ -59,7 +59,8 @@ class Colour:
             getattr(component, name) for name in names if hasattr(component, name)
         )
         assert inspect.iscoroutinefunction(twin)
-        with blockbuster_ctx():  # nothing that a component does may block the event loop
+        # Nothing that a component does may block the event loop.
+        with blockbuster_ctx():
             return await twin(*args, **kwargs)
 
     def watch(self) -> AbstractContextManager[Any]:

@@ -104,7 +104,8 @@ async def test_setting_replaces_a_chat_and_leaves_nothing_behind(brain, call):
         await call(store, "set_messages", "a", [said(f"{number}-{place}") for place in range(4)])
         await call(store, "add_message", "a", said("more"))
     assert words(await call(store, "get_messages", "a")) == ["2-0", "2-1", "2-2", "2-3", "more"]
-    assert brain.count(scope=Scope(session="a"), include_archived=True) == 6  # the five, and the marker
+    # The five, and the marker.
+    assert brain.count(scope=Scope(session="a"), include_archived=True) == 6
     await call(store, "set_messages", "a", [])
     assert await call(store, "get_messages", "a") == []
     assert await call(store, "get_keys") == ["a"]

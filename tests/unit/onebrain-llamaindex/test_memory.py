@@ -175,7 +175,8 @@ async def test_truncating_saves_at_least_what_was_asked(sqlite):
         cut = await block.atruncate(text, tokens)
         assert len(text) - len(cut) >= 4 * tokens
         assert cut.endswith("</memories>")
-        assert "The kettle for green tea" in cut  # the oldest, but the best
+        # The oldest, but the best.
+        assert "The kettle for green tea" in cut
     assert await block.atruncate(text, 10_000) is None
     assert await block.atruncate("some other text", 1) is None
 

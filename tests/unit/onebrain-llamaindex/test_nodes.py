@@ -129,6 +129,7 @@ def test_a_memory_of_another_origin_is_a_text_node_with_what_is_known_about_it(s
     assert (type(node), node.node_id, node.text) == (TextNode, id, "window seats")
     assert node.metadata["tags"] == ["travel"]
     assert node.metadata["user"] == "maria"
-    assert node.metadata["type"] == "mine"  # the caller's own keys come first
+    # The caller's own keys come first.
+    assert node.metadata["type"] == "mine"
     assert "user" in node.excluded_llm_metadata_keys
     assert "year" not in node.excluded_embed_metadata_keys

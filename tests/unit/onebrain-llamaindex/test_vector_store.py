@@ -269,7 +269,8 @@ async def test_the_space_and_not_the_object_says_who_embeds(tmp_path, call):
     assert (await call(memory, "query", by_text)).ids == ["seat"]
     with pytest.raises(EmbedderMismatch, match=r"query has none.*embed_model"):
         await call(model, "query", by_text)
-    for dimension in (3, 256):  # the memory's own have 256
+    # The memory's own have 256.
+    for dimension in (3, 256):
         with pytest.raises(EmbedderMismatch, match=r"BrainEmbedding\(\)"):
             await call(
                 memory, "query", VectorStoreQuery(query_embedding=[1.0] * dimension, query_str="seats")

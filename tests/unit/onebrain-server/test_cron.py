@@ -10,7 +10,8 @@ import pytest
 from onebrain_server.jobs.briefings import quiet
 from onebrain_server.jobs.cron import Cron
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # a Friday
+# A Friday.
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ZONE = ZoneInfo("UTC")
 
 
@@ -24,7 +25,8 @@ ZONE = ZoneInfo("UTC")
         ("0 8 * * 1-5", "2026-11-23T08:00:00+00:00"),
         ("0 8 * * 7", "2026-11-22T08:00:00+00:00"),
         ("0 0 29 2 *", "2028-02-29T00:00:00+00:00"),
-        ("0 8 1 * 1", "2026-11-23T08:00:00+00:00"),  # the first of the month, or a Monday
+        # The first of the month, or a Monday.
+        ("0 8 1 * 1", "2026-11-23T08:00:00+00:00"),
         ("59 23 31 12 *", "2026-12-31T23:59:00+00:00"),
     ],
 )

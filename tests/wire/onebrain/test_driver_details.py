@@ -44,7 +44,8 @@ def test_a_session_is_listed_by_its_word_in_the_title_and_in_order(brain, hosted
     found = [memory.content for memory in brain.list(scope=Scope(session="one"), order="sequence")]
     assert found == [f"message {n}" for n in range(120)]
     lists = [path for _, path, _ in hosted.requests if path == "/v1/memory"]
-    assert len(lists) <= 4  # two pages, and two requests to see whether texts can be searched
+    # Two pages, and two requests to see whether texts can be searched.
+    assert len(lists) <= 4
 
 
 def test_a_session_is_found_on_a_server_that_encrypts(brain, hosted):

@@ -303,7 +303,8 @@ SUCCESSES = sorted(set(CALLS) - set(FAILURES))
 @pytest.mark.parametrize("n", SUCCESSES)
 def test_a_recorded_answer_is_read_whole(n, colour, replay, exchanges):
     exchange = exchanges[n]
-    if n == 147:  # the recording left its text out, so what stands there is not JSON
+    # The recording left its text out, so what stands there is not JSON.
+    if n == 147:
         exchange["response"] = {"data": {"user": {}}, "meta": {}}
     with replay(*TOGETHER.get(n, (n,))) as url:
         result = perform(colour, url, exchange, CALLS[n])

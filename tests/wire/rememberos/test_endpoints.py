@@ -65,7 +65,8 @@ class Case:
     body: Any = None
     status: int = 200
     public: bool = False
-    at: str = ""  # the path, where the endpoint has ids in it
+    # The path, where the endpoint has ids in it.
+    at: str = ""
 
     @property
     def method(self) -> str:

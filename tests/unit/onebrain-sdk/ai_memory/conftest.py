@@ -87,7 +87,8 @@ class StandIn:
 
     def __init__(self, *, embedder_ready=False, import_embeds=False):
         self.embedder_ready = embedder_ready
-        self.import_embeds = import_embeds  # as OneBrain's own server does
+        # As OneBrain's own server does.
+        self.import_embeds = import_embeds
         self.embedded = []
         self.lock = threading.Lock()
         self.db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -157,7 +158,8 @@ class StandIn:
         return 200, health | ({"import_embeds": True} if self.import_embeds else {})
 
     def post_memories(self, path, query, body):
-        if path:  # promote
+        # Promote.
+        if path:
             row = self.find(path[0])
             self.db.execute("UPDATE memories SET tier = 'long', expires_at = NULL WHERE id = ?", [row["id"]])
             return 200, {"promoted": True, "id": row["id"], "tier": "long"}
@@ -310,7 +312,8 @@ class Line:
 
 class AsyncLine(Line):
     async def send(self, request):
-        await asyncio.sleep(0)  # others may run, as with a real one
+        # Others may run, as with a real one.
+        await asyncio.sleep(0)
         return self.service.answer(request)
 
     async def close(self):

@@ -41,7 +41,8 @@ def daemon(files):
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, request, client_address):
-            pass  # a client that fails the handshake is what the tests are about
+            # A client that fails the handshake is what the tests are about.
+            pass
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)

@@ -38,7 +38,8 @@ class Host:
         self.vaults: dict[str, dict[str, dict[str, Any]]] = {}
         self.lock = threading.RLock()
         self.url = ""
-        self.lost = 0  # how many of the next stores are stored without an answer
+        # How many of the next stores are stored without an answer.
+        self.lost = 0
 
     def ask(self, method: str, path: str, query: dict[str, str], body: Any, key: str) -> tuple[int, Any]:
         with self.lock:
@@ -148,7 +149,8 @@ def _words(text: str) -> set[str]:
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 256  # the suite opens dozens of connections at once
+    # The suite opens dozens of connections at once.
+    request_queue_size = 256
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,8 @@ JSON = st.recursive(
 def test_json_comes_back_as_it_was(value):
     again = from_json(to_json(value))
     assert again == value
-    assert repr(again) == repr(value)  # True is not 1, and 1.0 is not 1
+    # True is not 1, and 1.0 is not 1.
+    assert repr(again) == repr(value)
 
 
 class Colour(Enum):

@@ -160,7 +160,8 @@ class Line:
 
 class AsyncLine(Line):
     async def send(self, request):
-        await asyncio.sleep(0)  # others may run, as with a real one
+        # Others may run, as with a real one.
+        await asyncio.sleep(0)
         return self.service.answer(request)
 
     async def close(self):

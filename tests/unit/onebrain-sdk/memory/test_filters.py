@@ -451,7 +451,8 @@ def comparisons(draw):
     try:
         return Cmp(draw(NAMES), op, value)
     except OneBrainValidationError:
-        reject()  # an own field that is compared with another kind
+        # An own field that is compared with another kind.
+        reject()
 
 
 FILTERS = st.recursive(

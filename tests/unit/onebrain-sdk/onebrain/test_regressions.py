@@ -379,7 +379,8 @@ def test_an_id_that_is_no_uuid_is_not_found_although_the_server_fails(ask, stub)
     stub.answer({"error": {"code": "INTERNAL_ERROR", "message": "Internal server error"}}, 500)
     with pytest.raises(OneBrainNotFoundError, match="UUID"):
         ask(lambda c: c.memory.get("mem_nonexistent"))
-    assert len(stub.requests) == 1  # it would fail for ever
+    # It would fail for ever.
+    assert len(stub.requests) == 1
 
 
 def test_a_failure_of_our_own_server_stays_a_failure_whatever_the_id(ask, stub):

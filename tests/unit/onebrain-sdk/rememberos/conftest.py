@@ -161,7 +161,8 @@ def _contains(stored: Any, wanted: Any) -> bool:
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 256  # the suite opens dozens of connections at once
+    # The suite opens dozens of connections at once.
+    request_queue_size = 256
 
 
 @pytest.fixture(scope="session")
