@@ -11,7 +11,8 @@ from onebrain.memory.models import Memory
 from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import now_micros
 
-_REMEMBERED: Final = 10 * 1_000_000  # microseconds
+# Microseconds.
+_REMEMBERED: Final = 10 * 1_000_000
 
 
 class Cache:

@@ -15,8 +15,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from onebrain.errors import ConfigurationError
 from onebrain_server.settings import ABSENT, FREE_PLAN, LogLevel
 
-_MOST_DAYS: Final = 36_500  # a century: a date so far from now is one that can be held
-# The host of an address is checked for what would end it, or mean something else to another reader of it.
+# A century: a date so far from now is one that can be held.
+_MOST_DAYS: Final = 36_500
+# The host of an address is checked for characters that would end it, or mean something else to another reader of it.
 _ADDRESS: Final = re.compile(
     r"https?://(?P<user>[^\x00-\x20\x7f\\/?#@]*@)?(?:[^\x00-\x20\x7f\\/?#@*:\[\]]+|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\x00-\x20\x7f\\?#]*)?",
@@ -119,7 +120,7 @@ def _large_space(text: str) -> int | Literal["never"]:
 
 
 def _allowances(text: str) -> Mapping[str, int]:
-    """Read ``memories=500,context_calls_per_month=100``; what is left out keeps its default, 0 stands for no limit."""
+    """Read ``memories=500,context_calls_per_month=100``; a name left out keeps its default, 0 means no limit."""
     found = dict(FREE_PLAN)
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
@@ -138,7 +139,7 @@ _Url = Annotated[str, BeforeValidator(_web_address)]
 
 
 class Environment(BaseSettings):
-    """Every variable, under the name of the setting that it is for; what is not set keeps the default of `Settings`."""
+    """Every variable, under the name of its setting; a variable that is not set keeps the default of `Settings`."""
 
     model_config = SettingsConfigDict(extra="forbid", validate_default=False, hide_input_in_errors=True)
 
@@ -188,7 +189,7 @@ class Environment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what `read` was given, and no file and no other source beside it."""
+        """Take the variables given to `read`, and no file and no other source beside them."""
         return (init_settings,)
 
 

@@ -54,7 +54,7 @@ def file_text(file: File, *, seconds: float = PDF_SECONDS) -> str:
 
 
 def pdf_text(data: bytes, seconds: float) -> str:
-    """Return a PDF's text, read by a process that is ended after so many seconds; two of them run at a time."""
+    """Return a PDF's text, read by a process that is ended after `PDF_SECONDS`; two of them run at a time."""
     deadline = time.monotonic() + seconds
     if not _PDF_TURNS.acquire(timeout=max(0.0, seconds)):
         raise _no_reader("Other PDFs are being read")
@@ -101,7 +101,8 @@ def _no_reader(reason: str) -> Problem:
 def _docx(data: bytes) -> str:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         info = archive.getinfo("word/document.xml")
-        if info.file_size > 5 * FILE_LIMIT:  # a small archive may hold an endless file
+        # A small archive may hold an endless file.
+        if info.file_size > 5 * FILE_LIMIT:
             raise Problem(400, "UPLOAD_ERROR", "The document is too large")
         content = archive.read(info)
     if b"<!DOCTYPE" in content[:2000] or b"<!ENTITY" in content:

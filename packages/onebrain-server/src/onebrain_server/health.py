@@ -9,7 +9,8 @@ from typing import Final
 
 from onebrain.errors import DatabaseFull, DatabaseReadOnly, OneBrainConnectionError, OneBrainError
 
-_GOOD: Final = 1.0  # seconds for which an answer holds: whoever asks need not be known
+# Seconds for which an answer holds: whoever asks need not be known.
+_GOOD: Final = 1.0
 # Bytes that are written after a failed write, as a test for free space.
 _ROOM: Final = 256 * 1024
 
@@ -18,7 +19,7 @@ class Health:
     """Asks the database, at most once a second, and remembers that a write found no room.
 
     Args:
-        probe: Reads and writes the database; so many bytes, which are removed again.
+        probe: Reads and writes the database; a number of bytes, which are removed again.
     """
 
     def __init__(self, probe: Callable[[int], None]) -> None:

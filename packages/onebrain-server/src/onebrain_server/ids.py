@@ -18,6 +18,6 @@ def new_id() -> str:
 
 
 def random_id() -> str:
-    """Return a UUID of version 4, for what should not tell when it was made."""
+    """Return a UUID of version 4, which does not tell when it was made."""
     text = os.urandom(16).hex()
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"

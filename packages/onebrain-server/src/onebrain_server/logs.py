@@ -63,7 +63,7 @@ class Log:
         )
 
     def recovery(self, where: str, failures: int) -> None:
-        """Note that what `failure` had told is over, after so many failures; written at every level, as those are."""
+        """Note that a failure is over, after a number of failures; written at every level, as failures are."""
         self._write("info", "recovery", where=where, failures=failures)
 
     def note(self, level: str, message: str, **facts: Any) -> None:
@@ -84,11 +84,11 @@ class Log:
 
 
 class Watch:
-    """Watches what is done again and again: notes when it begins to fail and when it works again, not each time between.
+    """Watches a repeated action: notes when it begins to fail and when it works again, not each failure between.
 
     Args:
         log: Where it is noted.
-        where: What is watched.
+        where: The watched action.
     """
 
     def __init__(self, log: Log, where: str) -> None:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 MAX_PAGES: Final = 1_000
 MAX_CHARACTERS: Final = 5_000_000
-REFUSED: Final = 3  # the status that goes with a sentence on standard output, instead of a text
+# The status that goes with a sentence on standard output, instead of a text.
+REFUSED: Final = 3
 
 _MEMORY: Final = 512 * 1024 * 1024
-_CPU_SECONDS: Final = 60  # should nobody be left to end it
+# Should nobody be left to end it.
+_CPU_SECONDS: Final = 60
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _SENTENCE_END: Final = (".", "!", "?", ":", ";")
 
@@ -74,7 +76,8 @@ def unwrapped(text: str) -> str:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     longest = max(map(len, lines), default=0)
     found: list[str] = []
-    last = ""  # the line above, where the next may go on
+    # The line above, where the next may go on.
+    last = ""
     for line in lines:
         goes_on = bool(last and line) and not last.endswith(_SENTENCE_END)
         if goes_on and last.endswith("-") and line[0].islower():
@@ -94,16 +97,19 @@ def _clean(text: str) -> str:
 
 
 def _limit() -> None:
-    """Bound what this process may use, where the system can."""
+    """Bound the resources of this process, if the system can."""
     try:
         import os
         import resource
-    except ImportError:  # Windows: time alone is bounded, from outside
+    except ImportError:
+        # Windows: time alone is bounded, from outside.
         return
     for kind, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, _CPU_SECONDS)):
-        with suppress(ValueError, OSError):  # macOS bounds no memory; or a limit is there that is lower
+        # macOS bounds no memory; or a limit is there that is lower.
+        with suppress(ValueError, OSError):
             resource.setrlimit(kind, (most, most))
-    os.nice(5)  # answering requests comes first
+    # Answering requests comes first.
+    os.nice(5)
 
 
 def main() -> int:

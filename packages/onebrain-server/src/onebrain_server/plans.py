@@ -1,4 +1,4 @@
-"""What an account's plan allows, over all of its partitions; who registered himself has the free plan, and any other no limits."""
+"""The allowances of an account's plan over all its partitions; accounts that registered themselves have the free plan, others no limits."""
 
 from __future__ import annotations
 
@@ -16,30 +16,35 @@ from onebrain_engine import Engine
 from onebrain_server.settings import Settings
 from onebrain_server.state.accounts import Account
 
-_GOOD: Final = 10.0  # seconds for which a count is believed, for other replicas store, too
-_MOST_KNOWN: Final = 256  # accounts of a stripe whose counts are remembered
+# Seconds for which a count is believed, for other replicas store, too.
+_GOOD: Final = 10.0
+# Accounts of a stripe whose counts are remembered.
+_MOST_KNOWN: Final = 256
 
 
 @dataclass(slots=True)
 class _Count:
-    """An account's memories as they were counted, and what it was granted since: more than there are, never fewer."""
+    """An account's counted memories, and those granted since: more than there are, never fewer."""
 
     stored: int = 0
     until: float = 0.0
     granted: int = 0
-    working: int = 0  # of what was granted, that of requests at work
+    # The part of `granted` whose requests are at work.
+    working: int = 0
 
 
 @dataclass(slots=True)
 class _Bytes:
-    """An account's allowance of bytes, what was counted of it, and what was granted since."""
+    """An account's allowance of bytes, the bytes counted of it, and those granted since."""
 
     most: int | None
     until: float
     stored: int | None = None
     granted: int = 0
-    admitted: int = 0  # of all requests ever
-    working: int = 0  # of those at work
+    # Of all requests ever.
+    admitted: int = 0
+    # Of those at work.
+    working: int = 0
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class _Stripe:
 
 
 class Plans:
-    """What plans allow, and how many more memories fit; safe to share between threads.
+    """The plans' allowances; safe to share between threads.
 
     In one process an account never gets more memories than its plan allows, however many of its requests are at work. What
     other replicas have stored is learnt within ten seconds; until then an account may use half of the allowance that was last
@@ -96,8 +101,8 @@ class Plans:
     def admit(self, partition: str, size: int) -> Generator[None, None, None]:
         """Reserve bytes while they are stored; raise `QuotaExceeded` if the account's allowance is used up.
 
-        What is there is counted again where the allowance may be near, and after ten seconds. Bytes of a memory that is
-        replaced count until then. What others store while it is counted may count twice, and never goes uncounted.
+        The bytes are counted again if the allowance may be near, and after ten seconds. Bytes of a memory that is
+        replaced count until then. Bytes that others store during the count may count twice, and never go uncounted.
         """
         tenant = partition.partition("/")[0]
         known = self._bytes_of(tenant)
@@ -108,7 +113,8 @@ class Plans:
         if not self._granted(known, most, size):
             with self._bytes_lock:
                 before = known.admitted - known.working
-            stored = self.size(tenant)  # others need not wait for that
+            # Others need not wait for that.
+            stored = self.size(tenant)
             with self._bytes_lock:
                 stored += known.admitted - before
                 if stored + size > most:
@@ -126,7 +132,7 @@ class Plans:
                 known.working -= size
 
     def _bytes_of(self, tenant: str) -> _Bytes:
-        """Return what is known of an account's bytes; its plan is read and they are counted anew after a time."""
+        """Return the last count of an account's bytes; its plan is read and they are counted anew after a time."""
         with self._bytes_lock:
             known = self._bytes.get(tenant)
             if known is not None and time.monotonic() <= known.until:
@@ -154,7 +160,7 @@ class Plans:
     def storing(self, account: Account, wanted: int) -> Generator[int, None, None]:
         """Reserve part of the allowance for new memories while they are stored; yield how many are allowed.
 
-        Without a limit nothing is counted, and with one only where it is near. What other requests of the account have
+        Without a limit nothing is counted, and with one only near the limit. Memories that other requests of the account have
         just stored counts twice until they are at their end: at its limit one may be refused that would have fitted.
         """
         most = self.limit(account, "memories")

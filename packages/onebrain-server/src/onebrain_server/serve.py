@@ -17,8 +17,10 @@ from onebrain_server.server import Server
 from onebrain_server.settings import Settings
 from onebrain_server.workers import listening, supervise
 
-_BACKLOG: Final = 2048  # connections that wait to be taken
-HEADER_SECONDS = 10.0  # how long the head of a request may take to arrive
+# Connections that wait to be taken.
+_BACKLOG: Final = 2048
+# How long the head of a request may take to arrive.
+HEADER_SECONDS = 10.0
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -28,7 +30,8 @@ class PatientProtocol(HttpToolsProtocol):
         """Give the first request its time."""
         super().connection_made(transport)
         self._head: asyncio.TimerHandle | None = None
-        self._heading = True  # whether a head is expected, or has come in part
+        # Whether a head is expected, or has come in part.
+        self._heading = True
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +89,8 @@ def run(settings: Settings, *, print_key: bool = True) -> None:
         key = server.accounts.first_key() if print_key else None
         if settings.workers == 1:
             here = listening(settings)
-            here.listen(_BACKLOG)  # from here on clients wait instead of being refused
+            # From here on clients wait instead of being refused.
+            here.listen(_BACKLOG)
             _announce(settings, here.getsockname()[1], key)
             _answer(server, here)
             return
@@ -120,7 +124,7 @@ def _announce(settings: Settings, port: int, key: str | None) -> None:
 
 
 def _rest_the_collector() -> None:
-    """Let the garbage collector look rarely: what serves is kept for ever, and requests leave hardly any cycles."""
+    """Let the garbage collector look rarely: the server's objects live for ever, and requests leave hardly any cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -44,14 +44,14 @@ T = TypeVar("T")
 
 
 def _close_to_others(path: str) -> None:
-    """Take what others may do from the files of a database that an earlier version made: a secret stands in it."""
+    """Close the files of a database that an earlier version made to others: they hold a secret."""
     index = Path(path + ".index")
     for file in (Path(path), Path(path + "-wal"), Path(path + "-shm"), index, *index.glob("*")):
         close_to_others(file)
 
 
 def _credential_keys(settings: Settings) -> Callable[[], Sequence[bytes]]:
-    """Return what returns the keys of credentials: those of the settings, or of the file beside an SQLite database."""
+    """Return a function that returns the keys of credentials: the settings', or those of the file beside an SQLite database."""
     given = [key for key in (settings.credentials_key, settings.credentials_key_before) if key is not None]
     if given or not settings.database_url.startswith("sqlite:"):
         return lambda: given
@@ -99,7 +99,8 @@ class Server:
         self._driver = driver(settings.database_url, **options)
         self.engine = self._driver.engine
         try:
-            self.engine.check()  # what keeps it from working is better said now than at every request
+            # A server that cannot work says so now, rather than at every request.
+            self.engine.check()
             self.graph = Graph.open(
                 settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest
             )
@@ -112,7 +113,8 @@ class Server:
             self._driver.close()
             raise
         self.accounts = Accounts(self.database)
-        self._illness: str | None = None  # what the log said of it
+        # The failure that the log was told of.
+        self._illness: str | None = None
         self.health = Health(self._probe)
         self.vault = Vault(_credential_keys(settings), self.sealer)
         self.credentials = Credentials(self.database, self.vault)
@@ -151,7 +153,8 @@ class Server:
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
         self._jobs: list[tuple[float, Callable[[], object], Watch]] = []
-        self.documents: dict[str, Callable[[], dict[str, Any]]] = {}  # OpenAPI, by the dialect's name
+        # OpenAPI, by the dialect's name.
+        self.documents: dict[str, Callable[[], dict[str, Any]]] = {}
         self._closed = False
 
     async def loop_run(self, function: Callable[..., T], *arguments: Any, quick: bool = False) -> T:
@@ -208,17 +211,19 @@ class Server:
             passed += 1.0
             for seconds, job, watch in self._jobs:
                 if passed % seconds < 1.0:
-                    with watch.once():  # a job that fails must not stop the others
+                    # A job that fails must not stop the others.
+                    with watch.once():
                         job()
 
     def _do(self, job: Callable[[], object], name: str) -> None:
         try:
             job()
-        except Exception as error:  # nobody waits for its result
+        except Exception as error:
+            # Nobody waits for its result.
             self.log.failure("-", f"job {name}", error)
 
     def _probe(self, size: int) -> None:
-        """Read as the engine does, and write a mark, and so many bytes beside it that are removed again."""
+        """Read as the engine does, and write a mark, and a number of bytes beside it that are removed again."""
         try:
             self.engine.check()
             self.database.probe(size)
@@ -284,7 +289,7 @@ class Server:
         self.accounts.remove(tenant)
 
     def flush(self) -> None:
-        """Write what was gathered in memory."""
+        """Write the counts that were gathered in memory."""
         self.journal.flush()
         self.accounts.flush()
 
@@ -293,7 +298,7 @@ class Server:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Stop the jobs, write what was gathered, and release files and connections; a second call does nothing."""
+        """Stop the jobs, write gathered counts, and release files and connections; a second call does nothing."""
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,4 @@
-"""What a server can be told, from environment variables; nothing has to be."""
+"""The server's settings, from environment variables; each has a default."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Settings:
         host: Address to listen on; the default is reachable from this machine only.
         port: Port to listen on; 0 for any free one.
         jwt_secret: Signs access tokens, at least 32 characters; made and kept in the database where it is None.
-        development: True relaxes what only a browser on localhost needs: cookies without TLS.
+        development: True permits cookies without TLS, which only a browser on localhost needs.
         cors_origins: Origins whose pages may call the API.
         rate_limit_window: Seconds of the two limits below.
         rate_limit_max: Requests a window for each key; 0 for no limits at all.
@@ -52,7 +52,7 @@ class Settings:
         credentials_key: 32 bytes as 64 hex digits, with which what users entrust of third parties is sealed: a connector's
             token, a model's key, a webhook's secret. Where it is None, a key file beside an SQLite database holds it, and
             on PostgreSQL such a credential is refused.
-        credentials_key_before: The key before that one: what was sealed with it is opened, and sealed anew at the start.
+        credentials_key_before: The key before that one: it opens older credentials, which are sealed anew at the start.
         max_body_bytes: The largest request that is read.
         max_metadata_bytes: The largest metadata and tags of a memory, as JSON.
         max_page_bytes: The text and metadata with which a page of a list or a search ends.
@@ -63,7 +63,7 @@ class Settings:
         free_plan: Allowances of accounts that registered themselves; the owner's plan has none.
         registration: Whether strangers may register accounts and agents.
         private_addresses: Whether webhooks and ``ingest-url`` may reach private addresses, as tests must.
-        model_url: Base URL of an OpenAI-compatible API, for what a language model does better; None for no model.
+        model_url: Base URL of an OpenAI-compatible API, for tasks that a language model does better; None for no model.
         model_key: Its key.
         model_name: Its model.
         public_url: The server's address as agents are told it; where None, the request's own host.
@@ -165,7 +165,8 @@ class Settings:
         Raises:
             ConfigurationError: A variable has a value that cannot be meant; the message names it.
         """
-        from onebrain_server.environment import read  # it reads into this class
+        # It reads into this class.
+        from onebrain_server.environment import read
 
         given = read(os.environ if environment is None else environment)
         told = {"host": host, "port": port, "database_url": database_url, "workers": workers}

@@ -1,7 +1,7 @@
 """A worker for short tasks: on SQLite more threads than one only take the interpreter from each other.
 
 Where a moment becomes longer, because an index has to be read first or another process holds the database, another thread
-takes over what waits behind it, and the one that is held up ends when it is done.
+takes over the waiting tasks, and the one that is held up ends when it is done.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 0.05  # seconds after which another thread takes over
-# So much is done before a loop is told, for each telling takes the interpreter from the worker.
+# Seconds after which another thread takes over.
+PATIENCE: Final = 0.05
+# Results that are gathered before a loop is told, for each call into a loop takes the interpreter from the worker.
 _TOGETHER, _TOGETHER_SECONDS = 8, 0.002
 
 _Done = tuple["asyncio.Future[Any]", Any, BaseException | None]
@@ -38,9 +39,12 @@ class ShortTaskWorker:
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._driver: threading.Thread | None = None  # the thread whose turn it is
-        self._since = 0.0  # when it began what it does; 0 where it waits for work
-        self._done: deque[_Done] = deque()  # what no loop was told yet
+        # The thread whose turn it is.
+        self._driver: threading.Thread | None = None
+        # The start of the present task; 0 while it waits for one.
+        self._since = 0.0
+        # Results that no loop was told of yet.
+        self._done: deque[_Done] = deque()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function that may block for a moment, and return its result."""
@@ -62,7 +66,7 @@ class ShortTaskWorker:
             watch.cancel()
 
     def close(self) -> None:
-        """Finish what waits, and end the threads."""
+        """Finish the waiting tasks, and end the threads."""
         with self._lock:
             threads = list(self._threads)
         for _ in threads:
@@ -74,7 +78,8 @@ class ShortTaskWorker:
     def _watch(self) -> None:
         since = self._since
         if since and time.monotonic() - since >= PATIENCE:
-            self._tell()  # what was done before
+            # Results so far.
+            self._tell()
             self._take_over()
 
     def _take_over(self) -> None:
@@ -88,7 +93,8 @@ class ShortTaskWorker:
 
     def _run(self) -> None:
         me = threading.current_thread()
-        told = 0.0  # when the last work was done that loops know of
+        # When the last work was done that loops know of.
+        told = 0.0
         while True:
             work = self._queue.get()
             if work is None:
@@ -113,8 +119,10 @@ class ShortTaskWorker:
                 or time.monotonic() - told >= _TOGETHER_SECONDS
             ):
                 self._tell()
-            del work, future, function, arguments, result, failure  # nothing of a request outlives it here
-            if self._driver is not me:  # another one has taken over
+            # Nothing of a request outlives it here.
+            del work, future, function, arguments, result, failure
+            # Another one has taken over.
+            if self._driver is not me:
                 self._tell()
                 break
             self._since = 0.0
@@ -122,20 +130,22 @@ class ShortTaskWorker:
             self._threads.discard(me)
 
     def _tell(self) -> None:
-        """Have each loop told what is done for it; nothing where all have been told."""
+        """Tell each loop of its results; do nothing if all have been told."""
         by_loop: dict[asyncio.AbstractEventLoop, list[_Done]] = {}
         with suppress(IndexError):
             while True:
                 done = self._done.popleft()
                 by_loop.setdefault(done[0].get_loop(), []).append(done)
         for loop, results in by_loop.items():
-            with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+            # The loop has ended meanwhile, and nobody waits.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, results)
 
 
 def _settle(results: Sequence[_Done]) -> None:
     for future, result, failure in results:
-        if future.done():  # the client has left
+        # The client has left.
+        if future.done():
             continue
         if failure is None:
             future.set_result(result)

@@ -27,11 +27,15 @@ from onebrain_server.metrics import SHARED
 from onebrain_server.settings import Settings
 
 _SPREADS: Final = sys.platform == "linux"
-_SOON, _PATIENCE = 5.0, 3  # seconds within which so many ends in a row mean that starting again is of no use
-_READY: Final = 60.0  # seconds that the first start may take
-_STOP: Final = 45.0  # seconds that requests in flight may take at the end
+# Seconds within which so many ends in a row mean that starting again is of no use.
+_SOON, _PATIENCE = 5.0, 3
+# Seconds that the first start may take.
+_READY: Final = 60.0
+# Seconds that requests in flight may take at the end.
+_STOP: Final = 45.0
 
-_context = multiprocessing.get_context("spawn")  # a fork would copy locks and connections
+# A fork would copy locks and connections.
+_context = multiprocessing.get_context("spawn")
 
 
 def supervise(settings: Settings, announce: Callable[[int], None]) -> None:
@@ -43,7 +47,8 @@ def supervise(settings: Settings, announce: Callable[[int], None]) -> None:
     """
     stopped = threading.Event()
     with ExitStack() as stack:
-        with listening(settings) as alone:  # fails where another server is there, which sharing would not
+        # Fails where another server is there, which sharing would not.
+        with listening(settings) as alone:
             port: int = alone.getsockname()[1]
         settings = replace(settings, port=port)
         held = stack.enter_context(listening(settings, spread=_SPREADS))
@@ -54,7 +59,8 @@ def supervise(settings: Settings, announce: Callable[[int], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, stop))
         shared = None if _SPREADS else held
-        if SHARED not in os.environ:  # the processes find it in their environment
+        # The processes find it in their environment.
+        if SHARED not in os.environ:
             os.environ[SHARED] = stack.enter_context(tempfile.TemporaryDirectory(prefix="onebrain-metrics-"))
             stack.callback(os.environ.pop, SHARED)
         workers = [_Worker(settings, shared) for _ in range(settings.workers)]
@@ -107,7 +113,8 @@ class _Worker:
             target=_work, args=(self._settings, self._shared, ready), name="onebrain-worker"
         )
         self._process.start()
-        ready.close()  # the process has its own
+        # The process has its own.
+        ready.close()
 
     def is_ready(self, stopped: threading.Event) -> bool:
         """Wait until the process answers; return whether it does."""
@@ -123,7 +130,8 @@ class _Worker:
         assert self._ready is not None
         try:
             return self._ready.poll(0.1) and bool(self._ready.recv())
-        except EOFError:  # it has ended
+        except EOFError:
+            # It has ended.
             time.sleep(0.1)
             return False
 
@@ -148,7 +156,7 @@ class _Worker:
         self.start()
 
     def tell(self) -> None:
-        """Tell the process to finish what is in flight and end."""
+        """Tell the process to finish requests in flight and end."""
         if self._process is not None:
             self._process.terminate()
 
@@ -173,7 +181,8 @@ def _work(settings: Settings, shared: socket.socket | None, ready: Connection) -
     """Serve in a process of its own until it, or the one that started it, ends."""
     from onebrain_server.serve import serve
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all of a group: the first process decides
+    # A terminal tells all of a group: the first process decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, name="onebrain-parent", daemon=True).start()
     here = listening(settings, spread=True) if shared is None else shared
     serve(settings, here, ready=lambda: ready.send(True))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bearer_key(call: Call, operation: Operation) -> Caller | Callable[[], Caller | None] | None:
-    """Return who calls by ``Authorization: Bearer <key>``: what is remembered, or a function that looks it up."""
+    """Return who calls by ``Authorization: Bearer <key>``: a remembered caller, or a function that looks it up."""
     scheme, _, value = (call.header("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not value or value != value.strip():
         raise Problem(
@@ -29,7 +29,7 @@ def bearer_key(call: Call, operation: Operation) -> Caller | Callable[[], Caller
 
 
 def caller_of(call: Call, credential: str) -> Caller | Callable[[], Caller]:
-    """Return who a key, or an access token of this server's login, stands for."""
+    """Return the caller of a key, or of an access token of this server."""
     accounts = call.server.accounts
     remembered = accounts.remembered(credential)
     if remembered is not None:
@@ -56,11 +56,11 @@ def caller_of(call: Call, credential: str) -> Caller | Callable[[], Caller]:
 
 
 def permissions(service: str) -> Callable[[Caller], frozenset[str]]:
-    """Return a function that says what a caller may do in a service: ``read``, ``write``, ``admin``, or words of its own.
+    """Return a function that returns a caller's rights in a service: ``read``, ``write``, ``admin``, or words of its own.
 
     A key that the service made has the scopes ``<service>:<word>`` and is good for nothing else; the account's own keys
     read and write as they do its memories, and one with every scope is an admin. What a key under review writes waits for
-    its owner, which only OneBrain's own format has a place for: such keys read here.
+    its owner, which only OneBrain's own format knows: such keys read here.
     """
     prefix = service + ":"
 

@@ -48,10 +48,10 @@ def bearer(operation: Operation) -> list[dict[str, list[str]]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """What the OpenAPI document of a dialect says of all its operations.
+    """The parts of a dialect's OpenAPI document that all its operations share.
 
     Attributes:
-        failure: The model of a failure's body; None where it is plain text.
+        failure: The model of a failure's body; None if it is plain text.
         success: The model of a success's body, from the operation.
         wrapped: The model of a success's body, from the model of its data.
         invalid: The status of input that does not fit its model.
@@ -80,14 +80,14 @@ class Dialect:
         operations: Everything it offers.
         failure: Writes the answer to a request that failed, from the problem and the request's id.
         unknown: Writes the answer for a route that does not exist (404) or not for this method (405), from method, path
-            and status; None where that is a failure like all others.
-        credential: Reads who calls from a request: what was remembered of it, or a function that looks it up.
-        shapes: What its OpenAPI document says of all operations.
-        scopes: What a caller may do here, in the words of `Operation.needs`.
+            and status; None if that is a failure like all others.
+        credential: Reads who calls from a request: a remembered caller, or a function that looks it up.
+        shapes: The shared parts of its OpenAPI document.
+        scopes: A caller's rights here, in the words of `Operation.needs`.
         limits: Writes the headers that tell a caller's budget.
-        channel: How its webhooks are signed; None where it has none.
+        channel: How its webhooks are signed; None if it has none.
         rewrite: Turns the other paths under which it is reachable into its own.
-        begin: Declares its background jobs (`Server.every`); None where it has none.
+        begin: Declares its background jobs (`Server.every`); None if it has none.
     """
 
     name: str

@@ -41,14 +41,15 @@ _EXPOSED: Final = (
     b"x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, "
     b"ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, etag"
 )
-_INLINE: Final = 16 * 1024  # larger bodies are awaited in pieces
+# Larger bodies are awaited in pieces.
+_INLINE: Final = 16 * 1024
 
 
 class DialectMiddleware:
     """An ASGI middleware that answers every request of the dialects and passes on the rest.
 
     Args:
-        app: What answers the rest.
+        app: The application for all other requests.
         server: The parts that operations work with.
         dialects: The wire formats.
     """
@@ -133,7 +134,7 @@ class _Exchange:
         self._headers_of: Callable[[State], Mapping[str, str]] = x_ratelimit
 
     async def answer(self) -> None:
-        """Find the operation, run it, and send what comes of it."""
+        """Find the operation, run it, and send its answer."""
         scope, server = self._scope, self._server
         server.metrics.started()
         method: str = scope["method"]
@@ -163,7 +164,7 @@ class _Exchange:
         except (asyncio.CancelledError, _Gone):
             status = 499
         except Exception as error:
-            # The text of an unknown error may hold anything, a memory included: only its kind and place are logged.
+            # The text of an unknown error may hold anything, a memory included: only its kind and stack are logged.
             server.log.failure(self._request_id, self._route, error)
             unexpected = Problem(500, "INTERNAL_ERROR", "Internal server error")
             status = await self._fail(dialect.failure(unexpected, self._request_id), 500)
@@ -278,7 +279,8 @@ class _Exchange:
         if deadline is not None:
             seconds = deadline - time.monotonic()
         if self._length is None and deadline is None and not self._chunked():
-            message = await self._receive()  # no body: it is there at once
+            # No body: it is there at once.
+            message = await self._receive()
         else:
             try:
                 async with asyncio.timeout(max(0.0, seconds)):
@@ -293,7 +295,7 @@ class _Exchange:
         return any(name == b"transfer-encoding" for name, _ in self._scope["headers"])
 
     async def _form(self, call: Call, most: int) -> Form:
-        """Return a multipart form with at most so many files."""
+        """Return a multipart form with at most `most` files."""
         if not call.media_type.startswith("multipart/form-data"):
             raise Problem(
                 415, "REQUEST_ERROR", "The file must be sent as multipart/form-data, in the field 'file'"
@@ -415,7 +417,7 @@ def _too_large(most: int) -> Problem:
 
 
 def _path(scope: Scope) -> str:
-    """Return the path with what separates its segments told apart from what stands in one: ``a%2Fb`` is one segment."""
+    """Return the path with an escaped slash kept apart from the slashes between segments: ``a%2Fb`` is one segment."""
     raw: bytes | None = scope.get("raw_path")
     if raw is None or b"%" not in raw:
         path: str = scope["path"]
@@ -425,5 +427,5 @@ def _path(scope: Scope) -> str:
 
 
 def _decoded(value: str) -> str:
-    """Return a path's parameter; what is no UTF-8 stands for nothing."""
+    """Return a path's parameter; bytes that are no UTF-8 become U+FFFD."""
     return unquote_to_bytes(value).decode("utf-8", "replace") if "%" in value else value

@@ -1,4 +1,4 @@
-"""One operation of an API: a function with its models, what it needs, and how it is documented.
+"""One operation of an API: a function with its models, its requirements, and its documentation.
 
 An operation is declared once; FastAPI reads its models for the OpenAPI document, and `answer` runs it. A request is
 validated once, by its model; answers are built by the handlers and checked against their models in the tests rather than
@@ -31,7 +31,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Wrap = Callable[["Answer", "Call"], bytes]
 _PARAMETER: Final = re.compile(r"{([a-zA-Z_]+)}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-# What a segment of a path may be, as a document says it.
+# The pattern of a path's segment in documents.
 SEGMENT: Final = r"^[^\x00-\x1f\x7f/]*[^\x00-\x20\x7f/][^\x00-\x1f\x7f/]*$"
 _IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -58,13 +58,14 @@ def holding(name: str, kind: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Answer:
-    """What a handler returns where plain data is not enough."""
+    """The answer of a handler that returns more than plain data."""
 
     data: Any = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     pagination: dict[str, Any] | None = None
-    raw: bytes | None = None  # the whole body, instead of the envelope
+    # The whole body, instead of the envelope.
+    raw: bytes | None = None
     media_type: str | None = "application/json; charset=utf-8"
 
 
@@ -102,7 +103,7 @@ class Operation:
         idempotent: Whether an ``Idempotency-Key`` is honoured.
         form: How many files a multipart form may bring; 0 for operations that take none.
         quick: Whether it is done in a moment, without a network, a model or a pass over everything.
-        wrap: Writes a success's body around its data; None where the data is the body.
+        wrap: Writes a success's body around its data; None if the data is the body.
         bare_json: Whether a request may say that it brings JSON and bring none, as many clients do for all methods.
     """
 
@@ -132,7 +133,8 @@ class Operation:
     bare_json: bool = False
     answers_also: Mapping[int, tuple[str, Any]] | None = None
 
-    route: str = ""  # its name in usage counts and metrics: the method and the template of its path
+    # Its name in usage counts and metrics: the method and the template of its path.
+    route: str = ""
 
     def __post_init__(self) -> None:
         self.route = self.method + " " + _PARAMETER.sub(r":\1", self.path)
@@ -343,7 +345,7 @@ class Routes:
         return self.add("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a POST; it honours idempotency keys unless it says otherwise, as what answers with secrets must."""
+        """Declare a POST; it honours idempotency keys unless told otherwise, as operations that answer with secrets must."""
         given: dict[str, Any] = {"idempotent": True, **options}
         return self.add("POST", path, **given)
 
@@ -364,19 +366,19 @@ class Routes:
 
 
 def _whole_numbers(content: bytes, error: ValidationError) -> bytes | None:
-    """Return a body with ``2.0`` written as ``2`` where a whole number belongs; None where there is no such place.
+    """Return a body with ``2.0`` written as ``2`` where a whole number belongs; None if no such number is found.
 
     JSON has one kind of number and JSON Schema calls 2.0 an integer; some languages write all their numbers so.
     """
-    places = [
+    paths = [
         issue["loc"]
         for issue in error.errors(include_url=False, include_context=False)
         if issue["type"] == "int_type" and isinstance(issue["input"], float) and issue["input"].is_integer()
     ]
-    if not places:
+    if not paths:
         return None
     document = json.loads(content)
-    for *path, last in places:
+    for *path, last in paths:
         holder = document
         try:
             for step in path:

@@ -1,4 +1,4 @@
-"""Failures on their way to a client: status, code, message, and what is wrong with the input."""
+"""Failures on their way to a client: status, code, message, and the errors of the input."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ UNCONFIGURED: Final = "UNCONFIGURED"
 
 
 class Problem(Exception):
-    """A failure that the client is told.
+    """A failure with an answer for the client.
 
     Args:
         status: The HTTP status.
         code: A word that programs compare, such as ``VALIDATION_ERROR``.
-        message: What is wrong and what to do; never a key, never a memory's text.
+        message: The reason and the remedy; never a key, never a memory's text.
         details: More of it, as a list of objects.
         headers: Headers of the answer.
     """

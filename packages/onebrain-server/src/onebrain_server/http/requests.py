@@ -1,4 +1,4 @@
-"""One request as handlers see it: who calls, for which tenant, with what."""
+"""One request as handlers see it: its caller, tenant and headers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class Call:
         if settings.public_url is not None:
             return settings.public_url
         host, port = self._local or (settings.host, settings.port)
-        if port is None:  # a socket of the file system has no address
+        # A socket of the file system has no address.
+        if port is None:
             host, port = settings.host, settings.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -129,7 +130,7 @@ class Call:
         )
 
     def act(self, action: str, resource: str, **details: Any) -> None:
-        """Note what an agent did."""
+        """Note an agent's action."""
         key = self.known.key
         if key is not None:
             self.server.journal.act(self.tenant_id, key.id, action, resource, details=details or None)

@@ -1,1 +1,1 @@
-"""What the server does by itself: writing counts, tidying up, delivering briefings."""
+"""Background jobs: writing counts, tidying up, delivering briefings."""

@@ -49,7 +49,7 @@ def config_of(server: Server, tenant: str) -> dict[str, Any]:
 def compose(
     server: Server, tenant: str, first: datetime, last: datetime, narrowed: Filter | None = None
 ) -> dict[str, Any]:
-    """Return what happened between two moments: summary, highlights and things to do, taken from the memories themselves."""
+    """Return the events between two moments: summary, highlights and things to do, taken from the memories themselves."""
     span = every(Cmp("$updated_at", "ge", first), Cmp("$updated_at", "lt", last))
     wanted = span if narrowed is None else every(span, narrowed)
     memories = server.engine.tenant(tenant)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_MOST_DAYS = 366 * 8  # a 29 February may be eight years away
+# A 29 February may be eight years away.
+_MOST_DAYS = 366 * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Cron:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    either: bool  # where both days and weekdays are restricted, one of them is enough
+    # Where both days and weekdays are restricted, one of them is enough.
+    either: bool
 
     @classmethod
     def parse(cls, text: str) -> Cron:
@@ -46,7 +48,7 @@ class Cron:
         )
 
     def after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """Return the first time after a moment, in UTC; None where there is none, as for a 31 February."""
+        """Return the first time after a moment, in UTC; None if there is none, as for a 31 February."""
         local = moment.astimezone(zone).replace(second=0, microsecond=0, tzinfo=None) + timedelta(minutes=1)
         day = local.replace(hour=0, minute=0)
         for _ in range(_MOST_DAYS):

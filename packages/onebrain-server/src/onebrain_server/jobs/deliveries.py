@@ -22,8 +22,10 @@ from onebrain_server.state.outbox import Delivery, Outbox
 from onebrain_server.state.records import Records
 
 _BATCH: Final = 16
-_LEASE: Final = 60.0  # seconds; longer than a batch takes at most
-_PAUSE: Final = 1.0  # seconds until the worker looks again at the latest, for what other replicas have added
+# Seconds; longer than a batch takes at most.
+_LEASE: Final = 60.0
+# The longest time in seconds until the worker sees deliveries that other replicas have added.
+_PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +44,11 @@ class Channel:
 
 
 class Deliveries:
-    """Sends what is in the outbox, from a thread of its own.
+    """Sends the deliveries of the outbox, from a thread of its own.
 
     Args:
         outbox: Where deliveries wait.
-        fetcher: What sends them, and refuses addresses that are not public.
+        fetcher: Sends them, and refuses addresses that are not public.
         records: Where outcomes are noted.
         delays: Seconds until each further try; one more failure and a delivery is given up.
         log: Where failures of the worker itself go.
@@ -111,13 +113,14 @@ class Deliveries:
             )
         except (AddressRefused, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
             return False
-        except Exception as error:  # it counts as a try, so that even such a delivery is given up in the end
+        except Exception as error:
+            # It counts as a try, so that even such a delivery is given up in the end.
             self._log.failure("-", "deliveries", error)
             return False
         return 200 <= status < 300
 
     def forget(self, tenant: str, service: str, target: str) -> None:
-        """Give up what is on its way to a subscription, which is gone."""
+        """Drop the deliveries to a subscription, which is gone."""
         self._outbox.forget(tenant, service, target)
 
     def forget_tenant(self, tenant: str) -> None:
@@ -131,7 +134,7 @@ class Deliveries:
             self._worker.start()
 
     def close(self) -> None:
-        """Stop the worker; what it has not sent waits in the outbox."""
+        """Stop the worker; unsent deliveries wait in the outbox."""
         self._stop = True
         self._wake.set()
         if self._worker is not None:
@@ -143,7 +146,8 @@ class Deliveries:
             self._wake.wait(pause)
             self._wake.clear()
             pause = _PAUSE
-            with watch.once():  # where the database is away, they are sent when it is back
+            # Where the database is away, they are sent when it is back.
+            with watch.once():
                 while not self._stop and (claimed := self._outbox.claim(_BATCH, _LEASE)):
                     asyncio.run(self._send_all(claimed))
                 pause = min(_PAUSE, self._outbox.due_in())
@@ -161,5 +165,6 @@ class Deliveries:
             if outcome is not None:
                 try:
                     outcome(self._records, delivery, taken, again)
-                except Exception as error:  # the others have to be noted all the same
+                except Exception as error:
+                    # The others have to be noted all the same.
                     self._log.failure("-", "deliveries", error)

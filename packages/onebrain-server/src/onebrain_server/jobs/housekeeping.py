@@ -1,4 +1,4 @@
-"""Background jobs, declared in one place."""
+"""Background jobs, declared together."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What keeps strangers out and secrets in: keys, tokens, limits, sealing, and the address guard."""
+"""Security: keys, tokens, limits, sealing, and the address guard."""

@@ -1,6 +1,6 @@
 """The address guard: which hosts the server may be sent to by its users.
 
-A URL that a user gives (a page to ingest, a webhook) must not reach what only the server can reach. The name is resolved
+A URL that a user gives (a page to ingest, a webhook) must not reach an address that only the server can reach. The name is resolved
 once, every address it has must be public, and the connection goes to the very address that was checked, so that a name
 that changes its address between check and use (DNS rebinding) gains nothing. Redirects are followed by hand, each checked.
 """
@@ -23,32 +23,37 @@ class AddressRefused(Exception):
     """The URL leads where users of this server may not send it; the text says why and names no address."""
 
 
-# What is global by the registry and yet no place of the public web: protocols' own addresses, translators whose inner
+# What is global by the registry and yet not part of the public web: protocols' own addresses, translators whose inner
 # address decides, and what was set aside since or is not in the tables of every Python that this runs on.
 _REFUSED: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
         "0.0.0.0/8",
-        "192.0.0.0/24",  # protocol assignments, the anycast addresses of it included
+        # Protocol assignments, the anycast addresses of it included.
+        "192.0.0.0/24",
         "192.31.196.0/24",
         "192.52.193.0/24",
-        "192.88.99.0/24",  # 6to4 relays
+        # 6to4 relays.
+        "192.88.99.0/24",
         "192.175.48.0/24",
         "240.0.0.0/4",
-        "64:ff9b:1::/48",  # NAT64 of a site's own
-        "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks
+        # NAT64 of a site's own.
+        "64:ff9b:1::/48",
+        # Protocol assignments: Teredo, ORCHID, benchmarks.
+        "2001::/23",
         "2001:db8::/32",
         "2620:4f:8000::/48",
         "3fff::/20",
         "5f00::/16",
     )
 )
-_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all that is given out for the public network of IPv6
+# All that is given out for the public network of IPv6.
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Return whether an address is one of the public web, by what is known to be public; IPv4 inside IPv6 decides for it.
+    """Return whether an address is known to be of the public web; IPv4 inside IPv6 decides for it.
 
     Example:
         >>> is_public("169.254.169.254"), is_public("::ffff:10.0.0.1"), is_public("93.184.216.34")

@@ -1,4 +1,4 @@
-"""What texts of strangers may hide: instructions for a model, and secrets."""
+"""Dangers in strangers' texts: instructions for a model, and secrets."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import re
 import secrets
 from typing import Final, Literal, get_args
 
-# Each service's keys begin as its clients expect; what a key may do is written beside it, not in it.
+# Each service's keys begin as its clients expect; the rights of a key are stored beside it, not in it.
 Kind = Literal["ob", "hb_prod", "hb_dev", "mv", "brr_live"]
 _SHAPE: Final = re.compile(rf"((?:{'|'.join(get_args(Kind))})_[0-9A-Za-z]{{4,29}})[_:]([0-9A-Za-z]{{1,128}})")
 
@@ -26,7 +26,7 @@ def parse(text: str) -> tuple[str, str] | None:
 
 
 def digest(secret: str) -> str:
-    """Return what is stored of a secret; it is random and long, so that one round of SHA-256 is enough."""
+    """Return the stored form of a secret; it is random and long, so that one round of SHA-256 is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ from onebrain_server.state.tables import rate
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """At most `most` requests in `seconds`; 0 seconds stands for the configured window."""
+    """At most `most` requests in `seconds`; 0 seconds means the configured window."""
 
     name: str
     most: int
@@ -26,7 +26,7 @@ class Rule:
     by_ip: bool = False
 
 
-# What single routes allow beyond the two limits for all; they grow with RATE_LIMIT_WRITE_MAX, whose default is 30.
+# The limits of single routes beyond the two for all; they grow with RATE_LIMIT_WRITE_MAX, whose default is 30.
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "write": (Rule("write", 30),),
     "brrain.write": (Rule("brrain.write", 120, 60),),
@@ -45,7 +45,7 @@ _DEFAULT_WRITES: Final = 30
 
 @dataclass(slots=True)
 class State:
-    """Where a caller stands: what the three headers say, and whether this request is one too many."""
+    """A caller's budget: the values of the three headers, and whether this request is one too many."""
 
     limit: int
     remaining: int
@@ -67,7 +67,8 @@ class Limiter:
         self._factor = settings.rate_limit_write_max / _DEFAULT_WRITES
         self.enabled = self._most > 0
         self._counts: dict[tuple[str, int], int] = {}
-        self._others: dict[tuple[str, int], int] = {}  # what other replicas have counted
+        # Requests that other replicas have counted.
+        self._others: dict[tuple[str, int], int] = {}
         self._unsent: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], float] = {}
         self.clock = time.time
@@ -77,7 +78,7 @@ class Limiter:
     def take(
         self, subject: str, route: str, kind: str | None, ip: str, own: int | None = None
     ) -> State | None:
-        """Count one request and say where its caller stands; None where nothing is limited.
+        """Count one request and say where its caller stands; None if nothing is limited.
 
         Args:
             subject: Whose budget: a key, an account, or an address.

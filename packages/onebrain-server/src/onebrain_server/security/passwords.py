@@ -12,13 +12,13 @@ _N, _R, _P = 2**14, 8, 5
 
 
 def hash_password(password: str) -> str:
-    """Return what is stored of a password."""
+    """Return the stored form of a password."""
     salt = os.urandom(16)
     return f"scrypt${_N}${_R}${_P}${_text(salt)}${_text(_derive(password, salt, _N, _R, _P))}"
 
 
 def verify_password(password: str, stored: str | None) -> bool:
-    """Return whether a password is the stored one; takes as long where there is none."""
+    """Return whether a password is the stored one; takes as long if there is none."""
     _, n, r, p, salt, digest = (stored or _NOBODY).split("$")
     found = _derive(password, base64.b64decode(salt), int(n), int(r), int(p))
     return hmac.compare_digest(found, base64.b64decode(digest)) and stored is not None

@@ -1,4 +1,4 @@
-"""What a key may do."""
+"""The scopes of keys."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from onebrain.errors import StorageError
 
-# What is stored begins with one byte that says how, so that turning encryption on later leaves older rows readable.
+# A sealed text begins with one byte for its kind, so that turning encryption on later leaves older rows readable.
 _PLAIN: Final = b"\x00"
 _SEALED: Final = b"\x01"
 
@@ -42,14 +42,14 @@ class Sealer:
         return self._key is not None
 
     def seal(self, tenant: str, text: str) -> bytes:
-        """Return what is stored for a text."""
+        """Return the stored form of a text."""
         if self._key is None:
             return _PLAIN + text.encode()
         nonce = os.urandom(12)
         return _SEALED + nonce + self._ciphers(tenant).encrypt(nonce, text.encode(), tenant.encode())
 
     def open(self, tenant: str, stored: bytes) -> str:
-        """Return the text of what is stored; raise `StorageError` where it is another tenant's, or the key is another."""
+        """Return the text of a stored form; raise `StorageError` if it is another tenant's, or the key is another."""
         kind, rest = stored[:1], stored[1:]
         if kind == _PLAIN:
             return rest.decode()

@@ -20,7 +20,7 @@ from onebrain.errors import ConfigurationError, StorageError
 from onebrain_engine.store.files import close_to_others
 from onebrain_server.security.sealing import Sealer
 
-# What is sealed begins with this byte, beside the two of `Sealer`, and with the mark of its key.
+# A sealed text begins with this byte, beside the two of `Sealer`, and with the mark of its key.
 _SEALED: Final = b"\x02"
 _MARK: Final = 8
 _NONCE: Final = 12
@@ -34,8 +34,8 @@ class Vault:
     """Seals and opens credentials of third parties.
 
     Args:
-        keys: Returns the keys, each of 32 bytes, the newest first; the others only open what was sealed before.
-        sealer: Opens what an earlier version kept, in clear or sealed like other texts; seals, where there is no key here
+        keys: Returns the keys, each of 32 bytes, the newest first; the others only open older texts.
+        sealer: Opens texts of an earlier version, in clear or sealed like other texts; seals, where there is no key here
             and `MEMORY_ENCRYPTION_KEY` is set.
 
     Example:
@@ -50,7 +50,7 @@ class Vault:
         self._ciphers = lru_cache(maxsize=4096)(_cipher)
 
     def seal(self, tenant: str, text: str) -> bytes:
-        """Return what is stored for a text.
+        """Return the stored form of a text.
 
         Raises:
             CredentialsKeyMissing: There is no key.
@@ -68,7 +68,7 @@ class Vault:
         return _SEALED + _mark(keys[0]) + nonce + sealed
 
     def open(self, tenant: str, stored: bytes) -> str:
-        """Return the text of what is stored; raise `StorageError` where its key is not there."""
+        """Return the text of a stored form; raise `StorageError` if its key is not there."""
         if stored[:1] != _SEALED:
             return self._sealer.open(tenant, stored)
         mark, rest = stored[1 : 1 + _MARK], stored[1 + _MARK :]
@@ -83,7 +83,7 @@ class Vault:
         )
 
     def is_current(self, stored: bytes) -> bool:
-        """Return whether something is sealed as it would be now; True where there is no key to seal it with."""
+        """Return whether something is sealed as it would be now; True if there is no key to seal it with."""
         keys = self._keys()
         return not keys or stored[: 1 + _MARK] == _SEALED + _mark(keys[0])
 
@@ -129,10 +129,12 @@ class KeyFile:
     def _make(self) -> None:
         beside = self._beside([secrets.token_bytes(32)])
         try:
-            os.link(beside, self.path)  # never over a file that another process has made meanwhile
+            # Never over a file that another process has made meanwhile.
+            os.link(beside, self.path)
         except FileExistsError:
             pass
-        except OSError:  # a file system without links
+        except OSError:
+            # A file system without links.
             beside.replace(self.path)
         beside.unlink(missing_ok=True)
 

@@ -1,1 +1,1 @@
-"""What the server itself keeps, beside the engine's memories: accounts, keys, projects, skills, logs."""
+"""The server's own data, beside the engine's memories: accounts, keys, projects, skills, logs."""

@@ -26,7 +26,7 @@ from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.records import Taken
 from onebrain_server.state.tables import account, api_key, attempt, session, setting
 
-# A key or account that another replica changes is known here after so many seconds; this process knows at once.
+# A key or account that another replica changes is known here after this many seconds; this process knows at once.
 REMEMBERED: Final = 2.0
 _SECOND: Final = 1_000_000
 
@@ -92,7 +92,7 @@ class Caller:
 
     @property
     def trusted(self) -> bool:
-        """Whether what it writes is active at once."""
+        """Whether the caller's memories are active at once."""
         return self.key is None or self.key.trust_level == "trusted"
 
     @property
@@ -106,10 +106,13 @@ class Caller:
         return self.key.prefix if self.key is not None else self.account.id
 
 
-_FREE: Final = 5  # passwords that may be wrong before the next one has to wait
-_FIRST_WAIT: Final = 30_000_000  # microseconds; each further one takes twice as long
+# Passwords that may be wrong before the next one has to wait.
+_FREE: Final = 5
+# Microseconds; each further one takes twice as long.
+_FIRST_WAIT: Final = 30_000_000
 _FORGIVEN: Final = (
-    1_800_000_000  # microseconds without one after which all is forgotten, and the longest wait
+    # Microseconds without one after which all is forgotten, and the longest wait.
+    1_800_000_000
 )
 
 
@@ -143,7 +146,8 @@ class Accounts:
         self._database = database
         self._lock = threading.Lock()
         self._callers: dict[str, tuple[float, Caller]] = {}
-        self._changes = 0  # of keys, logins and accounts, in this process
+        # Of keys, logins and accounts, in this process.
+        self._changes = 0
         self._used: dict[tuple[str, str], int] = {}
         self._refresh_secret = self.secret("refresh").encode()
 
@@ -160,7 +164,7 @@ class Accounts:
         return str(found)
 
     def first_key(self) -> str | None:
-        """Make the owner's account and its first key on an empty database; None where there is an account already."""
+        """Make the owner's account and its first key on an empty database; None if there is an account already."""
         with self._database.writing(SERVER) as connection:
             if self._database.postgres:
                 connection.execute(sa.text("LOCK TABLE server_account IN EXCLUSIVE MODE"))
@@ -188,7 +192,7 @@ class Accounts:
     def register(
         self, email: str, password: str | None, name: str | None, locale: str, *, plan: str = "free"
     ) -> Account:
-        """Make an account; raise `Taken` where the address has one."""
+        """Make an account; raise `Taken` if the address has one."""
         made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
         hashed = None if password is None else hash_password(password)
         with self._database.writing(SERVER) as connection:
@@ -244,7 +248,7 @@ class Accounts:
         self._forget_tenant(id)
 
     def login(self, email: str, password: str) -> Account | None:
-        """Return the account of an address and password; None where they do not fit."""
+        """Return the account of an address and password; None if they do not fit."""
         with self._database.reading(SERVER) as connection:
             row = connection.execute(
                 _ACCOUNT.add_columns(account.c.password).where(account.c.email == email.strip().lower())
@@ -255,7 +259,7 @@ class Accounts:
     def wait(self, email: str, ip: str) -> int:
         """Count a password that is about to be tried; return for how many seconds none is taken instead, 0 for at once.
 
-        What counts is the account together with the address that the request comes from, so that nobody can shut out
+        The count is that of the account together with the address that the request comes from, so that nobody can shut out
         another: after five wrong passwords each further one takes twice the time of the one before, up to half an hour. It
         is counted before it is tried, in the database, so that neither many at a time nor several processes give more.
         """
@@ -283,7 +287,7 @@ class Accounts:
             connection.execute(attempt.delete().where(attempt.c.who == _who(email, ip)))
 
     def tidy(self) -> None:
-        """Remove what is known of passwords that were tried long ago."""
+        """Remove counts of passwords that were tried long ago."""
         with self._database.writing(SERVER) as connection:
             connection.execute(attempt.delete().where(attempt.c.last_at < now_micros() - 2 * _FORGIVEN))
 
@@ -350,7 +354,7 @@ class Accounts:
         raise Replayed(tenant)
 
     def _refresh_token(self, id: str, once: str | None = None) -> str:
-        """Return a refresh token: its login, what makes it unlike others, and the proof that this server made it."""
+        """Return a refresh token: its login, a random part, and the proof that this server made it."""
         once = once or secrets.token_urlsafe(32)
         proof = hmac.new(self._refresh_secret, f"{id}.{once}".encode(), hashlib.sha256).hexdigest()
         return f"{id}.{once}.{proof}"
@@ -435,7 +439,7 @@ class Accounts:
     # ---- callers ----------------------------------------------------------------------------------------------------
 
     def remembered(self, credential: str) -> Caller | None:
-        """Return who a credential stands for if that was looked up a moment ago: no query, so the event loop may ask."""
+        """Return the caller of a credential if it was looked up a moment ago: no query, so the event loop may ask."""
         found = self._callers.get(credential)
         if found is None or found[0] <= time.monotonic():
             return None
@@ -445,7 +449,7 @@ class Accounts:
         return found[1]
 
     def by_key(self, credential: str) -> Caller | None:
-        """Return who an API key stands for; None where it is malformed, unknown, expired or switched off."""
+        """Return the caller of an API key; None if it is malformed, unknown, expired or switched off."""
         parsed = keys.parse(credential)
         if parsed is None:
             return None
@@ -466,7 +470,7 @@ class Accounts:
         return caller
 
     def by_session(self, credential: str, tenant: str, session_id: str) -> Caller | None:
-        """Return who an access token stands for; None where its login has ended."""
+        """Return the caller of an access token; None if its login has ended."""
         changes = self._changes
         with self._database.reading(tenant) as connection:
             where = (session.c.tenant == tenant) & (session.c.id == session_id)
@@ -495,7 +499,7 @@ class Accounts:
                 connection.execute(api_key.update().where(where).values(last_used_at=at))
 
     def _remember(self, credential: str, caller: Caller, changes: int) -> None:
-        """Remember who was read after so many changes; what has changed since may be the very key."""
+        """Remember who was read after a number of changes; the very key may have changed since."""
         with self._lock:
             if changes != self._changes:
                 return

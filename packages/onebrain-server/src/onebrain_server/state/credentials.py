@@ -27,11 +27,11 @@ _AT_ONCE: Final = 200
 
 
 class Credentials:
-    """What a server keeps of third parties.
+    """Credentials of third parties.
 
     Args:
         database: Where it is kept.
-        vault: What seals it.
+        vault: Seals them.
     """
 
     def __init__(self, database: Database, vault: Vault) -> None:
@@ -39,7 +39,7 @@ class Credentials:
         self._vault = vault
 
     def reseal(self) -> int:
-        """Seal what lies in clear, or was sealed with an earlier key; return how many documents those were.
+        """Seal credentials in clear or under an earlier key; return how many documents held some.
 
         Each is changed in a transaction of its own, if it is still what was read. So others may write meanwhile, and what is
         stopped goes on where it was.
@@ -50,7 +50,8 @@ class Credentials:
                 continue
             try:
                 text = self._vault.open(tenant, stored)
-            except StorageError:  # its key is lost: `forget` removes it
+            except StorageError:
+                # Its key is lost: `forget` removes it.
                 continue
             if holds_credentials(from_json(text)):
                 column = _column(table)

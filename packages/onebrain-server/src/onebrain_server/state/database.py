@@ -65,7 +65,8 @@ def _wall(connection: Connection, table: str) -> None:
     mine = (
         "tenant = current_setting('onebrain.tenant', true) OR current_setting('onebrain.tenant', true) = '*'"
     )
-    seen = f"{mine} OR current_setting('application_name') = 'pg_dump'"  # see `postgres_schema` of the engine
+    # See `postgres_schema` of the engine.
+    seen = f"{mine} OR current_setting('application_name') = 'pg_dump'"
     connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     connection.exec_driver_sql(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     # On a new database the first migration made this table, and the wall before this one its policy.
@@ -80,10 +81,11 @@ MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
     _second_wall,
     _history,
     _attempts,
-    _second_wall,  # which lets pg_dump see all since then
+    # Which lets pg_dump see all since then.
+    _second_wall,
 )
 
-# The tenant of what the server does for itself or for all: finding who a key belongs to, jobs, tidying up.
+# The tenant of the server's own queries, or those for all: finding who a key belongs to, jobs, tidying up.
 SERVER: Final = "*"
 
 
@@ -107,7 +109,8 @@ class Database:
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
             if path == MEMORY:
-                self._lock = threading.RLock()  # one connection for all
+                # One connection for all.
+                self._lock = threading.RLock()
                 self._reader = self._writer = _sqlite("", "BEGIN", poolclass=StaticPool)
             else:
                 file = str(Path(path).absolute())
@@ -144,7 +147,7 @@ class Database:
         self._require(wrote=True)
 
     def probe(self, size: int) -> None:
-        """Write a mark, and so many bytes that are removed again; raise where that cannot be done."""
+        """Write a mark, and a number of bytes that are removed again; raise if that cannot be done."""
         mark = (tables.setting.c.name == "probe") | (tables.setting.c.name == "room")
         with self.writing(SERVER) as connection:
             connection.execute(tables.setting.delete().where(mark))
@@ -170,7 +173,7 @@ class Database:
         """Hold a name among all replicas and workers until the end of the block; one process has an SQLite database.
 
         Args:
-            name: What is held.
+            name: The name of the lock.
             wait: Whether to wait while another holds it. Otherwise the block gets False at once.
         """
         if self._names is None:
@@ -210,7 +213,8 @@ class Database:
     def _migrate(self) -> None:
         version = tables.schema_version
         with self._guarded(), _translated(), self._writer.begin() as connection:
-            if self.postgres:  # replicas may start together
+            # Replicas may start together.
+            if self.postgres:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
                 self._gather(connection)
             self._bind(connection, SERVER)
@@ -257,7 +261,7 @@ def _postgres(url: str) -> sa.Engine:
         connection.autocommit = False
         return connection
 
-    # What stands in errors stands in logs, and parameters are what users have stored.
+    # Errors reach the log, and their parameters hold users' data.
     return sa.create_engine(
         "postgresql+psycopg://",
         creator=connect,
@@ -299,7 +303,8 @@ def _translated() -> Generator[None, None, None]:
         ) from None
     except DBAPIError as error:
         raise _ours(error.orig) from None
-    except OneBrainConnectionError as error:  # of a connection that could not be opened
+    except OneBrainConnectionError as error:
+        # Of a connection that could not be opened.
         raise StorageError(error.message, code=error.code) from None
 
 
@@ -309,10 +314,12 @@ def _ours(error: BaseException | None) -> OneBrainError:
     if isinstance(error, sqlite3.Error):
         return sqlite_errors.translate(error, where)
     if type(error).__module__.partition(".")[0] == "psycopg":
-        from onebrain_engine.store import postgres_errors  # only where there is psycopg
+        # Only where there is psycopg.
+        from onebrain_engine.store import postgres_errors
 
         found = postgres_errors.translate(cast("Any", error), where)
         if isinstance(found, StorageError):
             return found
-        return StorageError(found.message, code=found.code)  # no caller's fault, whatever it is
+        # No caller's fault, whatever it is.
+        return StorageError(found.message, code=found.code)
     return StorageError(f"{where} failed: {type(error).__name__}")

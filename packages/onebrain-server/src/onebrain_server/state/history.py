@@ -1,4 +1,4 @@
-"""What memories were: the state that each had before a change or its deletion, for as many days as the settings say."""
+"""Earlier states of memories: the state before each change or deletion, for as many days as the settings say."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The state of one memory up to a change; `History.memories` reads what it said.
+    """The state of one memory up to a change; `History.memories` reads its text.
 
     Attributes:
         row: The engine's row, which tells memories apart that had an id one after the other.
@@ -45,7 +45,7 @@ class History:
 
     Args:
         database: Where it is kept.
-        sealer: Seals what memories said.
+        sealer: Seals the memories' texts.
         days: How long revisions are kept; with 0 there are none, and those of earlier starts are removed.
     """
 
@@ -68,7 +68,7 @@ class History:
             return int(connection.execute(sa.select(setting.c.value).where(where)).scalar_one())
 
     def earliest(self) -> int | None:
-        """Return the first moment that can be read, in microseconds since 1970; None where no history is kept."""
+        """Return the first moment that can be read, in microseconds since 1970; None if no history is kept."""
         return None if self._since is None else max(self._since, now_micros() - self._days * _DAY)
 
     def keep(self, tenant: str, memories: Sequence[tuple[int, Memory]]) -> None:
@@ -114,7 +114,7 @@ class History:
             return [Past(*row) for row in rows]
 
     def memories(self, tenant: str, states: Sequence[Past]) -> list[tuple[Past, Memory]]:
-        """Return states with what the memories were, in order; what was removed meanwhile is left out."""
+        """Return states with their memories, in order; those removed meanwhile are left out."""
         found: dict[tuple[int, int], Memory] = {}
         key = sa.tuple_(revision.c.memory_row, revision.c.changed_at)
         with self._database.reading(tenant) as connection:
@@ -134,7 +134,7 @@ class History:
         ]
 
     def all(self, tenant: str) -> list[tuple[int, Memory]]:
-        """Return (time of the change, what the memory was before) of everything that is kept, oldest first."""
+        """Return (time of the change, memory before it) of every kept state, oldest first."""
         with self._database.reading(tenant) as connection:
             rows = connection.execute(
                 sa.select(revision.c.changed_at, revision.c.body)
@@ -157,7 +157,7 @@ class History:
             connection.execute(revision.delete().where(revision.c.tenant == tenant))
 
     def tidy(self) -> None:
-        """Remove what is too old."""
+        """Remove states that are too old."""
         if self._since is not None:
             with self._database.writing(SERVER) as connection:
                 old = revision.c.changed_at < now_micros() - self._days * _DAY

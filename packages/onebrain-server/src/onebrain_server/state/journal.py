@@ -1,4 +1,4 @@
-"""What happened: usage by route, agents' activity, the audit log, tombstones, and answers kept for idempotency keys."""
+"""The journal: usage by route, agents' activity, the audit log, tombstones, and answers kept for idempotency keys."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Act:
 
 
 class Journal:
-    """Notes of all tenants. What merely counts is gathered in memory and written once a second."""
+    """Notes of all tenants. Counts are gathered in memory and written once a second."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -59,7 +59,7 @@ class Journal:
             counts[2] += tokens
 
     def spend(self, tenant: str, purpose: str, tokens: int) -> None:
-        """Count an answer of a language model and its tokens, under the name of what it was asked for."""
+        """Count an answer of a language model and its tokens, under the name of its purpose."""
         self.count(tenant, MODEL + purpose, failed=False, tokens=tokens)
 
     def act(
@@ -72,7 +72,7 @@ class Journal:
         status: str = "success",
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note what an agent did."""
+        """Note an agent's action."""
         row = {
             "tenant": tenant,
             "id": new_id(),
@@ -87,7 +87,7 @@ class Journal:
             self._acts.append(row)
 
     def flush(self) -> None:
-        """Write what was gathered of the accounts that are still there."""
+        """Write the gathered counts of the accounts that are still there."""
         with self._lock:
             counts, self._counts = self._counts, {}
             acts, self._acts = self._acts, []
@@ -96,7 +96,8 @@ class Journal:
         insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
         named = {tenant for tenant, _, _ in counts} | {act["tenant"] for act in acts}
         with self._database.writing(SERVER) as connection:
-            there = _there(connection, named)  # the request that deletes an account is counted after it
+            # The request that deletes an account is counted after it.
+            there = _there(connection, named)
             acts = [act for act in acts if act["tenant"] in there]
             for (tenant, day, route), (count, errors, tokens) in counts.items():
                 if tenant not in there:
@@ -134,7 +135,7 @@ class Journal:
     def acts(
         self, tenant: str, *, key_id: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> tuple[list[Act], str | None]:
-        """Return what agents did, newest first, and the cursor of the next page."""
+        """Return agents' actions, newest first, and the cursor of the next page."""
         self.flush()
         where = activity.c.tenant == tenant
         if key_id is not None:
@@ -165,7 +166,7 @@ class Journal:
     def act_counts(
         self, tenant: str, key_id: str | None = None, *, since: int = 0
     ) -> list[tuple[str, str, str, int]]:
-        """Return (key id, action, status, count) of what was done from a time on, in microseconds since 1970."""
+        """Return (key id, action, status, count) of actions from a time on, in microseconds since 1970."""
         self.flush()
         where = activity.c.tenant == tenant
         if key_id is not None:
@@ -223,7 +224,7 @@ class Journal:
                 )
 
     def buried(self, tenant: str, since: int, until: int) -> list[tuple[str, int]]:
-        """Return (memory id, time) of what was deleted after `since` and up to `until`."""
+        """Return (memory id, time) of memories deleted after `since` and up to `until`."""
         where = (
             (tombstone.c.tenant == tenant)
             & (tombstone.c.deleted_at > since)
@@ -270,7 +271,7 @@ class Journal:
             )
 
     def tidy(self) -> None:
-        """Remove what is too old to matter."""
+        """Remove notes that are too old."""
         moment = now_micros()
         with self._database.writing(SERVER) as connection:
             connection.execute(idempotency.delete().where(idempotency.c.created_at < moment - _DAY))

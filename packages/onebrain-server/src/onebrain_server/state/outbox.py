@@ -98,7 +98,7 @@ class Outbox:
         return [self._read(row) for row in rows]
 
     def due_in(self) -> float:
-        """Return in how many seconds the next delivery is due; infinity where there is none."""
+        """Return in how many seconds the next delivery is due; infinity if there is none."""
         with self._database.reading(SERVER) as connection:
             first = connection.execute(sa.select(sa.func.min(delivery.c.due_at))).scalar()
         return math.inf if first is None else max(0.0, (first - now_micros()) / 1_000_000)
@@ -115,7 +115,7 @@ class Outbox:
             connection.execute(delivery.update().where(_this(failed)).values(**values))
 
     def forget(self, tenant: str, service: str | None = None, target: str | None = None) -> None:
-        """Remove what is on its way to a subscription, or all of a service's or a tenant's."""
+        """Remove the deliveries to a subscription, or all of a service's or a tenant's."""
         where = delivery.c.tenant == tenant
         if service is not None:
             where &= delivery.c.service == service
@@ -125,7 +125,7 @@ class Outbox:
             connection.execute(delivery.delete().where(where))
 
     def waiting(self, tenant: str) -> Sequence[tuple[str, str, int]]:
-        """Return (service, target, attempt) of what is on its way for a tenant."""
+        """Return (service, target, attempt) of a tenant's deliveries."""
         chosen = sa.select(delivery.c.service, delivery.c.target, delivery.c.attempt)
         with self._database.reading(tenant) as connection:
             rows = connection.execute(chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id))
@@ -134,7 +134,8 @@ class Outbox:
     def _seal(self, tenant: str, payload: dict[str, Any]) -> bytes:
         text = to_json(payload)
         if payload["secret"] is not None:
-            with suppress(CredentialsKeyMissing):  # the subscription lies in clear, from an earlier version
+            # The subscription lies in clear, from an earlier version.
+            with suppress(CredentialsKeyMissing):
                 return self._vault.seal(tenant, text)
         return self._sealer.seal(tenant, text)
 

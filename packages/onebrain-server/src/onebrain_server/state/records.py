@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -18,7 +18,10 @@ from onebrain_server.security.vault import CredentialsKeyMissing, Vault
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.tables import account, link, record
 
-_CHUNK: Final = 500  # memories that one statement asks for
+T = TypeVar("T")
+
+# Memories that one statement asks for.
+_CHUNK: Final = 500
 
 # The keys of documents that hold credentials of third parties: a connector's, a model's, and webhooks' secrets.
 CREDENTIALS: Final = ("credentials", "api_key", "secret", "secret_digest", "webhookSecret")
@@ -91,7 +94,7 @@ class Records:
         label: str | None = None,
         at: int | None = None,
     ) -> Record:
-        """Store a new record; raise `Taken` where another one has the same unique name or id."""
+        """Store a new record; raise `Taken` if another one has the same unique name or id."""
         moment = at or now_micros()
         made = Record(id or new_id(), status, label, moment, moment, dict(body))
         digest = None if unique is None else self._digest(tenant, kind, unique)
@@ -109,22 +112,23 @@ class Records:
         with self._database.writing(tenant) as connection:
             if not self._database.insert(connection, record, values):
                 same = (record.c.id == made.id) | (record.c.unique_key == digest)
-                where = (record.c.tenant == tenant) & (record.c.kind == kind) & same
-                raise Taken(connection.execute(sa.select(record.c.id).where(where)).scalar())
+                raise Taken(
+                    connection.execute(sa.select(record.c.id).where(_all(tenant, kind) & same)).scalar()
+                )
             _touch(connection, tenant)
         return made
 
     def get(self, tenant: str, kind: str, id: str) -> Record | None:
         """Return one record."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
         with self._database.reading(tenant) as connection:
-            found = connection.execute(_COLUMNS.where(where)).first()
+            found = connection.execute(_COLUMNS.where(_one(tenant, kind, id))).first()
         return None if found is None else self._read(tenant, found)
 
     def find(self, tenant: str, kind: str, unique: str) -> Record | None:
         """Return the record with a unique name."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind)
-        where &= record.c.unique_key.in_(self._sealer.digests(tenant, f"{kind}\0{unique}"))
+        where = _all(tenant, kind) & record.c.unique_key.in_(
+            self._sealer.digests(tenant, f"{kind}\0{unique}")
+        )
         with self._database.reading(tenant) as connection:
             found = connection.execute(_COLUMNS.where(where)).first()
         return None if found is None else self._read(tenant, found)
@@ -141,39 +145,19 @@ class Records:
         label: str | None = None,
         touch: bool = True,
     ) -> Record | None:
-        """Set keys of a record's body, and its status, label or unique name where given; None where there is none.
+        """Set keys of a record's body, and its status, label or unique name if given; return None if there is none.
 
         Raises:
             Taken: Another record has the unique name.
         """
-        try:
-            return self._change(
-                tenant, kind, id, changes, unique=unique, status=status, label=label, touch=touch
-            )
-        except OneBrainConflictError:  # another request took the name at the same moment
-            other = None if unique is None else self.find(tenant, kind, unique)
-            if other is None:
-                raise
-            raise Taken(other.id) from None
+        digest = None if unique is None else self._digest(tenant, kind, unique)
 
-    def _change(
-        self,
-        tenant: str,
-        kind: str,
-        id: str,
-        changes: Mapping[str, Any],
-        *,
-        unique: str | None = None,
-        status: str | None = None,
-        label: str | None = None,
-        touch: bool = True,
-    ) -> Record | None:
-        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
-        with self._database.writing(tenant) as connection:
-            found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
-            if found is None:
-                return None
-            old = self._read(tenant, found)
+        def change(connection: Connection, old: Record) -> Record:
+            if digest is not None:
+                same = _all(tenant, kind) & (record.c.unique_key == digest) & (record.c.id != id)
+                other = connection.execute(sa.select(record.c.id).where(same)).first()
+                if other is not None:
+                    raise Taken(other[0])
             moment = max(now_micros(), old.updated_at + 1) if touch else old.updated_at
             new = Record(
                 id, status or old.status, label or old.label, old.created_at, moment, {**old.body, **changes}
@@ -184,34 +168,42 @@ class Records:
                 "updated_at": moment,
                 "body": self._seal(tenant, new.body, old.body),
             }
-            if unique is not None:
-                digest = self._digest(tenant, kind, unique)
-                taken = (
-                    (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.unique_key == digest)
-                )
-                other = connection.execute(sa.select(record.c.id).where(taken & (record.c.id != id))).first()
-                if other is not None:
-                    raise Taken(other[0])
+            if digest is not None:
                 values["unique_key"] = digest
-            connection.execute(record.update().where(where).values(**values))
+            connection.execute(record.update().where(_one(tenant, kind, id)).values(**values))
             _touch(connection, tenant)
-        return new
+            return new
+
+        try:
+            return self._changing(tenant, kind, id, change)
+        except OneBrainConflictError:
+            # Another request took the name at the same moment.
+            other = None if unique is None else self.find(tenant, kind, unique)
+            if other is None:
+                raise
+            raise Taken(other.id) from None
+
+    def _changing(
+        self, tenant: str, kind: str, id: str, change: Callable[[Connection, Record], T]
+    ) -> T | None:
+        """Return the result of a function for a record that no other request changes meanwhile; None if there is none."""
+        with self._database.writing(tenant) as connection:
+            found = connection.execute(_COLUMNS.where(_one(tenant, kind, id)).with_for_update()).first()
+            return None if found is None else change(connection, self._read(tenant, found))
 
     def change_if(
         self, tenant: str, kind: str, id: str, key: str, expected: Any, changes: Mapping[str, Any]
     ) -> bool:
-        """Set keys of a record's body if one of them is still what it was; return whether it was."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
-        with self._database.writing(tenant) as connection:
-            found = connection.execute(_COLUMNS.where(where).with_for_update()).first()
-            if found is None:
-                return False
-            old = self._read(tenant, found)
+        """Set keys of a record's body if one of them is unchanged; return whether it was."""
+
+        def change(connection: Connection, old: Record) -> bool:
             if old.body.get(key) != expected:
                 return False
             body = self._seal(tenant, {**old.body, **changes}, old.body)
-            connection.execute(record.update().where(where).values(body=body))
-        return True
+            connection.execute(record.update().where(_one(tenant, kind, id)).values(body=body))
+            return True
+
+        return bool(self._changing(tenant, kind, id, change))
 
     def forget_tenant(self, tenant: str) -> None:
         """Remove everything of a tenant."""
@@ -221,10 +213,9 @@ class Records:
 
     def remove(self, tenant: str, kind: str, id: str) -> bool:
         """Remove a record and its links."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == id)
         owned = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == id)
         with self._database.writing(tenant) as connection:
-            gone = connection.execute(record.delete().where(where)).rowcount > 0
+            gone = connection.execute(record.delete().where(_one(tenant, kind, id))).rowcount > 0
             if gone:
                 connection.execute(link.delete().where(owned))
                 _touch(connection, tenant)
@@ -240,18 +231,14 @@ class Records:
         status: str | None = None,
         label: str | None = None,
     ) -> Rows | None:
-        """Return one page, newest first; None where the cursor is none of this list's."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind)
-        if status is not None:
-            where &= record.c.status == status
-        if label is not None:
-            where &= record.c.label == label
+        """Return one page, newest first; None if the cursor is none of this list's."""
+        where = _all(tenant, kind, status, label)
         with self._database.reading(tenant) as connection:
             total = (
                 connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
             )
             if cursor is not None:
-                mark = (record.c.tenant == tenant) & (record.c.kind == kind) & (record.c.id == cursor)
+                mark = _one(tenant, kind, cursor)
                 at = connection.execute(sa.select(record.c.created_at).where(mark)).scalar()
                 if at is None:
                     return None
@@ -267,9 +254,7 @@ class Records:
 
     def all(self, tenant: str, kind: str, *, status: str | None = None) -> list[Record]:
         """Return all records of a kind, newest first."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind)
-        if status is not None:
-            where &= record.c.status == status
+        where = _all(tenant, kind, status)
         order = (record.c.created_at.desc(), record.c.id.desc())
         with self._database.reading(tenant) as connection:
             return [
@@ -278,9 +263,7 @@ class Records:
 
     def count(self, tenant: str, kind: str, *, status: str | None = None) -> int:
         """Return how many records of a kind there are."""
-        where = (record.c.tenant == tenant) & (record.c.kind == kind)
-        if status is not None:
-            where &= record.c.status == status
+        where = _all(tenant, kind, status)
         with self._database.reading(tenant) as connection:
             return (
                 connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
@@ -314,7 +297,7 @@ class Records:
         *,
         at: int | None = None,
     ) -> Link:
-        """Link a record to a memory; raise `Taken` where this very link is there."""
+        """Link a record to a memory; raise `Taken` if this very link is there."""
         made = Link(new_id(), owner_id, memory_id, link_type, now_micros() if at is None else at)
         same = (
             (link.c.tenant == tenant)
@@ -365,7 +348,7 @@ class Records:
             where &= link.c.owner_id == owner_id
         chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
         wanted = None if memory_ids is None else list(memory_ids)
-        # A database takes only so many values in one statement.
+        # A database limits the values in one statement.
         parts = (
             [where]
             if wanted is None
@@ -382,7 +365,7 @@ class Records:
             ]
 
     def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Remove every link to memories of the account itself that are gone; those of a service's room are its own."""
+        """Remove every link to memories of the account itself that are gone; those of a service's partition are its own."""
         own = (link.c.tenant == tenant) & ~link.c.kind.contains(".")
         with self._database.writing(tenant) as connection:
             for start in range(0, len(memory_ids), _CHUNK):
@@ -392,14 +375,14 @@ class Records:
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
     def _seal(self, tenant: str, body: Mapping[str, Any], old: Mapping[str, Any] | None = None) -> bytes:
-        """Return what is kept of a document; one with a credential of a third party goes into the vault."""
+        """Return the stored form of a document; one with a credential of a third party goes into the vault."""
         text = to_json(body)
         if not holds_credentials(body):
             return self._sealer.seal(tenant, text)
         try:
             return self._vault.seal(tenant, text)
         except CredentialsKeyMissing:
-            # What an earlier version kept in clear goes on to work, and no other credential takes its place.
+            # A credential that an earlier version kept in clear still works, and no other one may replace it.
             if old is None or any(body.get(name) != old.get(name) for name in CREDENTIALS):
                 raise
             return self._sealer.seal(tenant, text)
@@ -415,6 +398,20 @@ class Records:
 _COLUMNS = sa.select(
     record.c.id, record.c.status, record.c.label, record.c.created_at, record.c.updated_at, record.c.body
 )
+
+
+def _all(
+    tenant: str, kind: str, status: str | None = None, label: str | None = None
+) -> sa.ColumnElement[bool]:
+    """Return the condition for the records of a kind, with a status or a label if given."""
+    where = (record.c.tenant == tenant) & (record.c.kind == kind)
+    if status is not None:
+        where &= record.c.status == status
+    return where if label is None else where & (record.c.label == label)
+
+
+def _one(tenant: str, kind: str, id: str) -> sa.ColumnElement[bool]:
+    return _all(tenant, kind) & (record.c.id == id)
 
 
 def _touch(connection: Connection, tenant: str) -> None:

@@ -1,4 +1,4 @@
-"""The tables. Every key begins with the tenant; only what finds a tenant (a mail address, a key's prefix) does not."""
+"""The tables. Every key begins with the tenant, except those that find a tenant (a mail address, a key's prefix)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ account = Table(
     Column("plan", String(32), nullable=False, server_default="free"),
     Column("is_active", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    # Counts every change of the tenant's records, so that replicas know when what they remember is old.
+    # Counts every change of the tenant's records, so that replicas know when their cached data is old.
     Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
@@ -98,7 +98,8 @@ link = Table(
     Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("kind", String(24), nullable=False),
-    Column("owner_id", String(512), nullable=False),  # an owner may be a memory, too
+    # An owner may be a memory, too.
+    Column("owner_id", String(512), nullable=False),
     Column("memory_id", String(512), nullable=False),
     Column("link_type", String(100), nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -106,7 +107,7 @@ link = Table(
 )
 Index("server_link_memory", link.c.tenant, link.c.memory_id)
 
-# What was deleted, for those who synchronize: an id and a time, nothing of what it said.
+# Deleted memories, for clients that synchronize: an id and a time, none of the text.
 tombstone = Table(
     "server_tombstone",
     metadata,
@@ -116,7 +117,7 @@ tombstone = Table(
 )
 Index("server_tombstone_time", tombstone.c.tenant, tombstone.c.deleted_at)
 
-# What a memory was before a change at `changed_at`. The engine's row tells memories apart that had an id one after the other.
+# A memory's state before a change at `changed_at`. The engine's row tells memories apart that had an id one after the other.
 revision = Table(
     "server_revision",
     metadata,
@@ -124,7 +125,8 @@ revision = Table(
     Column("memory_row", BigInteger, primary_key=True),
     Column("changed_at", BigInteger, primary_key=True),
     Column("memory_id", String(512), nullable=False),
-    Column("created_at", BigInteger, nullable=False),  # the memory's own time
+    # The memory's own time.
+    Column("created_at", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 Index("server_revision_memory", revision.c.tenant, revision.c.memory_id)

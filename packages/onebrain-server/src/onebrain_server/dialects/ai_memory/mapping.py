@@ -18,7 +18,7 @@ from onebrain.memory.models import Memory, NewMemory, Scope
 
 DEFAULT_NAMESPACE: Final = "global"
 MESSAGES: Final = "_messages/"
-# What ai-memory shows in a memory's metadata and keeps elsewhere.
+# Fields that ai-memory shows in a memory's metadata and keeps elsewhere.
 LIFTED: Final = ("agent_id", "scope")
 
 
@@ -28,8 +28,8 @@ class Row:
 
     Attributes:
         agent: Who wrote it; None for nobody in particular, who is shown as `anonymous`.
-        scope: From where it is seen; None stands for private.
-        metadata: What the client gave, without `LIFTED`.
+        scope: From where it is seen; None means private.
+        metadata: The client's metadata, without `LIFTED`.
         readers: Agents that it was granted to.
         writers: Agents that may change it, too.
         to: The agent that it is a message to.
@@ -98,7 +98,7 @@ def of(memory: Memory) -> Row:
 
 
 def to_store(row: Row) -> NewMemory:
-    """Return a row for the engine, which replaces what it has by this id."""
+    """Return a row for the engine, which replaces the memory with this id."""
     return NewMemory.checked(
         id=row.id,
         content=row.content + _tail(row.title, row.tags),
@@ -137,7 +137,7 @@ def importance(priority: int) -> float:
 
 
 def shown(row: Row) -> dict[str, Any]:
-    """Return a row as answers show it; what is not set is left out."""
+    """Return a row as answers show it, without the fields that are not set."""
     body: dict[str, Any] = {
         "id": row.id,
         "tier": row.tier,
@@ -165,7 +165,8 @@ def shown(row: Row) -> dict[str, Any]:
 
 
 def _tail(title: str, tags: Sequence[str]) -> str:
-    words = " ".join(dict.fromkeys(tags))  # the engine keeps each tag once
+    # The engine keeps each tag once.
+    words = " ".join(dict.fromkeys(tags))
     return f"\n\n{title}\n{words}" if words else f"\n\n{title}"
 
 

@@ -22,9 +22,9 @@ from onebrain_server.state.accounts import Caller
 NAME: Final = "ai-memory"
 PREFIX: Final = "/compat/ai-memory"
 RELATIONS: Final = ("related_to", "supersedes", "contradicts", "derived_from")
-# What a field may be wrong with before any handler sees it.
+# Errors of a field that are found before any handler sees it.
 _UNREADABLE: Final = ("invalid_type", "invalid_enum_value")
-# Statuses whose body is plain text: what ai-memory's HTTP library refuses before any handler sees it.
+# Statuses whose body is plain text: those of requests that ai-memory's HTTP library refuses before any handler.
 TEXTS: Final = frozenset({400, 413, 415, 422})
 
 
@@ -38,7 +38,7 @@ Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x
 
 
 def _told(kind: str, **facts: Any) -> WithJsonSchema:
-    """Return what the OpenAPI document says of a field that is judged by the format's own checks."""
+    """Return the OpenAPI schema of a field that the format checks by itself."""
     return WithJsonSchema({"type": kind, **facts})
 
 
@@ -67,9 +67,10 @@ Relation = Annotated[str, _told("string", enum=list(RELATIONS))]
 
 
 def row_by_row(schema: dict[str, Any]) -> None:
-    """Take out of a row's schema what does not refuse a request of many rows, but leaves out the row."""
+    """Remove from a row's schema the constraints that leave out the row instead of refusing the request."""
     for name, field in schema["properties"].items():
-        if name in ("id", "access_count"):  # what refuses the whole request
+        # What refuses the whole request.
+        if name in ("id", "access_count"):
             continue
         for one in (field, *field.get("anyOf", ())):
             for limit in ("pattern", "minLength", "maxLength", "minimum", "maximum", "maxItems"):

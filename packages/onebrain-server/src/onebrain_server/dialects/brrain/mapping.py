@@ -18,7 +18,8 @@ from onebrain_server.json_values import is_array
 
 MAX_BYTES: Final = 1_048_576
 _TEXT: Final = {"type": "string"}
-ENTITIES: Final = "entities"  # the names that a text holds, noted when it is stored
+# The names that a text holds, noted when it is stored.
+ENTITIES: Final = "entities"
 _KNOWN: Final = ("category", "department", "source")
 
 
@@ -56,7 +57,7 @@ Metadata = Annotated[
 
 
 class StoreFields(Wire):
-    """A memory to store: at most 1 MB of text, and what may be said of it."""
+    """A memory to store: at most 1 MB of text, and its metadata."""
 
     content: Annotated[str, Field(min_length=1, max_length=MAX_BYTES), AfterValidator(_content)]
     metadata: Metadata | None = None
@@ -117,7 +118,7 @@ def processing(call: Call) -> dict[str, Any]:
 def row(call: Call, memory: Memory) -> dict[str, Any]:
     """Return a memory as reading it answers; nothing here changes a memory, so it has no time of a change."""
     assert memory.created_at is not None
-    # What was stored by an earlier version has none noted.
+    # A memory stored by an earlier version has none noted.
     entities = memory.extra[ENTITIES] if ENTITIES in memory.extra else entity_names(memory.content)
     return {
         "id": memory.id,

@@ -45,7 +45,7 @@ class Wire(BaseModel):
 
 
 class Failure(Wire):
-    """What went wrong; ``existing_id`` names the memory that stands in the way."""
+    """A failure; ``existing_id`` names the memory that stands in the way."""
 
     code: str
     message: str
@@ -72,7 +72,7 @@ def routes(path: str, tag: str) -> Routes:
 
 
 def duplicate(code: str, message: str, existing_id: str | None) -> Problem:
-    """Return the failure for what is stored already."""
+    """Return the failure for a memory that is stored already."""
     details = None if existing_id is None else [{"existing_id": existing_id}]
     return Problem(409, code, message, details=details)
 
@@ -85,7 +85,7 @@ def failure(problem: Problem, request_id: str) -> Answer:
 
 
 def described(problem: Problem) -> dict[str, Any]:
-    """Return what a failure says of itself, as a whole answer's and as one item's of a batch."""
+    """Return a failure's fields, for a whole answer and for one item of a batch."""
     code = problem.code
     if code.isupper():
         code = _WORDS.get(code) or _BY_STATUS.get(problem.status, "internal_error")

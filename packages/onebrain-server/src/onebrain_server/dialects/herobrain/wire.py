@@ -109,7 +109,7 @@ class Routes(operations.Routes):
 
 
 def metadata(request_id: str) -> dict[str, str]:
-    """Return what stands beside every answer."""
+    """Return the metadata of every answer."""
     return {"request_id": request_id, "timestamp": iso(now()), "version": "v1"}
 
 

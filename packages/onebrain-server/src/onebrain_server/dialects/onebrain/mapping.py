@@ -33,13 +33,15 @@ TYPES: Final = get_args(MemoryType)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 TITLE_LIMIT: Final = 500
 BODY_LIMIT: Final = 10_000
-RESERVED: Final = "onebrain"  # where clients keep what other servers have no field for
+# The key of a client's metadata for fields that other servers lack.
+RESERVED: Final = "onebrain"
 
 Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
 Body = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
-_MOST: Final = 3.4e38  # vectors are kept in single precision
+# Vectors are kept in single precision.
+_MOST: Final = 3.4e38
 Vector = Annotated[list[Annotated[float, Field(ge=-_MOST, le=_MOST)]], Field(min_length=1, max_length=8192)]
 Tag = Annotated[str, Field(min_length=1, max_length=255)]
 Tags = Annotated[list[Tag], Field(max_length=100)]
@@ -108,7 +110,7 @@ class MemoryFields(Wire):
     created_at: Moment | None = None
     expires_at: Moment | None = None
     embedding: Vector | None = None
-    # Only "archived" has an effect: what waits for review is for the server to decide, as the format has it.
+    # Only "archived" has an effect: review is for the server to decide, as the format has it.
     status: Annotated[str, Field(max_length=32)] | None = None
 
     @model_validator(mode="after")
@@ -160,7 +162,7 @@ class HitRow(MemoryRow):
 
 
 ARCHIVED: Final = Cmp("$archived", "eq", True)
-# Marks what was never active, which no agent has seen and none is told of.
+# Marks a memory that was never active, which no agent has seen and none is told of.
 UNSEEN: Final = "unseen"
 
 
@@ -237,7 +239,7 @@ def id_of(digest: str) -> str:
 
 
 def status_of(memory: Memory) -> MemoryStatus:
-    """Return a memory's status; what was stored without one is active or archived."""
+    """Return a memory's status; a memory stored without one is active or archived."""
     if not memory.archived:
         return "active"
     found = memory.extra.get("status")
@@ -246,7 +248,7 @@ def status_of(memory: Memory) -> MemoryStatus:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """What a memory belongs to by its links: the first entity that it is about, and its first project."""
+    """The owners of a memory by its links: the first entity that it is about, and its first project."""
 
     entity_id: str | None = None
     project_id: str | None = None
@@ -256,7 +258,7 @@ NOWHERE: Final = Belonging()
 
 
 def belonging(call: Call, ids: Sequence[str]) -> Mapping[str, Belonging]:
-    """Return what memories belong to, by their ids; those that belong to nothing are left out."""
+    """Return the entity and project of memories, by their ids; memories without either are left out."""
     entities: dict[str, str] = {}
     others: dict[str, str] = {}
     for link in call.graph.links(memory_ids=ids):
@@ -282,7 +284,7 @@ def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
     created, updated, expires = memory.created_at, memory.updated_at, memory.expires_at
     assert created is not None
     assert updated is not None
-    place = memory.scope
+    scope = memory.scope
     made = iso(created)
     return {
         "id": memory.id,
@@ -298,7 +300,7 @@ def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
         "updatedAt": made if updated == created else iso(updated),
         "tags": memory.tags,
         "source": memory.source,
-        "scope": {name: value for name, value in place.__dict__.items() if value is not None},
+        "scope": {name: value for name, value in scope.__dict__.items() if value is not None},
         "entityId": where.entity_id,
         "projectId": where.project_id,
         "importance": memory.importance,
@@ -310,5 +312,5 @@ def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
 def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     """Return memories as answers show them."""
     found = list(memories)
-    places = belonging(call, [memory.id for memory in found])
-    return [shown(memory, call, places.get(memory.id, NOWHERE)) for memory in found]
+    owners = belonging(call, [memory.id for memory in found])
+    return [shown(memory, call, owners.get(memory.id, NOWHERE)) for memory in found]

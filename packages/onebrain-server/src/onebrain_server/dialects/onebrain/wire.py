@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
@@ -85,7 +85,7 @@ class Page(Generic[T]):
 
 
 class Failure(Wire):
-    """What went wrong."""
+    """A failure."""
 
     code: str
     message: str
@@ -113,6 +113,23 @@ class Paging(Query):
 def paged(rows: list[Any], cursor: str | None, total: int) -> Answer:
     """Return a page; a cursor says that another one follows."""
     return Answer(rows, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": total})
+
+
+def page_of(
+    found: Sequence[T], cursor: str | None, limit: int, id_of: Callable[[T], str]
+) -> tuple[Sequence[T], str | None]:
+    """Return the page behind the item that a cursor names, and the next page's cursor.
+
+    Raises:
+        Problem: 400, no item has the cursor as its id.
+    """
+    start = 0
+    if cursor is not None:
+        start = next((index for index, one in enumerate(found, 1) if id_of(one) == cursor), 0)
+        if not start:
+            raise bad_cursor()
+    page = found[start : start + limit]
+    return page, id_of(page[-1]) if start + limit < len(found) else None
 
 
 def bad_cursor() -> Problem:
@@ -269,7 +286,7 @@ def _by_key(call: Call, value: str) -> Caller | Callable[[], Caller | None]:
 
 
 def scopes(caller: Caller) -> frozenset[str]:
-    """Return what a caller may do: its scopes, and `ACCOUNT` for a login or a trusted key that has them all."""
+    """Return a caller's scopes, and `ACCOUNT` for a login or a trusted key that has them all."""
     whole = caller.trusted and caller.scopes >= ALL
     return caller.scopes | {ACCOUNT} if whole else caller.scopes
 
@@ -294,7 +311,7 @@ def _by_token(call: Call, token: str) -> Caller | Callable[[], Caller | None]:
 
 
 def _unauthorized(code: str, message: str, hint: str) -> Problem:
-    # What was sent is never repeated: a malformed key may be a good one with a space too many.
+    # The credential is never repeated: a malformed key may be a good one with a space too many.
     details = [{"tokenUrl": "/v1/auth/login", "register": "POST /v1/auth/register", "hint": hint}]
     return Problem(401, code, message, details=details, headers={"www-authenticate": "ApiKey"})
 

@@ -35,7 +35,7 @@ from onebrain_server.http.credentials import bearer_key
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.server import Server
 
-# In this order: a path without a parameter stands before one with a parameter in its place.
+# In this order: a path without a parameter precedes one with a parameter.
 _RESOURCES = (
     document.routes,
     status.routes,

@@ -31,7 +31,8 @@ MAX_LIST: Final = 200
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Asked = Annotated[str, Field(min_length=1, max_length=100_000)]  # a query
+# A query.
+Asked = Annotated[str, Field(min_length=1, max_length=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME_PATTERN)]
 Tag = Annotated[str, Field(min_length=1, max_length=512, pattern=NAME_PATTERN)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -56,7 +57,7 @@ class Tagged(Query):
 
 
 class Failure(Wire):
-    """What went wrong, in a sentence."""
+    """A failure, in a sentence."""
 
     detail: str
 
@@ -110,7 +111,7 @@ class Routes(operations.Routes):
 
 
 def unconfigured(reason: str) -> Problem:
-    """Return the failure for what needs a third party that this server has none of."""
+    """Return the failure of a route whose third party is not configured."""
     return Problem(503, UNCONFIGURED, reason)
 
 

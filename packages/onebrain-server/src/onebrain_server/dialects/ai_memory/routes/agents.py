@@ -31,7 +31,8 @@ key_routes = Routes("/api/v1/keys", "keys")
 
 _KIND: Final = "ai-memory.agent"
 _TYPE: Final = re.compile(r"human|system|ai:[A-Za-z0-9_.-]+")
-_MOST_TYPE: Final = 64  # bytes
+# Bytes.
+_MOST_TYPE: Final = 64
 
 Capability = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -102,7 +103,8 @@ def know(call: Call, agent_id: str, **facts: Any) -> Record:
         return records.add(tenant, _KIND, new, unique=agent_id)
     except Taken as taken:
         changed = records.change(tenant, _KIND, str(taken.existing_id), seen)
-        assert changed is not None  # nothing removes an agent
+        # Nothing removes an agent.
+        assert changed is not None
         return changed
 
 

@@ -13,7 +13,7 @@ routes = Routes("/api/v1/links", "links")
 
 
 class LinkFields(Wire):
-    """Two memories, and what one is to the other."""
+    """Two memories and their relation."""
 
     source_id: Id
     target_id: Id

@@ -72,7 +72,7 @@ class MemoryFields(Wire):
 
 
 class StoreFields(MemoryFields):
-    """A memory to store, and what to do where its title exists in its namespace; the default is ``merge``."""
+    """A memory to store; `on_conflict` applies if its title exists in its namespace, and is ``merge`` by default."""
 
     on_conflict: OnConflict | None = None
 
@@ -115,7 +115,7 @@ class Stored(Wire):
 
 
 def draft(call: Call, fields: MemoryFields, moment: datetime) -> Row:
-    """Return a memory to store; raise where a value is not allowed, or another agent's name is used."""
+    """Return a memory to store; raise if a value is not allowed, or another agent's name is used."""
     metadata, lifted = _lifted(fields.metadata)
     agent, anonymous = author(call, fields.agent_id, lifted["agent_id"])
     scope = lifted["scope"] if fields.scope is None else fields.scope
@@ -144,7 +144,7 @@ def draft(call: Call, fields: MemoryFields, moment: datetime) -> Row:
 
 
 def _lifted(metadata: JsonObject) -> tuple[JsonObject, dict[str, str | None]]:
-    """Return metadata without what is kept elsewhere, and that."""
+    """Return metadata without the fields that are kept elsewhere, and those fields."""
     found: dict[str, str | None] = {}
     for name in mapping.LIFTED:
         value = metadata.get(name)
@@ -188,7 +188,7 @@ def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
 
 
 class BulkAnswer(Wire):
-    """What a bulk store wrote; each error is the title of a row that was left out, and why."""
+    """The result of a bulk store; each error is the title of a row that was left out, and the reason."""
 
     created: int
     errors: list[str]
@@ -221,7 +221,7 @@ def store_memories(call: Call, body: Annotated[list[BulkRow], Field(max_length=M
 
 
 class FilterQuery(Wire):
-    """What to list or search: `tags` is a comma list, of which a memory must have all."""
+    """The filter of a list or a search: `tags` is a comma list, of which a memory must have all."""
 
     namespace: Namespace | None = None
     tier: Tier | None = None
@@ -239,7 +239,7 @@ class FilterQuery(Wire):
 
 
 def wanted(call: Call, query: FilterQuery) -> Filter:
-    """Return the filter for what a list or a search asks for, of what the caller may see."""
+    """Return the filter of a list or a search, within the memories that the caller may see."""
     check_namespace(query.namespace)
     check_agent_id(query.agent_id)
     parts: list[Filter] = [readable(tied(call)), *tagged(query.tags), *made(query.since, query.until)]
@@ -265,7 +265,7 @@ def made(since: datetime | None, until: datetime | None) -> list[Filter]:
 
 
 class ListQuery(FilterQuery):
-    """What to list."""
+    """The filter and length of a list."""
 
     offset: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
@@ -280,7 +280,7 @@ class MemoryList(Wire):
 @routes.get("", needs="read", answers=MemoryList, quick=True)
 def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     """List memories, by priority and then by the time of their last change, both falling."""
-    scope, anywhere = memories.place(query.namespace)
+    scope, anywhere = memories.within(query.namespace)
     request = ListRequest(scope=scope, filter=every(wanted(call, query), anywhere), order="-updated_at")
     found = _by_priority(call, request, query.offset, query.most)
     return {"memories": [mapping.shown(row) for row in found], "count": len(found)}
@@ -300,7 +300,8 @@ def _by_priority(call: Call, request: ListRequest, offset: int, most: int) -> li
         same = every(request.filter, Cmp("$importance", "eq", mapping.importance(priority)))
         page = call.memories.list(replace(request, filter=same, limit=most - len(found)), skip=offset)
         found.extend(map(mapping.of, page.data))
-        if page.meta.has_more:  # it is full, or has as many bytes as a page may have
+        # It is full, or has as many bytes as a page may have.
+        if page.meta.has_more:
             break
         offset = max(0, offset - (page.meta.total or 0))
     return found
@@ -324,7 +325,7 @@ def get_memory(call: Call, id: str) -> dict[str, Any]:
 
 
 class MemoryChanges(Wire):
-    """What to change; what is left out or null is kept, but ``expires_at: null`` removes the expiry."""
+    """Changes of a memory; a field that is absent or null is kept, but ``expires_at: null`` removes the expiry."""
 
     title: Title | None = None
     content: Content | None = None
@@ -339,7 +340,7 @@ class MemoryChanges(Wire):
 
 @routes.put("/{id}", needs="write", answers=MemoryRow, errors=(404, 409), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
-    """Change what is given of a memory; tags and metadata are replaced whole, its author stays, its tier never falls."""
+    """Change the given fields of a memory; tags and metadata are replaced, the author stays, and the tier never falls."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     check_fields(given)
     with memories.writing(call):
@@ -443,7 +444,7 @@ class Revoked(Wire):
 
 @routes.post("/{id}/grant", needs="write", answers=Granted, errors=(404,))
 def grant(call: Call, id: str, body: GrantFields) -> dict[str, Any]:
-    """Let an agent see a memory, or change it, too; what it was granted before is replaced."""
+    """Let an agent see a memory, or also change it; an earlier grant is replaced."""
     _share(call, id, body.agent_id, body.permission)
     return {"granted": True, "id": id, **body.model_dump()}
 

@@ -1,4 +1,4 @@
-"""``/api/v1/search``, ``/recall`` and ``/forget``: finding by every word, by meaning, and what to forget."""
+"""``/api/v1/search``, ``/recall`` and ``/forget``: search by every word, recall by meaning, and delete by a filter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from onebrain_server.http.requests import Call
 routes = Routes("/api/v1", "recall")
 
 _MOST_RECALLED = 50
-_FADES = 0.3  # how much less what a namespace's ancestor holds counts, for each step
+# The factor by which a score is reduced for each step up to a namespace's ancestor.
+_FADES = 0.3
 
 
 class SearchQuery(FilterQuery):
@@ -36,7 +37,7 @@ class SearchQuery(FilterQuery):
 
 
 class SearchAnswer(Wire):
-    """What holds every word, best first; without scores."""
+    """The memories that hold every word, best first; without scores."""
 
     results: list[MemoryRow]
     count: int
@@ -49,7 +50,7 @@ def search(call: Call, query: SearchQuery) -> dict[str, Any]:
     if not query.q.strip():
         raise refused("q: must not be blank")
     check_namespace(query.as_agent, "as_agent")
-    scope, anywhere = memories.place(query.namespace)
+    scope, anywhere = memories.within(query.namespace)
     filter = every(wanted(call, query), anywhere, visible_from(query.as_agent))
     found = islice(memories.with_all_words(call, query.q, scope, filter), query.most)
     results = [mapping.shown(mapping.of(memory)) for memory in found]
@@ -57,7 +58,7 @@ def search(call: Call, query: SearchQuery) -> dict[str, Any]:
 
 
 class RecallFields(Wire):
-    """What to recall for; `tags` is a comma list, of which a memory must have all."""
+    """The query of a recall; `tags` is a comma list, of which a memory must have all."""
 
     context: Words
     namespace: Namespace | None = None
@@ -76,7 +77,7 @@ class RecalledRow(MemoryRow):
 
 
 class Budget(Wire):
-    """What a budget did to a recall."""
+    """The effect of a budget on a recall."""
 
     budget_tokens_used: int
     budget_tokens_remaining: int
@@ -85,7 +86,7 @@ class Budget(Wire):
 
 
 class RecallAnswer(Wire):
-    """What is worth knowing, best first; `mode` says whether meaning counted."""
+    """The recalled memories, best first; `mode` says whether meaning counted."""
 
     memories: list[RecalledRow]
     count: int
@@ -97,10 +98,10 @@ class RecallAnswer(Wire):
 
 @routes.post("/recall", needs="read", answers=RecallAnswer)
 def recall(call: Call, body: RecallFields) -> dict[str, Any]:
-    """Find what is worth knowing, by words and by meaning; a path's namespaces above it are searched, too.
+    """Recall memories by words and by meaning; the namespaces above the given one are searched, too.
 
-    A key that may write leaves a trace: ``access_count`` grows, what is short or mid lives on for at least an hour or a
-    day, what was recalled five times stays for good, and every tenth recall raises the priority.
+    A key that may write leaves a trace: ``access_count`` grows, a short or mid memory lives on for at least an hour or a
+    day, a memory that was recalled five times stays for good, and every tenth recall raises the priority.
     """
     return _recall(call, body)
 
@@ -158,7 +159,7 @@ def _ranked(
     found: list[tuple[float, Memory]] = []
     mode: Literal["hybrid", "keyword"] = "keyword"
     for depth, namespace in enumerate(namespaces):
-        scope, anywhere = memories.place(namespace)
+        scope, anywhere = memories.within(namespace)
         answer = call.memories.search(
             SearchRequest(query=wish.context, scope=scope, filter=every(filter, anywhere), limit=most)
         )
@@ -180,7 +181,7 @@ def _affordable(costs: Sequence[int], budget: int | None) -> tuple[int, int]:
 
 
 class ForgetFields(Wire):
-    """What to forget: memories that fit all that is given; a pattern fits those with any of its words."""
+    """The memories to forget: those that match all given fields; a pattern matches those with any of its words."""
 
     namespace: Namespace | None = None
     pattern: str | None = None
@@ -202,7 +203,7 @@ def forget(call: Call, query: ForgetFields, body: ForgetFields) -> dict[str, Any
     if namespace is None and not pattern and "tier" not in wish:
         raise refused("give a namespace, a pattern or a tier: nothing at all would mean everything")
     check_namespace(namespace)
-    scope, anywhere = memories.place(namespace)
+    scope, anywhere = memories.within(namespace)
     tier = [Cmp("$extra.tier", "eq", wish["tier"])] if "tier" in wish else []
     filter = every(changeable(tied(call)), anywhere, *tier)
     with memories.writing(call):

@@ -1,4 +1,4 @@
-"""Health, metrics, counts and cleaning up; and what only a federation of daemons has."""
+"""Health, metrics, counts and cleaning up; and the routes that only a federation of daemons has."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from onebrain_server.http.requests import Call
 root = Routes("", "server")
 routes = Routes("/api/v1", "server")
 
-# The daemon whose wire this is; clients choose by it what they may ask for.
+# The version of the daemon whose format this is; clients choose requests by it.
 _SPOKEN: Final = "0.6.4"
 _SOON: Final = timedelta(hours=1)
 
 
 class Health(Wire):
-    """Whether the server works; `import_embeds` says that what is imported is found by meaning at once."""
+    """The state of the server; `import_embeds` says that imported memories are found by meaning at once."""
 
     status: Literal["ok", "error"]
     service: str
@@ -83,7 +83,7 @@ class NamespaceCount(Wire):
 
 
 class Stats(Wire):
-    """What there is; `expiring_soon` counts what ends within the hour, `db_size_bytes` the bytes of all texts."""
+    """Totals; `expiring_soon` counts memories that expire within the hour, `db_size_bytes` the bytes of all texts."""
 
     total: int
     by_tier: list[TierCount]
@@ -97,7 +97,7 @@ class Stats(Wire):
 
 @routes.get("/stats", needs="read", answers=Stats)
 def stats(call: Call) -> dict[str, Any]:
-    """Count memories, links and bytes, of what the caller may see."""
+    """Count the memories, links and bytes that the caller may see."""
     seen = every(readable(tied(call)), NO_MESSAGE)
 
     def count(*parts: Any) -> int:
@@ -151,7 +151,7 @@ class Collected(Wire):
 
 @routes.post("/gc", needs="write", answers=Collected)
 def collect(call: Call) -> dict[str, Any]:
-    """Remove what has expired, with its links; it is invisible anyway, and removed by and by."""
+    """Remove expired memories, with their links; they are invisible anyway, and removed by and by."""
     tied(call)
     removed = call.memories.purge()
     with memories.writing(call):

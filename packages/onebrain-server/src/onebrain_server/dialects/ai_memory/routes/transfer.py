@@ -72,14 +72,14 @@ class ImportLink(Wire):
 
 
 class ImportFields(Wire):
-    """What to import."""
+    """The memories and links to import."""
 
     memories: Annotated[list[ImportRow], Field(max_length=MOST_ROWS)]
     links: Annotated[list[ImportLink], Field(max_length=_MOST_LINKS, default_factory=list[ImportLink])]
 
 
 class ImportAnswer(Wire):
-    """What was written; each error is the id of a memory or link that was left out, and why."""
+    """The result of an import; each error is the id of a memory or link that was left out, and the reason."""
 
     imported: int
     errors: list[str]
@@ -107,7 +107,7 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
             imported += 1
             renamed[given.id] = result.id
             changed_at = dates[given.id]
-            # What was changed within this minute may count as changed now, which spares a second write for each row.
+            # A memory changed within this minute may count as changed now, which spares a second write for each row.
             if (
                 result.id == given.id
                 and changed_at is not None
@@ -146,7 +146,8 @@ def _addressee(call: Call, fields: ImportRow) -> str | None:
 
 
 def _date(call: Call, row: Row, changed_at: datetime) -> None:
-    if row.expires_at is None or row.expires_at > now():  # what has expired is gone already
+    # What has expired is gone already.
+    if row.expires_at is None or row.expires_at > now():
         memories.note(call, row, updated_at=changed_at)
 
 

@@ -78,7 +78,7 @@ async def subscribe(call: Call, body: SubscriptionFields) -> dict[str, Any]:
     """Have a URL called when something happens; it must be https, and lead to a public address.
 
     With a secret, deliveries are signed with HMAC-SHA256: the key is the SHA-256 of the secret, the message the header
-    ``X-AI-Memory-Timestamp``, a dot and the body. A key that is tied to an agent hears only of what that agent may see.
+    ``X-AI-Memory-Timestamp``, a dot and the body. A key that is tied to an agent receives the events that this agent may see.
     """
     agent = acting(call, body.agent_id)
     check_agent_id(body.agent_filter, "agent_filter")
@@ -153,7 +153,7 @@ class UnsubscribeQuery(Wire):
 
 @routes.delete("", needs="write", answers=Unsubscribed)
 def unsubscribe(call: Call, query: UnsubscribeQuery) -> dict[str, Any]:
-    """Remove a webhook; what is on its way to it is not sent any more."""
+    """Remove a webhook and its undelivered events."""
     return _unsubscribe(call, query.id)
 
 

@@ -1,4 +1,4 @@
-"""What subscribers are told: one flat JSON object for each event, signed with the digest of their secret."""
+"""Events of subscriptions: one flat JSON object for each, signed with the digest of the subscription's secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def now_text() -> str:
 
 
 def unfollow(call: Call, id: str) -> bool:
-    """Remove a subscription and what is on its way to it; return whether it was there."""
+    """Remove a subscription and its undelivered events; return whether it was there."""
     removed = call.server.records.remove(call.tenant_id, KIND, id)
     if removed:
         call.server.deliveries.forget(call.tenant_id, NAME, id)
@@ -48,7 +48,7 @@ def unfollow(call: Call, id: str) -> bool:
 
 
 def fire(call: Call, event: str, changed: Sequence[Row], **facts: Any) -> None:
-    """Tell those who follow an event of these memories; what is sent waits in the outbox until it is taken."""
+    """Send an event of these memories to its subscribers; deliveries wait in the outbox until they are taken."""
     for subscription in call.server.records.all(call.tenant_id, KIND):
         wish = subscription.body
         if wish["events"] != ALL and event not in wish["events"].split(","):
@@ -81,7 +81,7 @@ def fire(call: Call, event: str, changed: Sequence[Row], **facts: Any) -> None:
 
 
 def digest(secret: str) -> str:
-    """Return what is kept of a subscription's secret, which is all that signing needs."""
+    """Return the digest of a subscription's secret, which is stored instead of it and suffices for signing."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
-"""Who acts, and what of the account's memories is theirs to see and to change.
+"""The acting agent, and the account's memories that it may see and change.
 
-A key of the account speaks for every agent: the agent that a request names stamps what it writes, and hides nothing. A
-key that is tied to an agent (`POST /api/v1/keys`) speaks for that one alone: naming another is refused, and it sees what
-the agent wrote, what nobody in particular wrote, what is shared by its scope, and what was granted to it.
+A key of the account speaks for every agent: the agent that a request names becomes the author, and nothing is hidden. A
+key that is tied to an agent (`POST /api/v1/keys`) speaks for that one alone: naming another is refused, and it sees the
+agent's own memories, those without an author, those shared by their scope, and those granted to it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from onebrain.services.ai_memory.service import check_agent_id
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 
-TIE: Final = "as:"  # the word of a key's scopes that ties it to an agent
+# The word of a key's scopes that ties it to an agent.
+TIE: Final = "as:"
 SHARED: Final = ("team", "unit", "org", "collective")
-ANONYMOUS: Final = "anonymous:"  # how the names begin that stand for no agent
+# How the names begin that stand for no agent.
+ANONYMOUS: Final = "anonymous:"
 NO_MESSAGE: Final = Cmp("$extra.to", "eq", None)
 # Written by nobody in particular; a message always has an addressee.
 _UNOWNED: Final = every(Cmp("$agent", "eq", None), NO_MESSAGE)
 
 
 def tied(call: Call) -> str | None:
-    """Return the agent that the key is tied to; raise where the request's header names another."""
+    """Return the agent that the key is tied to; raise if the request's header names another."""
     agent = next((word[len(TIE) :] for word in call.scopes if word.startswith(TIE)), None)
     _agree(agent, call.header("x-agent-id"))
     return agent
 
 
 def acting(call: Call, *claims: str | None) -> str | None:
-    """Return the agent that acts: the first that the request names, its header being the last place to look.
+    """Return the agent that acts: the first that the request names, its header last.
 
     Raises:
         Problem: The key is tied to another agent (403).
@@ -53,7 +55,7 @@ def _agree(agent: str | None, claim: str | None) -> None:
 
 
 def author(call: Call, *claims: str | None) -> tuple[str | None, str | None]:
-    """Return the agent that writes; or None, and the name under which what nobody in particular wrote is shown."""
+    """Return the agent that writes; or None, and the name shown as the author of memories without one."""
     named = acting(call, *claims)
     if named is None:
         return None, f"{ANONYMOUS}req-{os.urandom(4).hex()}"
@@ -61,7 +63,7 @@ def author(call: Call, *claims: str | None) -> tuple[str | None, str | None]:
 
 
 def readable(agent: str | None) -> Filter:
-    """Return the filter for what an agent may see; None stands for a key that is tied to none."""
+    """Return the filter for the memories that an agent may see; None if the key is tied to none."""
     if agent is None:
         return TRUE
     return either(
@@ -75,7 +77,7 @@ def readable(agent: str | None) -> Filter:
 
 
 def changeable(agent: str | None) -> Filter:
-    """Return the filter for what an agent may change or remove."""
+    """Return the filter for the memories that an agent may change or remove."""
     if agent is None:
         return TRUE
     return either(
@@ -87,7 +89,7 @@ def changeable(agent: str | None) -> Filter:
 
 
 def visible_from(namespace: str | None) -> Filter:
-    """Return the filter for what can be seen from a namespace (``as_agent``): each scope opens a larger part of the tree.
+    """Return the filter for memories visible from a namespace (``as_agent``): each scope opens a larger part of the tree.
 
     ``private`` memories are seen from their own namespace only, those of a ``team``, ``unit`` and ``org`` from one, two
     and three levels below the root of their subtree, those of the ``collective`` from everywhere.

@@ -52,7 +52,7 @@ def every_one(call: Call) -> list[Link]:
 
 
 def shown(call: Call, found: Iterable[Link]) -> list[dict[str, Any]]:
-    """Return links as answers show them, without those to what has expired or what the caller may not see."""
+    """Return links as answers show them, without those to memories that have expired or that the caller may not see."""
     links = list(found)
     ends = list({end for one in links for end in (one.owner_id, one.memory_id)})
     seen = readable(tied(call))
@@ -81,7 +81,7 @@ def forget(call: Call, ids: Sequence[str]) -> None:
 
 
 def tidy(call: Call) -> None:
-    """Remove the links from and to what has expired."""
+    """Remove the links from and to expired memories."""
     found = every_one(call)
     ends = list({end for one in found for end in (one.owner_id, one.memory_id)})
     there = {memory.id for memory in call.memories.get(ends, EVERYTHING)}

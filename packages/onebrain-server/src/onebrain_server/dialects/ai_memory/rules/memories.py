@@ -40,7 +40,7 @@ def writing(call: Call) -> Generator[None, None, None]:
 
 
 def memory_of(call: Call, id: str, *, what: str = "memory") -> Memory:
-    """Return a memory by its whole id; raise where there is none, or none that the caller may see."""
+    """Return a memory by its whole id; raise if there is none, or none that the caller may see."""
     found = call.memories.get([id], EVERYTHING)
     if not found or not memory_matches(readable(tied(call)), found[-1]):
         raise not_found(what)
@@ -48,7 +48,7 @@ def memory_of(call: Call, id: str, *, what: str = "memory") -> Memory:
 
 
 def own(call: Call, id: str) -> Row:
-    """Return a memory that the caller may change; raise where there is none, or it may only be read."""
+    """Return a memory that the caller may change; raise if there is none, or it may only be read."""
     memory = memory_of(call, id)
     if not memory_matches(changeable(tied(call)), memory):
         raise Problem(
@@ -62,7 +62,7 @@ def ids_matching(found: Sequence[Memory], filter: Filter) -> set[str]:
     return {memory.id for memory in found if memory_matches(filter, memory)}
 
 
-def place(namespace: str | None) -> tuple[Scope, Filter]:
+def within(namespace: str | None) -> tuple[Scope, Filter]:
     """Return where to look: in a namespace, or in all of them but the inboxes."""
     if namespace is None:
         return EVERYTHING, NO_MESSAGE
@@ -104,7 +104,7 @@ def with_all_words(call: Call, words: str, scope: Scope, filter: Filter) -> Iter
 
 
 def alike(call: Call, row: Row) -> list[str]:
-    """Return the ids of other memories of the namespace whose title has every word of this one's: what may contradict it."""
+    """Return the ids of other memories of the namespace whose title has every word of this one's: they may contradict it."""
     wanted = frozenset(analyse_query(row.title).terms)
     if not wanted:
         return []
@@ -148,7 +148,7 @@ def free_title(call: Call, row: Row) -> str:
 
 
 def upsert(call: Call, given: Sequence[Row], moment: datetime) -> list[Row | Problem]:
-    """Store rows in order, each merged with the one of its title, if any; return what is there now, or why it is not.
+    """Store rows in order, each merged with the one of its title, if any; return each stored row, or why it was refused.
 
     A row whose id belongs to a memory of another title is refused, as is one whose title belongs to another agent, and a new
     one that the account's plan does not allow.
@@ -214,7 +214,7 @@ def save(call: Call, changed: Sequence[Row]) -> None:
 
 
 def change(call: Call, old: Row, new: Row) -> Row:
-    """Write a changed row over what it was, and return it as it is now."""
+    """Write a changed row over the old one, and return the stored row."""
     other = titled(call, new.namespace, [new.title]).get(new.title) if new.to is None else None
     if other is not None and other.id != old.id:
         raise taken(call, other)
@@ -222,11 +222,12 @@ def change(call: Call, old: Row, new: Row) -> Row:
     if new.namespace != old.namespace:
         call.memories.delete([old.id], Scope(space=old.namespace))
     there = call.memories.get([new.id], Scope(space=new.namespace))
-    return mapping.of(there[-1]) if there else new  # it may have expired by this very change
+    # It may have expired by this very change.
+    return mapping.of(there[-1]) if there else new
 
 
 def note(call: Call, row: Row, *, updated_at: datetime) -> None:
-    """Write what does not belong to a memory's text, such as how often it was recalled, without making it look new."""
+    """Write fields beside a memory's text, such as its number of recalls, without making it look new."""
     call.memories.update(row.id, mapping.besides_text(row), Scope(space=row.namespace), at=updated_at)
 
 
@@ -237,7 +238,8 @@ def recall(call: Call, ids: Sequence[str], moment: datetime) -> None:
         try:
             note(call, tiers.recalled(row, moment), updated_at=row.updated_at)
         except OneBrainNotFoundError:
-            continue  # it has expired, or another replica has removed it, since the line above
+            # It has expired, or another replica has removed it, since the line above.
+            continue
 
 
 def remove(call: Call, ids: Sequence[str]) -> int:

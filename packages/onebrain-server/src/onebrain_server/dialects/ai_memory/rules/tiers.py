@@ -1,4 +1,4 @@
-"""Tiers: how long a memory lives, what recalling does to that, and how two memories of one title become one."""
+"""Tiers: how long a memory lives, how a recall prolongs that, and how two memories of one title become one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ LIFETIMES: Final[dict[str, timedelta | None]] = {
     "mid": timedelta(days=7),
     "long": None,
 }
-# How long what was recalled stays at least.
+# The least time that a recalled memory stays.
 _AFTER_RECALL: Final[dict[str, timedelta | None]] = {
     "short": timedelta(hours=1),
     "mid": timedelta(days=1),
     "long": None,
 }
-_KEPT_FROM: Final = 5  # recalls after which a mid memory becomes a long one
-_RAISED_EVERY: Final = 10  # recalls after which the priority grows by one
+# Recalls after which a mid memory becomes a long one.
+_KEPT_FROM: Final = 5
+# Recalls after which the priority grows by one.
+_RAISED_EVERY: Final = 10
 HIGHEST_PRIORITY: Final = 10
 
 
@@ -44,7 +46,7 @@ def expiry(tier: str, ttl_secs: int | None, expires_at: datetime | None, moment:
 
 
 def merged(old: Row, new: Row, moment: datetime) -> Row:
-    """Return what becomes of a memory when another one of the same title is stored in its namespace.
+    """Return the memory that results if another one of the same title is stored in its namespace.
 
     Text, tags, source and metadata are the new one's; priority, confidence and tier the higher of both. Identity stays: id,
     author, age, recalls and grants. One that nobody in particular wrote becomes the new author's.
@@ -69,7 +71,7 @@ def merged(old: Row, new: Row, moment: datetime) -> Row:
 
 
 def recalled(row: Row, moment: datetime) -> Row:
-    """Return a memory after one more recall: it lives on for a while, and what is recalled often stays for good."""
+    """Return a memory after one more recall: it lives on for a while, and a memory recalled often stays for good."""
     count = row.access_count + 1
     tier, expires = row.tier, row.expires_at
     if tier == "mid" and count >= _KEPT_FROM:

@@ -25,7 +25,7 @@ _DAY: Final = 86_400 * 1_000_000
 
 
 class KeyFields(Wire):
-    """A key to make: what it may do, and where; without a workspace it may use all that the caller may."""
+    """A key to make, with its rights and workspace; without a workspace it may use all that the caller may."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scope: KeyScope = "read-write"

@@ -77,7 +77,7 @@ class ItemFailure(Wire):
 
 
 class BatchItem(Wire):
-    """What became of one memory of a batch: stored, with its id, or failed, with its place and the reason."""
+    """The result for one memory of a batch: stored, with its id, or failed, with its index and the reason."""
 
     status: Literal["stored", "failed"]
     id: str | None = None
@@ -86,7 +86,7 @@ class BatchItem(Wire):
 
 
 class BatchAnswer(Wire):
-    """What became of a batch; ``results`` are in the order of its memories."""
+    """The result of a batch; ``results`` are in the order of its memories."""
 
     stored: int
     failed: int
@@ -154,7 +154,7 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
 class RetrieveQuery(Wire):
-    """What to look for: ``q`` in meaning, ``keyword`` in words; one of them must be given. Tags are separated by commas."""
+    """A search: ``q`` is matched in meaning, ``keyword`` in words; one must be given. Tags are separated by commas."""
 
     q: Text = None
     keyword: Text = None
@@ -176,7 +176,7 @@ class RetrieveQuery(Wire):
         return self
 
     def words(self) -> str:
-        """Return what is looked for: of the two texts the mode's own, else the other; in hybrid mode both."""
+        """Return the text to search for: the mode's own of the two, else the other; in hybrid mode both."""
         given = [text for text in (self.q, self.keyword) if text is not None]
         if self.mode == "hybrid":
             return " ".join(dict.fromkeys(given))
@@ -229,26 +229,26 @@ def retrieve(call: Call, query: RetrieveQuery) -> dict[str, Any]:
     words = query.words()
     asked = json.dumps([scope.space, query.model_dump(mode="json", exclude={"cursor"})])
     search = call.server.sealer.digest(call.tenant_id, asked)
-    place = None if query.cursor is None else cursors.decode(search, query.cursor)
+    position = None if query.cursor is None else cursors.decode(search, query.cursor)
     request = SearchRequest(
         query=words,
         scope=scope,
         filter=every(query.condition(), lifetimes.archive_due(call, scope)),
         limit=query.limit,
-        offset=0 if place is None else place.offset,
+        offset=0 if position is None else position.offset,
         mode=_ENGINE_MODES[query.mode],
         min_score=query.min_relevance,
     )
     found = call.memories.search(request)
     end = request.offset + len(found.hits)
-    total = max(end + found.more, call.memories.matching(request) if place is None else place.total)
+    total = max(end + found.more, call.memories.matching(request) if position is None else position.total)
     return {
         "query": words if query.mode != "hybrid" else query.q or words,
         "mode": _OWN_MODES[found.mode],
         "results": [_hit(hit, words) for hit in found.hits],
         "total": total,
         "has_more": found.more,
-        "next_cursor": cursors.encode(search, cursors.Place(end, total)) if found.more else None,
+        "next_cursor": cursors.encode(search, cursors.Position(end, total)) if found.more else None,
         "took_ms": round((time.perf_counter() - started) * 1000),
     }
 

@@ -11,21 +11,21 @@ from onebrain_server.http.problems import invalid
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a page begins, and how many matches the first page counted."""
 
     offset: int
     total: int
 
 
-def encode(search: str, place: Place) -> str:
-    """Return the cursor of a place in a search, which is named by a digest of everything it asks for."""
-    text = json.dumps([search[:24], place.offset, place.total], separators=(",", ":"))
+def encode(search: str, position: Position) -> str:
+    """Return the cursor of a position in a search, which is named by a digest of everything it asks for."""
+    text = json.dumps([search[:24], position.offset, position.total], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode(search: str, cursor: str) -> Place:
-    """Return the place that a cursor stands for; raise where it is none of this search."""
+def decode(search: str, cursor: str) -> Position:
+    """Return the position of a cursor; raise if it is not one of this search."""
     try:
         named, offset, total = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         good = named == search[:24] and type(offset) is int and type(total) is int and 0 < offset <= total
@@ -38,4 +38,4 @@ def decode(search: str, cursor: str) -> Place:
             "not a cursor of this search; everything but the cursor must be as it was",
             where="query parameters",
         )
-    return Place(offset, total)
+    return Position(offset, total)

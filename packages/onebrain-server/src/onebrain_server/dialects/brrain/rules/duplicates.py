@@ -1,4 +1,4 @@
-"""What bRRAIn refuses as a duplicate: a text that a workspace holds, and an idempotency key that was used within a day.
+"""Duplicates: a text that a workspace holds already, and an idempotency key that was used within a day.
 
 A memory's id is made of its workspace and text, so that the engine itself keeps a text once, whatever is stored at the
 same moment by other threads or replicas; a deleted text that is stored again gets its old id back.
@@ -39,12 +39,12 @@ def there(call: Call, ids: Iterable[str]) -> dict[str, Memory]:
 
 
 def fingerprint(call: Call, body: Mapping[str, Any]) -> str:
-    """Return what two requests have in common if they ask for the same."""
+    """Return a digest that two requests have in common if they ask for the same."""
     return call.server.sealer.digest(call.tenant_id, json.dumps(body, sort_keys=True, ensure_ascii=False))
 
 
 def earlier_answer(call: Call, key: str | None, asked: str) -> dict[str, Any] | None:
-    """Return what an earlier request with an idempotency key was answered, where answers are replayed; None for none.
+    """Return the answer of an earlier request with an idempotency key if answers are replayed; None if there is none.
 
     Raises:
         Problem: 409, the key was used: for the same request, whose memory is named, or for another one.
@@ -67,7 +67,7 @@ def earlier_answer(call: Call, key: str | None, asked: str) -> dict[str, Any] | 
 
 
 def keep_answer(call: Call, key: str | None, asked: str, answer: Mapping[str, Any]) -> None:
-    """Remember for a day what a request with an idempotency key was answered."""
+    """Keep the answer of a request with an idempotency key for a day."""
     if key is not None:
         call.server.journal.keep_answer(
             call.tenant_id, _name(call, key), asked, _CREATED, to_json(answer).encode()

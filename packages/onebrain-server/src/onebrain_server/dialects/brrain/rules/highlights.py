@@ -10,9 +10,12 @@ from typing import Final
 
 from onebrain_engine.index.text import analyse, analyse_query
 
-_MOST: Final = 3  # passages of one text
-_LENGTH: Final = 300  # characters of one passage
-_SCANNED: Final = 100_000  # characters of a text that are looked at
+# Passages of one text.
+_MOST: Final = 3
+# Characters of one passage.
+_LENGTH: Final = 300
+# Characters of a text that are looked at.
+_SCANNED: Final = 100_000
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|(?<!\s)\s*\n\s*|(?<=[。！？])")
 
@@ -48,26 +51,26 @@ def _spans(sentence: str, wanted: frozenset[str]) -> Iterator[tuple[int, int]]:
             continue
         # A script without spaces: the engine cuts it into pairs of characters, which overlap.
         end = 0
-        for place in range(len(word) - 1):
-            if _terms(word[place : place + 2]) & wanted:
-                yield start + max(place, end), start + place + 2
-                end = place + 2
+        for index in range(len(word) - 1):
+            if _terms(word[index : index + 2]) & wanted:
+                yield start + max(index, end), start + index + 2
+                end = index + 2
 
 
 def _marked(sentence: str, spans: list[tuple[int, int]]) -> str:
-    """Return a sentence, or what of a long one stands around its first span, with its spans marked."""
+    """Return a sentence, or the part of a long one around its first span, with its spans marked."""
     first, last = 0, len(sentence)
     if last > _LENGTH:
         first = max(0, min(spans[0][0] - _LENGTH // 3, last - _LENGTH))
         last = max(first + _LENGTH, spans[0][1])
     pieces: list[str] = []
-    place = first
+    written = first
     for start, end in spans:
         if end > last:
             break
-        pieces += [escape(sentence[place:start], quote=False), f"<em>{sentence[start:end]}</em>"]
-        place = end
-    pieces.append(escape(sentence[place:last], quote=False))
+        pieces += [escape(sentence[written:start], quote=False), f"<em>{sentence[start:end]}</em>"]
+        written = end
+    pieces.append(escape(sentence[written:last], quote=False))
     return "".join(pieces).strip()
 
 

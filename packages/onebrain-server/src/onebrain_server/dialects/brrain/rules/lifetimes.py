@@ -22,13 +22,15 @@ _ARCHIVES_AT: Final = "archives_at"
 _DELETED_AT: Final = "deleted_at"
 _SOME_DAY: Final = Cmp(f"$extra.{_ARCHIVES_AT}", "exists", True)
 _AT_ONCE: Final = (
-    100  # how many one search archives; the others wait for the next one, and are left out all the same
+    # How many one search archives; the others wait for the next one, and are left out all the same.
+    100
 )
-_FAR: Final = 2**53  # microseconds, in the year 2255: up to here numbers are exact everywhere
+# Microseconds, in the year 2255: up to here numbers are exact everywhere.
+_FAR: Final = 2**53
 
 
 def time_to_live(moment: datetime, seconds: int | None) -> dict[str, Any]:
-    """Return what a memory carries that is to be archived so many seconds after `moment`."""
+    """Return the `extra` of a memory that is to be archived a number of seconds after `moment`."""
     if seconds is None:
         return {}
     return {_ARCHIVES_AT: min(round(moment.timestamp() * 1_000_000) + seconds * 1_000_000, _FAR)}
@@ -45,7 +47,8 @@ def archive_due(call: Call, scope: Scope) -> Filter:
     due = Cmp(f"$extra.{_ARCHIVES_AT}", "le", now_micros())
     page = call.memories.list(ListRequest(scope=scope, filter=due, limit=_AT_ONCE))
     for memory in page.data:
-        with suppress(OneBrainNotFoundError):  # deleted by another request
+        # Deleted by another request.
+        with suppress(OneBrainNotFoundError):
             call.memories.update(memory.id, Changes(fields={"archived": True}), memory.scope)
     return negate(due) if page.meta.has_more else TRUE
 

@@ -33,10 +33,10 @@ class Draft:
 
 
 def draft(call: Call, fields: StoreFields) -> Draft:
-    """Return a memory to store; raise where it is meant for a workspace that the caller may not use."""
+    """Return a memory to store; raise if it is meant for a workspace that the caller may not use."""
     workspace_id = workspaces.meant(call, fields.workspace_id) or DEFAULT_WORKSPACE
     body = {**fields.model_dump(exclude={"idempotency_key"}), "workspace_id": workspace_id}
-    # As exact as answers tell it, so that a search for what came after a memory does not find the memory itself.
+    # As exact as answers tell it, so that a search for later memories does not find the memory itself.
     moment = datetime.now(UTC)
     return Draft(
         fields=fields,
@@ -48,7 +48,7 @@ def draft(call: Call, fields: StoreFields) -> Draft:
 
 
 def store(call: Call, drafts: Sequence[Draft]) -> list[dict[str, Any] | Problem]:
-    """Store memories in one step; return what is to be answered for each: its row, or why it was refused.
+    """Store memories in one step; return the answer for each: its row, or why it was refused.
 
     Deleted memories count for the plan until they are out of storage.
     """
@@ -61,37 +61,37 @@ def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, 
     keys: dict[str, str] = {}
     results: list[dict[str, Any] | Problem | None] = [None] * len(drafts)
     good: list[tuple[int, Draft]] = []
-    for place, one in enumerate(drafts):
+    for index, one in enumerate(drafts):
         try:
-            results[place] = _refused(call, one, taken, keys)
+            results[index] = _refused(call, one, taken, keys)
         except Problem as problem:
-            results[place] = problem
-        if results[place] is None and len(good) >= allowed:
-            results[place] = Problem(
+            results[index] = problem
+        if results[index] is None and len(good) >= allowed:
+            results[index] = Problem(
                 403,
                 "quota_exceeded",
                 "The account's plan has no room for more memories; ask the server's owner",
             )
-        if results[place] is None:
-            good.append((place, one))
+        if results[index] is None:
+            good.append((index, one))
             taken.add(one.ids[0])
             if one.fields.idempotency_key is not None:
                 keys[one.fields.idempotency_key] = one.asked
     stored = call.memories.store([_new(one) for _, one in good]) if good else []
-    for (place, one), result in zip(good, stored, strict=True):
+    for (index, one), result in zip(good, stored, strict=True):
         if result.error is not None:
-            results[place] = from_engine(result.error)
+            results[index] = from_engine(result.error)
             continue
         row = _stored_row(call, one)
         duplicates.keep_answer(call, one.fields.idempotency_key, one.asked, row)
-        results[place] = row
+        results[index] = row
     return [result for result in results if result is not None]
 
 
 def _refused(
     call: Call, one: Draft, taken: set[str], keys: Mapping[str, str]
 ) -> dict[str, Any] | Problem | None:
-    """Return the earlier answer, or the failure, for what is not stored again; None for what is to be stored."""
+    """Return the earlier answer, or the failure, if a memory is not stored again; None if it is to be stored."""
     key = one.fields.idempotency_key
     answer = duplicates.earlier_answer(call, key, one.asked)
     if answer is not None:
@@ -136,7 +136,7 @@ def _stored_row(call: Call, one: Draft) -> dict[str, Any]:
 
 
 def one(call: Call, id: str) -> Memory:
-    """Return a memory that the caller may see; raise where there is none with this id, or none any more."""
+    """Return a memory that the caller may see; raise if there is none with this id, or none any more."""
     for memory in call.memories.get([id], workspaces.visible(call)):
         if not lifetimes.deleted(memory):
             return memory

@@ -11,7 +11,7 @@ from onebrain.memory.filters import Cmp, Filter, every
 from onebrain_server.clock import iso
 from onebrain_server.dialects.herobrain.mapping import MemoryRow, row
 from onebrain_server.dialects.herobrain.rules import reasoning
-from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, scope_of, tenant_of
 from onebrain_server.dialects.herobrain.wire import Routes, TenantId, Wire
 from onebrain_server.http.requests import Call
 
@@ -44,7 +44,7 @@ class ChainFields(Wire):
 
 
 class ChainLink(MemoryRow):
-    """A memory that bears on the topic, and its part: a decision, or what it was made in."""
+    """A memory that bears on the topic, and its part: a decision or its context."""
 
     step: int
     relevance: float
@@ -71,7 +71,7 @@ def decision_chain(call: Call, query: TenantQuery, body: ChainFields) -> dict[st
         parts.append(Cmp("$created_at", "ge", span.since))
     if span.until is not None:
         parts.append(Cmp("$created_at", "le", span.until))
-    found = reasoning.chain(call.memories, body.topic, place_of(tenant), every(*parts))
+    found = reasoning.chain(call.memories, body.topic, scope_of(tenant), every(*parts))
     links = [
         {"step": step, **row(hit.memory), "relevance": round(hit.score, 6), "role": role}
         for step, (hit, role) in enumerate(found, 1)
@@ -109,7 +109,7 @@ class Patterns(Wire):
 def implicit_patterns(call: Call, query: TenantQuery, body: PatternFields) -> dict[str, Any]:
     """Count tags and names, alone and together, in the newest thousand memories; no language model is asked."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
-    found, analyzed = reasoning.patterns(call.memories, place_of(tenant), body.min_occurrences)
+    found, analyzed = reasoning.patterns(call.memories, scope_of(tenant), body.min_occurrences)
     call.act("read", "memory")
     return {"patterns": [_pattern(pattern) for pattern in found], "analyzed": analyzed}
 

@@ -27,7 +27,8 @@ _USUAL: Final = ("read:memories", "write:memories")
 _PREFIX: Final = "key_"
 _MILLISECOND: Final = 1000
 _DAY: Final = 86_400 * 1_000_000
-_YEAR_9999: Final = 253_402_300_799_000  # milliseconds
+# Milliseconds.
+_YEAR_9999: Final = 253_402_300_799_000
 # From here on a number of milliseconds is meant: as seconds it would be the year 5138.
 _MILLISECONDS_FROM: Final = 1e11
 
@@ -197,14 +198,14 @@ def revoke_key(call: Call, query: TenantQuery, body: RevokeFields) -> dict[str, 
 
 
 class UsageQuery(TenantQuery):
-    """Which key, and for how many days back; what is older than ninety days is not kept."""
+    """A key and a number of days back; usage older than ninety days is not kept."""
 
     key_id: Annotated[str, Field(min_length=1, max_length=512)]
     days: Annotated[int, Field(ge=1, le=90)] = 30
 
 
 class KeyUsage(Wire):
-    """What a key did to memories: in all, and by kind."""
+    """A key's operations on memories: in all, and by kind."""
 
     key_id: str
     days: int

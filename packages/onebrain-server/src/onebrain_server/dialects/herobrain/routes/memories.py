@@ -19,7 +19,7 @@ from onebrain_server.dialects.herobrain.mapping import (
     row,
 )
 from onebrain_server.dialects.herobrain.rules import events, quotas
-from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, scope_of, tenant_of
 from onebrain_server.dialects.herobrain.wire import (
     Deleted,
     Routes,
@@ -61,7 +61,7 @@ _ORDERS: Final[dict[tuple[str, str], Order]] = {
 
 
 def _one(call: Call, id: str, tenant: str | None) -> Memory:
-    found = call.memories.get([id], place_of(tenant))
+    found = call.memories.get([id], scope_of(tenant))
     if not found:
         raise not_found("memory")
     return found[0]
@@ -86,7 +86,7 @@ def create_memory(call: Call, query: TenantQuery, body: NewMemoryFields) -> dict
     made = NewMemory.checked(
         id=made_id("mem"),
         content=body.content,
-        scope=place_of(tenant or call.tenant_id),
+        scope=scope_of(tenant or call.tenant_id),
         type=body.type,
         importance=body.importance,
         tags=tuple(body.tags),
@@ -134,7 +134,7 @@ def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     tenant = tenant_of(call, query.tenant_id, required=True)
     tags = [tag for text in query.tags for tag in _apart(text)]
     request = ListRequest(
-        scope=place_of(tenant),
+        scope=scope_of(tenant),
         filter=matching(query.type, tags),
         order=_ORDERS[query.sort, query.order],
         limit=query.limit,
@@ -163,7 +163,7 @@ def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
 
 
 class SearchFields(Wire):
-    """What to look for; of several tags, any one is enough."""
+    """A search; of several tags, any one is enough."""
 
     query: Annotated[str, Field(min_length=1, max_length=100_000, pattern=r"\S")]
     limit: Rows = 20
@@ -180,7 +180,7 @@ class FoundRow(MemoryRow):
 
 
 class SearchAnswer(Wire):
-    """What a search found, most relevant first; the latency is in milliseconds."""
+    """The matches of a search, most relevant first; the latency is in milliseconds."""
 
     results: list[FoundRow]
     query: str
@@ -193,7 +193,7 @@ def search_memories(call: Call, query: TenantQuery, body: SearchFields) -> dict[
     tenant = tenant_of(call, query.tenant_id, body.tenant_id, required=True)
     request = SearchRequest(
         query=body.query,
-        scope=place_of(tenant),
+        scope=scope_of(tenant),
         filter=matching(body.type, body.tags),
         limit=body.limit,
         min_score=body.min_relevance,
@@ -221,7 +221,7 @@ def get_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
 
 
 class MemoryChanges(Wire):
-    """What to change; tags and metadata are replaced whole. A memory's type stays what it is."""
+    """Changes of a memory; tags and metadata are replaced whole. A memory's type cannot change."""
 
     content: Given[Content] = None
     importance: Given[Share] = None
@@ -232,7 +232,7 @@ class MemoryChanges(Wire):
 
 @routes.patch("/{id}", needs="write:memories", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) -> dict[str, Any]:
-    """Change what is given of a memory; nothing given changes nothing."""
+    """Change the given fields of a memory; without any, nothing changes."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id)
     fields: dict[str, Any] = {}
     for name in body.model_fields_set - {"tenant_id"}:
@@ -243,7 +243,7 @@ def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) 
     if not fields:
         return row(_one(call, id, tenant))
     changes = Changes(fields=fields, merge_metadata=False)
-    memory = call.memories.update(id, changes, place_of(tenant))
+    memory = call.memories.update(id, changes, scope_of(tenant))
     call.act("write", "memory")
     _tell(call, "memory.updated", memory)
     return row(memory)
@@ -253,7 +253,8 @@ def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) 
 def delete_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
     """Delete a memory for good."""
     memory = _one(call, id, tenant_of(call, query.tenant_id))
-    if not call.memories.delete([id], memory.scope):  # another request was first
+    # Another request was first.
+    if not call.memories.delete([id], memory.scope):
         raise not_found("memory")
     call.act("delete", "memory")
     events.tell(call, "memory.deleted", deleted(id), memory.scope.space)

@@ -1,4 +1,4 @@
-"""``/api/v1/usage``: what is used of the plan."""
+"""``/api/v1/usage``: the plan's usage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from onebrain.memory.filters import TRUE
 from onebrain_server.clock import now
 from onebrain_server.dialects.herobrain.rules import quotas
-from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, place_of, tenant_of
+from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, scope_of, tenant_of
 from onebrain_server.dialects.herobrain.wire import Routes, Wire
 from onebrain_server.http.requests import Call
 
@@ -15,7 +15,7 @@ routes = Routes("/usage", "usage")
 
 
 class ApiCalls(Wire):
-    """The account's requests to this service; the limit is what a key's rate limit comes to in 30 days, null for none."""
+    """The account's requests to this service; the limit is a key's rate limit over 30 days, null for none."""
 
     today: int
     this_month: int
@@ -37,7 +37,7 @@ class Storage(Wire):
 
 
 class Metrics(Wire):
-    """What is used of the plan."""
+    """The plan's usage."""
 
     api_calls: ApiCalls
     memories: MemoryCount
@@ -46,9 +46,9 @@ class Metrics(Wire):
 
 @routes.get("/metrics/{tenant_id}", needs="read:memories", answers=Metrics)
 def usage_metrics(call: Call, tenant_id: str, query: TenantQuery) -> dict[str, Any]:
-    """Return what is used: requests since midnight and since the first of the month, both in UTC, memories and bytes."""
+    """Return the requests since midnight and since the first of the month, both in UTC, the memories and their bytes."""
     tenant = tenant_of(call, tenant_id, query.tenant_id)
-    place = place_of(tenant)
+    scope = scope_of(tenant)
     return {
         "apiCalls": {
             "today": quotas.requests(call, 1),
@@ -56,7 +56,7 @@ def usage_metrics(call: Call, tenant_id: str, query: TenantQuery) -> dict[str, A
             "limit": quotas.request_limit(call, 30 * 86_400),
         },
         "memories": {
-            "count": call.memories.count(place, TRUE, include_archived=True),
+            "count": call.memories.count(scope, TRUE, include_archived=True),
             "limit": quotas.memory_limit(call),
         },
         "storage": {"used": call.memories.text_bytes(tenant_id), "limit": None},

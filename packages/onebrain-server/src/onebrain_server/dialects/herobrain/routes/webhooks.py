@@ -1,4 +1,4 @@
-"""``/api/v1/webhooks``: who is told when something happens."""
+"""``/api/v1/webhooks``: subscriptions to events."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def create_webhook(call: Call, query: TenantQuery, body: NewWebhookFields)
     """Register a webhook for the key's tenant; the secret is not shown again."""
     for event in body.events:
         if events.NEEDED[event] not in call.scopes:
-            # Otherwise a key could have itself told what it may not read.
+            # Otherwise a key could receive data that it may not read.
             raise Problem(
                 403, "INSUFFICIENT_SCOPE", f"API key missing required scope: {events.NEEDED[event]}"
             )
@@ -142,7 +142,7 @@ async def send_test(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
 
 @routes.delete("/{id}", needs="write:webhooks", answers=Deleted, errors=(404,))
 def delete_webhook(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
-    """Delete a webhook; what is on its way to it is given up."""
+    """Delete a webhook and its undelivered events."""
     hook = _one(call, id, tenant_of(call, query.tenant_id))
     if not call.server.records.remove(call.tenant_id, events.KIND, hook.id):
         raise not_found("webhook")

@@ -1,4 +1,4 @@
-"""Telling webhooks what happened."""
+"""Events of webhooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Event = Literal[
     "api_key.created",
     "api_key.revoked",
 ]
-# What a key must be allowed itself to be told of it by a webhook.
+# The right that a key needs itself to have a webhook for an event.
 NEEDED: Final[Mapping[Event, str]] = {
     "memory.created": "read:memories",
     "memory.updated": "read:memories",
@@ -36,7 +36,7 @@ def payload(call: Call, event: str, data: Mapping[str, Any], tenant: str | None)
 
 
 def tell(call: Call, event: Event, data: Mapping[str, Any], tenant: str | None) -> None:
-    """Tell the active webhooks of a tenant, and those of the whole account, what happened."""
+    """Send an event to the active webhooks of a tenant, and to those of the whole account."""
     body: str | None = None
     for hook in call.server.records.all(call.tenant_id, KIND, status="active"):
         if event in hook.body["events"] and hook.body["tenant"] in (None, tenant):

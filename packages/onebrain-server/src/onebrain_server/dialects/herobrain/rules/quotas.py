@@ -1,4 +1,4 @@
-"""What a plan allows, and what of it is used; the owner's plan, and those that an operator gives, allow everything."""
+"""A plan's allowances and their usage; the owner's plan, and those that an operator gives, allow everything."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def storing(call: Call) -> Generator[None, None, None]:
 
 
 def requests(call: Call, days: int, route: str | None = None) -> int:
-    """Return how many requests the account made here in so many days, today included: to one route, or to all."""
+    """Return how many requests the account made here in a number of days, today included: to one route, or to all."""
     last = now()
     first = (last - timedelta(days=days - 1)).date().isoformat()
     rows = call.server.journal.usage(call.tenant_id, first, last.date().isoformat())

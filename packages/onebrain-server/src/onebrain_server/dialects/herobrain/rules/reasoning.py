@@ -1,4 +1,4 @@
-"""What many memories say together, by rules: no language model is asked, and what is not in the memories is not said."""
+"""Answers from many memories, by rules: no language model is asked, and every statement comes from a memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Role = Literal["decision", "context"]
 PatternKind = Literal["tag", "entity", "together"]
 
 _MOST_LINKS: Final = 20
-# What scores less has hardly a word or a meaning in common with the topic.
+# A memory with a lower score has hardly a word or a meaning in common with the topic.
 _LEAST_RELEVANCE: Final = 0.25
 _MOST_READ: Final = 1000
 _MOST_PATTERNS: Final = 100
-_MOST_SIGNALS: Final = 12  # of one memory: their pairs grow with the square
+# Of one memory: their pairs grow with the square.
+_MOST_SIGNALS: Final = 12
 
 
 def chain(memories: Tenant, topic: str, scope: Scope, filter: Filter) -> list[tuple[Hit, Role]]:
@@ -57,7 +58,7 @@ class Pattern:
 
 
 def patterns(memories: Tenant, scope: Scope, least: int) -> tuple[list[Pattern], int]:
-    """Return the patterns that occur in at least so many of the newest memories, the most frequent first.
+    """Return the patterns that occur in at least a number of the newest memories, the most frequent first.
 
     The second value is how many memories were looked at.
     """
@@ -87,7 +88,8 @@ def _of(memory: Memory, named: Iterable[str]) -> Iterator[Pattern]:
     for kind, value in signals:
         yield Pattern(kind, (value,))
     for (_, left), (_, right) in combinations(signals, 2):
-        if left.casefold() != right.casefold():  # a tag that is a name says nothing new beside it
+        # A tag that is a name says nothing new beside it.
+        if left.casefold() != right.casefold():
             yield Pattern("together", (left, right) if left < right else (right, left))
 
 

@@ -21,7 +21,7 @@ _BOUND: Final = f"{NAME}:tenant="
 # How long a binding may be beside the other scopes of a key.
 _MOST_BOUND: Final = 300
 
-# What the account's own keys may do here; the last is not in HeroBrain's document, which names no right to manage keys.
+# The rights of the account's own keys; the last is not in HeroBrain's document, which names no right to manage keys.
 _GRANTED: Final = {
     "read": ("read:memories", "read:intelligence"),
     "write": ("write:memories", "write:webhooks", "write:api-keys"),
@@ -36,7 +36,7 @@ class TenantQuery(Wire):
 
 
 def scopes(caller: Caller) -> frozenset[str]:
-    """Return what a caller may do, in HeroBrain's words."""
+    """Return a caller's rights, in HeroBrain's words."""
     found = _permissions(caller)
     return found.union(*(granted for word, granted in _GRANTED.items() if word in found))
 
@@ -46,7 +46,7 @@ def tenant_of(call: Call, *named: str | None, required: bool = False) -> str | N
 
     Args:
         call: The request.
-        named: What its path, query and body say.
+        named: The tenants that its path, query and body name.
         required: Whether HeroBrain's document requires it, which counts in strict mode only.
     """
     given = {name for name in named if name is not None}
@@ -66,7 +66,7 @@ def tenant_of(call: Call, *named: str | None, required: bool = False) -> str | N
     return tenant
 
 
-def place_of(tenant: str | None) -> Scope:
+def scope_of(tenant: str | None) -> Scope:
     """Return where the memories of a tenant are."""
     return EVERYTHING if tenant is None else Scope(space=tenant)
 

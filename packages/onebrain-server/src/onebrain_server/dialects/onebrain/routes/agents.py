@@ -1,4 +1,4 @@
-"""``/v1/agents``: keys as agents, what they did, and what waits for review."""
+"""``/v1/agents``: keys as agents, their activity, and their candidates for review."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def list_agents(call: Call) -> list[dict[str, Any]]:
 
 
 class Summary(Wire):
-    """What agents did, in numbers."""
+    """The activity of agents in numbers."""
 
     total_calls: int
     error_count: int
@@ -100,13 +100,13 @@ def _summary(call: Call, key_id: str | None) -> dict[str, Any]:
 
 @routes.get("/summary", needs="brain.read", answers=Summary)
 def summary(call: Call) -> dict[str, Any]:
-    """Say what all agents did, in numbers."""
+    """Count the activity of all agents."""
     return _summary(call, None)
 
 
 @routes.get("/{id}/summary", needs="brain.read", answers=Summary, errors=(404,))
 def agent_summary(call: Call, id: str) -> dict[str, Any]:
-    """Say what one agent did, in numbers."""
+    """Count the activity of one agent."""
     return _summary(call, _key(call, id).id)
 
 
@@ -149,18 +149,18 @@ def _activity(call: Call, key_id: str | None, query: Paging) -> Answer:
 
 @routes.get("/activity", needs="brain.read", answers=Page[ActivityRow])
 def activity(call: Call, query: Paging) -> Answer:
-    """List what all agents did, newest first."""
+    """List the activity of all agents, newest first."""
     return _activity(call, None, query)
 
 
 @routes.get("/{id}/activity", needs="brain.read", answers=Page[ActivityRow], errors=(404,))
 def agent_activity(call: Call, id: str, query: Paging) -> Answer:
-    """List what one agent did, newest first."""
+    """List the activity of one agent, newest first."""
     return _activity(call, _key(call, id).id, query)
 
 
 class ReviewFields(Wire):
-    """What to do with an agent's candidates."""
+    """The decision on an agent's candidates."""
 
     action: Literal["approve", "dismiss"]
 

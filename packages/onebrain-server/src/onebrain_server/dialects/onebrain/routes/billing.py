@@ -1,4 +1,4 @@
-"""``/v1/billing`` and what the account has used."""
+"""``/v1/billing``: the plan and the account's usage."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Allowance(Wire):
 
 
 class UsageSummary(Wire):
-    """The plan's allowances and what is used of them."""
+    """The plan's allowances and their usage."""
 
     plan: dict[str, str]
     limits: list[Allowance]
@@ -133,7 +133,7 @@ class UsageSummary(Wire):
 
 @routes.get("/user/usage-summary", needs="brain.read", answers=UsageSummary)
 def usage_summary(call: Call) -> dict[str, Any]:
-    """Return the plan's allowances and what is used of them."""
+    """Return the plan's allowances and their usage."""
     name = call.known.account.plan
     today = now().date()
     rows = call.server.journal.usage(
@@ -167,7 +167,8 @@ def usage_analytics(call: Call) -> dict[str, Any]:
         for table, name in ((types, route), (days, day)):
             row = table.setdefault(name, [0, 0])
             row[0], row[1] = row[0] + count, row[1] + tokens
-        if route.startswith(MODEL):  # an answer of a model is no call of its own
+        # An answer of a model is no call of its own.
+        if route.startswith(MODEL):
             days[day][0] -= count
     return {
         "byType": [{"type": name, "count": row[0], "tokens": row[1]} for name, row in sorted(types.items())],

@@ -27,7 +27,7 @@ Focus = Annotated[str, Field(min_length=1, max_length=100, pattern=SEGMENT)]
 
 
 class Profile(Wire):
-    """What the brain knows about its owner."""
+    """The profile of the brain's owner."""
 
     id: str
     user_id: str
@@ -60,12 +60,12 @@ def profile_row(call: Call, record: Record) -> dict[str, Any]:
 
 @routes.get("/brain/profile", needs="brain.read", answers=Profile)
 def get_profile(call: Call) -> dict[str, Any]:
-    """Return what the brain knows about its owner."""
+    """Return the profile of the brain's owner."""
     return profile_row(call, profile_record(call))
 
 
 class ProfileChanges(Wire):
-    """What to change; each given object is replaced as a whole."""
+    """Changes of the profile; each given object is replaced as a whole."""
 
     summary: Annotated[str, Field(max_length=5000)] | None = None
     traits: Given[JsonObject] = None
@@ -74,7 +74,7 @@ class ProfileChanges(Wire):
 
 @routes.put("/brain/profile", needs="brain.write", answers=Profile)
 def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
-    """Change what is given of the profile."""
+    """Change the given fields of the profile."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("traits", "preferences"):
         if name in changes and changes[name] is None:
@@ -91,7 +91,8 @@ def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
         whole: dict[str, Any] = {"summary": "", "traits": {}, "preferences": {}, **changes}
         try:
             changed = records.add(tenant, "profile", whole, id="profile")
-        except Taken:  # another request was faster
+        except Taken:
+            # Another request was faster.
             changed = records.change(tenant, "profile", "profile", changes)
     assert changed is not None
     return profile_row(call, changed)
@@ -140,7 +141,7 @@ class Overview(Wire):
 
 
 class NarrowQuery(Query):
-    """What to narrow a context to."""
+    """The limits of a context."""
 
     project_id: Id | None = None
     language: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -225,7 +226,7 @@ def list_scopes(call: Call) -> list[dict[str, Any]]:
 
 
 class ContextMeta(Wire):
-    """What a context holds, and what it costs."""
+    """A context's contents and size."""
 
     scope: str
     token_estimate: int
@@ -261,7 +262,7 @@ class ContextAnswer(Wire):
 def get_context(call: Call, scope: Focus, query: NarrowQuery) -> Any:
     """Return a context; as plain text where the client asks for that.
 
-    With ``query`` it is ranked for a question, with ``projectId`` it holds only what belongs to a project, and
+    With ``query`` it is ranked for a question, with ``projectId`` it holds only memories of a project, and
     ``maxTokens`` is its budget instead of the scope's own. Scopes are brief, assistant, project and deep; any other name is
     a focus, such as ``coding``.
     """

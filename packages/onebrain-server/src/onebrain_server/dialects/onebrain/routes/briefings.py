@@ -1,4 +1,4 @@
-"""``/v1/briefings``: what happened, on demand, at fixed times, and after events."""
+"""``/v1/briefings``: summaries of events, on demand, at fixed times, and after events."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def get_config(call: Call) -> dict[str, Any]:
 
 
 class ConfigChanges(Wire):
-    """What to change; null removes the webhook or the quiet hours."""
+    """Changes of the configuration; null removes the webhook or the quiet hours."""
 
     is_enabled: Given[bool] = None
     timezone: Given[Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]] = None
@@ -96,7 +96,7 @@ _WIRE = {name: info.alias or name for name, info in ConfigChanges.model_fields.i
 
 @routes.patch("/config", needs="brain.write", answers=Config)
 async def change_config(call: Call, body: ConfigChanges) -> dict[str, Any]:
-    """Change what is given; a webhook at a private address is refused, now and whenever it is called."""
+    """Change the given fields; a webhook at a private address is refused, now and whenever it is called."""
     given = body.model_fields_set
     for name in ("is_enabled", "timezone", "content_preferences"):
         if name in given and getattr(body, name) is None:
@@ -113,7 +113,8 @@ async def change_config(call: Call, body: ConfigChanges) -> dict[str, Any]:
         try:
             await call.server.fetcher.resolve(body.webhook_url)
         except AddressRefused as refused:
-            if "has no address" not in str(refused):  # a name may get its address later
+            # A name may get its address later.
+            if "has no address" not in str(refused):
                 raise invalid(["webhookUrl"], str(refused)) from None
         except ValueError:
             raise invalid(["webhookUrl"], "is no URL") from None
@@ -275,7 +276,7 @@ class Analytics(Wire):
 
 @routes.get("/analytics", needs="brain.read", answers=Analytics)
 def analytics(call: Call, query: DaysQuery) -> dict[str, Any]:
-    """Say how the briefings of so many days were received."""
+    """Say how the briefings of a number of days were received."""
     since = now_micros() - query.days * 86_400 * 1_000_000
     found = [one for one in call.server.records.all(call.tenant_id, work.KIND) if one.created_at >= since]
     types: dict[str, int] = {}
@@ -362,7 +363,7 @@ def list_briefings(call: Call, query: ListQuery) -> Answer:
 
 
 class DailyQuery(Query):
-    """What to narrow a day's briefing to."""
+    """The filter of a day's briefing."""
 
     project_id: Id | None = None
 
@@ -426,7 +427,7 @@ def get_briefing(call: Call, id: str) -> dict[str, Any]:
 
 
 class EngagementFields(Wire):
-    """What was done with a briefing."""
+    """The user's action on a briefing."""
 
     action: Engagement
 
@@ -439,7 +440,7 @@ class EngagementAnswer(Wire):
 
 @routes.post("/{id}/engagement", needs="brain.write", answers=EngagementAnswer, limit="write", errors=(404,))
 def engage(call: Call, id: str, body: EngagementFields) -> dict[str, Any]:
-    """Say what was done with a briefing."""
+    """Note the user's action on a briefing."""
     with call.server.changing(call.tenant_id, id):
         record = call.server.records.get(call.tenant_id, work.KIND, id)
         if record is None:

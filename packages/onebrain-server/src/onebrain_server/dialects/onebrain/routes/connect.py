@@ -51,7 +51,7 @@ experience, skill. One statement each; no secrets; nothing that is known already
 
 
 class ReadQuery(Query):
-    """Which context; a name that is none of the four stands for deep."""
+    """Which context; a name other than the four means deep."""
 
     scope: Annotated[str, Field(max_length=64)] | None = None
     query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
@@ -67,7 +67,7 @@ class WriteBack(Wire):
 
 
 class ReadAnswer(Wire):
-    """What an agent reads when it connects."""
+    """The data that an agent reads when it connects."""
 
     system_prompt: str
     write_back: WriteBack | None
@@ -128,7 +128,7 @@ def read_connect(call: Call, query: ReadQuery) -> Answer:
 
 
 def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
-    """Store what an agent writes; return whether it is new, and its row.
+    """Store a memory that an agent writes; return whether it is new, and its row.
 
     An active memory that says the same makes it a duplicate. A key under review makes candidates, and so does a text that
     reads like instructions, whoever sends it.
@@ -187,7 +187,7 @@ def write_memory(call: Call, body: MemoryFields) -> Answer:
 
 
 class WriteResult(Wire):
-    """What became of one memory."""
+    """The result for one memory."""
 
     status: Literal["created", "duplicate"]
     id: str
@@ -195,7 +195,7 @@ class WriteResult(Wire):
 
 
 class WriteAnswer(Wire):
-    """What became of a batch, in order."""
+    """The result of a batch, in order."""
 
     results: list[WriteResult]
     created: int
@@ -251,9 +251,9 @@ class DeltaQuery(Query):
 
 
 class DeltaAnswer(Wire):
-    """What changed; ``memories`` has the active ones in the form of other servers, and ``count`` is their number.
+    """Changes; ``memories`` has the active ones in the form of other servers, and ``count`` is their number.
 
-    ``changes`` has what is gone, too: deleted, or no longer active.
+    ``changes`` also has memories that are gone: deleted, or no longer active.
     """
 
     changes: list[dict[str, Any]]
@@ -308,11 +308,11 @@ def _changes(
 ) -> tuple[list[dict[str, Any]], int, str | None, bool]:
     """Return one page of changes, until when it is complete, the next page's cursor, and whether a stored time moves now.
 
-    They are for agents: memories that are active now, and the ids of those that are gone. What was never active is no change.
+    They are for agents: memories that are active now, and the ids of those that are gone. A memory that was never active is left out.
 
-    That time moves with the last page of what was asked for without ``since``, so that nothing is lost on the way.
+    That time moves with the last page of a request without ``since``, so that nothing is lost on the way.
 
-    First the memories that changed, then what was deleted; one that is there is never named as deleted.
+    Changed memories come first, then deleted ones; a memory that is there is never named as deleted.
     """
     if cursor is None:
         last, part, within = now_micros(), "memories", None
@@ -357,7 +357,7 @@ def _deleted(call: Call, since: int, last: int) -> list[tuple[str, int]]:
 
 
 def _change(call: Call, memory: Memory, since: int) -> dict[str, Any]:
-    """Return a change; a memory that is no longer active is gone for agents, and nothing of what it says is shown."""
+    """Return a change; for agents a memory that is no longer active is gone, and none of its text is shown."""
     row = mapping.row(memory, call)
     del row["userId"]
     if memory.archived:
@@ -435,7 +435,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _connection(call: Call, id: str, needs: Capability) -> Record:
-    """Return a connection for what needs a capability; raise where it was not registered with that one."""
+    """Return a connection that has a capability; raise if it was not registered with that one."""
     record = call.server.records.get(call.tenant_id, "connection", id)
     if record is None:
         raise not_found("Connection")
@@ -467,7 +467,7 @@ def list_connections(call: Call) -> list[dict[str, Any]]:
 
 
 class SyncFields(Wire):
-    """What an agent sends."""
+    """The batch that an agent sends."""
 
     memories: Many
 
@@ -516,7 +516,7 @@ def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
 
 @routes.delete("/connections/{id}", needs="connect.write", keys_only=True, errors=(404,))
 def disconnect(call: Call, id: str) -> None:
-    """Remove an agent's connection; what it stored stays."""
+    """Remove an agent's connection; its memories stay."""
     if not call.server.records.remove(call.tenant_id, "connection", id):
         raise not_found("Connection")
 

@@ -141,7 +141,7 @@ class Edge(Wire):
 
 
 class GraphAnswer(Wire):
-    """What hangs together; ``entities`` is the same in the form of other servers."""
+    """Connected entities; ``entities`` is the same in the form of other servers."""
 
     nodes: list[Node]
     edges: list[Edge]
@@ -231,7 +231,7 @@ class MergeFields(Wire):
 
 
 class MergeAnswer(Wire):
-    """What moved."""
+    """The numbers of moved links and relations."""
 
     merged: bool
     links_transferred: int
@@ -282,7 +282,7 @@ def get_entity(call: Call, id: str) -> dict[str, Any]:
 
 
 class EntityChanges(Wire):
-    """What to change; null empties description and metadata."""
+    """Changes of an entity; null empties description and metadata."""
 
     name: Given[Name] = None
     type: Given[Kind] = None
@@ -292,7 +292,7 @@ class EntityChanges(Wire):
 
 @routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(404, 409))
 def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
-    """Change what is given of an entity."""
+    """Change the given fields of an entity."""
     memories.entity(call, id)
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "type"):
@@ -416,6 +416,6 @@ class DepthQuery(Query):
 
 @routes.get("/{id}/graph", needs="entity.read", answers=GraphAnswer, errors=(404,))
 def entity_graph(call: Call, id: str, query: DepthQuery) -> dict[str, Any]:
-    """Return what is within so many steps of an entity."""
+    """Return the entities within a number of steps of an entity."""
     memories.entity(call, id)
     return _graph(call, *call.graph.around(id, query.depth))

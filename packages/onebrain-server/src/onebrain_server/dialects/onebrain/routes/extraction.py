@@ -1,4 +1,4 @@
-"""Memories from what others wrote: single notes for review, texts, chats, pages and files; and housekeeping among memories."""
+"""Memories from others' texts: single notes for review, texts, chats, pages and files; and housekeeping among memories."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
 
 
 class BatchAnswer(Wire):
-    """What a batch stored."""
+    """The result of a batch."""
 
     created: int
     duplicates: int
@@ -142,7 +142,7 @@ class ExtractFields(Wire):
 
 
 class ExtractAnswer(Wire):
-    """What was found, and by whom: a model's name, or ``fallback`` for the rules that need none."""
+    """The proposals and their source: a model's name, or ``fallback`` for the rules that need none."""
 
     memories: list[dict[str, Any]]
     provider: str
@@ -199,7 +199,7 @@ class ChatFields(Wire):
 
 @routes.post("/parse-chat", needs="brain.write", answers=Candidates, limit="write")
 def parse_chat(call: Call, body: ChatFields) -> dict[str, Any]:
-    """Propose memories from what people say in a chat; what an assistant answers is left out."""
+    """Propose memories from the users' messages of a chat; an assistant's messages are left out."""
     return _candidates(propose_from_chat(body.transcript, body.format))
 
 
@@ -247,7 +247,7 @@ def upload(call: Call, form: Form) -> dict[str, Any]:
 
 
 class _Text:
-    """Collects what a page shows: what lxml's parser calls as it reads."""
+    """Collects the visible text of a page, as the target of lxml's parser."""
 
     _BLOCKS = frozenset(
         {"p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "section", "article", "td"}
@@ -281,7 +281,7 @@ class _Text:
 
 
 def page_text(page: str) -> str:
-    """Return what a page shows, without what it hides."""
+    """Return the visible text of a page."""
     # lxml, since Python's own parser takes quadratic time for some pages. It has no types.
     etree: Any = import_module("lxml.etree")
     parser = etree.HTMLParser(target=_Text(), huge_tree=True)
@@ -339,7 +339,7 @@ def duplicates(call: Call) -> list[dict[str, Any]]:
 
 
 class ConsolidateFields(Wire):
-    """What to consolidate."""
+    """The memories to consolidate."""
 
     type: MemoryType | None = None
     threshold: Annotated[float, Field(ge=0.1, le=1)] = 0.85
@@ -355,7 +355,7 @@ class ConsolidatedGroup(Wire):
 
 
 class ConsolidateAnswer(Wire):
-    """What was merged."""
+    """The consolidated memories."""
 
     merged: int
     groups: list[ConsolidatedGroup]
@@ -365,7 +365,7 @@ class ConsolidateAnswer(Wire):
     "/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False
 )
 def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
-    """Archive what another active memory of the same type says; the surest one stays, then the longest, then the newest."""
+    """Archive memories that repeat another active one of their type; the surest stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
     answer: list[dict[str, Any]] = []
     merged = 0
@@ -417,7 +417,7 @@ class ExpireAnswer(Wire):
 
 @routes.post("/expire", needs="brain.write", answers=ExpireAnswer, limit="write", body_required=False)
 def expire(call: Call, body: ExpireFields) -> dict[str, Any]:
-    """Archive active memories that were not changed for so many days; pinned ones stay."""
+    """Archive active memories that were not changed for a number of days; pinned ones stay."""
     before = now() - timedelta(days=body.ttl_days)
     old = [one for one in memories.everything(call, Cmp("$updated_at", "lt", before)) if not one.pinned]
     for one in old:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from onebrain_server.clock import iso_micros, iso_or_none, now_micros
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, page_of, paged
 from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
@@ -107,19 +107,12 @@ def list_keys(call: Call, query: Paging) -> Answer:
     """List keys, newest first; their secrets are not stored anywhere."""
     call.server.accounts.flush()
     found = call.server.accounts.keys(call.tenant_id)
-    start = 0
-    if query.cursor is not None:
-        places = [place for place, key in enumerate(found) if key.id == query.cursor]
-        if not places:
-            raise bad_cursor()
-        start = places[0] + 1
-    rows = found[start : start + query.limit]
-    more = start + query.limit < len(found)
-    return paged([row(key) for key in rows], rows[-1].id if more else None, len(found))
+    page, cursor = page_of(found, query.cursor, query.limit, lambda key: key.id)
+    return paged(list(map(row, page)), cursor, len(found))
 
 
 class KeyFields(Wire):
-    """A key to make; without scopes it may do what the caller may."""
+    """A key to make; without scopes it has the caller's."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scopes: Scopes | None = None
@@ -142,7 +135,7 @@ def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
 
 
 class TrustFields(Wire):
-    """Whether what a key writes is active at once."""
+    """Whether a key's memories are active at once."""
 
     trust_level: TrustLevel
 
@@ -159,7 +152,7 @@ def change_trust(call: Call, id: str, body: TrustFields) -> dict[str, Any]:
 
 
 class KeyChanges(Wire):
-    """What to change of a key."""
+    """Changes of a key."""
 
     name: Given[Annotated[str, Field(min_length=1, max_length=100)]] = None
     description: Annotated[str, Field(max_length=1000)] | None = None
@@ -171,7 +164,7 @@ class KeyChanges(Wire):
 
 @routes.patch("/{id}", needs="brain.write", answers=WholeKeyRow, errors=(404,))
 def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
-    """Change what is given of a key; a key that is switched off is refused from now on."""
+    """Change the given fields of a key; a key that is switched off is refused from now on."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "trust_level", "scopes", "is_active"):
         if name in changes and changes[name] is None:

@@ -115,13 +115,14 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
         [memory] = memories.store(call, [new], new=fresh)
     memories.link(call, body, memory.id)
     call.act("write", "memory")
-    if fresh:  # it has the links that were just made, and no others
+    # It has the links that were just made, and no others.
+    if fresh:
         return mapping.shown(memory, call, mapping.Belonging(body.entity_id, body.project_id))
     return mapping.row(memory, call)
 
 
 class SearchFields(Wire):
-    """What to look for."""
+    """A search."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -152,7 +153,7 @@ class SearchFields(Wire):
 
 
 class SearchAnswer(Wire):
-    """What a search found, best first."""
+    """The matches of a search, best first."""
 
     results: list[HitRow]
     search_mode: SearchMode
@@ -234,7 +235,7 @@ class QueryFields(Wire):
 
 @routes.post("/query", needs="brain.read", answers=Page[MemoryRow])
 def query_memories(call: Call, body: QueryFields) -> Answer:
-    """List memories of a scope that match a filter, in an order; what waits for review is in no such list."""
+    """List memories of a scope that match a filter, in an order, without those that wait for review."""
     request = ListRequest(
         scope=EVERYTHING if body.scope is None else body.scope.scope(),
         filter=memories.reviewed(memories.wanted(call, given=body.filter), archived=body.include_archived),
@@ -248,7 +249,7 @@ def query_memories(call: Call, body: QueryFields) -> Answer:
 
 
 class ForgetFields(Wire):
-    """What to delete: memories by their ids, or all of a scope that match a filter."""
+    """The memories to delete, by their ids, or all of a scope that match a filter."""
 
     ids: Annotated[list[Id], Field(max_length=1000)] | None = None
     scope: ScopeFields | None = None
@@ -258,7 +259,7 @@ class ForgetFields(Wire):
 
 
 class ForgetAnswer(Wire):
-    """What was deleted, or would have been."""
+    """The memories that were deleted, or would have been."""
 
     count: int
     dry_run: bool
@@ -269,7 +270,7 @@ class ForgetAnswer(Wire):
 def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
     """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given.
 
-    With ``erase``, what is kept of their past goes, too, and of memories with these ``ids`` that were deleted before.
+    With ``erase``, the kept history is deleted, too, also that of memories with these ``ids`` that were deleted before.
     """
     if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
         raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
@@ -296,7 +297,7 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
 
 
 class CountFields(Wire):
-    """What to count."""
+    """The memories to count."""
 
     scope: ScopeFields | None = None
     filter: JsonObject | None = None
@@ -325,7 +326,7 @@ class ImportFields(Wire):
 
 
 class ImportResult(Wire):
-    """What became of one item."""
+    """The result for one item."""
 
     id: str | None
     status: Literal["created", "updated", "failed"]
@@ -335,7 +336,7 @@ class ImportResult(Wire):
 
 
 class ImportAnswer(Wire):
-    """What an import stored; ``results`` has one entry for each item, in order."""
+    """The result of an import; ``results`` has one entry for each item, in order."""
 
     created: int
     errors: list[str]
@@ -431,7 +432,7 @@ class ReindexFields(Wire):
 
 
 class ReindexAnswer(Wire):
-    """What a reindexing did."""
+    """The result of a reindexing."""
 
     total: int
     queued: int
@@ -455,7 +456,7 @@ def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
 
 
 class MemoryChanges(Wire):
-    """What to change; ``metadata: null`` empties it, and an object replaces it unless ``mergeMetadata`` is true."""
+    """Changes of a memory; ``metadata: null`` empties it, an object replaces it unless ``mergeMetadata`` is true."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["body", "content"]}})
 
@@ -480,7 +481,7 @@ _AS_GIVEN: Final = ("title", "source", "importance", "pinned", "expires_at", "co
 
 @routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
-    """Change what is given of a memory; its type and source type stay what they are."""
+    """Change the given fields of a memory; its type and source type cannot change."""
     for name in body.model_fields_set - _NULLABLE:
         if getattr(body, name) is None:
             raise invalid(

@@ -1,4 +1,4 @@
-"""``/v1/merge``: what waits is taken in, with versions to go back to."""
+"""``/v1/merge``: candidates are merged into the brain, with versions to go back to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST = 2000
 
 
 class LogRow(Wire):
-    """What was done with a memory, and why."""
+    """The decision on a memory, and the reason."""
 
     action: str
     memory_ids: list[str]
@@ -34,7 +34,7 @@ class LogRow(Wire):
 
 
 class RunAnswer(Wire):
-    """What a merge did."""
+    """The result of a merge."""
 
     merged: int
     archived: int
@@ -45,7 +45,7 @@ class RunAnswer(Wire):
 
 
 def _snapshot(call: Call) -> list[dict[str, Any]]:
-    """Return every memory with what a merge may change of it."""
+    """Return every memory with the fields that a merge may change."""
     return [
         {
             "id": one.id,
@@ -73,13 +73,14 @@ def _version(call: Call, before: list[dict[str, Any]], log: list[dict[str, Any]]
         }
         try:
             return records.add(tenant, KIND, body, unique=str(number))
-        except Taken:  # another merge was faster
+        except Taken:
+            # Another merge was faster.
             continue
 
 
 @routes.post("/run", needs="brain.write", answers=RunAnswer, limit="write")
 def run(call: Call) -> dict[str, Any]:
-    """Take in the candidates: what is known already is archived, what contradicts is marked, the rest becomes active."""
+    """Merge the candidates: a known one is archived, a contradicting one is marked, the rest become active."""
     if not call.known.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot merge")
     waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
@@ -87,7 +88,8 @@ def run(call: Call) -> dict[str, Any]:
     before = _snapshot(call) if candidates else []
     counts = {"archived": 0, "conflicted": 0, "activated": 0}
     log: list[dict[str, Any]] = []
-    for one in reversed(candidates):  # the oldest first, so that it is the one that stays
+    # The oldest first, so that it is the one that stays.
+    for one in reversed(candidates):
         title, kind = one.title or "", one.type or "fact"
         same = likeness.twin(call, title, one.content, kind)
         other = likeness.rival(call, title, one.content, kind) if same is None else None
@@ -111,7 +113,8 @@ def run(call: Call) -> dict[str, Any]:
                     call, memories.one(call, one.id), status="active" if status == "activated" else status
                 )
             except (Problem, OneBrainNotFoundError):
-                continue  # it was deleted meanwhile
+                # It was deleted meanwhile.
+                continue
         log.append({"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())})
     version = _version(call, before, log)
     call.audit("merge.run", version.id)
@@ -152,7 +155,7 @@ def history(call: Call, query: Paging) -> Answer:
 
 
 class RollbackAnswer(Wire):
-    """What going back did."""
+    """The result of going back."""
 
     success: bool
     version_id: str

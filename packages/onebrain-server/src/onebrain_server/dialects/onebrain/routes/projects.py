@@ -63,7 +63,7 @@ def link_row(link: Link) -> dict[str, Any]:
 
 
 def one(call: Call, id: str) -> Record:
-    """Return a project of the caller's; raise where there is none with this id."""
+    """Return a project of the caller's; raise if there is none with this id."""
     record = call.server.records.get(call.tenant_id, KIND, id)
     if record is None:
         raise not_found("Project")
@@ -111,7 +111,7 @@ def get_project(call: Call, id: str) -> dict[str, Any]:
 
 
 class ProjectChanges(Wire):
-    """What to change; null empties description and metadata."""
+    """Changes of a project; null empties description and metadata."""
 
     name: Given[Name] = None
     description: Description | None = None
@@ -121,7 +121,7 @@ class ProjectChanges(Wire):
 
 @routes.patch("/{id}", needs="brain.write", answers=ProjectRow, errors=(404,))
 def update_project(call: Call, id: str, body: ProjectChanges) -> dict[str, Any]:
-    """Change what is given of a project."""
+    """Change the given fields of a project."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "status"):
         if name in changes and changes[name] is None:

@@ -1,4 +1,4 @@
-"""``/v1/skills``: what was learnt to do, how sure that is, and doing it."""
+"""``/v1/skills``: learnt skills, their confidence, and their execution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onebrain_server.clock import iso_micros, iso_or_none, now_micros
 from onebrain_server.dialects.onebrain.mapping import Confidence, Id
 from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import storing
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, page_of, paged
 from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
@@ -26,7 +26,8 @@ Status = Literal["candidate", "active", "archived", "dismissed"]
 Title = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 _DAY = 86_400 * 1_000_000
-_HALF_LIFE = 90  # days without use after which a skill's decay score is halved
+# Days without use after which a skill's decay score is halved.
+_HALF_LIFE = 90
 _STEPS = {"applied": 0.05, "referenced": 0.01, "dismissed": -0.02, "served": 0.0}
 _HOLE = re.compile(r"{{\s*([A-Za-z_][A-Za-z0-9_]*)\s*}}")
 
@@ -126,15 +127,8 @@ def list_skills(call: Call, query: ListQuery) -> Answer:
         found.sort(key=lambda record: (-record.body["usageCount"], record.id))
     else:
         found.sort(key=lambda record: (-record.updated_at, record.id))
-    start = 0
-    if query.cursor is not None:
-        places = [place for place, record in enumerate(found) if record.id == query.cursor]
-        if not places:
-            raise bad_cursor()
-        start = places[0] + 1
-    page = found[start : start + query.limit]
-    more = start + query.limit < len(found)
-    return paged([row(record) for record in page], page[-1].id if more else None, len(found))
+    page, cursor = page_of(found, query.cursor, query.limit, lambda record: record.id)
+    return paged(list(map(row, page)), cursor, len(found))
 
 
 class SkillFields(Wire):
@@ -214,7 +208,7 @@ def get_skill(call: Call, id: str) -> dict[str, Any]:
 
 
 class SkillChanges(Wire):
-    """What to change of a skill."""
+    """Changes of a skill."""
 
     title: Given[Title] = None
     name: Given[Title] = None
@@ -241,7 +235,7 @@ _NAMES = {
 
 @routes.patch("/{id}", needs="brain.write", answers=SkillRow, errors=(404,))
 def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
-    """Change what is given of a skill."""
+    """Change the given fields of a skill."""
     changes: dict[str, Any] = {}
     for name in body.model_fields_set:
         value = getattr(body, name)
@@ -302,7 +296,7 @@ def feedback(call: Call, id: str, body: FeedbackFields) -> dict[str, Any]:
 
 
 class RunFields(Wire):
-    """What to put into the prompt."""
+    """The inputs of a skill's prompt."""
 
     input: Annotated[str, Field(max_length=50_000)] = ""
     variables: dict[str, Any] | None = None
@@ -319,7 +313,7 @@ class RunAnswer(Wire):
 
 @routes.post("/{id}/execute", needs="brain.write", answers=RunAnswer, limit="write", errors=(404,))
 def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
-    """Fill a skill's prompt with input, variables and context, and let the model answer it, where there is one."""
+    """Fill a skill's prompt with input, variables and context, and let the model answer it if there is one."""
     known = _one(call, id).body
     template = known.get("promptTemplate") or known["body"]
     values = {name: str(value) for name, value in (body.variables or {}).items()}
@@ -329,7 +323,7 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
             call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000]
         )
         values["context"] = found["systemPrompt"]
-    # Each hole is filled once: what stands in an input is never taken for another hole.
+    # Each hole is filled once: an input that looks like a hole is not filled again.
     prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
     if body.input and "input" not in _HOLE.findall(template):
         prompt = f"{prompt}\n\n{body.input}"

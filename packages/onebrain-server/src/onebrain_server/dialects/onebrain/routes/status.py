@@ -1,4 +1,4 @@
-"""What needs no login: health, metrics, plans, and what this server can do."""
+"""Routes without a login: health, metrics, plans, and the server's capabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onebrain_server.http.requests import Call
 root = Routes("", "server")
 routes = Routes("/v1", "server")
 
-# What this server does beyond OneBrain's hosted one; clients ask once. docs/http-api.md describes each.
+# Features beyond OneBrain's hosted server; clients ask once. docs/http-api.md describes each.
 FEATURES: Final = (
     "briefings.daily",
     "connect.connections",
@@ -62,7 +62,7 @@ def metrics(call: Call) -> Answer:
 
 
 class Capabilities(Wire):
-    """What this server is and can do."""
+    """The server's version and features."""
 
     server: str
     version: str
@@ -71,7 +71,7 @@ class Capabilities(Wire):
 
 @routes.get("/capabilities", needs="anyone", answers=Capabilities)
 def capabilities(call: Call) -> dict[str, Any]:
-    """Say what this server does beyond OneBrain's hosted one."""
+    """Return the features beyond OneBrain's hosted server."""
     return {"server": "onebrain-server", "version": "2.0.0", "features": FEATURES}
 
 

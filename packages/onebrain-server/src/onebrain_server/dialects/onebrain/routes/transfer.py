@@ -170,7 +170,7 @@ class ImportFields(Wire):
 
 
 class ImportAnswer(Wire):
-    """How many of each were stored, and what was wrong with the others."""
+    """The numbers of stored rows of each kind, and the errors of the others."""
 
     memories: int
     tags: int
@@ -183,7 +183,7 @@ class ImportAnswer(Wire):
 
 @routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201, limit="write")
 def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
-    """Take a whole brain in; what is there under the same id is replaced, so that doing it twice changes nothing."""
+    """Import a whole brain; a row replaces the one with its id, so that a second import changes nothing."""
     errors: list[str] = []
     with storing(call, len(body.memories)):
         counts = {"memories": _memories(call, body.memories, errors)}
@@ -207,17 +207,17 @@ def _each(
     rows: list[dict[str, Any]], name: str, errors: list[str], take: Callable[[dict[str, Any]], None]
 ) -> int:
     count = 0
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         try:
             take(row)
             count += 1
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            errors.append(f"{name}[{place}].{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            errors.append(f"{name}[{index}].{'.'.join(map(str, first['loc']))}: {first['msg']}")
         except (KeyError, TypeError, ValueError, AttributeError):
-            errors.append(f"{name}[{place}]: not as an export has it")
+            errors.append(f"{name}[{index}]: not as an export has it")
         except OneBrainError as error:
-            errors.append(f"{name}[{place}]: {error.message}")
+            errors.append(f"{name}[{index}]: {error.message}")
     return count
 
 
@@ -225,7 +225,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
     count = 0
     for start in range(0, len(rows), 500):
         drafts: list[NewMemory] = []
-        for place, row in enumerate(rows[start : start + 500], start):
+        for index, row in enumerate(rows[start : start + 500], start):
             try:
                 fields = MemoryFields.model_validate({**row, "entityId": None, "projectId": None})
                 status = row.get("status", "active")
@@ -238,7 +238,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                     if isinstance(error, ValidationError)
                     else {"loc": (), "msg": str(error) or "not a memory"}
                 )
-                errors.append(f"memories[{place}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
+                errors.append(f"memories[{index}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
         for result in memories.put(call, drafts) if drafts else ():
             if result.error is None:
                 count += 1
@@ -248,7 +248,7 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
 
 
 def _belonging(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str]) -> None:
-    """Link memories to what their rows name, where no imported link has done so."""
+    """Link memories to the entity and project that their rows name, unless an imported link has done so."""
     named = [
         row
         for row in rows
@@ -314,7 +314,8 @@ def _entity(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
                 id=str(row["id"]),
                 created_at=to_micros(datetime.fromisoformat(row["createdAt"])),
             )
-        except OneBrainConflictError:  # the id is another entity's by now
+        except OneBrainConflictError:
+            # The id is another entity's by now.
             found = call.graph.update(
                 str(row["id"]),
                 name=fields.name,

@@ -26,7 +26,7 @@ def export_user(call: Call) -> dict[str, Any]:
     """Return everything that is stored about the account; once an hour."""
     account = call.known.account
     past = call.server.history.all(call.tenant_id)
-    places = mapping.belonging(call, list({memory.id for _, memory in past}))
+    owners = mapping.belonging(call, list({memory.id for _, memory in past}))
     return {
         "exportedAt": iso(now()),
         "user": {
@@ -44,7 +44,7 @@ def export_user(call: Call) -> dict[str, Any]:
         "history": [
             {
                 "changedAt": iso_micros(changed_at),
-                "memory": mapping.shown(memory, call, places.get(memory.id, mapping.NOWHERE)),
+                "memory": mapping.shown(memory, call, owners.get(memory.id, mapping.NOWHERE)),
             }
             for changed_at, memory in past
         ],
@@ -84,7 +84,7 @@ def streak(call: Call) -> dict[str, Any]:
 
 
 class Notifications(Wire):
-    """How the account wants to be told."""
+    """How the account wants to be notified."""
 
     email_daily: bool
     push_enabled: bool
@@ -92,7 +92,7 @@ class Notifications(Wire):
 
 @routes.get("/user/notifications", needs="brain.read", answers=Notifications)
 def notifications(call: Call) -> dict[str, Any]:
-    """Return how the account wants to be told; this server sends neither mail nor pushes."""
+    """Return how the account wants to be notified; this server sends neither mail nor pushes."""
     return {"emailDaily": False, "pushEnabled": False}
 
 

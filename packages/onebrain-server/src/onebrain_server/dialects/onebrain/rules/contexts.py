@@ -1,4 +1,4 @@
-"""Contexts: what an agent should know, within a budget, the same for the same brain and question."""
+"""Contexts: the knowledge for an agent within a budget, the same for the same brain and question."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SOURCES: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a scope holds."""
+    """The contents of a scope."""
 
     tokens: int
     memories: int
@@ -206,7 +206,7 @@ def latest_version(call: Call) -> int | None:
 def choose(call: Call, asked: str, narrowed: Filter, count: int) -> tuple[list[Memory], int]:
     """Return the memories for a context, best first, and how many active ones there are.
 
-    A question decides first, what is sure and recent second; pinned memories are always there.
+    A question decides first, confidence and age second; pinned memories are always included.
     """
     page = call.memories.list(ListRequest(filter=narrowed, limit=_POOL))
     moment = now()
@@ -257,7 +257,7 @@ def fit(structured: dict[str, Any], most: int) -> tuple[str, int, bool]:
         del structured["stats"]
         text, estimate = measure(structured)
     if estimate > most and structured.get("profile", {}).get("summary"):
-        # What says who the user is stays, its beginning at least.
+        # The profile stays, its beginning at least.
         over = (estimate - most) * 4
         summary = structured["profile"]["summary"]
         structured["profile"]["summary"] = shorten(summary, max(40, len(summary) - over))

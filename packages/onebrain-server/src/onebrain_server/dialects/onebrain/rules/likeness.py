@@ -35,7 +35,7 @@ def relatives(call: Call, title: str, body: str, type: str) -> list[Memory]:
 
 
 def twin(call: Call, title: str, body: str, type: str) -> Memory | None:
-    """Return the active memory that says what a new one says: title alike to 0.8, body to 0.48."""
+    """Return the active memory that says the same as a new one: title alike to 0.8, body to 0.48."""
     best: tuple[float, Memory] | None = None
     for memory in relatives(call, title, body, type):
         names, texts = similarity(title, memory.title or ""), similarity(body, memory.content)

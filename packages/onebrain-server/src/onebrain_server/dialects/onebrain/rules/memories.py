@@ -14,7 +14,7 @@ from onebrain_server.dialects.onebrain.mapping import ARCHIVED, UNSEEN, MemoryFi
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 
-# What is neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
+# Neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
 _WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
 
 
@@ -22,7 +22,7 @@ SEEN: Final = negate(every(ARCHIVED, Cmp(f"$extra.{UNSEEN}", "eq", True)))
 
 
 def one(call: Call, id: str) -> Memory:
-    """Return a memory of the caller's; raise where there is none with this id."""
+    """Return a memory of the caller's; raise if there is none with this id."""
     found = call.memories.get([id], EVERYTHING)
     if not found:
         raise not_found("Memory item")
@@ -50,7 +50,7 @@ def wanted(
     search: str | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> Filter:
-    """Return the filter for what a list or a search asks for."""
+    """Return the filter of a list or a search."""
     parts: list[Filter] = []
     if type is not None:
         parts.append(Cmp("$type", "eq", type))
@@ -125,7 +125,7 @@ def store(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequ
 
 
 def _keep_replaced(call: Call, drafts: Sequence[NewMemory], new: bool) -> Sequence[NewMemory]:
-    """Keep what drafts replace, and return the drafts; one that replaces a memory may have been seen."""
+    """Keep the memories that drafts replace, and return the drafts; one that replaces a memory may have been seen."""
     if new or not drafts:
         return drafts
     there = set(keep(call, [str(draft.id) for draft in drafts]))
@@ -174,12 +174,13 @@ def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
 
 
 def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]:
-    """Keep what memories are, before they are changed or deleted; return the ids of those that are there.
+    """Keep the state of memories before they are changed or deleted; return the ids of those that are there.
 
-    `put`, `change` and `delete` do it: nothing else in this dialect changes what is stored.
+    `put`, `change` and `delete` do it: nothing else in this dialect changes stored memories.
     """
     there: list[str] = []
-    for start in range(0, len(ids), 1000):  # a filter may delete everything
+    # A filter may delete everything.
+    for start in range(0, len(ids), 1000):
         found = call.memories.located(ids[start : start + 1000], scope)
         call.server.history.keep(call.tenant_id, found)
         there.extend(memory.id for _, memory in found)

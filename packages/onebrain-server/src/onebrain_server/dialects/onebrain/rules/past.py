@@ -1,7 +1,7 @@
-"""As-of reads: memories as they were at a moment, from what is there now and what was kept before every change since.
+"""As-of reads: memories as they were at a moment, from the present ones and the states kept before every change since.
 
 A memory was there from its ``createdAt`` on. One that was changed or deleted after the moment is answered from the first
-state that was kept after it; all others are what they are now.
+state that was kept after it; all others are unchanged since.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from onebrain_server.http.requests import Call
 from onebrain_server.state.history import Past
 
 _ORDER: Final = "-created_at"
-_NUMBERS: Final = 2**62  # greater than any time and row
+# Greater than any time and row.
+_NUMBERS: Final = 2**62
 _CHUNK: Final = 500
 
-Place = tuple[int, int]  # a time of creation and a row: the order of lists, downwards
+# A time of creation and a row: the order of lists, downwards.
+Position = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def moment_of(call: Call, given: datetime) -> int:
     """Return a moment in microseconds; all of its millisecond counts, for the wire tells times no finer.
 
     Raises:
-        Problem: 400: it lies in the future, or before what is kept.
+        Problem: 400: it lies in the future, or before the oldest kept state.
     """
     now, earliest = now_micros(), call.server.history.earliest()
     moment = to_micros(given) // 1000 * 1000 + 999
@@ -68,9 +70,9 @@ def moment_of(call: Call, given: datetime) -> int:
 
 
 def one(call: Call, id: str, moment: int) -> Memory:
-    """Return a memory as it was; raise where there was none with this id."""
+    """Return a memory as it was; raise if there was none with this id."""
     now = call.memories.located([id], EVERYTHING)
-    # Read last: what is changed between the two reads is in both, and never in neither.
+    # Read last: a change between the two reads is in both, and never in neither.
     states = call.server.history.after(call.tenant_id, moment, memory_id=id)
     changed = {state.row for state in states}
     then = call.server.history.memories(
@@ -85,9 +87,9 @@ def one(call: Call, id: str, moment: int) -> Memory:
 
 
 def page(call: Call, selection: Selection, moment: int, *, limit: int, cursor: str | None) -> Answer:
-    """Return one page of memories as they were, newest first; what changes meanwhile shifts nothing."""
+    """Return one page of memories as they were, newest first; changes meanwhile shift nothing."""
     total: int | None = None
-    behind: Place = (moment, _NUMBERS)
+    behind: Position = (moment, _NUMBERS)
     if cursor is not None:
         moment, behind, total = _decoded(cursor, moment)
     now, states = _unchanged(call, selection, moment, behind, limit + 1)
@@ -96,7 +98,7 @@ def page(call: Call, selection: Selection, moment: int, *, limit: int, cursor: s
     if total is None:
         total = _total(call, selection, moment, states)
     ahead = [state for state in states if _place(state) < behind]
-    then: list[tuple[Place, Memory]] = []
+    then: list[tuple[Position, Memory]] = []
     for some in _chunks(ahead, limit + 1 if selection.whole else _CHUNK):
         then += [
             (_place(state), memory) for state, memory in history.memories(tenant, some) if memory in selection
@@ -110,10 +112,10 @@ def page(call: Call, selection: Selection, moment: int, *, limit: int, cursor: s
 
 
 def _unchanged(
-    call: Call, selection: Selection, moment: int, behind: Place, wanted: int
-) -> tuple[list[tuple[Place, Memory]], list[Past]]:
-    """Return so many memories that are what they were, in order, and the states of all that are not."""
-    found: list[tuple[Place, Memory]] = []
+    call: Call, selection: Selection, moment: int, behind: Position, wanted: int
+) -> tuple[list[tuple[Position, Memory]], list[Past]]:
+    """Return a number of memories that have not changed since, in order, and the states of all that have."""
+    found: list[tuple[Position, Memory]] = []
     cursor: str | None = cursors.encode(*behind, _ORDER)
     size = wanted
     while True:
@@ -129,16 +131,18 @@ def _unchanged(
         rows = {_identity(memory): row for row, memory in located}
         for memory in page.data:
             row = rows.get(_identity(memory))
-            if row is not None:  # else it is gone by now, and its last state is in the history
+            # Else it is gone by now, and its last state is in the history.
+            if row is not None:
                 found.append(((_created(memory), row), memory))
-        # Read last: what is changed between the two reads is in both, and never in neither.
+        # Read last: a change between the two reads is in both, and never in neither.
         states = call.server.history.after(call.tenant_id, moment)
         changed = {state.row for state in states}
         found = [one for one in found if one[0][1] not in changed]
         cursor = page.meta.cursor
         if len(found) >= wanted or cursor is None:
             return found, states
-        size = _CHUNK  # much of what is there was changed since
+        # Much of what is there was changed since.
+        size = _CHUNK
 
 
 def _total(call: Call, selection: Selection, moment: int, states: Sequence[Past]) -> int:
@@ -166,7 +170,7 @@ def _identity(memory: Memory) -> tuple[str, str | None, str | None]:
     return memory.id, memory.scope.space, memory.scope.user
 
 
-def _place(state: Past) -> Place:
+def _place(state: Past) -> Position:
     return state.created_at, state.row
 
 
@@ -174,13 +178,13 @@ def _chunks(states: Sequence[Past], size: int) -> Iterator[Sequence[Past]]:
     return (states[start : start + size] for start in range(0, len(states), size))
 
 
-def _encoded(moment: int, place: Place, total: int) -> str:
-    text = json.dumps(["asOf", moment, *place, total])
+def _encoded(moment: int, position: Position, total: int) -> str:
+    text = json.dumps(["asOf", moment, *position, total])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, moment: int) -> tuple[int, Place, int]:
-    """Return the moment, place and total of a cursor that a list as of this moment returned."""
+def _decoded(cursor: str, moment: int) -> tuple[int, Position, int]:
+    """Return the moment, position and total of a cursor that a list as of this moment returned."""
     try:
         mark, *numbers = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if mark != "asOf" or any(type(one) is not int or abs(one) > _NUMBERS for one in numbers):

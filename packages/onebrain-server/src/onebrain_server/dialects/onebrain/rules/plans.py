@@ -1,4 +1,4 @@
-"""Plans: what an account may use, and what it has used."""
+"""Plans: an account's allowances and their usage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _STORED: Final[Mapping[str, Callable[[Plans, str], int]]] = {
     "memories": Plans.count,
     "memory_bytes": Plans.size,
 }
-_DAYS: Final = 30  # of a monthly allowance, which goes back day by day
+# Of a monthly allowance, which goes back day by day.
+_DAYS: Final = 30
 
 
 def limit_of(call: Call, name: str) -> int | None:
@@ -89,7 +90,7 @@ def memory_count(call: Call) -> int:
 
 
 def allowances(call: Call) -> list[dict[str, Any]]:
-    """Return every allowance of the plan and what is used of it."""
+    """Return every allowance of the plan and its usage."""
     rows: list[dict[str, Any]] = []
     for name in call.server.settings.free_plan:
         lifetime = _STORED.get(name)

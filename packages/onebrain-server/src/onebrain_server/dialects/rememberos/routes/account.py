@@ -34,7 +34,8 @@ public = Routes("/memory", "signup")
 NO_MAIL: Final = "This server sends no mail"
 
 
-_NAMELESS: Final = "account"  # to those who may not know the address
+# To those who may not know the address.
+_NAMELESS: Final = "account"
 
 
 def name_of(account: Account) -> str:
@@ -53,7 +54,7 @@ class Tenant(Wire):
 
 @routes.get("/me", needs="read", answers=Tenant)
 def get_tenant(call: Call) -> dict[str, Any]:
-    """Return the tenant: its name, plan, and what one request may hold; its address for an admin's key, null for others."""
+    """Return the tenant: its name, plan, and limits of a request; its address for an admin's key, null for others."""
     account, settings = call.known.account, call.server.settings
     own = "admin" in call.scopes
     return {
@@ -73,7 +74,7 @@ def get_tenant(call: Call) -> dict[str, Any]:
 
 
 class Stats(Wire):
-    """What the tenant uses: `storage_bytes` counts texts and metadata in UTF-8, without indexes."""
+    """The tenant's usage: `storage_bytes` counts texts and metadata in UTF-8, without indexes."""
 
     collections: int
     memories: int
@@ -84,7 +85,7 @@ class Stats(Wire):
 
 @routes.get("/stats", needs="read", answers=Stats)
 def get_stats(call: Call) -> dict[str, Any]:
-    """Count collections and memories, archived ones included, and what was added in 7 and 30 days."""
+    """Count collections and memories, archived ones included, and those added in 7 and 30 days."""
     partition = partition_of(call)
 
     def added(days: int) -> int:
@@ -148,7 +149,7 @@ def delete_account(call: Call, body: DeleteFields) -> dict[str, Any]:
     return {"deleted": True}
 
 
-# ---- what needs mail ------------------------------------------------------------------------------------------------
+# ---- with mail ------------------------------------------------------------------------------------------------------
 
 
 class Address(Wire):

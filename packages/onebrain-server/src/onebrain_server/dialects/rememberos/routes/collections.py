@@ -85,7 +85,7 @@ def get_collection(call: Call, name: str) -> dict[str, Any]:
 
 
 class CollectionChanges(Wire):
-    """What to change of a collection; null empties it."""
+    """Changes of a collection; null empties a field."""
 
     description: str | None = None
     metadata: JsonObject | None = None
@@ -93,7 +93,7 @@ class CollectionChanges(Wire):
 
 @routes.put("/{name}", needs="write", answers=CollectionRow, errors=(404,))
 def update_collection(call: Call, name: str, body: CollectionChanges) -> dict[str, Any]:
-    """Change what is given of a collection's description and metadata."""
+    """Change the given fields of a collection's description and metadata."""
     partition, found = partition_of(call), writable(call, name)
     changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
     if changes.get("metadata", {}) is None:

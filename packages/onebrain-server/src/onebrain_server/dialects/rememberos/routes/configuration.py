@@ -119,7 +119,7 @@ class ExtractionFields(Wire):
 
 @routes.get("/extraction/config", needs="admin", answers=ExtractionConfig)
 def get_extraction(call: Call) -> dict[str, Any]:
-    """Return the language model in use: one's own, else the server's; rules where there is none."""
+    """Return the language model in use: one's own, else the server's; rules if there is none."""
     own = call.server.records.get(call.tenant_id, MODEL, ID)
     if own is not None:
         return _shown(own.body["base_url"], own.body["model"])
@@ -158,7 +158,7 @@ def _save(call: Call, body: ExtractionFields) -> None:
 
 
 async def _try(call: Call, body: ExtractionFields) -> None:
-    """Ask the model something; raise where it does not answer. What the failure says quotes no answer and no key."""
+    """Ask the model something; raise if it does not answer. The failure quotes no answer and no key."""
     question = {"model": body.model, "messages": [{"role": "user", "content": "Answer with the word OK."}]}
     headers = {"authorization": f"Bearer {body.api_key}", "content-type": "application/json"}
     try:

@@ -25,8 +25,10 @@ routes = Routes("/memory/connections", "connections")
 
 KIND: Final = "rememberos.connection"
 RUN: Final = "rememberos.run"
-_FAILURES: Final = 5  # in a row, after which a connection is paused
-_RUNS: Final = 100  # of one connection that are kept
+# In a row, after which a connection is paused.
+_FAILURES: Final = 5
+# Of one connection that are kept.
+_RUNS: Final = 100
 _REASON: Final = (
     "This version of the server has no managed connectors, and no setting adds one: nothing syncs this connection. "
     "Sync the source with a program of your own"
@@ -136,7 +138,7 @@ def delete_connection(call: Call, id: str) -> dict[str, Any]:
 
 
 class SyncAnswer(Wire):
-    """What a sync brought."""
+    """The result of a sync."""
 
     synced: int
     cursor: str | None
@@ -199,7 +201,7 @@ def _runs(call: Call, id: str, most: int) -> list[Record]:
 
 
 class StartQuery(Query):
-    """What to connect with it."""
+    """The collection and name of a connection."""
 
     collection: Name
     name: Name | None = None

@@ -15,7 +15,7 @@ _REASON: Final = "This version of the server has no mail, and no setting turns i
 
 
 class DropAddress(Wire):
-    """The address that remembers what is sent to it."""
+    """The address whose mail is remembered."""
 
     address: str
 

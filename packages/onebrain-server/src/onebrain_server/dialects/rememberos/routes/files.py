@@ -39,7 +39,8 @@ from onebrain_server.state.records import Record
 routes = Routes("/memory", "files")
 
 MAX_FILES: Final = 50
-_SECONDS: Final = 60.0  # for all files of a request: only PDFs take time
+# For all files of a request: only PDFs take time.
+_SECONDS: Final = 60.0
 _BATCH: Final = "rememberos.batch"
 _STORAGE: Final = (
     "This server has no object storage, so that it keeps no files; send texts, or drop files to be read"
@@ -107,7 +108,7 @@ def _fields(model: type[BaseModel], given: Mapping[str, Any]) -> Any:
 
 
 class FolderFields(Tagged):
-    """What the memories of a folder's files have in common."""
+    """The fields that all memories of a folder's files share."""
 
     importance: Share = 0.7
     category: Category = "document"
@@ -174,7 +175,7 @@ class DropQuery(Tagged):
 
 
 class DropAnswer(Wire):
-    """What becomes of dropped files: memories at once, or a batch that works on them."""
+    """The result of dropped files: memories at once, or a batch that works on them."""
 
     batch_id: str | None
     queued: int
@@ -318,7 +319,7 @@ def get_batch(call: Call, batch_id: str) -> dict[str, Any]:
     body = batches.seen(call, batch_id).body
     complete = body["state"] in ("done", "failed")
     pending = body["total"] - body["done"] - body["failed"]
-    # A batch that broke off has not done what is left of it.
+    # A batch that broke off has not done the rest.
     failed = body["failed"] + (pending if complete else 0)
     return {
         "total": body["total"],
@@ -330,7 +331,7 @@ def get_batch(call: Call, batch_id: str) -> dict[str, Any]:
     }
 
 
-# ---- what needs object storage --------------------------------------------------------------------------------------
+# ---- with object storage --------------------------------------------------------------------------------------------
 
 
 def _no_storage(call: Call, collection: str) -> NoReturn:

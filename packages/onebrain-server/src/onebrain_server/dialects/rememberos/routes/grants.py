@@ -1,6 +1,6 @@
 """``…/collections/{name}/grants``: which agents may use a collection.
 
-Who may what is decided with the account's own keys: an agent could otherwise grant itself what it was shut out from.
+Grants are made with the account's own keys: an agent could otherwise grant itself a collection that it is shut out from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ routes = Routes("/memory/collections/{name}/grants", "grants")
 
 
 class GrantRow(Wire):
-    """What one agent may do with a collection."""
+    """The rights of one agent in a collection."""
 
     agent_key_id: str
     can_read: bool
@@ -41,7 +41,7 @@ def _answer(found: Collection) -> dict[str, Any]:
 
 
 class GrantFields(Wire):
-    """What an agent may do from now on."""
+    """The new rights of an agent."""
 
     agent_key_id: Annotated[str, Field(min_length=1, max_length=64)]
     can_read: bool = True

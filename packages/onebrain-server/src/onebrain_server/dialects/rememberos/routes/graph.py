@@ -1,4 +1,4 @@
-"""Graph memory: texts from which facts are extracted, each overtaking what it makes untrue; and the profile."""
+"""Graph memory: texts from which facts are extracted, each overtaking the facts that it contradicts; and the profile."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ routes = Routes("/memory", "graph")
 
 JOB: Final = "rememberos.job"
 MAX_CONTENT: Final = 50_000
-_FACTS: Final = 50  # of one text
-_CANDIDATES: Final = 50  # older memories that a new fact is compared with
+# Of one text.
+_FACTS: Final = 50
+# Older memories that a new fact is compared with.
+_CANDIDATES: Final = 50
 
 Relation = Literal["new", "updates", "repeats"]
 
@@ -56,7 +58,7 @@ class RememberQuery(Query):
 
 
 class FactRow(Wire):
-    """One fact; `relation` says whether it is new, updates what was known, or repeats it."""
+    """One fact; `relation` says whether it is new, updates a known one, or repeats it."""
 
     id: str
     text: str
@@ -109,7 +111,7 @@ def get_job(call: Call, job_id: str) -> dict[str, Any]:
 
 
 class ProfileAnswer(Wire):
-    """What is known by now, and on how many memories that is based."""
+    """The profile, and the number of memories it is based on."""
 
     profile: str
     based_on: int
@@ -175,7 +177,7 @@ def _stored(
     claim: Claim | None,
     gone: Sequence[Memory] | None,
 ) -> dict[str, Any]:
-    """Store a fact unless it is known, and supersede what it overtakes: `gone`, or by the rules if that is None."""
+    """Store a fact unless it is known; supersede `gone`, or the facts that the rules find if that is None."""
     text, kind = fields.text, fields.category
     older = _related(partition, collection, fields.container_tag, text, claim)
     same = next((one for one in older if one.content.casefold() == text.casefold()), None)
@@ -239,7 +241,7 @@ def _verdicts(
     texts: list[str],
     claims: list[Claim | None],
 ) -> dict[int, list[Memory]] | None:
-    """Return by the model which memories each new fact overtakes; None where there is no model, or it gave no answer."""
+    """Return by the model which memories each new fact overtakes; None if there is no model, or it gave no answer."""
     model = partition.model("contradictions")
     if model is None:
         return None
@@ -288,7 +290,8 @@ def start(
 
 def _work(partition: Partition, job: Record) -> dict[str, Any] | None:
     collection = collections.find(partition, job.body["collection"])
-    if collection is None:  # it was deleted in the meantime, and its facts with it
+    # It was deleted in the meantime, and its facts with it.
+    if collection is None:
         return None
     asked = RememberFields.model_validate(job.body["asked"])
     rows = extract(partition, collection, asked, job.body["by"], whole=job.body["whole"])["memories"]

@@ -24,7 +24,8 @@ from onebrain_server.http.requests import Call
 
 routes = Routes("/memory/collections/{collection}", "intelligence")
 
-_NEWEST: Final = 500  # memories that are compared with each other
+# Memories that are compared with each other.
+_NEWEST: Final = 500
 _ARCHIVED: Final = Cmp("$archived", "eq", True)
 _PINNED: Final = Cmp("$pinned", "eq", True)
 
@@ -89,7 +90,8 @@ def duplicates(newest: Sequence[Memory], threshold: float) -> list[tuple[Memory,
             continue
         vectors = np.array([one.embedding for one in group], np.float32)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        alike = vectors @ vectors.T >= threshold - 1e-6  # equal texts may miss 1 by rounding
+        # Equal texts may miss 1 by rounding.
+        alike = vectors @ vectors.T >= threshold - 1e-6
         left = sorted(
             range(len(group)), key=lambda n: (not group[n].pinned, -(group[n].importance or 0.0), n)
         )
@@ -103,7 +105,7 @@ def duplicates(newest: Sequence[Memory], threshold: float) -> list[tuple[Memory,
 
 
 class Contradiction(Wire):
-    """What holds now, and what it replaced."""
+    """The current memory and the one it replaced."""
 
     current: MemoryRow
     superseded: MemoryRow
@@ -165,13 +167,13 @@ class StaleAnswer(Wire):
 
 @routes.post("/archive-stale", needs="write", answers=StaleAnswer, errors=(404,), body_required=False)
 def archive_stale(call: Call, collection: str, body: StaleFields) -> dict[str, Any]:
-    """Archive the memories that were not changed for so many days; pinned ones stay."""
+    """Archive the memories that were not changed for a number of days; pinned ones stay."""
     partition, found = partition_of(call), writable(call, collection)
     return sweep(partition, found.tagged(body.container_tag), body.older_than_days, dry_run=body.dry_run)
 
 
 def sweep(partition: Partition, scope: Scope, days: int, *, dry_run: bool) -> dict[str, int]:
-    """Count what is stale in a scope, or archive it."""
+    """Count the stale memories of a scope, or archive them."""
     stale = _stale(days)
     if dry_run:
         return {"would_archive": partition.memories.count(scope, stale, include_archived=False)}
@@ -208,7 +210,7 @@ class HealthAnswer(Wire):
 
 @routes.get("/health", needs="read", answers=HealthAnswer)
 def health(call: Call, collection: str, query: HealthQuery) -> dict[str, Any]:
-    """Count what is current, archived, pinned, stale, expired and superseded in a collection."""
+    """Count the current, archived, pinned, stale, expired and superseded memories of a collection."""
     partition = partition_of(call)
     if collections.find(partition, collection) is None:
         return {"exists": False}
@@ -223,7 +225,7 @@ def health_of(partition: Partition, scope: Scope, stale_days: int) -> dict[str, 
 
     stale = count(_stale(stale_days), archived=False)
     superseded = count(memories.SUPERSEDED)
-    # What has expired is invisible to the engine and soon gone, so that there is never any to count.
+    # Expired memories are invisible to the engine and soon gone, so that their number is always 0.
     expired = 0
     return {
         "exists": True,

@@ -48,9 +48,11 @@ from onebrain_server.json_values import is_array, is_object
 
 routes = Routes("/mcp", "mcp")
 
-_VERSIONS: Final = ("2025-06-18", "2025-03-26", "2024-11-05")  # newest first
+# Newest first.
+_VERSIONS: Final = ("2025-06-18", "2025-03-26", "2024-11-05")
 _DEFAULT: Final = "default"
-_MOST: Final = 20  # calls in one batch
+# Calls in one batch.
+_MOST: Final = 20
 
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -78,7 +80,7 @@ TOOLS: Final[dict[str, Tool]] = {}
 
 
 def _tool(*, writes: bool = False) -> Callable[[Callable[[Call, Any], Any]], Callable[[Call, Any], Any]]:
-    """Make a function a tool of its name; its docstring is what agents read."""
+    """Make a function a tool of its name; agents read its docstring."""
 
     def register(function: Callable[[Call, Any], Any]) -> Callable[[Call, Any], Any]:
         arguments: type[Arguments] = function.__globals__[function.__annotations__["given"]]
@@ -89,7 +91,7 @@ def _tool(*, writes: bool = False) -> Callable[[Callable[[Call, Any], Any]], Cal
 
 
 class SearchMemory(Arguments):
-    """What to look for."""
+    """A search."""
 
     query: Asked
     collection: Name | None = None
@@ -106,7 +108,7 @@ def search_memory(call: Call, given: SearchMemory) -> Any:
 
 
 class StoreMemory(Arguments):
-    """What to remember."""
+    """A text to remember."""
 
     text: Text
     collection: Name = _DEFAULT
@@ -182,7 +184,7 @@ class CollectionHealth(Arguments):
 
 @_tool()
 def collection_health(call: Call, given: CollectionHealth) -> Any:
-    """Count what is current, archived, stale and superseded in a collection."""
+    """Count the current, archived, stale and superseded memories of a collection."""
     return hygiene.health(call, collection=given.collection, query=HealthQuery(stale_days=given.stale_days))
 
 
@@ -223,7 +225,7 @@ class ArchiveStale(Arguments):
 
 @_tool(writes=True)
 def archive_stale(call: Call, given: ArchiveStale) -> Any:
-    """Count the memories that were not changed for so many days or, with dry_run false, archive them."""
+    """Count the memories that were not changed for a number of days or, with dry_run false, archive them."""
     asked = StaleFields(older_than_days=given.older_than_days, dry_run=given.dry_run)
     return hygiene.archive_stale(call, collection=given.collection, body=asked)
 
@@ -270,7 +272,7 @@ class _Failed(Exception):
 def rpc(call: Call) -> Answer:
     """Answer JSON-RPC 2.0 calls of the Model Context Protocol: initialize, ping, tools/list and tools/call.
 
-    Errors of JSON-RPC come with status 200, and with 400 where there was no call to answer; what never reached it (no key,
+    Errors of JSON-RPC come with status 200, and with 400 where there was no call to answer; other failures (no key,
     too large a body) fails as everywhere.
     """
     try:
@@ -310,14 +312,16 @@ def _answered(call: Call, said: Any) -> dict[str, Any] | None:
     if asked.get("jsonrpc") != "2.0" or not isinstance(method, str):
         return _error(id, INVALID_REQUEST, 'A call has "jsonrpc": "2.0" and a "method"')
     if "id" not in asked:
-        return None  # as every notification; there is none that changes anything here
+        # As every notification; there is none that changes anything here.
+        return None
     if not is_object(params):
         return _error(id, INVALID_REQUEST, "params: must be an object")
     try:
         return {"jsonrpc": "2.0", "id": id, "result": _result(call, method, params)}
     except _Failed as failed:
         return _error(id, failed.code, failed.message)
-    except Exception as error:  # its text may hold anything, a memory included
+    except Exception as error:
+        # Its text may hold anything, a memory included.
         call.server.log.failure(call.request_id, "mcp", error)
         return _error(id, INTERNAL_ERROR, "Internal server error")
 

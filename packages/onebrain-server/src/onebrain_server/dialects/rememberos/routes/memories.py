@@ -53,14 +53,14 @@ def list_memories(call: Call, collection: str, query: ListQuery) -> list[dict[st
 
 @routes.post("/memories", needs="write", answers=MemoryRow, status=201, quick=True)
 def create_memory(call: Call, collection: str, body: NewFields) -> dict[str, Any]:
-    """Store a memory; the collection is made where there is none of this name."""
+    """Store a memory; the collection is made if there is none of this name."""
     found = writable(call, collection, create=True)
     [memory] = memories.store(partition_of(call), [mapping.draft(body, found.name, author(call))])
     return mapping.row(memory)
 
 
 class BulkAnswer(Wire):
-    """What a bulk write stored; `ids` are in the order of the input."""
+    """The result of a bulk write; `ids` are in the order of the input."""
 
     created: int
     ids: list[str]
@@ -69,7 +69,7 @@ class BulkAnswer(Wire):
 Bulk = Annotated[list[NewFields], Field(min_length=1, max_length=MAX_BULK)]
 
 
-# Declared before what takes an id, for "bulk" could be one.
+# Declared before the routes with an id, for "bulk" could be one.
 @routes.post("/memories/bulk", needs="write", answers=BulkAnswer, status=201)
 def create_memories(call: Call, collection: str, body: Bulk) -> dict[str, Any]:
     """Store up to 100 memories, all or none of them."""
@@ -86,7 +86,7 @@ def get_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str,
 
 
 class MemoryChanges(Wire):
-    """What to change; `metadata` replaces the whole object."""
+    """Changes of a memory; `metadata` replaces the whole object."""
 
     text: Text | None = None
     importance: Share | None = None
@@ -99,7 +99,7 @@ _COLUMNS = {"text": "content", "importance": "importance", "category": "type", "
 
 @routes.patch("/memories/{id}", needs="write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, collection: str, id: str, query: Tagged, body: MemoryChanges) -> dict[str, Any]:
-    """Change what is given of a memory; a new text gets a new vector."""
+    """Change the given fields of a memory; a new text gets a new vector."""
     fields = {_COLUMNS[name]: getattr(body, name) for name in body.model_fields_set}
     if not fields or None in fields.values():
         raise Problem(
@@ -128,7 +128,7 @@ class MoveFields(Wire):
 
 @routes.post("/memories/{id}/move", needs="write", answers=MemoryRow, errors=(404,))
 def move_memory(call: Call, collection: str, id: str, query: Tagged, body: MoveFields) -> dict[str, Any]:
-    """Move a memory to another collection under the same id; it is made where there is none of this name."""
+    """Move a memory to another collection under the same id; it is made if there is none of this name."""
     partition, here = partition_of(call), writable(call, collection)
     memory = memories.one(partition, here, id, query.container_tag)
     there = writable(call, body.to_collection, create=True)
@@ -180,7 +180,7 @@ def related_memories(call: Call, collection: str, id: str, query: RelatedQuery) 
 
 
 class ForgetFields(Wire):
-    """What to forget: memories that mean this."""
+    """The memories to forget: those that mean this."""
 
     query: Asked
     min_score: Share = 0.5
@@ -189,7 +189,7 @@ class ForgetFields(Wire):
 
 
 class ForgetAnswer(Wire):
-    """What was deleted."""
+    """The deleted memories."""
 
     deleted: int
     ids: list[str]

@@ -1,4 +1,4 @@
-"""``/v1/memory/admin/...`` for those who run the server: counts over all tenants, and nothing of what memories say.
+"""``/v1/memory/admin/...`` for those who run the server: counts over all tenants, and no text of any memory.
 
 All but the audit log, which is the tenant's own, take a key of an account that is flagged as an admin's, as the first one is.
 """
@@ -81,7 +81,7 @@ class StageRow(Wire):
 
 
 class MetricsAnswer(Wire):
-    """What this process has counted since it started, or since it was set back; quantiles as exact as their buckets."""
+    """The counts of this process since it started or was reset; quantiles are as exact as their buckets."""
 
     routes: list[RouteRow]
     stages: dict[str, StageRow]
@@ -141,7 +141,7 @@ class AuditQuery(Query):
 
 
 class AuditRow(Wire):
-    """One write or sensitive action: who did what to which id, and nothing of what it said."""
+    """One write or sensitive action: its actor, time and target, and no text."""
 
     id: str
     action: str
@@ -196,7 +196,7 @@ class Storage(Wire):
 
 
 class TenantUsage(Wire):
-    """What one tenant uses."""
+    """One tenant's usage."""
 
     tenant: str
     collections: int
@@ -207,9 +207,9 @@ class TenantUsage(Wire):
 
 
 class UsageAnswer(Wire):
-    """What all tenants use.
+    """All tenants' usage.
 
-    `tokens` are those that language models have told of, by what they were asked for: chats of the proxy (``chat``),
+    `tokens` are those that language models have told of, by the purpose of the call: chats of the proxy (``chat``),
     ``extraction``, ``contradictions``, ``rewrite``, ``rerank``, ``profile``, ``summary``, and in the server's other formats
     ``entities`` and ``skill``. This server knows no prices, so that `cost_usd` is null.
     """
@@ -327,7 +327,7 @@ class FleetHealth(Wire):
 
 @routes.get("/memory-health", needs="admin", answers=FleetHealth)
 def get_memory_health(call: Call) -> dict[str, int]:
-    """Count what is current, archived, stale, expired and superseded, over all tenants."""
+    """Count the current, archived, stale, expired and superseded memories of all tenants."""
     counts = dict.fromkeys(FleetHealth.model_fields, 0)
     for partition in _partitions(_operator(call)):
         health = hygiene.health_of(partition, EVERYTHING, _STALE_DAYS)
@@ -375,7 +375,7 @@ class AnalyticsAnswer(Wire):
 
 @routes.get("/analytics", needs="admin", answers=AnalyticsAnswer)
 def get_analytics(call: Call, query: AnalyticsQuery) -> dict[str, Any]:
-    """Return the accounts made and the pageviews of so many days, today included."""
+    """Return the accounts made and the pageviews of a number of days, today included."""
     server = _operator(call)
     start = (now() - timedelta(days=query.days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     made = server.accounts.made_since(round(start.timestamp() * 1_000_000))

@@ -22,21 +22,24 @@ if TYPE_CHECKING:
 routes = Routes("", "pulse")
 
 EVERY: Final = (
-    5  # seconds between two times of writing down what was counted; what a crash takes with it is not missed
+    # Seconds between two times of writing down what was counted; what a crash takes with it is not missed.
+    5
 )
 KEPT_DAYS: Final = 90
 _KIND: Final = "rememberos.views"
-_NOBODY: Final = "-"  # the pageviews are no tenant's
-_NAMES: Final = 500  # of paths and of hosts a day; strangers may send what they like
+# The pageviews are no tenant's.
+_NOBODY: Final = "-"
+# Of paths and of hosts a day; strangers may send any.
+_NAMES: Final = 500
 _OTHER: Final = "(other)"
 
-# What was counted since it was last written down: by day, "paths" or "referrers", and name.
+# The counts since they were last written down: by day, "paths" or "referrers", and name.
 _counted: WeakKeyDictionary[Server, Counter[tuple[str, str, str]]] = WeakKeyDictionary()
 _lock: Final = threading.Lock()
 
 
 class View(Wire):
-    """One pageview; of the path, what follows a question mark is left out, and of the referrer all but its host."""
+    """One pageview; the query string of the path is left out, and all of the referrer but its host."""
 
     path: Annotated[str, Field(min_length=1, max_length=2000)]
     referrer: Annotated[str, Field(max_length=2000)] | None = None
@@ -78,7 +81,7 @@ def _fold(counts: Counter[tuple[str, str, str]]) -> None:
 
 
 def flush(server: Server) -> None:
-    """Write down what was counted."""
+    """Write the counts down."""
     with _lock:
         counts = _counted.pop(server, Counter())
     for day in {key[0] for key in counts}:

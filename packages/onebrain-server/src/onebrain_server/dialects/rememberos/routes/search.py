@@ -1,7 +1,7 @@
 """``/search``: one collection, or all that the key may read.
 
-``min_score`` is a threshold of the vectors, as the service documents it: a hybrid search keeps what a word of the query
-matched, and of the rest what is near enough in meaning. The ``score`` is another number, by which hits are in order.
+``min_score`` is a threshold of the vectors, as the service documents it: a hybrid search keeps memories that a word of
+the query matched, and the others that are near enough in meaning. The ``score`` is another number, by which hits are in order.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RERANK: Final = (
 
 
 class SearchFields(Wire):
-    """What to look for."""
+    """A search."""
 
     query: Asked
     limit: Annotated[int, Field(ge=1, le=MAX_SEARCH)] = 5
@@ -55,7 +55,7 @@ class SearchFields(Wire):
 
 
 class SearchAnswer(Wire):
-    """What a search found, best first; `rewritten` and `reranked` say whether a language model took part."""
+    """The matches of a search, best first; `rewritten` and `reranked` say whether a language model took part."""
 
     results: list[HitRow]
     query_embedding_ms: float
@@ -105,7 +105,7 @@ def _search(call: Call, asked: SearchFields, collection: Collection | None) -> d
 def found(
     partition: Partition, asked: SearchFields, collection: Collection | None, shut: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return what a search finds in one collection, or in all but those in `shut`."""
+    """Return the matches in one collection, or in all but those in `shut`."""
     started = time.perf_counter()
     model = partition.model("rewrite")
     rewritten = model.complete(_REWRITE, asked.query) if model is not None and asked.rewrite else None
@@ -155,7 +155,7 @@ def _near_enough(partition: Partition, request: SearchRequest, threshold: float)
 
 
 def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
-    """Return hits in a model's order; None where there is no model, or it gave none."""
+    """Return hits in a model's order; None if there is no model, or it gave none."""
     model = partition.model("rerank")
     if model is None or not hits:
         return None
@@ -167,12 +167,13 @@ def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit
     except (ValueError, KeyError, TypeError):
         return None
     ordered = dict.fromkeys([number for number in chosen if 0 <= number < len(hits)])
-    ordered.update(dict.fromkeys(range(len(hits))))  # what the model left out comes last
+    # Hits that the model left out come last.
+    ordered.update(dict.fromkeys(range(len(hits))))
     return [hits[number] for number in ordered]
 
 
 def version(partition: Partition, collection: Collection | None) -> tuple[tuple[str, int], ...]:
-    """Return what changes with every write to a collection, or to any."""
+    """Return a value that changes with every write to a collection, or to any."""
     changes = partition.memories.changes()
     if collection is None:
         return tuple(changes.items())

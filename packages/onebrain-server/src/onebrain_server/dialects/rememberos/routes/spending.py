@@ -1,4 +1,4 @@
-"""``/v1/memory/spend-cap``: what the server's language model may cost a tenant in a month; see `model`."""
+"""``/v1/memory/spend-cap``: the monthly cap on a tenant's cost of the server's language model; see `model`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ routes = Routes("/memory/spend-cap", "account")
 
 
 class SpendCap(Wire):
-    """The cap in US dollars a month, and what this month has cost; null for no cap."""
+    """The cap in US dollars a month, and the cost of this month; null for no cap."""
 
     monthly_usd: float | None
     spent_usd: float

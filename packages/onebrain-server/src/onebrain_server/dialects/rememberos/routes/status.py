@@ -1,4 +1,4 @@
-"""What needs no login: liveness and the public status."""
+"""Routes without a login: liveness and the public status."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from onebrain_server.server import Server
 
 routes = Routes("", "status")
 
-EVERY: Final = 60  # seconds between two checks
+# Seconds between two checks.
+EVERY: Final = 60
 _DAY: Final = 24 * 3600 // EVERY
 _SHOWN: Final = 10
 
-# What was checked since this process started, oldest first: when, and whether the database answered.
+# The checks since this process started, oldest first: the time, and whether the database answered.
 _checks: WeakKeyDictionary[Server, deque[tuple[str, bool]]] = WeakKeyDictionary()
 _lock: Final = threading.Lock()
 

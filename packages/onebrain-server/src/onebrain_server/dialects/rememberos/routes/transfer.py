@@ -64,7 +64,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 class ImportRow(NewFields):
-    """A memory of an export; what else stands in it is made anew here."""
+    """A memory of an export; its other fields are made anew here."""
 
     id: str | None = None
     collection: Name | None = None
@@ -83,7 +83,7 @@ class ImportCollection(Wire):
 
 
 class ImportFields(Wire):
-    """What to import."""
+    """The memories and collections to import."""
 
     memories: Annotated[list[dict[str, Any]], Field(max_length=_MOST)]
     collections: Annotated[list[ImportCollection], Field(max_length=10_000)] | None = None
@@ -98,7 +98,7 @@ class Skipped(Wire):
 
 
 class ImportAnswer(Wire):
-    """What was imported; `errors` holds the first of those that were skipped."""
+    """The result of an import; `errors` holds the first of those that were skipped."""
 
     imported: int
     skipped: int
@@ -110,7 +110,7 @@ class ImportAnswer(Wire):
 def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
     """Store the memories of an export under new ids, written by whoever imports; text is embedded anew.
 
-    What does not fit is skipped. Collections are made as needed; those that are there keep their description.
+    Rows that do not fit are skipped. Collections are made as needed; those that are there keep their description.
     """
     partition = partition_of(call)
     rows, errors = _read(body.memories)
@@ -128,14 +128,15 @@ def import_account(call: Call, body: ImportFields) -> dict[str, Any]:
 def _import(
     call: Call, partition: Partition, body: ImportFields, rows: Sequence[ImportRow]
 ) -> tuple[int, int]:
-    """Store what was exported; return how many memories, and how many collections they are in."""
+    """Store the rows of an export; return the number of memories, and of the collections they are in."""
     wanted = dict.fromkeys(body.into_collection or row.collection or _DEFAULT for row in rows)
     # Whoever names one collection for everything wants no others.
     given = body.collections if body.into_collection is None else None
     described = {one.name: one for one in given or ()}
     # From the end, for an export begins with the newest.
     names = list(dict.fromkeys([*described, *wanted]))[::-1]
-    for name in names:  # before any is made
+    # Before any is made.
+    for name in names:
         check_writable(call, name)
     opened = {name: _opened(call, partition, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
@@ -157,7 +158,8 @@ def _put(
 ) -> int:
     """Store rows, note each new memory by the old id in `stored`, and return how many were stored."""
     made = memories.put(partition, [_draft(call, row, collection) for row in rows])
-    if len(made) == len(rows):  # else another request has removed one already
+    # Else another request has removed one already.
+    if len(made) == len(rows):
         stored.update((row.id, new) for row, new in zip(rows, made, strict=True) if row.id is not None)
     return len(made)
 
@@ -167,7 +169,7 @@ def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[s
     rows: list[ImportRow] = []
     errors: list[dict[str, Any]] = []
     for index, one in enumerate(given):
-        # A null stands for what an export does not know.
+        # An export has null for unknown values.
         known = {name: value for name, value in one.items() if value is not None}
         try:
             rows.append(ImportRow.model_validate(known))
@@ -182,7 +184,8 @@ def _opened(call: Call, partition: Partition, name: str, described: ImportCollec
     if described is not None and collections.find(partition, name) is None:
         try:
             return collections.make(partition, name, described.description, described.metadata)
-        except Taken:  # another request has just made it
+        except Taken:
+            # Another request has just made it.
             pass
     return writable(call, name, create=True)
 
@@ -194,7 +197,7 @@ def _draft(call: Call, row: ImportRow, collection: Collection) -> NewMemory:
 
 
 def _supersede(partition: Partition, rows: Sequence[ImportRow], stored: dict[str, Memory]) -> None:
-    """Mark what was superseded as it was, by the new ids; the current truth stays current."""
+    """Mark the memories that were superseded, by the new ids; the current truth stays current."""
     for row in rows:
         old, new = stored.get(row.id or ""), stored.get(row.superseded_by or "")
         if old is not None and new is not None and old.scope.space == new.scope.space:

@@ -20,7 +20,7 @@ routes = Routes("/memory/webhook/config", "webhook")
 
 
 class HookAnswer(Wire):
-    """Where events are sent, and what became of them; the secret is never shown again."""
+    """The webhook's address and the results of its deliveries; the secret is never shown again."""
 
     url: str | None
     configured: bool
@@ -55,7 +55,7 @@ def get_webhook(call: Call) -> dict[str, Any]:
 
 @routes.put("", needs="admin", answers=NewHookAnswer)
 async def put_webhook(call: Call, body: HookFields) -> dict[str, Any]:
-    """Send events to a public address; each call makes a new secret, and gives up what is on its way to the old one."""
+    """Send events to a public address; each call makes a new secret, and drops deliveries to the old address."""
     try:
         await call.server.fetcher.resolve(body.url)
     except AddressRefused as refused:
@@ -68,7 +68,7 @@ async def put_webhook(call: Call, body: HookFields) -> dict[str, Any]:
 def _replace(call: Call, url: str, secret: str) -> None:
     partition = partition_of(call)
     _remove(partition)
-    # The target is new each time: what is on its way to the old address is not counted for this one.
+    # The target is new each time: deliveries to the old address are not counted for this one.
     body = {"url": url, "secret": secret, "target": new_id(), "delivered": 0, "failed": 0}
     try:
         partition.records.add(partition.tenant, events.KIND, body, id=events.ID)

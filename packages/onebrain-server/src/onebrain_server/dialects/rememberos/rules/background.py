@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from onebrain_server.server import Server
 
 _SECOND: Final = 1_000_000
-_WAITING: Final = 30 * _SECOND  # a job that waits for longer was lost with the process that took it
+# A job that waits for longer was lost with the process that took it.
+_WAITING: Final = 30 * _SECOND
 _WORKING: Final = 600 * _SECOND
 _KEPT: Final = 24 * 3600 * _SECOND
 
@@ -30,9 +31,9 @@ class Queue:
 
     Args:
         kind: The kind of its records.
-        name: What the log calls the work.
-        work: Does a job and returns what to note in its record; None where it failed, as it has where it raises.
-        spent: What the record is emptied of at the end, so that no text is kept for longer than it is needed.
+        name: The name of the work in the log.
+        work: Does a job and returns changes of its record; None, like an exception, says that it failed.
+        spent: The fields that the record is emptied of at the end, so that no text is kept for longer than it is needed.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Queue:
         return job.id
 
     def seen(self, call: Call, id: str) -> Record:
-        """Return a job's record; raise where there is none, or the caller may not read its collection."""
+        """Return a job's record; raise if there is none, or the caller may not read its collection."""
         partition = partition_of(call)
         job = partition.records.get(partition.tenant, self._kind, id)
         if job is None:

@@ -88,13 +88,13 @@ def every(partition: Partition) -> list[Collection]:
 def make(
     partition: Partition, name: str, description: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Collection:
-    """Make a collection; raise `Taken` where there is one of this name."""
+    """Make a collection; raise `Taken` if there is one of this name."""
     body = {"name": name, "description": description, "metadata": dict(metadata or {})}
     return read(partition.records.add(partition.tenant, KIND, body, unique=name))
 
 
 def readable(call: Call, name: str) -> Collection:
-    """Return a collection that the caller may read; raise where there is none, or it is restricted to others."""
+    """Return a collection that the caller may read; raise if there is none, or it is restricted to others."""
     return _allowed(call, _there(partition_of(call), name), "can_read")
 
 
@@ -106,19 +106,20 @@ def writable(call: Call, name: str, *, create: bool = False) -> Collection:
 
 
 def check_writable(call: Call, name: str) -> None:
-    """Raise where a collection of this name is there and the caller may not write it; one that is not there may be made."""
+    """Raise if there is a collection of this name that the caller may not write; a new one may be made."""
     found = find(partition_of(call), name)
     if found is not None:
         _allowed(call, found, "can_write")
 
 
 def opened(partition: Partition, name: str) -> Collection:
-    """Return a collection, made where there is none of this name."""
+    """Return a collection, made if there is none of this name."""
     found = find(partition, name)
     if found is None:
         try:
             found = make(partition, name)
-        except Taken:  # another request has just made it
+        except Taken:
+            # Another request has just made it.
             found = _there(partition, name)
     return found
 
@@ -131,7 +132,7 @@ def hidden(call: Call) -> list[str]:
 def grant(
     partition: Partition, collection: Collection, key_id: str, rights: Mapping[Right, bool] | None
 ) -> Collection:
-    """Set what one agent may do with a collection; None takes its grant away."""
+    """Set the rights of one agent in a collection; None takes its grant away."""
     changes = {_GRANT + key_id: None if rights is None else dict(rights)}
     changed = partition.records.change(partition.tenant, KIND, collection.id, changes, touch=False)
     if changed is None:

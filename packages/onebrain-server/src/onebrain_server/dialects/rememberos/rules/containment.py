@@ -58,7 +58,8 @@ def _value(value: Any, path: tuple[str, ...]) -> tuple[Filter, bool]:
         return _object(value, path) if value else (Cmp(field, "exists", True), False)
     if is_array(value):
         plain = [item for item in value if item is not None and not isinstance(item, Mapping | list)]
-        text = Cmp(field, "starts_with", "")  # every text begins so; "contains" would look inside it
+        # Every text begins so; "contains" would look inside it.
+        text = Cmp(field, "starts_with", "")
         exact = bool(value) and len(plain) == len(value)
         return every(negate(text), *(Cmp(field, "contains", item) for item in plain)), exact
     if value is None:

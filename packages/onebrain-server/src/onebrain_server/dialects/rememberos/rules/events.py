@@ -1,4 +1,4 @@
-"""Telling the tenant's webhook what happened to memories: written to the outbox, signed and sent in the background."""
+"""Events for the tenant's webhook: written to the outbox, signed and sent in the background."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def emit(partition: Partition, event: Event, data: Iterable[Mapping[str, Any]]) 
 
 
 def removed(partition: Partition, collection: str, ids: Iterable[str]) -> None:
-    """Tell of memories that are gone: their ids, and nothing of what they said."""
+    """Send events for memories that are gone: their ids, and none of their text."""
     emit(partition, "memory.deleted", ({"id": id, "collection": collection} for id in ids))
 
 
 def _note(records: Records, delivery: Delivery, taken: bool, again: bool) -> None:
-    """Count what was delivered and what was given up; what is tried again is neither yet."""
+    """Count deliveries that were taken or given up; one that is tried again counts as neither yet."""
     hook = records.get(delivery.tenant, KIND, ID)
     if again or hook is None or hook.body["target"] != delivery.target:
         return

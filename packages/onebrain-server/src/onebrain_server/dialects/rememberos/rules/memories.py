@@ -23,7 +23,7 @@ SUPERSEDED: Final = Cmp("$extra.superseded_by", "exists", True)
 
 
 def one(partition: Partition, collection: Collection, id: str, container_tag: str | None = None) -> Memory:
-    """Return a memory of a collection, and of a sub-namespace where one is named; raise where there is none."""
+    """Return a memory of a collection, and of a sub-namespace where one is named; raise if there is none."""
     found = partition.memories.get([id], collection.tagged(container_tag))
     if not found:
         raise Problem(404, "NOT_FOUND", "Memory not found")
@@ -49,7 +49,8 @@ def put(partition: Partition, drafts: Sequence[NewMemory]) -> list[Memory]:
 def storing(partition: Partition, more: int) -> Generator[None, None, None]:
     """Reserve memories of the plan while they are stored; raise if the plan does not allow all of them."""
     plans, owner = partition.server.plans, partition.server.accounts.by_id(partition.tenant)
-    if owner is None or not owner.is_active:  # it was deleted in the meantime
+    # It was deleted in the meantime.
+    if owner is None or not owner.is_active:
         raise Problem(404, "NOT_FOUND", "The account is gone")
     with plans.storing(owner, more) as allowed:
         if allowed < more:
@@ -69,14 +70,15 @@ def change(partition: Partition, memory: Memory, **fields: Any) -> Memory:
 
 def supersede(partition: Partition, old: Memory, new_id: str) -> None:
     """Mark a memory as superseded: it stays, and searches leave it out."""
-    for fresh in partition.memories.get([old.id], old.scope):  # none, where it was deleted in the meantime
+    # None, where it was deleted in the meantime.
+    for fresh in partition.memories.get([old.id], old.scope):
         change(
             partition, fresh, extra={**fresh.extra, "superseded_by": new_id, "superseded_at": now_micros()}
         )
 
 
 def remove(partition: Partition, collection: Collection, ids: Sequence[str]) -> int:
-    """Delete memories of a collection; what they had superseded is the current truth again, or their successor's past."""
+    """Delete memories of a collection; those that they had superseded are current again, or superseded by their successor."""
     gone = {
         memory.id: memory.extra.get("superseded_by")
         for memory in partition.memories.get(ids, collection.scope)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MODEL: Final = "rememberos.model"
 CAP: Final = "rememberos.cap"
-ID: Final = "config"  # there is one of each
+# There is one of each.
+ID: Final = "config"
 
 
 def model_of(server: Server, tenant: str) -> ChatModel | None:

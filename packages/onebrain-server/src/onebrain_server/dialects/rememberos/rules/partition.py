@@ -1,4 +1,4 @@
-"""What a request and a background job have in common: one tenant's memories and documents, and who acts."""
+"""One tenant's memories and documents, for requests and for background jobs; and the author of a request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Partition:
         return self.server.records
 
     def model(self, purpose: str) -> ChatModel | None:
-        """Return the language model for what rules do less well: the tenant's own, else the server's; None for no model.
+        """Return the language model for tasks that rules do less well: the tenant's own, else the server's; None for no model.
 
         Its tokens are counted under the purpose.
         """
@@ -51,7 +51,8 @@ class Partition:
         if self.records.change(self.tenant, kind, id, body) is None:
             try:
                 self.records.add(self.tenant, kind, body, id=id)
-            except Taken:  # another request has just made it
+            except Taken:
+                # Another request has just made it.
                 self.records.change(self.tenant, kind, id, body)
 
 

@@ -24,7 +24,7 @@ _ADVERBS: Final = (
 _NOT: Final = r"(?P<not>(?:no longer|does not|doesn't|do not|don't|never|is not|isn't|stopped|quit)\s+)?"
 _VALUE: Final = r"(?P<value>.+)"
 
-# What can be said of a subject, each with the words that other statements of the kind are found by.
+# The predicates of a subject, each with the words that find other statements of the kind.
 _FORMS: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
     (relation, words, re.compile(pattern, re.IGNORECASE))
     for relation, words, pattern in (
@@ -42,7 +42,8 @@ _FORMS: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
         ("has:{thing}", "is now", rf"(?P<owner>my|our|[\w .-]{{1,60}}?'s)\s+(?P<thing>[\w -]{{2,40}}?)\s+(?:is|are)\s+{_ADVERBS}{_VALUE}"),
     )
 )  # fmt: skip
-_LONGEST: Final = 300  # characters of a plain statement; matching takes no time to speak of, whatever it says
+# Characters of a plain statement; matching takes no time to speak of, whatever it says.
+_LONGEST: Final = 300
 _PRONOUNS: Final = frozenset({"she", "he", "they"})
 _MYSELF: Final = frozenset({"i", "i'm", "my", "me", "we", "our"})
 _TAIL: Final = re.compile(
@@ -62,14 +63,14 @@ _ASK: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a statement says.
+    """The claim of a statement.
 
     Attributes:
-        subject: Whom or what it is about, in lower case; ``i`` for whoever speaks.
-        relation: What kind of thing is said.
-        value: What is said, in lower case without articles.
+        subject: The person or thing it is about, in lower case; ``i`` for whoever speaks.
+        relation: The kind of statement.
+        value: The stated value, in lower case without articles.
         holds: False where the statement denies it.
-        against: What it names as the lesser choice.
+        against: The lesser choice that it names.
         words: Words by which statements of the kind are found.
     """
 
@@ -86,7 +87,7 @@ class Claim:
 
 
 def claim_of(statement: str, about: str | None = None) -> Claim | None:
-    """Return what a statement claims; `about` is whom a pronoun stands for.
+    """Return the claim of a statement; `about` is the person that a pronoun means.
 
     Example:
         >>> claim_of("Maria has moved to Porto.").value
@@ -127,7 +128,7 @@ def claim_from(kept: Any) -> Claim | None:
 
 
 def claims_of(statements: Sequence[str]) -> list[Claim | None]:
-    """Return what each of the statements of one text claims; a pronoun stands for the one named last."""
+    """Return the claims of the statements of one text; a pronoun means the person named last."""
     found: list[Claim | None] = []
     about: str | None = None
     for statement in statements:
@@ -162,7 +163,7 @@ def overtakes(new: Claim, old: Claim) -> bool:
 
 
 def judged(model: ChatModel, new: Sequence[str], old: Sequence[str]) -> dict[int, list[int]] | None:
-    """Return by a model which old statements each new one overtakes; None where it gives no answer."""
+    """Return by a model which old statements each new one overtakes; None if it gives no answer."""
     asked = {"new": dict(enumerate(new)), "old": dict(enumerate(old))}
     answer = model.complete(_ASK, to_json(asked), json=True)
     found: dict[int, list[int]] = {}
