@@ -138,18 +138,18 @@ def recall(brain: Brain, questions: list[str], ids: list[str], matrix: Any, cond
         exact = np.argsort(-(matrix @ query), kind="stable")[:10]
         worst = float((matrix @ query)[exact[-1]]) - 1e-6
         hits = brain.search(embedding=query.tolist(), mode="vector", limit=10, filter=condition)
-        found = [ids.index(hit.id) for hit in hits] if len(ids) < 2000 else [PLACE[hit.id] for hit in hits]
-        shares.append(sum(float(matrix[place] @ query) >= worst for place in found) / len(exact))
+        found = [ids.index(hit.id) for hit in hits] if len(ids) < 2000 else [INDEX_OF[hit.id] for hit in hits]
+        shares.append(sum(float(matrix[index] @ query) >= worst for index in found) / len(exact))
     return statistics.fmean(shares)
 
 
-PLACE: dict[str, int] = {}
+INDEX_OF: dict[str, int] = {}
 
 
 def recall_of_all(brain: Brain, questions: list[str]) -> float:
     """Return the recall of vector search among all memories, compared with exact search."""
     everything = list(brain.list(with_embeddings=True, order="sequence"))
-    PLACE.update({memory.id: place for place, memory in enumerate(everything)})
+    INDEX_OF.update({memory.id: index for index, memory in enumerate(everything)})
     matrix = np.array([memory.embedding for memory in everything], np.float32)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     return recall(brain, questions, [memory.id for memory in everything], matrix)

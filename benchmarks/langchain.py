@@ -114,7 +114,7 @@ def make_data(size: int, count: int) -> Data:
     texts = [document.page_content for document in documents]
     vectors = dict(zip([*texts, *queries], [*matrix.tolist(), *near.tolist()], strict=True))
     best = np.argsort(-(near @ matrix.T), axis=1)[:, :TOP_K]
-    exact = [{texts[place] for place in row} for row in best]
+    exact = [{texts[index] for index in row} for row in best]
     return Data(documents, queries, Table(vectors), exact)
 
 
@@ -420,31 +420,31 @@ def measure_overhead(data: Data, queries: Sequence[str]) -> dict[str, Any]:
                     batches,
                 ),
                 "store: get": (
-                    lambda place: store.get(("docs",), keys[place]),
-                    lambda place: brain.get(items[place].id, scope=shelf),
+                    lambda index: store.get(("docs",), keys[index]),
+                    lambda index: brain.get(items[index].id, scope=shelf),
                     range(len(keys)),
                 ),
                 "store: put": (
-                    lambda place: store.put(("docs",), keys[place], {"text": f"{place} aisle"}),
-                    lambda place: brain.store(
-                        f"text: {place} aisle",
-                        id=f"put {place}",
+                    lambda index: store.put(("docs",), keys[index], {"text": f"{index} aisle"}),
+                    lambda index: brain.store(
+                        f"text: {index} aisle",
+                        id=f"put {index}",
                         scope=shelf,
                         metadata={
-                            "item": {**items[place].metadata["item"], "value": {"text": f"{place} aisle"}}
+                            "item": {**items[index].metadata["item"], "value": {"text": f"{index} aisle"}}
                         },
                     ),
                     range(len(keys)),
                 ),
                 "store: search": (
-                    lambda place: store.search((), query=f"{place} window"),
-                    lambda place: brain.search(f"{place} window", scope=shelf, limit=10),
+                    lambda index: store.search((), query=f"{index} window"),
+                    lambda index: brain.search(f"{index} window", scope=shelf, limit=10),
                     range(len(keys)),
                 ),
                 "history: add": (
-                    lambda place: history.add_message(HumanMessage(f"message {place}")),
-                    lambda place: brain.store(
-                        f"message {place}",
+                    lambda index: history.add_message(HumanMessage(f"message {index}")),
+                    lambda index: brain.store(
+                        f"message {index}",
                         id=f"m{next(serial)}",
                         scope=Scope(session="s"),
                         source="chat",

@@ -202,7 +202,7 @@ async def measure(
     counted_from = time.perf_counter() + 0.5
 
     async def client(number: int) -> None:
-        made = [calls(key, 1000 * number + place)[name] for place, key in enumerate(keys)]
+        made = [calls(key, 1000 * number + index)[name] for index, key in enumerate(keys)]
         chance = random.Random(number)
         async with Connection(host, port) as connection:
             while (start := time.perf_counter()) < deadline:

@@ -71,11 +71,11 @@ class ContextSuite(Suite):
 
     def test_the_text_runs_from_old_to_new(self, brain: Brain) -> None:
         needs(brain, "created_at")
-        for place in (2, 0, 1):
-            keep(brain, f"lighthouse event {place}", created_at=PAST + timedelta(days=place))
+        for index in (2, 0, 1):
+            keep(brain, f"lighthouse event {index}", created_at=PAST + timedelta(days=index))
         context = brain.context("lighthouse event")
         assert [memory.content for memory in context.memories] == [
-            f"lighthouse event {place}" for place in range(3)
+            f"lighthouse event {index}" for index in range(3)
         ]
         assert "[2001-02-03] lighthouse event 0" in context.text
 

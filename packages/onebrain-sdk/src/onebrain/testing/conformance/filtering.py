@@ -392,7 +392,7 @@ class FilterSuite(Suite):
 
 
 def _stored(brain: Brain) -> dict[str, Memory]:
-    items = [{"content": f"boat {place}", "metadata": metadata} for place, metadata in enumerate(STORED)]
+    items = [{"content": f"boat {index}", "metadata": metadata} for index, metadata in enumerate(STORED)]
     stored = keep_all(brain, items)
     memories = {memory.id: memory for memory in brain.get_many(stored)}
     assert len(memories) == len(STORED)
@@ -417,7 +417,7 @@ def _own(brain: Brain) -> dict[str, Memory]:
         {"created_at": PAST + timedelta(microseconds=1), "tags": ["1"]},
         {"created_at": datetime(2001, 2, 3, tzinfo=UTC), "title": "Alpha"},
     ]
-    items = [{"content": f"boat {place}", **supported(can, row)} for place, row in enumerate(rows)]
+    items = [{"content": f"boat {index}", **supported(can, row)} for index, row in enumerate(rows)]
     return {memory.id: memory for memory in brain.get_many(keep_all(brain, items))}
 
 
@@ -436,11 +436,11 @@ def _assert_agree(
     wrong: dict[str, Any] = {}
     pushed = [one for one in filters if split(one, can.can, can.logic)[0] != TRUE]
     evaluated = [one for one in filters if split(one, can.can, can.logic)[0] == TRUE]
-    for place, one in enumerate([*pushed, *evaluated[::10]]):
+    for index, one in enumerate([*pushed, *evaluated[::10]]):
         expected = {id for id, memory in memories.items() if memory_matches(one, memory)}
         active = {id for id in expected if not memories[id].archived}
         turns = queries(brain, "boat")
-        query, archived = turns[place % len(turns)], place % 3 > 0
+        query, archived = turns[index % len(turns)], index % 3 > 0
         wanted = expected if archived else active
         result = brain.search(query, scope=within, filter=one, limit=500, include_archived=archived)
         got = {hit.id for hit in result}

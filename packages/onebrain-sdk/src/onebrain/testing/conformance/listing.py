@@ -182,8 +182,8 @@ def _mixed(brain: Brain) -> list[str]:
         fields = {name: value for name, value in supported(can, fields).items() if value is not None}
         stored.append(keep(brain, f"memory {number}", **fields))
     if can.update:
-        for place in (3, 11, 7):
-            brain.update(stored[place], title="changed")
+        for index in (3, 11, 7):
+            brain.update(stored[index], title="changed")
     return stored
 
 

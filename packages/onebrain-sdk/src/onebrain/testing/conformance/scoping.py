@@ -71,7 +71,7 @@ class ScopeSuite(Suite):
             if brain.capabilities.delete:
                 assert brain.delete(other, scope=scope) == 0
         memories = brain.get_many(list(stored.values()))
-        assert [memory.content for memory in memories] == [_text(place) for place in range(len(stored))]
+        assert [memory.content for memory in memories] == [_text(index) for index in range(len(stored))]
 
     @pytest.mark.parametrize("part", PARTS)
     def test_forgetting_a_scope_leaves_its_neighbours(self, brain: Brain, part: str) -> None:
@@ -98,7 +98,7 @@ class ScopeSuite(Suite):
             Scope("a", "a", "a", "a"),
             Scope("a", "b", "c", "d"),
         ]
-        stored = [keep(brain, f"the lighthouse {place}", scope=scope) for place, scope in enumerate(scopes)]
+        stored = [keep(brain, f"the lighthouse {index}", scope=scope) for index, scope in enumerate(scopes)]
         for asked in scopes:
             expected = {id for id, scope in zip(stored, scopes, strict=True) if asked.covers(scope)}
             for query in queries(brain, "lighthouse"):
@@ -128,13 +128,13 @@ class ScopeSuite(Suite):
     def test_an_id_is_unique_for_one_user_in_one_space(self, brain: Brain) -> None:
         needs(brain, "client_ids")
         scopes = [Scope("one", "maria"), Scope("one", "mario"), Scope("two", "maria")]
-        for place, scope in enumerate(scopes):
+        for index, scope in enumerate(scopes):
             result = brain.store(
-                f"the lighthouse {place}", id="1", scope=scope, metadata={"n": place}, wait=True
+                f"the lighthouse {index}", id="1", scope=scope, metadata={"n": index}, wait=True
             )
             assert (result.id, result.status) == ("1", "created")
         assert [brain.get("1", scope=scope).content for scope in scopes] == [
-            f"the lighthouse {place}" for place in range(3)
+            f"the lighthouse {index}" for index in range(3)
         ]
         assert {memory.scope for memory in brain.get_many(["1"])} == set(scopes)
         assert {hit.memory.scope for hit in brain.search("lighthouse")} == set(scopes)
@@ -157,8 +157,8 @@ class ScopeSuite(Suite):
     def test_removing_one_leaves_its_namesakes(self, brain: Brain) -> None:
         needs(brain, "client_ids", "delete")
         scopes = [Scope("one", user) for user in ("a", "b", "c", "d")]
-        for place, scope in enumerate(scopes):
-            keep(brain, "the lighthouse", id="1", scope=scope, metadata={"n": place})
+        for index, scope in enumerate(scopes):
+            keep(brain, "the lighthouse", id="1", scope=scope, metadata={"n": index})
         assert brain.delete("1", scope=scopes[0]) == 1
         if brain.capabilities.list:
             result = brain.forget(filter=F("n").eq(1))
@@ -192,12 +192,12 @@ class ScopeSuite(Suite):
         assert len(brain.search("lighthouse")) == 1
 
 
-def _text(place: int) -> str:
-    return f"the lighthouse number {place}"
+def _text(index: int) -> str:
+    return f"the lighthouse number {index}"
 
 
 def _neighbours(brain: Brain, part: str) -> dict[str, str]:
     """Store one memory for each similar value of `part`; return the ids by value."""
     assert len(set(LOOKALIKES)) == len(LOOKALIKES)
-    items = [{"content": _text(place), "scope": {part: value}} for place, value in enumerate(LOOKALIKES)]
+    items = [{"content": _text(index), "scope": {part: value}} for index, value in enumerate(LOOKALIKES)]
     return dict(zip(LOOKALIKES, keep_all(brain, items), strict=True))

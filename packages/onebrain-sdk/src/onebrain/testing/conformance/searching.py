@@ -125,8 +125,8 @@ class SearchSuite(Suite):
             return
         if brain.capabilities.created_at:
             stored = [
-                keep(brain, note, created_at=PAST + timedelta(days=(place * 3) % 8))
-                for place, note in enumerate(NOTES)
+                keep(brain, note, created_at=PAST + timedelta(days=(index * 3) % 8))
+                for index, note in enumerate(NOTES)
             ]
         else:
             stored = [keep(brain, note) for note in NOTES]

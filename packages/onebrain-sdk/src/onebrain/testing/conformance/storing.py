@@ -293,8 +293,8 @@ class StoreSuite(Suite):
         results = brain.store_many(items, wait=True)
         assert [result.status for result in results] == ["created", "failed", "failed", "created", "failed"]
         assert results.failed == (1, 2, 4)
-        assert all(isinstance(results[place].error, OneBrainValidationError) for place in results.failed)
-        assert [results[place].id for place in results.failed] == [None, None, None]
+        assert all(isinstance(results[index].error, OneBrainValidationError) for index in results.failed)
+        assert [results[index].id for index in results.failed] == [None, None, None]
         with pytest.raises(OneBrainValidationError):
             results.raise_for_failures()
         good = [result.id for result in results if result.id is not None]
