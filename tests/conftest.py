@@ -32,11 +32,7 @@ _TIMEOUT = inspect.signature(httpx.Client).parameters["timeout"].default
 for _part in ("connect", "read", "write", "pool"):
     setattr(_TIMEOUT, _part, PATIENCE)
 for _service in ("onebrain", "ai_memory", "herobrain", "rememberos", "brrain"):
-    for _module in (f"onebrain.services.{_service}.client", f"onebrain.services.{_service}.driver"):
-        for _one in vars(importlib.import_module(_module)).values():
-            _defaults = getattr(_one.__init__ if inspect.isclass(_one) else _one, "__kwdefaults__", None)
-            if _defaults and _defaults.get("timeout") in (10.0, 30.0):
-                _defaults["timeout"] = PATIENCE
+    importlib.import_module(f"onebrain.services.{_service}.service").DEFAULT_TIMEOUT = PATIENCE
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 

@@ -75,5 +75,5 @@ def construction() -> None:
     onebrain.AsyncOneBrain(region="us", transport="aiohttp")
     OneBrain("ob_key", "https://b.example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     OneBrain(region="mars")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    OneBrain(transport="aiohttp")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    OneBrain(transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncOneBrain(transport="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

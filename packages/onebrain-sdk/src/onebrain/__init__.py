@@ -12,6 +12,7 @@ Start with `connect`, which returns a `Brain`::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onebrain._core.client import ClientOptions
     from onebrain._core.codec import UNSET
     from onebrain._core.paging import Page
     from onebrain._core.retry import RetryPolicy
@@ -72,6 +73,7 @@ __version__ = "2.0.0"
 
 # Where each name is defined. They are loaded when they are first used, so that importing onebrain costs nothing.
 _HOMES = {
+    "onebrain._core.client": ("ClientOptions",),
     "onebrain._core.codec": ("UNSET",),
     "onebrain._core.paging": ("Page",),
     "onebrain._core.retry": ("RetryPolicy",),
@@ -178,6 +180,7 @@ __all__ = [
     "Brain",
     "Brrain",
     "Capabilities",
+    "ClientOptions",
     "ConfigurationError",
     "Context",
     "DatabaseBusy",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from onebrain.errors import (
     ConfigurationError,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import ssl
 
 Library = Literal["httpx", "aiohttp"]
+Verify: TypeAlias = "bool | str | ssl.SSLContext"
+Cert: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class HttpOptions:
         trust_env: Whether proxies and CA files of the environment count.
     """
 
-    verify: bool | str | ssl.SSLContext = True
-    cert: str | tuple[str, str] | tuple[str, str, str] | None = field(default=None, repr=False)
+    verify: Verify = True
+    cert: Cert | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     trust_env: bool = True
 

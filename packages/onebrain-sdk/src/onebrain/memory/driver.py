@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from onebrain._core.client import ClientOptions
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps
 from onebrain._core.transport import AsyncTransport, SyncTransport
@@ -157,6 +158,20 @@ class Driver(Protocol):
     def close(self) -> None:
         """Release what the driver holds; a second call does nothing."""
         ...
+
+
+class HttpDriver:
+    """The base of a driver that sends requests and holds no connection itself."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+
+    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
+        """Return fresh transports."""
+        return self._options.transports()
+
+    def close(self) -> None:
+        """Do nothing: connections belong to the transports."""
 
 
 @runtime_checkable

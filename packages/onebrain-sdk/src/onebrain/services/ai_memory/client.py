@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
-import httpx
 import pydantic
 
+from onebrain._core import client
 from onebrain._core.batches import Batches
 from onebrain._core.codec import UNSET, Unset
-from onebrain._core.credentials import credential
 from onebrain._core.endpoint import endpoint, listing
-from onebrain._core.limits import RateLimit
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import DELETE, GET, POST, PUT, Reply, Service, Spec, path
-from onebrain._core.steps import Async, Coloured, Mode, Steps, Sync
-from onebrain._core.transport import HttpOptions, async_transport, sync_transport
+from onebrain._core.steps import Async, Mode, Steps, Sync
 from onebrain._core.wire import read, rows
 from onebrain.errors import OneBrainError, OneBrainNotFoundError
 from onebrain.services.ai_memory import service as rules
@@ -59,6 +54,7 @@ from onebrain.services.ai_memory.models import (
     Unsubscribed,
     UpdateMemory,
 )
+from onebrain.services.ai_memory.service import make_service
 
 R = TypeVar("R", bound=pydantic.BaseModel)
 When: TypeAlias = datetime | str
@@ -68,21 +64,15 @@ Rows: TypeAlias = list[Any]  # the client has a method named list
 Strings: TypeAlias = Sequence[str]
 
 
-class AiMemory(Coloured[Mode]):
+class Client(client.Client[Mode, Service]):
     """The calls of ai-memory's API, without colour."""
 
     def __init__(self, mode: Mode, service: Service, *, agent_id: str | None = None) -> None:
-        super().__init__(mode)
-        self._service = service
+        super().__init__(mode, service)
         self._agent_id = agent_id
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._service.base_url!r})"
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The rate limit as the latest answer stated it; None where the server states none, as the daemon does."""
-        return self._service.rate_limit
 
     # ---- the daemon -------------------------------------------------------------------------------------------------
 
@@ -758,7 +748,7 @@ class AiMemory(Coloured[Mode]):
         offset = int(cursor or 0)
         # What is filtered here must not make pages small.
         size = rules.MOST_LISTED if limit is None or _tags(tags)[1] else min(limit, rules.MOST_LISTED)
-        found = yield from AiMemory.page.plan(
+        found = yield from Client.page.plan(
             self,
             namespace=namespace,
             tier=tier,
@@ -777,44 +767,14 @@ class AiMemory(Coloured[Mode]):
     list = listing(_list, total="limit")
 
 
-def make_service(
-    base_url: str | None,
-    *,
-    api_key: str | None,
-    agent_id: str | None,
-    timeout: float | None,
-    retry: RetryPolicy | None,
-) -> Service:
-    """Return the service for a client or a driver; the key's default is ``$AI_MEMORY_API_KEY``."""
-    rules.check_agent_id(agent_id)
-    key = credential("api_key", api_key, "AI_MEMORY_API_KEY") or ""
-    headers = {"x-api-key": key, "x-agent-id": agent_id or ""}
-    return Service(
-        rules.NAME,
-        base_url or os.environ.get("AI_MEMORY_URL") or rules.DEFAULT_URL,
-        explain=rules.explain,
-        headers={name: value for name, value in headers.items() if value},
-        secrets=(key,),
-        timeout=timeout,
-        retry=retry,
-        # In a federation a 503 says that too few peers took the write; this daemon has kept it.
-        busy_did_nothing=False,
-        request_bytes=rules.MOST_BYTES - 64,
-    )
-
-
-class AiMemoryClient(AiMemory[Sync]):
+class AiMemoryClient(Client[Sync], client.Closing):
     """A client of an ai-memory daemon; safe to share between threads.
 
     Args:
         base_url: Where the daemon listens; the default is ``$AI_MEMORY_URL``, else ``http://localhost:9077``.
         api_key: Its key, where it has one; the default is ``$AI_MEMORY_API_KEY``.
         agent_id: Who you are, sent with every request; a claim that the daemon takes as it is.
-        timeout: Seconds to wait for a connection, and for each part of an answer.
-        retry: When to try again.
-        verify: True for the usual authorities, False for none, a path to a CA file, or an SSL context.
-        cert: A client certificate for mTLS: a path, ``(certificate, key)`` or ``(certificate, key, password)``.
-        http_client: Your own ``httpx.Client``, whose own options then count; it stays open.
+        keywords: The options of `ClientOptions`, by name or together as ``options``.
 
     Example:
         >>> with AiMemoryClient(base_url="http://localhost:9077") as client:
@@ -828,28 +788,14 @@ class AiMemoryClient(AiMemory[Sync]):
         *,
         api_key: str | None = None,
         agent_id: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        verify: Verify = True,
-        cert: Cert | None = None,
-        http_client: httpx.Client | None = None,
+        **keywords: Unpack[client.SyncKeywords],
     ) -> None:
-        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
-        transport = sync_transport(HttpOptions(verify=verify, cert=cert), http_client)
-        super().__init__(Sync(transport), service, agent_id=agent_id)
-
-    def close(self) -> None:
-        """Release the connections; a second call does nothing."""
-        self._mode.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        options = client.client_options(type(self).__name__, keywords)
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=options)
+        super().__init__(Sync(options.sync()), service, agent_id=agent_id)
 
 
-class AsyncAiMemoryClient(AiMemory[Async]):
+class AsyncAiMemoryClient(Client[Async], client.AsyncClosing):
     """A client of an ai-memory daemon for asynchronous code; the arguments are those of `AiMemoryClient`.
 
     Example:
@@ -867,25 +813,11 @@ class AsyncAiMemoryClient(AiMemory[Async]):
         *,
         api_key: str | None = None,
         agent_id: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        verify: Verify = True,
-        cert: Cert | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        **keywords: Unpack[client.AsyncKeywords],
     ) -> None:
-        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
-        transport = async_transport(HttpOptions(verify=verify, cert=cert), http_client)
-        super().__init__(Async(transport), service, agent_id=agent_id)
-
-    async def close(self) -> None:
-        """Release the connections; a second call does nothing."""
-        await self._mode.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+        options = client.client_options(type(self).__name__, keywords)
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=options)
+        super().__init__(Async(options.asynchronous()), service, agent_id=agent_id)
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------
@@ -1007,4 +939,4 @@ def _import_parts(memories: Any, links: Any) -> tuple[Rows, Rows]:
     return rows, given_links
 
 
-__all__ = ["AiMemory", "AiMemoryClient", "AsyncAiMemoryClient", "InboxMessage", "make_service"]
+__all__ = ["AiMemoryClient", "AsyncAiMemoryClient", "Client", "InboxMessage"]

@@ -25,20 +25,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, Unpack, cast
 from urllib.parse import parse_qsl, quote
 
+from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import to_json
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import (
-    AsyncTransport,
-    HttpOptions,
-    SyncTransport,
-    async_transport,
-    sync_transport,
-)
 from onebrain.errors import (
     ConfigurationError,
     OneBrainConflictError,
@@ -52,6 +45,7 @@ from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import (
     Changes,
     Found,
+    HttpDriver,
     ListRequest,
     SearchRequest,
     expiry,
@@ -63,7 +57,8 @@ from onebrain.memory.filters import TRUE, Cmp, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.ai_memory import models as wire
 from onebrain.services.ai_memory import service as rules
-from onebrain.services.ai_memory.client import AiMemory, Cert, Verify, make_service
+from onebrain.services.ai_memory.client import Client
+from onebrain.services.ai_memory.service import make_service
 
 CAPABILITIES: Final = Capabilities(
     service=rules.NAME,
@@ -104,10 +99,7 @@ def driver(
     *,
     api_key: str | None = None,
     agent_id: str | None = None,
-    timeout: float | None = 30.0,
-    retry: RetryPolicy | None = None,
-    verify: Verify = True,
-    cert: Cert | None = None,
+    **keywords: Unpack[DriverKeywords],
 ) -> AiMemoryDriver:
     """Return the driver for ``ai-memory+http://host:9077``; the options are those of `AiMemoryClient`.
 
@@ -131,13 +123,11 @@ def driver(
         address,
         api_key=api_key,
         agent_id=agent_id,
-        timeout=timeout,
-        retry=retry,
-        options=HttpOptions(verify=verify, cert=cert),
+        options=client_options("driver", keywords),
     )
 
 
-class AiMemoryDriver:
+class AiMemoryDriver(HttpDriver):
     """Translates between `Brain` and an ai-memory daemon.
 
     Example:
@@ -151,27 +141,18 @@ class AiMemoryDriver:
         *,
         api_key: str | None = None,
         agent_id: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        options: HttpOptions | None = None,
+        options: ClientOptions | None = None,
     ) -> None:
-        service = make_service(base_url, api_key=api_key, agent_id=agent_id, timeout=timeout, retry=retry)
-        self._api = AiMemory(Plan(), service, agent_id=agent_id)
+        super().__init__(options or ClientOptions())
+        service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=self._options)
+        self._api = Client(Plan(), service, agent_id=agent_id)
         self._agent_id = agent_id
-        self._options = options or HttpOptions()
         self._turns = Turns()
 
     @property
     def capabilities(self) -> Capabilities:
         """What ai-memory can do."""
         return CAPABILITIES
-
-    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
-        """Return fresh transports."""
-        return sync_transport(self._options), async_transport(self._options)
-
-    def close(self) -> None:
-        """Do nothing: connections belong to the transports."""
 
     # ---- store ------------------------------------------------------------------------------------------------------
 

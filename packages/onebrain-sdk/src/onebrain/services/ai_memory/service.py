@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from onebrain._core.client import ClientOptions
 from onebrain._core.codec import to_json
-from onebrain._core.service import Explanation
+from onebrain._core.credentials import credential
+from onebrain._core.service import Explanation, Service
 from onebrain._core.transport import Response
 from onebrain.errors import OneBrainValidationError
 
 NAME = "ai-memory"
+DEFAULT_TIMEOUT: Final = 30.0  # seconds
 DEFAULT_URL = "http://localhost:9077"
 
 # The daemon refuses a larger body with 413; the rest of the 2 MiB is for what HTTP adds.
@@ -256,3 +260,28 @@ _CHECKS: dict[str, Any] = {
     "scope": _one_of(SCOPES),
     "agent_id": _agent,
 }
+
+
+def make_service(
+    base_url: str | None,
+    *,
+    api_key: str | None,
+    agent_id: str | None,
+    options: ClientOptions,
+) -> Service:
+    """Return the service for a client or a driver; the key's default is ``$AI_MEMORY_API_KEY``."""
+    check_agent_id(agent_id)
+    key = credential("api_key", api_key, "AI_MEMORY_API_KEY") or ""
+    headers = {"x-api-key": key, "x-agent-id": agent_id or ""}
+    return Service(
+        NAME,
+        base_url or os.environ.get("AI_MEMORY_URL") or DEFAULT_URL,
+        explain=explain,
+        headers={**{name: value for name, value in headers.items() if value}, **(options.headers or {})},
+        secrets=(key,),
+        timeout=options.seconds(DEFAULT_TIMEOUT),
+        retry=options.policy(),
+        # In a federation a 503 says that too few peers took the write; this daemon has kept it.
+        busy_did_nothing=False,
+        request_bytes=MOST_BYTES - 64,
+    )

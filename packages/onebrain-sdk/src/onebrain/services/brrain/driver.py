@@ -22,12 +22,11 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Unpack, cast
 
-from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
+from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
 from onebrain.errors import (
     ConfigurationError,
     OneBrainConflictError,
@@ -36,12 +35,12 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, expiry, unsupported
+from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
 from onebrain.memory.envelope import KEY, Letter, fold, mark, unfold
 from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.brrain import models
-from onebrain.services.brrain.client import BrrainEndpoints, make_service
+from onebrain.services.brrain.client import Client
 from onebrain.services.brrain.service import (
     MAX_BATCH,
     MAX_CONTENT_BYTES,
@@ -49,6 +48,7 @@ from onebrain.services.brrain.service import (
     NAME,
     ROUTES,
     check_content,
+    make_service,
 )
 
 # The metadata fields that bRRAIn knows by name; a caller's own fields of these names travel in the envelope.
@@ -98,40 +98,30 @@ def driver(
     url: str,
     *,
     api_key: str | None = None,
-    timeout: float | None = 30.0,
-    max_retries: int = 2,
-    http: HttpOptions | None = None,
+    **keywords: Unpack[DriverKeywords],
 ) -> BrrainDriver:
     """Return a driver for ``brrain+https://host``, with or without ``/v1``.
 
     Args:
         url: Where the host is; its scheme after the ``+`` is http or https.
         api_key: ``brr_live_...``; the default is ``$BRRAIN_API_KEY``.
-        timeout: Seconds for connecting, and again for each read or write.
-        max_retries: How often to try again.
-        http: Certificates and proxies.
+        keywords: The options of `ClientOptions`.
     """
     base_url = url.partition("+")[2]
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError("use a URL such as brrain+https://api.brrain.io", service=NAME)
-    service = make_service(api_key, base_url, timeout=timeout, max_retries=max_retries)
-    return BrrainDriver(BrrainEndpoints(Plan(), service), http=http)
+    options = client_options("driver", keywords)
+    service = make_service(base_url, api_key=api_key, options=options)
+    return BrrainDriver(Client(Plan(), service), options=options)
 
 
-class BrrainDriver:
+class BrrainDriver(HttpDriver):
     """Keeps memories in bRRAIn."""
 
-    def __init__(self, client: BrrainEndpoints[Plan], *, http: HttpOptions | None = None) -> None:
+    def __init__(self, client: Client[Plan], *, options: ClientOptions) -> None:
+        super().__init__(options)
         self.capabilities: Capabilities = CAPABILITIES
         self._client = client
-        self._http = http
-
-    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
-        """Return transports on httpx."""
-        return HttpxTransport(self._http), AsyncHttpxTransport(self._http)
-
-    def close(self) -> None:
-        """Do nothing: connections belong to the transports."""
 
     # ---- store ------------------------------------------------------------------------------------------------------
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from onebrain._core import client
+from onebrain._core.client import ClientOptions
+from onebrain._core.credentials import credential
 from onebrain._core.service import Explanation, Service, Spec
-from onebrain._core.steps import Steps
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.transport import Response
 from onebrain._core.wire import read
-from onebrain.errors import OneBrainValidationError
+from onebrain.errors import ConfigurationError, OneBrainAuthenticationError, OneBrainValidationError
 
 NAME: Final = "brrain"
+DEFAULT_TIMEOUT: Final = 30.0  # seconds
 CLOUD: Final = "https://api.brrain.io"
 
 # Limits that the documentation states; a megabyte is read as 2^20 bytes of UTF-8.
@@ -91,6 +97,39 @@ class BrrainService(Service):
         """Send `spec` and read its answer as one `kind`."""
         reply = yield from self.ask(spec)
         return read(kind, reply.data, service=NAME)
+
+
+class Resource(client.Resource[Mode, BrrainService]):
+    """A group of endpoints."""
+
+
+def make_service(
+    base_url: str | None, *, api_key: str | SecretStr | None, options: ClientOptions
+) -> BrrainService:
+    """Return the service for a client or a driver, with arguments that are None taken from the environment."""
+    key = credential("api_key", api_key, "BRRAIN_API_KEY")
+    if key is None:
+        raise OneBrainAuthenticationError(
+            "bRRAIn needs an API key: pass api_key='brr_live_...' or set BRRAIN_API_KEY", service=NAME
+        )
+    url = (base_url or os.environ.get("BRRAIN_BASE_URL") or CLOUD).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError("base_url: must begin with https:// or http://", service=NAME)
+    host = urlsplit(url).hostname or ""
+    if url.startswith("http://") and (host == "brrain.io" or host.endswith(".brrain.io")):
+        raise ConfigurationError(
+            "base_url: bRRAIn answers on https:// only; over http:// the key would travel in the clear",
+            service=NAME,
+        )
+    return BrrainService(
+        NAME,
+        url.removesuffix("/v1") + "/v1",
+        explain=explain,
+        headers={"authorization": f"Bearer {key}", **(options.headers or {})},
+        secrets=(key,),
+        timeout=options.seconds(DEFAULT_TIMEOUT),
+        retry=options.policy(),
+    )
 
 
 def wrong(message: str) -> OneBrainValidationError:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-from typing import Any, Self, TypeAlias
+from typing import TypeAlias, Unpack
 
-from onebrain._core.credentials import credential
-from onebrain._core.limits import RateLimit
-from onebrain._core.retry import RetryPolicy
-from onebrain._core.steps import Async, Coloured, Mode, Sync
-from onebrain._core.transport import HttpOptions, async_transport, sync_transport
-from onebrain.errors import OneBrainAuthenticationError
+from onebrain._core import client
+from onebrain._core.steps import Async, Mode, Sync
 from onebrain.services.herobrain.resources.insight import Intelligence, Usage
 from onebrain.services.herobrain.resources.keys import ApiKeys
 from onebrain.services.herobrain.resources.memories import Memories
 from onebrain.services.herobrain.resources.webhooks import Webhooks
-from onebrain.services.herobrain.service import DEFAULT_URL, NAME, HeroBrainService
+from onebrain.services.herobrain.service import HeroBrainService, make_service
 
 Verify: TypeAlias = bool | str | ssl.SSLContext
 Cert: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 
 
-class Client(Coloured[Mode]):
+class Client(client.Client[Mode, HeroBrainService]):
     """HeroBrain's resources, without colour.
 
     Attributes:
@@ -34,8 +29,7 @@ class Client(Coloured[Mode]):
     """
 
     def __init__(self, mode: Mode, service: HeroBrainService) -> None:
-        super().__init__(mode)
-        self._service = service
+        super().__init__(mode, service)
         self.memories: Memories[Mode] = Memories(mode, service)
         self.api_keys: ApiKeys[Mode] = ApiKeys(mode, service)
         self.webhooks: Webhooks[Mode] = Webhooks(mode, service)
@@ -50,46 +44,15 @@ class Client(Coloured[Mode]):
         """The tenant of calls that name none."""
         return self._service.tenant_id
 
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The rate limit as the latest answer stated it."""
-        return self._service.rate_limit
 
-
-def make_service(
-    api_key: str | None,
-    tenant_id: str | None,
-    base_url: str | None,
-    timeout: float | None,
-    retry: RetryPolicy | None,
-) -> HeroBrainService:
-    """Return what all requests share, with what is not given taken from the environment."""
-    key = credential("api_key", api_key, "HEROBRAIN_API_KEY")
-    if key is None:
-        raise OneBrainAuthenticationError(
-            "HeroBrain needs a key: pass api_key, or set HEROBRAIN_API_KEY", service=NAME
-        )
-    return HeroBrainService(
-        base_url or os.environ.get("HEROBRAIN_BASE_URL") or DEFAULT_URL,
-        api_key=key,
-        tenant_id=tenant_id or os.environ.get("HEROBRAIN_TENANT_ID") or None,
-        timeout=timeout,
-        retry=retry,
-    )
-
-
-class HeroBrain(Client[Sync]):
+class HeroBrain(Client[Sync], client.Closing):
     """A client of HeroBrain; safe to share between threads.
 
     Args:
         api_key: A key, ``hb_...``, or a Clerk JWT; the default is ``$HEROBRAIN_API_KEY``.
         tenant_id: Whose memories; the default is ``$HEROBRAIN_TENANT_ID``. A call may name another one.
         base_url: The default is ``$HEROBRAIN_BASE_URL``, else HeroBrain's cloud.
-        timeout: Seconds to wait for a connection, and for each part of an answer.
-        retry: When to try again; the default is three times.
-        verify: True for the usual authorities, False for none, a path to a CA file, or an SSL context.
-        cert: A client certificate: a path, ``(certificate, key)`` or ``(certificate, key, password)``.
-        http_client: Your own ``httpx.Client``, whose own options then count; it stays open.
+        keywords: The options of `ClientOptions`, by name or together as ``options``.
 
     Example:
         >>> with HeroBrain(api_key="hb_your_api_key_here", tenant_id="user_12345") as hb:
@@ -103,27 +66,14 @@ class HeroBrain(Client[Sync]):
         tenant_id: str | None = None,
         *,
         base_url: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        verify: Verify = True,
-        cert: Cert | None = None,
-        http_client: Any = None,
+        **keywords: Unpack[client.SyncKeywords],
     ) -> None:
-        transport = sync_transport(HttpOptions(verify=verify, cert=cert), http_client)
-        super().__init__(Sync(transport), make_service(api_key, tenant_id, base_url, timeout, retry))
-
-    def close(self) -> None:
-        """Release the connections; a second call does nothing."""
-        self._mode.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        options = client.client_options(type(self).__name__, keywords)
+        service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=options)
+        super().__init__(Sync(options.sync()), service)
 
 
-class AsyncHeroBrain(Client[Async]):
+class AsyncHeroBrain(Client[Async], client.AsyncClosing):
     """A client of HeroBrain for asynchronous code; the arguments are those of `HeroBrain`.
 
     Example:
@@ -141,21 +91,8 @@ class AsyncHeroBrain(Client[Async]):
         tenant_id: str | None = None,
         *,
         base_url: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        verify: Verify = True,
-        cert: Cert | None = None,
-        http_client: Any = None,
+        **keywords: Unpack[client.AsyncKeywords],
     ) -> None:
-        transport = async_transport(HttpOptions(verify=verify, cert=cert), http_client)
-        super().__init__(Async(transport), make_service(api_key, tenant_id, base_url, timeout, retry))
-
-    async def close(self) -> None:
-        """Release the connections; a second call does nothing."""
-        await self._mode.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+        options = client.client_options(type(self).__name__, keywords)
+        service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=options)
+        super().__init__(Async(options.asynchronous()), service)

@@ -17,32 +17,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import parse_qsl
 
+from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import (
-    AsyncTransport,
-    HttpOptions,
-    SyncTransport,
-    async_transport,
-    sync_transport,
-)
 from onebrain.errors import (
     ConfigurationError,
     OneBrainNotFoundError,
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, unsupported
+from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
 from onebrain.memory.envelope import Turns, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp, Filter, memory_matches
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.herobrain import models as wire
 from onebrain.services.herobrain import service as rules
-from onebrain.services.herobrain.client import Cert, Client, Verify, make_service
+from onebrain.services.herobrain.client import Client
+from onebrain.services.herobrain.service import make_service
 
 CAPABILITIES: Final = Capabilities(
     service=rules.NAME,
@@ -74,10 +68,7 @@ def driver(
     *,
     api_key: str | None = None,
     tenant_id: str | None = None,
-    timeout: float | None = 30.0,
-    retry: RetryPolicy | None = None,
-    verify: Verify = True,
-    cert: Cert | None = None,
+    **keywords: Unpack[DriverKeywords],
 ) -> HeroBrainDriver:
     """Return the driver for ``herobrain+https://api.herobrain.ai?tenant_id=...``; the options are those of `HeroBrain`.
 
@@ -98,13 +89,11 @@ def driver(
         address,
         api_key=api_key,
         tenant_id=tenant_id,
-        timeout=timeout,
-        retry=retry,
-        options=HttpOptions(verify=verify, cert=cert),
+        options=client_options("driver", keywords),
     )
 
 
-class HeroBrainDriver:
+class HeroBrainDriver(HttpDriver):
     """Translates between `Brain` and HeroBrain.
 
     Example:
@@ -120,27 +109,18 @@ class HeroBrainDriver:
         *,
         api_key: str | None = None,
         tenant_id: str | None = None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-        options: HttpOptions | None = None,
+        options: ClientOptions | None = None,
     ) -> None:
-        service = make_service(api_key, tenant_id, base_url, timeout, retry)
+        super().__init__(options or ClientOptions())
+        service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=self._options)
         self._api = Client(Plan(), service).memories
         self._tenant_id = service.tenant_id
-        self._options = options or HttpOptions()
         self._turns = Turns()
 
     @property
     def capabilities(self) -> Capabilities:
         """What HeroBrain can do."""
         return CAPABILITIES
-
-    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
-        """Return fresh transports."""
-        return sync_transport(self._options), async_transport(self._options)
-
-    def close(self) -> None:
-        """Do nothing: connections belong to the transports."""
 
     # ---- store ------------------------------------------------------------------------------------------------------
 

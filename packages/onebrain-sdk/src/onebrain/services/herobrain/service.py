@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
-from onebrain._core import retry
+from onebrain._core import client, retry
+from onebrain._core.client import ClientOptions
+from onebrain._core.credentials import credential
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import Explanation, Reply, Service, Spec
-from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.transport import Response
 from onebrain._core.wire import read, rows
-from onebrain.errors import ConfigurationError, OneBrainResponseError, OneBrainValidationError
+from onebrain.errors import (
+    ConfigurationError,
+    OneBrainAuthenticationError,
+    OneBrainResponseError,
+    OneBrainValidationError,
+)
 from onebrain.services.herobrain.models import MemoryType
 
 T = TypeVar("T", bound=BaseModel)
 
 NAME = "herobrain"
+DEFAULT_TIMEOUT: Final = 30.0  # seconds
 DEFAULT_URL = "https://api.herobrain.ai"
 TEST_TENANT = "00000000-0000-0000-0000-000000000001"
 MOST_CONTENT = 10_000
@@ -79,17 +88,16 @@ class HeroBrainService(Service):
         *,
         api_key: str,
         tenant_id: str | None,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
+        options: ClientOptions,
     ) -> None:
         super().__init__(
             NAME,
             base_url,
             explain=explain,
-            headers={"authorization": f"Bearer {api_key}"},
+            headers={"authorization": f"Bearer {api_key}", **(options.headers or {})},
             secrets=(api_key,),
-            timeout=timeout,
-            retry=retry or RetryPolicy(max_retries=3, base_delay=1.0),
+            timeout=options.seconds(DEFAULT_TIMEOUT),
+            retry=options.policy(RetryPolicy(max_retries=3, base_delay=1.0)),
         )
         self.tenant_id = tenant_id
 
@@ -114,12 +122,25 @@ class HeroBrainService(Service):
         return tenant
 
 
-class Resource(Coloured[Mode]):
-    """Calls on one kind of thing."""
+def make_service(
+    base_url: str | None, *, api_key: str | None, tenant_id: str | None, options: ClientOptions
+) -> HeroBrainService:
+    """Return the service for a client or a driver; an argument that is None comes from the environment."""
+    key = credential("api_key", api_key, "HEROBRAIN_API_KEY")
+    if key is None:
+        raise OneBrainAuthenticationError(
+            "HeroBrain needs a key: pass api_key, or set HEROBRAIN_API_KEY", service=NAME
+        )
+    return HeroBrainService(
+        base_url or os.environ.get("HEROBRAIN_BASE_URL") or DEFAULT_URL,
+        api_key=key,
+        tenant_id=tenant_id or os.environ.get("HEROBRAIN_TENANT_ID") or None,
+        options=options,
+    )
 
-    def __init__(self, mode: Mode, service: HeroBrainService) -> None:
-        super().__init__(mode)
-        self._service = service
+
+class Resource(client.Resource[Mode, HeroBrainService]):
+    """Calls on one kind of thing."""
 
     def _data(self, spec: Spec) -> Steps[Any]:
         """Make a call and return what its envelope holds; None for an empty answer."""

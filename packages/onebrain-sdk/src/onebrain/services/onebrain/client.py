@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Unpack
 
+from onebrain._core import client
 from onebrain._core.codec import UNSET
 from onebrain._core.endpoint import endpoint
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import GET, Spec
-from onebrain._core.steps import Async, Coloured, Mode, Steps, Sync
-from onebrain._core.transport import HttpOptions, Library, async_transport, sync_transport
+from onebrain._core.steps import Async, Mode, Steps, Sync
 from onebrain._core.wire import read
 from onebrain.errors import OneBrainValidationError
 from onebrain.services.onebrain.models import Health
@@ -30,12 +29,8 @@ from onebrain.services.onebrain.resources.skill import Skills
 from onebrain.services.onebrain.resources.tags import Tags
 from onebrain.services.onebrain.service import OneBrainService, Region, enveloped
 
-if TYPE_CHECKING:
-    import aiohttp
-    import httpx
 
-
-class Client(Coloured[Mode]):
+class Client(client.Client[Mode, OneBrainService]):
     """OneBrain's API without colour.
 
     Attributes:
@@ -58,8 +53,7 @@ class Client(Coloured[Mode]):
     """
 
     def __init__(self, mode: Mode, service: OneBrainService) -> None:
-        super().__init__(mode)
-        self._service = service
+        super().__init__(mode, service)
         self.memory = Memories(mode, service)
         self.entity = Entities(mode, service)
         self.project = Projects(mode, service)
@@ -76,24 +70,6 @@ class Client(Coloured[Mode]):
         self.export = Export(mode, service)
         self.auth = Auth(mode, service)
         self.account = Account(mode, service)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
-
-    # A client is a connection: copies share it, and it does not travel in a pickle, for it holds the key.
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Self:
-        return self
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{self!r} cannot be pickled: it holds a key; make it anew where it is needed")
-
-    @property
-    def base_url(self) -> str:
-        """What stands in front of ``/v1/...``."""
-        return self._service.base_url
 
     @endpoint
     def health(self) -> Steps[Health]:
@@ -130,21 +106,16 @@ class Client(Coloured[Mode]):
         return reply.data
 
 
-class OneBrain(Client[Sync]):
+class OneBrain(Client[Sync], client.Closing):
     """A client of OneBrain, hosted or self-hosted; safe to share between threads.
 
     Args:
         api_key: The key; ``$ONEBRAIN_API_KEY`` where left out.
         base_url: Where the API is, with or without its ``/v1``; ``$ONEBRAIN_BASE_URL``, else the EU region.
         region: ``eu`` or ``us`` (also called ``global``) of the hosted service, instead of `base_url`.
-        timeout: Seconds for connecting, and again for each read or write; None for no limit.
-        max_retries: Further attempts after a failure that is worth one.
-        headers: Sent with every request.
         access_token: The access token of a login, instead of a key.
         anonymous: No key at all, for `auth` and the public calls.
-        http: CA, client certificate and proxy.
-        http_client: An `httpx.Client` of your own; it stays open when this client is closed.
-        retry: The whole retry policy, instead of `max_retries`.
+        keywords: The options of `ClientOptions`, by name or together as ``options``.
 
     Example:
         >>> client = OneBrain(api_key="ob_0123456789abcdef:secret", base_url="https://brain.example/api/v1")
@@ -159,40 +130,23 @@ class OneBrain(Client[Sync]):
         *,
         base_url: str | None = None,
         region: Region | None = None,
-        timeout: float | None = 10.0,
-        max_retries: int = 2,
-        headers: Mapping[str, str] | None = None,
         access_token: str | None = None,
         anonymous: bool = False,
-        http: HttpOptions | None = None,
-        http_client: httpx.Client | None = None,
-        retry: RetryPolicy | None = None,
+        **keywords: Unpack[client.SyncKeywords],
     ) -> None:
+        options = client.client_options(type(self).__name__, keywords)
         service = OneBrainService(
             api_key=api_key,
             base_url=base_url,
             region=region,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
             access_token=access_token,
             anonymous=anonymous,
-            retry=retry,
+            options=options,
         )
-        super().__init__(Sync(sync_transport(http or HttpOptions(), http_client)), service)
-
-    def close(self) -> None:
-        """Close the connections; a second call does nothing."""
-        self._mode.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().__init__(Sync(options.sync()), service)
 
 
-class AsyncOneBrain(Client[Async]):
+class AsyncOneBrain(Client[Async], client.AsyncClosing):
     """A client of OneBrain for asynchronous code; safe to share between the tasks of an event loop.
 
     The arguments are those of `OneBrain`, and `transport`: ``"aiohttp"`` is several times faster with many calls at once
@@ -213,39 +167,17 @@ class AsyncOneBrain(Client[Async]):
         *,
         base_url: str | None = None,
         region: Region | None = None,
-        timeout: float | None = 10.0,
-        max_retries: int = 2,
-        headers: Mapping[str, str] | None = None,
         access_token: str | None = None,
         anonymous: bool = False,
-        http: HttpOptions | None = None,
-        http_client: httpx.AsyncClient | aiohttp.ClientSession | None = None,
-        transport: Library | None = None,
-        retry: RetryPolicy | None = None,
+        **keywords: Unpack[client.AsyncKeywords],
     ) -> None:
+        options = client.client_options(type(self).__name__, keywords)
         service = OneBrainService(
             api_key=api_key,
             base_url=base_url,
             region=region,
-            timeout=timeout,
-            max_retries=max_retries,
-            headers=headers,
             access_token=access_token,
             anonymous=anonymous,
-            retry=retry,
+            options=options,
         )
-        super().__init__(Async(async_transport(http or HttpOptions(), http_client, transport)), service)
-
-    async def close(self) -> None:
-        """Close the connections of the running event loop; a second call does nothing."""
-        await self._mode.close()
-
-    async def aclose(self) -> None:
-        """Close the connections: `close` by its name in version 1, and in httpx."""
-        await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+        super().__init__(Async(options.asynchronous()), service)

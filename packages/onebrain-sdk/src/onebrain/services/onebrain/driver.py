@@ -28,22 +28,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias, cast, get_args
+from typing import Any, Final, TypeAlias, Unpack, cast, get_args
 
 from onebrain._core.batches import Batches
+from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import UNSET
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import (
-    AsyncTransport,
-    HttpOptions,
-    Library,
-    SyncTransport,
-    async_transport,
-    sync_transport,
-)
 from onebrain._core.wire import read, rows
 from onebrain.errors import (
     ConfigurationError,
@@ -53,7 +45,15 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest, unsupported
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    HttpDriver,
+    ListRequest,
+    Mention,
+    SearchRequest,
+    unsupported,
+)
 from onebrain.memory.entities import THING, Entity
 from onebrain.memory.envelope import KEY, Turns, fold, mark, unfold
 from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
@@ -108,14 +108,9 @@ def driver(
     *,
     api_key: str | None = None,
     access_token: str | None = None,
-    timeout: float | None = 10.0,
-    max_retries: int = 2,
-    retry: RetryPolicy | None = None,
-    headers: Mapping[str, str] | None = None,
-    http: HttpOptions | None = None,
-    transport: Library | None = None,
     links: bool = True,
     scan_limit: int = 1000,
+    **keywords: Unpack[DriverKeywords],
 ) -> OneBrainDriver:
     """Return the driver for ``onebrain+https://host/api/eu``, with or without the API's ``/v1``.
 
@@ -123,35 +118,23 @@ def driver(
         url: Where the API is; ``onebrain:`` alone is the default region.
         api_key: The key; ``$ONEBRAIN_API_KEY`` where left out.
         access_token: The access token of a login, instead of a key.
-        timeout: Seconds for connecting, and again for each read or write.
-        max_retries: Further attempts after a failure that is worth one.
-        retry: The whole retry policy, instead of `max_retries`.
-        headers: Sent with every request.
-        http: CA, client certificate and proxy.
-        transport: ``"aiohttp"`` for async code with many calls at once.
         links: Make and link projects for spaces and entities for users.
         scan_limit: How many memories one search may list at most, where the server cannot filter by scope itself.
+        keywords: The options of `ClientOptions`.
     """
     base_url: str | None = url.partition("+")[2]
     if not base_url and url.rstrip("/").lower() != "onebrain:":
         raise ConfigurationError("an OneBrain URL looks like 'onebrain+https://onebrain.rocks/api/eu'")
     if isinstance(scan_limit, bool) or not isinstance(scan_limit, int) or scan_limit < 0:
         raise ConfigurationError(f"scan_limit: must be 0 or more, not {scan_limit!r:.40}")
+    options = client_options("driver", keywords)
     service = OneBrainService(
-        api_key=api_key,
-        base_url=base_url or None,
-        timeout=timeout,
-        max_retries=max_retries,
-        headers=headers,
-        access_token=access_token,
-        retry=retry,
+        api_key=api_key, base_url=base_url or None, access_token=access_token, options=options
     )
-    return OneBrainDriver(
-        service, http=http or HttpOptions(), transport=transport, links=links, scan_limit=scan_limit
-    )
+    return OneBrainDriver(service, options=options, links=links, scan_limit=scan_limit)
 
 
-class OneBrainDriver:
+class OneBrainDriver(HttpDriver):
     """Translates between `Brain` and OneBrain.
 
     Example:
@@ -164,15 +147,13 @@ class OneBrainDriver:
         self,
         service: OneBrainService,
         *,
-        http: HttpOptions,
-        transport: Library | None = None,
+        options: ClientOptions,
         links: bool = True,
         scan_limit: int = 1000,
     ) -> None:
+        super().__init__(options)
         self._service = service
         self._api = Client(Plan(), service)
-        self._http = http
-        self._transport: Library | None = transport
         self._scan_limit = scan_limit
         self._turns = Turns()
         self._owners = (
@@ -189,13 +170,6 @@ class OneBrainDriver:
     def capabilities(self) -> Capabilities:
         """What OneBrain can do."""
         return CAPABILITIES
-
-    def transports(self) -> tuple[SyncTransport, AsyncTransport]:
-        """Return fresh transports."""
-        return sync_transport(self._http), async_transport(self._http, library=self._transport)
-
-    def close(self) -> None:
-        """Do nothing: connections belong to the transports."""
 
     # ---- store ------------------------------------------------------------------------------------------------------
 

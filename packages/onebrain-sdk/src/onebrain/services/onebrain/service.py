@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
+from onebrain._core.client import ClientOptions
 from onebrain._core.credentials import credential
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import Explanation, Reply, Service, Spec
 from onebrain._core.steps import Steps
 from onebrain._core.transport import Request, Response
@@ -23,6 +22,7 @@ from onebrain.errors import (
     UnsupportedByServer,
 )
 
+DEFAULT_TIMEOUT: Final = 10.0  # seconds
 Region = Literal["eu", "us", "global"]
 REGIONS: Final[Mapping[str, str]] = {
     "eu": "https://onebrain.rocks/api/eu",
@@ -97,31 +97,19 @@ class OneBrainService(Service):
         api_key: str | None = None,
         base_url: str | None = None,
         region: Region | None = None,
-        timeout: float | None = 10.0,
-        max_retries: int = 2,
-        headers: Mapping[str, str] | None = None,
         access_token: str | None = None,
         anonymous: bool = False,
-        retry: RetryPolicy | None = None,
+        options: ClientOptions,
     ) -> None:
         value, secret = authorization(api_key, access_token, anonymous)
-        if timeout is not None and not (
-            isinstance(timeout, int | float)
-            and not isinstance(timeout, bool)
-            and timeout > 0
-            and math.isfinite(timeout)
-        ):
-            raise ConfigurationError(
-                f"timeout: must be a number of seconds above 0, or None for no limit, not {timeout!r:.40}"
-            )
         super().__init__(
             "onebrain",
             resolve_base_url(base_url, region),
             explain=explain,
-            headers={**({"authorization": value} if value else {}), **(headers or {})},
+            headers={**({"authorization": value} if value else {}), **(options.headers or {})},
             secrets=_secret_parts(secret),
-            timeout=timeout,
-            retry=retry or RetryPolicy(max_retries=max_retries),
+            timeout=options.seconds(DEFAULT_TIMEOUT),
+            retry=options.policy(),
         )
         self.features: frozenset[str] | None = None
 

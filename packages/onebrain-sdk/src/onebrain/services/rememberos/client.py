@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, get_args
+from typing import Any, Unpack, get_args
 
 from pydantic import SecretStr
 
-from onebrain._core.credentials import credential
+from onebrain._core import client
 from onebrain._core.endpoint import endpoint
-from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
-from onebrain._core.limits import RateLimit
-from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import GET, POST, Spec
-from onebrain._core.steps import Async, Coloured, Mode, Steps, Sync
-from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
+from onebrain._core.steps import Async, Mode, Steps, Sync
 from onebrain._core.wire import read
-from onebrain.errors import ConfigurationError, OneBrainAuthenticationError
 from onebrain.services.rememberos.models import (
     Agent,
     ChatCompletion,
@@ -37,20 +31,20 @@ from onebrain.services.rememberos.resources.memories import Memories
 from onebrain.services.rememberos.resources.operator import Operator
 from onebrain.services.rememberos.resources.settings import Configuration, Email, Webhook
 from onebrain.services.rememberos.service import (
-    CLOUD,
     MAX_SEARCH,
     NAME,
     SLOW,
     RememberOSService,
     check_number,
     collection_path,
+    make_service,
     wrong,
 )
 
 MODES: tuple[str, ...] = get_args(SearchMode)
 
 
-class RememberOSEndpoints(Coloured[Mode]):
+class Client(client.Client[Mode, RememberOSService]):
     """Every endpoint, without colour.
 
     Attributes:
@@ -73,8 +67,7 @@ class RememberOSEndpoints(Coloured[Mode]):
     """
 
     def __init__(self, mode: Mode, service: RememberOSService) -> None:
-        super().__init__(mode)
-        self._service = service
+        super().__init__(mode, service)
         self.collections: Collections[Mode] = Collections(mode, service)
         self.grants: CollectionGrants[Mode] = CollectionGrants(mode, service)
         self.memories: Memories[Mode] = Memories(mode, service)
@@ -94,11 +87,6 @@ class RememberOSEndpoints(Coloured[Mode]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._service.base_url!r})"
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """What the latest answer said about the key's limit; None before the first one, or where it said nothing."""
-        return None if self._service.private is None else self._service.private.rate_limit
 
     @endpoint
     def search(
@@ -223,49 +211,14 @@ class RememberOSEndpoints(Coloured[Mode]):
         yield from self._service.public.ask(Spec("POST", "/v1/pulse", body=body, expect="bytes"))
 
 
-def make_service(
-    api_key: str | SecretStr | None,
-    base_url: str | None,
-    *,
-    timeout: float | None,
-    max_retries: int,
-    anonymous: bool = False,
-) -> RememberOSService:
-    """Return the service for a client or a driver, with what is left out taken from the environment."""
-    variables = () if anonymous else ("REMEMBEROS_API_KEY", "LONGMEM_API_KEY")
-    key = credential("api_key", api_key, *variables)
-    if anonymous and key:
-        raise ConfigurationError("anonymous: give either an API key or anonymous=True", service=NAME)
-    if not anonymous and key is None:
-        raise OneBrainAuthenticationError(
-            "RememberOS needs an API key: pass api_key='mv_...' or set REMEMBEROS_API_KEY "
-            "(anonymous=True is enough for health, status, signup and key recovery)",
-            service=NAME,
-        )
-    url = base_url or os.environ.get("REMEMBEROS_BASE_URL") or os.environ.get("LONGMEM_BASE_URL") or CLOUD
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError("base_url: must begin with https:// or http://", service=NAME)
-    # Paths below begin with /v1, so a base URL that was copied with it would name it twice.
-    url = url.rstrip("/").removesuffix("/v1")
-    try:
-        policy = RetryPolicy(max_retries=max_retries)
-    except ValueError as error:
-        raise ConfigurationError(str(error), service=NAME) from None
-    return RememberOSService(url, key, timeout=timeout, retry=policy)
-
-
-class RememberOS(RememberOSEndpoints[Sync]):
+class RememberOS(Client[Sync], client.Closing):
     """A client of RememberOS for synchronous code; it is safe to share between threads.
 
     Args:
         api_key: ``mv_...``; the default is ``$REMEMBEROS_API_KEY``, else ``$LONGMEM_API_KEY``.
         base_url: A host of your own; the default is ``$REMEMBEROS_BASE_URL``, else ``$LONGMEM_BASE_URL``, else the cloud.
-        timeout: Seconds for connecting, and again for each read or write. Calls that wait for a language model have
-            two minutes.
-        max_retries: How often to try again where that is safe.
         anonymous: Have no key, for the public endpoints only.
-        http: Certificates and proxies.
-        transport: Sends requests instead of httpx.
+        keywords: The options of `ClientOptions`, by name or together as ``options``.
 
     Example:
         >>> client = RememberOS(api_key="mv_example")
@@ -279,29 +232,20 @@ class RememberOS(RememberOSEndpoints[Sync]):
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
-        timeout: float | None = 30.0,
-        max_retries: int = 2,
         anonymous: bool = False,
-        http: HttpOptions | None = None,
-        transport: SyncTransport | None = None,
+        **keywords: Unpack[client.SyncKeywords],
     ) -> None:
+        options = client.client_options(type(self).__name__, keywords)
         service = make_service(
-            api_key, base_url, timeout=timeout, max_retries=max_retries, anonymous=anonymous
+            base_url,
+            api_key=api_key,
+            anonymous=anonymous,
+            options=options,
         )
-        super().__init__(Sync(transport or HttpxTransport(http)), service)
-
-    def close(self) -> None:
-        """Close the connections; a second call does nothing."""
-        self._mode.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().__init__(Sync(options.sync()), service)
 
 
-class AsyncRememberOS(RememberOSEndpoints[Async]):
+class AsyncRememberOS(Client[Async], client.AsyncClosing):
     """A client of RememberOS for asynchronous code; its methods and arguments are those of `RememberOS`.
 
     Example:
@@ -318,26 +262,17 @@ class AsyncRememberOS(RememberOSEndpoints[Async]):
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
-        timeout: float | None = 30.0,
-        max_retries: int = 2,
         anonymous: bool = False,
-        http: HttpOptions | None = None,
-        transport: AsyncTransport | None = None,
+        **keywords: Unpack[client.AsyncKeywords],
     ) -> None:
+        options = client.client_options(type(self).__name__, keywords)
         service = make_service(
-            api_key, base_url, timeout=timeout, max_retries=max_retries, anonymous=anonymous
+            base_url,
+            api_key=api_key,
+            anonymous=anonymous,
+            options=options,
         )
-        super().__init__(Async(transport or AsyncHttpxTransport(http)), service)
-
-    async def close(self) -> None:
-        """Close the connections; a second call does nothing."""
-        await self._mode.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+        super().__init__(Async(options.asynchronous()), service)
 
 
-__all__ = ["AsyncRememberOS", "RememberOS", "RememberOSEndpoints", "make_service"]
+__all__ = ["AsyncRememberOS", "Client", "RememberOS"]

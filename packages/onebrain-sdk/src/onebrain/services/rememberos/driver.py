@@ -20,12 +20,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, Unpack, cast
 
-from onebrain._core.httpx import AsyncHttpxTransport, HttpxTransport
+from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page
 from onebrain._core.steps import Plan, Steps
-from onebrain._core.transport import AsyncTransport, HttpOptions, SyncTransport
 from onebrain.errors import (
     ConfigurationError,
     OneBrainError,
@@ -35,7 +34,7 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, SearchRequest, unsupported
+from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
 from onebrain.memory.envelope import KEY, Letter, Turns, fold, unfold
 from onebrain.memory.filters import (
     TRUE,
@@ -48,7 +47,7 @@ from onebrain.memory.filters import (
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
 from onebrain.services.rememberos import models
-from onebrain.services.rememberos.client import RememberOSEndpoints, make_service
+from onebrain.services.rememberos.client import Client
 from onebrain.services.rememberos.service import (
     DEFAULT_COLLECTION,
     MAX_BULK,
@@ -56,6 +55,7 @@ from onebrain.services.rememberos.service import (
     MAX_SEARCH,
     MAX_TEXT,
     NAME,
+    make_service,
 )
 
 # What the service sets where nothing was given; read back as "not given" unless it was.
@@ -108,52 +108,42 @@ def driver(
     url: str,
     *,
     api_key: str | None = None,
-    timeout: float | None = 30.0,
-    max_retries: int = 2,
     collection: str = DEFAULT_COLLECTION,
-    http: HttpOptions | None = None,
+    **keywords: Unpack[DriverKeywords],
 ) -> RememberOSDriver:
     """Return a driver for ``rememberos+https://host``.
 
     Args:
         url: Where the host is; its scheme after the ``+`` is http or https.
         api_key: ``mv_...``; the default is ``$REMEMBEROS_API_KEY``, else ``$LONGMEM_API_KEY``.
-        timeout: Seconds for connecting, and again for each read or write.
-        max_retries: How often to try again where that is safe.
         collection: Where memories without a space go.
-        http: Certificates and proxies.
+        keywords: The options of `ClientOptions`.
     """
     base_url = url.partition("+")[2]
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError("use a URL such as rememberos+https://rememberos.ai", service=NAME)
     if not collection.strip():
         raise ConfigurationError("collection: must not be blank", service=NAME)
-    service = make_service(api_key, base_url, timeout=timeout, max_retries=max_retries)
-    return RememberOSDriver(RememberOSEndpoints(Plan(), service), collection=collection, http=http)
+    options = client_options("driver", keywords)
+    service = make_service(base_url, api_key=api_key, options=options)
+    return RememberOSDriver(Client(Plan(), service), collection=collection, options=options)
 
 
-class RememberOSDriver:
+class RememberOSDriver(HttpDriver):
     """Keeps memories in RememberOS."""
 
     def __init__(
         self,
-        client: RememberOSEndpoints[Plan],
+        client: Client[Plan],
         *,
         collection: str = DEFAULT_COLLECTION,
-        http: HttpOptions | None = None,
+        options: ClientOptions,
     ) -> None:
+        super().__init__(options)
         self.capabilities: Capabilities = CAPABILITIES
         self._client = client
         self._default = collection
-        self._http = http
         self._turns = Turns()
-
-    def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
-        """Return transports on httpx."""
-        return HttpxTransport(self._http), AsyncHttpxTransport(self._http)
-
-    def close(self) -> None:
-        """Do nothing: connections belong to the transports."""
 
     # ---- store ------------------------------------------------------------------------------------------------------
 

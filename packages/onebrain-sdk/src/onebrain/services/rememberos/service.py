@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from onebrain._core import client
 from onebrain._core.batches import ByteLimit
+from onebrain._core.client import ClientOptions
 from onebrain._core.codec import is_set, to_json
-from onebrain._core.retry import RetryPolicy
+from onebrain._core.credentials import credential
+from onebrain._core.limits import RateLimit
 from onebrain._core.service import Explanation, Reply, Service, Spec, path
-from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.transport import Response
 from onebrain._core.wire import read, rows
 from onebrain.errors import (
+    ConfigurationError,
     OneBrainAuthenticationError,
     OneBrainError,
     OneBrainValidationError,
 )
 
 NAME: Final = "rememberos"
+DEFAULT_TIMEOUT: Final = 30.0  # seconds
 CLOUD: Final = "https://rememberos.ai"
 DEFAULT_COLLECTION: Final = "default"
 
@@ -76,23 +82,16 @@ def _issue(issue: Mapping[str, Any]) -> dict[str, Any]:
 class RememberOSService:
     """Asks RememberOS; public endpoints are asked without the key."""
 
-    def __init__(
-        self,
-        base_url: str,
-        api_key: str | None,
-        *,
-        timeout: float | None = 30.0,
-        retry: RetryPolicy | None = None,
-    ) -> None:
+    def __init__(self, base_url: str, api_key: str | None, options: ClientOptions) -> None:
         def service(headers: Mapping[str, str]) -> Service:
             return Service(
                 NAME,
                 base_url,
                 explain=explain,
-                headers=headers,
+                headers={**headers, **(options.headers or {})},
                 secrets=(api_key or "",),
-                timeout=timeout,
-                retry=retry,
+                timeout=options.seconds(DEFAULT_TIMEOUT),
+                retry=options.policy(),
                 # Repeating a create on any 5xx can store a memory twice, and no answer here promises otherwise.
                 busy_did_nothing=False,
                 rate_prefix="ratelimit-",
@@ -105,6 +104,11 @@ class RememberOSService:
     def base_url(self) -> str:
         """Where paths begin."""
         return self.public.base_url
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The limit of the key as the latest answer stated it."""
+        return None if self.private is None else self.private.rate_limit
 
     @property
     def timeout(self) -> float | None:
@@ -147,12 +151,34 @@ class RememberOSService:
         return [read(kind, row, service=NAME) for row in rows(reply.data, *names, service=NAME)]
 
 
-class Resource(Coloured[Mode]):
-    """A group of endpoints."""
+def make_service(
+    base_url: str | None,
+    *,
+    api_key: str | SecretStr | None,
+    options: ClientOptions,
+    anonymous: bool = False,
+) -> RememberOSService:
+    """Return the service for a client or a driver, with arguments that are None taken from the environment."""
+    variables = () if anonymous else ("REMEMBEROS_API_KEY", "LONGMEM_API_KEY")
+    key = credential("api_key", api_key, *variables)
+    if anonymous and key:
+        raise ConfigurationError("anonymous: give either an API key or anonymous=True", service=NAME)
+    if not anonymous and key is None:
+        raise OneBrainAuthenticationError(
+            "RememberOS needs an API key: pass api_key='mv_...' or set REMEMBEROS_API_KEY "
+            "(anonymous=True is enough for health, status, signup and key recovery)",
+            service=NAME,
+        )
+    url = base_url or os.environ.get("REMEMBEROS_BASE_URL") or os.environ.get("LONGMEM_BASE_URL") or CLOUD
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError("base_url: must begin with https:// or http://", service=NAME)
+    # Paths below begin with /v1, so a base URL that was copied with it would name it twice.
+    url = url.rstrip("/").removesuffix("/v1")
+    return RememberOSService(url, key, options)
 
-    def __init__(self, mode: Mode, service: RememberOSService) -> None:
-        super().__init__(mode)
-        self._service = service
+
+class Resource(client.Resource[Mode, RememberOSService]):
+    """A group of endpoints."""
 
 
 def collection_path(collection: str, tail: str = "", *ids: str) -> str:

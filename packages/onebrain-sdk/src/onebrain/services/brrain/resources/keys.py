@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import DELETE, path
-from onebrain._core.steps import Coloured, Mode, Steps
-from onebrain.services.brrain.service import BrrainService
+from onebrain._core.steps import Mode, Steps
+from onebrain.services.brrain.service import Resource
 
 
-class Keys(Coloured[Mode]):
+class Keys(Resource[Mode]):
     """The vault's API keys; making them is for the dashboard."""
-
-    def __init__(self, mode: Mode, service: BrrainService) -> None:
-        super().__init__(mode)
-        self._service = service
 
     @endpoint
     def revoke(self, key_id: str) -> Steps[None]:

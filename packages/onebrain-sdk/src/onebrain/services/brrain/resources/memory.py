@@ -12,7 +12,7 @@ from onebrain._core.codec import to_json
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import DELETE, GET, POST, Spec, path
-from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read
 from onebrain.errors import OneBrainConflictError, OneBrainError, OneBrainResponseError
 from onebrain.services.brrain.models import (
@@ -29,7 +29,7 @@ from onebrain.services.brrain.service import (
     MAX_BATCH,
     MAX_PAGE,
     NAME,
-    BrrainService,
+    Resource,
     check_content,
     check_id,
     check_integer,
@@ -41,12 +41,8 @@ MODES: tuple[str, ...] = get_args(SearchMode)
 _FIELDS = ("content", "metadata", "workspace_id", "ttl_seconds", "idempotency_key")
 
 
-class MemoryResource(Coloured[Mode]):
+class MemoryResource(Resource[Mode]):
     """The memories of the key's vault."""
-
-    def __init__(self, mode: Mode, service: BrrainService) -> None:
-        super().__init__(mode)
-        self._service = service
 
     @endpoint
     def store(

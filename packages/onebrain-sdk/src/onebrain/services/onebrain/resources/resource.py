@@ -7,9 +7,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from onebrain._core import client
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import GET, Spec, path
-from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read, rows
 from onebrain.errors import OneBrainError, OneBrainResponseError, OneBrainValidationError
 from onebrain.services.onebrain.service import OneBrainService, enveloped
@@ -18,15 +19,8 @@ T = TypeVar("T", bound=BaseModel)
 MAX_PAGE = 100
 
 
-class Resource(Coloured[Mode]):
+class Resource(client.Resource[Mode, OneBrainService]):
     """One group of calls."""
-
-    def __init__(self, mode: Mode, service: OneBrainService) -> None:
-        super().__init__(mode)
-        self._service = service
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._service.base_url!r})"
 
     def _data(self, spec: Spec) -> Steps[Any]:
         reply = yield from self._service.ask(spec)
