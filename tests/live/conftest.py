@@ -27,7 +27,7 @@ def clean(client):
     """Remove all memories of the daemon, including expired ones that are not collected yet."""
     client.gc()
     for namespace in client.namespaces():
-        client.forget(namespace=namespace.namespace)
+        client.memories.forget(namespace=namespace.namespace)
 
 
 @pytest.fixture

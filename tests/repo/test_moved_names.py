@@ -6,6 +6,8 @@ import importlib
 
 import pytest
 
+import onebrain
+
 DRIVERS = "onebrain.memory.drivers"
 SERVICES = "onebrain.services"
 MOVED = {
@@ -31,6 +33,33 @@ MOVED = {
     f"{DRIVERS}.brrain:CAPABILITIES": f"{SERVICES}.brrain.driver:CAPABILITIES",
 }
 
+# Methods of ai-memory's clients, by the names that ai-memory's own SDK has for them.
+MOVED_METHODS = {
+    "store": "memories.store",
+    "bulk_store": "memories.bulk_store",
+    "get": "memories.get",
+    "update": "memories.update",
+    "delete": "memories.delete",
+    "promote": "memories.promote",
+    "page": "memories.page",
+    "list": "memories.list",
+    "search": "memories.search",
+    "recall": "memories.recall",
+    "forget": "memories.forget",
+    "grant": "memories.grant",
+    "revoke": "memories.revoke",
+    "link": "links.create",
+    "unlink": "links.delete",
+    "get_links": "links.list",
+    "export": "transfer.export",
+    "import_": "transfer.import_",
+    "subscribe": "subscriptions.create",
+    "unsubscribe": "subscriptions.delete",
+    "notify": "messages.send",
+    "inbox": "messages.inbox",
+    "register_agent": "agents.register",
+}
+
 
 def loaded(address):
     module, _, name = address.partition(":")
@@ -45,6 +74,30 @@ def test_a_moved_name_is_the_same_object_and_warns_with_its_present_address(form
     assert found is loaded(present)
     assert str(caught[0].message) == f"{former.replace(':', '.')} has moved to {present.replace(':', '.')}"
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("former", MOVED_METHODS)
+@pytest.mark.parametrize("kind", [onebrain.AiMemoryClient, onebrain.AsyncAiMemoryClient])
+def test_a_moved_method_is_the_same_method_and_warns_with_its_present_name(kind, former):
+    client = kind()
+    with pytest.warns(DeprecationWarning, match=f"write {MOVED_METHODS[former]}") as caught:
+        method = getattr(client, former)
+    resource, _, name = MOVED_METHODS[former].partition(".")
+    assert method == getattr(getattr(client, resource), name)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("resource", ["agents", "subscriptions"])
+def test_a_resource_that_was_a_method_can_still_be_called(resource):
+    with onebrain.AiMemoryClient("http://127.0.0.1:9", max_retries=0) as client:
+        with pytest.warns(DeprecationWarning, match=r"write list\(\)"):
+            call = type(getattr(client, resource)).__call__.__get__(getattr(client, resource))
+        with (
+            pytest.warns(DeprecationWarning, match=r"write list\(\)"),
+            pytest.raises(onebrain.OneBrainConnectionError),
+        ):
+            getattr(client, resource)()
+        assert call == getattr(client, resource).list
 
 
 @pytest.mark.parametrize("module", sorted({former.partition(":")[0] for former in MOVED}))

@@ -73,14 +73,14 @@ def is_row(found, **more):
 def test_the_quickstart_stores_and_recalls(base, key, monkeypatch, capsys):
     monkeypatch.setenv("AI_MEMORY_API_KEY", key)
     with AiMemoryClient(base_url=base) as client:
-        created = client.store(
+        created = client.memories.store(
             title="BIND9 build notes",
             content="Use --with-openssl=/opt/openssl, disable DoH for the lab.",
             tier=Tier.LONG,
             tags=["dns", "bind9"],
         )
         print(created["id"])
-        hits = client.recall(context="how do I build BIND9?")
+        hits = client.memories.recall(context="how do I build BIND9?")
         for memory in hits.memories:
             print(memory.title, memory.confidence)
     assert capsys.readouterr().out.splitlines() == [created["id"], "BIND9 build notes 1.0"]
@@ -92,7 +92,7 @@ def test_the_async_example_prints_titles(base, key, monkeypatch, capsys, store):
 
     async def main() -> None:
         async with AsyncAiMemoryClient(base_url=base) as client:
-            resp = await client.recall(context="hello")
+            resp = await client.memories.recall(context="hello")
             for memory in resp.memories:
                 print(memory.title)
 
@@ -109,7 +109,7 @@ def test_the_api_key_is_sent_as_a_header_and_only_health_needs_none(base, key, m
         assert client.stats().total == 0
     with AiMemoryClient(base_url=base) as client:
         assert client.health().status == "ok"
-        for call in (client.stats, client.metrics, client.agents):
+        for call in (client.stats, client.metrics, client.agents.list):
             with pytest.raises(AuthError):
                 call()
 
@@ -166,10 +166,10 @@ def test_a_client_certificate_is_presented(tmp_path, monkeypatch):
 
 def test_the_agent_id_is_stamped_on_what_is_stored(base, key):
     with AiMemoryClient(base_url=base, api_key=key, agent_id="ai:claude-opus-4.7@host") as client:
-        id = client.store("Title", "Text").id
-        assert client.get(id).metadata == {"agent_id": "ai:claude-opus-4.7@host"}
+        id = client.memories.store("Title", "Text").id
+        assert client.memories.get(id).metadata == {"agent_id": "ai:claude-opus-4.7@host"}
     with AiMemoryClient(base_url=base, api_key=key) as client:
-        agent = client.get(client.store("Other", "Text").id).metadata["agent_id"]
+        agent = client.memories.get(client.memories.store("Other", "Text").id).metadata["agent_id"]
         assert agent.startswith("anonymous:req-")
 
 
@@ -458,17 +458,17 @@ def test_every_error_of_the_table_is_raised(base, key, agent, client, store):
         assert issubclass(error, AiMemoryError)
     taken = store("Taken")
     with pytest.raises(ValidationError):
-        client.store("", "x")
+        client.memories.store("", "x")
     with pytest.raises(NotFoundError):
-        client.get(str(uuid.uuid4()))
+        client.memories.get(str(uuid.uuid4()))
     with pytest.raises(ConflictError) as conflict:
-        client.store("Taken", "x", on_conflict="error")
+        client.memories.store("Taken", "x", on_conflict="error")
     assert conflict.value.existing_id == taken["id"]
     with AiMemoryClient(base, api_key=key[:-1] + "x") as other, pytest.raises(AuthError):
         other.stats()
     reader = agent("ai:reader", "read").headers["x-api-key"]
     with AiMemoryClient(base, api_key=reader) as other, pytest.raises(ForbiddenError):
-        other.store("x", "y")
+        other.memories.store("x", "y")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
@@ -508,7 +508,7 @@ def test_a_server_that_fails_is_told_so(tmp_path):
             with pytest.raises(ServerError):
                 client.health()
             with pytest.raises(ServerError):
-                client.agents()
+                client.agents.list()
 
 
 # ---- what is refused before any handler ---------------------------------------------------------------------------------

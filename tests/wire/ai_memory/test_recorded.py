@@ -18,7 +18,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 def test_quickstart(session):
     created = session(
-        lambda c: c.store(
+        lambda c: c.memories.store(
             title="BIND9 build notes",
             content="Use --with-openssl=/opt/openssl, disable DoH for the lab.",
             tier=Tier.LONG,
@@ -27,7 +27,7 @@ def test_quickstart(session):
     )
     assert created["id"]
     assert created.agent_id == "ai:claude@host"
-    hits = session(lambda c: c.recall(context="how do I build BIND9?"))
+    hits = session(lambda c: c.memories.recall(context="how do I build BIND9?"))
     assert [(memory.title, memory.confidence) for memory in hits.memories] == [("BIND9 build notes", 1.0)]
     assert hits.mode == "keyword"
     assert hits.memories[0].score > 0
@@ -35,54 +35,58 @@ def test_quickstart(session):
 
 def test_the_life_of_a_memory(session):
     id = session(
-        lambda c: c.store("Seat", "Maria prefers window seats", tags=["travel"], metadata={"n": 1.5})
+        lambda c: c.memories.store("Seat", "Maria prefers window seats", tags=["travel"], metadata={"n": 1.5})
     ).id
-    memory = session(lambda c: c.get(id))
+    memory = session(lambda c: c.memories.get(id))
     assert (memory.id, memory.tier, memory.metadata["n"]) == (id, Tier.MID, 1.5)
     assert memory.expires_at is not None
-    changed = session(lambda c: c.update(id, UpdateMemory(content="Maria prefers aisle seats", priority=9)))
+    changed = session(
+        lambda c: c.memories.update(id, UpdateMemory(content="Maria prefers aisle seats", priority=9))
+    )
     assert (changed.content, changed.priority, changed.tags) == ("Maria prefers aisle seats", 9, ("travel",))
-    assert session(lambda c: c.search("aisle seats")).results[0].id == id
-    assert [row.id for row in session(lambda c: c.list(tags=["travel"]))] == [id]
-    assert session(lambda c: c.page(min_priority=9)).count == 1
-    assert session(lambda c: c.promote(id)).tier is Tier.LONG
-    assert session(lambda c: c.get(id)).expires_at is None
-    assert session(lambda c: c.delete(id)).deleted
+    assert session(lambda c: c.memories.search("aisle seats")).results[0].id == id
+    assert [row.id for row in session(lambda c: c.memories.list(tags=["travel"]))] == [id]
+    assert session(lambda c: c.memories.page(min_priority=9)).count == 1
+    assert session(lambda c: c.memories.promote(id)).tier is Tier.LONG
+    assert session(lambda c: c.memories.get(id)).expires_at is None
+    assert session(lambda c: c.memories.delete(id)).deleted
     with pytest.raises(OneBrainNotFoundError):
-        session(lambda c: c.get(id))
+        session(lambda c: c.memories.get(id))
 
 
 def test_a_title_is_unique_in_its_namespace(session):
-    first = session(lambda c: c.store("Plan", "first", namespace="team/project"))
-    assert session(lambda c: c.store("Plan", "second", namespace="team/project")).id == first.id
-    assert session(lambda c: c.get(first.id)).content == "second"
+    first = session(lambda c: c.memories.store("Plan", "first", namespace="team/project"))
+    assert session(lambda c: c.memories.store("Plan", "second", namespace="team/project")).id == first.id
+    assert session(lambda c: c.memories.get(first.id)).content == "second"
     with pytest.raises(OneBrainConflictError) as caught:
-        session(lambda c: c.store("Plan", "third", namespace="team/project", on_conflict="error"))
+        session(lambda c: c.memories.store("Plan", "third", namespace="team/project", on_conflict="error"))
     assert caught.value.existing_id == first.id
-    other = session(lambda c: c.store("Plan", "fourth", namespace="team/project", on_conflict="version"))
+    other = session(
+        lambda c: c.memories.store("Plan", "fourth", namespace="team/project", on_conflict="version")
+    )
     assert other.id != first.id
-    assert session(lambda c: c.get(other.id)).title == "Plan (2)"
+    assert session(lambda c: c.memories.get(other.id)).title == "Plan (2)"
     with pytest.raises(OneBrainConflictError) as caught:
-        session(lambda c: c.update(other.id, title="Plan"))
+        session(lambda c: c.memories.update(other.id, title="Plan"))
     assert caught.value.existing_id == first.id
 
 
 def test_links(session):
-    one = session(lambda c: c.store("Link one", "one")).id
-    two = session(lambda c: c.store("Link two", "two")).id
-    assert session(lambda c: c.link(one, two, "supersedes")).linked
-    assert [(row.source_id, row.relation) for row in session(lambda c: c.get_links(two))] == [
+    one = session(lambda c: c.memories.store("Link one", "one")).id
+    two = session(lambda c: c.memories.store("Link two", "two")).id
+    assert session(lambda c: c.links.create(one, two, "supersedes")).linked
+    assert [(row.source_id, row.relation) for row in session(lambda c: c.links.list(two))] == [
         (one, "supersedes")
     ]
-    assert session(lambda c: c.unlink(one, two))
-    assert session(lambda c: c.get_links(two)) == ()
+    assert session(lambda c: c.links.delete(one, two))
+    assert session(lambda c: c.links.list(two)) == ()
     with pytest.raises(OneBrainInternalError):  # how 0.6.4 says that there is no such memory
-        session(lambda c: c.link(one, NOBODY))
+        session(lambda c: c.links.create(one, NOBODY))
 
 
 def test_many_at_once(session):
     done = session(
-        lambda c: c.bulk_store(
+        lambda c: c.memories.bulk_store(
             [
                 CreateMemory(title="Bulk one", content="the red lighthouse", namespace="bulk"),
                 {"title": "Bulk two", "content": "the blue lighthouse", "namespace": "bulk", "scope": "team"},
@@ -90,39 +94,39 @@ def test_many_at_once(session):
         )
     )
     assert (done.created, done.errors) == (2, ())
-    found = session(lambda c: c.page(namespace="bulk"))
+    found = session(lambda c: c.memories.page(namespace="bulk"))
     assert {memory.metadata["agent_id"] for memory in found} == {"ai:claude@host"}
-    assert session(lambda c: c.forget(namespace="bulk", pattern="red")).deleted == 1
-    exported = session(lambda c: c.export())
+    assert session(lambda c: c.memories.forget(namespace="bulk", pattern="red")).deleted == 1
+    exported = session(lambda c: c.transfer.export())
     assert exported.count == len(exported.memories)
-    assert session(lambda c: c.forget(namespace="bulk")).deleted == 1
+    assert session(lambda c: c.memories.forget(namespace="bulk")).deleted == 1
     again = [memory for memory in exported.memories if memory.namespace == "bulk"]
-    assert session(lambda c: c.import_(again)).imported == 1
-    assert [memory.id for memory in session(lambda c: c.list(namespace="bulk"))] == [again[0].id]
+    assert session(lambda c: c.transfer.import_(again)).imported == 1
+    assert [memory.id for memory in session(lambda c: c.memories.list(namespace="bulk"))] == [again[0].id]
 
 
 def test_agents_and_messages(session):
-    assert session(lambda c: c.register_agent("bob", "ai:generic", ["recall"])).registered
-    assert "bob" in [agent.agent_id for agent in session(lambda c: c.agents())]
-    sent = session(lambda c: c.notify(to="bob", subject="Lunch", body="At noon?", priority=7))
+    assert session(lambda c: c.agents.register("bob", "ai:generic", ["recall"])).registered
+    assert "bob" in [agent.agent_id for agent in session(lambda c: c.agents.list())]
+    sent = session(lambda c: c.messages.send(to="bob", subject="Lunch", body="At noon?", priority=7))
     assert (sent.to, sent.namespace) == ("bob", "_messages/bob")
-    [message] = session(lambda c: c.inbox(agent_id="bob"))
+    [message] = session(lambda c: c.messages.inbox(agent_id="bob"))
     assert (message.subject, message.body, message.to, message.priority) == ("Lunch", "At noon?", "bob", 7)
     assert message.read is False
 
 
 def test_subscriptions(session):
     made = session(
-        lambda c: c.subscribe(
+        lambda c: c.subscriptions.create(
             url="https://example.com/hook", events=["memory_delete", "memory_promote"], secret="shh"
         )
     )
     assert made.events == ("memory_delete", "memory_promote")
-    [listed] = session(lambda c: c.subscriptions())
+    [listed] = session(lambda c: c.subscriptions.list())
     assert (listed.id, listed.events, listed.dispatch_count) == (made.id, made.events, 0)
-    assert session(lambda c: c.unsubscribe(made.id)).removed
+    assert session(lambda c: c.subscriptions.delete(made.id)).removed
     with pytest.raises(OneBrainNotFoundError):
-        session(lambda c: c.unsubscribe(made.id))
+        session(lambda c: c.subscriptions.delete(made.id))
 
 
 def test_the_daemon_itself(session):
@@ -136,10 +140,10 @@ def test_the_daemon_itself(session):
 
 
 def test_what_no_daemon_has(session):
-    id = session(lambda c: c.store("Shared", "x")).id
+    id = session(lambda c: c.memories.store("Shared", "x")).id
     for call in (
-        lambda c: c.grant(id, "bob"),
-        lambda c: c.revoke(id, "bob"),
+        lambda c: c.memories.grant(id, "bob"),
+        lambda c: c.memories.revoke(id, "bob"),
         lambda c: c.cluster({"peers": []}),
     ):
         with pytest.raises(UnsupportedByServer):
@@ -148,9 +152,9 @@ def test_what_no_daemon_has(session):
 
 def test_a_recall_within_a_budget(session):
     for number in range(3):
-        session(lambda c, n=number: c.store(f"Budget {n}", f"a long story about budgets, part {n}"))
-    found = session(lambda c: c.recall("budgets story", budget_tokens=1, limit=50))
+        session(lambda c, n=number: c.memories.store(f"Budget {n}", f"a long story about budgets, part {n}"))
+    found = session(lambda c: c.memories.recall("budgets story", budget_tokens=1, limit=50))
     assert len(found) == 1
     assert found.meta.budget_overflow is True
     assert found.meta.memories_dropped >= 2
-    assert session(lambda c: c.recall("budgets story", budget_tokens=0)).memories == ()
+    assert session(lambda c: c.memories.recall("budgets story", budget_tokens=0)).memories == ()

@@ -83,7 +83,7 @@ CASES = {
         lambda r: r.endswith("ai_memory_x 1\n"),
     ),
     "store as in the quickstart": Case(
-        lambda c: c.store(
+        lambda c: c.memories.store(
             title="BIND9 build notes",
             content="Use --with-openssl=/opt/openssl, disable DoH for the lab.",
             tier=Tier.LONG,
@@ -108,7 +108,7 @@ CASES = {
         lambda r: r["id"] == r.id == ID and r.tier is Tier.LONG and dict(r)["namespace"] == "global",
     ),
     "store with everything": Case(
-        lambda c: c.store(
+        lambda c: c.memories.store(
             "t",
             "c",
             tier="mid",
@@ -154,7 +154,7 @@ CASES = {
         lambda r: r.potential_contradictions == (OTHER,) and r.quorum_acks == 2,
     ),
     "store that waits for approval": Case(
-        lambda c: c.store("t", "c"),
+        lambda c: c.memories.store("t", "c"),
         *("POST", "/api/v1/memories", {}, {"title": "t", "content": "c", "on_conflict": "merge"}, 202),
         {
             "status": "pending",
@@ -166,7 +166,7 @@ CASES = {
         lambda r: type(r).__name__ == "Pending" and (r.id, r.action) == ("p-1", "store"),
     ),
     "bulk_store": Case(
-        lambda c: c.bulk_store(
+        lambda c: c.memories.bulk_store(
             [
                 {"title": "a", "content": "1"},
                 CreateMemory(title="b", content="2", tags=["x"], agent_id="bob", scope="team"),
@@ -182,7 +182,7 @@ CASES = {
         lambda r: (r.created, r.errors) == (1, ("b: tags cannot contain empty strings",)),
     ),
     "get in its envelope": Case(
-        lambda c: c.get(ID),
+        lambda c: c.memories.get(ID),
         *("GET", f"/api/v1/memories/{ID}", {}, None, 200),
         {"memory": MEMORY, "links": [LINK]},
         lambda r: (
@@ -194,19 +194,21 @@ CASES = {
         ),
     ),
     "get of a bare object": Case(
-        lambda c: c.get(ID),
+        lambda c: c.memories.get(ID),
         *("GET", f"/api/v1/memories/{ID}", {}, None, 200),
         MEMORY,
         lambda r: r["content"].startswith("Use"),
     ),
     "update with an object": Case(
-        lambda c: c.update(ID, UpdateMemory(content="new", tags=["a"])),
+        lambda c: c.memories.update(ID, UpdateMemory(content="new", tags=["a"])),
         *("PUT", f"/api/v1/memories/{ID}", {}, {"content": "new", "tags": ["a"]}, 200),
         {**MEMORY, "content": "new"},
         lambda r: r.content == "new",
     ),
     "update with arguments": Case(
-        lambda c: c.update(ID, priority=7, expires_at=datetime(2030, 1, 1, tzinfo=UTC), tier=Tier.MID),
+        lambda c: c.memories.update(
+            ID, priority=7, expires_at=datetime(2030, 1, 1, tzinfo=UTC), tier=Tier.MID
+        ),
         *("PUT", f"/api/v1/memories/{ID}", {}),
         {"priority": 7, "expires_at": "2030-01-01T00:00:00+00:00", "tier": "mid"},
         200,
@@ -214,24 +216,24 @@ CASES = {
         lambda r: r.priority == 7,
     ),
     "update to null": Case(
-        lambda c: c.update(ID, expires_at=None),
+        lambda c: c.memories.update(ID, expires_at=None),
         *("PUT", f"/api/v1/memories/{ID}", {}, {"expires_at": None}, 200),
         MEMORY,
         lambda r: r.expires_at is None,
     ),
     "delete": Case(
-        lambda c: c.delete(ID),
+        lambda c: c.memories.delete(ID),
         *("DELETE", f"/api/v1/memories/{ID}", {}, None, 200, {"deleted": True}),
         lambda r: r.deleted is True,
     ),
     "promote": Case(
-        lambda c: c.promote(ID),
+        lambda c: c.memories.promote(ID),
         *("POST", f"/api/v1/memories/{ID}/promote", {}, None, 200),
         {"promoted": True, "id": ID, "tier": "long"},
         lambda r: r.promoted and r.tier is Tier.LONG,
     ),
     "page": Case(
-        lambda c: c.page(
+        lambda c: c.memories.page(
             namespace="team",
             tier=Tier.LONG,
             tags="dns",
@@ -260,13 +262,13 @@ CASES = {
         lambda r: len(r) == 1 and r[0].id == ID and r.count == 1 and r["memories"][0].id == ID,
     ),
     "list": Case(
-        lambda c: c.list(namespace="team", limit=3),
+        lambda c: c.memories.list(namespace="team", limit=3),
         *("GET", "/api/v1/memories", {"namespace": "team", "limit": "3"}, None, 200),
         {"memories": [MEMORY], "count": 1},
         lambda r: [memory.id for memory in r] == [ID],
     ),
     "search": Case(
-        lambda c: c.search("bind9 & dns", namespace="team", as_agent="org/team", limit=7),
+        lambda c: c.memories.search("bind9 & dns", namespace="team", as_agent="org/team", limit=7),
         *("GET", "/api/v1/search"),
         {"q": "bind9 & dns", "namespace": "team", "as_agent": "org/team", "limit": "7"},
         None,
@@ -275,13 +277,13 @@ CASES = {
         lambda r: r.results == r.memories and r[0].id == ID and r.query == "bind9 & dns",
     ),
     "search as the SDK expects it": Case(
-        lambda c: c.search("x"),
+        lambda c: c.memories.search("x"),
         *("GET", "/api/v1/search", {"q": "x", "limit": "20"}, None, 200),
         {"memories": [MEMORY], "count": 1},
         lambda r: [memory.id for memory in r] == [ID],
     ),
     "recall as in the quickstart": Case(
-        lambda c: c.recall(context="how do I build BIND9?"),
+        lambda c: c.memories.recall(context="how do I build BIND9?"),
         *("POST", "/api/v1/recall", {}, {"context": "how do I build BIND9?", "limit": 10}, 200),
         {"memories": [{**MEMORY, "score": 8.5}], "count": 1, "tokens_used": 14, "mode": "keyword"},
         lambda r: (
@@ -290,7 +292,7 @@ CASES = {
         ),
     ),
     "recall within a budget": Case(
-        lambda c: c.recall("x", namespace="a/b", tags="dns", limit=50, budget_tokens=0),
+        lambda c: c.memories.recall("x", namespace="a/b", tags="dns", limit=50, budget_tokens=0),
         *("POST", "/api/v1/recall", {}),
         {"context": "x", "namespace": "a/b", "tags": "dns", "limit": 50, "budget_tokens": 0},
         200,
@@ -310,25 +312,25 @@ CASES = {
         lambda r: r.meta.memories_dropped == 4 and r.mode == "hybrid" and list(r) == [],
     ),
     "forget": Case(
-        lambda c: c.forget(namespace="team", pattern="old", tier="short"),
+        lambda c: c.memories.forget(namespace="team", pattern="old", tier="short"),
         *("POST", "/api/v1/forget", {}, {"namespace": "team", "pattern": "old", "tier": "short"}, 200),
         {"deleted": 3},
         lambda r: r.deleted == 3,
     ),
     "link": Case(
-        lambda c: c.link(ID, OTHER, Relation.SUPERSEDES),
+        lambda c: c.links.create(ID, OTHER, Relation.SUPERSEDES),
         *("POST", "/api/v1/links", {}),
         {"source_id": ID, "target_id": OTHER, "relation": "supersedes"},
         *(201, {"linked": True, "attest_level": "unsigned"}),
         lambda r: r.linked and r.attest_level == "unsigned",
     ),
     "unlink": Case(
-        lambda c: c.unlink(ID, OTHER),
+        lambda c: c.links.delete(ID, OTHER),
         *("DELETE", "/api/v1/links", {}, {"source_id": ID, "target_id": OTHER}, 200, {"deleted": False}),
         lambda r: r is False,
     ),
     "get_links": Case(
-        lambda c: c.get_links(ID),
+        lambda c: c.links.list(ID),
         *("GET", f"/api/v1/links/{ID}", {}, None, 200, {"links": [LINK]}),
         lambda r: r[0].relation is Relation.SUPERSEDES and r[0].target_id == OTHER,
     ),
@@ -358,19 +360,19 @@ CASES = {
         lambda r: r.expired_deleted == 2,
     ),
     "export": Case(
-        lambda c: c.export(),
+        lambda c: c.transfer.export(),
         *("GET", "/api/v1/export", {}, None, 200),
         {"memories": [MEMORY], "links": [LINK], "count": 1, "exported_at": WHEN},
         lambda r: r.memories[0].id == ID and r.links[0].source_id == ID and r.count == 1,
     ),
     "import": Case(
-        lambda c: c.import_([MEMORY]),
+        lambda c: c.transfer.import_([MEMORY]),
         *("POST", "/api/v1/import", {}, {"memories": [MEMORY]}, 200),
         {"imported": 0, "errors": [f"{ID}: title cannot be empty"]},
         lambda r: r.imported == 0 and r.errors == (f"{ID}: title cannot be empty",),
     ),
     "subscribe with a list": Case(
-        lambda c: c.subscribe(
+        lambda c: c.subscriptions.create(
             url="https://example.com/hook",
             events=["memory_delete", "memory_promote"],
             secret="shh",
@@ -388,24 +390,24 @@ CASES = {
         lambda r: r.events == ("memory_delete", "memory_promote") and r.id == "s-1",
     ),
     "subscribe with an object": Case(
-        lambda c: c.subscribe(SubscriptionRequest(namespace="team", events="*")),
+        lambda c: c.subscriptions.create(SubscriptionRequest(namespace="team", events="*")),
         *("POST", "/api/v1/subscriptions", {}, {"namespace": "team", "events": "*"}, 201),
         {**SUBSCRIPTION, "events": ["memory_delete"]},
         lambda r: r.events == ("memory_delete",),
     ),
     "unsubscribe": Case(
-        lambda c: c.unsubscribe("s 1"),
+        lambda c: c.subscriptions.delete("s 1"),
         *("DELETE", "/api/v1/subscriptions", {"id": "s 1"}, None, 200, {"id": "s 1", "removed": True}),
         lambda r: r.removed,
     ),
     "subscriptions": Case(
-        lambda c: c.subscriptions(agent_id="ai:claude"),
+        lambda c: c.subscriptions.list(agent_id="ai:claude"),
         *("GET", "/api/v1/subscriptions", {"agent_id": "ai:claude"}, None, 200),
         {"count": 1, "subscriptions": [SUBSCRIPTION]},
         lambda r: (r[0].events, r[0].failure_count) == (("memory_delete", "memory_promote"), 1),
     ),
     "notify": Case(
-        lambda c: c.notify(to="bob", subject="hi", body="there", priority=9, tier=Tier.LONG),
+        lambda c: c.messages.send(to="bob", subject="hi", body="there", priority=9, tier=Tier.LONG),
         *("POST", "/api/v1/notify", {}),
         {"target_agent_id": "bob", "title": "hi", "payload": "there", "priority": 9, "tier": "long"},
         201,
@@ -420,19 +422,19 @@ CASES = {
         lambda r: (r.sender, r["from"], r.to) == ("ai:alice@host:pid-1", "ai:alice@host:pid-1", "bob"),
     ),
     "notify in the daemon's names": Case(
-        lambda c: c.notify({"target_agent_id": "bob", "title": "hi", "payload": "there"}),
+        lambda c: c.messages.send({"target_agent_id": "bob", "title": "hi", "payload": "there"}),
         *("POST", "/api/v1/notify", {}, {"target_agent_id": "bob", "title": "hi", "payload": "there"}, 201),
         {"id": ID, "from": "a", "to": "bob", "namespace": "n", "tier": "mid", "delivered_at": WHEN},
         lambda r: r.tier is Tier.MID,
     ),
     "notify with an object": Case(
-        lambda c: c.notify(NotifyRequest(to="bob", subject="hi", body="there")),
+        lambda c: c.messages.send(NotifyRequest(to="bob", subject="hi", body="there")),
         *("POST", "/api/v1/notify", {}, {"target_agent_id": "bob", "title": "hi", "payload": "there"}, 201),
         {"id": ID, "from": "a", "to": "bob", "namespace": "n", "tier": "mid", "delivered_at": WHEN},
         lambda r: r.id == ID,
     ),
     "inbox": Case(
-        lambda c: c.inbox(agent_id="bob", unread_only=True, limit=5),
+        lambda c: c.messages.inbox(agent_id="bob", unread_only=True, limit=5),
         *("GET", "/api/v1/inbox", {"agent_id": "bob", "unread_only": "true", "limit": "5"}, None, 200),
         {
             "agent_id": "bob",
@@ -460,7 +462,7 @@ CASES = {
         ),
     ),
     "agents": Case(
-        lambda c: c.agents(),
+        lambda c: c.agents.list(),
         *("GET", "/api/v1/agents", {}, None, 200),
         {
             "count": 1,
@@ -477,7 +479,7 @@ CASES = {
         lambda r: (r[0].agent_id, r[0].capabilities) == ("bob", ("x",)),
     ),
     "register_agent": Case(
-        lambda c: c.register_agent("bob", "ai:claude", ["recall"]),
+        lambda c: c.agents.register("bob", "ai:claude", ["recall"]),
         *("POST", "/api/v1/agents", {}),
         {"agent_id": "bob", "agent_type": "ai:claude", "capabilities": ["recall"]},
         201,
@@ -491,13 +493,13 @@ CASES = {
         lambda r: r.registered and r.capabilities == ("recall",),
     ),
     "grant": Case(
-        lambda c: c.grant(ID, "bob"),
+        lambda c: c.memories.grant(ID, "bob"),
         *("POST", f"/api/v1/memories/{ID}/grant", {}, {"agent_id": "bob", "permission": "read"}, 200),
         {"granted": True, "id": ID, "agent_id": "bob", "permission": "read"},
         lambda r: r.granted and r.permission == "read",
     ),
     "revoke": Case(
-        lambda c: c.revoke(ID, "bob"),
+        lambda c: c.memories.revoke(ID, "bob"),
         *("POST", f"/api/v1/memories/{ID}/revoke", {}, {"agent_id": "bob"}, 200),
         {"revoked": True, "id": ID, "agent_id": "bob"},
         lambda r: r.revoked,
@@ -575,7 +577,7 @@ def test_without_a_key_no_such_header_is_sent(ask, stub, monkeypatch):
 
 def test_the_clients_agent_signs_bulk_rows_which_the_daemon_would_not(ask, stub):
     stub.answer({"created": 1, "errors": []})
-    ask(lambda c: c.bulk_store([{"title": "a", "content": "1"}]), agent_id="bob")
+    ask(lambda c: c.memories.bulk_store([{"title": "a", "content": "1"}]), agent_id="bob")
     assert stub.last.body == [{"title": "a", "content": "1", "metadata": {"agent_id": "bob"}}]
 
 
@@ -583,7 +585,7 @@ def test_a_list_walks_all_pages(ask, stub):
     rows = [{**MEMORY, "id": f"{number:036d}"} for number in range(1500)]
     stub.answer({"memories": rows[:1000], "count": 1000})
     stub.answer({"memories": rows[1000:], "count": 500})
-    found = ask(lambda c: c.list())
+    found = ask(lambda c: c.memories.list())
     assert [memory.id for memory in found] == [row["id"] for row in rows]
     assert [sent.query for sent in stub.requests] == [{"limit": "1000"}, {"limit": "1000", "offset": "1000"}]
 
@@ -591,7 +593,7 @@ def test_a_list_walks_all_pages(ask, stub):
 def test_several_tags_are_all_required(ask, stub):
     rows = [{**MEMORY, "tags": tags} for tags in (["a"], ["a", "b"], ["b", "c", "a"])]
     stub.answer({"memories": rows, "count": 3})
-    found = ask(lambda c: c.list(tags=["a", "b"]))
+    found = ask(lambda c: c.memories.list(tags=["a", "b"]))
     assert [memory.tags for memory in found] == [("a", "b"), ("b", "c", "a")]
     assert stub.last.query == {"tags": "a", "limit": "1000"}
 

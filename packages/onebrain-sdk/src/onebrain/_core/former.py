@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+D = TypeVar("D")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__formerly__"
@@ -89,3 +90,34 @@ def moved(module: str, name: str, homes: Mapping[str, str]) -> Any:
     home, _, present = homes[name].partition(":")
     warnings.warn(f"{module}.{name} has moved to {home}.{present}", DeprecationWarning, stacklevel=3)
     return getattr(import_module(home), present)
+
+
+def former(method: D, resource: str = "") -> D:
+    """Return an earlier name for `method`, which `resource` of the same object has now.
+
+    Taking the method by the earlier name warns with `DeprecationWarning`. Without `resource`, it is the object's own
+    method, which was a call of the object.
+    """
+    return cast("D", _FormerMethod(method, resource))
+
+
+class _FormerMethod:
+    def __init__(self, method: Any, resource: str) -> None:
+        self._method = method
+        self._resource = resource
+        self._earlier = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._earlier = f"{owner.__name__}()" if name == "__call__" else f"{name}()"
+
+    def __get__(self, owner: Any, kind: type) -> Any:
+        if owner is None:
+            return self._method
+        present = self._method.name
+        warnings.warn(
+            f"{self._earlier} is the spelling of an earlier version; "
+            f"write {f'{self._resource}.' if self._resource else ''}{present}()",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(getattr(owner, self._resource) if self._resource else owner, present)

@@ -182,7 +182,7 @@ class AiMemoryDriver(HttpDriver):
     def _store_one(self, draft: _Draft) -> Steps[StoreResult]:
         fields = draft.fields
         try:
-            created = yield from self._api.store(
+            created = yield from self._api.memories.store(
                 fields["title"],
                 fields["content"],
                 tier=fields["tier"],
@@ -252,7 +252,7 @@ class AiMemoryDriver(HttpDriver):
         start = imported = 0
         while start < len(fields):
             try:
-                done = yield from self._api.import_(fields[start:])
+                done = yield from self._api.transfer.import_(fields[start:])
             except OneBrainError as error:
                 details = cast("Mapping[str, Any]", error.details or {})
                 if "written" not in details:
@@ -277,7 +277,7 @@ class AiMemoryDriver(HttpDriver):
     def _embed(self, fields: Mapping[str, Any]) -> Steps[None]:
         """Have a vector made for what was imported: an import of the daemon makes none, a change of the title does."""
         try:
-            yield from self._api.update(fields["id"], title=fields["title"])
+            yield from self._api.memories.update(fields["id"], title=fields["title"])
         except OneBrainNotFoundError:
             return  # it has expired, or was removed, since it was imported
 
@@ -286,7 +286,7 @@ class AiMemoryDriver(HttpDriver):
         status = "created" if _gone(row) else "updated"
         fields = draft.fields
         if row.expires_at is not None and fields.get("expires_at") is None:
-            yield from self._api.promote(row.id)  # nothing else removes an expiry
+            yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
         if draft.created_at is None and row.created_at is not None and not _gone(row):
             # What was there keeps its age, which a replacement may have been given by a caller before.
             kept = unfold(row.metadata).text("created_at")
@@ -295,7 +295,7 @@ class AiMemoryDriver(HttpDriver):
             fields["metadata"][KEY]["created_at"] = fields["created_at"]
         changes = {name: value for name, value in fields.items() if name in _CHANGEABLE and value is not None}
         try:
-            yield from self._api.update(row.id, changes)
+            yield from self._api.memories.update(row.id, changes)
         except OneBrainValidationError as error:
             return StoreResult(id=None, status="failed", error=error)
         return StoreResult(id=draft.id, status=cast("Any", status))
@@ -316,13 +316,13 @@ class AiMemoryDriver(HttpDriver):
             return Found(mode=request.mode)
         namespace, tag = _place(request.scope, request.filter)
         limit = max(1, min(request.limit, rules.MOST_RECALLED))
-        recalled = yield from self._api.recall(words, namespace=namespace, tags=tag, limit=limit)
+        recalled = yield from self._api.memories.recall(words, namespace=namespace, tags=tag, limit=limit)
         mode: SearchMode = "hybrid" if recalled.mode == "hybrid" else "keyword"
         rows: Sequence[wire.Memory] = recalled.memories
         scores = [_score(row, mode) for row in recalled.memories]
         if request.mode == "keyword" and mode == "hybrid":
             # The daemon weighs meaning in every recall; its full-text search does not.
-            found = yield from self._api.search(words, namespace=namespace, tags=tag, limit=limit)
+            found = yield from self._api.memories.search(words, namespace=namespace, tags=tag, limit=limit)
             rows, mode = found.memories, "keyword"
             scores = [_keyword_rank(place) for place in range(len(rows))]
         hits = [
@@ -379,7 +379,7 @@ class AiMemoryDriver(HttpDriver):
         rows: Rows = []
         offset = 0
         while True:
-            page = yield from self._api.page(
+            page = yield from self._api.memories.page(
                 namespace=namespace, tags=mark("i", id), limit=rules.MOST_LISTED, offset=offset
             )
             rows += filter(wanted, page.memories)
@@ -390,7 +390,7 @@ class AiMemoryDriver(HttpDriver):
 
     def _row(self, wire_id: str) -> Steps[wire.Memory | None]:
         try:
-            return (yield from self._api.get(wire_id))
+            return (yield from self._api.memories.get(wire_id))
         except OneBrainNotFoundError:
             return None
 
@@ -410,7 +410,7 @@ class AiMemoryDriver(HttpDriver):
     def _rows(self, scope: Scope, filter: Any, limit: int, offset: int) -> Steps[wire.ListResponse]:
         namespace, tag = _place(scope, filter)
         return (
-            yield from self._api.page(
+            yield from self._api.memories.page(
                 namespace=namespace, tags=tag, limit=min(limit, rules.MOST_LISTED), offset=offset
             )
         )
@@ -447,7 +447,7 @@ class AiMemoryDriver(HttpDriver):
         )
         extra = _checked_extra(given.get("extra") or {})
         if "expires_at" in given and new.expires_at is None and row.expires_at is not None:
-            yield from self._api.promote(row.id)  # nothing else removes an expiry
+            yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
         letter = unfold(row.metadata, taken=NATIVE)
         fields = _fields(
             new,
@@ -469,7 +469,7 @@ class AiMemoryDriver(HttpDriver):
         if given.get("expires_at") is not None:
             wanted |= {"expires_at", "tier"}
         update = {name: fields[name] for name in wanted if fields.get(name) is not None}
-        return _memory((yield from self._api.update(row.id, update)))
+        return _memory((yield from self._api.memories.update(row.id, update)))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Look at each memory and remove it, if it is in `scope`."""
@@ -481,7 +481,7 @@ class AiMemoryDriver(HttpDriver):
 
     def _remove(self, wire_id: str) -> Steps[int]:
         try:
-            answer = yield from self._api.delete(wire_id)
+            answer = yield from self._api.memories.delete(wire_id)
         except OneBrainNotFoundError as error:
             return int(error.in_doubt)  # an attempt of our own whose answer got lost has removed it
         if isinstance(answer, wire.Pending):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+from pydantic import BaseModel
+
+from onebrain._core import client
 from onebrain._core.client import ClientOptions
 from onebrain._core.codec import to_json
 from onebrain._core.credentials import credential
-from onebrain._core.service import Explanation, Service
+from onebrain._core.service import Explanation, Reply, Service, Spec
+from onebrain._core.steps import Mode, Steps
 from onebrain._core.transport import Response
+from onebrain._core.wire import read, rows
 from onebrain.errors import OneBrainValidationError
 
 NAME = "ai-memory"
@@ -35,6 +40,8 @@ SOURCES = frozenset(
     {"user", "claude", "hook", "api", "cli", "import", "consolidation", "system", "chaos", "notify"}
 )
 SCOPES = frozenset({"private", "team", "unit", "org", "collective"})
+
+R = TypeVar("R", bound=BaseModel)
 
 _OTHER = re.compile(r"\(memory ([^()\s]+)\)\s*$")
 _QUOTED = re.compile(
@@ -260,6 +267,20 @@ _CHECKS: dict[str, Any] = {
     "scope": _one_of(SCOPES),
     "agent_id": _agent,
 }
+
+
+class Resource(client.Resource[Mode, Service]):
+    """A group of calls."""
+
+    def _ask(self, model: type[R], spec: Spec) -> Steps[R]:
+        reply = yield from self._service.ask(spec)
+        return self._read(model, reply)
+
+    def _read(self, model: type[R], reply: Reply) -> R:
+        return read(model, reply.data, service=NAME)
+
+    def _rows(self, model: type[R], reply: Reply, key: str) -> Sequence[R]:
+        return tuple(read(model, row, service=NAME) for row in rows(reply.data, key, service=NAME))
 
 
 def make_service(

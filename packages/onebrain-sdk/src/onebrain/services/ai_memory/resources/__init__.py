@@ -1,0 +1,1 @@
+"""The groups of ai-memory's calls."""
