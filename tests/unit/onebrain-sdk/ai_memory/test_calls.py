@@ -523,6 +523,7 @@ def test_a_call_sends_the_documented_request_and_reads_the_documented_answer(ask
     assert case.read(result)
 
 
+@pytest.mark.filterwarnings("ignore:.* is the spelling of an earlier version:DeprecationWarning")
 def test_every_call_of_the_sdk_is_there():
     from onebrain import AiMemoryClient, AsyncAiMemoryClient
 

@@ -113,7 +113,7 @@ def test_a_key_that_a_server_echoes_is_not_shown(ask, stub):
 def test_what_no_daemon_has_is_unsupported_and_not_found(ask, stub, name):
     stub.answer(None, 404)
     with pytest.raises(UnsupportedByServer) as caught:
-        ask(lambda c: getattr(c, name)(ID, "bob"))
+        ask(lambda c: getattr(c.memories, name)(ID, "bob"))
     assert isinstance(caught.value, OneBrainNotFoundError)
 
 
