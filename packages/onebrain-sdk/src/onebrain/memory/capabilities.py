@@ -30,6 +30,10 @@ class Capabilities:
         modes: The search modes.
         search_limit: The most hits of one search; None for no limit.
         search_offset: A search can go on where an earlier page ended.
+        newest: A search without a query returns the newest memories; otherwise `Brain` takes them from a list.
+        scan_limit: The most memories that `Brain` lists in place of a search; None for no limit.
+        rechecked: The service's filters and scopes let some other memories through, so `Brain` evaluates all of them
+            again.
         batch_size: The most memories that one store call takes; 1 where there is no batch.
         atomic_batch: A batch is stored whole or not at all.
         list: Memories can be listed without a query.
@@ -55,6 +59,9 @@ class Capabilities:
     modes: frozenset[SearchMode] = ALL_MODES
     search_limit: int | None = None
     search_offset: bool = False
+    newest: bool = True
+    scan_limit: int | None = None
+    rechecked: bool = False
     batch_size: int = 1
     atomic_batch: bool = False
     list: bool = True

@@ -42,7 +42,8 @@ from onebrain.memory.models import (
 class SearchRequest:
     """A search: at most `limit` hits from `offset` on, best first; without query and embedding, newest first.
 
-    `filter` holds only what the driver declared; `offset` is 0 unless it declared ``search_offset``.
+    `filter` holds only what the driver declared; `offset` is 0 unless it declared ``search_offset``; `cursor` is the one
+    of the driver's last answer to the same search.
     """
 
     query: str | None = None
@@ -51,6 +52,7 @@ class SearchRequest:
     filter: Filter = TRUE
     limit: int = 10
     offset: int = 0
+    cursor: str | None = None
     mode: SearchMode = "hybrid"
     alpha: float | None = None
     min_score: float = 0.0
@@ -65,12 +67,16 @@ class Found:
     Attributes:
         hits: The hits, best first.
         more: Whether more may follow.
+        cursor: The point where the search goes on, for a service that pages by cursor.
+        partial: Whether the service searched only a part of its memories, so that a short answer proves nothing.
         mode: The mode that really answered.
         without_vectors: The names of spaces that were not searched by vectors, as the query's do not fit theirs.
     """
 
     hits: Sequence[Hit] = ()
     more: bool = False
+    cursor: str | None = None
+    partial: bool = False
     mode: SearchMode = "hybrid"
     without_vectors: Sequence[str] = ()
 

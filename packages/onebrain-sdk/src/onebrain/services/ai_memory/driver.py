@@ -53,7 +53,7 @@ from onebrain.memory.driver import (
     unsupported,
 )
 from onebrain.memory.envelope import KEY, Letter, Turns, fold, mark, unfold
-from onebrain.memory.filters import TRUE, Cmp, memory_matches
+from onebrain.memory.filters import TRUE, Cmp
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.ai_memory import models as wire
 from onebrain.services.ai_memory import service as rules
@@ -72,6 +72,8 @@ CAPABILITIES: Final = Capabilities(
     modes=frozenset[SearchMode]({"hybrid", "keyword"}),
     search_limit=rules.MOST_RECALLED,
     search_offset=False,
+    newest=False,
+    rechecked=True,
     batch_size=rules.MOST_ROWS,
     atomic_batch=False,
     # One tag can be filtered by, and none where a part of the scope is.
@@ -303,15 +305,13 @@ class AiMemoryDriver(HttpDriver):
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
-        """Recall, or list the newest where there is nothing to search for."""
+        """Recall, or search the full text where the daemon weighs meaning and keywords were asked for."""
         if request.alpha is not None:
             raise unsupported(CAPABILITIES, "choosing the weight of meaning (alpha)", "leave `alpha` out")
         if not _satisfiable(request.filter):
             return Found(mode=request.mode)
-        if request.query is None:
-            return (yield from self._newest(request))
         # A NUL in a query makes the daemon fail, and no control character is a word.
-        words = _clean(request.query)
+        words = _clean(request.query or "")
         if not words.strip():
             return Found(mode=request.mode)
         namespace, tag = _place(request.scope, request.filter)
@@ -326,27 +326,12 @@ class AiMemoryDriver(HttpDriver):
             rows, mode = found.memories, "keyword"
             scores = [_keyword_rank(place) for place in range(len(rows))]
         hits = [
-            Hit(memory=memory, score=score)
+            Hit(memory=_memory(row), score=score)
             for row, score in zip(rows, scores, strict=True)
-            if _visible(row) and memory_matches(request.filter, memory := _memory(row))
+            if _visible(row)
         ]
         hits.sort(key=lambda hit: -hit.score)
         return Found(hits=hits, more=len(rows) >= limit, mode=mode)
-
-    def _newest(self, request: SearchRequest) -> Steps[Found]:
-        memories: Rows = []
-        offset = 0
-        while True:
-            found = yield from self._rows(request.scope, request.filter, rules.MOST_LISTED, offset)
-            memories += [
-                memory for row in found.memories if _visible(row) and _fits(request, memory := _memory(row))
-            ]
-            offset += rules.MOST_LISTED
-            if found.count < rules.MOST_LISTED:
-                break
-        memories.sort(key=_age, reverse=True)
-        hits = [Hit(memory=memory, score=0.0) for memory in memories[: request.limit]]
-        return Found(hits=hits, more=len(memories) > request.limit, mode=request.mode)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
@@ -401,9 +386,8 @@ class AiMemoryDriver(HttpDriver):
             return Page(())
         found = yield from self._rows(request.scope, request.filter, request.limit, offset)
         more = found.count >= request.limit
-        memories = (_memory(row) for row in found.memories if _visible(row))
         return Page(
-            tuple(memory for memory in memories if memory_matches(request.filter, memory)),
+            tuple(_memory(row) for row in found.memories if _visible(row)),
             PageMeta(more, str(offset + request.limit) if more else None),
         )
 
@@ -775,10 +759,6 @@ def _visible(row: wire.Memory) -> bool:
 def _gone(row: wire.Memory) -> bool:
     """Whether a row has expired, which the daemon still shows by its id for up to half an hour."""
     return row.expires_at is not None and row.expires_at <= datetime.now(UTC)
-
-
-def _fits(request: SearchRequest, memory: Memory) -> bool:
-    return request.scope.covers(memory.scope) and memory_matches(request.filter, memory)
 
 
 def _satisfiable(filter: Any) -> bool:

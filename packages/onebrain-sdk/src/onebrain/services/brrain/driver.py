@@ -37,7 +37,7 @@ from onebrain.errors import (
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
 from onebrain.memory.envelope import KEY, Letter, fold, mark, unfold
-from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
+from onebrain.memory.filters import TRUE, All, Cmp, Filter
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.brrain import models
 from onebrain.services.brrain.client import Client
@@ -61,8 +61,6 @@ _MODES: Final[dict[SearchMode, models.SearchMode]] = {
 }
 # A query travels in the URL, which servers bound; an embedding is made from less than this, anyway.
 _QUERY: Final = 4000
-# How many rows one search looks at where the scope or filter cannot be given to the service.
-_BUDGET: Final = 2000
 # Before the mark of a second copy: a line break, so that no word changes, and a character that is not shown.
 _COPY: Final = "\n\u2063"
 _COPY_LENGTH: Final = len(_COPY) + 40
@@ -85,6 +83,8 @@ CAPABILITIES: Final = BrrainCapabilities(
     update=False,
     created_at=True,
     expiry=True,
+    search_limit=MAX_PAGE,
+    rechecked=True,
     batch_size=MAX_BATCH,
     list=False,
     filters={"$tags": frozenset({"contains"})},
@@ -235,42 +235,29 @@ class BrrainDriver(HttpDriver):
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
-        """Search page by page until there are enough hits in the scope."""
+        """Search one page."""
         if request.query is None:
             raise unsupported(self.capabilities, "searching without a query")
         if request.alpha is not None and request.mode == "hybrid":
             raise unsupported(self.capabilities, "choosing alpha", "leave it out")
         now = datetime.now(UTC)
         query = request.query[:_QUERY]
-        scope, mode = request.scope, request.mode
-        tags = [*_marks(scope), *_tags(request.filter)]
-        hits: list[Hit] = []
-        cursor: str | None = None
-        looked = 0
-        while True:
-            page = yield from self._client.memory.retrieve(
-                None if mode == "keyword" else query,
-                keyword=None if mode == "vector" else query,
-                limit=min(MAX_PAGE, max(request.limit, 1)),
-                cursor=cursor,
-                tags=tags or None,
-                workspace_id=scope.space,
-                mode=_MODES[mode],
-            )
-            for row in page.results:
-                memory = _memory(row, row.metadata, row.created_at, scope.space)
-                if (
-                    _alive(memory, now)
-                    and scope.covers(memory.scope)
-                    and memory_matches(request.filter, memory)
-                ):
-                    hits.append(Hit(memory=memory, score=min(1.0, max(0.0, row.relevance_score))))
-            looked += len(page.results)
-            cursor = page.next_cursor if page.has_more else None
-            if cursor is None or len(hits) >= request.limit or looked >= _BUDGET or not page.results:
-                break
-        more = cursor is not None or len(hits) > request.limit
-        return Found(hits=hits[: request.limit], more=more, mode=mode)
+        page = yield from self._client.memory.retrieve(
+            None if request.mode == "keyword" else query,
+            keyword=None if request.mode == "vector" else query,
+            limit=max(request.limit, 1),
+            cursor=request.cursor,
+            tags=[*_marks(request.scope), *_tags(request.filter)] or None,
+            workspace_id=request.scope.space,
+            mode=_MODES[request.mode],
+        )
+        hits = [
+            Hit(memory=memory, score=min(1.0, max(0.0, row.relevance_score)))
+            for row in page.results
+            if _alive(memory := _memory(row, row.metadata, row.created_at, request.scope.space), now)
+        ]
+        cursor = page.next_cursor if page.has_more and page.results else None
+        return Found(hits=hits, more=cursor is not None, cursor=cursor, mode=request.mode)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ CAPABILITIES: Final = Capabilities(
     modes=frozenset[SearchMode]({"vector"}),
     search_limit=rules.MOST_ROWS,
     search_offset=False,
+    rechecked=True,
     batch_size=1,
     # One tag can be filtered by, and none where a part of the scope is.
     filters={"$tags": frozenset({"contains"})},
@@ -165,7 +166,7 @@ class HeroBrainDriver(HttpDriver):
         hits: Rows = []
         for row in found.results:
             memory = yield from self._whole(row, tenant)
-            if memory is not None and memory_matches(request.filter, memory):
+            if memory is not None:
                 hits.append(Hit(memory=memory, score=min(1.0, max(0.0, row.relevance))))
         return Found(hits=hits, more=len(found.results) >= limit, mode="vector")
 
@@ -242,7 +243,7 @@ class HeroBrainDriver(HttpDriver):
         memories: Rows = []
         for row in page.memories:
             memory = yield from self._whole(row, tenant)
-            if memory is not None and memory_matches(request.filter, memory):
+            if memory is not None:
                 memories.append(memory)
         more = page.pagination.has_next and bool(page.memories)
         return Page(tuple(memories), PageMeta(more, str(start + size) if more else None))

@@ -27,6 +27,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias, Unpack, cast, get_args
 
@@ -56,11 +57,12 @@ from onebrain.memory.driver import (
 )
 from onebrain.memory.entities import THING, Entity
 from onebrain.memory.envelope import KEY, Turns, fold, mark, unfold
-from onebrain.memory.filters import TRUE, All, Cmp, Filter, memory_matches
+from onebrain.memory.filters import TRUE, All, Cmp, Filter
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.words import share_of
 from onebrain.services.onebrain import models as wire
 from onebrain.services.onebrain.client import Client
-from onebrain.services.onebrain.fields import CONTENT_LIMIT, TITLE_LIMIT, found_in, title_of, units
+from onebrain.services.onebrain.fields import CONTENT_LIMIT, TITLE_LIMIT, title_of, units
 from onebrain.services.onebrain.resources.memory import MOST_HITS
 from onebrain.services.onebrain.resources.resource import MAX_PAGE, noted
 from onebrain.services.onebrain.resources.resource import page as page_of
@@ -77,6 +79,8 @@ CAPABILITIES: Final = Capabilities(
     embeddings=False,
     search_limit=MOST_HITS,
     search_offset=False,
+    newest=False,
+    rechecked=True,
     batch_size=MAX_PAGE,
     list=True,
     orders=frozenset({"-created_at"}),
@@ -154,7 +158,7 @@ class OneBrainDriver(HttpDriver):
         super().__init__(options)
         self._service = service
         self._api = Client(Plan(), service)
-        self._scan_limit = scan_limit
+        self._capabilities = replace(CAPABILITIES, scan_limit=scan_limit)
         self._turns = Turns()
         self._owners = (
             (
@@ -169,7 +173,7 @@ class OneBrainDriver(HttpDriver):
     @property
     def capabilities(self) -> Capabilities:
         """What OneBrain can do."""
-        return CAPABILITIES
+        return self._capabilities
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -259,14 +263,14 @@ class OneBrainDriver(HttpDriver):
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
-        """Search; make up for what the server cannot filter by listing, as far as the limit for that allows."""
-        if request.query is None:
-            return (yield from self._newest(request))
+        """Search; a server that looks at a part of the account only says so by ``partial``."""
+        # `newest` is not declared, so there is a query.
+        query = request.query or ""
         plain = not request.scope and request.filter == TRUE and not request.include_archived
         top = min(MOST_HITS, request.limit) if plain else MOST_HITS
         spec = POST(
             "/v1/memory/search",
-            query=request.query,
+            query=query,
             mode=request.mode,
             top_k=top,
             alpha=request.alpha,
@@ -280,64 +284,14 @@ class OneBrainDriver(HttpDriver):
         hits = [
             Hit(memory=memories[row.id], score=min(1.0, max(0.0, row.score)))
             for row in found.data
-            if row.id in memories and _selected(memories[row.id], request)
+            if row.id in memories
         ]
-        words = _words(request.query)
         if request.mode == "keyword" and not found.filtered:
-            # What this server calls keywords is a likeness of letters, which finds texts without one word in common.
+            # This server's keywords are a likeness of letters, which finds texts without one word in common.
+            words = _words(query)
             hits = [hit for hit in hits if _shares(words, hit.memory)]
-        full = len(found.data) >= top
-        if found.filtered or mode == "vector" or (plain and len(hits) >= request.limit):
-            return Found(hits=hits, more=full, mode=mode)
-        if len(hits) >= request.limit:
-            return Found(hits=hits, more=True, mode=mode)
-        # It looks at a part of the account only, and leaves out what is long: a short answer proves nothing.
-        rest, complete = yield from self._rest(request, words, hits)
-        return Found(hits=hits + rest, more=not complete, mode=mode)
-
-    def _rest(
-        self, request: SearchRequest, words: Sequence[str], hits: Sequence[Hit]
-    ) -> Steps[tuple[list[Hit], bool]]:
-        """Return what else in the scope shares words with the query, ranked below `hits`, and whether that is all."""
-        rows, complete = yield from self._scan(request)
-        seen = {hit.memory.id for hit in hits}
-        least = hits[-1].score if hits else 1.0
-        ranked = [
-            Hit(memory=row, score=least * share)
-            for row in rows
-            if row.id not in seen and (share := found_in(words, f"{row.title or ''}\n{row.content}")) > 0
-        ]
-        ranked.sort(key=lambda hit: -hit.score)
-        room = max(0, request.limit - len(hits))
-        return ranked[:room], complete and len(ranked) <= room
-
-    def _newest(self, request: SearchRequest) -> Steps[Found]:
-        rows, complete = yield from self._scan(request, most=request.limit)
-        hits = [Hit(memory=row, score=0.0) for row in rows[: request.limit]]
-        return Found(hits=hits, more=not complete or len(rows) > request.limit, mode=request.mode)
-
-    def _scan(self, request: SearchRequest, *, most: int | None = None) -> Steps[tuple[Rows, bool]]:
-        """List what a search selects, newest first, within the limit for that; say whether it is everything."""
-        kept: Rows = []
-        looked = 0
-        cursor: str | None = None
-        while True:
-            page = yield from self.list(
-                ListRequest(
-                    scope=request.scope,
-                    filter=request.filter,
-                    limit=MAX_PAGE,
-                    cursor=cursor,
-                    include_archived=request.include_archived,
-                )
-            )
-            kept += [memory for memory in page.data if _selected(memory, request)]
-            looked += MAX_PAGE
-            cursor = page.meta.cursor
-            if not page.meta.has_more or cursor is None:
-                return kept, True
-            if looked >= max(self._scan_limit, MAX_PAGE) or (most is not None and len(kept) > most):
-                return kept, False
+        partial = not found.filtered and mode != "vector"
+        return Found(hits=hits, more=partial or len(found.data) >= top, partial=partial, mode=mode)
 
     def _whole(self, hits: Sequence[wire.MemoryHit]) -> Steps[dict[str, Memory]]:
         """Return the memories behind a search's rows, which come without metadata from some servers."""
@@ -389,17 +343,12 @@ class OneBrainDriver(HttpDriver):
         reply = yield from self._service.ask(spec)
         page = page_of(wire.Memory, enveloped(self._service, reply), reply.data.get("meta"))
         memories = [_memory(row) for row in page.data]
-        selected = [
-            memory
-            for memory in memories
-            if request.scope.covers(memory.scope) and memory_matches(request.filter, memory)
-        ]
         # Messages of one millisecond: their own numbers decide.
         order = {row.id: (row.created_at, row.annotations.get("sequence") or 0) for row in page.data}
-        selected.sort(key=lambda memory: order[memory.id], reverse=True)
+        memories.sort(key=lambda memory: order[memory.id], reverse=True)
         exact = not request.scope and request.filter == TRUE
         meta = page.meta
-        return Page(tuple(selected), meta if exact else PageMeta(meta.has_more, meta.cursor))
+        return Page(tuple(memories), meta if exact else PageMeta(meta.has_more, meta.cursor))
 
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
         """Ask the server for the number where it can tell, else count."""
@@ -802,15 +751,7 @@ def _shares(words: Sequence[str], memory: Memory) -> bool:
     if not all(word.isascii() for word in words):
         return True
     stems = [word[: max(4, len(word) - 2)] for word in words]
-    return not stems or found_in(stems, f"{memory.title or ''}\n{memory.content}") > 0
-
-
-def _selected(memory: Memory, request: SearchRequest) -> bool:
-    return (
-        request.scope.covers(memory.scope)
-        and (request.include_archived or not memory.archived)
-        and memory_matches(request.filter, memory)
-    )
+    return not stems or share_of(stems, f"{memory.title or ''}\n{memory.content}") > 0
 
 
 def _conjuncts(filter: Filter) -> list[Cmp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, cast, get_args
 
@@ -190,9 +190,3 @@ def skill_row(row: Any) -> Any:
         "description": found.get("description"),
         "contextScope": found.get("context_scope"),
     }
-
-
-def found_in(words: Sequence[str], text: str) -> float:
-    """Return the share of `words` that `text` has, 0..1, regardless of case."""
-    lowered = text.casefold()
-    return sum(word in lowered for word in words) / len(words) if words else 0.0

@@ -42,7 +42,6 @@ from onebrain.memory.filters import (
     Cmp,
     Filter,
     kind,
-    memory_matches,
 )
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
@@ -97,6 +96,8 @@ CAPABILITIES: Final = RememberOSCapabilities(
     created_at=True,
     archive=True,
     search_limit=MAX_SEARCH,
+    newest=False,
+    rechecked=True,
     batch_size=MAX_BULK,
     filters={"*": frozenset({"eq"})},
     logic=frozenset({"all"}),
@@ -241,15 +242,9 @@ class RememberOSDriver(HttpDriver):
     # ---- search -----------------------------------------------------------------------------------------------------
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
-        """Search one collection or all; without a query, list and take the newest."""
+        """Search one collection or all."""
         if request.alpha is not None and request.mode == "hybrid":
             raise unsupported(self.capabilities, "choosing alpha", "leave it out")
-        if request.query is None:
-            rows = yield from self._everything(request.scope, request.filter, request.include_archived)
-            rows.reverse()  # of equal times, the one that was stored last comes first
-            newest = sorted(rows, key=_created, reverse=True)
-            hits = [Hit(memory=memory, score=0.0) for memory in newest[: request.limit]]
-            return Found(hits=hits, more=len(rows) > request.limit, mode=request.mode)
         wanted = _containment(request.filter)
         if wanted is None:
             return Found(mode=request.mode)
@@ -259,7 +254,7 @@ class RememberOSDriver(HttpDriver):
             wanted[KEY] = {"scope": bound}
         try:
             answer = yield from self._client.search(
-                request.query,
+                request.query or "",
                 collection=request.scope.space,
                 limit=min(request.limit, MAX_SEARCH),
                 min_score=0.0,  # a threshold of the vectors, while ours is one of the score
@@ -279,9 +274,8 @@ class RememberOSDriver(HttpDriver):
                     "a search of all collections was answered without saying where a memory is", service=NAME
                 )
             memory = self._memory(row, place, searched=request.scope.user)
-            if memory_matches(request.filter, memory):
-                score = (row.score or 0.0) / best if best > 1 else (row.score or 0.0)
-                found.append(Hit(memory=memory, score=min(1.0, max(0.0, score))))
+            score = (row.score or 0.0) / best if best > 1 else (row.score or 0.0)
+            found.append(Hit(memory=memory, score=min(1.0, max(0.0, score))))
         return Found(
             hits=found, more=len(answer.results) >= min(request.limit, MAX_SEARCH), mode=request.mode
         )
@@ -329,11 +323,9 @@ class RememberOSDriver(HttpDriver):
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return everything as one page, in the order of storing."""
-        return Page(
-            tuple((yield from self._everything(request.scope, request.filter, request.include_archived)))
-        )
+        return Page(tuple((yield from self._everything(request.scope, request.include_archived))))
 
-    def _everything(self, scope: Scope, condition: Filter, include_archived: bool) -> Steps[Memories]:
+    def _everything(self, scope: Scope, include_archived: bool) -> Steps[Memories]:
         names: Ids = [scope.space] if scope.space is not None else []
         if not names:
             names = [collection.name for collection in (yield from self._client.collections.list())]
@@ -353,8 +345,7 @@ class RememberOSDriver(HttpDriver):
                     break  # restricted to other agents: not among what this key may see
                 for row in page.data:
                     memory = self._memory(row, name)
-                    if scope.covers(memory.scope) and memory_matches(condition, memory):
-                        rows[memory.id] = (_place(row), memory)
+                    rows[memory.id] = (_place(row), memory)
                 cursor = page.meta.cursor
                 if cursor is None:
                     break
@@ -533,10 +524,6 @@ def _failed(error: OneBrainError) -> StoreResult:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _created(memory: Memory) -> datetime:
-    return memory.created_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _place(row: models.Memory) -> int:

@@ -1,0 +1,151 @@
+"""The base of the verbs, and the checks of the arguments that several of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, get_args
+
+from onebrain._core.paging import Page
+from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain.errors import OneBrainValidationError
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id, check_ids
+from onebrain.memory.driver import (
+    Driver,
+    ListRequest,
+)
+from onebrain.memory.filters import Filter, memory_matches, split
+from onebrain.memory.ids import Id, is_id
+from onebrain.memory.models import (
+    Memory,
+    Order,
+    Scope,
+)
+
+FilterLike: TypeAlias = Filter | Mapping[str, Any]
+Embedding: TypeAlias = Sequence[float]
+Identity: TypeAlias = tuple[str | None, str | None, str]
+
+LIST_PAGE = 200
+ORDERS: tuple[Order, ...] = get_args(Order)
+OLDEST: tuple[Order, ...] = ("sequence", "created_at")
+NEWEST: tuple[Order, ...] = ("-created_at", "-sequence")
+
+
+class Verbs(Coloured[Mode]):
+    """The base of all verbs: the driver, and reading lists with the checks that the service does not make."""
+
+    def __init__(self, mode: Mode, driver: Driver) -> None:
+        super().__init__(mode)
+        self._driver = driver
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the service behind this brain can do."""
+        return self._driver.capabilities
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the service behind this brain."""
+        return self._driver
+
+    def _split(self, condition: Filter) -> tuple[Filter, Filter]:
+        """Return the part of a filter that the service evaluates, and the part that is evaluated here."""
+        can = self.capabilities
+        return split(condition, can.can, can.logic)
+
+    def _get(self, ids: Sequence[str], scope: Scope, with_embeddings: bool) -> Steps[list[Memory]]:
+        check_scope(scope)
+        wanted = [id for id in dict.fromkeys(ids) if is_storable_id(id)]
+        if not wanted:
+            return []
+        found = yield from self._driver.get(wanted, scope, with_embeddings=with_embeddings)
+        by_id: dict[str, list[Memory]] = {}
+        for memory in found:
+            if scope.covers(memory.scope):
+                by_id.setdefault(memory.id, []).append(memory)
+        return [memory for id in ids for memory in by_id.get(id, ())]
+
+    def _listing(
+        self, scope: Scope, condition: Filter, include_archived: bool, with_embeddings: bool
+    ) -> tuple[ListRequest, Callable[[Memory], bool]]:
+        """Return what to ask the service for, oldest first where it can, and what to keep of its answer."""
+        can = self.capabilities
+        pushed, residual = self._split(condition)
+        checked = condition if can.rechecked else residual
+
+        def keep(memory: Memory) -> bool:
+            return (
+                scope.covers(memory.scope)
+                and (include_archived or not memory.archived)
+                and memory_matches(checked, memory)
+            )
+
+        request = ListRequest(
+            scope=scope,
+            filter=pushed,
+            order=first_of(can.orders, *OLDEST, *NEWEST, *ORDERS) or "created_at",
+            limit=LIST_PAGE,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        return request, keep
+
+    def _walk(self, request: ListRequest, keep: Callable[[Memory], bool]) -> Steps[list[Memory]]:
+        """Return all memories of all pages, oldest first where the service lists by age at all."""
+        rows: dict[
+            Identity, Memory
+        ] = {}  # a service may repeat a row on the next page when others were added
+        while True:
+            page: Page[Memory] = yield from self._driver.list(request)
+            rows.update((identity(memory), memory) for memory in page.data if keep(memory))
+            if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
+                break
+            request = replace(request, cursor=page.meta.cursor)
+        walked = list(rows.values())
+        if request.order in NEWEST:
+            walked.reverse()
+        return walked
+
+
+def check_scope(scope: Scope) -> None:
+    """Refuse anything but a `Scope`."""
+    if not isinstance(scope, Scope):
+        raise OneBrainValidationError(
+            f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
+        )
+
+
+def check_iterable(name: str, value: object) -> None:
+    """Refuse anything but an iterable."""
+    if not isinstance(value, Iterable):
+        raise OneBrainValidationError(f"{name}: must be a list of memories, not {type(value).__name__}")
+
+
+def id_list(ids: Id | Iterable[Id]) -> list[str]:
+    """Return one id, or several, as a list of text."""
+    if is_id(ids):
+        return [check_id("ids", ids)]
+    if ids is None:
+        raise OneBrainValidationError("ids: must be an id or a list of ids, not None")
+    return check_ids("ids", ids)
+
+
+def is_storable_id(id: str) -> bool:
+    """Whether a memory can have this id at all; one that cannot is simply not found."""
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(id)
+
+
+def identity(memory: Memory) -> Identity:
+    """Return what tells a memory from all others: an id is unique for one user in one space."""
+    return memory.scope.space, memory.scope.user, memory.id
+
+
+def first_of(known: frozenset[Order], *wanted: Order) -> Order | None:
+    """Return the first wanted order that is known, or None."""
+    return next((order for order in wanted if order in known), None)

@@ -1,0 +1,193 @@
+"""Changing and removing memories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from onebrain._core.codec import UNSET, Unset
+from onebrain._core.endpoint import endpoint
+from onebrain._core.steps import Mode, Steps
+from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
+from onebrain.memory import deletion
+from onebrain.memory.acceptance import expiry
+from onebrain.memory.checks import check_id
+from onebrain.memory.driver import (
+    Changes,
+    Forgets,
+    several_with_id,
+    unsupported,
+)
+from onebrain.memory.filters import TRUE, split
+from onebrain.memory.ids import Id
+from onebrain.memory.models import (
+    EVERYTHING,
+    ForgetResult,
+    Memory,
+    Scope,
+)
+from onebrain.memory.verbs.base import (
+    Embedding,
+    FilterLike,
+    Verbs,
+    check_scope,
+    id_list,
+    identity,
+    is_storable_id,
+)
+from onebrain.memory.verbs.storing import check_storable, new_memory
+
+
+class Changing(Verbs[Mode]):
+    """Changing and removing memories."""
+
+    @endpoint
+    def update(
+        self,
+        id: Id,
+        *,
+        scope: Scope = EVERYTHING,
+        content: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        type: str | Unset | None = UNSET,
+        tags: Iterable[str] | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        replace_metadata: bool = False,
+        importance: float | Unset | None = UNSET,
+        source: str | Unset | None = UNSET,
+        pinned: bool | Unset = UNSET,
+        archived: bool | Unset = UNSET,
+        created_at: datetime | Unset = UNSET,
+        expires_at: datetime | Unset | None = UNSET,
+        ttl: float | timedelta | Unset = UNSET,
+        embedding: Embedding | Literal[False] | Unset = UNSET,
+        extra: Mapping[str, Any] | Unset = UNSET,
+    ) -> Steps[Memory]:
+        """Change what is given of one memory, keep the rest, and return the memory.
+
+        Metadata is merged key by key unless `replace_metadata` says otherwise; None empties a field. The memory keeps
+        its place in its session and its ``created_at``; new content gets a new vector.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+            Unsupported: The service cannot update, or not this field.
+        """
+        check_scope(scope)
+        known = check_id("id", id)
+        can = self.capabilities
+        if not can.update:
+            raise unsupported(can, "updating a memory", "delete it and store it again")
+        given = {
+            name: value
+            for name, value in {
+                "content": content,
+                "title": title,
+                "type": type,
+                "tags": tags,
+                "metadata": metadata,
+                "importance": importance,
+                "source": source,
+                "pinned": pinned,
+                "archived": archived,
+                "created_at": created_at,
+                "expires_at": expires_at,
+                "ttl": ttl,
+                "embedding": embedding,
+                "extra": extra,
+            }.items()
+            if value is not UNSET
+        }
+        for name in ("content", "pinned", "archived", "created_at", "embedding"):
+            if name in given and given[name] is None:
+                raise OneBrainValidationError(f"{name}: cannot be emptied")
+        # Validate as a new memory would be; what was not given takes a harmless default.
+        probe = new_memory(
+            {"content": "-", **{k: v for k, v in given.items() if v is not None}}, EVERYTHING, {}
+        )
+        check_storable(self.capabilities, probe)
+        changes = {name: getattr(probe, name) if given[name] is not None else None for name in given}
+        if "ttl" in changes:
+            changes.pop("ttl")
+            changes["expires_at"] = expiry(None, probe.ttl, datetime.now(UTC))
+        if not is_storable_id(known):
+            raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
+        return (
+            yield from self._driver.update(
+                known, Changes(fields=changes, merge_metadata=not replace_metadata), scope
+            )
+        )
+
+    @endpoint
+    def delete(self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING) -> Steps[int]:
+        """Remove one or several memories by id, in `scope` only; return how many were there."""
+        check_scope(scope)
+        if not self.capabilities.delete:
+            raise unsupported(self.capabilities, "deleting memories")
+        wanted = [id for id in dict.fromkeys(id_list(ids)) if is_storable_id(id)]
+        if not wanted:
+            return 0
+        return (yield from self._driver.delete(wanted, scope))
+
+    @endpoint
+    def forget(
+        self,
+        *,
+        filter: FilterLike | None = None,
+        scope: Scope = EVERYTHING,
+        dry_run: bool = False,
+        everything: bool = False,
+    ) -> Steps[ForgetResult]:
+        """Remove every memory in `scope` that matches `filter`, archived ones included; say how many and which.
+
+        Args:
+            filter: Which memories; None for all in the scope. One that is empty, or holds for every memory, is refused
+                unless `everything` is given, too.
+            scope: Where.
+            dry_run: Remove nothing, only say what would go.
+            everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
+        """
+        check_scope(scope)
+        condition = deletion.condition(
+            filter, everything=everything, instead="pass everything=True for every memory in the scope"
+        )
+        if not scope and filter is None and not everything:
+            raise OneBrainValidationError(
+                "forget() without a filter and a scope would remove every memory; pass everything=True to mean that"
+            )
+        can = self.capabilities
+        if not can.delete:
+            raise unsupported(can, "deleting memories")
+        if isinstance(self._driver, Forgets) and split(condition, can.can, can.logic)[1] == TRUE:
+            return (yield from self._driver.forget(scope, condition, dry_run=dry_run))
+        if not can.list:
+            raise unsupported(can, "forgetting by scope or filter", "search, and delete by id")
+        rows = yield from self._walk(*self._listing(scope, condition, True, False))
+        ids = tuple(memory.id for memory in rows)
+        count = len(ids)
+        if ids and not dry_run:
+            count = yield from self._delete_rows(rows, scope)
+        return ForgetResult(count=count, dry_run=dry_run, ids=ids)
+
+    def _delete_rows(self, rows: Sequence[Memory], scope: Scope) -> Steps[int]:
+        """Remove exactly these memories, and not what another user or space calls by the same id."""
+        ids = list(dict.fromkeys(memory.id for memory in rows))
+        if self.capabilities.client_ids:
+            named = yield from self._driver.get(ids, scope)
+            doomed = set(map(identity, rows))
+            bystanders = [memory for memory in named if identity(memory) not in doomed]
+            shared = {memory.id for memory in bystanders}
+        else:
+            bystanders, shared = [], set[str]()
+        apart: dict[Scope, list[str]] = {}
+        for memory in rows:
+            if memory.id in shared:
+                own = Scope(memory.scope.space, memory.scope.user).within(scope)
+                if any(memory.id == other.id and own.covers(other.scope) for other in bystanders):
+                    raise several_with_id(self.capabilities.service)
+                apart.setdefault(own, []).append(memory.id)
+        together = [id for id in ids if id not in shared]
+        count = (yield from self._driver.delete(together, scope)) if together else 0
+        for own, some in apart.items():
+            count += yield from self._driver.delete(some, own)
+        return count

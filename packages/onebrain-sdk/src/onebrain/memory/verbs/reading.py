@@ -1,0 +1,235 @@
+"""Reading memories: by id, in an order, or only their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from onebrain._core.codec import from_json, to_json
+from onebrain._core.endpoint import endpoint, listing
+from onebrain._core.paging import Page, PageMeta
+from onebrain._core.steps import Mode, Steps
+from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
+from onebrain.memory.checks import check_id, check_whole
+from onebrain.memory.driver import (
+    Counts,
+    several_with_id,
+    unsupported,
+)
+from onebrain.memory.filters import TRUE, parse, split
+from onebrain.memory.ids import Id
+from onebrain.memory.models import (
+    EVERYTHING,
+    Memory,
+    Order,
+    Scope,
+)
+from onebrain.memory.verbs.base import (
+    LIST_PAGE,
+    ORDERS,
+    FilterLike,
+    Verbs,
+    check_scope,
+    id_list,
+    identity,
+)
+
+
+class Reading(Verbs[Mode]):
+    """Reading memories by id, page by page, or by count."""
+
+    @endpoint
+    def get(self, id: Id, *, scope: Scope = EVERYTHING, with_embeddings: bool = False) -> Steps[Memory]:
+        """Return one memory.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+            OneBrainConflictError: It has several: an id is unique for one user in one space.
+        """
+        memories = yield from self._get([check_id("id", id)], scope, with_embeddings)
+        if len(memories) > 1:
+            raise several_with_id(self.capabilities.service)
+        if not memories:
+            raise OneBrainNotFoundError(
+                "no memory with this id in this scope", service=self.capabilities.service
+            )
+        return memories[0]
+
+    @endpoint
+    def get_many(
+        self, ids: Iterable[Id], *, scope: Scope = EVERYTHING, with_embeddings: bool = False
+    ) -> Steps[list[Memory]]:
+        """Return the memories with these ids, in the order of `ids`; an id that nothing in `scope` has is left out."""
+        return (yield from self._get(id_list(ids), scope, with_embeddings))
+
+    @endpoint
+    def page(
+        self,
+        *,
+        scope: Scope = EVERYTHING,
+        filter: FilterLike | None = None,
+        order: Order = "-created_at",
+        limit: int = 100,
+        cursor: str | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+    ) -> Steps[Page[Memory]]:
+        """Return one page of memories; ``page.meta.cursor`` asks for the next one.
+
+        A page may hold fewer than `limit` memories, even none, and still have a next one, where part of the filter
+        is evaluated here. The arguments are those of `list`.
+        """
+        return (
+            yield from self._page(
+                scope=scope,
+                filter=filter,
+                order=order,
+                limit=limit,
+                cursor=cursor,
+                include_archived=include_archived,
+                with_embeddings=with_embeddings,
+            )
+        )
+
+    def _page(
+        self,
+        *,
+        scope: Scope,
+        filter: FilterLike | None,
+        order: Order,
+        limit: int | None,
+        cursor: str | None,
+        include_archived: bool,
+        with_embeddings: bool,
+    ) -> Steps[Page[Memory]]:
+        """Return a page of at most `limit` memories; None leaves its size to the cost of making it."""
+        check_scope(scope)
+        if limit is not None:
+            check_whole("limit", limit, 0)
+        can = self.capabilities
+        if not can.list:
+            raise unsupported(can, "listing memories without a query", "use search")
+        _check_order(order)
+        request, keep = self._listing(scope, parse(filter), include_archived, with_embeddings)
+        if limit == 0:
+            return Page((), PageMeta(has_more=False))
+        if order in can.orders:
+            size = LIST_PAGE if limit is None else min(limit, LIST_PAGE)
+            page: Page[Memory] = yield from self._driver.list(
+                replace(request, order=order, limit=size, cursor=cursor)
+            )
+            rows = tuple(filter_(keep, page.data))
+            exact = len(rows) == len(page.data) and request.filter == parse(filter)
+            total = (
+                page.meta.total if exact else None
+            )  # the service's count knows nothing of what is left out here
+            return Page(rows, PageMeta(page.meta.has_more, page.meta.cursor, total))
+        # The service has no such order: read everything and sort here.
+        ordered = yield from self._walk(request, keep)
+        if order.startswith("-"):
+            ordered.reverse()  # sorting keeps the order of equals
+        ordered.sort(key=lambda memory: _order_key(memory, order), reverse=order.startswith("-"))
+        start = 0 if cursor is None else _start_of(cursor, ordered, order)
+        end = len(ordered) if limit is None else start + limit
+        more = end < len(ordered)
+        after = _cursor(ordered[end - 1], order) if more else None
+        return Page(tuple(ordered[start:end]), PageMeta(more, after, len(ordered)))
+
+    @endpoint
+    def count(
+        self, *, scope: Scope = EVERYTHING, filter: FilterLike | None = None, include_archived: bool = False
+    ) -> Steps[int]:
+        """Return how many memories there are in `scope` that match `filter`."""
+        check_scope(scope)
+        can = self.capabilities
+        condition = parse(filter)
+        if isinstance(self._driver, Counts) and split(condition, can.can, can.logic)[1] == TRUE:
+            return (yield from self._driver.count(scope, condition, include_archived=include_archived))
+        if not can.list:
+            raise unsupported(can, "counting memories")
+        return len((yield from self._walk(*self._listing(scope, condition, include_archived, False))))
+
+    def _list(
+        self,
+        *,
+        scope: Scope = EVERYTHING,
+        filter: FilterLike | None = None,
+        order: Order = "-created_at",
+        limit: int | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+        cursor: str | None = None,
+    ) -> Steps[Page[Memory]]:
+        """Iterate over all memories in `scope` that match `filter`, page by page.
+
+        Args:
+            scope: Where.
+            filter: Which memories.
+            order: ``created_at``, ``updated_at``, ``importance`` or ``sequence`` (the order of storing), with ``-``
+                in front for descending. Equal times are ordered by sequence. On a service that keeps no sequence it
+                is the order of ``created_at``.
+            limit: The most memories over all pages.
+            include_archived: Archived memories, too.
+            with_embeddings: Return each memory's vector.
+            cursor: Go on from here, as given by `page`.
+        """
+        if limit is not None:
+            check_whole("limit", limit, 0)
+        _check_order(order)
+        # Where rows are dropped here, small pages would cost a request for every few rows, so whole ones are asked
+        # for, and cut: iteration ends at `limit`.
+        sparse = split(parse(filter), self.capabilities.can, self.capabilities.logic)[1] != TRUE
+        page = yield from self._page(
+            scope=scope,
+            filter=filter,
+            order=order,
+            limit=limit if limit == 0 or not (sparse or order not in self.capabilities.orders) else None,
+            cursor=cursor,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        return Page(page.data[:limit], page.meta)
+
+    list = listing(_list, total="limit")
+
+
+filter_ = filter  # the verbs have an argument named filter
+
+
+def _check_order(order: object) -> None:
+    if order not in ORDERS:
+        raise OneBrainValidationError(
+            f"unknown order {order!r:.40}; there are created_at, updated_at, importance and sequence, "
+            "each with an optional '-' for descending"
+        )
+
+
+def _order_key(memory: Memory, order: str) -> float:
+    """Return what `order` sorts by, as a number: exact to the microsecond for the next two centuries."""
+    name = order.lstrip("-")
+    if name == "importance":
+        return memory.importance or 0.0
+    moment = (memory.updated_at if name == "updated_at" else None) or memory.created_at
+    return 0.0 if moment is None else moment.timestamp()
+
+
+def _cursor(last: Memory, order: str) -> str:
+    """Return where a page of an order made here ends."""
+    return to_json([identity(last), _order_key(last, order)])
+
+
+def _start_of(cursor: str, ordered: Sequence[Memory], order: str) -> int:
+    """Return where the page after `cursor` begins: behind the memory that it names, or where that one was."""
+    try:
+        (space, user, id), key = from_json(cursor)
+        key = float(key)
+    except (ValueError, TypeError):
+        raise OneBrainValidationError("cursor: is not one that page returned") from None
+    for position, memory in enumerate(ordered):
+        if identity(memory) == (space, user, id):
+            return position + 1
+    sign = -1 if order.startswith("-") else 1
+    behind = (
+        position for position, memory in enumerate(ordered) if sign * _order_key(memory, order) >= sign * key
+    )
+    return next(behind, len(ordered))

@@ -1,0 +1,375 @@
+"""Searching: the budget, the checks on every hit, and the answers that a service leaves incomplete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
+
+from onebrain._core.endpoint import endpoint
+from onebrain._core.paging import Page
+from onebrain._core.steps import Mode, Steps
+from onebrain.errors import OneBrainValidationError
+from onebrain.memory.acceptance import vector
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_function, check_range, check_whole
+from onebrain.memory.context import CountTokens, build
+from onebrain.memory.driver import (
+    Found,
+    SearchRequest,
+    unsupported,
+)
+from onebrain.memory.filters import TRUE, Cmp, Filter, every, memory_matches, parse
+from onebrain.memory.models import (
+    EVERYTHING,
+    Context,
+    Hit,
+    Memory,
+    Scope,
+    SearchMode,
+    SearchResult,
+)
+from onebrain.memory.verbs.base import (
+    NEWEST,
+    Embedding,
+    FilterLike,
+    Identity,
+    Verbs,
+    check_scope,
+    first_of,
+    identity,
+)
+from onebrain.memory.words import share_of
+
+DEFAULT_BUDGET = 2000
+_WORD: Final = re.compile(r"\w+")
+
+
+class _Hits:
+    """The hits of one search that pass the checks which the service does not make."""
+
+    def __init__(self, request: SearchRequest, condition: Filter) -> None:
+        self.hits: list[Hit] = []
+        self._request = request
+        self._condition = condition
+        self._seen: set[Identity] = set()
+
+    def add(self, hits: Iterable[Hit]) -> None:
+        """Take the hits that pass and that are new."""
+        for hit in hits:
+            name = identity(hit.memory)
+            if name not in self._seen and self._passes(hit):
+                self._seen.add(name)
+                self.hits.append(hit)
+
+    def _passes(self, hit: Hit) -> bool:
+        request, memory = self._request, hit.memory
+        return (
+            hit.score >= request.min_score
+            and request.scope.covers(memory.scope)
+            and (request.include_archived or not memory.archived)
+            and (self._condition == TRUE or memory_matches(self._condition, memory))
+        )
+
+
+class _Window:
+    """The number of hits that each request of one search asks for, within the budget.
+
+    The budget is for filters that are evaluated here; without one, `limit` hits are asked for.
+    """
+
+    def __init__(self, can: Capabilities, limit: int, budget: int, *, filtered: bool) -> None:
+        self.limit = limit
+        self._can = can
+        self._budget = budget if filtered else max(limit, budget)
+        self._first = min(max(4 * limit, 50), budget) if filtered else limit
+        self._looked = 0
+
+    def first(self, request: SearchRequest) -> SearchRequest:
+        """Return the first request."""
+        return replace(request, limit=self._capped(self._first))
+
+    def after(self, request: SearchRequest, found: Found, kept: int) -> SearchRequest | None:
+        """Return the next request, or None if enough hits are kept or the budget is used up."""
+        if found.cursor is not None:
+            # The rows that the driver left out count as well.
+            self._looked += max(request.limit, len(found.hits))
+        else:
+            self._looked = request.offset + len(found.hits)
+        if kept >= self.limit or self._looked >= self._budget:
+            return None
+        if found.cursor is not None:
+            return replace(request, cursor=found.cursor)
+        if not found.hits:
+            return None
+        if self._can.search_offset:
+            fetch = min(max(request.limit, 2 * self.limit, 100), self._budget - self._looked)
+            return replace(request, limit=self._capped(fetch), offset=self._looked)
+        if request.limit >= self._capped(self._budget):
+            return None
+        return replace(request, limit=self._capped(min(4 * request.limit, self._budget)))
+
+    def _capped(self, fetch: int) -> int:
+        return min(fetch, self._can.search_limit or fetch)
+
+
+class Searching(Verbs[Mode]):
+    """Searching, and texts for prompts."""
+
+    @endpoint
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        scope: Scope = EVERYTHING,
+        limit: int = 10,
+        filter: FilterLike | None = None,
+        mode: SearchMode | None = None,
+        alpha: float | None = None,
+        min_score: float = 0.0,
+        embedding: Embedding | None = None,
+        include_archived: bool = False,
+        with_embeddings: bool = False,
+        budget: int = DEFAULT_BUDGET,
+    ) -> Steps[SearchResult]:
+        """Find the memories that answer a query, best first.
+
+        Without a query and an embedding the newest memories come back, all with score 0.
+
+        Args:
+            query: What to look for, in plain words.
+            scope: Where to look.
+            limit: How many hits at most; 0 finds nothing.
+            filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
+            mode: ``hybrid`` (keywords and meaning, the default where the service has it), ``keyword`` or ``vector``.
+            alpha: 0..1, the weight of meaning against keywords in hybrid mode, where the service lets one choose.
+            min_score: Only hits with at least this score, 0..1.
+            embedding: Your own vector to search by, instead of or together with the query.
+            include_archived: Look at archived memories, too.
+            with_embeddings: Return each memory's vector.
+            budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
+                up the result says ``exhausted=False``.
+
+        Raises:
+            OneBrainValidationError: An argument or the filter is wrong.
+            Unsupported: The service has no such mode, or takes no vectors.
+        """
+        check_scope(scope)
+        check_whole("limit", limit, 0)
+        check_whole("budget", budget, 1)
+        check_range("min_score", min_score, 0, 1)
+        if alpha is not None:
+            check_range("alpha", alpha, 0, 1)
+        can = self.capabilities
+        condition = parse(filter)
+        chosen = self._mode_for(mode, embedding)
+        query = query_text(query)
+        listed = query is None and embedding is None
+        if listed and not can.list:
+            raise unsupported(can, "listing memories without a query", "search for something")
+        own_vector = None if embedding is None else _vector(embedding)
+        if limit == 0:
+            return SearchResult(exhausted=False, mode=chosen)
+        pushed, residual = self._split(condition)
+        request = SearchRequest(
+            query=query,
+            embedding=own_vector,
+            scope=scope,
+            filter=pushed,
+            mode=chosen,
+            alpha=alpha,
+            min_score=min_score,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        if listed and not can.newest:
+            return (yield from self._newest(request, condition, limit))
+        window = _Window(can, limit, budget, filtered=residual != TRUE)
+        return (yield from self._ranked(request, condition, residual, window))
+
+    def _ranked(
+        self, request: SearchRequest, condition: Filter, residual: Filter, window: _Window
+    ) -> Steps[SearchResult]:
+        """Ask the service for hits until there are enough that pass the checks, or the budget is used up."""
+        limit = window.limit
+        kept = _Hits(request, condition if self.capabilities.rechecked else residual)
+        exhausted = False
+        following: SearchRequest | None = window.first(request)
+        while following is not None:
+            request = following
+            found: Found = yield from self._driver.search(request)
+            kept.add(found.hits)
+            last = found.hits[-1].score if found.hits else request.min_score
+            if found.partial and len(kept.hits) < limit:
+                exhausted = yield from self._complete(request, condition, kept, limit)
+                break
+            if not found.more or last < request.min_score:
+                exhausted = len(kept.hits) <= limit
+                break
+            following = window.after(request, found, len(kept.hits))
+        return SearchResult.trusted(
+            {
+                "hits": tuple(kept.hits[:limit]),
+                "exhausted": exhausted,
+                "mode": found.mode,
+                "without_vectors": tuple(found.without_vectors),
+            }
+        )
+
+    def _complete(self, request: SearchRequest, condition: Filter, kept: _Hits, limit: int) -> Steps[bool]:
+        """Add memories that share words with the query, ranked below the hits; return whether no more exist.
+
+        A service that searched only a part of its memories proves nothing by a short answer.
+        """
+        words = [word.casefold() for word in _WORD.findall(request.query or "")]
+        least = kept.hits[-1].score if kept.hits else 1.0
+        rows, complete = yield from self._scan(request, condition)
+        more = [
+            Hit(memory=memory, score=least * share)
+            for memory in rows
+            if (share := share_of(words, f"{memory.title or ''}\n{memory.content}")) > 0
+        ]
+        more.sort(key=lambda hit: -hit.score)
+        kept.add(more)
+        return complete and len(kept.hits) <= limit
+
+    def _newest(self, request: SearchRequest, condition: Filter, limit: int) -> Steps[SearchResult]:
+        """Return the newest memories, from a list of the service."""
+        rows, complete = yield from self._scan(request, condition, enough=limit)
+        kept = _Hits(request, TRUE)
+        kept.add(Hit(memory=memory, score=0.0) for memory in rows)
+        return SearchResult.trusted(
+            {
+                "hits": tuple(kept.hits[:limit]),
+                "exhausted": complete and len(kept.hits) <= limit,
+                "mode": request.mode,
+                "without_vectors": (),
+            }
+        )
+
+    def _scan(
+        self, request: SearchRequest, condition: Filter, *, enough: int | None = None
+    ) -> Steps[tuple[Sequence[Memory], bool]]:
+        """List the memories that a search selects, the newest first, and say whether these are all.
+
+        Ends early after `enough` memories if the service lists by age, and after the service's ``scan_limit``.
+        """
+        can = self.capabilities
+        asked, keep = self._listing(
+            request.scope, condition, request.include_archived, request.with_embeddings
+        )
+        newest = first_of(can.orders, *NEWEST)
+        asked = replace(asked, order=newest or asked.order)
+        rows: list[Memory] = []
+        looked = 0
+        while True:
+            page: Page[Memory] = yield from self._driver.list(asked)
+            rows += [memory for memory in page.data if keep(memory)]
+            looked += len(page.data)
+            complete = not page.meta.has_more or page.meta.cursor in (None, asked.cursor)
+            stop = newest is not None and enough is not None and len(rows) > enough
+            if complete or stop or (can.scan_limit is not None and looked >= can.scan_limit):
+                break
+            asked = replace(asked, cursor=page.meta.cursor)
+        if newest is None:
+            rows.reverse()
+            rows.sort(key=_age, reverse=True)  # of equal times, the one that was stored last comes first
+        return rows, complete
+
+    def _mode_for(self, mode: SearchMode | None, embedding: Embedding | None) -> SearchMode:
+        can = self.capabilities
+        if embedding is not None and not can.embeddings:
+            raise unsupported(can, "searching by the caller's own vectors")
+        if mode is None:
+            best: tuple[SearchMode, ...] = ("hybrid", "vector", "keyword")
+            return next(candidate for candidate in best if candidate in can.modes)
+        if not isinstance(mode, str):
+            raise OneBrainValidationError(f"mode: must be a string, not {type(mode).__name__}")
+        if mode not in can.modes:
+            raise unsupported(can, f"search mode {mode!r:.40}", f"it has {', '.join(sorted(can.modes))}")
+        return mode
+
+    @endpoint
+    def context(
+        self,
+        query: str | None = None,
+        *,
+        scope: Scope = EVERYTHING,
+        max_tokens: int = 1500,
+        limit: int = 50,
+        filter: FilterLike | None = None,
+        mode: SearchMode | None = None,
+        min_score: float = 0.0,
+        count_tokens: CountTokens | None = None,
+    ) -> Steps[Context]:
+        """Return what is worth knowing for a query as text for a prompt, within a token budget.
+
+        Pinned memories come first, then the best hits; the text lists them oldest first, dated, fenced as data.
+        Without a query the newest memories are used.
+
+        Args:
+            query: What the prompt is about.
+            scope: Where to look.
+            max_tokens: The most tokens that the text may cost.
+            limit: The most memories to consider.
+            filter: Which memories count.
+            mode: The search mode.
+            min_score: Only hits with at least this score, 0..1.
+            count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+        """
+        check_scope(scope)
+        check_whole("max_tokens", max_tokens, 0)
+        check_function("count_tokens", count_tokens)
+        check_whole("limit", limit, 0)
+        can = self.capabilities
+        condition = parse(filter)
+        pinned = (
+            (yield from self._pinned(scope, condition, min(limit, 20))) if can.archive and can.list else []
+        )
+        found = yield from Searching.search.plan(
+            self, query, scope=scope, limit=limit, filter=condition, mode=mode, min_score=min_score
+        )
+        chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
+        return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
+
+    def _pinned(self, scope: Scope, condition: Filter, limit: int) -> Steps[list[Memory]]:
+        """Return up to `limit` pinned memories, the newest first where the service lists by age."""
+        request, keep = self._listing(scope, every(Cmp("$pinned", "eq", True), condition), False, False)
+        newest = first_of(self.capabilities.orders, *NEWEST) or request.order
+        request = replace(request, order=newest)
+        pinned: dict[Identity, Memory] = {}
+        looked = 0
+        while len(pinned) < limit and looked < DEFAULT_BUDGET:
+            page: Page[Memory] = yield from self._driver.list(request)
+            pinned.update((identity(memory), memory) for memory in page.data if keep(memory))
+            looked += len(page.data)
+            if not page.meta.has_more or page.meta.cursor in (None, request.cursor):
+                break
+            request = replace(request, cursor=page.meta.cursor)
+        return list(islice(pinned.values(), limit))
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    try:
+        return vector(value)
+    except ValueError as error:
+        raise OneBrainValidationError(f"embedding: {error}") from None
+
+
+def query_text(query: str | None) -> str | None:
+    """Return the query, or None where there is nothing to look for in it."""
+    if query is None:
+        return None
+    if not isinstance(query, str):
+        raise OneBrainValidationError(f"query: must be text, not {type(query).__name__}")
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise OneBrainValidationError("query: holds a lone surrogate, which UTF-8 cannot carry") from None
+    return query if query.strip() else None
+
+
+def _age(memory: Memory) -> float:
+    return 0.0 if memory.created_at is None else memory.created_at.timestamp()

@@ -1,0 +1,316 @@
+"""Storing memories, one or many, with the refusal of everything that the service would lose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Literal, TypeAlias, cast
+
+from onebrain._core.endpoint import endpoint
+from onebrain._core.steps import Mode, Sleep, Steps
+from onebrain.errors import OneBrainError, OneBrainValidationError
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_function
+from onebrain.memory.driver import (
+    Settles,
+    unsupported,
+)
+from onebrain.memory.ids import Id
+from onebrain.memory.models import (
+    EVERYTHING,
+    NewMemory,
+    Scope,
+    StoreResult,
+    StoreResults,
+)
+from onebrain.memory.transfer import Copied, Copies, Embedders
+from onebrain.memory.verbs.base import (
+    Embedding,
+    Verbs,
+    check_iterable,
+    check_scope,
+)
+
+Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
+
+_STORE_BATCH = 1000
+
+
+class Storing(Verbs[Mode]):
+    """Storing memories."""
+
+    @endpoint
+    def store(
+        self,
+        content: Storable,
+        *,
+        scope: Scope = EVERYTHING,
+        id: Id | None = None,
+        title: str | None = None,
+        type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        importance: float | None = None,
+        source: str | None = None,
+        pinned: bool = False,
+        archived: bool = False,
+        created_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | timedelta | None = None,
+        embedding: Embedding | Literal[False] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        wait: bool = False,
+    ) -> Steps[StoreResult]:
+        """Store one memory and return its id and what became of it.
+
+        What is stored comes back byte for byte. A `NewMemory` or a dict may be given instead of text and arguments.
+
+        Args:
+            content: The text, or the whole memory.
+            scope: Where it belongs.
+            id: An id of your own, a string, a whole number or a UUID; storing it again replaces the memory.
+            title: A short heading.
+            type: A kind such as ``"fact"``.
+            tags: Labels.
+            metadata: A JSON object of your own, to filter on.
+            importance: 0..1.
+            source: Where it came from.
+            pinned: Rank it first in contexts.
+            archived: Keep it out of searches.
+            created_at: When it happened; the default is now.
+            expires_at: When it vanishes.
+            ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
+            embedding: Your own vector for it.
+            extra: Fields of the service behind the brain, by its own names.
+            wait: Wait until it can be read, where the service takes its time. If that takes more than a minute the
+                result's status is ``pending``.
+
+        Raises:
+            OneBrainValidationError: The memory is not valid; nothing was stored.
+            Unsupported: The service cannot keep what was given, such as an id of your own.
+        """
+        given: dict[str, Any] = {
+            "id": id,
+            "title": title,
+            "type": type,
+            "tags": tags or None,
+            "metadata": metadata,
+            "importance": importance,
+            "source": source,
+            "pinned": pinned or None,
+            "archived": archived or None,
+            "created_at": created_at,
+            "expires_at": expires_at,
+            "ttl": ttl,
+            "embedding": embedding,
+            "extra": extra,
+        }
+        check_scope(scope)
+        item = new_memory(content, scope, {name: value for name, value in given.items() if value is not None})
+        check_storable(self.capabilities, item)
+        (result,) = yield from self._driver.store([item])
+        if result.error is not None:
+            raise result.error
+        if wait:
+            (result,) = yield from self._settle([result])
+        return result
+
+    @endpoint
+    def store_many(
+        self,
+        items: Iterable[Storable],
+        *,
+        scope: Scope = EVERYTHING,
+        on_progress: Callable[[int], object] | None = None,
+        wait: bool = False,
+        atomic: bool = False,
+    ) -> Steps[StoreResults]:
+        """Store many memories in batches and return one result for each, in order.
+
+        A bad item fails alone: its result says why, and the others are stored. A failure of the service raises if
+        nothing is stored yet. After that, the results of the failed batch and of all later ones carry the error, and
+        nothing more is sent. Call ``raise_for_failures()`` on the results where a failure should raise. `items` may
+        be a generator; it is read as it is stored, or at once if `atomic`.
+
+        Args:
+            items: `NewMemory` objects, dicts of the same shape, or texts.
+            scope: Where they belong; a part that an item names itself wins.
+            on_progress: Called after each batch with the number of items done so far.
+            wait: Wait until they can be read, where the service takes its time. What takes more than a minute has
+                the status ``pending``.
+            atomic: Check every item before the first one is stored, and raise an error instead of returning it. One
+                batch is stored whole or not at all where the capability ``atomic_batch`` says so; an earlier batch
+                stays.
+        """
+        check_scope(scope)
+        check_function("on_progress", on_progress)
+        if isinstance(items, str | bytes | Mapping | NewMemory):
+            raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
+        check_iterable("items", items)
+        if atomic:
+            items = [self._storable(raw, scope) for raw in items]
+        results: list[StoreResult] = []
+        stopped: OneBrainError | None = None
+        pending = iter(items)
+        while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
+            if stopped is None:
+                try:
+                    stored = yield from self._store_batch(batch, scope)
+                except OneBrainError as error:
+                    if atomic or not any(result.ok for result in results):
+                        raise
+                    # Earlier batches are stored, and the caller has to learn which.
+                    stopped = error
+                else:
+                    results.extend(stored)
+                    if atomic:
+                        StoreResults.trusted({"results": tuple(stored)}).raise_for_failures()
+            if stopped is not None:
+                results.extend([StoreResult(id=None, status="failed", error=stopped)] * len(batch))
+            if on_progress is not None:
+                on_progress(len(results))
+        if wait:
+            results = yield from self._settle(results)
+        return StoreResults.trusted({"results": tuple(results)})
+
+    def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
+        results: list[StoreResult | None] = [None] * len(batch)
+        good: list[NewMemory] = []
+        places: list[int] = []
+        for place, raw in enumerate(batch):
+            try:
+                item = self._storable(raw, scope)
+            except OneBrainError as error:
+                results[place] = StoreResult(id=None, status="failed", error=error)
+            else:
+                good.append(item)
+                places.append(place)
+        if good:
+            stored = yield from self._driver.store(good)
+            for place, result in zip(places, stored, strict=True):
+                results[place] = result
+        return cast("list[StoreResult]", results)
+
+    def _storable(self, raw: Storable, scope: Scope) -> NewMemory:
+        """Return `raw` as a memory that the service can keep, or raise."""
+        item = new_memory(raw, scope, {})
+        check_storable(self.capabilities, item)
+        return item
+
+    @endpoint
+    def embedders(self) -> Steps[Embedders | None]:
+        """Return whose vectors this brain holds; None where the service behind it does not say."""
+        return (yield from self._driver.embedders()) if isinstance(self._driver, Copies) else None
+
+    @endpoint
+    def restore(self, copies: Iterable[Copied]) -> Steps[StoreResults]:
+        """Store memories of another brain as they were there, all of their fields and vectors; `transfer.read` reads them.
+
+        What cannot be kept here is told before anything is stored. A memory that is here already is replaced; one that
+        fails later, such as for another embedder's vectors in its space, fails alone.
+
+        Raises:
+            OneBrainValidationError: Memories have what this brain cannot keep; the message names their lines.
+        """
+        check_iterable("copies", copies)
+        rows = list(copies)
+        if not all(isinstance(row, Copied) for row in rows):
+            raise OneBrainValidationError("copies: must be a list of what `transfer.read` returns")
+        driver = self._driver if isinstance(self._driver, Copies) else None
+        problems: list[str] = []
+        for row in rows:
+            try:
+                check_storable(self.capabilities, row.item)
+            except OneBrainError as error:
+                problems.append(f"line {row.line}: {error.message}")
+        if problems:
+            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise OneBrainValidationError(
+                f"{'; '.join(problems[:5])}{more}. Nothing was stored", service=self.capabilities.service
+            )
+        results: list[StoreResult] = []
+        size = max(1, min(self.capabilities.batch_size, _STORE_BATCH))
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            if driver is not None:
+                results.extend((yield from driver.restore(some)))
+            else:
+                results.extend((yield from self._store_batch([row.item for row in some], EVERYTHING)))
+        return StoreResults.trusted({"results": tuple(results)})
+
+    def _settle(self, results: list[StoreResult]) -> Steps[list[StoreResult]]:
+        """Wait, up to about a minute, until everything stored can be read; say of each whether it can."""
+        if self.capabilities.consistency == "immediate":
+            return results
+        stored = list(dict.fromkeys(result.id for result in results if result.id is not None))
+        missing = stored
+        pause = 0.05
+        while missing:
+            if isinstance(self._driver, Settles):
+                there = set((yield from self._driver.settled(missing)))
+            else:
+                there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
+            missing = [id for id in missing if id not in there]
+            if not missing or pause > 30:
+                break
+            yield Sleep(pause)
+            pause *= 2
+        late = set(missing)
+        return [
+            result.model_copy(update={"status": "pending"})
+            if result.id in late
+            else result.model_copy(update={"status": "created"})
+            if result.status == "pending"
+            else result
+            for result in results
+        ]
+
+
+def check_storable(can: Capabilities, item: NewMemory) -> None:
+    """Refuse what the service would lose."""
+    given = (
+        (item.id is not None and not can.client_ids, "ids of the caller's own", "leave `id` out"),
+        (
+            item.embedding is not None and not can.embeddings,
+            "vectors of the caller's own",
+            "leave `embedding` out",
+        ),
+        (item.created_at is not None and not can.created_at, "a creation time of the caller's own", ""),
+        ((item.expires_at or item.ttl) is not None and not can.expiry, "memories that expire", ""),
+        ((item.pinned or item.archived) and not can.archive, "pinned or archived memories", ""),
+        (bool(item.tags) and not can.tags, "tags", ""),
+        (item.importance is not None and not can.importance, "importance", ""),
+    )
+    for lacking, what, hint in given:
+        if lacking:
+            raise unsupported(can, what, hint)
+    if can.content_limit is not None and len(item.content) > can.content_limit:
+        raise OneBrainValidationError(
+            f"the content has {len(item.content)} characters; {can.service} takes at most {can.content_limit}",
+            service=can.service,
+        )
+
+
+def new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
+    """Return `raw` as a validated memory in `scope`, with the fields `given` beside it."""
+    if isinstance(raw, NewMemory):
+        if not given and (not scope or raw.scope == scope):
+            return raw.check()
+        fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.model_fields_set}
+    elif isinstance(raw, str):
+        fields = {"content": raw}
+    elif isinstance(raw, Mapping):
+        fields = dict(cast("Mapping[str, Any]", raw))
+    else:
+        raise OneBrainValidationError(
+            f"a memory must be text, a NewMemory or a dict, not {type(raw).__name__}"
+        )
+    try:
+        own = fields.get("scope") or EVERYTHING
+        own = own if isinstance(own, Scope) else Scope(**cast("Mapping[str, Any]", own))
+    except TypeError:
+        raise OneBrainValidationError(
+            "scope: must be a Scope, or a dict with space, user, agent and session"
+        ) from None
+    return NewMemory.checked(**{**fields, **given, "scope": own.within(scope) if scope else own})
