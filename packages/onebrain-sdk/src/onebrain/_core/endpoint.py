@@ -91,10 +91,7 @@ class listing(Generic[P, T]):
         # The first plan is made at once, so that a misspelt argument raises at the call and not at the first row.
         @wraps(plan)
         def rows(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-            try:
-                first = plan(me, *args, **kwargs)
-            except TypeError as error:
-                raise misuse(error, me, self.name, plan, kwargs) from None
+            first = self._first(me, args, kwargs)
 
             def walk() -> Iterator[T]:
                 page = me._mode.drive(first)
@@ -107,10 +104,7 @@ class listing(Generic[P, T]):
 
         @wraps(plan)
         def arows(me: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-            try:
-                first = plan(me, *args, **kwargs)
-            except TypeError as error:
-                raise misuse(error, me, self.name, plan, kwargs) from None
+            first = self._first(me, args, kwargs)
 
             async def walk() -> AsyncIterator[T]:
                 page = await me._mode.drive(first)
@@ -128,6 +122,13 @@ class listing(Generic[P, T]):
         self.__doc__ = plan.__doc__
         self.__wrapped__ = plan
         self.__name__ = plan.__name__
+
+    def _first(self, me: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Steps[Page[T]]:
+        plan: Callable[..., Steps[Page[T]]] = self.__wrapped__
+        try:
+            return plan(me, *args, **kwargs)
+        except TypeError as error:
+            raise misuse(error, me, self.name, plan, kwargs) from None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -30,10 +30,12 @@ What the operators mean, everywhere and on every service:
 
 from __future__ import annotations
 
+import operator
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 from uuid import UUID
 
@@ -411,47 +413,61 @@ def same(stored: Value, wanted: Value) -> bool:
 
 
 def compare(op: Operator, stored: Value, wanted: Value) -> bool:
-    """Decide one comparison; `stored` is ``MISSING`` where the field is not there. The single definition of every operator."""
-    if op == "exists":
-        return (stored is not MISSING) is wanted
-    if op == "ne":
-        return not compare("eq", stored, wanted)
-    if op == "not_in":
-        return not compare("in", stored, wanted)
-    if op == "in":
-        return any(compare("eq", stored, item) for item in wanted)
-    if op == "eq":
-        if wanted is None:
-            return stored is None or stored is MISSING
-        return stored is not MISSING and same(stored, wanted)
-    if stored is MISSING or stored is None:
-        return False
-    if op == "contains":
-        if isinstance(stored, str):
-            return isinstance(wanted, str) and wanted in stored
-        return isinstance(stored, list | tuple) and any(
-            same(item, wanted) for item in cast("Sequence[Value]", stored)
-        )
-    if op == "icontains":
-        texts = cast("Sequence[Value]", stored) if isinstance(stored, list | tuple) else (stored,)
-        return any(isinstance(text, str) and wanted.casefold() in text.casefold() for text in texts)
-    if op == "starts_with":
-        return isinstance(stored, str) and stored.startswith(wanted)
-    if op in ("like", "ilike"):
-        return isinstance(stored, str) and matcher(wanted, op == "ilike")(stored)
-    ends = _ends(stored, wanted)
-    if ends is None:
-        return False
-    left, right = ends
-    return bool(
-        left > right
-        if op == "gt"
-        else left >= right
-        if op == "ge"
-        else left < right
-        if op == "lt"
-        else left <= right
+    """Decide one comparison; `stored` is ``MISSING`` if the memory has no such field. The only definition of the operators."""
+    return _DECISIONS[op](stored, wanted)
+
+
+def _equals(stored: Value, wanted: Value) -> bool:
+    if wanted is None:
+        return stored is None or stored is MISSING
+    return stored is not MISSING and same(stored, wanted)
+
+
+def _is_in(stored: Value, wanted: Value) -> bool:
+    return any(_equals(stored, item) for item in wanted)
+
+
+def _contains(stored: Value, wanted: Value) -> bool:
+    if isinstance(stored, str):
+        return isinstance(wanted, str) and wanted in stored
+    return isinstance(stored, list | tuple) and any(
+        same(item, wanted) for item in cast("Sequence[Value]", stored)
     )
+
+
+def _icontains(stored: Value, wanted: Value) -> bool:
+    texts = cast("Sequence[Value]", stored) if isinstance(stored, list | tuple) else (stored,)
+    return any(isinstance(text, str) and wanted.casefold() in text.casefold() for text in texts)
+
+
+def _like(stored: Value, wanted: Value, *, fold: bool) -> bool:
+    return isinstance(stored, str) and matcher(wanted, fold)(stored)
+
+
+def _ordered(decide: Callable[[Value, Value], bool]) -> Callable[[Value, Value], bool]:
+    def ordered(stored: Value, wanted: Value) -> bool:
+        ends = None if stored is MISSING or stored is None else _ends(stored, wanted)
+        return ends is not None and decide(*ends)
+
+    return ordered
+
+
+_DECISIONS: Final[Mapping[Operator, Callable[[Value, Value], bool]]] = {
+    "exists": lambda stored, wanted: (stored is not MISSING) is wanted,
+    "eq": _equals,
+    "ne": lambda stored, wanted: not _equals(stored, wanted),
+    "in": _is_in,
+    "not_in": lambda stored, wanted: not _is_in(stored, wanted),
+    "contains": _contains,
+    "icontains": _icontains,
+    "starts_with": lambda stored, wanted: isinstance(stored, str) and stored.startswith(wanted),
+    "like": partial(_like, fold=False),
+    "ilike": partial(_like, fold=True),
+    "gt": _ordered(operator.gt),
+    "ge": _ordered(operator.ge),
+    "lt": _ordered(operator.lt),
+    "le": _ordered(operator.le),
+}
 
 
 def _ends(stored: Value, wanted: Value) -> tuple[Value, Value] | None:

@@ -139,28 +139,37 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
                 fields[name] = with_moments(fields[name], paths)
     others = {name: fields.pop(name) for name in sorted(fields.keys() - KNOWN)}
     if others:
-        metadata = fields.get("metadata", {})
-        if not isinstance(metadata, dict):
-            raise ValueError("metadata: must be an object")
-        taken = sorted(others.keys() & cast("dict[str, Any]", metadata).keys())
-        if taken:
-            raise ValueError(
-                f"{taken[0]}: is no field of a memory, and its metadata has another value of this name"
-            )
-        fields["metadata"] = json_object({**cast("dict[str, Any]", metadata), **others})
-    own = fields.pop("scope", {})
-    if not isinstance(own, dict):
-        raise ValueError("scope: must be an object with space, user, agent and session")
-    parts = cast("dict[str, Any]", own)
-    unknown = sorted(parts.keys() - {"space", "user", "agent", "session"})
-    if unknown:
-        raise ValueError(f"scope: has no part {unknown[0]!r}; there are space, user, agent and session")
-    scope = Scope(**parts)
+        fields["metadata"] = _with_others(fields.get("metadata", {}), others)
+    scope = _scope(fields.pop("scope", {}))
     if not isinstance(beside.get("embedder"), str | None):
         raise ValueError("embedder: must be text")
     changed = _updated(beside.get("updated_at"))
     item = NewMemory.checked(**{**fields, "scope": outer.within(scope) if outer else scope})
     return Copied(item, changed, beside.get("embedder"), number, tuple(others))
+
+
+def _with_others(metadata: Any, others: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return metadata with the fields that no memory has."""
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata: must be an object")
+    own = cast("dict[str, Any]", metadata)
+    taken = sorted(others.keys() & own.keys())
+    if taken:
+        raise ValueError(
+            f"{taken[0]}: is no field of a memory, and its metadata has another value of this name"
+        )
+    merged: Mapping[str, Any] = json_object({**own, **others})
+    return merged
+
+
+def _scope(value: Any) -> Scope:
+    if not isinstance(value, dict):
+        raise ValueError("scope: must be an object with space, user, agent and session")
+    parts = cast("dict[str, Any]", value)
+    unknown = sorted(parts.keys() - {"space", "user", "agent", "session"})
+    if unknown:
+        raise ValueError(f"scope: has no part {unknown[0]!r}; there are space, user, agent and session")
+    return Scope(**parts)
 
 
 def _says_dates(value: Any) -> bool:

@@ -196,9 +196,8 @@ class Searching(Verbs[Mode]):
         limit = window.limit
         kept = _Hits(request, condition if self.capabilities.rechecked else residual)
         exhausted = False
-        following: SearchRequest | None = window.first(request)
-        while following is not None:
-            request = following
+        request = window.first(request)
+        while True:
             found: Found = yield from self._driver.search(request)
             kept.add(found.hits)
             last = found.hits[-1].score if found.hits else request.min_score
@@ -209,6 +208,9 @@ class Searching(Verbs[Mode]):
                 exhausted = len(kept.hits) <= limit
                 break
             following = window.after(request, found, len(kept.hits))
+            if following is None:
+                break
+            request = following
         return SearchResult.trusted(
             {
                 "hits": tuple(kept.hits[:limit]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias, cast
@@ -145,15 +145,11 @@ class Storing(Verbs[Mode]):
         """
         check_scope(scope)
         check_function("on_progress", on_progress)
-        if isinstance(items, str | bytes | Mapping | NewMemory):
-            raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
-        check_iterable("items", items)
-        if atomic:
-            items = [self._storable(raw, scope) for raw in items]
         results: list[StoreResult] = []
         stopped: OneBrainError | None = None
-        pending = iter(items)
-        while batch := list(islice(pending, max(1, min(self.capabilities.batch_size, _STORE_BATCH)))):
+        stored: list[StoreResult] = []
+        pending = self._pending(items, scope, atomic)
+        while batch := list(islice(pending, self._batch_size)):
             if stopped is None:
                 try:
                     stored = yield from self._store_batch(batch, scope)
@@ -162,34 +158,44 @@ class Storing(Verbs[Mode]):
                         raise
                     # Earlier batches are stored, and the caller has to learn which.
                     stopped = error
-                else:
-                    results.extend(stored)
-                    if atomic:
-                        StoreResults.trusted({"results": tuple(stored)}).raise_for_failures()
             if stopped is not None:
-                results.extend([StoreResult(id=None, status="failed", error=stopped)] * len(batch))
+                stored = [StoreResult(id=None, status="failed", error=stopped)] * len(batch)
+            results.extend(stored)
+            if atomic:
+                StoreResults.trusted({"results": tuple(stored)}).raise_for_failures()
             if on_progress is not None:
                 on_progress(len(results))
         if wait:
             results = yield from self._settle(results)
         return StoreResults.trusted({"results": tuple(results)})
 
+    def _pending(self, items: Iterable[Storable], scope: Scope, atomic: bool) -> Iterator[Storable]:
+        """Return what is to be stored; all of it checked if `atomic`."""
+        if isinstance(items, str | bytes | Mapping | NewMemory):
+            raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
+        check_iterable("items", items)
+        return iter([self._storable(raw, scope) for raw in items] if atomic else items)
+
+    @property
+    def _batch_size(self) -> int:
+        return max(1, min(self.capabilities.batch_size, _STORE_BATCH))
+
     def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
         results: list[StoreResult | None] = [None] * len(batch)
         good: list[NewMemory] = []
-        places: list[int] = []
-        for place, raw in enumerate(batch):
+        positions: list[int] = []
+        for position, raw in enumerate(batch):
             try:
                 item = self._storable(raw, scope)
             except OneBrainError as error:
-                results[place] = StoreResult(id=None, status="failed", error=error)
+                results[position] = StoreResult(id=None, status="failed", error=error)
             else:
                 good.append(item)
-                places.append(place)
+                positions.append(position)
         if good:
             stored = yield from self._driver.store(good)
-            for place, result in zip(places, stored, strict=True):
-                results[place] = result
+            for position, result in zip(positions, stored, strict=True):
+                results[position] = result
         return cast("list[StoreResult]", results)
 
     def _storable(self, raw: Storable, scope: Scope) -> NewMemory:
@@ -230,7 +236,7 @@ class Storing(Verbs[Mode]):
                 f"{'; '.join(problems[:5])}{more}. Nothing was stored", service=self.capabilities.service
             )
         results: list[StoreResult] = []
-        size = max(1, min(self.capabilities.batch_size, _STORE_BATCH))
+        size = self._batch_size
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
             if driver is not None:

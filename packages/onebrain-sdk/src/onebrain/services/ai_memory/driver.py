@@ -414,21 +414,7 @@ class AiMemoryDriver(HttpDriver):
             raise several_with_id(rules.NAME)
         row: wire.Memory = rows[0]
         old, given = _memory(row), changes.fields
-        for name in ("pinned", "archived", "embedding"):
-            if given.get(name):
-                raise unsupported(CAPABILITIES, f"changing `{name}`")
-        metadata: Mapping[str, Any] = old.metadata
-        if given.get("metadata") is not None:
-            metadata = {**(old.metadata if changes.merge_metadata else {}), **given["metadata"]}
-        elif "metadata" in given:
-            metadata = {}
-        new = old.model_copy(
-            update={
-                **{name: value for name, value in given.items() if name not in ("metadata", "extra", "tags")},
-                "tags": tuple(given.get("tags") or ()) if "tags" in given else old.tags,
-                "metadata": dict(metadata),
-            }
-        )
+        new = _changed(old, changes)
         extra = _checked_extra(given.get("extra") or {})
         if "expires_at" in given and new.expires_at is None and row.expires_at is not None:
             yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
@@ -440,18 +426,7 @@ class AiMemoryDriver(HttpDriver):
             native={name: row.metadata[name] for name in NATIVE if name in row.metadata},
             extra={**old.extra, **extra},
         )
-        wanted = {"metadata", *(extra.keys() & {"tier", "confidence", "priority"})}
-        if "importance" in given:
-            wanted.add("priority")
-        if "content" in given:
-            wanted.add("content")
-        # Another client's title stays as it is, unless a new one is given.
-        if "title" in given or (letter.ours and "content" in given):
-            wanted.add("title")
-        if "tags" in given or not letter.ours:
-            wanted.add("tags")
-        if given.get("expires_at") is not None:
-            wanted |= {"expires_at", "tier"}
+        wanted = _columns(given, extra, ours=letter.ours)
         update = {name: fields[name] for name in wanted if fields.get(name) is not None}
         return _memory((yield from self._api.memories.update(row.id, update)))
 
@@ -482,6 +457,41 @@ class AiMemoryDriver(HttpDriver):
 _CHANGEABLE: Final = frozenset(
     {"title", "content", "tier", "namespace", "tags", "priority", "confidence", "expires_at", "metadata"}
 )
+
+
+def _changed(old: Memory, changes: Changes) -> Memory:
+    """Return a memory with changes that the daemon can keep."""
+    given = changes.fields
+    for name in ("pinned", "archived", "embedding"):
+        if given.get(name):
+            raise unsupported(CAPABILITIES, f"changing `{name}`")
+    update = {name: value for name, value in given.items() if name != "extra"}
+    if "tags" in given:
+        update["tags"] = tuple(given["tags"] or ())
+    if "metadata" in given:
+        new = given["metadata"]
+        update["metadata"] = {
+            **(old.metadata if changes.merge_metadata and new is not None else {}),
+            **(new or {}),
+        }
+    return old.model_copy(update=update)
+
+
+def _columns(given: Mapping[str, Any], extra: Mapping[str, Any], *, ours: bool) -> set[str]:
+    """Return the daemon's columns that a change writes; `ours` says whether this driver stored the memory."""
+    wanted = {"metadata", *(extra.keys() & {"tier", "confidence", "priority"})}
+    if "importance" in given:
+        wanted.add("priority")
+    if "content" in given:
+        wanted.add("content")
+    # Another client's title stays as it is, unless a new one is given.
+    if "title" in given or (ours and "content" in given):
+        wanted.add("title")
+    if "tags" in given or not ours:
+        wanted.add("tags")
+    if given.get("expires_at") is not None:
+        wanted |= {"expires_at", "tier"}
+    return wanted
 
 
 class _Draft:

@@ -7,12 +7,13 @@ import hmac
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr, ValidationError
 
 from onebrain._core.codec import from_json
 from onebrain._core.record import Record
+from onebrain._core.signatures import key_of
 from onebrain.errors import OneBrainValidationError, WebhookVerificationError
 
 _SERVICE: Final = "ai-memory"
@@ -77,7 +78,7 @@ def verify_ai_memory(
         >>> event.event
         'memory_delete'
     """
-    key = _key(body, secret)
+    key = key_of(body, secret)
     given = {str(name).lower(): value for name, value in headers.items()}
     signature, timestamp = given.get(_SIGNATURE), given.get(_TIMESTAMP)
     if not signature:
@@ -117,7 +118,7 @@ def verify_webhook_signature(
         now: Seconds since 1970; the default is the clock.
         legacy_body_only: Check the old form, and only that.
     """
-    key = _key(body, secret)
+    key = key_of(body, secret)
     if legacy_body_only:
         if timestamp is not None:
             raise OneBrainValidationError("legacy_body_only has no timestamp; leave one of the two out")
@@ -133,17 +134,6 @@ def verify_webhook_signature(
     except WebhookVerificationError:
         return False
     return True
-
-
-def _key(body: Any, secret: Any) -> bytes:
-    """Return the secret's bytes; an empty one would let anybody sign."""
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise OneBrainValidationError("body: must be the raw bytes of the request")
-    text: Any = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
-    key: Any = text.encode() if isinstance(text, str) else text
-    if not isinstance(key, bytes) or not key:
-        raise OneBrainValidationError("secret: must be a text that is not empty")
-    return key
 
 
 def _verify(

@@ -16,7 +16,8 @@ from pydantic import Field, SecretStr, ValidationError
 
 from onebrain._core.codec import from_json
 from onebrain._core.record import Record
-from onebrain.errors import OneBrainValidationError, WebhookVerificationError
+from onebrain._core.signatures import key_of
+from onebrain.errors import WebhookVerificationError
 
 _SERVICE: Final = "herobrain"
 _SIGNATURE: Final = "x-herobrain-signature"
@@ -62,12 +63,7 @@ def verify_herobrain(
         ... ]
         'memory.created'
     """
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise OneBrainValidationError("body: must be the raw bytes of the request")
-    text: Any = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
-    key: Any = text.encode() if isinstance(text, str) else text
-    if not isinstance(key, bytes) or not key:
-        raise OneBrainValidationError("secret: must be a text that is not empty")
+    key = key_of(body, secret)
     given = {str(name).lower(): value for name, value in headers.items()}.get(_SIGNATURE)
     if not given:
         raise _refused("it has no X-HeroBrain-Signature header")

@@ -6,17 +6,15 @@ that is old was sent again by somebody else.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import time
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr
 
-from onebrain._core.codec import from_json
 from onebrain._core.record import Record
+from onebrain._core.signatures import check_body, event_of
 from onebrain.errors import WebhookVerificationError
 from onebrain.memory.filters import instant_of
 
@@ -68,40 +66,23 @@ def verify_onebrain(
             no event; ``reason`` says which.
 
     Example:
+        >>> import hashlib, hmac
         >>> body = b'{"event": "briefing.delivered", "briefingId": "b1", "timestamp": "2026-01-15T08:00:00Z"}'
         >>> signature = hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
         >>> headers = {"X-BrainPulse-Signature": f"sha256={signature}"}
         >>> verify_onebrain(body, headers, secret="s3cret", now=1768464030).briefing_id
         'b1'
     """
-    if isinstance(secret, SecretStr):
-        secret = secret.get_secret_value()
-    key = secret.encode() if isinstance(secret, str) else secret
-    if not key:
-        raise WebhookVerificationError("the secret is empty", service=SERVICE)
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise WebhookVerificationError(
-            f"the body must be the raw bytes of the request, not {type(body).__name__}", service=SERVICE
-        )
-    given = [value for name, value in headers.items() if name.lower() == HEADER.lower()]
-    if len(given) != 1:
-        how = "missing" if not given else "there more than once"
-        raise WebhookVerificationError(f"the header {HEADER} is {how}", service=SERVICE)
-    match = _FORM.fullmatch(given[0].strip())
-    if match is None:
-        raise WebhookVerificationError(f"{HEADER} is not of the form sha256=<hex>", service=SERVICE)
-    content = bytes(body)
-    if not hmac.compare_digest(hmac.new(key, content, hashlib.sha256).hexdigest(), match[1].lower()):
-        raise WebhookVerificationError(
-            "the signature does not match: the secret is another one, or the body was changed",
-            service=SERVICE,
-        )
-    try:
-        event = OneBrainEvent.model_validate(from_json(content))
-    except (ValueError, ValidationError):
-        raise WebhookVerificationError(
-            "the signature is right, but the body is not the JSON of an event", service=SERVICE
-        ) from None
+    content = check_body(
+        body,
+        headers,
+        secret=secret,
+        header=HEADER,
+        form=_FORM,
+        expected="of the form sha256=<hex>",
+        service=SERVICE,
+    )
+    event = event_of(OneBrainEvent, content, SERVICE)
     if max_age is not None:
         sent = instant_of(event.timestamp)
         if sent is None:

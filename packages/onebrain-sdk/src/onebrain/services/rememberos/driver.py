@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, Unpack, cast
 
@@ -177,25 +177,8 @@ class RememberOSDriver(HttpDriver):
         return cast("list[StoreResult]", results)
 
     def _create(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
-        results: list[StoreResult] = []
-        if len(bodies) > 1:
-            try:
-                made = yield from self._client.memories.create_many(bodies, collection=collection)
-            except OneBrainError as error:
-                details = cast("Mapping[str, Any]", error.details or {})
-                ids = cast("Sequence[str]", details.get("ids", ()))
-                results += [StoreResult(id=_join(collection, id)) for id in ids]
-                # A batch that was refused as a whole: find out below which of its items it was.
-                if not isinstance(error, OneBrainValidationError):
-                    if not results:
-                        raise
-                    return results + [_failed(error)] * (len(bodies) - len(results))
-            else:
-                if len(made.ids) != len(bodies):
-                    raise OneBrainResponseError(
-                        f"{len(bodies)} memories were stored and {len(made.ids)} ids came", service=NAME
-                    )
-                return [StoreResult(id=_join(collection, id)) for id in made.ids]
+        results = (yield from self._create_batch(collection, bodies)) if len(bodies) > 1 else []
+        # What a batch that was refused as a whole did not store goes one by one, to find the item at fault.
         for body in bodies[len(results) :]:
             try:
                 memory = yield from self._client.memories.create(collection=collection, **body)
@@ -206,6 +189,25 @@ class RememberOSDriver(HttpDriver):
             else:
                 results.append(StoreResult(id=_join(collection, memory.id)))
         return results
+
+    def _create_batch(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
+        """Store a batch in one call; return the results of all, or of those stored before the batch was refused."""
+        try:
+            made = yield from self._client.memories.create_many(bodies, collection=collection)
+        except OneBrainError as error:
+            details: Mapping[str, Any] = error.details or {}
+            ids: Sequence[str] = details.get("ids", ())
+            stored = [StoreResult(id=_join(collection, id)) for id in ids]
+            if isinstance(error, OneBrainValidationError):
+                return stored
+            if not stored:
+                raise
+            return stored + [_failed(error)] * (len(bodies) - len(stored))
+        if len(made.ids) != len(bodies):
+            raise OneBrainResponseError(
+                f"{len(bodies)} memories were stored and {len(made.ids)} ids came", service=NAME
+            )
+        return [StoreResult(id=_join(collection, id)) for id in made.ids]
 
     def _mark(self, id: str, item: NewMemory) -> Steps[StoreResult]:
         """Pin or archive what was just stored; where that fails, the memory is stored and the result says both."""
@@ -457,6 +459,15 @@ class RememberOSDriver(HttpDriver):
         return count
 
 
+# The form in which each field is kept in the envelope.
+_KEPT_FORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "source": lambda value: value or "",
+    "title": lambda value: value,
+    "tags": lambda value: list(value or ()) or None,
+    "created_at": lambda value: value,
+}
+
+
 def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge: bool) -> dict[str, Any]:
     """Return the arguments of `memories.update` that turn `row` into what `fields` say."""
     patch: dict[str, Any] = {}
@@ -477,14 +488,7 @@ def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge
             value = fields[name]
             patch[wire] = _DEFAULTS[wire] if value is None else value
             given = given - {wire} if value is None else given | {wire}
-    if "source" in fields:
-        kept["source"] = fields["source"] or ""
-    if "title" in fields:
-        kept["title"] = fields["title"]
-    if "tags" in fields:
-        kept["tags"] = list(fields["tags"] or ()) or None
-    if "created_at" in fields:
-        kept["created_at"] = fields["created_at"]
+    kept |= {name: form(fields[name]) for name, form in _KEPT_FORMS.items() if name in fields}
     if "metadata" in fields:
         new: Mapping[str, Any] = fields["metadata"] or {}
         metadata = {**metadata, **new} if merge else dict(new)

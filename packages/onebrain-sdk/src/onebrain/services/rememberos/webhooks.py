@@ -6,17 +6,14 @@ is sent again later cannot be told from the first one, so whoever acts on one ke
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr
 
-from onebrain._core.codec import from_json
 from onebrain._core.record import Record
-from onebrain.errors import WebhookVerificationError
+from onebrain._core.signatures import check_body, event_of
 
 SERVICE: Final = "rememberos"
 HEADER: Final = "X-RememberOS-Signature"
@@ -56,32 +53,13 @@ def verify_rememberos(
         >>> verify_rememberos(body, {"X-RememberOS-Signature": signature}, secret="secret").event
         'memory.deleted'
     """
-    if isinstance(secret, SecretStr):
-        secret = secret.get_secret_value()
-    key = secret.encode() if isinstance(secret, str) else secret
-    if not key:
-        raise WebhookVerificationError("the secret is empty", service=SERVICE)
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise WebhookVerificationError(
-            f"the body must be the raw bytes of the request, not {type(body).__name__}", service=SERVICE
-        )
-    given = [value for name, value in headers.items() if name.lower() == HEADER.lower()]
-    if not given:
-        raise WebhookVerificationError(f"the header {HEADER} is missing", service=SERVICE)
-    if len(given) > 1:
-        raise WebhookVerificationError(f"the header {HEADER} is there more than once", service=SERVICE)
-    match = _DIGEST.fullmatch(given[0].strip())
-    if match is None:
-        raise WebhookVerificationError(f"{HEADER} is not a SHA-256 digest in hex", service=SERVICE)
-    wanted = hmac.new(key, body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(wanted, match[1].lower()):
-        raise WebhookVerificationError(
-            "the signature does not match: the secret is another one, or the body was changed",
-            service=SERVICE,
-        )
-    try:
-        return RememberOSEvent.model_validate(from_json(bytes(body)))
-    except (ValueError, ValidationError):
-        raise WebhookVerificationError(
-            "the signature is right, but the body is not the JSON of an event", service=SERVICE
-        ) from None
+    content = check_body(
+        body,
+        headers,
+        secret=secret,
+        header=HEADER,
+        form=_DIGEST,
+        expected="a SHA-256 digest in hex",
+        service=SERVICE,
+    )
+    return event_of(RememberOSEvent, content, SERVICE)
