@@ -39,6 +39,26 @@ class Unset:
 UNSET: Final = Unset()
 
 
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether `value` is a JSON object."""
+    return isinstance(value, Mapping)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Return whether `value` is a JSON array."""
+    return isinstance(value, list)
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one in place of anything else."""
+    return value if is_object(value) else {}
+
+
+def as_array(value: object) -> list[Any]:
+    """Return a JSON array, or an empty one in place of anything else."""
+    return value if is_array(value) else []
+
+
 def is_set(value: object) -> TypeGuard[Any]:
     """Return whether `value` was given at all."""
     return value is not UNSET

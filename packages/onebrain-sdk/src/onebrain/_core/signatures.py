@@ -68,7 +68,7 @@ def check_body(
     match = form.fullmatch(given[0].strip())
     if match is None:
         raise WebhookVerificationError(f"{header} is not {expected}", service=service)
-    content = bytes(body)
+    content: bytes = bytes(body)  # pyright: ignore[reportUnknownArgumentType]
     if not hmac.compare_digest(hmac.new(key, content, hashlib.sha256).hexdigest(), match[1].lower()):
         raise WebhookVerificationError(
             "the signature does not match: the secret is another one, or the body was changed",

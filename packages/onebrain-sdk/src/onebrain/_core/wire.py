@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from onebrain._core.codec import is_array, is_object
 from onebrain.errors import OneBrainResponseError
 
 T = TypeVar("T", bound=BaseModel)
@@ -27,10 +27,10 @@ def read(kind: type[T], data: Any, *, service: str) -> T:
 
 def rows(data: Any, *names: str, service: str) -> list[Any]:
     """Return the rows of a list answer: a bare array, or the array under the first of `names` that is there."""
-    if isinstance(data, list):
-        return cast("list[Any]", data)
-    if isinstance(data, Mapping):
-        answer = cast("Mapping[str, Any]", data)
+    if is_array(data):
+        return data
+    if is_object(data):
+        answer = data
         for name in names:
             if isinstance(answer.get(name), list):
                 return cast("list[Any]", answer[name])

@@ -193,8 +193,8 @@ class Forgets(Protocol):
 class Counts(Protocol):
     """A driver that counts without listing."""
 
-    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
-        """Return how many memories match."""
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int | None]:
+        """Return the number of memories that match, or None if the service does not know it."""
         ...
 
 

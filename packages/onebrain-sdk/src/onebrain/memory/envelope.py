@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from onebrain._core.codec import from_json, to_json
+from onebrain._core.codec import from_json, is_object, to_json
 from onebrain._core.steps import Sleep, Steps
 from onebrain.memory.models import EVERYTHING, Scope
 from onebrain.memory.moments import instant_of, moments_of, with_moments
@@ -102,10 +102,10 @@ def fold(
 def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Letter:
     """Return what `fold` made of a memory's metadata; whatever another client wrote is read without complaint."""
     inside: Any = metadata.get(KEY)
-    if not isinstance(inside, Mapping):
+    if not is_object(inside):
         own = {key: value for key, value in metadata.items() if key not in taken}
         return Letter(False, EVERYTHING, {}, own)
-    kept = cast("Mapping[str, Any]", inside)
+    kept = inside
     exact = kept.get(_EXACT)
     own = {key: value for key, value in metadata.items() if key != KEY and key not in taken}
     if isinstance(exact, str):
@@ -113,7 +113,7 @@ def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Lette
             read: Any = from_json(exact)
         except ValueError:
             read = None
-        own = cast("dict[str, Any]", read) if isinstance(read, dict) else own
+        own = dict(read) if is_object(read) else own
     if _MOMENTS in kept:
         own = with_moments(_copy(own), kept[_MOMENTS])
     return Letter(True, _scope(kept.get("scope")), kept, own)
@@ -121,15 +121,15 @@ def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Lette
 
 def _copy(value: Any) -> Any:
     """Return JSON in objects and lists of its own, which may be changed."""
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    if is_object(value):
+        return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in cast("Sequence[Any]", value)] if isinstance(value, list) else value
 
 
 def _scope(value: Any) -> Scope:
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         return EVERYTHING
-    parts = cast("Mapping[str, Any]", value)
+    parts = value
     try:
         return Scope(**{name: parts[name] for name in _PARTS if isinstance(parts.get(name), str)})
     except ValueError:  # another client's doing; no scope that is asked for selects it
@@ -144,8 +144,8 @@ def _survives(value: Any) -> bool:
         return abs(value) < _SAFE
     if isinstance(value, float):
         return not value.is_integer()
-    if isinstance(value, Mapping):
-        return all(_survives(item) for item in cast("Mapping[str, Any]", value).values())
+    if is_object(value):
+        return all(_survives(item) for item in value.values())
     return all(_survives(item) for item in cast("Sequence[Any]", value))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
-from onebrain._core.codec import from_json, to_json
+from onebrain._core.codec import from_json, is_array, is_object, to_json
 from onebrain._core.steps import Steps
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant, json_object
@@ -125,13 +125,9 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
         row: Any = from_json(text)
     except ValueError:
         raise ValueError("not JSON") from None
-    if not isinstance(row, dict):
+    if not is_object(row):
         raise ValueError("not a memory, which is a JSON object")
-    fields = {
-        name: value
-        for name, value in cast("dict[str, Any]", row).items()
-        if value is not None and name not in without
-    }
+    fields = {name: value for name, value in row.items() if value is not None and name not in without}
     beside = {name: fields.pop(name) for name in _BESIDE & fields.keys()}
     if _says_dates(fields.get(_DATES)):
         for name, paths in fields.pop(_DATES).items():
@@ -150,9 +146,9 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
 
 def _with_others(metadata: Any, others: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return metadata with the fields that no memory has."""
-    if not isinstance(metadata, dict):
+    if not is_object(metadata):
         raise ValueError("metadata: must be an object")
-    own = cast("dict[str, Any]", metadata)
+    own = metadata
     taken = sorted(others.keys() & own.keys())
     if taken:
         raise ValueError(
@@ -163,9 +159,9 @@ def _with_others(metadata: Any, others: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _scope(value: Any) -> Scope:
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ValueError("scope: must be an object with space, user, agent and session")
-    parts = cast("dict[str, Any]", value)
+    parts = value
     unknown = sorted(parts.keys() - {"space", "user", "agent", "session"})
     if unknown:
         raise ValueError(f"scope: has no part {unknown[0]!r}; there are space, user, agent and session")
@@ -177,9 +173,9 @@ def _says_dates(value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
     for name, paths in cast("dict[str, Any]", value).items():
-        if name not in _OBJECTS or not isinstance(paths, list):
+        if name not in _OBJECTS or not is_array(paths):
             return False
-        if not all(isinstance(path, list) for path in cast("list[Any]", paths)):
+        if not all(isinstance(path, list) for path in paths):
             return False
     return True
 

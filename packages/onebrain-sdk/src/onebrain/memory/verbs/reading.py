@@ -144,7 +144,9 @@ class Reading(Verbs[Mode]):
         can = self.capabilities
         condition = parse(filter)
         if isinstance(self._driver, Counts) and split(condition, can.can, can.logic)[1] == TRUE:
-            return (yield from self._driver.count(scope, condition, include_archived=include_archived))
+            number = yield from self._driver.count(scope, condition, include_archived=include_archived)
+            if number is not None:
+                return number
         if not can.list:
             raise unsupported(can, "counting memories")
         return len((yield from self._walk(*self._listing(scope, condition, include_archived, False))))

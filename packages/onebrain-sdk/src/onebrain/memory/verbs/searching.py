@@ -82,6 +82,7 @@ class _Window:
 
     def __init__(self, can: Capabilities, limit: int, budget: int, *, filtered: bool) -> None:
         self.limit = limit
+        self.filtering = budget if filtered else None
         self._can = can
         self._budget = budget if filtered else max(limit, budget)
         self._first = min(max(4 * limit, 50), budget) if filtered else limit
@@ -184,9 +185,10 @@ class Searching(Verbs[Mode]):
             include_archived=include_archived,
             with_embeddings=with_embeddings,
         )
+        filtered = residual != TRUE
         if listed and not can.newest:
-            return (yield from self._newest(request, condition, limit))
-        window = _Window(can, limit, budget, filtered=residual != TRUE)
+            return (yield from self._newest(request, condition, limit, budget if filtered else None))
+        window = _Window(can, limit, budget, filtered=filtered)
         return (yield from self._ranked(request, condition, residual, window))
 
     def _ranked(
@@ -202,7 +204,7 @@ class Searching(Verbs[Mode]):
             kept.add(found.hits)
             last = found.hits[-1].score if found.hits else request.min_score
             if found.partial and len(kept.hits) < limit:
-                exhausted = yield from self._complete(request, condition, kept, limit)
+                exhausted = yield from self._complete(request, condition, kept, window)
                 break
             if not found.more or last < request.min_score:
                 exhausted = len(kept.hits) <= limit
@@ -220,14 +222,16 @@ class Searching(Verbs[Mode]):
             }
         )
 
-    def _complete(self, request: SearchRequest, condition: Filter, kept: _Hits, limit: int) -> Steps[bool]:
+    def _complete(
+        self, request: SearchRequest, condition: Filter, kept: _Hits, window: _Window
+    ) -> Steps[bool]:
         """Add memories that share words with the query, ranked below the hits; return whether no more exist.
 
         A service that searched only a part of its memories proves nothing by a short answer.
         """
         words = [word.casefold() for word in _WORD.findall(request.query or "")]
         least = kept.hits[-1].score if kept.hits else 1.0
-        rows, complete = yield from self._scan(request, condition)
+        rows, complete = yield from self._scan(request, condition, window.filtering)
         more = [
             Hit(memory=memory, score=least * share)
             for memory in rows
@@ -235,11 +239,13 @@ class Searching(Verbs[Mode]):
         ]
         more.sort(key=lambda hit: -hit.score)
         kept.add(more)
-        return complete and len(kept.hits) <= limit
+        return complete and len(kept.hits) <= window.limit
 
-    def _newest(self, request: SearchRequest, condition: Filter, limit: int) -> Steps[SearchResult]:
+    def _newest(
+        self, request: SearchRequest, condition: Filter, limit: int, budget: int | None
+    ) -> Steps[SearchResult]:
         """Return the newest memories, from a list of the service."""
-        rows, complete = yield from self._scan(request, condition, enough=limit)
+        rows, complete = yield from self._scan(request, condition, budget, enough=limit)
         kept = _Hits(request, TRUE)
         kept.add(Hit(memory=memory, score=0.0) for memory in rows)
         return SearchResult.trusted(
@@ -252,18 +258,20 @@ class Searching(Verbs[Mode]):
         )
 
     def _scan(
-        self, request: SearchRequest, condition: Filter, *, enough: int | None = None
+        self, request: SearchRequest, condition: Filter, budget: int | None, *, enough: int | None = None
     ) -> Steps[tuple[Sequence[Memory], bool]]:
         """List the memories that a search selects, the newest first, and say whether these are all.
 
-        Ends early after `enough` memories if the service lists by age, and after the service's ``scan_limit``.
+        Ends early after `enough` memories if the service lists by age, and after `budget` memories or the service's
+        ``scan_limit``.
         """
         can = self.capabilities
         asked, keep = self._listing(
             request.scope, condition, request.include_archived, request.with_embeddings
         )
         newest = first_of(can.orders, *NEWEST)
-        asked = replace(asked, order=newest or asked.order)
+        asked = replace(asked, order=newest or asked.order, limit=min(asked.limit, budget or asked.limit))
+        most = min((limit for limit in (budget, can.scan_limit) if limit is not None), default=None)
         rows: list[Memory] = []
         looked = 0
         while True:
@@ -272,7 +280,7 @@ class Searching(Verbs[Mode]):
             looked += len(page.data)
             complete = not page.meta.has_more or page.meta.cursor in (None, asked.cursor)
             stop = newest is not None and enough is not None and len(rows) > enough
-            if complete or stop or (can.scan_limit is not None and looked >= can.scan_limit):
+            if complete or stop or (most is not None and looked >= most):
                 break
             asked = replace(asked, cursor=page.meta.cursor)
         if newest is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import pydantic
 
+from onebrain._core.codec import as_object
 from onebrain.errors import OneBrainError
 from onebrain.services.ai_memory import service as rules
 from onebrain.services.ai_memory.models import (
@@ -36,7 +37,7 @@ def wire(fields: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any
 
 def object_of(data: Any) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one in place of anything else."""
-    return cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+    return as_object(data)
 
 
 def within(name: str, value: Any, low: int, high: int | None) -> None:

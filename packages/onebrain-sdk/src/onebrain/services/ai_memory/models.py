@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from onebrain._core.codec import is_object
 from onebrain._core.record import Record
 from onebrain.memory.acceptance import in_utc
 
@@ -222,8 +223,8 @@ class Collected(Record):
 
 def _line(value: Any) -> Any:
     """Bulk errors are text; other versions send objects."""
-    if isinstance(value, dict):
-        return ": ".join(str(part) for part in cast("dict[str, Any]", value).values())
+    if is_object(value):
+        return ": ".join(str(part) for part in value.values())
     return value
 
 

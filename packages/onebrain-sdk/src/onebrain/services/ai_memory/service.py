@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from onebrain._core import client
 from onebrain._core.client import ClientOptions
-from onebrain._core.codec import to_json
+from onebrain._core.codec import is_object, to_json
 from onebrain._core.credentials import credential
 from onebrain._core.service import Explanation, Reply, Service, Spec
 from onebrain._core.steps import Mode, Steps
@@ -56,8 +56,8 @@ _SHORTEST_ID = 36
 
 def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: JSON from the daemon's handlers, plain text from its HTTP library, or nothing at all."""
-    if isinstance(body, Mapping):
-        said = cast("Mapping[str, Any]", body)
+    if is_object(body):
+        said = body
         existing = said.get("existing_id")
         if response.status == 409:
             # The daemon quotes the title, which is a memory's text; after a PUT the other memory's id is in there, too.
@@ -231,8 +231,8 @@ def _metadata(value: Any) -> str | None:
 
 
 def _depth(value: Any) -> int:
-    if isinstance(value, Mapping):
-        return 1 + max((_depth(item) for item in cast("Mapping[Any, Any]", value).values()), default=0)
+    if is_object(value):
+        return 1 + max((_depth(item) for item in value.values()), default=0)
     if isinstance(value, list | tuple):
         return 1 + max((_depth(item) for item in cast("Sequence[Any]", value)), default=0)
     return 0

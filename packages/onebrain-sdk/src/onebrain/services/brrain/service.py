@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from onebrain._core import client
 from onebrain._core.client import ClientOptions
+from onebrain._core.codec import as_object, is_object
 from onebrain._core.credentials import credential
 from onebrain._core.service import Explanation, Service, Spec
 from onebrain._core.steps import Mode, Steps
@@ -35,11 +36,11 @@ T = TypeVar("T", bound=BaseModel)
 
 def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: the overview's ``{"error": {...}}`` first, then problem+json, then plain text."""
-    if isinstance(body, Mapping):
-        said = cast("Mapping[str, Any]", body)
+    if is_object(body):
+        said = body
         inner: Any = said.get("error")
-        if isinstance(inner, Mapping):
-            return _overview(cast("Mapping[str, Any]", inner), said)
+        if is_object(inner):
+            return _overview(inner, said)
         if isinstance(inner, str):
             return Explanation(_text(said.get("message")) or inner, code=_text(said.get("code")))
         return _problem(said)
@@ -82,7 +83,7 @@ def _problem(problem: Mapping[str, Any]) -> Explanation:
 def existing_id(said: Mapping[str, Any]) -> str | None:
     """Return the id of the memory that stands in the way, where an error names it."""
     inner: Any = said.get("details")
-    details: Mapping[str, Any] = cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else {}
+    details: Mapping[str, Any] = as_object(inner)
     return _text(said.get("existing_id")) or _text(details.get("existing_id"))
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from onebrain._core import client, retry
 from onebrain._core.client import ClientOptions
+from onebrain._core.codec import as_object, is_array, is_object
 from onebrain._core.credentials import credential
 from onebrain._core.retry import RetryPolicy
 from onebrain._core.service import Explanation, Reply, Service, Spec
@@ -40,15 +41,11 @@ _QUOTA = "INSUFFICIENT_QUOTA"
 
 def explain(response: Response, body: Any) -> Explanation:
     """Read ``{success: false, errors: [{code, message, field?}], metadata?}``; anything else becomes the message."""
-    said: Mapping[str, Any] = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+    said: Mapping[str, Any] = as_object(body)
     metadata = said.get("metadata")
-    request_id = (
-        cast("Mapping[str, Any]", metadata).get("request_id") if isinstance(metadata, Mapping) else None
-    )
+    request_id = metadata.get("request_id") if is_object(metadata) else None
     raw = said.get("errors")
-    listed: list[Any] = (
-        cast("list[Any]", raw) if isinstance(raw, list) else [said["error"]] if "error" in said else []
-    )
+    listed: list[Any] = raw if is_array(raw) else [said["error"]] if "error" in said else []
     issues = [_issue(item) for item in listed]
     if not issues:
         text = response.content.decode("utf-8", "replace").strip()
@@ -73,8 +70,8 @@ def explain(response: Response, body: Any) -> Explanation:
 
 def _issue(item: Any) -> dict[str, Any]:
     """Return one error as a dict with a message; older answers hold bare text."""
-    if isinstance(item, Mapping):
-        issue = {str(key): value for key, value in cast("Mapping[Any, Any]", item).items()}
+    if is_object(item):
+        issue = {str(key): value for key, value in item.items()}
         return {**issue, "message": str(issue.get("message") or issue.get("code") or "")}
     return {"message": str(item)}
 
@@ -157,9 +154,9 @@ class Resource(client.Resource[Mode, HeroBrainService]):
 def unwrap(reply: Reply) -> Any:
     """Return the ``data`` of a success; a body that says ``success: false`` with a good status is an error, too."""
     data: Any = reply.data
-    if not isinstance(data, Mapping):
+    if not is_object(data):
         return data  # pyright: ignore[reportUnknownVariableType]
-    envelope = cast("Mapping[str, Any]", data)
+    envelope = data
     if envelope.get("success") is False:
         said = explain(Response(reply.status, reply.headers, b""), envelope)
         raise OneBrainResponseError(
@@ -181,7 +178,7 @@ def unwrap(reply: Reply) -> Any:
 
 def fields_of(data: Any) -> dict[str, Any]:
     """Return the fields of an answer that need not have any."""
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    return dict(as_object(data))
 
 
 def invalid(message: str) -> OneBrainValidationError:

@@ -33,7 +33,7 @@ from typing import Any, Final, TypeAlias, Unpack, cast, get_args
 
 from onebrain._core.batches import Batches
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
-from onebrain._core.codec import UNSET
+from onebrain._core.codec import UNSET, is_object
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
 from onebrain._core.steps import Plan, Steps
@@ -350,27 +350,13 @@ class OneBrainDriver(HttpDriver):
         meta = page.meta
         return Page(tuple(memories), meta if exact else PageMeta(meta.has_more, meta.cursor))
 
-    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int]:
-        """Ask the server for the number where it can tell, else count."""
-        request = ListRequest(scope=scope, filter=filter, limit=MAX_PAGE, include_archived=include_archived)
+    def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int | None]:
+        """Return the server's total, which it knows of the whole account only."""
+        if scope or filter != TRUE:
+            return None
+        request = ListRequest(limit=MAX_PAGE, include_archived=include_archived)
         page = yield from self.list(request)
-        if page.meta.total is not None:
-            return page.meta.total
-        count = len(page.data)
-        cursor = page.meta.cursor
-        while cursor is not None:
-            page = yield from self.list(
-                ListRequest(
-                    scope=scope,
-                    filter=filter,
-                    limit=MAX_PAGE,
-                    cursor=cursor,
-                    include_archived=include_archived,
-                )
-            )
-            count += len(page.data)
-            cursor = page.meta.cursor if page.meta.has_more else None
-        return count
+        return page.meta.total
 
     def _narrows_by_text(self) -> Steps[bool]:
         """Return whether lists find a text in titles; a server that encrypts memories sees ciphertext there."""
@@ -683,8 +669,8 @@ def _memory(row: wire.Memory) -> Memory:
     ours = letter.kept.get("format") is not None
     native: Any = (row.model_extra or {}).get("scope")
     scope = letter.scope
-    if isinstance(native, Mapping):
-        parts = cast("Mapping[str, Any]", native)
+    if is_object(native):
+        parts = native
         scope = Scope(**{name: parts[name] for name in _SCOPE if parts.get(name) is not None})
     extra = {
         "status": row.status,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
+from onebrain._core.codec import is_object
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import in_utc
 from onebrain.memory.filters import instant_of
@@ -106,9 +107,9 @@ def item_fields(item: Any, *, project_id: str | None = None) -> Json:
     """Return the body for one memory of a bulk call: a text, or a dict with the arguments of ``memory.create``."""
     if isinstance(item, str):
         item = {"content": item}
-    if not isinstance(item, Mapping):
+    if not is_object(item):
         raise OneBrainValidationError(f"a memory must be text or a dict, not {type(item).__name__}")
-    given = dict(cast("Mapping[str, Any]", item))
+    given = dict(item)
     unknown = sorted(str(name) for name in given if name not in _ITEM_FIELDS)
     if unknown:
         raise OneBrainValidationError(
@@ -167,9 +168,9 @@ def skill_body(prompt: str, description: str | None, context_scope: str | None) 
 
 def skill_row(row: Any) -> Any:
     """Read what `skill_body` wrote; rows of servers that know the fields stay as they are."""
-    if not isinstance(row, Mapping):
+    if not is_object(row):
         return row
-    fields = dict(cast("Mapping[str, Any]", row))
+    fields = dict(row)
     body: Any = fields.get("body")
     if "promptTemplate" in fields or not isinstance(body, str) or not body.startswith(_FENCE):
         return fields

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar, cast, overload
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from onebrain._core.codec import is_object
 from onebrain._core.paging import PageMeta
 from onebrain._core.record import Record as Open
 
@@ -71,13 +72,13 @@ class RowsOf(Sequence[T]):
 
 def _lifted(row: Any) -> Any:
     """Take what travels under `RESERVED` out of a row's metadata and put it where the fields are."""
-    if not isinstance(row, Mapping):
+    if not is_object(row):
         return row
-    fields = dict(cast("Mapping[str, Any]", row))
+    fields = dict(row)
     metadata = fields.get("metadata")
-    if isinstance(metadata, Mapping) and isinstance(cast("Json", metadata).get(RESERVED), Mapping):
-        own = {key: value for key, value in cast("Json", metadata).items() if key != RESERVED}
-        kept = dict(cast("Json", metadata)[RESERVED])
+    if is_object(metadata) and isinstance(metadata.get(RESERVED), Mapping):
+        own = {key: value for key, value in metadata.items() if key != RESERVED}
+        kept = dict(metadata[RESERVED])
         fields["metadata"] = own
         fields["annotations"] = kept
         for wire, name in (
@@ -420,12 +421,12 @@ class Profile(Record):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, row: Any) -> Any:
-        if not isinstance(row, Mapping):
+        if not is_object(row):
             return row
-        fields = {name: value for name, value in cast("Json", row).items() if value is not None}
+        fields = {name: value for name, value in row.items() if value is not None}
         traits = fields.get("traits")
-        if "keyFacts" not in fields and "key_facts" not in fields and isinstance(traits, Mapping):
-            fields["keyFacts"] = [f"{name}: {value}" for name, value in cast("Json", traits).items()]
+        if "keyFacts" not in fields and "key_facts" not in fields and is_object(traits):
+            fields["keyFacts"] = [f"{name}: {value}" for name, value in traits.items()]
         return fields
 
 
@@ -748,9 +749,9 @@ class Briefing(Record):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, row: Any) -> Any:
-        if not isinstance(row, Mapping):
+        if not is_object(row):
             return row
-        fields = {name: value for name, value in cast("Json", row).items() if value is not None}
+        fields = {name: value for name, value in row.items() if value is not None}
         made = fields.get("generatedAt") or fields.get("createdAt")
         if made is not None:
             fields.setdefault("generatedAt", made)
@@ -824,8 +825,8 @@ class NewAgent(Record):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, row: Any) -> Any:
-        if isinstance(row, Mapping) and isinstance(made := cast("Json", row).get("apiKey"), Mapping):
-            return {**cast("Json", row), "key": cast("Json", made).get("fullKey") or ""}
+        if is_object(row) and isinstance(made := row.get("apiKey"), Mapping):
+            return {**row, "key": cast("Json", made).get("fullKey") or ""}
         return cast("Any", row)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 from onebrain._core.client import ClientOptions
+from onebrain._core.codec import as_array, as_object, is_array, is_object
 from onebrain._core.credentials import credential
 from onebrain._core.service import Explanation, Reply, Service, Spec
 from onebrain._core.steps import Steps
@@ -143,7 +144,7 @@ class OneBrainService(Service):
                 self.features = frozenset()
             else:
                 found = enveloped(self, reply)
-                offered = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+                offered = as_object(found)
                 self.features = frozenset(map(str, offered.get("features") or ()))
         return feature in self.features
 
@@ -155,8 +156,8 @@ class OneBrainService(Service):
 def enveloped(service: Service, reply: Reply) -> Any:
     """Return what stands under ``data``; raise `OneBrainResponseError` where the envelope is not OneBrain's."""
     answer: Any = reply.data
-    if isinstance(answer, dict):
-        body = cast("dict[str, Any]", answer)
+    if is_object(answer):
+        body = answer
         if "data" in body:
             return body["data"]
     raise OneBrainResponseError(
@@ -168,14 +169,14 @@ def enveloped(service: Service, reply: Reply) -> Any:
 
 def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: OneBrain's envelope, its framework's own shape, or something in between."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         return Explanation()
-    whole = cast("dict[str, Any]", body)
+    whole = body
     error: Any = whole.get("error")
     meta: Any = whole.get("meta")
-    request_id: Any = cast("dict[str, Any]", meta).get("requestId") if isinstance(meta, dict) else None
+    request_id: Any = meta.get("requestId") if is_object(meta) else None
     request_id = request_id if isinstance(request_id, str) else None
-    if not isinstance(error, dict):
+    if not is_object(error):
         message: Any = whole.get("message") or error
         message = message if isinstance(message, str) else ""
         return Explanation(
@@ -183,7 +184,7 @@ def explain(response: Response, body: Any) -> Explanation:
             request_id=request_id,
             unknown_route=response.status == 404 and message.startswith("Route "),
         )
-    facts = cast("dict[str, Any]", error)
+    facts = error
     code: Any = facts.get("code")
     text: Any = facts.get("message")
     details: Any = facts.get("details")
@@ -200,17 +201,15 @@ def explain(response: Response, body: Any) -> Explanation:
 
 def _has_limit(details: Any) -> bool:
     """Return whether details name an allowance that is used up, and not merely a feature that the plan lacks."""
-    return isinstance(details, list) and any(
-        isinstance(one, dict) and "limit" in one for one in cast("list[Any]", details)
-    )
+    return is_array(details) and any(isinstance(one, dict) and "limit" in one for one in details)
 
 
 def _issues(details: Any) -> str:
     """Return the first few validation issues as ``path: what is wrong``."""
     parts: list[str] = []
-    for issue in cast("list[Any]", details) if isinstance(details, list) else ():
-        if isinstance(issue, dict):
-            facts = cast("dict[str, Any]", issue)
+    for issue in as_array(details):
+        if is_object(issue):
+            facts = issue
             where, what = facts.get("path"), facts.get("message")
             if isinstance(where, list) and isinstance(what, str):
                 parts.append(f"{'.'.join(map(str, cast('list[Any]', where))) or 'body'}: {what}")
@@ -218,10 +217,8 @@ def _issues(details: Any) -> str:
 
 
 def _existing(details: Any) -> str | None:
-    for issue in cast("list[Any]", details) if isinstance(details, list) else ():
-        if isinstance(issue, dict) and isinstance(
-            found := cast("dict[str, Any]", issue).get("existingId"), str
-        ):
+    for issue in as_array(details):
+        if is_object(issue) and isinstance(found := issue.get("existingId"), str):
             return found
     return None
 

@@ -6,12 +6,12 @@ Fields that its reference names are typed; everything else a host sends is kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
+from onebrain._core.codec import is_object
 from onebrain._core.record import Record
 
 SearchMode = Literal["hybrid", "vector", "text"]
@@ -220,9 +220,9 @@ class NewKey(Record):
     @classmethod
     def _find_key(cls, data: Any) -> Any:
         """Take the key from whatever field holds it: the old one is dead by now, so losing this one is no option."""
-        if not isinstance(data, Mapping):
+        if not is_object(data):
             return data
-        answer = dict(cast("Mapping[str, Any]", data))
+        answer = dict(data)
         likely = ("key", "api_key", "new_key", "new_api_key")
         found = next((name for name in likely if isinstance(answer.get(name), str)), None) or next(
             (name for name, value in answer.items() if isinstance(value, str) and value.startswith("mv_")),

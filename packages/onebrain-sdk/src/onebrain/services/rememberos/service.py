@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 from onebrain._core import client
 from onebrain._core.batches import ByteLimit
 from onebrain._core.client import ClientOptions
-from onebrain._core.codec import is_set, to_json
+from onebrain._core.codec import is_array, is_object, is_set, to_json
 from onebrain._core.credentials import credential
 from onebrain._core.limits import RateLimit
 from onebrain._core.service import Explanation, Reply, Service, Spec, path
@@ -51,14 +51,14 @@ def explain(response: Response, body: Any) -> Explanation:
     """Read ``{"detail": ...}``: a sentence, or FastAPI's list of ``{loc, msg, type}``."""
     if 300 <= response.status < 400:  # the OAuth callback sends browsers on; nothing else redirects
         return Explanation(details={"location": response.headers.get("location")})
-    detail: Any = cast("Mapping[str, Any]", body).get("detail") if isinstance(body, Mapping) else None
-    if isinstance(detail, list):
-        given = cast("list[Any]", detail)
-        issues = [_issue(cast("Mapping[str, Any]", issue)) for issue in given if isinstance(issue, Mapping)]
+    detail: Any = body.get("detail") if is_object(body) else None
+    if is_array(detail):
+        given = detail
+        issues = [_issue(issue) for issue in given if is_object(issue)]
         message = "; ".join(f"{issue['where']}: {issue['msg']}" for issue in issues[:5])
         return Explanation(message, code=issues[0]["type"] if issues else None, details=issues)
-    if isinstance(detail, Mapping):
-        said = cast("Mapping[str, Any]", detail)
+    if is_object(detail):
+        said = detail
         sentence = said.get("message") or said.get("detail") or said.get("error")
         code = said.get("code")
         return Explanation(
@@ -141,8 +141,8 @@ class RememberOSService:
         """
         reply = yield from self.ask(spec)
         data: Any = reply.data
-        if isinstance(data, Mapping) and proof in data:
-            return read(kind, cast("Mapping[str, Any]", data), service=NAME)
+        if is_object(data) and proof in data:
+            return read(kind, data, service=NAME)
         return (yield from self.get(kind, again))
 
     def get_rows(self, kind: type[T], spec: Spec, *names: str) -> Steps[list[T]]:
@@ -258,8 +258,8 @@ def guarded(steps: Steps[Reply], *values: Any) -> Steps[Reply]:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value] if len(value) >= 4 else []
-    if isinstance(value, Mapping):
-        return [text for item in cast("Mapping[Any, Any]", value).values() for text in _texts(item)]
+    if is_object(value):
+        return [text for item in value.values() for text in _texts(item)]
     if isinstance(value, list | tuple):
         return [text for item in cast("Sequence[Any]", value) for text in _texts(item)]
     return []

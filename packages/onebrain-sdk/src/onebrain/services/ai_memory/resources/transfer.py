@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from onebrain._core.batches import Batches
+from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import GET, Spec
 from onebrain._core.steps import Mode, Steps
@@ -75,8 +76,8 @@ def _import_parts(memories: Any, links: Any) -> tuple[list[Any], list[Any]]:
     """Return the rows of memories and of links, from an export, its JSON, or lists."""
     if isinstance(memories, Export):
         memories, links = memories.memories, (memories.links if links is None else links)
-    elif isinstance(memories, Mapping):
-        given = cast("Mapping[str, Any]", memories)
+    elif is_object(memories):
+        given = memories
         if "memories" not in given:
             raise rules.invalid("import_: a dict needs the key 'memories', as an export has it")
         memories, links = given["memories"], (given.get("links") if links is None else links)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
+from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import GET
 from onebrain._core.steps import Mode, Steps
@@ -76,8 +77,8 @@ def _counted(facts: Json) -> Json:
     """Add up the calls by route where the server does not do it itself."""
     calls: list[tuple[str, int]] = []
     for row in cast("list[Any]", facts.get("usage") or []):
-        if isinstance(row, dict):
-            found = cast("Json", row)
+        if is_object(row):
+            found = row
             calls.append((str(found.get("type") or ""), int(found.get("count") or 0)))
     return {
         "apiCalls": sum(count for _, count in calls),

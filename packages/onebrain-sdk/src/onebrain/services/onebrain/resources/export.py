@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
+from onebrain._core.codec import as_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import GET
 from onebrain._core.steps import Mode, Steps
-from onebrain.services.onebrain.models import Json
 from onebrain.services.onebrain.resources.resource import Resource
 
 _ANYTHING = {"accept": "*/*"}
@@ -19,8 +19,8 @@ class Export(Resource[Mode]):
     def _json(self, where: str) -> Steps[Any]:
         reply = yield from self._service.ask(GET(where))
         answer: Any = reply.data
-        whole = cast("Json", answer) if isinstance(answer, dict) else {}
-        return whole["data"] if "data" in whole and whole.keys() <= {"data", "meta"} else cast("Any", answer)
+        whole = as_object(answer)
+        return whole["data"] if "data" in whole and whole.keys() <= {"data", "meta"} else answer
 
     @endpoint
     def json(self) -> Steps[Any]:

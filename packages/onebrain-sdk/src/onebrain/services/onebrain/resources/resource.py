@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from onebrain._core import client
+from onebrain._core.codec import as_object, is_object
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import GET, Spec, path
 from onebrain._core.steps import Mode, Steps
@@ -28,12 +29,12 @@ class Resource(client.Resource[Mode, OneBrainService]):
 
     def _object(self, spec: Spec) -> Steps[dict[str, Any]]:
         data = yield from self._data(spec)
-        if not isinstance(data, dict):
+        if not is_object(data):
             raise OneBrainResponseError(
                 f"{spec.method} {spec.path} was answered with {type(data).__name__} where an object was due",
                 service="onebrain",
             )
-        return cast("dict[str, Any]", data)
+        return dict(data)
 
     def _one(self, kind: type[T], spec: Spec) -> Steps[T]:
         data = yield from self._data(spec)
@@ -90,7 +91,7 @@ def page(kind: type[T], data: Any, meta: Any, prepare: Callable[[Any], Any] | No
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    return as_object(value)
 
 
 def check_limit(limit: int | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import DELETE, GET, POST, PUT, path
 from onebrain._core.steps import Mode, Steps
@@ -149,8 +150,8 @@ class SpendCapResource(Resource[Mode]):
         check_number("monthly_usd", monthly_usd, 0)
         reply = yield from self._service.ask(PUT(SPEND_CAP, monthly_usd=monthly_usd))
         said: Any = reply.data
-        if isinstance(said, Mapping) and "monthly_usd" in said:
-            return read(SpendCap, cast("Mapping[str, Any]", said), service=NAME)
+        if is_object(said) and "monthly_usd" in said:
+            return read(SpendCap, said, service=NAME)
         return SpendCap(monthly_usd=monthly_usd)
 
 

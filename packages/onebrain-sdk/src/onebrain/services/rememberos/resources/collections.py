@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from onebrain._core.codec import UNSET, Unset
+from onebrain._core.codec import UNSET, Unset, is_array
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import DELETE, GET, POST, PUT
 from onebrain._core.steps import Mode, Steps
@@ -86,7 +86,7 @@ class CollectionGrants(Resource[Mode]):
         """Return whether a collection is restricted, and each agent's grant."""
         reply = yield from self._service.ask(GET(collection_path(collection, "/grants")))
         data: Any = reply.data
-        if isinstance(data, list):  # bare grants: any at all means restricted
-            found = cast("list[Any]", data)
+        if is_array(data):  # bare grants: any at all means restricted
+            found = data
             data = {"restricted": bool(found), "grants": found}
         return read(Grants, data, service=NAME)

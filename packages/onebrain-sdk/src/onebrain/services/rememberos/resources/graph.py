@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
+from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import GET, POST, path
 from onebrain._core.steps import Mode, Sleep, Steps
@@ -61,7 +62,7 @@ class Graph(Resource[Mode]):
         spec = spec.but(query={"sync": sync or None}, timeout=SLOW if sync else None)
         reply = yield from self._service.ask(spec)
         body: Any = reply.data
-        job_id = cast("dict[str, Any]", body).get("job_id") if isinstance(body, dict) else None
+        job_id = body.get("job_id") if is_object(body) else None
         if not isinstance(job_id, str):
             return read(Remembered, body, service=NAME)
         if not wait:

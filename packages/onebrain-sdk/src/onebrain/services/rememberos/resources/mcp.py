@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
+from onebrain._core.codec import as_object, is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.service import POST
 from onebrain._core.steps import Mode, Steps
@@ -33,9 +34,9 @@ class Mcp(Resource[Mode]):
             body["params"] = dict(params)
         reply = yield from self._service.ask(POST("/v1/mcp", **body).but(timeout=SLOW))
         answer: Any = reply.data
-        if not isinstance(answer, Mapping):
+        if not is_object(answer):
             raise OneBrainResponseError("the MCP endpoint answered with no JSON-RPC object", service=NAME)
-        said = cast("Mapping[str, Any]", answer)
+        said = answer
         if said.get("error") is not None:
             raise _failure(method, said["error"])
         if said.get("id") != id or "result" not in said:
@@ -57,7 +58,7 @@ class Mcp(Resource[Mode]):
 
 
 def _failure(method: str, error: Any) -> OneBrainError:
-    said: Mapping[str, Any] = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else {}
+    said: Mapping[str, Any] = as_object(error)
     code, message = said.get("code"), said.get("message")
     text = message if isinstance(message, str) else "no reason given"
     if code == -32601:
