@@ -25,7 +25,7 @@ def connect(url: str | None = None, *, api_key: str | None = None, **options: An
             ``$ONEBRAIN_URL``; else, with an API key in hand or in ``$ONEBRAIN_API_KEY``, OneBrain's cloud (at
             ``$ONEBRAIN_BASE_URL`` if set); else the embedded brain in the user's data directory.
         api_key: The service's key; the default is the environment variable of that service.
-        options: What the driver takes beyond that, such as ``timeout`` for a service or ``embedder`` and
+        options: Further options of the driver, such as ``timeout`` for a service or ``embedder`` and
             ``durability`` for the engine, and ``create=False`` for an embedded brain that is opened only where it is there.
             An unknown option is an error.
 

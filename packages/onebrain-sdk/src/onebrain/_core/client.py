@@ -180,7 +180,7 @@ def _is_asynchronous(sender: Any) -> bool:
 
 
 class Asked(Protocol):
-    """What a client and its resources send requests through."""
+    """The service that a client and its resources ask."""
 
     @property
     def base_url(self) -> str:

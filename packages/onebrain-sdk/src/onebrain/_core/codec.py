@@ -65,7 +65,7 @@ def is_set(value: object) -> TypeGuard[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Turn what JSON does not know into what it does; called by `json.dumps` for each such value."""
+    """Return the JSON form of a value that JSON does not know; called by `json.dumps` for each."""
     if isinstance(value, pydantic.BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, datetime | date):

@@ -1,4 +1,4 @@
-"""What transports of every HTTP library need: connections that belong to one event loop, and not to a forked child."""
+"""Connections for the transports of every HTTP library, which belong to one event loop, and not to a forked child."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Forked:
             os.register_at_fork(after_in_child=self._in_child)
 
     def watch(self, transport: Any) -> None:
-        """Call ``transport.forked()`` in every child from now on; what it returns is kept alive, untouched."""
+        """Call ``transport.forked()`` in every child from now on; its result is kept alive, untouched."""
         self._watched.add(transport)
 
     def _in_child(self) -> None:

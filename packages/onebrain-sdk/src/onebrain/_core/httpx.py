@@ -1,4 +1,4 @@
-"""httpx as the transport of the clients, in both colours: what they use unless told otherwise."""
+"""httpx as the transport of the clients, in both colours: the default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onebrain.errors import OneBrainError
 if TYPE_CHECKING:
     import ssl
 
-# What httpx.Client would add to a request of its own; building the request here skips the merging of defaults, which
+# The headers that httpx.Client would add to a request; building the request here skips the merging of defaults, which
 # costs more than our whole plan. Nothing but codecs that every httpx has: it decodes br and zstd only with extras.
 _DEFAULTS = {"accept-encoding": "gzip, deflate", "connection": "keep-alive"}
 

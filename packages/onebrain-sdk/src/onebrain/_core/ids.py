@@ -1,4 +1,4 @@
-"""Ids: what frameworks and programs use to name users, conversations and memories, as the text that is stored."""
+"""Ids of users, conversations and memories, as frameworks and programs write them, and the text that is stored."""
 
 from __future__ import annotations
 

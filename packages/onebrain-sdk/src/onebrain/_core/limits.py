@@ -1,4 +1,4 @@
-"""What a service says about its rate limit with every answer."""
+"""The rate limit that a service states with every answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RateLimit:
         limit: Requests in the current window, or None where the service does not say.
         remaining: Requests left in it.
         reset: When the window ends.
-        scope: What is counted, such as ``"token"`` or ``"org"``, where the service says so.
+        scope: The unit that is counted, such as ``"token"`` or ``"org"``, if the service says so.
     """
 
     limit: int | None = None

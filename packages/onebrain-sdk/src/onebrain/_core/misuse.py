@@ -1,4 +1,4 @@
-"""Calls with arguments that a method does not have: the error names the method as its users know it, and what to write.
+"""Calls with arguments that a method does not have: the error names the method as its users know it, and the right argument.
 
 Nothing here runs unless a call has failed.
 """
@@ -48,7 +48,7 @@ _SYNONYMS: Final[Mapping[str, Collection[str]]] = {
 def misuse(
     error: TypeError, owner: object, name: str, plan: Callable[..., Any], kwargs: Mapping[str, Any]
 ) -> OneBrainArgumentError:
-    """Return what to raise for a call of the method `name` whose arguments do not fit, as `error` says.
+    """Return the error for a call of the method `name` whose arguments do not fit, as `error` says.
 
     Raises:
         TypeError: `error` itself, where it came from inside the method.
@@ -79,7 +79,7 @@ def _unknown(method: str, word: str, names: Collection[str]) -> str:
 
 
 def _instead(word: str, names: Collection[str]) -> str | None:
-    """Return what to write for an argument that a method does not have."""
+    """Return the right spelling of an argument that a method does not have, or None."""
     lower = word.lower()
     if "scope" in names and lower in _PARTS:
         return f"scope=Scope({_PARTS[lower]}=...)"

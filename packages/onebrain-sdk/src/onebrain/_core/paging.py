@@ -15,7 +15,7 @@ class PageMeta:
 
     Attributes:
         has_more: Whether another page follows.
-        cursor: What to pass as ``cursor`` for the next page; None on the last one.
+        cursor: The ``cursor`` of the next page; None on the last one.
         total: The number of rows over all pages, where the service counts them.
     """
 

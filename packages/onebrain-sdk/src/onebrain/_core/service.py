@@ -1,4 +1,4 @@
-"""What all requests to one service share, and `Service.ask`, the one place where a request is made.
+"""The facts that all requests to one service share, and `Service.ask`, which makes every request.
 
 Authentication, idempotency, retries, rate limits and the mapping of failures to errors live here, once, for every
 endpoint of every service.
@@ -54,7 +54,7 @@ class Spec:
         body: The JSON body, or `UNSET` for none.
         form: Files and fields of a multipart body; excludes `body`.
         headers: Further headers.
-        expect: What the answer holds.
+        expect: The form of the answer.
         safe: Whether repeating the call changes nothing; None means "by the method".
         idempotency_header: A header that takes a fresh key, which makes repeating the call safe.
         timeout: Seconds, where the call needs another limit than the client's.
@@ -72,7 +72,7 @@ class Spec:
     timeout: float | None = None
 
     def but(self, **changes: Any) -> Spec:
-        """Return a copy with `changes`, for what the short forms below do not say."""
+        """Return a copy with `changes`, for options that the short forms below lack."""
         return replace(self, **changes)
 
 
@@ -146,7 +146,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a failed answer says, read by the service's own rules."""
+    """The contents of a failed answer, read by the service's own rules."""
 
     message: str = ""
     code: str | None = None

@@ -34,7 +34,7 @@ Cert: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, complete: nothing is added to it but what HTTP itself needs."""
+    """One HTTP request, complete: only headers that HTTP itself needs are added."""
 
     method: str
     url: str
@@ -78,7 +78,7 @@ class AsyncTransport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How connections are made; each option means what it means to httpx.
+    """How connections are made; the options are those of httpx.
 
     Attributes:
         verify: True for the usual authorities, False for none, a path to a CA bundle, or an SSL context.

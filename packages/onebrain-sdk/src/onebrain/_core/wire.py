@@ -1,4 +1,4 @@
-"""What services answer, read into records: strict about what was promised, open to what is new."""
+"""Answers of services, read into records: strict about documented fields, open to new ones."""
 
 from __future__ import annotations
 

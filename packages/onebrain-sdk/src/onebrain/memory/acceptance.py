@@ -1,4 +1,4 @@
-"""What a memory may hold: decided here, for every verb, import, driver, route and tool.
+"""The values that a memory may hold, for every verb, import, driver, route and tool.
 
 `NewMemory` and `Changes` take their values through these functions, and so do the bodies of the server's requests.
 What they return, every store keeps and every verb reads; for anything else they raise ValueError, which says what is
@@ -40,7 +40,7 @@ def text(value: Any) -> Any:
 
 
 def instant(value: Any) -> Any:
-    """Return datetimes, dates and ISO 8601 text as a datetime in UTC; what has no offset is UTC."""
+    """Return datetimes, dates and ISO 8601 text as a datetime in UTC; a time without an offset is UTC."""
     if not isinstance(value, date | str):
         return value
     try:
@@ -61,7 +61,7 @@ def in_utc(moment: datetime) -> datetime:
             moment = moment.astimezone(UTC)
         if type(moment) is datetime:
             return moment
-        # Subclasses, such as those of pandas, may hold what no datetime does: nanoseconds, or no time at all.
+        # Subclasses, such as those of pandas, may hold more than a datetime: nanoseconds, or no time at all.
         return datetime(
             moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond, UTC
         )  # fmt: skip
@@ -70,7 +70,7 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def expiry(expires_at: datetime | None, ttl: timedelta | None, now: datetime) -> datetime | None:
-    """Return when a memory expires; None for never. What is to live beyond the year 9999 expires at its end."""
+    """Return the time at which a memory expires, or None for never. The latest is the end of the year 9999."""
     if expires_at is not None or ttl is None:
         return expires_at
     try:
@@ -151,7 +151,7 @@ def _check_digits(value: int) -> None:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what is written for a value that JSON does not know, such as a date."""
+    """Return the JSON form of a value that JSON does not know, such as a date."""
     try:
         return from_json(to_json(value, what="value"))
     except OneBrainValidationError as error:

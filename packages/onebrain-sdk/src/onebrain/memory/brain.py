@@ -1,8 +1,8 @@
 """`Brain` and `AsyncBrain`: one memory, whatever service keeps it.
 
-What a service cannot do itself is done in `onebrain.memory.verbs`, once: filters are split and the rest evaluated on the
-way back, lists are sorted, batches cut, scopes checked on every memory that comes back. What cannot be done at all is
-refused with `Unsupported`. Nothing is ignored in silence.
+Abilities that a service lacks are made up for in `onebrain.memory.verbs`, once: filters are split and the rest evaluated on the
+way back, lists are sorted, batches cut, scopes checked on every memory that comes back. A call that cannot be made up for raises
+`Unsupported`. Nothing is ignored in silence.
 """
 
 from __future__ import annotations

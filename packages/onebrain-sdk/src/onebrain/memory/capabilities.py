@@ -1,4 +1,4 @@
-"""What a service can do, declared by its driver; what it cannot is emulated in the open, or refused."""
+"""The abilities of a service, declared by its driver; `Brain` emulates the others in the open, or refuses them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALL_MODES: Final[frozenset[SearchMode]] = frozenset({"hybrid", "keyword", "vecto
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What one service can do.
+    """The abilities of one service.
 
     Attributes:
         service: The service's name.
@@ -39,7 +39,7 @@ class Capabilities:
         list: Memories can be listed without a query.
         orders: The orders in which it lists; others are sorted here.
         filters: The operators that the service evaluates exactly as `onebrain.memory.filters.compare` does, by field
-            name; ``"*"`` stands for every metadata field, ``"$*"`` for every own field.
+            name; ``"*"`` means every metadata field, ``"$*"`` every own field.
         logic: How the service combines comparisons.
         content_limit: The most characters of a memory's text; None for no limit.
         consistency: ``immediate`` where a memory is found as soon as it is stored, ``eventual`` where that takes time.

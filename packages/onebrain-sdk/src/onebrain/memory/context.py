@@ -70,7 +70,7 @@ def build(memories: Sequence[Memory], *, max_tokens: int, count_tokens: CountTok
 
 
 def _whole(count_tokens: CountTokens) -> Callable[[str], int]:
-    """Return a counter that rounds up, and raises for what is no number of tokens."""
+    """Return a counter that rounds up, and raises if a count is no number of tokens."""
 
     def count(text: str) -> int:
         found = count_tokens(text)

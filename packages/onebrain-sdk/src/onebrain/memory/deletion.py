@@ -49,7 +49,7 @@ def holds_always(filter: Filter) -> bool:
 
 
 def _constant(filter: Filter) -> bool | None:
-    """Return what a filter is for every memory; None where it depends on the memory."""
+    """Return the value of a filter that is the same for every memory, or None if it depends on the memory."""
     if isinstance(filter, Not):
         inner = _constant(filter.part)
         return None if inner is None else not inner

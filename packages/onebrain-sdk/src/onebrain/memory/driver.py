@@ -1,7 +1,7 @@
-"""The contract between `Brain` and a memory service: what a driver is given, and what it owes.
+"""The contract between `Brain` and a memory service: the requests that a driver gets, and the answers that it owes.
 
 A driver translates; it holds no colour, no state of a call and no policy. Its methods are plans, so one driver serves
-`Brain` and `AsyncBrain`. It is asked only for what its `Capabilities` declare: filters arrive as the part that it said
+`Brain` and `AsyncBrain`. `Brain` asks it only for abilities that its `Capabilities` declare: filters arrive as the part that it said
 it can evaluate, and everything else is done in `onebrain.memory.brain`, once for all services.
 
 Third parties register a driver under the entry-point group ``onebrain.drivers``, by the name that stands before the
@@ -42,7 +42,7 @@ from onebrain.memory.models import (
 class SearchRequest:
     """A search: at most `limit` hits from `offset` on, best first; without query and embedding, newest first.
 
-    `filter` holds only what the driver declared; `offset` is 0 unless it declared ``search_offset``; `cursor` is the one
+    `filter` holds only comparisons that the driver declared; `offset` is 0 unless it declared ``search_offset``; `cursor` is the one
     of the driver's last answer to the same search.
     """
 
@@ -96,7 +96,7 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What to change in a memory: the fields in `fields`, each with its new value, None meaning null.
+    """The fields of a memory to change, each with its new value; None means null.
 
     Field names are those of `Memory`; ``ttl`` has become ``expires_at``. With `merge_metadata` the keys in
     ``fields["metadata"]`` are set and all others kept, otherwise the object is replaced.
@@ -125,7 +125,7 @@ class Driver(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the service can do."""
+        """The abilities of the service."""
         ...
 
     def transports(self) -> tuple[SyncTransport | None, AsyncTransport | None]:
@@ -135,7 +135,7 @@ class Driver(Protocol):
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store at most ``batch_size`` memories; return one result each, in order.
 
-        A single bad item fails alone, as a result; what hits all of them, such as a lost connection, is raised.
+        A single bad item fails alone, as a result; a failure of all of them, such as a lost connection, is raised.
         """
         ...
 
@@ -162,7 +162,7 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the driver holds; a second call does nothing."""
+        """Release connections and files; a second call does nothing."""
         ...
 
 
@@ -209,22 +209,22 @@ class Settles(Protocol):
 
 @runtime_checkable
 class Names(Protocol):
-    """A driver that knows what memories name; one that declares ``entities`` must be it.
+    """A driver that knows the entities of memories; one that declares ``entities`` must be it.
 
     It is asked about memories that `Brain` has selected, and answers for those alone. So it needs no scope, and its
     answer cannot leave one.
     """
 
     def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
-        """Find what memories name, and keep it; return of how many it was not known yet."""
+        """Find the entities of memories and keep them; return the number of memories that were read."""
         ...
 
     def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
-        """Return what memories name, as far as that is known."""
+        """Return the known entities of memories."""
         ...
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
-        """Take an entity from what memories name; return from how many."""
+        """Remove an entity from memories; return their number."""
         ...
 
 

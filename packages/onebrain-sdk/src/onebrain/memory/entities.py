@@ -1,7 +1,7 @@
 """Entities: the people, organizations, places and things that memories name, as the memories of a scope show them.
 
 An entity has no scope of its own. It is seen through memories: in a scope there are the entities that memories of this
-scope name, with those memories alone behind them, so nothing that another user stored shows through. What belongs to an
+scope name, with those memories alone behind them, so nothing that another user stored shows through. Facts about an
 entity as a whole, its description and metadata, is shown only where no scope is given.
 """
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from onebrain.memory.models import Memory, Metadata, Model
 
 _WORD: Final = re.compile(r"\w+")
-# What rules call that of which they cannot say more.
+# The type of an entity of which rules cannot say more.
 THING: Final = "thing"
 
 
@@ -34,7 +34,7 @@ class Entity(Model, frozen=True):
         memory_ids: The memories of the scope that name it, the newest first; after a search, those it found.
         created_at: When the oldest of them was made.
         updated_at: When the newest of them was made.
-        description: What somebody has written about it, where the service keeps that and no scope was given.
+        description: A text about it, if the service keeps one and no scope was given.
         metadata: Its JSON object, where the service keeps one and no scope was given.
 
     Example:
@@ -53,12 +53,12 @@ class Entity(Model, frozen=True):
 
     @property
     def mentions(self) -> int:
-        """How many memories name it."""
+        """The number of memories that name it."""
         return len(self.memory_ids)
 
 
 class Relation(Model, frozen=True):
-    """What links two entities: memories of the scope that name both.
+    """A link between two entities: memories of the scope that name both.
 
     Attributes:
         source: The entity that was asked about.
@@ -85,7 +85,7 @@ class Mention:
 
 
 def gather(mentions: Iterable[Mention], *, whole: bool) -> list[Entity]:
-    """Return the entities of mentions, most mentioned first; `whole` keeps what belongs to an entity as a whole."""
+    """Return the entities of mentions, most mentioned first; `whole` keeps descriptions and metadata."""
     groups: dict[str, list[Mention]] = {}
     for mention in mentions:
         groups.setdefault(mention.entity.id, []).append(mention)

@@ -1,4 +1,4 @@
-"""What a service has no place for travels in its metadata, under one reserved key, and comes back from there.
+"""Fields that a service lacks are kept in its metadata, under one reserved key.
 
 A memory of ours has fields that a service lacks, such as a user, a session or a title. They go into the metadata as one
 object under `KEY`, which other clients of the service can see and leave alone. The scope is always in there, whatever
@@ -25,15 +25,15 @@ from onebrain.memory.moments import instant_of, moments_of, with_moments
 
 KEY: Final = "onebrain"
 _EXACT: Final = "metadata"
-_MOMENTS: Final = "moments"  # the paths of what was a date or a datetime
+_MOMENTS: Final = "moments"  # the paths of dates and datetimes
 _PARTS: Final = ("space", "user", "agent", "session")
 # Beyond it, JSON readers that know only floats lose digits.
 _SAFE: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What was folded into a memory's metadata, and the caller's own metadata without it.
+class Envelope:
+    """The fields that were folded into a memory's metadata, and the caller's own metadata.
 
     Attributes:
         ours: Whether there was anything: False for memories that other clients stored.
@@ -71,7 +71,7 @@ class Letter:
 def fold(
     metadata: Mapping[str, Any], scope: Scope, kept: Mapping[str, Any], *, taken: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return `metadata` with `scope` and what is not None of `kept` under `KEY`.
+    """Return `metadata` with `scope` and the fields of `kept` that are not None under `KEY`.
 
     Args:
         metadata: The caller's own object.
@@ -85,7 +85,7 @@ def fold(
     text = to_json(metadata, what="metadata")
     plain = cast("dict[str, Any]", from_json(text))
     parts = {name: getattr(scope, name) for name in _PARTS if getattr(scope, name) is not None}
-    made_here = (_EXACT, _MOMENTS)  # what an older version of the memory had of them says nothing of this one
+    made_here = (_EXACT, _MOMENTS)  # those of an older version of the memory do not apply
     inside = {name: value for name, value in kept.items() if value is not None and name not in made_here}
     if parts:
         inside["scope"] = parts
@@ -99,12 +99,12 @@ def fold(
     return {**outside, KEY: inside}
 
 
-def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Letter:
-    """Return what `fold` made of a memory's metadata; whatever another client wrote is read without complaint."""
+def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Envelope:
+    """Return the envelope in a memory's metadata; metadata of other clients never raises."""
     inside: Any = metadata.get(KEY)
     if not is_object(inside):
         own = {key: value for key, value in metadata.items() if key not in taken}
-        return Letter(False, EVERYTHING, {}, own)
+        return Envelope(False, EVERYTHING, {}, own)
     kept = inside
     exact = kept.get(_EXACT)
     own = {key: value for key, value in metadata.items() if key != KEY and key not in taken}
@@ -116,7 +116,7 @@ def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Lette
         own = dict(read) if is_object(read) else own
     if _MOMENTS in kept:
         own = with_moments(_copy(own), kept[_MOMENTS])
-    return Letter(True, _scope(kept.get("scope")), kept, own)
+    return Envelope(True, _scope(kept.get("scope")), kept, own)
 
 
 def _copy(value: Any) -> Any:
@@ -150,7 +150,7 @@ def _survives(value: Any) -> bool:
 
 
 def mark(kind: str, value: str) -> str:
-    """Return a tag that stands for one part of a scope: one opaque word, which no query's words match."""
+    """Return the tag of one part of a scope: one opaque word, which no query matches."""
     return f"ob{kind}{hashlib.sha256(value.encode()).hexdigest()[:24]}"
 
 

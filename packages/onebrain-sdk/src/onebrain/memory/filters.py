@@ -1,4 +1,4 @@
-r"""Filters: what they are, how to write them, and the evaluator that decides what each of them means.
+r"""Filters: their form, how to write them, and the evaluator that defines each of them.
 
 Write one with `F`, combine with ``&``, ``|`` and ``~``, or pass a Mongo-style dict, which `parse` turns into the same::
 
@@ -11,7 +11,7 @@ name that begins with ``$`` is the memory's own: ``$id $content $title $type $ta
 $archived $created_at $updated_at $expires_at $user $agent $session $space`` and ``$extra.…``; ``F.created_at`` is short
 for ``F("$created_at")``. An own field has values of one kind, and a comparison with another kind is refused.
 
-What the operators mean, everywhere and on every service:
+The meaning of the operators, on every service:
 
 * ``eq`` compares values of one kind: numbers with numbers (1 equals 1.0), booleans with booleans, strings with strings
   by code point and case, lists and objects element by element. ``eq(None)`` matches null and a missing field.
@@ -494,12 +494,12 @@ def matches(f: Filter, value_of: Callable[[str], Value]) -> bool:
 
 
 def memory_matches(f: Filter, memory: Memory) -> bool:
-    """Decide a filter on a memory: what every service's own filtering is measured against."""
+    """Decide a filter on a memory; the filtering of every service is measured against this."""
     return matches(f, lambda field: field_value(memory, field))
 
 
 def field_value(memory: Memory, field: str) -> Value:
-    """Return what a filter field names in `memory`, or `MISSING`."""
+    """Return the value of a filter field in `memory`, or `MISSING`."""
     if field[0] != "$":
         return lookup(memory.metadata, field)
     head, _, rest = field.partition(".")

@@ -1,4 +1,4 @@
-"""Ids of users, conversations and memories: what is taken for one, and as which text it is kept."""
+"""Ids of users, conversations and memories: the values accepted, and the text in which they are kept."""
 
 from onebrain._core.ids import Id as Id
 from onebrain._core.ids import as_id as as_id

@@ -38,7 +38,7 @@ _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 class Model(LazyModel, frozen=True):
-    """What all models of a brain are: frozen, and without unknown fields."""
+    """The base of all models: frozen, and without unknown fields."""
 
     # Each model says `frozen=True` as a class argument, because that is where type checkers look for it.
     # Inputs stay out of errors, because they may be a memory's text.
@@ -190,7 +190,7 @@ class Memory(Model, frozen=True):
         updated_at: When it was last changed.
         expires_at: When it vanishes from every answer, where it does.
         embedding: Its vector, only where one was asked for.
-        extra: What the service says beyond these fields, by its own names.
+        extra: Further fields of the service, by its own names.
     """
 
     id: str
@@ -219,7 +219,7 @@ class NewMemory(Model, frozen=True):
 
     Attributes:
         content: The text; it must not be blank.
-        id: An id of the caller's own, at most 512 characters; storing it again replaces what was there.
+        id: An id of the caller's own, at most 512 characters; storing it again replaces the memory.
         scope: Where it belongs; parts left open are taken from the call.
         ttl: How long it lives, instead of `expires_at`: seconds or a timedelta.
         embedding: The caller's own vector; None lets the brain make one where it can. False stores the memory without a
@@ -336,7 +336,7 @@ class SearchResult(Model, Sequence[Hit], frozen=True):
 
 
 class StoreResult(Model, frozen=True):
-    """What became of one memory to store.
+    """The outcome of storing one memory.
 
     Attributes:
         id: Its id; None only where `status` is failed.
@@ -413,7 +413,7 @@ class Context(Model, frozen=True):
 
 
 class ForgetResult(Model, frozen=True):
-    """What `forget` removed, or would have removed.
+    """The memories that `forget` removed, or would have removed.
 
     Attributes:
         count: How many memories.

@@ -1,4 +1,4 @@
-"""Times in metadata: what was stored as a date or a datetime stays one, although JSON has only text for it.
+"""Times in metadata: a stored date or datetime stays one, although JSON has only text for it.
 
 It comes back as ISO 8601 text, of a kind of its own: a `Moment` is a string like any other to a program, and an instant
 to a filter. So the same instant finds it in whatever offset it is written. Text that was stored as text stays text.
@@ -93,7 +93,7 @@ def with_moments(value: dict[str, Any], paths: object) -> dict[str, Any]:
 
 
 def _is_plain(value: Mapping[str, Any]) -> bool:
-    """Whether an object holds nothing but what JSON itself knows: nearly every one does, so this comes first."""
+    """Return whether an object holds only JSON's own types, as nearly every one does."""
     waiting: list[Iterable[Any]] = [value.values()]
     while waiting:
         for item in waiting.pop():

@@ -72,7 +72,7 @@ def _object(value: Value) -> Value:
 
 
 Read = Callable[[Value], Value]
-# For each kind: what its values are, how one is read, and which operators it has beside those for equality.
+# For each kind: its values, how one is read, and which operators it has beside those for equality.
 _KINDS: Final[Mapping[str, tuple[str, Read, frozenset[str]]]] = {
     "id": ("an id: a string, a whole number or a UUID", _id, _ORDER | _PARTS),
     "text": ("a string", _text, _ORDER | _PARTS),

@@ -95,7 +95,7 @@ def _groups(name: str) -> tuple[tuple[str, ...], ...]:
 
 
 def lookup(value: Mapping[str, Value], name: str) -> Value:
-    """Return what `name` names inside an object, or `MISSING`."""
+    """Return the value at the path `name` in an object, or `MISSING`."""
     found = value.get(name, MISSING)
     if found is not MISSING or ("." not in name and "\\" not in name):
         return found
@@ -106,7 +106,7 @@ def lookup(value: Mapping[str, Value], name: str) -> Value:
 
 
 def _descend(value: Value, keys: Sequence[str]) -> Value:
-    """Return what `keys` lead to, read as the longest keys first; `MISSING` where no reading leads anywhere."""
+    """Return the value at `keys`, read as the longest keys first, or `MISSING` if no reading leads to one."""
     if not isinstance(value, Mapping):
         return MISSING
     inside = cast("Mapping[str, Value]", value)

@@ -34,7 +34,7 @@ def sqlite_url(path: str | os.PathLike[str]) -> str:
     if not data or b"\0" in data:
         raise ConfigurationError(f"{name!r} is not the path of a file")
     quoted = quote(data, safe="/:~")
-    # What a URL reads as something else than a name.
+    # Characters that have a meaning of their own in a URL.
     if quoted.startswith("~"):
         quoted = "%7E" + quoted[1:]
     if quoted == MEMORY:

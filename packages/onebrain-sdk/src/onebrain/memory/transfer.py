@@ -1,4 +1,4 @@
-"""Memories from one brain into another: one JSON object a line, with everything that makes a memory what it is.
+"""Memories from one brain into another: one JSON object a line, with all of its fields.
 
 A line has the fields of `NewMemory`, and beside them ``updated_at`` and ``embedder``, the name of the embedder whose
 vectors the memory's space holds. ``embedding`` is the vector, false where the memory has none, and left out where the

@@ -10,7 +10,7 @@ from onebrain.errors import ConfigurationError
 
 
 def one_for_each(vectors: Any, count: int, model: object) -> list[tuple[float, ...]]:
-    """Return what a model returned for `count` texts as one vector for each.
+    """Return a model's answer for `count` texts as one vector for each.
 
     Raises:
         ConfigurationError: It is not one vector of finite numbers for each text, all of one length.

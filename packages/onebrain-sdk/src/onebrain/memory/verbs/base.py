@@ -42,7 +42,7 @@ class Verbs(Coloured[Mode]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the service behind this brain can do."""
+        """The abilities of the service behind this brain."""
         return self._driver.capabilities
 
     @property
@@ -70,7 +70,7 @@ class Verbs(Coloured[Mode]):
     def _listing(
         self, scope: Scope, condition: Filter, include_archived: bool, with_embeddings: bool
     ) -> tuple[ListRequest, Callable[[Memory], bool]]:
-        """Return what to ask the service for, oldest first where it can, and what to keep of its answer."""
+        """Return the request for a list, oldest first if the service can, and the check of each row."""
         can = self.capabilities
         pushed, residual = self._split(condition)
         checked = condition if can.rechecked else residual
@@ -142,7 +142,7 @@ def is_storable_id(id: str) -> bool:
 
 
 def identity(memory: Memory) -> Identity:
-    """Return what tells a memory from all others: an id is unique for one user in one space."""
+    """Return the identity of a memory: an id is unique for one user in one space."""
     return memory.scope.space, memory.scope.user, memory.id
 
 

@@ -64,7 +64,7 @@ class Changing(Verbs[Mode]):
         embedding: Embedding | Literal[False] | Unset = UNSET,
         extra: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Memory]:
-        """Change what is given of one memory, keep the rest, and return the memory.
+        """Change the given fields of one memory and return the memory.
 
         Metadata is merged key by key unless `replace_metadata` says otherwise; None empties a field. The memory keeps
         its place in its session and its ``created_at``; new content gets a new vector.
@@ -101,7 +101,7 @@ class Changing(Verbs[Mode]):
         for name in ("content", "pinned", "archived", "created_at", "embedding"):
             if name in given and given[name] is None:
                 raise OneBrainValidationError(f"{name}: cannot be emptied")
-        # Validate as a new memory would be; what was not given takes a harmless default.
+        # Validated like a new memory; a field that was not given takes a harmless default.
         probe = new_memory(
             {"content": "-", **{k: v for k, v in given.items() if v is not None}}, EVERYTHING, {}
         )
@@ -120,7 +120,7 @@ class Changing(Verbs[Mode]):
 
     @endpoint
     def delete(self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING) -> Steps[int]:
-        """Remove one or several memories by id, in `scope` only; return how many were there."""
+        """Remove one or several memories by id, in `scope` only; return the number removed."""
         check_scope(scope)
         if not self.capabilities.delete:
             raise unsupported(self.capabilities, "deleting memories")
@@ -138,13 +138,13 @@ class Changing(Verbs[Mode]):
         dry_run: bool = False,
         everything: bool = False,
     ) -> Steps[ForgetResult]:
-        """Remove every memory in `scope` that matches `filter`, archived ones included; say how many and which.
+        """Remove every memory in `scope` that matches `filter`, archived ones included, and return their number and ids.
 
         Args:
             filter: Which memories; None for all in the scope. One that is empty, or holds for every memory, is refused
                 unless `everything` is given, too.
             scope: Where.
-            dry_run: Remove nothing, only say what would go.
+            dry_run: Remove nothing; return the memories that would go.
             everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
         """
         check_scope(scope)
@@ -170,7 +170,7 @@ class Changing(Verbs[Mode]):
         return ForgetResult(count=count, dry_run=dry_run, ids=ids)
 
     def _delete_rows(self, rows: Sequence[Memory], scope: Scope) -> Steps[int]:
-        """Remove exactly these memories, and not what another user or space calls by the same id."""
+        """Remove exactly these memories, and none of another user or space with the same id."""
         ids = list(dict.fromkeys(memory.id for memory in rows))
         if self.capabilities.client_ids:
             named = yield from self._driver.get(ids, scope)

@@ -39,8 +39,8 @@ class EntityVerbs(Searching[Mode]):
     ) -> Steps[int]:
         """Find the people, organizations, places and things that memories name; return how many memories were read.
 
-        Nothing is extracted before this is called, so that storing costs nothing more. What was read before and has
-        not changed is not read again: call it after storing, or now and then. The embedded brain goes by rules, needs
+        Nothing is extracted before this is called, so storing costs nothing more. Memories that were read before and have
+        not changed are not read again: call it after storing, or now and then. The embedded brain goes by rules, needs
         no model, and finds less than one would; a OneBrain server uses its model where it has one, at the cost of a
         request for each memory.
 
@@ -73,7 +73,7 @@ class EntityVerbs(Searching[Mode]):
         An entity has no scope of its own: it is seen through memories, and only through those in `scope`.
 
         Args:
-            query: What to look for: the entities that it names come first, then those of the 50 memories that answer
+            query: The text to look for: the entities that it names come first, then those of the 50 memories that answer
                 it best. None for all entities, the most mentioned first.
             scope: Where to look. Archived memories are left out.
             type: Only this type, such as ``"person"``.
@@ -112,7 +112,7 @@ class EntityVerbs(Searching[Mode]):
     def relations(
         self, name: str, *, scope: Scope = EVERYTHING, limit: int = 20
     ) -> Steps[Sequence[Relation]]:
-        """Return what is linked to an entity, by its name or id: the entities that memories in `scope` name beside it.
+        """Return the entities that memories in `scope` name beside an entity, which is given by its name or id.
 
         The closest come first: those with the most memories in common.
 
@@ -138,7 +138,7 @@ class EntityVerbs(Searching[Mode]):
 
     @endpoint
     def remove_entity(self, name: str, *, scope: Scope = EVERYTHING) -> Steps[int]:
-        """Remove an entity, by its name or id, from what memories in `scope` name; return from how many.
+        """Remove an entity, by its name or id, from the memories in `scope`; return their number.
 
         The memories stay as they are. The embedded brain finds the entity again only in memories that are new or
         changed since.

@@ -139,7 +139,7 @@ class Reading(Verbs[Mode]):
     def count(
         self, *, scope: Scope = EVERYTHING, filter: FilterLike | None = None, include_archived: bool = False
     ) -> Steps[int]:
-        """Return how many memories there are in `scope` that match `filter`."""
+        """Return the number of memories in `scope` that match `filter`."""
         check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
@@ -207,7 +207,7 @@ def _check_order(order: object) -> None:
 
 
 def _order_key(memory: Memory, order: str) -> float:
-    """Return what `order` sorts by, as a number: exact to the microsecond for the next two centuries."""
+    """Return the sort key of `order` as a number: exact to the microsecond for the next two centuries."""
     name = order.lstrip("-")
     if name == "importance":
         return memory.importance or 0.0
@@ -216,12 +216,12 @@ def _order_key(memory: Memory, order: str) -> float:
 
 
 def _cursor(last: Memory, order: str) -> str:
-    """Return where a page of an order made here ends."""
+    """Return the cursor of a page in an order that is made here."""
     return to_json([identity(last), _order_key(last, order)])
 
 
 def _start_of(cursor: str, ordered: Sequence[Memory], order: str) -> int:
-    """Return where the page after `cursor` begins: behind the memory that it names, or where that one was."""
+    """Return the start of the page after `cursor`: behind its memory, or at the former position of that one."""
     try:
         (space, user, id), key = from_json(cursor)
         key = float(key)

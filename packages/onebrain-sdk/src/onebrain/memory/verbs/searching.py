@@ -140,7 +140,7 @@ class Searching(Verbs[Mode]):
         Without a query and an embedding the newest memories come back, all with score 0.
 
         Args:
-            query: What to look for, in plain words.
+            query: The question or keywords, in plain words.
             scope: Where to look.
             limit: How many hits at most; 0 finds nothing.
             filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
@@ -314,13 +314,13 @@ class Searching(Verbs[Mode]):
         min_score: float = 0.0,
         count_tokens: CountTokens | None = None,
     ) -> Steps[Context]:
-        """Return what is worth knowing for a query as text for a prompt, within a token budget.
+        """Return the memories that matter for a query as text for a prompt, within a token budget.
 
         Pinned memories come first, then the best hits; the text lists them oldest first, dated, fenced as data.
         Without a query the newest memories are used.
 
         Args:
-            query: What the prompt is about.
+            query: The subject of the prompt.
             scope: Where to look.
             max_tokens: The most tokens that the text may cost.
             limit: The most memories to consider.
@@ -369,7 +369,7 @@ def _vector(value: Any) -> tuple[float, ...]:
 
 
 def query_text(query: str | None) -> str | None:
-    """Return the query, or None where there is nothing to look for in it."""
+    """Return the query, or None if it is blank."""
     if query is None:
         return None
     if not isinstance(query, str):

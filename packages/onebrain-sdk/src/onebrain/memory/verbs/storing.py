@@ -62,9 +62,9 @@ class Storing(Verbs[Mode]):
         extra: Mapping[str, Any] | None = None,
         wait: bool = False,
     ) -> Steps[StoreResult]:
-        """Store one memory and return its id and what became of it.
+        """Store one memory and return its id and status.
 
-        What is stored comes back byte for byte. A `NewMemory` or a dict may be given instead of text and arguments.
+        A memory comes back byte for byte. A `NewMemory` or a dict may be given instead of text and arguments.
 
         Args:
             content: The text, or the whole memory.
@@ -88,7 +88,7 @@ class Storing(Verbs[Mode]):
 
         Raises:
             OneBrainValidationError: The memory is not valid; nothing was stored.
-            Unsupported: The service cannot keep what was given, such as an id of your own.
+            Unsupported: The service cannot keep a given field, such as an id of your own.
         """
         given: dict[str, Any] = {
             "id": id,
@@ -137,8 +137,8 @@ class Storing(Verbs[Mode]):
             items: `NewMemory` objects, dicts of the same shape, or texts.
             scope: Where they belong; a part that an item names itself wins.
             on_progress: Called after each batch with the number of items done so far.
-            wait: Wait until they can be read, where the service takes its time. What takes more than a minute has
-                the status ``pending``.
+            wait: Wait until they can be read, where the service takes its time. A memory that takes more than a minute
+                has the status ``pending``.
             atomic: Check every item before the first one is stored, and raise an error instead of returning it. One
                 batch is stored whole or not at all where the capability ``atomic_batch`` says so; an earlier batch
                 stays.
@@ -170,7 +170,7 @@ class Storing(Verbs[Mode]):
         return StoreResults.trusted({"results": tuple(results)})
 
     def _pending(self, items: Iterable[Storable], scope: Scope, atomic: bool) -> Iterator[Storable]:
-        """Return what is to be stored; all of it checked if `atomic`."""
+        """Return the items to store, all of them checked if `atomic`."""
         if isinstance(items, str | bytes | Mapping | NewMemory):
             raise OneBrainValidationError("items: must be a list of memories, not one; use store for one")
         check_iterable("items", items)
@@ -206,18 +206,18 @@ class Storing(Verbs[Mode]):
 
     @endpoint
     def embedders(self) -> Steps[Embedders | None]:
-        """Return whose vectors this brain holds; None where the service behind it does not say."""
+        """Return the embedders of this brain's vectors, or None if the service does not say."""
         return (yield from self._driver.embedders()) if isinstance(self._driver, Copies) else None
 
     @endpoint
     def restore(self, copies: Iterable[Copied]) -> Steps[StoreResults]:
         """Store memories of another brain as they were there, all of their fields and vectors; `transfer.read` reads them.
 
-        What cannot be kept here is told before anything is stored. A memory that is here already is replaced; one that
+        Fields that cannot be kept here raise before anything is stored. A memory that is here already is replaced; one that
         fails later, such as for another embedder's vectors in its space, fails alone.
 
         Raises:
-            OneBrainValidationError: Memories have what this brain cannot keep; the message names their lines.
+            OneBrainValidationError: Memories have fields that this brain cannot keep; the message names their lines.
         """
         check_iterable("copies", copies)
         rows = list(copies)
@@ -246,7 +246,7 @@ class Storing(Verbs[Mode]):
         return StoreResults.trusted({"results": tuple(results)})
 
     def _settle(self, results: list[StoreResult]) -> Steps[list[StoreResult]]:
-        """Wait, up to about a minute, until everything stored can be read; say of each whether it can."""
+        """Wait, up to about a minute, until every stored memory can be read, and set its status."""
         if self.capabilities.consistency == "immediate":
             return results
         stored = list(dict.fromkeys(result.id for result in results if result.id is not None))
@@ -274,7 +274,7 @@ class Storing(Verbs[Mode]):
 
 
 def check_storable(can: Capabilities, item: NewMemory) -> None:
-    """Refuse what the service would lose."""
+    """Refuse a memory of which the service would lose a field."""
     given = (
         (item.id is not None and not can.client_ids, "ids of the caller's own", "leave `id` out"),
         (

@@ -45,7 +45,7 @@ class Client(client.Client[Mode, Service], Resource[Mode]):
 
     @endpoint
     def health(self) -> Steps[Health]:
-        """Say whether the daemon works; needs no key. A failing one raises `OneBrainInternalError` (503)."""
+        """Return the state of the daemon; needs no key. A failing one raises `OneBrainInternalError` (503)."""
         return (yield from self._ask(Health, GET("/api/v1/health")))
 
     @endpoint
@@ -68,7 +68,7 @@ class Client(client.Client[Mode, Service], Resource[Mode]):
 
     @endpoint
     def gc(self) -> Steps[Collected]:
-        """Remove what has expired; the daemon does so by itself every half hour."""
+        """Remove expired memories; the daemon does so by itself every half hour."""
         return (yield from self._ask(Collected, POST("/api/v1/gc").but(safe=True)))
 
     @endpoint

@@ -52,7 +52,7 @@ from onebrain.memory.driver import (
     several_with_id,
     unsupported,
 )
-from onebrain.memory.envelope import KEY, Letter, Turns, fold, mark, unfold
+from onebrain.memory.envelope import KEY, Envelope, Turns, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.ai_memory import models as wire
@@ -83,7 +83,7 @@ CAPABILITIES: Final = Capabilities(
     consistency="immediate",
 )
 
-# What the daemon reads in a memory's metadata; a caller's own keys of these names are kept out of its way.
+# The keys that the daemon reads in a memory's metadata; a caller's own keys of these names are kept out of its way.
 NATIVE: Final = frozenset({"agent_id", "scope", "governance"})
 EXTRA: Final = frozenset({"tier", "priority", "confidence", "scope", "governance"})
 _SHARED: Final[tuple[str, ...]] = ("scope", "governance")
@@ -153,7 +153,7 @@ class AiMemoryDriver(HttpDriver):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What ai-memory can do."""
+        """The abilities of ai-memory."""
         return CAPABILITIES
 
     # ---- store ------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class AiMemoryDriver(HttpDriver):
             return
 
     def _import_rows(self, fields: Rows) -> Steps[tuple[Rows, dict[int, OneBrainError]]]:
-        """Import rows; return what the daemon says of those that it refused, and the errors of those that it never got."""
+        """Import rows; return the daemon's messages for those that it refused, and the errors of those that it never got."""
         problems: Rows = []
         lost: dict[int, OneBrainError] = {}
         start = imported = 0
@@ -277,7 +277,7 @@ class AiMemoryDriver(HttpDriver):
         return problems, lost
 
     def _embed(self, fields: Mapping[str, Any]) -> Steps[None]:
-        """Have a vector made for what was imported: an import of the daemon makes none, a change of the title does."""
+        """Have a vector made for an imported memory: the daemon's import makes none, a change of the title does."""
         try:
             yield from self._api.memories.update(fields["id"], title=fields["title"])
         except OneBrainNotFoundError:
@@ -290,7 +290,7 @@ class AiMemoryDriver(HttpDriver):
         if row.expires_at is not None and fields.get("expires_at") is None:
             yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
         if draft.created_at is None and row.created_at is not None and not _gone(row):
-            # What was there keeps its age, which a replacement may have been given by a caller before.
+            # The older memory keeps its age, which a replacement may have been given by a caller before.
             kept = unfold(row.metadata).text("created_at")
             fields["metadata"][KEY].update({"created_at": kept} if kept else {})
         else:
@@ -418,15 +418,15 @@ class AiMemoryDriver(HttpDriver):
         extra = _checked_extra(given.get("extra") or {})
         if "expires_at" in given and new.expires_at is None and row.expires_at is not None:
             yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
-        letter = unfold(row.metadata, taken=NATIVE)
+        envelope = unfold(row.metadata, taken=NATIVE)
         fields = _fields(
             new,
-            created_at=new.created_at if "created_at" in given else letter.instant("created_at"),
-            id=letter.text("id"),
+            created_at=new.created_at if "created_at" in given else envelope.instant("created_at"),
+            id=envelope.text("id"),
             native={name: row.metadata[name] for name in NATIVE if name in row.metadata},
             extra={**old.extra, **extra},
         )
-        wanted = _columns(given, extra, ours=letter.ours)
+        wanted = _columns(given, extra, ours=envelope.ours)
         update = {name: fields[name] for name in wanted if fields.get(name) is not None}
         return _memory((yield from self._api.memories.update(row.id, update)))
 
@@ -529,7 +529,7 @@ class _Draft:
 
 
 def _draft(item: NewMemory, now: datetime, agent_id: str | None) -> _Draft:
-    """Return `item` as a row, or raise what ai-memory would refuse."""
+    """Return `item` as a row; raise if ai-memory would refuse it."""
     ends = expiry(item, now)
     extra = _checked_extra(item.extra)
     wire_id = _wire_id(item.id, item.scope) if item.id is not None else str(uuid.uuid4())
@@ -586,7 +586,7 @@ def _fields(
         "source": memory.source,
         "priority": extra.get("priority"),  # recalling raises the daemon's own
         "created_at": None if created_at is None else _text(created_at),
-        # What the daemon refuses in a text, such as the line ends of Windows, is kept here.
+        # Characters that the daemon refuses, such as the line ends of Windows, are kept here.
         "content": None if content == memory.content else memory.content,
         "tags": None if tuple(tags) == memory.tags else list(memory.tags),
     }
@@ -642,7 +642,7 @@ def _checked_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
 def _refused(reason: str) -> OneBrainError:
     if "UNIQUE" in reason:
         return OneBrainConflictError("a memory with this id exists already", service=rules.NAME)
-    # The daemon quotes parts of what it refuses.
+    # The daemon quotes parts of a refused text.
     return OneBrainValidationError(
         f"ai-memory refused the memory: {reason.partition(' (got')[0].partition(chr(39))[0]}",
         service=rules.NAME,
@@ -678,7 +678,7 @@ def _marks(scope: Scope, id: str | None) -> Rows:
 
 
 def _place(scope: Scope, filter: Any) -> tuple[str | None, str | None]:
-    """Return the namespace and the one tag that the daemon can select by; what is left is checked on the way back."""
+    """Return the namespace and the one tag that the daemon can select by; `Brain` checks the rest."""
     tag = next(
         (
             mark(kind, value)
@@ -703,9 +703,9 @@ def _place(scope: Scope, filter: Any) -> tuple[str | None, str | None]:
 
 def _memory(row: wire.Memory) -> Memory:
     """Return a row as a memory."""
-    letter = unfold(row.metadata, taken=NATIVE)
+    envelope = unfold(row.metadata, taken=NATIVE)
     agent = row.metadata.get("agent_id")
-    if not letter.ours:
+    if not envelope.ours:
         return Memory(
             id=row.id,
             content=row.content,
@@ -714,43 +714,43 @@ def _memory(row: wire.Memory) -> Memory:
             ),
             title=row.title or None,
             tags=row.tags,
-            metadata=letter.metadata,
+            metadata=envelope.metadata,
             source=row.source,
             created_at=row.created_at,
             updated_at=row.updated_at,
             expires_at=row.expires_at,
             extra=_extra(row),
         )
-    exact_tags = letter.texts("tags")
-    marks = set(_marks(letter.scope, letter.text("id")))
+    exact_tags = envelope.texts("tags")
+    marks = set(_marks(envelope.scope, envelope.text("id")))
     return Memory(
-        id=letter.text("id") or row.id,
-        content=letter.text("content") or row.content,
-        scope=letter.scope,
-        title=letter.text("title"),
-        type=letter.text("type"),
+        id=envelope.text("id") or row.id,
+        content=envelope.text("content") or row.content,
+        scope=envelope.scope,
+        title=envelope.text("title"),
+        type=envelope.text("type"),
         tags=exact_tags if exact_tags is not None else tuple(tag for tag in row.tags if tag not in marks),
-        metadata=letter.metadata,
-        importance=_importance(letter),
-        source=letter.text("source"),
-        created_at=letter.instant("created_at") or row.created_at,
+        metadata=envelope.metadata,
+        importance=_importance(envelope),
+        source=envelope.text("source"),
+        created_at=envelope.instant("created_at") or row.created_at,
         updated_at=row.updated_at,
         expires_at=row.expires_at,
-        extra=_extra(row, letter),
+        extra=_extra(row, envelope),
     )
 
 
-def _extra(row: wire.Memory, letter: Letter | None = None) -> dict[str, Any]:
+def _extra(row: wire.Memory, envelope: Envelope | None = None) -> dict[str, Any]:
     """Return the daemon's own facts, without those that every recall changes."""
     extra: dict[str, Any] = {"tier": str(row.tier), "confidence": row.confidence}
-    priority = letter.number("priority") if letter is not None else None
+    priority = envelope.number("priority") if envelope is not None else None
     if priority is not None:
         extra["priority"] = int(priority)
     return extra | {name: row.metadata[name] for name in _SHARED if name in row.metadata}
 
 
-def _importance(letter: Letter) -> float | None:
-    text = letter.text("importance")
+def _importance(envelope: Envelope) -> float | None:
+    text = envelope.text("importance")
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -779,15 +779,17 @@ def _satisfiable(filter: Any) -> bool:
 def _score(row: wire.RecalledMemory, mode: SearchMode) -> float:
     """Return 0..1 for the daemon's score.
 
-    In keyword mode that is bm25 plus bonuses; what earlier recalls have added to it is taken out again, so that the same
+    In keyword mode that is bm25 plus bonuses; the part that earlier recalls have added is taken out again, so that the same
     search gives the same scores. It is rounded, because the bonus for being new falls a little with every second.
     """
     if mode == "hybrid":
         return min(1.0, max(0.0, row.score))
-    letter = unfold(row.metadata)
+    envelope = unfold(row.metadata)
     drift = 0.1 * min(row.access_count, 50)
-    if letter.ours:
-        drift += 0.5 * max(0, row.priority - (letter.number("priority") or _priority(_importance(letter))))
+    if envelope.ours:
+        drift += 0.5 * max(
+            0, row.priority - (envelope.number("priority") or _priority(_importance(envelope)))
+        )
     total = max(0.0, round(row.score - drift, 2))
     return total / (total + 5.0)
 

@@ -24,7 +24,7 @@ Strings: TypeAlias = Sequence[str]
 
 
 def text(value: Any) -> Any:
-    """Return what a query parameter or field holds for an enum or a time."""
+    """Return the wire form of an enum or a time."""
     if isinstance(value, datetime):
         return Memory(id="-", expires_at=value).model_dump(mode="json")["expires_at"]
     return getattr(value, "value", value)
@@ -107,7 +107,7 @@ def check_row(place: int, row: Mapping[str, Any], required: Strings) -> None:
 
 
 def partly(error: OneBrainError, written: Mapping[str, Any], failed: int, total: int) -> OneBrainError:
-    """Say in `error` what the requests before the failed one have written; `failed` and `total` count rows."""
+    """Add to `error` the rows that the requests before the failed one wrote; `failed` and `total` count rows."""
     rows, requests = written["rows"], written["requests"]
     error.details = {
         "written": dict(written),

@@ -1,4 +1,4 @@
-"""What ai-memory's API takes and returns; field names are the daemon's own."""
+"""The models of ai-memory's API; field names are the daemon's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tier(StrEnum):
 
 
 class Relation(StrEnum):
-    """What a link between two memories means."""
+    """The meaning of a link between two memories."""
 
     RELATED_TO = "related_to"
     SUPERSEDES = "supersedes"
@@ -121,7 +121,7 @@ class ListResponse(_Rows[Memory]):
 
 
 class SearchResponse(_Rows[Memory]):
-    """What a full-text search found, best first and without scores."""
+    """The result of a full-text search, best first and without scores."""
 
     memories: tuple[Memory, ...] = Field(
         default=(), validation_alias=AliasChoices("results", "memories"), serialization_alias="results"
@@ -135,7 +135,7 @@ class SearchResponse(_Rows[Memory]):
 
 
 class RecallMeta(Record):
-    """What a token budget did to a recall."""
+    """The effect of a token budget on a recall."""
 
     budget_tokens_used: int = 0
     budget_tokens_remaining: int | None = None
@@ -144,14 +144,14 @@ class RecallMeta(Record):
 
 
 class RecallResponse(_Rows[RecalledMemory]):
-    """What a recall found, best first.
+    """The result of a recall, best first.
 
     Attributes:
         memories: The memories, each with its score.
         mode: How it was searched: ``hybrid`` only where the daemon has an embedder, else ``keyword``.
         tokens_used: The tokens of all contents.
         budget_tokens: The budget that was asked for.
-        meta: What the budget did, where there was one.
+        meta: The effect of the budget, if one was given.
     """
 
     mode: str = "keyword"
@@ -185,7 +185,7 @@ class Pending(Record):
 
     Attributes:
         id: The id of the waiting action, not of a memory.
-        action: What waits: ``store``, ``delete`` or ``promote``.
+        action: The waiting action: ``store``, ``delete`` or ``promote``.
     """
 
     id: str = Field(validation_alias=AliasChoices("pending_id", "id"), serialization_alias="pending_id")
@@ -232,7 +232,7 @@ ErrorLine: TypeAlias = Annotated[str, BeforeValidator(_line)]
 
 
 class BulkResponse(Record):
-    """What a bulk store wrote, over all of its requests.
+    """The result of a bulk store, over all of its requests.
 
     Attributes:
         created: How many rows were stored, those that replaced an older one of the same title included.
@@ -246,7 +246,7 @@ class BulkResponse(Record):
 
 
 class ImportResponse(Record):
-    """What an import wrote, over all of its requests.
+    """The result of an import, over all of its requests.
 
     Attributes:
         imported: How many memories were written.
@@ -303,7 +303,7 @@ class NamespaceCount(Record):
 
 
 class Stats(Record):
-    """What the database holds, expired memories included until they are collected.
+    """The contents of the database, expired memories included until they are collected.
 
     Attributes:
         expiring_soon: Memories that expire within the hour.
@@ -322,7 +322,7 @@ class Health(Record):
 
     Attributes:
         embedder_ready: Whether recall can search by meaning.
-        import_embeds: Whether what is imported can be found by meaning at once, as on OneBrain's own server.
+        import_embeds: Whether imported memories can be found by meaning at once, as on OneBrain's own server.
     """
 
     status: str
@@ -483,11 +483,11 @@ class Access(Record):
     revoked: bool | None = None
 
 
-# ---- what calls take ------------------------------------------------------------------------------------------------
+# ---- input ------------------------------------------------------------------------------------------------
 
 
 class _Input(BaseModel):
-    """What a caller gives: an unknown field is a mistake."""
+    """The base of input objects: an unknown field is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -511,7 +511,7 @@ class CreateMemory(_Input):
 
 
 class UpdateMemory(_Input):
-    """Changes to a memory: what is left out is kept; metadata is replaced whole.
+    """Changes to a memory: fields that are left out are kept; metadata is replaced whole.
 
     An explicit None is sent as null, which daemons up to 0.6.4 read as "keep".
     """

@@ -23,7 +23,7 @@ NAME = "ai-memory"
 DEFAULT_TIMEOUT: Final = 30.0  # seconds
 DEFAULT_URL = "http://localhost:9077"
 
-# The daemon refuses a larger body with 413; the rest of the 2 MiB is for what HTTP adds.
+# The daemon refuses a larger body with 413; the rest of the 2 MiB is for HTTP's own bytes.
 MOST_BYTES = 2_000_000
 MOST_ROWS = 1000
 MOST_LISTED = 1000
@@ -138,7 +138,7 @@ def check_namespace(value: str | None, what: str = "namespace") -> None:
 
 
 def namespace_problem(value: str) -> str | None:
-    """Return what is wrong with a namespace, or None; a path of at most 8 parts, taken as it is."""
+    """Return the problem with a namespace, or None; a path of at most 8 parts, taken as it is."""
     parts = value.split("/")
     if not value.strip() or len(value) > 512:
         return "must have 1 to 512 characters"
@@ -150,7 +150,7 @@ def namespace_problem(value: str) -> str | None:
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:
-    """Refuse what the daemon documents as too long, too large or out of range; fields that are missing or None pass.
+    """Refuse values that the daemon documents as too long, too large or out of range; missing fields and None pass.
 
     Nothing here quotes a value: it may be a memory's text.
     """

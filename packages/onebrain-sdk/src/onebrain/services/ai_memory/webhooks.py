@@ -24,7 +24,7 @@ _SECONDS: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class AiMemoryEvent(Record):
-    """What happened in an ai-memory daemon; further fields, such as ``tier`` or ``relation``, depend on the event.
+    """An event of an ai-memory daemon; further fields, such as ``tier`` or ``relation``, depend on the event.
 
     Attributes:
         event: Such as ``"memory_delete"``, ``"memory_promote"``, ``"memory_link_created"``.
@@ -103,7 +103,7 @@ def verify_webhook_signature(
     now: float | None = None,
     legacy_body_only: bool = False,
 ) -> bool:
-    """Say whether a signature fits: the function by its name in ai-memory's own SDK.
+    """Return whether a signature fits; the name is that of ai-memory's own SDK.
 
     No daemon signs in the form that the SDK up to 0.10 checks, the body alone keyed with the secret itself; only
     `legacy_body_only` checks that form, for senders of one's own. It has no protection against replays.

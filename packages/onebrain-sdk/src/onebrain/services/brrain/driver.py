@@ -2,7 +2,7 @@
 
 Where the parts of a scope go: the space is a workspace (none: the key's own), the agent is ``metadata.source``, user
 and session are tags to filter by, and all four are in the metadata, under one reserved key
-(`onebrain.memory.envelope`). What other programs stored is read, too: its space is its workspace, its agent
+(`onebrain.memory.envelope`). Memories of other programs are read, too: their space is their workspace, its agent
 what the metadata name as source. A search without a space looks where the key looks by itself, which may be one
 workspace only.
 
@@ -36,7 +36,7 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
-from onebrain.memory.envelope import KEY, Letter, fold, mark, unfold
+from onebrain.memory.envelope import KEY, Envelope, fold, mark, unfold
 from onebrain.memory.filters import TRUE, All, Cmp, Filter
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.services.brrain import models
@@ -364,9 +364,9 @@ def _copy(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(content: str, letter: Letter) -> str:
+def _text(content: str, envelope: Envelope) -> str:
     """Return a stored text without the mark of a copy."""
-    if letter.kept.get("copy") is True and content[-_COPY_LENGTH:].startswith(_COPY):
+    if envelope.kept.get("copy") is True and content[-_COPY_LENGTH:].startswith(_COPY):
         return content[:-_COPY_LENGTH]
     return content
 
@@ -379,11 +379,11 @@ def _memory(
     updated_at: datetime | None = None,
 ) -> Memory:
     """Return a row as a memory; `space` is the workspace that it was found in, where that is known."""
-    letter = unfold(metadata, taken=NATIVE)
+    envelope = unfold(metadata, taken=NATIVE)
     source, category = metadata.get("source"), metadata.get("category")
     native: Any = metadata.get("tags")
-    if letter.ours:
-        scope, tags, source = letter.scope, letter.texts("tags") or (), letter.text("source")
+    if envelope.ours:
+        scope, tags, source = envelope.scope, envelope.texts("tags") or (), envelope.text("source")
     else:
         source = source if isinstance(source, str) and source.strip() else None
         scope = Scope(space, agent=source)
@@ -391,17 +391,17 @@ def _memory(
     department = metadata.get("department")
     return Memory(
         id=row.id,
-        content=_text(row.content, letter),
+        content=_text(row.content, envelope),
         scope=scope,
-        title=letter.text("title"),
+        title=envelope.text("title"),
         type=category if isinstance(category, str) else None,
         tags=tags,
-        metadata=letter.metadata,
-        importance=letter.number("importance"),
+        metadata=envelope.metadata,
+        importance=envelope.number("importance"),
         source=source,
-        created_at=letter.instant("created_at") or _utc(created_at),
+        created_at=envelope.instant("created_at") or _utc(created_at),
         updated_at=_utc(updated_at),
-        expires_at=letter.instant("expires_at"),
+        expires_at=envelope.instant("expires_at"),
         extra={} if department is None else {"department": department},
     )
 

@@ -1,4 +1,4 @@
-"""What bRRAIn takes and answers; fields that its documentation does not name are kept, too."""
+"""The models of bRRAIn's API; fields that its documentation does not name are kept, too."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ItemError(Record):
 
 
 class BatchItem(Record):
-    """What became of one memory of a batch; `replayed` is that of `Stored`."""
+    """The outcome for one memory of a batch; `replayed` is that of `Stored`."""
 
     id: str | None = None
     status: str
@@ -71,7 +71,7 @@ class BatchItem(Record):
 
 
 class BatchResult(Record):
-    """What became of a batch, over all of its requests; `results` are in the order of the input."""
+    """The outcome of a batch, over all of its requests; `results` are in the order of the input."""
 
     stored: int
     failed: int = 0

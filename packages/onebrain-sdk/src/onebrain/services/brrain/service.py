@@ -1,4 +1,4 @@
-"""What every call to bRRAIn shares: where it goes, what is checked before it leaves, and how a failure is read."""
+"""The parts that every call to bRRAIn shares: its address, the checks before it is sent, and the reading of failures."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Client(client.Client[Mode, HeroBrainService]):
         api_keys: Make, list and revoke keys.
         webhooks: Be told when something happens.
         intelligence: Decision chains and patterns.
-        usage: What the tenant uses of its plan.
+        usage: The tenant's usage of its plan.
     """
 
     def __init__(self, mode: Mode, service: HeroBrainService) -> None:

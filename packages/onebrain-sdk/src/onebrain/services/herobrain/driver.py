@@ -120,7 +120,7 @@ class HeroBrainDriver(HttpDriver):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What HeroBrain can do."""
+        """The abilities of HeroBrain."""
         return CAPABILITIES
 
     # ---- store ------------------------------------------------------------------------------------------------------
@@ -274,8 +274,8 @@ class HeroBrainDriver(HttpDriver):
         new = old.model_copy(
             update={**simple, "metadata": dict(own), "tags": tuple(given.get("tags", old.tags) or ())}
         )
-        letter = unfold(row.metadata)
-        where = letter.scope
+        envelope = unfold(row.metadata)
+        where = envelope.scope
         fields: dict[str, Any] = {
             "metadata": _metadata(new.metadata, where, new.title, new.type, new.source, new),
         }
@@ -338,23 +338,23 @@ class HeroBrainDriver(HttpDriver):
 
     def _memory(self, row: wire.Memory, tenant: str | None) -> Memory:
         """Return a row as a memory."""
-        letter = unfold(row.metadata)
-        scope = letter.scope
+        envelope = unfold(row.metadata)
+        scope = envelope.scope
         if self._tenant_id is None:
             scope = Scope(tenant, scope.user, scope.agent, scope.session)
         kind = None if row.type is None else str(row.type)
         marks = set(self._marks(scope))
-        exact_tags = letter.texts("tags")
+        exact_tags = envelope.texts("tags")
         return Memory(
             id=row.id,
             content=row.content,
             scope=scope,
-            title=letter.text("title"),
-            type=letter.text("type") if letter.ours else kind,
+            title=envelope.text("title"),
+            type=envelope.text("type") if envelope.ours else kind,
             tags=exact_tags if exact_tags is not None else tuple(tag for tag in row.tags if tag not in marks),
-            metadata=letter.metadata,
-            importance=row.importance if not letter.ours or letter.kept.get("weighed") else None,
-            source=letter.text("source"),
+            metadata=envelope.metadata,
+            importance=row.importance if not envelope.ours or envelope.kept.get("weighed") else None,
+            source=envelope.text("source"),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -368,7 +368,7 @@ def _metadata(
     source: str | None,
     memory: NewMemory | Memory,
 ) -> dict[str, Any]:
-    """Return the metadata of a memory, with what HeroBrain has no place for folded in."""
+    """Return the metadata of a memory, with the fields that HeroBrain lacks folded in."""
     kept = {"title": title, "type": kind, "source": source, "weighed": memory.importance is not None or None}
     return fold(own, scope, kept)
 

@@ -1,4 +1,4 @@
-"""What HeroBrain's API takes and returns; attributes in Python's spelling, with the wire's camelCase as their alias."""
+"""The models of HeroBrain's API; attributes in Python's spelling, with the wire's camelCase as their alias."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MemoryType(StrEnum):
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook can be called for."""
+    """The events of a webhook."""
 
     MEMORY_CREATED = "memory.created"
     MEMORY_UPDATED = "memory.updated"
@@ -92,7 +92,7 @@ class FoundMemory(Memory):
 
 
 class SearchResponse(Record):
-    """What a search found, best first; it can be iterated over, counted with ``len`` and indexed.
+    """The result of a search, best first; it can be iterated over, counted with ``len`` and indexed.
 
     Attributes:
         latency: How long the service took, in milliseconds.
@@ -219,13 +219,13 @@ class WebhookTest(Record):
 
 
 class DecisionChain(Record):
-    """How a decision came about; what a link holds is the service's own."""
+    """How a decision came about; the contents of a link are the service's own."""
 
     chain: tuple[Any, ...] = ()
 
 
 class Patterns(Record):
-    """Patterns that were found; what one holds is the service's own."""
+    """Patterns that were found; their contents are the service's own."""
 
     patterns: tuple[Any, ...] = ()
 
@@ -253,7 +253,7 @@ class Storage(Record):
 
 
 class UsageMetrics(Record):
-    """What a tenant uses of its plan."""
+    """A tenant's usage of its plan."""
 
     api_calls: ApiCalls = Field(
         default=ApiCalls(),

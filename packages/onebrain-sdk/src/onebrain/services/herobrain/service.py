@@ -140,7 +140,7 @@ class Resource(client.Resource[Mode, HeroBrainService]):
     """Calls on one kind of thing."""
 
     def _data(self, spec: Spec) -> Steps[Any]:
-        """Make a call and return what its envelope holds; None for an empty answer."""
+        """Make a call and return the contents of its envelope; None for an empty answer."""
         reply: Reply = yield from self._service.ask(spec)
         return unwrap(reply)
 
@@ -187,7 +187,7 @@ def invalid(message: str) -> OneBrainValidationError:
 
 
 def check_memory(fields: Mapping[str, Any]) -> None:
-    """Refuse what the API reference rules out; what is missing or None passes, and no value is quoted."""
+    """Refuse values that the API reference rules out; missing fields and None pass, and no value is quoted."""
     content = fields.get("content")
     if content is not None and not (isinstance(content, str) and 1 <= len(content) <= MOST_CONTENT):
         raise invalid(f"content: must be a text of 1 to {MOST_CONTENT} characters")
@@ -212,7 +212,7 @@ def check_memory(fields: Mapping[str, Any]) -> None:
 
 
 def within(name: str, value: Any, low: int, high: int | None) -> None:
-    """Refuse what is not a whole number in a range."""
+    """Refuse a value that is not a whole number in a range."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         raise invalid(

@@ -1,7 +1,7 @@
 """Deliveries of HeroBrain: HMAC-SHA256 over the body.
 
 HeroBrain documents the header's name and nothing else. That the signature is the hexadecimal HMAC-SHA256 of the raw
-body, keyed with the webhook's secret, is our reading and what our own server sends.
+body, keyed with the webhook's secret, is our reading, and our own server sends it so.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FORM: Final = re.compile(r"(?:sha256=)?([0-9a-fA-F]{64})", re.ASCII)
 
 
 class HeroBrainEvent(Record):
-    """What happened.
+    """An event of HeroBrain.
 
     Attributes:
         event: Such as ``"memory.created"``.
-        data: What it happened to, with its ``tenantId``.
+        data: The object of the event, with its ``tenantId``.
         metadata: The delivery's ``request_id``, ``timestamp`` and ``version``.
     """
 
@@ -43,7 +43,7 @@ def verify_herobrain(
 ) -> HeroBrainEvent:
     """Return the event of a delivery, or raise where it is not to be trusted.
 
-    There is no timestamp in what HeroBrain signs, so an old delivery can be sent again by whoever has seen it: keep
+    HeroBrain signs no timestamp, so an old delivery can be sent again by whoever has seen it: keep
     the ``request_id`` of each delivery where that matters.
 
     Args:

@@ -172,7 +172,7 @@ class OneBrainDriver(HttpDriver):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What OneBrain can do."""
+        """The abilities of OneBrain."""
         return self._capabilities
 
     # ---- store ------------------------------------------------------------------------------------------------------
@@ -665,10 +665,10 @@ def _title(content: str, title: str | None, session: str | None, pinned: bool) -
 
 def _memory(row: wire.Memory) -> Memory:
     """Return a row as a memory of ours, whoever stored it."""
-    letter = unfold({**row.metadata, KEY: row.annotations} if row.annotations else row.metadata)
-    ours = letter.kept.get("format") is not None
+    envelope = unfold({**row.metadata, KEY: row.annotations} if row.annotations else row.metadata)
+    ours = envelope.kept.get("format") is not None
     native: Any = (row.model_extra or {}).get("scope")
-    scope = letter.scope
+    scope = envelope.scope
     if is_object(native):
         parts = native
         scope = Scope(**{name: parts[name] for name in _SCOPE if parts.get(name) is not None})
@@ -683,13 +683,13 @@ def _memory(row: wire.Memory) -> Memory:
         id=row.id,
         content=row.content,
         scope=scope,
-        title=letter.text("title") if ours else row.title or None,
-        type=letter.text("type") if ours else row.type,
-        tags=letter.texts("tags") or () if ours else row.tags,
-        metadata=letter.metadata,
-        importance=letter.number("importance"),
-        source=letter.text("source") if ours else row.source,
-        pinned=letter.kept.get("pinned") is True,
+        title=envelope.text("title") if ours else row.title or None,
+        type=envelope.text("type") if ours else row.type,
+        tags=envelope.texts("tags") or () if ours else row.tags,
+        metadata=envelope.metadata,
+        importance=envelope.number("importance"),
+        source=envelope.text("source") if ours else row.source,
+        pinned=envelope.kept.get("pinned") is True,
         archived=row.status != "active",
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -1,4 +1,4 @@
-"""What every request to OneBrain shares: base URL, key, and how its failures read."""
+"""The parts that every request to OneBrain shares: base URL, key, and the reading of failures."""
 
 from __future__ import annotations
 

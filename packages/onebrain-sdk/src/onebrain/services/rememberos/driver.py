@@ -35,7 +35,7 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
-from onebrain.memory.envelope import KEY, Letter, Turns, fold, unfold
+from onebrain.memory.envelope import KEY, Envelope, Turns, fold, unfold
 from onebrain.memory.filters import (
     TRUE,
     All,
@@ -355,34 +355,34 @@ class RememberOSDriver(HttpDriver):
 
     def _memory(self, row: models.Memory, collection: str, *, searched: str | None = None) -> Memory:
         """Return a row as a memory; `searched` is the container tag that the service was told to search."""
-        letter = unfold(row.metadata)
+        envelope = unfold(row.metadata)
         fields: dict[str, Any] = {
             "importance": row.importance,
             "type": row.category,
             "source": row.source,
             "created_at": _utc(row.created_at),
         }
-        if not letter.ours:
+        if not envelope.ours:
             scope = Scope(collection, row.container_tag or searched)
         else:
-            scope = letter.scope
-            scope = Scope(self._space(letter, collection), scope.user, scope.agent, scope.session)
-            given = letter.texts("given") or ()
+            scope = envelope.scope
+            scope = Scope(self._space(envelope, collection), scope.user, scope.agent, scope.session)
+            given = envelope.texts("given") or ()
             for wire, default in _DEFAULTS.items():
                 name = "type" if wire == "category" else wire
                 if wire not in given and fields[name] == default:
                     fields[name] = None
-            changed = letter.text("source")  # the service's own field cannot be changed
+            changed = envelope.text("source")  # the service's own field cannot be changed
             if changed is not None:
                 fields["source"] = changed or None
-            fields["created_at"] = letter.instant("created_at") or fields["created_at"]
-            fields["title"] = letter.text("title")
-            fields["tags"] = letter.texts("tags") or ()
+            fields["created_at"] = envelope.instant("created_at") or fields["created_at"]
+            fields["title"] = envelope.text("title")
+            fields["tags"] = envelope.texts("tags") or ()
         return Memory(
             id=_join(collection, row.id),
             content=row.text,
             scope=scope,
-            metadata=letter.metadata,
+            metadata=envelope.metadata,
             pinned=row.pinned,
             archived=row.archived,
             updated_at=_utc(row.updated_at),
@@ -390,13 +390,13 @@ class RememberOSDriver(HttpDriver):
             **fields,
         )
 
-    def _space(self, letter: Letter, collection: str) -> str | None:
+    def _space(self, envelope: Envelope, collection: str) -> str | None:
         """Return the space of a memory found in `collection`.
 
         The collection decides, for a memory may have been moved; but one that was stored without a space has none in
         the default collection, and where a host takes two names for one collection, the name stored tells them apart.
         """
-        stored = letter.scope.space
+        stored = envelope.scope.space
         if stored is None:
             return None if collection == self._default else collection
         return stored if stored.strip().casefold() == collection.strip().casefold() else collection
@@ -471,13 +471,13 @@ _KEPT_FORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge: bool) -> dict[str, Any]:
     """Return the arguments of `memories.update` that turn `row` into what `fields` say."""
     patch: dict[str, Any] = {}
-    letter = unfold(row.metadata)
-    scope, metadata = letter.scope, letter.metadata
-    kept: dict[str, Any] = dict(letter.kept)
+    envelope = unfold(row.metadata)
+    scope, metadata = envelope.scope, envelope.metadata
+    kept: dict[str, Any] = dict(envelope.kept)
     for name in ("scope", "metadata"):  # the envelope's own, made anew below
         kept.pop(name, None)
-    given = set(letter.texts("given") or ())
-    if not letter.ours:  # stored by another program: from now on it says itself where it belongs
+    given = set(envelope.texts("given") or ())
+    if not envelope.ours:  # stored by another program: from now on it says itself where it belongs
         scope = Scope(collection, row.container_tag)
         kept = {"sequence": _place(row)}
         given = set(_DEFAULTS)

@@ -1,4 +1,4 @@
-"""What every call to RememberOS shares: where it goes, what is checked before it leaves, and how a failure is read."""
+"""The parts that every call to RememberOS shares: its address, the checks before it is sent, and the reading of failures."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"(?:sha256=)?([0-9a-fA-F]{64})")
 
 
 class RememberOSEvent(Record):
-    """What happened to a memory.
+    """An event of a memory.
 
     Attributes:
         event: ``"memory.created"``, ``"memory.updated"`` or ``"memory.deleted"``.

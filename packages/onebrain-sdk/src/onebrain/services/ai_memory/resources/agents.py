@@ -112,7 +112,7 @@ class Agents(Resource[Mode]):
         Args:
             agent_id: Its id.
             agent_type: ``human``, ``system`` or ``ai:`` and a name, such as ``ai:claude``; at most 64 bytes.
-            capabilities: What it can do, in words of your own.
+            capabilities: Its abilities, in words of your own.
         """
         rules.check_agent_id(agent_id)
         filled("agent_type", agent_type)

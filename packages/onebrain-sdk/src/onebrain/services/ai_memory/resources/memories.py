@@ -96,7 +96,7 @@ class Memories(Resource[Mode]):
                 ``version`` stores beside it under the title with " (2)" after it.
 
         Returns:
-            What was stored, or `Pending` where the namespace's policy wants an approval first.
+            The stored memory, or `Pending` if the namespace's policy requires an approval first.
         """
         fields: dict[str, Any] = {
             "title": title,
@@ -128,7 +128,7 @@ class Memories(Resource[Mode]):
         ``scope`` here, so both are put into the metadata, where `store` has the daemon put them.
 
         Raises:
-            OneBrainError: A request failed; ``details["written"]`` says what the ones before it had written.
+            OneBrainError: A request failed; ``details["written"]`` has the rows of earlier requests.
         """
         given = [row_of(CreateMemory, memory) for memory in memories]
         for place, row in enumerate(given):
@@ -152,7 +152,7 @@ class Memories(Resource[Mode]):
         return BulkResponse(created=created, errors=tuple(errors), requests=requests)
 
     def _sign(self, row: dict[str, Any]) -> None:
-        """Move what the daemon reads only in `store` to where it would put it."""
+        """Move the fields that the daemon reads only in `store` into the metadata, as it would."""
         signed = {"agent_id": row.pop("agent_id", None) or self._agent_id, "scope": row.pop("scope", None)}
         rules.check_fields(signed)
         metadata = {name: value for name, value in signed.items() if value is not None}
@@ -185,7 +185,7 @@ class Memories(Resource[Mode]):
         expires_at: When | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Memory]:
-        """Change what is given of a memory, as an `UpdateMemory` or as arguments, and return the memory.
+        """Change the given fields of a memory, as an `UpdateMemory` or as arguments, and return the memory.
 
         Tags and metadata are replaced whole; the first ``agent_id`` stays. A tier is never lowered, and an expiry is
         never removed by the daemon (None keeps it): `promote` does that.
@@ -301,7 +301,7 @@ class Memories(Resource[Mode]):
             min_priority: Memories of at least this priority.
             since: Memories made then or later.
             until: Memories made then or earlier.
-            as_agent: A namespace; only what is visible from there.
+            as_agent: A namespace; only memories that are visible from there.
             limit: 1..1000.
         """
         filled("q", q)
@@ -339,9 +339,9 @@ class Memories(Resource[Mode]):
         as_agent: str | None = None,
         budget_tokens: int | None = None,
     ) -> Steps[RecallResponse]:
-        """Find what is worth knowing for `context`: memories with any of its words, or of its meaning, best first.
+        """Find memories with any word of `context`, or of its meaning, best first.
 
-        The answer's ``mode`` says whether meaning counted. Recalling changes what is recalled: it raises
+        The answer's ``mode`` says whether meaning counted. A recall changes the memories that it finds: it raises
         ``access_count``, moves the expiry of short and mid memories, and makes often recalled ones long.
 
         Args:
@@ -351,7 +351,7 @@ class Memories(Resource[Mode]):
             tags: As for `page`.
             since: Memories made then or later.
             until: Memories made then or earlier.
-            as_agent: A namespace; only what is visible from there.
+            as_agent: A namespace; only memories that are visible from there.
             budget_tokens: At most this many tokens of content; the best memory comes even if it alone is larger.
         """
         filled("context", context)
@@ -438,7 +438,7 @@ class Memories(Resource[Mode]):
         if limit is not None:
             within("limit", limit, 1, None)
         offset = int(cursor or 0)
-        # What is filtered here must not make pages small.
+        # Filtering here must not make pages small.
         size = rules.MOST_LISTED if limit is None or split_tags(tags)[1] else min(limit, rules.MOST_LISTED)
         found = yield from Memories.page.plan(
             self,

@@ -41,8 +41,8 @@ class Subscriptions(Resource[Mode]):
     ) -> Steps[Subscription]:
         """Have the daemon call a URL when something happens, and return the subscription.
 
-        Up to version 0.7 the daemon fires nothing for what is stored over HTTP. `onebrain.webhooks` verifies what
-        it sends. A `url` or a `namespace` is needed.
+        Up to version 0.7 the daemon fires nothing for memories stored over HTTP. `onebrain.webhooks` verifies its
+        deliveries. A `url` or a `namespace` is needed.
 
         Args:
             request: All of it, as an object instead of arguments.

@@ -30,7 +30,7 @@ class Transfer(Resource[Mode]):
 
     @endpoint
     def export(self) -> Steps[Export]:
-        """Return every live memory and every link, in one answer; what is archived is not in it."""
+        """Return every live memory and every link, in one answer, without archived memories."""
         return (yield from self._ask(Export, GET("/api/v1/export")))
 
     @endpoint
@@ -41,11 +41,11 @@ class Transfer(Resource[Mode]):
     ) -> Steps[ImportResponse]:
         """Write whole memories, ids and times included, in requests of at most 1000 rows and 2 MB.
 
-        Takes what `export` returns, or memories and links. A memory whose title exists in its namespace is merged
+        Takes the result of `export`, or memories and links. A memory whose title exists in its namespace is merged
         with the older one and takes its id; links to the id that got lost are dropped by the daemon.
 
         Raises:
-            OneBrainError: A request failed; ``details["written"]`` says what the ones before it had written.
+            OneBrainError: A request failed; ``details["written"]`` has the rows of earlier requests.
         """
         given, given_links = _import_parts(memories, links)
         for place, row in enumerate(given):

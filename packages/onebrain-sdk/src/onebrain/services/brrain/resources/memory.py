@@ -58,7 +58,7 @@ class MemoryResource(Resource[Mode]):
         ttl_seconds: int | None = None,
         idempotency_key: str | None = None,
     ) -> Steps[Stored]:
-        """Store one memory and return its id and what is known of it.
+        """Store one memory and return its id and state.
 
         Every request carries an idempotency key, so one that was lost is sent again; when the service then says that
         the memory is there already, that is a success (``replayed``).
@@ -69,7 +69,7 @@ class MemoryResource(Resource[Mode]):
             category: The category, kept in the metadata.
             department: The department, kept in the metadata.
             tags: Labels to filter by, kept in the metadata.
-            source: Who or what wrote it, kept in the metadata.
+            source: The writer, kept in the metadata.
             workspace_id: Where to store it; the default is the key's own workspace.
             ttl_seconds: After so many seconds it leaves all searches; it can still be read by its id.
             idempotency_key: Your own key, good for 24 hours; the default is a fresh one.
@@ -164,7 +164,7 @@ class MemoryResource(Resource[Mode]):
         """Search and return one page.
 
         Args:
-            q: What to look for in meaning.
+            q: The text to search for by meaning.
             keyword: Words to look for; give `q`, `keyword` or both.
             limit: 1..100.
             cursor: The ``next_cursor`` of the page before; everything else must be as it was there.
@@ -350,7 +350,7 @@ def _is_conflict(item: BatchItem) -> bool:
 
 
 def _partly(error: OneBrainError, results: list[BatchItem], start: int, size: int) -> OneBrainError:
-    """Return `error` with what became of the memories before it, so that a caller can go on from there."""
+    """Return `error` with the results of the memories before it, so that a caller can go on from there."""
     stored = [item for item in results if item.ok]
     said = error.details
     error.details = {

@@ -1,4 +1,4 @@
-"""``hb.intelligence`` and ``hb.usage``: what the service works out, and what it counts."""
+"""``hb.intelligence`` and ``hb.usage``: decision chains, patterns and usage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Intelligence(Resource[Mode]):
         """Reconstruct how decisions on a topic came about.
 
         Args:
-            topic: What they are about.
+            topic: Their subject.
             since: Only memories from then on.
             until: Only memories up to then.
             time_range: Both as the wire has them, ``{"from": ..., "to": ...}``, instead.
@@ -73,7 +73,7 @@ class Intelligence(Resource[Mode]):
 
 
 class Usage(Resource[Mode]):
-    """What a tenant uses of its plan."""
+    """A tenant's usage of its plan."""
 
     @endpoint
     def metrics(self, *, tenant_id: str | None = None) -> Steps[UsageMetrics]:

@@ -33,7 +33,7 @@ class ApiKeys(Resource[Mode]):
         Args:
             name: 1 to 255 characters.
             environment: ``production``, the default, or ``development``.
-            scopes: What it may do: ``read:memories``, ``write:memories``, ``read:intelligence``, ``write:webhooks``.
+            scopes: Its permissions: ``read:memories``, ``write:memories``, ``read:intelligence``, ``write:webhooks``.
             expires_at: When it ends: a datetime, or seconds or milliseconds since 1970.
             tenant_id: Whose key it is, instead of the client's tenant.
         """

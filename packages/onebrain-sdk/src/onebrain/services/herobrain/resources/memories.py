@@ -134,7 +134,7 @@ class Memories(Resource[Mode]):
         metadata: Mapping[str, Any] | Unset = UNSET,
         tenant_id: str | None = None,
     ) -> Steps[Memory]:
-        """Change what is given of a memory and return it; tags and metadata are replaced whole.
+        """Change the given fields of a memory and return it; tags and metadata are replaced whole.
 
         The kind of a memory cannot be changed.
         """
@@ -177,7 +177,7 @@ class Memories(Resource[Mode]):
         """Find memories by meaning, the most relevant first.
 
         Args:
-            query: What to look for, in plain words.
+            query: The question or keywords, in plain words.
             limit: 1..100.
             type: Only this kind.
             min_relevance: Only memories at least this relevant, 0..1; without it there is no floor.

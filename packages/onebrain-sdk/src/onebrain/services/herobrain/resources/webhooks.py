@@ -17,7 +17,7 @@ _EVENTS = frozenset(str(event) for event in WebhookEvent)
 
 
 class Webhooks(Resource[Mode]):
-    """The webhooks of the key's tenant; `onebrain.webhooks` verifies what they deliver."""
+    """The webhooks of the key's tenant; `onebrain.webhooks` verifies their deliveries."""
 
     @endpoint
     def create(
@@ -32,9 +32,9 @@ class Webhooks(Resource[Mode]):
         """Register a webhook.
 
         Args:
-            name: What to call it.
+            name: Its name.
             url: Where to POST; https only.
-            events: What for, such as ``["memory.created"]``.
+            events: The events to send, such as ``["memory.created"]``.
             secret: The text that deliveries are signed with.
             status: ``active``, the default, or ``inactive``.
         """
