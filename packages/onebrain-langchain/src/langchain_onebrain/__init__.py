@@ -5,9 +5,9 @@ New code imports `onebrain_langchain`. A name that is taken from here warns with
 
 from __future__ import annotations
 
-import warnings
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from onebrain.frameworks.lazy import formerly_here
 
 if TYPE_CHECKING:
     from langchain_onebrain.history import OneBrainChatMessageHistory
@@ -41,16 +41,9 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(
-        f"langchain_onebrain.{name} is the component of onebrain-langchain 0.1; import it from onebrain_langchain, whose "
-        "arguments docs/migrating.md lists",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = formerly_here(
+    __name__, _MODULES, distribution="onebrain-langchain", successor="onebrain_langchain"
+)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from onebrain import Memory
+from onebrain.frameworks.connection import Method
+from onebrain.frameworks.plans import Plan, ask
 from onebrain_langchain.history import OneBrainChatMessageHistory as History
 
 
@@ -41,14 +44,11 @@ class OneBrainChatMessageHistory(History):
     ) -> None:
         super().__init__(session_id, api_key=api_key, base_url=base_url, **options)
 
-    def clear(self) -> None:
+    def _archive(self) -> Plan[None]:
         """Archive all messages of the conversation."""
-        brain = self._connection.sync
-        for memory in list(brain.list(**self._listing())):
-            brain.update(memory.id, scope=self.scope, archived=True)
+        memories: list[Memory] = yield ask("list", **self._listing())
+        for memory in memories:
+            yield ask("update", memory.id, scope=self.scope, archived=True)
 
-    async def aclear(self) -> None:
-        """Do what `clear` does, asynchronously."""
-        brain = await self._connection.open()
-        for memory in [memory async for memory in brain.list(**self._listing())]:
-            await brain.update(memory.id, scope=self.scope, archived=True)
+    clear = Method(_archive).sync
+    aclear = Method(_archive).asynchronous

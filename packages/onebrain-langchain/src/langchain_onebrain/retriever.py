@@ -5,6 +5,7 @@ from __future__ import annotations
 from langchain_core.documents import Document
 
 from onebrain import Hit
+from onebrain.frameworks.lazy import former_metadata
 from onebrain.memory.models import SearchMode
 from onebrain_langchain.retriever import OneBrainRetriever as Retriever
 
@@ -29,14 +30,5 @@ class OneBrainRetriever(Retriever):
 
     def _document(self, hit: Hit) -> Document:
         found = super()._document(hit)
-        extra = hit.memory.extra
-        former = {
-            "id": hit.memory.id,
-            "type": "",
-            "title": "",
-            "confidence": extra.get("confidence", 0.0),
-            "source_type": extra.get("sourceType") or extra.get("source_type") or "",
-            "created_at": "",
-        }
-        found.metadata = former | found.metadata
+        found.metadata = {"title": ""} | former_metadata(hit.memory) | found.metadata
         return found

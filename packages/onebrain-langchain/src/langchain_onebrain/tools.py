@@ -6,18 +6,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from onebrain import Entity, Scope, SearchResult
-from onebrain.memory.fence import fence, on_one_line
+from onebrain import Scope
+from onebrain.frameworks.lazy import FORMER_LENGTHS
+from onebrain.frameworks.plans import Plan
+from onebrain.frameworks.tools import Answer, named_entities
 from onebrain.memory.models import SearchMode
 from onebrain_langchain import tools
-from onebrain_langchain.verbs import Plan, ask
-
-# Tokens of an answer for each of the names that version 0.1 had for them.
-_TOKENS = {"brief": 500, "assistant": 1500, "project": 3000, "deep": 6000}
 
 
 class SearchInput(BaseModel):
-    """What the model says to `OneBrainSearchTool`."""
+    """The arguments of `OneBrainSearchTool`."""
 
     query: str = Field(description="What to look for, in plain words.")
     top_k: int = Field(default=10, ge=1, le=100, description="The most memories to return.")
@@ -38,17 +36,12 @@ class OneBrainSearchTool(tools.OneBrainSearchTool):
 
     args_schema: Any = SearchInput
 
-    def _answer(  # type: ignore[override]
-        self, scope: Scope, *, query: str, top_k: int = 10, mode: SearchMode = "hybrid"
-    ) -> Plan[tools.Answer]:
-        found: SearchResult = yield ask(
-            "search", query, scope=scope, limit=top_k, mode=mode, filter=self.filter, min_score=self.min_score
-        )
-        return tools.listed(found)
+    def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
+        return super()._answer(scope, **{"top_k": 10, "mode": "hybrid", **arguments})
 
 
 class WriteInput(BaseModel):
-    """What the model says to `OneBrainWriteTool`."""
+    """The arguments of `OneBrainWriteTool`."""
 
     title: str = Field(description="A short heading.")
     body: str = Field(description="What to remember.")
@@ -70,14 +63,13 @@ class OneBrainWriteTool(tools.OneBrainWriteTool):
 
     args_schema: Any = WriteInput
 
-    def _answer(  # type: ignore[override]
-        self, scope: Scope, *, title: str, body: str, memory_type: str = "fact"
-    ) -> Plan[tools.Answer]:
-        return (yield from super()._answer(scope, content=body, title=title, memory_type=memory_type))
+    def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
+        content = arguments.pop("body")
+        return super()._answer(scope, content=content, **{"memory_type": "fact", **arguments})
 
 
 class ContextInput(BaseModel):
-    """What the model says to `OneBrainContextTool`."""
+    """The arguments of `OneBrainContextTool`."""
 
     scope: Literal["brief", "assistant", "project", "deep"] = Field(
         default="deep", description="How much to return: brief, assistant, project or deep."
@@ -98,14 +90,13 @@ class OneBrainContextTool(tools.OneBrainContextTool):
 
     args_schema: Any = ContextInput
 
-    def _answer(self, where: Scope, /, *, scope: str = "deep") -> Plan[tools.Answer]:  # type: ignore[override]
-        context = yield ask("context", None, scope=where, max_tokens=_TOKENS[scope])
-        rows = [tools.row(memory) for memory in context.memories]
-        return context.text or "Nothing is known yet.", rows
+    def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
+        length = FORMER_LENGTHS[arguments.get("scope", "deep")]
+        return self.tool.answer(scope, max_tokens=length, nothing="Nothing is known yet.")
 
 
 class EntityInput(BaseModel):
-    """What the model says to `OneBrainEntityTool`."""
+    """The arguments of `OneBrainEntityTool`."""
 
     entity_type: str | None = Field(default=None, description="Only this type, such as person.")
     limit: int = Field(default=20, ge=1, le=100, description="The most entities to return.")
@@ -131,10 +122,6 @@ class OneBrainEntityTool(tools.BrainTool):
     args_schema: Any = EntityInput
     metadata: dict[str, Any] | None = Field(default_factory=lambda: {"readOnlyHint": True})
 
-    def _answer(  # type: ignore[override]
-        self, scope: Scope, *, entity_type: str | None = None, limit: int = 20
-    ) -> Plan[tools.Answer]:
-        found: list[Entity] = list((yield ask("entities", scope=scope, type=entity_type, limit=limit)))
-        lines = [f"- {on_one_line(entity.name)} ({on_one_line(entity.type)})" for entity in found]
-        rows = [{"name": entity.name, "type": entity.type} for entity in found]
-        return (fence("\n".join(lines)) if lines else "No entities found."), rows
+    def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
+        limit = arguments.get("limit", 20)
+        return named_entities(scope, type=arguments.get("entity_type"), limit=limit)

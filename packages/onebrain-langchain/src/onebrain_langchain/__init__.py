@@ -6,8 +6,9 @@ package loads no framework, and a framework that is not installed is missed only
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from onebrain.frameworks.lazy import lazily
 
 if TYPE_CHECKING:
     from onebrain_langchain.history import OneBrainChatMessageHistory
@@ -71,24 +72,7 @@ _MODULES = {
 _EXTRAS = {"langgraph": "langgraph", "langchain": "agents", "langchain_classic": "classic"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(f"{__name__}.{_MODULES[name]}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRAS:
-            raise
-        from onebrain.errors import MissingDependency
-
-        raise MissingDependency(
-            f"{name} needs {missing}, which is not installed: "
-            f'pip install "onebrain-langchain[{_EXTRAS[missing]}]"'
-        ) from error
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _MODULES, _EXTRAS)
 
 
 def __dir__() -> list[str]:

@@ -11,19 +11,20 @@ from langchain_core.messages import BaseMessage, RemoveMessage
 from pydantic import SecretStr
 
 from onebrain import ConfigurationError, F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, Method, ScopeLike, as_scope
+from onebrain.frameworks.ids import encode
+from onebrain.frameworks.plans import Plan, ask
+from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_whole
 from onebrain.memory.ids import Id
 from onebrain.memory.window import window
-from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
-from onebrain_langchain.documents import new_memory
-from onebrain_langchain.ids import encode
 from onebrain_langchain.messages import conversation_message, from_memory, to_fields
 
 _KIND = "message"
 _MESSAGES = F("kind").eq(_KIND)
 
 
-class OneBrainChatMessageHistory(BaseChatMessageHistory):
+class OneBrainChatMessageHistory(Component, BaseChatMessageHistory):
     """Keeps the messages of one conversation: each comes back equal, in the order in which it was added.
 
     Every field is kept: ids, tool calls, content blocks, usage, ``additional_kwargs``, a tool's artifact. Chunks of a
@@ -79,10 +80,6 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
         self._scope = own.within(given)
         self._window = window
 
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
-
     @property
     def session_id(self) -> str:
         """The conversation."""
@@ -93,62 +90,47 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
         """Where the messages are."""
         return self._scope
 
-    def close(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        await self._connection.aclose()
-
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # an attribute in the base, read as one
         """The messages in order, oldest first."""
-        return self._read(self._connection.sync.list(**self._listing()))
+        return self._connection.run(self.read_plan())
 
-    async def aget_messages(self) -> list[BaseMessage]:
+    def read_plan(self) -> Plan[list[BaseMessage]]:
         """Return the messages in order, oldest first."""
-        brain = await self._connection.open()
-        return self._read([memory async for memory in brain.list(**self._listing())])
-
-    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Add messages at the end, together; one whose id is there already is replaced in its place.
-
-        Raises:
-            OneBrainValidationError: A message holds something that cannot be written as JSON; none was stored.
-        """
-        brain = self._connection.sync
-        brain.store_many(self._memories(messages, brain.capabilities.client_ids), wait=True, atomic=True)
-
-    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Do what `add_messages` does, asynchronously."""
-        brain = await self._connection.open()
-        items = self._memories(messages, brain.capabilities.client_ids)
-        await brain.store_many(items, wait=True, atomic=True)
-
-    def clear(self) -> None:
-        """Remove all messages of the conversation, and nothing else."""
-        self._connection.sync.forget(filter=_MESSAGES, scope=self._scope)
-
-    async def aclear(self) -> None:
-        """Do what `clear` does, asynchronously."""
-        await (await self._connection.open()).forget(filter=_MESSAGES, scope=self._scope)
-
-    def _listing(self) -> dict[str, Any]:
-        where: dict[str, Any] = {"scope": self._scope, "filter": _MESSAGES}
-        if self._window is None:
-            return {**where, "order": "sequence"}
-        # The one before the window tells whether the conversation begins there.
-        return {**where, "order": "-sequence", "limit": self._window + 1}
-
-    def _read(self, memories: Iterable[Memory]) -> list[BaseMessage]:
+        memories: list[Memory] = yield ask("list", **self._listing())
         messages = [from_memory(memory) for memory in memories]
         if self._window is None:
             return messages
         latest = messages[: self._window][::-1]
         complete = len(messages) == len(latest)
-        places = window([conversation_message(message) for message in latest], complete=complete)
-        return [latest[place] for place in places]
+        kept = window([conversation_message(message) for message in latest], complete=complete)
+        return [latest[position] for position in kept]
+
+    def add_plan(self, messages: Sequence[BaseMessage]) -> Plan[None]:
+        """Add messages at the end, together; one whose id is there already is replaced in its place.
+
+        Raises:
+            OneBrainValidationError: A message holds something that cannot be written as JSON; none was stored.
+        """
+        can: Capabilities = yield ask("capabilities")
+        yield ask("store_many", self._memories(messages, can.client_ids), wait=True, atomic=True)
+
+    def clear_plan(self) -> Plan[None]:
+        """Remove all messages of the conversation, and nothing else."""
+        yield ask("forget", filter=_MESSAGES, scope=self._scope)
+
+    aget_messages = Method(read_plan).asynchronous
+    add_messages = Method(add_plan).sync
+    aadd_messages = Method(add_plan).asynchronous
+    clear = Method(clear_plan).sync
+    aclear = Method(clear_plan).asynchronous
+
+    def _listing(self) -> dict[str, Any]:
+        where: dict[str, Any] = {"scope": self._scope, "filter": _MESSAGES}
+        if self._window is None:
+            return {**where, "order": "sequence"}
+        # The message before the window tells whether the conversation begins with it.
+        return {**where, "order": "-sequence", "limit": self._window + 1}
 
     def _memories(self, messages: Iterable[BaseMessage], client_ids: bool) -> list[NewMemory]:
         if isinstance(messages, BaseMessage):
@@ -159,5 +141,7 @@ class OneBrainChatMessageHistory(BaseChatMessageHistory):
             # A RemoveMessage carries the id of another message, which it must not replace.
             kind = "removal" if isinstance(message, RemoveMessage) else _KIND
             id = encode(self._scope, message.id or str(uuid4()), kind=kind, hashed=True)
-            items.append(new_memory(id=id if client_ids else None, scope=self._scope, **to_fields(message)))
+            items.append(
+                NewMemory.checked(id=id if client_ids else None, scope=self._scope, **to_fields(message))
+            )
         return items

@@ -12,7 +12,9 @@ from langchain_core.indexing import DeleteResponse, DocumentIndex, UpsertRespons
 from pydantic import Field, PrivateAttr
 
 from onebrain import OneBrainValidationError
-from onebrain_langchain.connection import STRICT, Connected, refuse
+from onebrain.frameworks.connection import Method, refuse
+from onebrain.frameworks.plans import Plan
+from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.vectorstore import OneBrainVectorStore
 
 
@@ -51,37 +53,34 @@ class OneBrainIndex(Connected, DocumentIndex):
             self.embedding, brain=self._connection.brains, space=self.space, scope=self.scope
         )
 
-    def upsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
+    def _upsert(self, items: Sequence[Document], /, **kwargs: Any) -> Plan[UpsertResponse]:
         """Add or replace documents; `kwargs` are those of `OneBrainVectorStore.add_texts` but `ids`."""
-        return {"succeeded": self._store.add_documents(list(items), **kwargs), "failed": []}
+        ids = [document.id for document in items]
+        texts, metadatas = [one.page_content for one in items], [one.metadata for one in items]
+        options: dict[str, Any] = {"ids": ids if any(ids) else None, **kwargs}
+        added = yield from self._store.add_texts_plan(texts, metadatas, **options)
+        return {"succeeded": added, "failed": []}
 
-    async def aupsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
-        """Do what `upsert` does, asynchronously."""
-        return {"succeeded": await self._store.aadd_documents(list(items), **kwargs), "failed": []}
-
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
-        """Remove documents by id; those that do not exist are no failure."""
+    def _delete(self, ids: list[str] | None = None, **kwargs: Any) -> Plan[DeleteResponse]:
+        """Remove documents by id; ids that do not exist are no failure."""
         refuse(self, kwargs)
-        there = [document.id for document in self._store.get_by_ids(_some(ids))]
-        self._store.delete([id for id in there if id])
-        return _deleted(there)
+        if ids is None:
+            raise OneBrainValidationError("delete: say which documents, by their ids")
+        there = [document.id for document in (yield from self._store.get_plan(ids)) if document.id]
+        yield from self._store.delete_plan(there)
+        return {"succeeded": there, "num_deleted": len(there), "failed": [], "num_failed": 0}
 
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
-        """Do what `delete` does, asynchronously."""
-        refuse(self, kwargs)
-        there = [document.id for document in await self._store.aget_by_ids(_some(ids))]
-        await self._store.adelete([id for id in there if id])
-        return _deleted(there)
-
-    def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
+    def _get(self, ids: Sequence[str], /, **kwargs: Any) -> Plan[list[Document]]:
         """Return the documents with these ids that exist."""
         refuse(self, kwargs)
-        return self._store.get_by_ids(ids)
+        return self._store.get_plan(ids)
 
-    async def aget(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
-        """Do what `get` does, asynchronously."""
-        refuse(self, kwargs)
-        return await self._store.aget_by_ids(ids)
+    upsert = Method(_upsert).sync
+    aupsert = Method(_upsert).asynchronous
+    delete = Method(_delete).sync
+    adelete = Method(_delete).asynchronous
+    get = Method(_get).sync
+    aget = Method(_get).asynchronous
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
@@ -97,14 +96,3 @@ class OneBrainIndex(Connected, DocumentIndex):
     def is_lc_serializable(cls) -> bool:
         """Whether LangChain may write this component as JSON: no, since its embedding may not be."""
         return False
-
-
-def _some(ids: list[str] | None) -> list[str]:
-    if ids is None:
-        raise OneBrainValidationError("delete: say which documents, by their ids")
-    return ids
-
-
-def _deleted(ids: Sequence[str | None]) -> DeleteResponse:
-    there = [id for id in ids if id]
-    return {"succeeded": there, "num_deleted": len(there), "failed": [], "num_failed": 0}

@@ -22,9 +22,8 @@ from langgraph.store.base import (
 )
 
 from onebrain import F, Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.frameworks.ids import encode
 from onebrain.memory.filters import Filter
-from onebrain_langchain.documents import new_memory
-from onebrain_langchain.ids import encode
 
 # A label holds no dot and is not empty, so labels that each end with one are an injective encoding of a namespace in
 # which prefixes compare label by label: ("a",) is "a.", which "ab." does not begin with.
@@ -133,7 +132,7 @@ def memories_of(
     ttl = None if op.ttl is None else lifetime(op.ttl)
     parts = len(vectors) - 1 if vectors else 0
     id = item_id(scope, op)
-    yield new_memory(
+    yield NewMemory.checked(
         id=id,
         # Without a text it is found by get and by filters.
         content="\n".join(text.shown for text in texts).strip()
@@ -145,7 +144,7 @@ def memories_of(
     )
     for number, part in enumerate(part_ids(scope, op, 1, parts), 1):
         assert vectors is not None
-        yield new_memory(
+        yield NewMemory.checked(
             id=part,
             content=texts[number].shown,
             scope=scope,

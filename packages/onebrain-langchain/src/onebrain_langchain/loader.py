@@ -9,13 +9,13 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from pydantic import SecretStr
 
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, ScopeLike, as_scope
 from onebrain.memory.models import Order
-from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_langchain.documents import document
 from onebrain_langchain.filters import FilterLike, checked
 
 
-class OneBrainLoader(BaseLoader):
+class OneBrainLoader(Component, BaseLoader):
     """Loads every memory of a scope, page by page, as it is read.
 
     Documents look like those of `OneBrainRetriever`, without scores.
@@ -54,17 +54,14 @@ class OneBrainLoader(BaseLoader):
         include_archived: bool = False,
     ) -> None:
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
+        self._scope = as_scope(scope)
         self._arguments: dict[str, Any] = {
-            "scope": as_scope(scope),
+            "scope": self._scope,
             "filter": checked(filter),
             "order": order,
             "limit": limit,
             "include_archived": include_archived,
         }
-
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._arguments['scope']!r})"
 
     def lazy_load(self) -> Iterator[Document]:
         """Yield one document for each memory."""
@@ -76,11 +73,3 @@ class OneBrainLoader(BaseLoader):
         brain = await self._connection.open()
         async for memory in brain.list(**self._arguments):
             yield document(memory)
-
-    def close(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        await self._connection.aclose()

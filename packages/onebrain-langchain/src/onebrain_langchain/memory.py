@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from langchain_classic.base_memory import BaseMemory
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
+from langchain_core.messages import AIMessage, HumanMessage, get_buffer_string
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from onebrain import ConfigurationError, F
+from onebrain.frameworks.connection import Method
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.ids import as_id
 from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.history import OneBrainChatMessageHistory
@@ -71,40 +73,32 @@ class OneBrainMemory(Connected, BaseMemory):
         """The variables that this memory gives to a chain."""
         return [self.memory_key, *([self.recall_key] if self.recall_key else [])]
 
-    def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _load(self, inputs: dict[str, Any]) -> Plan[dict[str, Any]]:
         """Return the session's messages, and what is known about the input."""
-        variables = self._variables(self._history.messages)
+        messages = yield from self._history.read_plan()
+        variables: dict[str, Any] = {
+            self.memory_key: messages if self.return_messages else get_buffer_string(messages)
+        }
         if self.recall_key:
-            found = self._connection.sync.context(self._input(inputs), **self._recall())
-            variables[self.recall_key] = found.text
+            context = yield ask("context", self._input(inputs), **self._recall())
+            variables[self.recall_key] = context.text
         return variables
 
-    async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Do what `load_memory_variables` does, asynchronously."""
-        variables = self._variables(await self._history.aget_messages())
-        if self.recall_key:
-            brain = await self._connection.open()
-            variables[self.recall_key] = (await brain.context(self._input(inputs), **self._recall())).text
-        return variables
-
-    def save_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
+    def _save(self, inputs: dict[str, Any], outputs: dict[str, str]) -> Plan[None]:
         """Store one exchange."""
-        self._history.add_messages(self._exchange(inputs, outputs))
+        answer = _one(outputs, self.output_key, "output_key", set())
+        return self._history.add_plan([HumanMessage(self._input(inputs)), AIMessage(answer)])
 
-    async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, str]) -> None:
-        """Do what `save_context` does, asynchronously."""
-        await self._history.aadd_messages(self._exchange(inputs, outputs))
-
-    def clear(self) -> None:
+    def _clear(self) -> Plan[None]:
         """Remove the session's messages."""
-        self._history.clear()
+        return self._history.clear_plan()
 
-    async def aclear(self) -> None:
-        """Do what `clear` does, asynchronously."""
-        await self._history.aclear()
-
-    def _variables(self, messages: list[BaseMessage]) -> dict[str, Any]:
-        return {self.memory_key: messages if self.return_messages else get_buffer_string(messages)}
+    load_memory_variables = Method(_load).sync
+    aload_memory_variables = Method(_load).asynchronous
+    save_context = Method(_save).sync
+    asave_context = Method(_save).asynchronous
+    clear = Method(_clear).sync
+    aclear = Method(_clear).asynchronous
 
     def _recall(self) -> dict[str, Any]:
         session = self._history.session_id
@@ -113,10 +107,6 @@ class OneBrainMemory(Connected, BaseMemory):
             "filter": F.session.ne(session),
             "max_tokens": self.max_tokens,
         }
-
-    def _exchange(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[BaseMessage]:
-        answer = _one(outputs, self.output_key, "output_key", set())
-        return [HumanMessage(self._input(inputs)), AIMessage(answer)]
 
     def _input(self, inputs: Mapping[str, Any]) -> str:
         return _one(inputs, self.input_key, "input_key", set(self.memory_variables))

@@ -10,9 +10,11 @@ from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from pydantic import Field, field_validator, model_validator
 
 from onebrain import Hit, SearchResult
+from onebrain.frameworks.connection import ScopeLike, as_scope, refuse
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
-from onebrain_langchain.connection import STRICT, Connected, ScopeLike, as_scope, refuse
+from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.documents import document
 from onebrain_langchain.filters import FilterLike, checked, jsonable
 
@@ -69,15 +71,15 @@ class OneBrainRetriever(Connected, BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return self._documents(self._connection.sync.search(query, **self._arguments(**kwargs)))
+        return self._connection.run(self._documents(query, **kwargs))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        brain = await self._connection.open()
-        return self._documents(await brain.search(query, **self._arguments(**kwargs)))
+        return await self._connection.arun(self._documents(query, **kwargs))
 
-    def _documents(self, found: SearchResult) -> list[Document]:
+    def _documents(self, query: str, **kwargs: Any) -> Plan[list[Document]]:
+        found: SearchResult = yield ask("search", query, **self._arguments(**kwargs))
         warn_of_words(found)
         return [self._document(hit) for hit in found]
 

@@ -27,7 +27,6 @@ from langgraph.store.base import (
 from pydantic import SecretStr
 
 from onebrain import (
-    Brain,
     ConfigurationError,
     EmbedderMismatch,
     Hit,
@@ -38,11 +37,12 @@ from onebrain import (
     OneBrainValidationError,
     Scope,
 )
-from onebrain.memory.brain import AsyncBrain
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, ScopeLike, in_space
+from onebrain.frameworks.plans import Plan, ask, call
+from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_whole
 from onebrain.memory.filters import Filter, every
 from onebrain.memory.models import Order, SearchMode
-from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_langchain.filters import value_filter
 from onebrain_langchain.gathering import Gathering
 from onebrain_langchain.items import (
@@ -62,7 +62,6 @@ from onebrain_langchain.items import (
     texts_of,
 )
 from onebrain_langchain.namespaces import IdLabels, labelled
-from onebrain_langchain.verbs import Plan, arun, ask, run
 
 _PAGE = 200
 _CANDIDATES = 200  # what is looked at closely, at least, where another distance than the brain's decides
@@ -71,7 +70,7 @@ Vector = Sequence[float]
 Distance = Literal["cosine", "l2", "inner_product"]
 
 
-class OneBrainStore(IdLabels):
+class OneBrainStore(Component, IdLabels):
     """Keeps values by namespace and key, finds them by filter and by meaning, and lets them expire.
 
     One memory keeps one item: its value and namespace as metadata, the text of its indexed fields as content. Get,
@@ -130,11 +129,8 @@ class OneBrainStore(IdLabels):
         ttl: TTLConfig | None = None,
         search_mode: SearchMode | None = None,
     ) -> None:
-        given = as_scope(scope)
-        if space is not None and given.space not in (None, space):
-            raise ConfigurationError("space and scope.space differ: give one of the two")
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
-        self._scope = given.within(Scope(space=space or "langgraph"))
+        self._scope = in_space(scope, space, "langgraph")
         self._search_mode: SearchMode | None = search_mode
         self._gathering: Gathering[list[Op], list[Result]] = Gathering()
         self.index_config = index
@@ -154,22 +150,10 @@ class OneBrainStore(IdLabels):
             raise ConfigurationError("ttl: omit_expired=False is not possible; expired items vanish at once")
         self.ttl_config = ttl
 
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
-
     @property
     def embeddings(self) -> Embeddings | None:
         """What makes the vectors, where that is not the brain."""
         return self._embeddings
-
-    def close(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        await self._connection.aclose()
 
     # ---- the two methods that all others of a store lead to ---------------------------------------------------------
 
@@ -179,16 +163,7 @@ class OneBrainStore(IdLabels):
         Reads see the state before the batch's puts. Of several puts to one key the last one counts. What cannot be put
         raises before anything is.
         """
-        listed, brain = _checked(ops), self._connection.sync
-        embedder = self._embedder(brain)
-        queries = _queries(listed)
-        made = None if embedder is None else [embedder.embed_query(query) for query in queries]
-        results, known = run(brain, self._read(listed, self._keyed(queries, made), brain))
-        puts = self._puts(listed)
-        texts = [] if embedder is None else self._texts(puts.values())
-        made = None if embedder is None else embedder.embed_documents(texts) if texts else []
-        run(brain, self._write(puts, self._keyed(texts, made), known, brain))
-        return results
+        return self._connection.run(self._execute(_checked(ops)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do what `batch` does, asynchronously, together with what else begins in this turn of the event loop."""
@@ -199,70 +174,62 @@ class OneBrainStore(IdLabels):
 
     async def _together(self, calls: Sequence[list[Op]]) -> Sequence[list[Result] | BaseException]:
         """Execute the operations of several calls as one batch; where that fails, each call has its own result."""
-        brain = await self._connection.open()
-        merged = [op for call in calls for op in call]
+        merged = [op for one in calls for op in one]
+        run = self._connection.arun
         try:
-            results, known = await self._aread(merged, brain)
+            results, known = await run(self._read(merged))
         except Exception:
             if len(calls) == 1:
                 raise
-            return [(await self._alone(call, brain)) for call in calls]
+            return [await self._alone(one) for one in calls]
         outcomes: list[list[Result] | BaseException] = []
         start = 0
-        for call in calls:
-            outcomes.append(results[start : start + len(call)])
-            start += len(call)
+        for one in calls:
+            outcomes.append(results[start : start + len(one)])
+            start += len(one)
         try:
-            await self._awrite(merged, known, brain)
+            await run(self._write(merged, known))
         except Exception:
             if len(calls) == 1:
                 raise
-            for place, call in enumerate(calls):
+            for position, one in enumerate(calls):
                 try:
-                    await self._awrite(call, known, brain)
+                    await run(self._write(one, known))
                 except Exception as error:
-                    outcomes[place] = error
+                    outcomes[position] = error
         return outcomes
 
-    async def _alone(self, call: list[Op], brain: AsyncBrain) -> list[Result] | BaseException:
+    async def _alone(self, ops: list[Op]) -> list[Result] | BaseException:
         try:
-            results, known = await self._aread(call, brain)
-            await self._awrite(call, known, brain)
+            return await self._connection.arun(self._execute(ops))
         except Exception as error:
             return error
+
+    def _execute(self, ops: Sequence[Op]) -> Plan[list[Result]]:
+        results, known = yield from self._read(ops)
+        yield from self._write(ops, known)
         return results
-
-    async def _aread(self, ops: Sequence[Op], brain: AsyncBrain) -> tuple[list[Result], dict[str, Memory]]:
-        embedder, queries = self._embedder(brain), _queries(ops)
-        made = None if embedder is None else [await embedder.aembed_query(query) for query in queries]
-        return await arun(brain, self._read(ops, self._keyed(queries, made), brain))
-
-    async def _awrite(self, ops: Sequence[Op], known: Mapping[str, Memory], brain: AsyncBrain) -> None:
-        embedder, puts = self._embedder(brain), self._puts(ops)
-        texts = [] if embedder is None else self._texts(puts.values())
-        made = None if embedder is None else (await embedder.aembed_documents(texts)) if texts else []
-        await arun(brain, self._write(puts, self._keyed(texts, made), known, brain))
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
-    def _read(
-        self, ops: Sequence[Op], vectors: Mapping[str, Vector], brain: Brain | AsyncBrain
-    ) -> Plan[tuple[list[Result], dict[str, Memory]]]:
+    def _read(self, ops: Sequence[Op]) -> Plan[tuple[list[Result], dict[str, Memory]]]:
         """Return the results of all operations, and the items to be replaced that are there already."""
+        can: Capabilities = yield ask("capabilities")
+        vectors = yield from self._query_vectors(ops, can)
         results: list[Result] = [None] * len(ops)
         touched: dict[str, Memory] = {}
-        known = yield from self._get(ops, results, touched, brain)
+        known = yield from self._get(ops, results, touched, can)
         answered: dict[Any, Result] = {}
-        for place, op in enumerate(ops):
+        for position, op in enumerate(ops):
             if not isinstance(op, SearchOp | ListNamespacesOp):
                 continue
             question = _hashable(op)
             if question not in answered:
                 if isinstance(op, SearchOp):
-                    answered[question] = yield from self._search(op, vectors, touched, brain)
+                    answered[question] = yield from self._search(op, vectors, touched, can)
                 else:
                     answered[question] = yield from self._list_namespaces(op)
-            results[place] = cast("Result", list(cast("list[Any]", answered[question])))
+            results[position] = cast("Result", list(cast("list[Any]", answered[question])))
         yield from self._refresh(touched)
         return results, known
 
@@ -271,11 +238,11 @@ class OneBrainStore(IdLabels):
         ops: Sequence[Op],
         results: list[Result],
         touched: dict[str, Memory],
-        brain: Brain | AsyncBrain,
+        can: Capabilities,
     ) -> Plan[dict[str, Memory]]:
-        ids = {place: item_id(self._scope, op) for place, op in enumerate(ops) if isinstance(op, GetOp)}
+        ids = {position: item_id(self._scope, op) for position, op in enumerate(ops) if isinstance(op, GetOp)}
         wanted = dict.fromkeys(ids.values())
-        if _parts(brain):
+        if _parts(can):
             # Parts of what is replaced or removed have to go with it.
             embeds = self._embeddings is not None
             puts = (op for op in ops if isinstance(op, PutOp) and (embeds or op.value is None))
@@ -284,13 +251,13 @@ class OneBrainStore(IdLabels):
             return {}
         found: list[Memory] = yield ask("get_many", wanted, scope=self._scope)
         by_id = {memory.id: memory for memory in found}
-        for place, id in ids.items():
+        for position, id in ids.items():
             memory = by_id.get(id)
             if memory is None:
                 continue
-            if cast("GetOp", ops[place]).refresh_ttl:
+            if cast("GetOp", ops[position]).refresh_ttl:
                 touched[id] = memory
-            results[place] = Item(**fields_of(memory))
+            results[position] = Item(**fields_of(memory))
         return by_id
 
     def _refresh(self, touched: Mapping[str, Memory]) -> Plan[None]:
@@ -308,7 +275,7 @@ class OneBrainStore(IdLabels):
         op: SearchOp,
         vectors: Mapping[str, Vector],
         touched: dict[str, Memory],
-        brain: Brain | AsyncBrain,
+        can: Capabilities,
     ) -> Plan[list[SearchItem]]:
         there = every(
             NAMESPACE.starts_with(path_of(op.namespace_prefix)), value_filter(op.filter, "item", "value")
@@ -317,7 +284,7 @@ class OneBrainStore(IdLabels):
         ranked: list[tuple[Memory, float | None]] = []
         if op.query and op.query.strip() and op.limit:
             condition = every(there, INDEXED.eq(True))
-            ranked.extend((yield from self._ranked(op.query, vectors.get(op.query), condition, end, brain)))
+            ranked.extend((yield from self._ranked(op.query, vectors.get(op.query), condition, end, can)))
             there = every(there, INDEXED.eq(False))
         if len(ranked) < end and op.limit:
             rest = yield from self._listed(there, "-updated_at", end - len(ranked))
@@ -328,7 +295,7 @@ class OneBrainStore(IdLabels):
         return [SearchItem(**fields_of(memory), score=score) for memory, score in page]
 
     def _ranked(
-        self, query: str, vector: Vector | None, condition: Filter, limit: int, brain: Brain | AsyncBrain
+        self, query: str, vector: Vector | None, condition: Filter, limit: int, can: Capabilities
     ) -> Plan[list[tuple[Memory, float]]]:
         """Return the best items of a search with their scores: an item's is that of its best vector."""
         mode = self._search_mode or ("vector" if vector is not None else None)
@@ -338,7 +305,7 @@ class OneBrainStore(IdLabels):
             "filter": condition,
             "mode": mode,
             "embedding": None if mode == "keyword" else vector,
-            "include_archived": vector is not None and _parts(brain),
+            "include_archived": vector is not None and _parts(can),
             "with_embeddings": by_vector and self._distance != "cosine",
         }
         wanted = max(_CANDIDATES, 10 * limit) if asked["with_embeddings"] else limit
@@ -442,16 +409,12 @@ class OneBrainStore(IdLabels):
 
     # ---- write ------------------------------------------------------------------------------------------------------
 
-    def _write(
-        self,
-        puts: Mapping[str, PutOp],
-        vectors: Mapping[str, Vector],
-        known: Mapping[str, Memory],
-        brain: Brain | AsyncBrain,
-    ) -> Plan[None]:
+    def _write(self, ops: Sequence[Op], known: Mapping[str, Memory]) -> Plan[None]:
+        can: Capabilities = yield ask("capabilities")
+        puts = {item_id(self._scope, op): op for op in ops if isinstance(op, PutOp)}
+        vectors = yield from self._text_vectors(puts.values(), can)
         items: list[NewMemory] = []
         gone: list[str] = []
-        bare = brain.capabilities.embeddings
         for id, op in puts.items():
             before = parts_of(known[id]) if id in known else 0
             if op.value is None:
@@ -459,7 +422,7 @@ class OneBrainStore(IdLabels):
                 continue
             texts = texts_of(op, self._fields)
             own = [vectors[text.embedded(op)] for text in texts] if vectors and texts else None
-            new = list(memories_of(op, texts, self._scope, own, bare=bare))
+            new = list(memories_of(op, texts, self._scope, own, bare=can.embeddings))
             items.extend(new)
             gone.extend(part_ids(self._scope, op, len(new), before))
         yield from self._store(items)
@@ -494,14 +457,6 @@ class OneBrainStore(IdLabels):
                 yield ask("update", memory.id, scope=memory.scope, embedding=False)
         return bool(filled)
 
-    def _puts(self, ops: Sequence[Op]) -> dict[str, PutOp]:
-        """Return the last put to each item."""
-        return {item_id(self._scope, op): op for op in ops if isinstance(op, PutOp)}
-
-    def _texts(self, puts: Iterable[PutOp]) -> list[str]:
-        """Return the texts of what is put as the embedder gets them, each once."""
-        return list(dict.fromkeys(text.embedded(op) for op in puts for text in texts_of(op, self._fields)))
-
     def _parts_of(self, memory: Memory) -> list[str]:
         item = memory.metadata["item"]
         op = PutOp(labels_of(item["namespace"]), item["key"], None)
@@ -509,13 +464,30 @@ class OneBrainStore(IdLabels):
 
     # ---- vectors ----------------------------------------------------------------------------------------------------
 
-    def _embedder(self, brain: Brain | AsyncBrain) -> Embeddings | None:
-        return self._embeddings if brain.capabilities.embeddings else None
-
-    def _keyed(self, texts: Sequence[str], made: Sequence[Vector] | None) -> dict[str, Vector]:
-        """Return the vectors by their texts; raise where they are not what was configured."""
-        if made is None:
+    def _query_vectors(self, ops: Sequence[Op], can: Capabilities) -> Plan[dict[str, Vector]]:
+        """Return the vectors of the queries, by their texts; none if the brain makes the vectors."""
+        embedder = self._embeddings
+        if embedder is None or not can.embeddings:
             return {}
+        queries = list(dict.fromkeys(op.query for op in ops if isinstance(op, SearchOp) and op.query))
+        made: list[Vector] = []
+        for query in queries:
+            made.append((yield call(embedder.embed_query, embedder.aembed_query, query)))
+        return self._keyed(queries, made)
+
+    def _text_vectors(self, puts: Iterable[PutOp], can: Capabilities) -> Plan[dict[str, Vector]]:
+        """Return the vectors of what is put, by the texts that the embedder gets, each text once."""
+        embedder = self._embeddings
+        if embedder is None or not can.embeddings:
+            return {}
+        texts = list(dict.fromkeys(text.embedded(op) for op in puts for text in texts_of(op, self._fields)))
+        if not texts:
+            return {}
+        made: Sequence[Vector] = yield call(embedder.embed_documents, embedder.aembed_documents, texts)
+        return self._keyed(texts, made)
+
+    def _keyed(self, texts: Sequence[str], made: Sequence[Vector]) -> dict[str, Vector]:
+        """Return the vectors by their texts; raise if they differ from the configuration."""
         if len(made) != len(texts):
             raise EmbedderMismatch(f"index: embed made {len(made)} vectors of {len(texts)} texts")
         for vector in made:
@@ -528,9 +500,9 @@ class OneBrainStore(IdLabels):
         return dict(zip(texts, made, strict=True))
 
 
-def _parts(brain: Brain | AsyncBrain) -> bool:
-    """Return whether an item may have several vectors in a brain."""
-    return brain.capabilities.embeddings and brain.capabilities.archive
+def _parts(can: Capabilities) -> bool:
+    """Return whether an item may have several vectors."""
+    return can.embeddings and can.archive
 
 
 def _score(distance: Distance, one: Vector | None, other: Vector) -> float:
@@ -544,10 +516,6 @@ def _score(distance: Distance, one: Vector | None, other: Vector) -> float:
         return product
     lengths = math.hypot(*one) * math.hypot(*other)
     return max(-1.0, min(1.0, product / lengths)) if lengths else 0.0
-
-
-def _queries(ops: Sequence[Op]) -> list[str]:
-    return list(dict.fromkeys(op.query for op in ops if isinstance(op, SearchOp) and op.query))
 
 
 def _hashable(op: SearchOp | ListNamespacesOp) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -14,7 +13,6 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import SecretStr
 
 from onebrain import (
-    Brain,
     ConfigurationError,
     Hit,
     Memory,
@@ -22,22 +20,35 @@ from onebrain import (
     OneBrainError,
     OneBrainValidationError,
     Scope,
+    SearchResult,
     StoreResults,
-    Unsupported,
 )
+from onebrain.frameworks.connection import (
+    AnyBrain,
+    Component,
+    Connection,
+    Method,
+    ScopeLike,
+    as_scope,
+    in_space,
+    refuse,
+)
+from onebrain.frameworks.ids import decode, encode, prefix
+from onebrain.frameworks.plans import Plan, ask, call
+from onebrain.frameworks.recall import diverse
 from onebrain.memory import deletion
-from onebrain.memory.brain import AsyncBrain
+from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_ids, check_new_ids, check_range, check_whole
 from onebrain.memory.ids import Id
 from onebrain.memory.models import SearchMode
 from onebrain.memory.vectors import one_for_each
-from onebrain_langchain.connection import AnyBrain, Connection, ScopeLike, as_scope, refuse
-from onebrain_langchain.documents import new_memory
 from onebrain_langchain.filters import FilterLike, checked
-from onebrain_langchain.ids import decode, encode, prefix
 
 # A brain keeps no blank text; a document may be blank (a scanned page), so its text travels here.
 BLANK = "onebrain:blank"
+_NO_VECTORS = "it returns no vectors; use similarity_search"
+
+Scored: TypeAlias = list[tuple[Document, float]]
 
 
 class _Row(NamedTuple):
@@ -48,7 +59,7 @@ class _Row(NamedTuple):
     id: str | None
 
 
-class OneBrainVectorStore(VectorStore):
+class OneBrainVectorStore(Component, VectorStore):
     """Keeps documents in a space of a brain, and finds them by meaning, by words, or by both.
 
     Documents come back exactly as they were added, apart from an `id` where they had none. Ids belong to the store's
@@ -101,20 +112,13 @@ class OneBrainVectorStore(VectorStore):
                 f"embedding: must be a LangChain Embeddings, not {type(embedding).__name__}"
             )
         check_whole("batch_size", batch_size, 1, error=ConfigurationError)
-        given = as_scope(scope)
-        if space is not None and given.space not in (None, space):
-            raise ConfigurationError("space and scope.space differ: give one of the two")
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._embedding = embedding
-        self._scope = given.within(Scope(space=space or "langchain"))
+        self._scope = in_space(scope, space, "langchain")
         self._prefix = prefix(self._scope)
         self._search_mode: SearchMode | None = search_mode
         self._alpha = alpha
         self._batch_size = batch_size
-
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
 
     @property
     def embeddings(self) -> Embeddings | None:
@@ -126,17 +130,9 @@ class OneBrainVectorStore(VectorStore):
         """Where the documents are."""
         return self._scope
 
-    def close(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what was opened here; a brain that was given stays open."""
-        await self._connection.aclose()
-
     # ---- add --------------------------------------------------------------------------------------------------------
 
-    def add_texts(
+    def add_texts_plan(
         self,
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
@@ -146,7 +142,7 @@ class OneBrainVectorStore(VectorStore):
         batch_size: int | None = None,
         on_progress: Callable[[int], object] | None = None,
         **kwargs: Any,
-    ) -> list[str]:
+    ) -> Plan[list[str]]:
         """Add or replace texts, in batches, and return their ids in order.
 
         Args:
@@ -164,50 +160,23 @@ class OneBrainVectorStore(VectorStore):
                 the error says what was stored all the same.
         """
         refuse(self, kwargs)
-        brain, where = self._connection.sync, self._within(scope)
-        embedder = self._embedder(brain)
+        can: Capabilities = yield ask("capabilities")
+        where, embedder = self._within(scope), self._embedder(can)
         added: list[str] = []
         for batch in _batches(_rows(texts, metadatas, ids), self._size(batch_size)):
-            pages = [row.text for row in batch]
-            vectors = (
-                None
-                if embedder is None
-                else one_for_each(embedder.embed_documents(pages), len(pages), embedder)
-            )
-            stored = brain.store_many(_memories(batch, vectors, where, brain, len(added)))
+            vectors = None
+            if embedder is not None:
+                pages = [row.text for row in batch]
+                made = yield call(embedder.embed_documents, embedder.aembed_documents, pages)
+                vectors = one_for_each(made, len(pages), embedder)
+            stored = yield ask("store_many", _memories(batch, vectors, where, can, len(added)))
             added.extend(_added(stored, where, len(added)))
             if on_progress is not None:
                 on_progress(len(added))
         return added
 
-    async def aadd_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[Id | None] | None = None,
-        scope: ScopeLike | None = None,
-        batch_size: int | None = None,
-        on_progress: Callable[[int], object] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Do what `add_texts` does, asynchronously."""
-        refuse(self, kwargs)
-        brain, where = await self._connection.open(), self._within(scope)
-        embedder = self._embedder(brain)
-        added: list[str] = []
-        for batch in _batches(_rows(texts, metadatas, ids), self._size(batch_size)):
-            pages = [row.text for row in batch]
-            vectors = (
-                None
-                if embedder is None
-                else one_for_each(await embedder.aembed_documents(pages), len(pages), embedder)
-            )
-            stored = await brain.store_many(_memories(batch, vectors, where, brain, len(added)))
-            added.extend(_added(stored, where, len(added)))
-            if on_progress is not None:
-                on_progress(len(added))
-        return added
+    add_texts = Method(add_texts_plan).sync
+    aadd_texts = Method(add_texts_plan).asynchronous
 
     @classmethod
     def from_texts(
@@ -222,7 +191,8 @@ class OneBrainVectorStore(VectorStore):
     ) -> Self:
         """Return a store with these texts in it; further arguments are those of the class."""
         store = cls(embedding, **kwargs)
-        store.add_texts(texts, metadatas, ids=ids, on_progress=on_progress)
+        plan = store.add_texts_plan(texts, metadatas, ids=ids, on_progress=on_progress)
+        store._connection.run(plan)
         return store
 
     @classmethod
@@ -236,23 +206,20 @@ class OneBrainVectorStore(VectorStore):
         on_progress: Callable[[int], object] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Do what `from_texts` does, asynchronously."""
+        """Do the same as `from_texts`, asynchronously."""
         store = cls(embedding, **kwargs)
-        await store.aadd_texts(texts, metadatas, ids=ids, on_progress=on_progress)
+        plan = store.add_texts_plan(texts, metadatas, ids=ids, on_progress=on_progress)
+        await store._connection.arun(plan)
         return store
 
     # ---- get and delete ---------------------------------------------------------------------------------------------
 
-    def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
+    def get_plan(self, ids: Sequence[Id], /) -> Plan[list[Document]]:
         """Return the documents with these ids that exist, in the order of `ids`."""
-        return self._found(self._connection.sync.get_many(self._stored(ids, self._scope), scope=self._scope))
+        found: list[Memory] = yield ask("get_many", self._stored(ids, self._scope), scope=self._scope)
+        return [self._document(memory) for memory in found]
 
-    async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
-        """Do what `get_by_ids` does, asynchronously."""
-        brain = await self._connection.open()
-        return self._found(await brain.get_many(self._stored(ids, self._scope), scope=self._scope))
-
-    def delete(
+    def delete_plan(
         self,
         ids: Sequence[Id] | None = None,
         *,
@@ -260,51 +227,28 @@ class OneBrainVectorStore(VectorStore):
         scope: ScopeLike | None = None,
         delete_all: bool = False,
         **kwargs: Any,
-    ) -> bool | None:
+    ) -> Plan[bool | None]:
         """Remove documents by id, by `filter`, or all of the store; ids that do not exist are no failure.
 
         Raises:
-            OneBrainValidationError: It was not said which: nothing at all was given, or more than one of them.
+            OneBrainValidationError: Not exactly one of `ids`, `filter` and `delete_all` was given.
         """
         refuse(self, kwargs)
-        brain, where = self._connection.sync, self._within(scope)
+        where = self._within(scope)
         if _by_ids(ids, filter, delete_all):
-            brain.delete(self._stored(ids or (), where), scope=where)
+            yield ask("delete", self._stored(ids or (), where), scope=where)
         else:
-            brain.forget(filter=filter, scope=where)
+            yield ask("forget", filter=filter, scope=where)
         return True
 
-    async def adelete(
-        self,
-        ids: Sequence[Id] | None = None,
-        *,
-        filter: FilterLike | None = None,
-        scope: ScopeLike | None = None,
-        delete_all: bool = False,
-        **kwargs: Any,
-    ) -> bool | None:
-        """Do what `delete` does, asynchronously."""
-        refuse(self, kwargs)
-        brain, where = await self._connection.open(), self._within(scope)
-        if _by_ids(ids, filter, delete_all):
-            await brain.delete(self._stored(ids or (), where), scope=where)
-        else:
-            await brain.forget(filter=filter, scope=where)
-        return True
+    get_by_ids = Method(get_plan).sync
+    aget_by_ids = Method(get_plan).asynchronous
+    delete = Method(delete_plan).sync
+    adelete = Method(delete_plan).asynchronous
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
-    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Return the documents most similar to `query`; the arguments are those of `similarity_search_with_score`."""
-        return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
-
-    async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Do what `similarity_search` does, asynchronously."""
-        return [document for document, _ in await self.asimilarity_search_with_score(query, k, **kwargs)]
-
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    def _search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Plan[Scored]:
         """Return the documents most similar to `query`, best first, with their scores, 0..1.
 
         Args:
@@ -314,61 +258,48 @@ class OneBrainVectorStore(VectorStore):
                 store's), `search_mode`, `alpha`, `min_score` and `include_archived`, as for `Brain.search`. An unknown
                 argument raises.
         """
-        brain = self._connection.sync
-        arguments = self._arguments(brain, k, **kwargs)
-        embedder = self._embedder(brain, arguments["mode"])
-        vector = None if embedder is None else embedder.embed_query(query)
-        return self._scored(brain.search(**_query(query, vector, arguments)))
+        _, found = yield from self._found(query, None, k, **kwargs)
+        return self._scored(found)
 
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Do what `similarity_search_with_score` does, asynchronously."""
-        brain = await self._connection.open()
-        arguments = self._arguments(brain, k, **kwargs)
-        embedder = self._embedder(brain, arguments["mode"])
-        vector = None if embedder is None else await embedder.aembed_query(query)
-        return self._scored(await brain.search(**_query(query, vector, arguments)))
+    def _search(self, query: str, k: int = 4, **kwargs: Any) -> Plan[list[Document]]:
+        """Return the documents most similar to `query`; the arguments are those of `similarity_search_with_score`."""
+        return _documents((yield from self._search_with_score(query, k, **kwargs)))
 
-    def similarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the documents whose vectors are most similar to `embedding`."""
-        return [
-            document for document, _ in self.similarity_search_with_score_by_vector(embedding, k, **kwargs)
-        ]
-
-    async def asimilarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Do what `similarity_search_by_vector` does, asynchronously."""
-        scored = await self.asimilarity_search_with_score_by_vector(embedding, k, **kwargs)
-        return [document for document, _ in scored]
-
-    def similarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    def _search_with_score_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> Plan[Scored]:
         """Return the documents whose vectors are most similar to `embedding`, with their scores."""
-        brain = self._connection.sync
-        arguments = self._arguments(brain, k, by_vector=True, **kwargs)
-        return self._scored(brain.search(**_query(None, embedding, arguments)))
+        _, found = yield from self._found(None, embedding, k, **kwargs)
+        return self._scored(found)
 
-    async def asimilarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Do what `similarity_search_with_score_by_vector` does, asynchronously."""
-        brain = await self._connection.open()
-        arguments = self._arguments(brain, k, by_vector=True, **kwargs)
-        return self._scored(await brain.search(**_query(None, embedding, arguments)))
+    def _search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> Plan[list[Document]]:
+        """Return the documents whose vectors are most similar to `embedding`."""
+        return _documents((yield from self._search_with_score_by_vector(embedding, k, **kwargs)))
+
+    similarity_search = Method(_search).sync
+    asimilarity_search = Method(_search).asynchronous
+    similarity_search_with_score = Method(_search_with_score).sync
+    asimilarity_search_with_score = Method(_search_with_score).asynchronous
+    similarity_search_by_vector = Method(_search_by_vector).sync
+    asimilarity_search_by_vector = Method(_search_by_vector).asynchronous
+    similarity_search_with_score_by_vector = Method(_search_with_score_by_vector).sync
+    asimilarity_search_with_score_by_vector = Method(_search_with_score_by_vector).asynchronous
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda score: score  # a brain's scores are relevance already
+        # A brain's scores are relevance already.
+        return lambda score: score
 
     # ---- diverse search ---------------------------------------------------------------------------------------------
 
-    def max_marginal_relevance_search(
+    def _diverse_with_score(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
+    ) -> Plan[Scored]:
+        """Return the documents of `max_marginal_relevance_search`, each with its score for the query, 0..1."""
+        candidates = _candidates(k, fetch_k, lambda_mult)
+        vector, found = yield from self._found(query, None, candidates, with_embeddings=True, **kwargs)
+        return self._scored(diverse(found, vector, k, lambda_mult, hint=_NO_VECTORS))
+
+    def _diverse(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Plan[list[Document]]:
         """Return documents that are similar to `query` and different from each other.
 
         Args:
@@ -378,75 +309,31 @@ class OneBrainVectorStore(VectorStore):
             lambda_mult: 0..1, the weight of similarity against difference.
             kwargs: As for `similarity_search_with_score`.
         """
-        scored = self.max_marginal_relevance_search_with_score(query, k, fetch_k, lambda_mult, **kwargs)
-        return [document for document, _ in scored]
+        return _documents((yield from self._diverse_with_score(query, k, fetch_k, lambda_mult, **kwargs)))
 
-    async def amax_marginal_relevance_search(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """Do what `max_marginal_relevance_search` does, asynchronously."""
-        scored = await self.amax_marginal_relevance_search_with_score(
-            query, k, fetch_k, lambda_mult, **kwargs
-        )
-        return [document for document, _ in scored]
-
-    def max_marginal_relevance_search_with_score(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return what `max_marginal_relevance_search` does, each document with its score for the query, 0..1."""
-        brain = self._connection.sync
-        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), **kwargs)
-        embedder = self._embedder(brain, arguments["mode"])
-        vector = None if embedder is None else embedder.embed_query(query)
-        hits = brain.search(**_query(query, vector, arguments), with_embeddings=True)
-        return self._scored(diverse(hits, vector, k, lambda_mult))
-
-    async def amax_marginal_relevance_search_with_score(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Do what `max_marginal_relevance_search_with_score` does, asynchronously."""
-        brain = await self._connection.open()
-        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), **kwargs)
-        embedder = self._embedder(brain, arguments["mode"])
-        vector = None if embedder is None else await embedder.aembed_query(query)
-        hits = await brain.search(**_query(query, vector, arguments), with_embeddings=True)
-        return self._scored(diverse(hits, vector, k, lambda_mult))
-
-    def max_marginal_relevance_search_by_vector(
+    def _diverse_with_score_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
+    ) -> Plan[Scored]:
+        """Return the documents of `max_marginal_relevance_search_by_vector`, each with its score, 0..1."""
+        candidates = _candidates(k, fetch_k, lambda_mult)
+        _, found = yield from self._found(None, embedding, candidates, with_embeddings=True, **kwargs)
+        return self._scored(diverse(found, embedding, k, lambda_mult, hint=_NO_VECTORS))
+
+    def _diverse_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Plan[list[Document]]:
         """Return documents whose vectors are similar to `embedding` and different from each other."""
-        scored = self.max_marginal_relevance_search_with_score_by_vector(
-            embedding, k, fetch_k, lambda_mult, **kwargs
-        )
-        return [document for document, _ in scored]
+        scored = yield from self._diverse_with_score_by_vector(embedding, k, fetch_k, lambda_mult, **kwargs)
+        return _documents(scored)
 
-    async def amax_marginal_relevance_search_by_vector(
-        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """Do what `max_marginal_relevance_search_by_vector` does, asynchronously."""
-        scored = await self.amax_marginal_relevance_search_with_score_by_vector(
-            embedding, k, fetch_k, lambda_mult, **kwargs
-        )
-        return [document for document, _ in scored]
-
-    def max_marginal_relevance_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return what `max_marginal_relevance_search_by_vector` does, each document with its score, 0..1."""
-        brain = self._connection.sync
-        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), by_vector=True, **kwargs)
-        hits = brain.search(**_query(None, embedding, arguments), with_embeddings=True)
-        return self._scored(diverse(hits, embedding, k, lambda_mult))
-
-    async def amax_marginal_relevance_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Do what `max_marginal_relevance_search_with_score_by_vector` does, asynchronously."""
-        brain = await self._connection.open()
-        arguments = self._arguments(brain, _candidates(k, fetch_k, lambda_mult), by_vector=True, **kwargs)
-        hits = await brain.search(**_query(None, embedding, arguments), with_embeddings=True)
-        return self._scored(diverse(hits, embedding, k, lambda_mult))
+    max_marginal_relevance_search = Method(_diverse).sync
+    amax_marginal_relevance_search = Method(_diverse).asynchronous
+    max_marginal_relevance_search_with_score = Method(_diverse_with_score).sync
+    amax_marginal_relevance_search_with_score = Method(_diverse_with_score).asynchronous
+    max_marginal_relevance_search_by_vector = Method(_diverse_by_vector).sync
+    amax_marginal_relevance_search_by_vector = Method(_diverse_by_vector).asynchronous
+    max_marginal_relevance_search_with_score_by_vector = Method(_diverse_with_score_by_vector).sync
+    amax_marginal_relevance_search_with_score_by_vector = Method(_diverse_with_score_by_vector).asynchronous
 
     def _size(self, batch_size: int | None) -> int:
         return self._batch_size if batch_size is None else check_whole("batch_size", batch_size, 1)
@@ -456,39 +343,51 @@ class OneBrainVectorStore(VectorStore):
     def _within(self, scope: ScopeLike | None) -> Scope:
         return self._scope if scope is None else as_scope(scope).within(self._scope)
 
-    def _arguments(
+    def _found(
         self,
-        brain: Brain | AsyncBrain,
+        query: str | None,
+        vector: Sequence[float] | None,
         k: int,
         *,
-        by_vector: bool = False,
         filter: FilterLike | None = None,
         scope: ScopeLike | None = None,
         search_mode: SearchMode | None = None,
         alpha: float | None = None,
         min_score: float = 0.0,
         include_archived: bool = False,
+        with_embeddings: bool = False,
         **unknown: Any,
-    ) -> dict[str, Any]:
-        """Return the arguments of a search; of the mode, what the caller, the store and the embedding ask for."""
+    ) -> Plan[tuple[Sequence[float] | None, SearchResult]]:
+        """Return the vector that was searched by, and the hits."""
         refuse(self, unknown)
-        mode = search_mode or ("vector" if by_vector else self._search_mode)
-        if mode is None and self._embedder(brain) is not None:
+        # Both are checked before an embedding is made.
+        limit, condition = check_whole("k", k), checked(filter)
+        can: Capabilities = yield ask("capabilities")
+        embedder = self._embedder(can)
+        mode = search_mode or ("vector" if query is None else self._search_mode)
+        if mode is None and embedder is not None:
             mode = "vector"
-        return {
-            "scope": self._within(scope),
-            # Checked here, before an embedding is made.
-            "limit": check_whole("k", k),
-            "filter": checked(filter),
-            "mode": mode,
-            "alpha": self._alpha if alpha is None else alpha,
-            "min_score": min_score,
-            "include_archived": include_archived,
-        }
+        if query is not None and embedder is not None and mode != "keyword":
+            vector = yield call(embedder.embed_query, embedder.aembed_query, query)
+        found: SearchResult = yield ask(
+            "search",
+            # A brain that is given a vector has no use for the text of a search by vector alone.
+            None if vector is not None and mode == "vector" else query,
+            embedding=vector,
+            scope=self._within(scope),
+            limit=limit,
+            filter=condition,
+            mode=mode,
+            alpha=self._alpha if alpha is None else alpha,
+            min_score=min_score,
+            include_archived=include_archived,
+            with_embeddings=with_embeddings,
+        )
+        return vector, found
 
-    def _embedder(self, brain: Brain | AsyncBrain, mode: SearchMode | None = None) -> Embeddings | None:
-        """Return what makes the vectors that the brain is given; None where it is given none."""
-        return self._embedding if brain.capabilities.embeddings and mode != "keyword" else None
+    def _embedder(self, can: Capabilities) -> Embeddings | None:
+        """Return the model that makes the vectors; None if the brain makes them."""
+        return self._embedding if can.embeddings else None
 
     def _stored(self, ids: Iterable[Id], scope: Scope) -> list[str]:
         """Return the ids under which documents may be kept: by this store, or by whoever else stored into its space."""
@@ -507,10 +406,7 @@ class OneBrainVectorStore(VectorStore):
             metadata = {key: value for key, value in metadata.items() if key != BLANK}
         return Document(id=memory.id.removeprefix(self._prefix), page_content=content, metadata=metadata)
 
-    def _found(self, memories: Iterable[Memory]) -> list[Document]:
-        return [self._document(memory) for memory in memories]
-
-    def _scored(self, found: Iterable[Hit]) -> list[tuple[Document, float]]:
+    def _scored(self, found: Iterable[Hit]) -> Scored:
         return [(self._document(hit.memory), hit.score) for hit in found]
 
 
@@ -543,17 +439,18 @@ def _memories(
     batch: Sequence[_Row],
     vectors: Sequence[tuple[float, ...]] | None,
     scope: Scope,
-    brain: Brain | AsyncBrain,
+    can: Capabilities,
     before: int,
 ) -> list[NewMemory]:
     """Return rows as memories, or raise with a note on which one cannot be kept; `before` counts those stored before."""
     memories: list[NewMemory] = []
     for place, (text, metadata, id) in enumerate(batch):
-        if id is None and brain.capabilities.client_ids:
-            id = str(uuid4())  # known beforehand, so that a repeated request stores nothing twice
+        if id is None and can.client_ids:
+            # Known beforehand, so that a repeated request stores nothing twice.
+            id = str(uuid4())
         blank = isinstance(text, str) and not text.strip()
         try:
-            memory = new_memory(
+            memory = NewMemory.checked(
                 id=None if id is None else encode(scope, id),
                 content="(blank)" if blank else text,
                 metadata={**metadata, BLANK: text} if blank else metadata,
@@ -582,12 +479,6 @@ def _added(stored: StoreResults, scope: Scope, before: int) -> list[str]:
         raise
 
 
-def _query(query: str | None, vector: Sequence[float] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    # A brain that is given a vector has no use for the text of a search by vector alone.
-    text = None if vector is not None and arguments["mode"] == "vector" else query
-    return {"query": text, "embedding": vector, **arguments}
-
-
 def _by_ids(ids: Sequence[Id] | None, filter: FilterLike | None, delete_all: bool) -> bool:
     if (ids is not None) + (filter is not None) + delete_all != 1:
         raise OneBrainValidationError(
@@ -606,39 +497,5 @@ def _candidates(k: int, fetch_k: int, lambda_mult: float) -> int:
     return max(wanted, fetched) if wanted else 0
 
 
-def diverse(hits: Sequence[Hit], vector: Sequence[float] | None, k: int, lambda_mult: float) -> list[Hit]:
-    """Choose `k` hits by maximal marginal relevance: like the query, and unlike what was chosen already.
-
-    How like the query a memory is, is the cosine of the two vectors, or its score where the brain made the vectors.
-
-    Raises:
-        Unsupported: The brain returns no vectors to compare.
-    """
-    vectors = [_unit(hit.memory.embedding) for hit in hits]
-    query = None if vector is None else _unit(vector)
-    relevance = [
-        hit.score if query is None else _dot(query, own) for hit, own in zip(hits, vectors, strict=True)
-    ]
-    nearest = [-1.0] * len(hits)
-    chosen: list[int] = []
-    while len(chosen) < min(k, len(hits)):
-        best = max(
-            (place for place in range(len(hits)) if place not in chosen),
-            key=lambda place: (
-                lambda_mult * relevance[place] - ((1 - lambda_mult) * nearest[place] if chosen else 0.0)
-            ),
-        )
-        chosen.append(best)
-        nearest = [max(near, _dot(own, vectors[best])) for near, own in zip(nearest, vectors, strict=True)]
-    return [hits[place] for place in chosen]
-
-
-def _unit(vector: Sequence[float] | None) -> list[float]:
-    if vector is None:
-        raise Unsupported("diverse search", hint="it returns no vectors; use similarity_search")
-    length = math.hypot(*vector)
-    return [number / length for number in vector] if length else list(vector)
-
-
-def _dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return sum(a * b for a, b in zip(left, right, strict=True))
+def _documents(scored: Scored) -> list[Document]:
+    return [document for document, _ in scored]
