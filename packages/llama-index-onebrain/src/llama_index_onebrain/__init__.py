@@ -5,9 +5,9 @@ New code imports `onebrain_llamaindex`. A name that is taken from here warns wit
 
 from __future__ import annotations
 
-import warnings
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from onebrain.frameworks.lazy import formerly_here
 
 if TYPE_CHECKING:
     from llama_index_onebrain.components import OneBrainReader, OneBrainRetriever
@@ -20,16 +20,9 @@ __all__ = ["OneBrainReader", "OneBrainRetriever", "OneBrainToolSpec", "__version
 _MODULES = {"OneBrainReader": "components", "OneBrainRetriever": "components", "OneBrainToolSpec": "tools"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(
-        f"llama_index_onebrain.{name} is the component of llama-index-onebrain 0.1; import it from onebrain_llamaindex, "
-        "whose arguments docs/migrating.md lists",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = formerly_here(
+    __name__, _MODULES, distribution="llama-index-onebrain", successor="onebrain_llamaindex"
+)
 
 
 def __dir__() -> list[str]:

@@ -9,21 +9,10 @@ from llama_index.core.schema import Document, NodeWithScore
 from pydantic import SecretStr
 
 from onebrain import F, Hit, Memory
+from onebrain.frameworks.lazy import former_metadata
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.reader import OneBrainReader as Reader
 from onebrain_llamaindex.retriever import OneBrainRetriever as Retriever
-
-
-def former_metadata(memory: Memory) -> dict[str, Any]:
-    """Return the metadata that version 0.1 gave a memory; empty if it is not known."""
-    extra = memory.extra
-    return {
-        "id": memory.id,
-        "type": memory.type or "",
-        "confidence": extra.get("confidence", 0.0),
-        "source_type": extra.get("sourceType") or extra.get("source_type") or "",
-        "created_at": memory.created_at.isoformat() if memory.created_at is not None else "",
-    }
 
 
 class OneBrainReader(Reader):

@@ -13,20 +13,19 @@ import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, cast
 from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
 
 from onebrain import Memory, NewMemory, OneBrainNotFoundError, OneBrainValidationError, Scope
+from onebrain.frameworks.ids import digest
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id
 from onebrain.memory.filters import either
 from onebrain_llamaindex.filters import RESERVED, own
-from onebrain_llamaindex.ids import new_memory
 from onebrain_llamaindex.messages import dump, is_recalled, is_spoken, load, message_id, text_of
-from onebrain_llamaindex.steps import Steps, ask
 
 ACTIVE, ARCHIVED = "active", "archived"
 
@@ -54,19 +53,19 @@ class ChatLog:
         """Return the scope of one chat: its key is the session, hashed where a session cannot have that name."""
         key = check_id("key", key)
         fits = 0 < len(key) <= 512 and bool(key.strip()) and key.isprintable()
-        session = key if fits else "#" + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        session = key if fits else "#" + digest(key)
         return Scope(self.scope.space, self.scope.user, self.scope.agent, session)
 
-    def read(self, key: str, status: str | None = None, *, newest: int | None = None) -> Steps[list[Entry]]:
+    def read(self, key: str, status: str | None = None, *, newest: int | None = None) -> Plan[list[Entry]]:
         """Return the messages of a chat in order; with `newest`, only about that many from its end."""
         return _visible((yield from self._rows(key, status, newest)))
 
-    def tail(self, key: str, newest: int) -> Steps[tuple[list[Entry], bool]]:
+    def tail(self, key: str, newest: int) -> Plan[tuple[list[Entry], bool]]:
         """Return about the last `newest` messages of a chat in order, and whether they begin with the chat."""
         rows = yield from self._rows(key, None, newest)
         return _visible(rows), len(rows) < newest
 
-    def add(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
+    def add(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Plan[None]:
         """Append messages to a chat; all or none where they fit a batch of a service whose batches are atomic."""
         can: Capabilities = yield ask("capabilities")
         items = [
@@ -75,7 +74,7 @@ class ChatLog:
         if items:
             (yield ask("store_many", items, wait=True)).raise_for_failures()
 
-    def insert(self, key: str, message: ChatMessage, place: int) -> Steps[None]:
+    def insert(self, key: str, message: ChatMessage, place: int) -> Plan[None]:
         """Add a message before the one at `place`, as a list would; the chat is written anew for that."""
         if isinstance(place, bool) or not isinstance(place, int):
             raise OneBrainValidationError(f"idx: must be a whole number, not {type(place).__name__}")
@@ -94,7 +93,7 @@ class ChatLog:
         yield from self._replace(key, chat, rows)
         yield from self._keep_late(key, {row.id for row in rows})
 
-    def _keep_late(self, key: str, known: AbstractSet[str]) -> Steps[None]:
+    def _keep_late(self, key: str, known: AbstractSet[str]) -> Plan[None]:
         """Add again, behind the marker, what others added while the chat was written anew."""
         rows = yield from self._rows(key)
         marker = max((place for place, row in enumerate(rows) if _facts(row).get("marker")), default=0)
@@ -108,7 +107,7 @@ class ChatLog:
         if late:
             yield ask("delete", [row.id for row in late], scope=self.where(key))
 
-    def set(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Steps[None]:
+    def set(self, key: str, messages: Sequence[ChatMessage], status: str = ACTIVE) -> Plan[None]:
         """Replace a chat."""
         key = check_id("key", key)
         old = yield from self._rows(key)
@@ -116,7 +115,7 @@ class ChatLog:
 
     def _replace(
         self, key: str, chat: Sequence[tuple[ChatMessage, str]], old: Sequence[Memory]
-    ) -> Steps[None]:
+    ) -> Plan[None]:
         """Write a chat of messages with their status in place of the memories `old`."""
         can: Capabilities = yield ask("capabilities")
         tag = uuid4().hex
@@ -125,7 +124,7 @@ class ChatLog:
             for message, status in chat
             if not is_recalled(message)
         ]
-        marker = new_memory(
+        marker = NewMemory.checked(
             content="[chat replaced]",
             scope=self.where(key),
             metadata={RESERVED: {"chat": key, "marker": tag, "at": _now()}},
@@ -141,11 +140,11 @@ class ChatLog:
         if old:
             yield ask("delete", [row.id for row in old], scope=self.where(key))
 
-    def remove(self, key: str, entry: Entry) -> Steps[bool]:
+    def remove(self, key: str, entry: Entry) -> Plan[bool]:
         """Remove one message; return whether it was still there."""
         return bool((yield ask("delete", entry.ids, scope=self.where(key))))
 
-    def clear(self, key: str, status: str | None = None) -> Steps[list[Entry]]:
+    def clear(self, key: str, status: str | None = None) -> Plan[list[Entry]]:
         """Remove a chat, or its messages of one status, and return them."""
         rows = yield from self._rows(key, status)
         entries = _visible(rows)
@@ -155,7 +154,7 @@ class ChatLog:
             yield ask("delete", ids, scope=self.where(key))
         return entries
 
-    def archive(self, key: str, count: int) -> Steps[list[Entry]]:
+    def archive(self, key: str, count: int) -> Plan[list[Entry]]:
         """Mark the oldest `count` active messages as archived and return them."""
         oldest = (yield from self.read(key, ACTIVE))[: max(0, count)]
         for entry in oldest:
@@ -167,18 +166,18 @@ class ChatLog:
                     continue
         return oldest
 
-    def keys(self) -> Steps[list[str]]:
+    def keys(self) -> Plan[list[str]]:
         """Return the keys of all chats, oldest first."""
         rows: list[Memory] = yield ask(
             "list", filter=own("chat").exists(), scope=self.scope, order="sequence", include_archived=True
         )
         return list(dict.fromkeys(_facts(row)["chat"] for row in rows))
 
-    def exists(self, key: str) -> Steps[bool]:
+    def exists(self, key: str) -> Plan[bool]:
         """Return whether there is a chat under `key`, even an empty one."""
         return bool((yield from self._rows(key, newest=1)))
 
-    def _rows(self, key: str, status: str | None = None, newest: int | None = None) -> Steps[list[Memory]]:
+    def _rows(self, key: str, status: str | None = None, newest: int | None = None) -> Plan[list[Memory]]:
         can: Capabilities = yield ask("capabilities")
         condition = own("chat").eq(check_id("key", key))
         rows: list[Memory] = yield ask(
@@ -211,7 +210,7 @@ class ChatLog:
             facts["set"] = tag
         if (id := message_id(message)) is not None:
             facts["message_id"] = id
-        return new_memory(
+        return NewMemory.checked(
             content=text_of(message),
             scope=self.where(key),
             source="chat",

@@ -14,9 +14,10 @@ from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, Messag
 from pydantic import PrivateAttr
 
 from onebrain import ConfigurationError, OneBrainValidationError, Scope
+from onebrain.frameworks.connection import Method, in_space
+from onebrain.frameworks.plans import Plan
 from onebrain_llamaindex.chat_log import ACTIVE, ChatLog, Entry
-from onebrain_llamaindex.connection import Connected, in_space
-from onebrain_llamaindex.steps import Steps
+from onebrain_llamaindex.connection import Connected
 
 DEFAULT_SPACE = "llamaindex-chats"
 
@@ -66,69 +67,50 @@ class OneBrainChatStore(Connected, BaseChatStore):
         """The name in serialized form."""
         return "OneBrainChatStore"
 
-    def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
+    def _set_messages(self, key: str, messages: list[ChatMessage]) -> Plan[None]:
         """Replace a chat by `messages`."""
-        self._connection.run(self._log.set(key, messages))
+        return self._log.set(key, messages)
 
-    async def aset_messages(self, key: str, messages: list[ChatMessage]) -> None:
-        """Replace a chat by `messages`."""
-        await self._connection.arun(self._log.set(key, messages))
+    def _get_messages(self, key: str) -> Plan[list[ChatMessage]]:
+        """Return a chat's messages in order; none for an unknown chat."""
+        return _messages((yield from self._log.read(key)))
 
-    def get_messages(self, key: str) -> list[ChatMessage]:
-        """Return a chat's messages in order; none where there is no such chat."""
-        return _messages(self._connection.run(self._log.read(key)))
-
-    async def aget_messages(self, key: str) -> list[ChatMessage]:
-        """Return a chat's messages in order; none where there is no such chat."""
-        return _messages(await self._connection.arun(self._log.read(key)))
-
-    def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
-        """Append a message to a chat, or insert it before the one at place `idx`, counted as in a list."""
-        self._connection.run(self._add(key, message, idx))
-
-    async def async_add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
-        """Append a message to a chat, or insert it before the one at place `idx`, counted as in a list."""
-        await self._connection.arun(self._add(key, message, idx))
-
-    def delete_messages(self, key: str) -> list[ChatMessage] | None:
-        """Remove a chat and return its messages; None where there is no such chat."""
-        return self._connection.run(self._delete(key))
-
-    async def adelete_messages(self, key: str) -> list[ChatMessage] | None:
-        """Remove a chat and return its messages; None where there is no such chat."""
-        return await self._connection.arun(self._delete(key))
-
-    def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the message at place `idx`, from the end where negative, and return it; None where there is none."""
-        return self._connection.run(remove_at(self._log, key, idx))
-
-    async def adelete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the message at place `idx`, from the end where negative, and return it; None where there is none."""
-        return await self._connection.arun(remove_at(self._log, key, idx))
-
-    def delete_last_message(self, key: str) -> ChatMessage | None:
-        """Remove the newest message and return it; None where there is none."""
-        return self.delete_message(key, -1)
-
-    async def adelete_last_message(self, key: str) -> ChatMessage | None:
-        """Remove the newest message and return it; None where there is none."""
-        return await self.adelete_message(key, -1)
-
-    def get_keys(self) -> list[str]:
-        """Return the keys of all chats, oldest first."""
-        return self._connection.run(self._log.keys())
-
-    async def aget_keys(self) -> list[str]:
-        """Return the keys of all chats, oldest first."""
-        return await self._connection.arun(self._log.keys())
-
-    def _add(self, key: str, message: ChatMessage, idx: int | None) -> Steps[None]:
+    def _add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> Plan[None]:
+        """Append a message to a chat, or insert it before the one at position `idx`, counted as in a list."""
         return self._log.add(key, [message]) if idx is None else self._log.insert(key, message, idx)
 
-    def _delete(self, key: str) -> Steps[list[ChatMessage] | None]:
+    def _delete_messages(self, key: str) -> Plan[list[ChatMessage] | None]:
+        """Remove a chat and return its messages; None for an unknown chat."""
         there = yield from self._log.exists(key)
         entries = yield from self._log.clear(key)
         return _messages(entries) if there else None
+
+    def _delete_message(self, key: str, idx: int) -> Plan[ChatMessage | None]:
+        """Remove the message at position `idx`, from the end if negative, and return it; None if there is none."""
+        return remove_at(self._log, key, idx)
+
+    def _delete_last_message(self, key: str) -> Plan[ChatMessage | None]:
+        """Remove the newest message and return it; None for an empty chat."""
+        return remove_at(self._log, key, -1)
+
+    def _get_keys(self) -> Plan[list[str]]:
+        """Return the keys of all chats, oldest first."""
+        return self._log.keys()
+
+    set_messages = Method(_set_messages).sync
+    aset_messages = Method(_set_messages).asynchronous
+    get_messages = Method(_get_messages).sync
+    aget_messages = Method(_get_messages).asynchronous
+    add_message = Method(_add_message).sync
+    async_add_message = Method(_add_message).asynchronous
+    delete_messages = Method(_delete_messages).sync
+    adelete_messages = Method(_delete_messages).asynchronous
+    delete_message = Method(_delete_message).sync
+    adelete_message = Method(_delete_message).asynchronous
+    delete_last_message = Method(_delete_last_message).sync
+    adelete_last_message = Method(_delete_last_message).asynchronous
+    get_keys = Method(_get_keys).sync
+    aget_keys = Method(_get_keys).asynchronous
 
 
 class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
@@ -224,7 +206,7 @@ class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
         """Return the keys of all chats, oldest first."""
         return await self._connection.arun(self._log.keys())
 
-    def _delete_oldest(self, key: str, n: int) -> Steps[list[Entry]]:
+    def _delete_oldest(self, key: str, n: int) -> Plan[list[Entry]]:
         oldest = (yield from self._log.read(key, ACTIVE))[: max(0, n)]
         removed: list[Entry] = []
         for entry in oldest:  # one by one, so that two callers never get the same message
@@ -233,7 +215,7 @@ class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
         return removed
 
 
-def remove_at(log: ChatLog, key: str, place: int, status: str | None = None) -> Steps[ChatMessage | None]:
+def remove_at(log: ChatLog, key: str, place: int, status: str | None = None) -> Plan[ChatMessage | None]:
     """Remove the message at `place` and return it; of two callers who want the same one, the second gets the next."""
     while True:
         entries = yield from log.read(key, status)

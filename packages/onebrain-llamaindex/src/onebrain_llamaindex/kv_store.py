@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, cast
 
 from llama_index.core.storage.kvstore.types import DEFAULT_BATCH_SIZE, DEFAULT_COLLECTION, BaseKVStore
 from pydantic import SecretStr
 
-from onebrain import Memory, NewMemory, OneBrainValidationError
+from onebrain import ForgetResult, Memory, NewMemory, OneBrainValidationError
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, Method, ScopeLike, in_space
+from onebrain.frameworks.ids import store_under_ids, with_ids
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.capabilities import Capabilities
-from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope, in_space
 from onebrain_llamaindex.filters import RESERVED, own
-from onebrain_llamaindex.ids import encode, new_memory, store, with_ids
-from onebrain_llamaindex.steps import Steps, ask
+from onebrain_llamaindex.ids import encode
 
 DEFAULT_SPACE = "llamaindex-kv"
 
 
-class OneBrainKVStore(BaseKVStore):
+class OneBrainKVStore(Component, BaseKVStore):
     """Keeps JSON objects under keys, in collections, beside the memories of the same brain.
 
     Entries are archived where the service can do that, so searches and contexts do not meet them. All pairs of one
@@ -53,73 +53,22 @@ class OneBrainKVStore(BaseKVStore):
         scope: ScopeLike | None = None,
     ) -> None:
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
-        self._scope = in_space(as_scope(scope), None, DEFAULT_SPACE)
+        self._scope = in_space(scope, None, DEFAULT_SPACE)
 
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
-
-    def put(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
+    def _put(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> Plan[None]:
         """Store `val`, a JSON object, under `key`, replacing what is there."""
-        self._connection.run(self._put([(key, val)], collection))
+        return self._put_all([(key, val)], collection)
 
-    async def aput(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
-        """Store `val`, a JSON object, under `key`, replacing what is there."""
-        await self._connection.arun(self._put([(key, val)], collection))
-
-    def put_all(
+    def _put_all(
         self,
         kv_pairs: list[tuple[str, dict[str, Any]]],
         collection: str = DEFAULT_COLLECTION,
         batch_size: int = DEFAULT_BATCH_SIZE,
-    ) -> None:
+    ) -> Plan[None]:
         """Store all pairs; of two with the same key the last one stays."""
-        self._connection.run(self._put(kv_pairs, collection))
-
-    async def aput_all(
-        self,
-        kv_pairs: list[tuple[str, dict[str, Any]]],
-        collection: str = DEFAULT_COLLECTION,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-    ) -> None:
-        """Store all pairs; of two with the same key the last one stays."""
-        await self._connection.arun(self._put(kv_pairs, collection))
-
-    def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
-        """Return what is stored under `key`, or None."""
-        return self._connection.run(self._get(key, collection))
-
-    async def aget(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
-        """Return what is stored under `key`, or None."""
-        return await self._connection.arun(self._get(key, collection))
-
-    def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """Return everything in `collection` by its key, in the order of first storing."""
-        return self._connection.run(self._get_all(collection))
-
-    async def aget_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """Return everything in `collection` by its key, in the order of first storing."""
-        return await self._connection.arun(self._get_all(collection))
-
-    def delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
-        """Remove `key`; return whether it was there."""
-        return self._connection.run(self._delete(key, collection))
-
-    async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
-        """Remove `key`; return whether it was there."""
-        return await self._connection.arun(self._delete(key, collection))
-
-    def close(self) -> None:
-        """Close what this store opened; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what this store opened; a brain that was given stays open."""
-        await self._connection.aclose()
-
-    def _put(self, pairs: Sequence[tuple[str, dict[str, Any]]], collection: str) -> Steps[None]:
         can: Capabilities = yield ask("capabilities")
-        yield from store([self._entry(key, value, collection, can) for key, value in pairs], self._scope)
+        entries = [self._entry(key, value, collection, can) for key, value in kv_pairs]
+        yield from store_under_ids(entries, self._scope, RESERVED)
 
     def _entry(self, key: str, value: dict[str, Any], collection: str, can: Capabilities) -> NewMemory:
         try:
@@ -129,7 +78,7 @@ class OneBrainKVStore(BaseKVStore):
             raise OneBrainValidationError(
                 f"the value of {key!r:.80} is not JSON: {type(error).__name__}"
             ) from None
-        return new_memory(
+        return NewMemory.checked(
             id=encode(self._scope, collection, key),
             content=f"{collection}/{key}",
             scope=self._scope,
@@ -137,19 +86,20 @@ class OneBrainKVStore(BaseKVStore):
             archived=can.archive,
         )
 
-    def _get(self, key: str, collection: str) -> Steps[dict[str, Any] | None]:
+    def _get(self, key: str, collection: str = DEFAULT_COLLECTION) -> Plan[dict[str, Any] | None]:
+        """Return what is stored under `key`, or None."""
         can: Capabilities = yield ask("capabilities")
         id = encode(self._scope, collection, key)
         found: list[Memory]
         if can.client_ids:
             found = yield ask("get_many", [id], scope=self._scope)
         else:
-            found = yield ask(
-                "list", filter=with_ids(can, [id]), scope=self._scope, limit=1, include_archived=True
-            )
+            known = with_ids(can, [id], RESERVED)
+            found = yield ask("list", filter=known, scope=self._scope, limit=1, include_archived=True)
         return _value(found[0]) if found else None
 
-    def _get_all(self, collection: str) -> Steps[dict[str, dict[str, Any]]]:
+    def _get_all(self, collection: str = DEFAULT_COLLECTION) -> Plan[dict[str, dict[str, Any]]]:
+        """Return everything in `collection` by its key, in the order of first storing."""
         found: list[Memory] = yield ask(
             "list",
             filter=own("collection").eq(collection),
@@ -159,12 +109,23 @@ class OneBrainKVStore(BaseKVStore):
         )
         return {memory.metadata[RESERVED]["key"]: _value(memory) for memory in found}
 
-    def _delete(self, key: str, collection: str) -> Steps[bool]:
+    def _delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> Plan[bool]:
+        """Remove `key`; return whether it was there."""
         can: Capabilities = yield ask("capabilities")
-        gone = yield ask(
-            "forget", filter=with_ids(can, [encode(self._scope, collection, key)]), scope=self._scope
-        )
+        known = with_ids(can, [encode(self._scope, collection, key)], RESERVED)
+        gone: ForgetResult = yield ask("forget", filter=known, scope=self._scope)
         return bool(gone.count)
+
+    put = Method(_put).sync
+    aput = Method(_put).asynchronous
+    put_all = Method(_put_all).sync
+    aput_all = Method(_put_all).asynchronous
+    get = Method(_get).sync
+    aget = Method(_get).asynchronous
+    get_all = Method(_get_all).sync
+    aget_all = Method(_get_all).asynchronous
+    delete = Method(_delete).sync
+    adelete = Method(_delete).asynchronous
 
 
 def _value(memory: Memory) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from llama_index.core.memory.types import BaseMemory
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from onebrain import Context, F, OneBrainValidationError
+from onebrain.frameworks.connection import Method, refuse
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.filters import every
 from onebrain.memory.ids import as_id
 from onebrain.memory.window import window
 from onebrain_llamaindex.chat_log import ChatLog, Entry
 from onebrain_llamaindex.chat_store import chat_scope
-from onebrain_llamaindex.connection import Connected, refuse
+from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import translate
 from onebrain_llamaindex.messages import RECALLED, in_conversation, text_of
-from onebrain_llamaindex.steps import Steps, ask
 
 _CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buffer has it
 
@@ -100,70 +101,20 @@ class OneBrainMemory(Connected, BaseMemory):
             memory.set(list(chat_history))
         return memory
 
-    def get(
+    def _recall_and_read(
         self, input: str | ChatMessage | None = None, initial_token_count: int = 0, **kwargs: Any
-    ) -> list[ChatMessage]:
-        """Return what the model should see: what the brain recalls for `input`, then the newest messages.
+    ) -> Plan[list[ChatMessage]]:
+        """Return the messages for the model: the memories that are recalled for `input`, then the newest messages.
 
         Args:
             input: The next user message; the default is the newest one of the conversation.
-            initial_token_count: How much of the token limit is spoken for, such as by a system prompt.
+            initial_token_count: The tokens of the limit that are taken already, such as by a system prompt.
             kwargs: None; an unknown keyword raises.
 
         Raises:
             OneBrainValidationError: `initial_token_count` is more than the token limit.
         """
         refuse(self, kwargs)
-        return self._connection.run(self._get(input, initial_token_count))
-
-    async def aget(
-        self, input: str | ChatMessage | None = None, initial_token_count: int = 0, **kwargs: Any
-    ) -> list[ChatMessage]:
-        """Return what the model should see: what the brain recalls for `input`, then the newest messages."""
-        refuse(self, kwargs)
-        return await self._connection.arun(self._get(input, initial_token_count))
-
-    def get_all(self) -> list[ChatMessage]:
-        """Return every message of the conversation."""
-        return _messages(self._connection.run(self._log.read(self.session_id)))
-
-    async def aget_all(self) -> list[ChatMessage]:
-        """Return every message of the conversation."""
-        return _messages(await self._connection.arun(self._log.read(self.session_id)))
-
-    def put(self, message: ChatMessage) -> None:
-        """Append a message to the conversation."""
-        self.put_messages([message])
-
-    async def aput(self, message: ChatMessage) -> None:
-        """Append a message to the conversation."""
-        await self.aput_messages([message])
-
-    def put_messages(self, messages: list[ChatMessage]) -> None:
-        """Append messages to the conversation, all of them or, where one is not valid, none."""
-        self._connection.run(self._log.add(self.session_id, messages))
-
-    async def aput_messages(self, messages: list[ChatMessage]) -> None:
-        """Append messages to the conversation, all of them or, where one is not valid, none."""
-        await self._connection.arun(self._log.add(self.session_id, messages))
-
-    def set(self, messages: list[ChatMessage]) -> None:
-        """Replace the conversation."""
-        self._connection.run(self._log.set(self.session_id, messages))
-
-    async def aset(self, messages: list[ChatMessage]) -> None:
-        """Replace the conversation."""
-        await self._connection.arun(self._log.set(self.session_id, messages))
-
-    def reset(self) -> None:
-        """Remove the messages of this conversation; other sessions and memories stay."""
-        self._connection.run(self._log.clear(self.session_id))
-
-    async def areset(self) -> None:
-        """Remove the messages of this conversation; other sessions and memories stay."""
-        await self._connection.arun(self._log.clear(self.session_id))
-
-    def _get(self, input: str | ChatMessage | None, initial_token_count: int) -> Steps[list[ChatMessage]]:
         if initial_token_count > self.token_limit:
             raise OneBrainValidationError(
                 f"initial_token_count: is {initial_token_count}, more than the token limit of {self.token_limit}"
@@ -191,7 +142,40 @@ class OneBrainMemory(Connected, BaseMemory):
         recalled = ChatMessage(found.text, role=MessageRole.SYSTEM, additional_kwargs={RECALLED: True})
         return [recalled, *history]
 
-    def _window(self, max_tokens: int) -> Steps[list[tuple[Entry, ChatMessage]]]:
+    def _get_all(self) -> Plan[list[ChatMessage]]:
+        """Return every message of the conversation."""
+        return _messages((yield from self._log.read(self.session_id)))
+
+    def _put(self, message: ChatMessage) -> Plan[None]:
+        """Append a message to the conversation."""
+        return self._log.add(self.session_id, [message])
+
+    def _put_messages(self, messages: list[ChatMessage]) -> Plan[None]:
+        """Append messages to the conversation, all of them or, if one is not valid, none."""
+        return self._log.add(self.session_id, messages)
+
+    def _set(self, messages: list[ChatMessage]) -> Plan[None]:
+        """Replace the conversation."""
+        return self._log.set(self.session_id, messages)
+
+    def _reset(self) -> Plan[None]:
+        """Remove the messages of this conversation; other sessions and memories stay."""
+        yield from self._log.clear(self.session_id)
+
+    get = Method(_recall_and_read).sync
+    aget = Method(_recall_and_read).asynchronous
+    get_all = Method(_get_all).sync
+    aget_all = Method(_get_all).asynchronous
+    put = Method(_put).sync
+    aput = Method(_put).asynchronous
+    put_messages = Method(_put_messages).sync
+    aput_messages = Method(_put_messages).asynchronous
+    set = Method(_set).sync
+    aset = Method(_set).asynchronous
+    reset = Method(_reset).sync
+    areset = Method(_reset).asynchronous
+
+    def _window(self, max_tokens: int) -> Plan[list[tuple[Entry, ChatMessage]]]:
         """Return the newest messages that fit the limits; the last turn in any case, however far back it begins."""
         newest = self.max_messages
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -12,15 +11,17 @@ from llama_index.core.memory import BaseMemoryBlock, Memory
 from pydantic import Field
 
 from onebrain import Context, NewMemory, Scope
+from onebrain.frameworks.connection import Method
+from onebrain.frameworks.ids import digest, store_under_ids
+from onebrain.frameworks.plans import Plan, ask, call
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, negate
 from onebrain.memory.ids import Id
 from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import RESERVED, own, translate
-from onebrain_llamaindex.ids import encode, new_memory, store
+from onebrain_llamaindex.ids import encode
 from onebrain_llamaindex.messages import is_spoken, message_id, text_of
-from onebrain_llamaindex.steps import Steps, ask
 
 # The element in which `Memory` put a recalled text, once that text is gone.
 _EMPTY_ELEMENT: Final = re.compile(r"<memory>\s*<([^<>\s]{1,200})>\s*</\1>\s*</memory>")
@@ -79,19 +80,17 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         """The name in serialized form."""
         return "OneBrainMemoryBlock"
 
-    def save(self, chat: Memory | Sequence[ChatMessage], *, session_id: Id | None = None) -> None:
-        """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
+    def _save(self, chat: Memory | Sequence[ChatMessage], *, session_id: Id | None = None) -> Plan[None]:
+        """Keep a chat, or a `Memory` with all its messages; a message that was kept before is not kept twice."""
         if isinstance(chat, Memory):
             session_id = chat.session_id if session_id is None else session_id
-            chat = chat.get_all()
-        self._connection.run(self._keep(chat, session_id))
+            messages: Sequence[ChatMessage] = yield call(chat.get_all, chat.aget_all)
+        else:
+            messages = chat
+        yield from self._keep(messages, session_id)
 
-    async def asave(self, chat: Memory | Sequence[ChatMessage], *, session_id: Id | None = None) -> None:
-        """Keep a chat, or a `Memory` with all its messages; what was kept before is not kept twice."""
-        if isinstance(chat, Memory):
-            session_id = chat.session_id if session_id is None else session_id
-            chat = await chat.aget_all()
-        await self._connection.arun(self._keep(chat, session_id))
+    save = Method(_save).sync
+    asave = Method(_save).asynchronous
 
     async def _aget(
         self, messages: list[ChatMessage] | None = None, session_id: str | None = None, **block_kwargs: Any
@@ -128,7 +127,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         text.query = query
         return text
 
-    def _recall(self, query: str, max_tokens: int) -> Steps[Context]:
+    def _recall(self, query: str, max_tokens: int) -> Plan[Context]:
         # A chat store in the same brain may hold the same words: what it keeps is short-term memory's business.
         condition = every(translate(self.filters), negate(own("chat").exists()))
         found: Context = yield ask(
@@ -143,7 +142,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         )
         return found
 
-    def _keep(self, messages: Sequence[ChatMessage], session_id: Id | None) -> Steps[None]:
+    def _keep(self, messages: Sequence[ChatMessage], session_id: Id | None) -> Plan[None]:
         items: list[NewMemory] = []
         for message in messages:
             if not is_spoken(message):
@@ -154,9 +153,9 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
             if not text:
                 continue
             # The same message flushed twice, or saved and then flushed, has the same id: it is kept once.
-            mark = message_id(message) or sha256(f"{message.role.value}\0{text}".encode()).hexdigest()[:32]
+            mark = message_id(message) or digest(f"{message.role.value}\0{text}")[:32]
             items.append(
-                new_memory(
+                NewMemory.checked(
                     id=encode(scope, "message", mark),
                     content=text,
                     scope=scope,
@@ -164,7 +163,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
                     metadata={"role": message.role.value, RESERVED: {"kept": True}},
                 )
             )
-        yield from store(items, self.scope)
+        yield from store_under_ids(items, self.scope, RESERVED)
 
 
 def _said(message: ChatMessage) -> str:

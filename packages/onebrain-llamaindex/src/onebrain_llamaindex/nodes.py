@@ -15,8 +15,9 @@ from llama_index.core.schema import (
 )
 
 from onebrain import Memory, NewMemory, OneBrainValidationError, Scope
+from onebrain.frameworks.turns import facts
 from onebrain_llamaindex.filters import RESERVED
-from onebrain_llamaindex.ids import encode, new_memory
+from onebrain_llamaindex.ids import encode
 
 _KINDS: dict[str, type[BaseNode]] = {
     kind.__name__: kind for kind in (TextNode, Document, Node, ImageNode, ImageDocument, IndexNode)
@@ -42,30 +43,34 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
     if RESERVED in node.metadata:
         raise OneBrainValidationError(f"metadata: the key {RESERVED!r} is reserved; rename it")
     text = node.get_content(metadata_mode=MetadataMode.NONE)
+    own: dict[str, Any] = {"kind": kind, "node": _dump(node), "ref_doc_id": node.ref_doc_id}
+    if use_embedding and node.embedding:
+        own[VECTOR] = len(node.embedding)
+    if not text.strip():  # a brain keeps no blank text
+        own["text"] = text
+    return NewMemory.checked(
+        id=encode(scope, node.node_id),
+        content=text if text.strip() else f"[{kind}]",
+        scope=scope,
+        metadata={**node.metadata, RESERVED: own},
+        embedding=tuple(node.embedding) if use_embedding and node.embedding else None,
+    )
+
+
+def _dump(node: BaseNode) -> dict[str, Any]:
+    """Return a node as JSON, without its text, its metadata and its vector, which the memory has."""
     dump = node.model_dump(mode="json", exclude={"embedding", "metadata"})
     for name in ("text", "class_name"):
         dump.pop(name, None)
     if isinstance(node, Node):
         for name in _MEDIA:
             resource: MediaResource | None = getattr(node, name)
-            if (
-                resource is not None and resource.data is not None
-            ):  # base64, which the framework's dump leaves out
+            if resource is not None and resource.data is not None:
+                # The framework's dump leaves base64 out.
                 dump[name]["data"] = resource.data.decode()
         if dump["text_resource"] is not None:
             del dump["text_resource"]["text"]
-    facts: dict[str, Any] = {"kind": kind, "node": dump, "ref_doc_id": node.ref_doc_id}
-    if use_embedding and node.embedding:
-        facts[VECTOR] = len(node.embedding)
-    if not text.strip():  # a brain keeps no blank text
-        facts["text"] = text
-    return new_memory(
-        id=encode(scope, node.node_id),
-        content=text if text.strip() else f"[{kind}]",
-        scope=scope,
-        metadata={**node.metadata, RESERVED: facts},
-        embedding=tuple(node.embedding) if use_embedding and node.embedding else None,
-    )
+    return dump
 
 
 def is_node(memory: Memory) -> bool:
@@ -79,8 +84,8 @@ def has_own_vector(memory: Memory) -> bool:
 
 
 def _facts(memory: Memory) -> dict[str, Any]:
-    facts = memory.metadata.get(RESERVED)
-    return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+    own = memory.metadata.get(RESERVED)
+    return cast("dict[str, Any]", own) if isinstance(own, dict) else {}
 
 
 def node_of(memory: Memory) -> BaseNode:
@@ -88,15 +93,15 @@ def node_of(memory: Memory) -> BaseNode:
 
     A memory of another origin becomes a `TextNode` with its facts.
     """
-    facts = _facts(memory)
-    if "node" not in facts:
+    own = _facts(memory)
+    if "node" not in own:
         return TextNode(**_plain(memory))
-    kind = _KINDS.get(facts["kind"], TextNode)
-    fields: dict[str, Any] = dict(facts["node"])
+    kind = _KINDS.get(own["kind"], TextNode)
+    fields: dict[str, Any] = dict(own["node"])
     fields["metadata"] = _without_own(memory)
-    if VECTOR in facts and memory.embedding is not None:
+    if VECTOR in own and memory.embedding is not None:
         fields["embedding"] = list(memory.embedding)
-    text: str = facts.get("text", memory.content)
+    text: str = own.get("text", memory.content)
     if not issubclass(kind, Node):
         fields["text"] = text
     elif fields["text_resource"] is not None:
@@ -111,23 +116,14 @@ def document_of(memory: Memory) -> Document:
 
 
 def _plain(memory: Memory) -> dict[str, Any]:
-    """The fields of a node for a memory: what is known about it as metadata, the caller's own keys first."""
-    facts: dict[str, Any] = {}
-    for name in ("title", "type", "source", "importance"):
-        if (value := getattr(memory, name)) is not None:
-            facts[name] = value
-    if memory.tags:
-        facts["tags"] = list(memory.tags)
-    for name in ("created_at", "updated_at"):
-        if (moment := getattr(memory, name)) is not None:
-            facts[name] = moment.isoformat()
-    facts |= memory.scope.model_dump(exclude_none=True)
+    """Return the fields of a node for a memory of another origin: the facts about it are the metadata."""
     own = _without_own(memory)
-    added = [name for name in facts if name not in own]
+    known = {key: value for key, value in facts(memory).items() if key != RESERVED}
+    added = [name for name in known if name not in own]
     return {
         "id_": memory.id,
         "text": memory.content,
-        "metadata": {**facts, **own},
+        "metadata": known,
         "excluded_embed_metadata_keys": added,
         "excluded_llm_metadata_keys": [name for name in added if name not in _READABLE],
     }

@@ -10,15 +10,15 @@ from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
 from pydantic import SecretStr
 
 from onebrain import Hit, SearchResult
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, Method, ScopeLike, as_scope
+from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
-from onebrain_llamaindex.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain_llamaindex.filters import Filters, translate
 from onebrain_llamaindex.nodes import node_of
-from onebrain_llamaindex.steps import Steps, ask
 
 
-class OneBrainRetriever(BaseRetriever):
+class OneBrainRetriever(Component, BaseRetriever):
     """Finds memories by meaning and words, whatever stored them.
 
     Each memory is a `TextNode` with its score (0..1, higher is better) and, in its metadata, what is known about it:
@@ -85,20 +85,10 @@ class OneBrainRetriever(BaseRetriever):
             callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose
         )
 
-    def __repr__(self) -> str:
-        where = repr(self._connection)
-        return f"{type(self).__name__}({where + ', ' if where else ''}scope={self._scope!r})"
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._connection.run(self._search(query_bundle.query_str))
-
-    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await self._connection.arun(self._search(query_bundle.query_str))
-
-    def _search(self, query: str) -> Steps[list[NodeWithScore]]:
+    def _search(self, query_bundle: QueryBundle) -> Plan[list[NodeWithScore]]:
         found: SearchResult = yield ask(
             "search",
-            query,
+            query_bundle.query_str,
             scope=self._scope,
             limit=self.similarity_top_k,
             filter=self._filter,
@@ -110,13 +100,8 @@ class OneBrainRetriever(BaseRetriever):
         warn_of_words(found)
         return [self._node(hit) for hit in found]
 
+    _retrieve = Method(_search).sync
+    _aretrieve = Method(_search).asynchronous
+
     def _node(self, hit: Hit) -> NodeWithScore:
         return NodeWithScore(node=node_of(hit.memory), score=hit.score)
-
-    def close(self) -> None:
-        """Close what this retriever opened; a brain that was given stays open."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """Close what this retriever opened; a brain that was given stays open."""
-        await self._connection.aclose()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
-import numpy as np
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
@@ -17,18 +16,21 @@ from llama_index.core.vector_stores.types import (
 )
 from pydantic import Field, PrivateAttr
 
-from onebrain import Brain, EmbedderMismatch, Hit, OneBrainValidationError, SearchResult, Unsupported
+from onebrain import Brain, EmbedderMismatch, Hit, OneBrainValidationError, SearchResult
+from onebrain.frameworks.connection import Method, in_space, refuse
+from onebrain.frameworks.ids import store_under_ids, with_ids
+from onebrain.frameworks.plans import Plan, ask
+from onebrain.frameworks.recall import diverse
 from onebrain.memory import deletion
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids, check_range, check_whole
 from onebrain.memory.filters import TRUE, Filter, every
 from onebrain.memory.models import SearchMode
-from onebrain_llamaindex.connection import Connected, in_space, refuse
+from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.embedding import is_of_a_model, offer_embedding
-from onebrain_llamaindex.filters import own, translate
-from onebrain_llamaindex.ids import encode, store, with_ids
+from onebrain_llamaindex.filters import RESERVED, own, translate
+from onebrain_llamaindex.ids import encode
 from onebrain_llamaindex.nodes import VECTOR, has_own_vector, is_node, memory_of, node_of
-from onebrain_llamaindex.steps import Steps, ask
 
 Mode: TypeAlias = VectorStoreQueryMode
 Result: TypeAlias = VectorStoreQueryResult
@@ -40,7 +42,9 @@ _REMEDY = (
     "A space holds vectors of one embedding model or of the memory: give the index the embed_model with which it was "
     "filled, BrainEmbedding() for the memory's own, or take another space"
 )
-_PREFETCH = 4  # candidates of an mmr query for each of its results, at least _PREFETCH_MIN
+_NO_VECTORS = "query mode 'mmr' needs the vectors of the memories found"
+# Candidates of an mmr query for each of its results, and at least.
+_PREFETCH = 4
 _PREFETCH_MIN = 50
 
 
@@ -113,29 +117,23 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
 
     # ---- write ------------------------------------------------------------------------------------------------------
 
-    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+    def _add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
         """Store nodes and return their ids; a node whose id is there already is replaced."""
         refuse(self, kwargs)
-        return self._connection.run(self._add(nodes))
-
-    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """Store nodes and return their ids; a node whose id is there already is replaced."""
-        refuse(self, kwargs)
-        return await self._connection.arun(self._add(nodes))
-
-    def _add(self, nodes: Sequence[BaseNode]) -> Steps[list[str]]:
         keep = yield from self._keeps_vectors(nodes)
         try:
             for start in range(0, len(nodes), self.batch_size):
                 batch = nodes[start : start + self.batch_size]
-                yield from store(
-                    [memory_of(node, self.scope, use_embedding=keep) for node in batch], self.scope
-                )
+                items = [memory_of(node, self.scope, use_embedding=keep) for node in batch]
+                yield from store_under_ids(items, self.scope, RESERVED)
         except EmbedderMismatch as error:
             raise _other_origin(error) from error
         return [node.node_id for node in nodes]
 
-    def _keeps_vectors(self, nodes: Sequence[BaseNode]) -> Steps[bool]:
+    add = Method(_add).sync
+    async_add = Method(_add).asynchronous
+
+    def _keeps_vectors(self, nodes: Sequence[BaseNode]) -> Plan[bool]:
         """Return whether the vectors of `nodes` are kept, which all of them have then."""
         if self.use_embeddings is False:
             return False
@@ -167,22 +165,17 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
                 stacklevel=2,
             )
 
-    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Remove all nodes of a source document; one that is not there is no error."""
+    def _delete(self, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
+        """Remove all nodes of a source document; an unknown one is no error."""
         refuse(self, delete_kwargs)
-        self._connection.run(self._forget(_of_document(ref_doc_id)))
+        return self._forget(_of_document(ref_doc_id))
 
-    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Remove all nodes of a source document; one that is not there is no error."""
-        refuse(self, delete_kwargs)
-        await self._connection.arun(self._forget(_of_document(ref_doc_id)))
-
-    def delete_nodes(
+    def _delete_nodes(
         self,
         node_ids: list[str] | None = None,
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
-    ) -> None:
+    ) -> Plan[None]:
         """Remove the nodes that have one of `node_ids` and match `filters`; without either, none.
 
         Raises:
@@ -190,24 +183,6 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
                 removes all.
         """
         refuse(self, delete_kwargs)
-        self._connection.run(self._delete_nodes(node_ids, filters))
-
-    async def adelete_nodes(
-        self,
-        node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
-        **delete_kwargs: Any,
-    ) -> None:
-        """Remove the nodes that have one of `node_ids` and match `filters`; without either, none.
-
-        Raises:
-            OneBrainValidationError: There are only `filters`, and they are empty or hold for every node; ``clear()``
-                removes all.
-        """
-        refuse(self, delete_kwargs)
-        await self._connection.arun(self._delete_nodes(node_ids, filters))
-
-    def _delete_nodes(self, node_ids: list[str] | None, filters: MetadataFilters | None) -> Steps[None]:
         wanted = translate(filters)
         if node_ids:
             yield from self._forget(every((yield from self._with_ids(node_ids)), wanted))
@@ -216,34 +191,26 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
                 deletion.condition(wanted, everything=False, instead="clear() removes every node")
             )
 
-    def clear(self) -> None:
+    def _clear(self) -> Plan[None]:
         """Remove every node of the store's scope, and whatever else is stored in it."""
-        self._connection.run(self._forget(None))
+        return self._forget(None)
 
-    async def aclear(self) -> None:
-        """Remove every node of the store's scope, and whatever else is stored in it."""
-        await self._connection.arun(self._forget(None))
+    delete = Method(_delete).sync
+    adelete = Method(_delete).asynchronous
+    delete_nodes = Method(_delete_nodes).sync
+    adelete_nodes = Method(_delete_nodes).asynchronous
+    clear = Method(_clear).sync
+    aclear = Method(_clear).asynchronous
 
-    def _forget(self, wanted: Filter | None) -> Steps[None]:
+    def _forget(self, wanted: Filter | None) -> Plan[None]:
         yield ask("forget", filter=wanted, scope=self.scope)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
-    def get_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
-    ) -> list[BaseNode]:
-        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
-        return self._connection.run(self._get_nodes(node_ids, filters))
-
-    async def aget_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
-    ) -> list[BaseNode]:
-        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
-        return await self._connection.arun(self._get_nodes(node_ids, filters))
-
     def _get_nodes(
-        self, node_ids: list[str] | None, filters: MetadataFilters | None
-    ) -> Steps[list[BaseNode]]:
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> Plan[list[BaseNode]]:
+        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
         if node_ids == []:
             return []
         condition = every((yield from self._with_ids(node_ids)), translate(filters))
@@ -257,37 +224,16 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         )
         return [node_of(memory) for memory in memories]
 
-    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+    def _query(self, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
         """Return the best nodes for a query with their scores; the class says what the modes mean.
 
         Args:
-            query: What to look for. Empty lists of `node_ids` and `doc_ids` restrict nothing.
+            query: The query. Empty lists of `node_ids` and `doc_ids` restrict nothing.
             kwargs: For the mode mmr, as ``vector_store_kwargs`` of a retriever: ``mmr_threshold``, and
                 ``mmr_prefetch_k`` or ``mmr_prefetch_factor``, the number of candidates or its ratio to the results.
         """
-        return self._connection.run(self._query(query, kwargs))
-
-    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """Return the best nodes for a query with their scores; the class says what the modes mean."""
-        return await self._connection.arun(self._query(query, kwargs))
-
-    def _query(self, query: VectorStoreQuery, kwargs: dict[str, Any]) -> Steps[VectorStoreQueryResult]:
-        mode = Mode(query.mode)
-        options = dict(kwargs)
-        threshold, prefetch = _mmr_options(query, options) if mode is Mode.MMR else (0.0, 0)
-        refuse(self, options)
-        if mode not in _MODES:
-            raise OneBrainValidationError(
-                f"query mode {mode.value!r} is not supported; there are {', '.join(m.value for m in _MODES)}"
-            )
-        for name in ("output_fields", "embedding_field"):
-            if getattr(query, name):
-                raise OneBrainValidationError(f"{name}: is not supported; nodes come back whole")
-        condition = translate(query.filters)
-        if query.node_ids:
-            condition = every(condition, (yield from self._with_ids(query.node_ids)))
-        if query.doc_ids:
-            condition = every(condition, own("ref_doc_id").in_(check_ids("doc_ids", query.doc_ids)))
+        mode, threshold, prefetch = self._checked(query, kwargs)
+        condition = yield from self._condition(query)
         limit = _limit(query, mode)
         vector = yield from self._vector(query, mode)
         try:
@@ -306,13 +252,41 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
             yield from self._check_origin(found, vector)
         hits: Sequence[Hit] = found
         if mode is Mode.MMR:
-            hits = _spread(found, vector, limit, threshold)
+            hits = diverse(found, vector, limit, threshold, against_all=False, hint=_NO_VECTORS)
         nodes = [node_of(hit.memory.model_copy(update={"embedding": None})) for hit in hits]
         return VectorStoreQueryResult(
             nodes=nodes, similarities=[hit.score for hit in hits], ids=[node.node_id for node in nodes]
         )
 
-    def _vector(self, query: VectorStoreQuery, mode: VectorStoreQueryMode) -> Steps[list[float] | None]:
+    get_nodes = Method(_get_nodes).sync
+    aget_nodes = Method(_get_nodes).asynchronous
+    query = Method(_query).sync
+    aquery = Method(_query).asynchronous
+
+    def _checked(self, query: VectorStoreQuery, kwargs: dict[str, Any]) -> tuple[Mode, float, int]:
+        """Return the mode of a query with its threshold and number of candidates for mmr; raise if it has no meaning."""
+        mode = Mode(query.mode)
+        threshold, prefetch = _mmr_options(query, kwargs) if mode is Mode.MMR else (0.0, 0)
+        refuse(self, kwargs)
+        if mode not in _MODES:
+            raise OneBrainValidationError(
+                f"query mode {mode.value!r} is not supported; there are {', '.join(m.value for m in _MODES)}"
+            )
+        for name in ("output_fields", "embedding_field"):
+            if getattr(query, name):
+                raise OneBrainValidationError(f"{name}: is not supported; nodes come back whole")
+        return mode, threshold, prefetch
+
+    def _condition(self, query: VectorStoreQuery) -> Plan[Filter]:
+        """Return the filter of a query."""
+        condition = translate(query.filters)
+        if query.node_ids:
+            condition = every(condition, (yield from self._with_ids(query.node_ids)))
+        if query.doc_ids:
+            condition = every(condition, own("ref_doc_id").in_(check_ids("doc_ids", query.doc_ids)))
+        return condition
+
+    def _vector(self, query: VectorStoreQuery, mode: VectorStoreQueryMode) -> Plan[list[float] | None]:
         """Return the vector to search by; None where the text is what counts."""
         if mode in _TEXT_MODES:
             return None
@@ -335,7 +309,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
             )
         return None
 
-    def _check_origin(self, found: SearchResult, vector: list[float] | None) -> Steps[None]:
+    def _check_origin(self, found: SearchResult, vector: list[float] | None) -> Plan[None]:
         """Refuse an answer to a vector of one origin from a space with vectors of the other."""
         if vector is not None:
             # Vectors of two origins may be equally long, so that nothing else tells them apart.
@@ -351,11 +325,12 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
                     f"space {self.space!r} holds vectors of an embedding model, and the query has none. {_REMEDY}"
                 )
 
-    def _with_ids(self, node_ids: list[str] | None) -> Steps[Filter]:
+    def _with_ids(self, node_ids: list[str] | None) -> Plan[Filter]:
         if node_ids is None:
             return TRUE
         can = yield ask("capabilities")
-        return with_ids(can, (id for node_id in node_ids for id in (encode(self.scope, node_id), node_id)))
+        ids = (id for node_id in node_ids for id in (encode(self.scope, node_id), node_id))
+        return with_ids(can, ids, RESERVED)
 
 
 def _how(query: VectorStoreQuery, mode: VectorStoreQueryMode, vector: list[float] | None) -> dict[str, Any]:
@@ -409,27 +384,3 @@ def _mmr_options(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[floa
     if factor is not None:
         return threshold, max(int(check_range("mmr_prefetch_factor", factor, 0) * limit), limit)
     return threshold, max(_PREFETCH * limit, _PREFETCH_MIN)
-
-
-def _spread(found: Sequence[Hit], query: list[float] | None, limit: int, threshold: float) -> list[Hit]:
-    """Choose `limit` hits by maximal marginal relevance; they keep their own scores."""
-    if not found:
-        return []
-    if any(hit.memory.embedding is None for hit in found):
-        raise Unsupported("query mode 'mmr'", hint="it needs the vectors of the memories found")
-    vectors = np.asarray([cast("tuple[float, ...]", hit.memory.embedding) for hit in found], dtype=np.float64)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    if query is None:
-        relevance = np.asarray([hit.score for hit in found])
-    else:
-        point = np.asarray(query, dtype=np.float64)
-        relevance = vectors @ (point / max(float(np.linalg.norm(point)), 1e-12))
-    gain = threshold * relevance
-    chosen: list[int] = []
-    while len(chosen) < min(limit, len(found)):
-        best = int(np.argmax(gain))
-        chosen.append(best)
-        # The framework weighs a candidate against the hit chosen last, not against all of them; so do we.
-        gain = threshold * relevance - (1 - threshold) * (vectors @ vectors[best])
-        gain[chosen] = -np.inf
-    return [found[index] for index in chosen]

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
@@ -22,6 +22,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 AnyBrain: TypeAlias = Brain | AsyncBrain | Brains | tuple[Brain, AsyncBrain]
 ScopeLike: TypeAlias = Scope | Mapping[str, Any]
+
+# The attribute of a method that holds the plan of which it was made.
+_FROM_PLAN = "__plan__"
 
 
 class Connection:
@@ -130,6 +133,15 @@ class Closing:
 
     _connection: Connection
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Methods made of plans get the names under which the class has them: frameworks name tools after methods, and
+        # pickles of bound methods look their names up.
+        for name, method in vars(cls).items():
+            if isinstance(method, FunctionType) and _FROM_PLAN in method.__dict__:
+                method.__name__ = name
+                method.__qualname__ = f"{cls.__qualname__}.{name}"
+
     def close(self) -> None:
         """Close the memory if this component opened it; a brain that was given stays open."""
         self._connection.close()
@@ -220,7 +232,7 @@ class Method(Generic[P, T]):
         def method(*args: P.args, **kwargs: P.kwargs) -> T:
             return _connection_of(args).run(plan(*args, **kwargs))
 
-        method.__dict__["__signature__"] = _signature(plan)
+        method.__dict__.update(__signature__=_signature(plan), **{_FROM_PLAN: plan})
         return method
 
     @property
@@ -232,7 +244,7 @@ class Method(Generic[P, T]):
         async def method(*args: P.args, **kwargs: P.kwargs) -> T:
             return await _connection_of(args).arun(plan(*args, **kwargs))
 
-        method.__dict__["__signature__"] = _signature(plan)
+        method.__dict__.update(__signature__=_signature(plan), **{_FROM_PLAN: plan})
         # mypy has a coroutine function return a `Coroutine`, pyright a `CoroutineType`.
         return cast("Callable[P, CoroutineType[Any, Any, T]]", method)
 

@@ -6,10 +6,10 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from onebrain.errors import MissingDependency
-from onebrain.memory.models import Memory
+if TYPE_CHECKING:
+    from onebrain.memory.models import Memory
 
 # Tokens of a context for each of the names that version 0.1 had for them.
 FORMER_LENGTHS: Final[Mapping[str, int]] = {"brief": 500, "assistant": 1500, "project": 3000, "deep": 6000}
@@ -38,6 +38,8 @@ def lazily(
             extra = (extras or {}).get(missing)
             if extra is None:
                 raise
+            from onebrain.errors import MissingDependency
+
             raise MissingDependency(
                 f"{name} needs {missing}, which is not installed: "
                 f'pip install "{package.replace("_", "-")}[{extra}]"'
