@@ -17,6 +17,7 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.schema import TextNode
 
 import onebrain
+import onebrain.frameworks
 import onebrain_llamaindex
 from onebrain import AsyncBrain, Brain, ConfigurationError, Scope
 from onebrain.testing.reference import reference_brain
@@ -45,6 +46,7 @@ SERIALIZABLE = [kind for kind in MODELS if hasattr(kind, "to_dict")]
 KEY = "ob_eu_1234567890abcdef"
 URL = "onebrain+https://memory.example.com/api/eu"
 SOURCE = Path(inspect.getfile(onebrain_llamaindex)).parent
+BASE = Path(inspect.getfile(onebrain.frameworks)).parent
 
 every = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 every_model = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
@@ -236,7 +238,7 @@ def test_async_methods_never_wrap_the_sync_memory_in_a_thread():
     )
     uses = [
         (path.name, line.strip())
-        for path in SOURCE.glob("*.py")
+        for path in (*SOURCE.glob("*.py"), *BASE.glob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
         if blocking.search(line) and ">>>" not in line  # an example may start a loop
     ]

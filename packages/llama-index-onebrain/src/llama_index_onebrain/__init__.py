@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onebrain.frameworks.lazy import formerly_here
-
 if TYPE_CHECKING:
     from llama_index_onebrain.components import OneBrainReader, OneBrainRetriever
     from llama_index_onebrain.tools import OneBrainToolSpec
@@ -20,9 +18,12 @@ __all__ = ["OneBrainReader", "OneBrainRetriever", "OneBrainToolSpec", "__version
 _MODULES = {"OneBrainReader": "components", "OneBrainRetriever": "components", "OneBrainToolSpec": "tools"}
 
 
-__getattr__ = formerly_here(
-    __name__, _MODULES, distribution="llama-index-onebrain", successor="onebrain_llamaindex"
-)
+def __getattr__(name: str) -> object:
+    from onebrain.frameworks.lazy import load_former
+
+    return load_former(
+        __name__, name, _MODULES, distribution="llama-index-onebrain", successor="onebrain_llamaindex"
+    )
 
 
 def __dir__() -> list[str]:

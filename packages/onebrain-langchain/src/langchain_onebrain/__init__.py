@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onebrain.frameworks.lazy import formerly_here
-
 if TYPE_CHECKING:
     from langchain_onebrain.history import OneBrainChatMessageHistory
     from langchain_onebrain.retriever import OneBrainRetriever
@@ -41,9 +39,12 @@ _MODULES = {
 }
 
 
-__getattr__ = formerly_here(
-    __name__, _MODULES, distribution="onebrain-langchain", successor="onebrain_langchain"
-)
+def __getattr__(name: str) -> object:
+    from onebrain.frameworks.lazy import load_former
+
+    return load_former(
+        __name__, name, _MODULES, distribution="onebrain-langchain", successor="onebrain_langchain"
+    )
 
 
 def __dir__() -> list[str]:

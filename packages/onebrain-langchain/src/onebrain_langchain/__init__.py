@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onebrain.frameworks.lazy import lazily
-
 if TYPE_CHECKING:
     from onebrain_langchain.history import OneBrainChatMessageHistory
     from onebrain_langchain.index import OneBrainIndex
@@ -72,7 +70,10 @@ _MODULES = {
 _EXTRAS = {"langgraph": "langgraph", "langchain": "agents", "langchain_classic": "classic"}
 
 
-__getattr__ = lazily(__name__, _MODULES, _EXTRAS)
+def __getattr__(name: str) -> object:
+    from onebrain.frameworks.lazy import load
+
+    return load(__name__, name, _MODULES, _EXTRAS)
 
 
 def __dir__() -> list[str]:

@@ -82,7 +82,8 @@ class Connection:
         """Return the memory for async code."""
         if not self._opened:
             # Finding a driver reads the disk and imports it, which must not block the event loop.
-            await asyncio.to_thread(lambda: self.sync)
+            await asyncio.to_thread(lambda: self._brains.sync)
+            self._opened = True
         return self._brains.asynchronous
 
     def run(self, plan: Plan[T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,59 +15,59 @@ if TYPE_CHECKING:
 FORMER_LENGTHS: Final[Mapping[str, int]] = {"brief": 500, "assistant": 1500, "project": 3000, "deep": 6000}
 
 
-def lazily(
-    package: str, modules: Mapping[str, str], extras: Mapping[str, str] | None = None
-) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package whose components are imported when they are first used.
+def load(
+    package: str, name: str, modules: Mapping[str, str], extras: Mapping[str, str] | None = None
+) -> object:
+    """Import a component of a package: the body of the package's ``__getattr__``.
 
     Importing such a package loads no framework, and only the components that need a missing framework miss it.
 
     Args:
         package: The package's name.
+        name: The component.
         modules: The module of each component.
         extras: The extra of the distribution that installs a framework, by the framework's module.
+
+    Raises:
+        AttributeError: The package has no such component.
+        MissingDependency: The component's framework is not installed; the message names the extra.
     """
+    if name not in modules:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{package}.{modules[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        extra = (extras or {}).get(missing)
+        if extra is None:
+            raise
+        from onebrain.errors import MissingDependency
 
-    def load(name: str) -> object:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        try:
-            module = import_module(f"{package}.{modules[name]}")
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            extra = (extras or {}).get(missing)
-            if extra is None:
-                raise
-            from onebrain.errors import MissingDependency
-
-            raise MissingDependency(
-                f"{name} needs {missing}, which is not installed: "
-                f'pip install "{package.replace("_", "-")}[{extra}]"'
-            ) from error
-        value = getattr(module, name)
-        setattr(sys.modules[package], name, value)
-        return value
-
-    return load
+        raise MissingDependency(
+            f"{name} needs {missing}, which is not installed: "
+            f'pip install "{package.replace("_", "-")}[{extra}]"'
+        ) from error
+    value = getattr(module, name)
+    setattr(sys.modules[package], name, value)
+    return value
 
 
-def formerly_here(
-    package: str, modules: Mapping[str, str], *, distribution: str, successor: str
-) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package of version 0.1: each use of a component warns and names `successor`."""
+def load_former(
+    package: str, name: str, modules: Mapping[str, str], *, distribution: str, successor: str
+) -> object:
+    """Import a component of version 0.1 and warn: the body of the ``__getattr__`` of the former package.
 
-    def load(name: str) -> object:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        warnings.warn(
-            f"{package}.{name} is the component of {distribution} 0.1; import it from {successor}, whose "
-            "arguments docs/migrating.md lists",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return getattr(import_module(f"{package}.{modules[name]}"), name)
-
-    return load
+    Each use warns with `DeprecationWarning`, at the line of the use, and names the `successor`.
+    """
+    if name not in modules:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    warnings.warn(
+        f"{package}.{name} is the component of {distribution} 0.1; import it from {successor}, whose arguments "
+        "docs/migrating.md lists",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return getattr(import_module(f"{package}.{modules[name]}"), name)
 
 
 def former_metadata(memory: Memory) -> dict[str, Any]:

@@ -7,7 +7,8 @@ the user's own, such as an embedding model.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -94,6 +95,25 @@ async def arun(brain: AsyncBrain, plan: Plan[T]) -> T:
         return value
     finally:
         plan.close()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` to its end, also if the caller is cancelled meanwhile: a write that began is not torn.
+
+    The cancellation is raised afterwards.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        # The outcome is of no use to a caller that is gone.
+        task.exception()
+        raise cancelled
+    return task.result()
 
 
 def _perform(brain: Brain, effect: Effect) -> Any:

@@ -1,0 +1,77 @@
+"""`OneBrainRunHooks`: stores finished turns, for users who keep another session or none."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from agents import Agent, AgentHookContext, RunHooks
+from pydantic import SecretStr
+
+from onebrain.frameworks.connection import AnyBrain, ScopeLike
+from onebrain.frameworks.plans import to_the_end
+from onebrain.frameworks.recall import said
+from onebrain.frameworks.scope import ScopeSource
+from onebrain.frameworks.turns import Spoken, TurnRecorder
+from onebrain_openai_agents.items import spoken_in
+from onebrain_openai_agents.scoped import Scoped
+
+
+class OneBrainRunHooks(Scoped, RunHooks[Any]):
+    """Stores the user's words and the final answer of each run, so that later runs can recall them.
+
+    Use it with a session of another kind or without one; a `OneBrainSession` stores its items itself.
+
+    Args:
+        brain: A `Brain`, an `AsyncBrain` or both as a pair.
+        url: Where to connect instead, as for `onebrain.connect`.
+        api_key: The service's key.
+        base_url: OneBrain's address, as an alternative to `url`.
+        scope: Whose memory, if it is the same for all runs.
+        scope_from: Whose memory, from the run: ``{"user": "user_id"}`` takes the user from ``user_id`` in the run's
+            context; a function is given the context. A run that does not name it is refused.
+
+    Example:
+        >>> import asyncio, onebrain
+        >>> from agents import Agent, RunConfig, Runner
+        >>> from agents.testing import ScriptedModel, assistant_message
+        >>> brain = onebrain.connect("sqlite://")
+        >>> hooks = OneBrainRunHooks(brain=brain, scope_from={"user": "user_id"})
+        >>> agent = Agent("Travel", model=ScriptedModel([[assistant_message("Noted.")]]))
+        >>> run = Runner.run(agent, "I like window seats.", context={"user_id": "maria"}, hooks=hooks)
+        >>> _ = asyncio.run(run)
+        >>> [memory.content for memory in brain.list(scope=onebrain.Scope(user="maria"), order="sequence")]
+        ['User: I like window seats.', 'Assistant: Noted.']
+        >>> brain.close()
+    """
+
+    def __init__(
+        self,
+        *,
+        brain: AnyBrain | None = None,
+        url: str | None = None,
+        api_key: SecretStr | str | None = None,
+        base_url: str | None = None,
+        scope: ScopeLike | None = None,
+        scope_from: ScopeSource | None = None,
+    ) -> None:
+        super().__init__(
+            brain=brain, url=url, api_key=api_key, base_url=base_url, scope=scope, scope_from=scope_from
+        )
+        self._recorder = TurnRecorder()
+
+    async def on_agent_end(self, context: AgentHookContext[Any], agent: Agent[Any], output: Any) -> None:
+        """Store the turn that ends: the words since the last answer, and the answer."""
+        turn: list[Spoken] = []
+        # The SDK calls this hook once for each run, and gives the run no id.
+        run = uuid4().hex
+        for position, item in enumerate(context.turn_input):
+            words = spoken_in(item, f"{run}/{position}")
+            if words is not None and words.role == "user":
+                turn.append(words)
+            else:
+                turn.clear()
+        answer = said(output if isinstance(output, str) else str(output))
+        if answer:
+            turn.append(Spoken(answer, "assistant", "Assistant", f"{run}/answer"))
+        await to_the_end(self.run(self._recorder.record(turn, self.scope_of(context))))

@@ -1,0 +1,63 @@
+"""Tools with which an agent uses a brain itself."""
+
+# No postponed annotations here: the SDK reads the annotations of tools at run time.
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from agents import FunctionTool
+from agents.tool_context import ToolContext
+
+from onebrain.frameworks.tools import ALL, MISTAKES, MemoryTool
+from onebrain_openai_agents.scoped import Scoped
+
+
+def memory_tools(*, read_only: bool = False, **options: Any) -> list[FunctionTool]:
+    """Return the tools: search, context, entity, entities, write, update and forget.
+
+    Whose memory they use is set here, or taken from the run; the model neither sees nor chooses it. The model is told
+    about its own mistakes, such as an unknown id; all other errors are raised.
+
+    Args:
+        read_only: Only the tools that change nothing.
+        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for `OneBrainSession`.
+
+    Example:
+        >>> import onebrain
+        >>> from agents import Agent
+        >>> brain = onebrain.connect("sqlite://")
+        >>> tools = memory_tools(brain=brain, scope_from={"user": "user_id"}, read_only=True)
+        >>> [tool.name for tool in Agent("Travel", tools=tools).tools]
+        ['onebrain_search', 'onebrain_context', 'onebrain_entity', 'onebrain_entities']
+        >>> brain.close()
+    """
+    memory = Scoped(**options)
+    return [_wrapped(tool, memory) for tool in ALL if tool.read_only or not read_only]
+
+
+def _wrapped(tool: MemoryTool, memory: Scoped) -> FunctionTool:
+    async def invoke(context: ToolContext[Any], arguments: str) -> str:
+        plan = tool.called(memory.scope_of(context), _parsed(arguments))
+        try:
+            return (await memory.run(plan)).text
+        except MISTAKES as error:
+            return error.message
+
+    return FunctionTool(
+        name=tool.name,
+        description=tool.description,
+        params_json_schema=tool.schema,
+        on_invoke_tool=invoke,
+        # In strict mode the model would have to give every optional argument.
+        strict_json_schema=False,
+    )
+
+
+def _parsed(arguments: str) -> Mapping[str, Any]:
+    try:
+        given: Any = json.loads(arguments or "{}")
+    except ValueError:
+        given = None
+    # A value that is no object has no arguments, and the tool answers which ones are missing.
+    return cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}
