@@ -16,7 +16,7 @@ from onebrain.frameworks.plans import Plan, arun, run
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.brains import Brains
 from onebrain.memory.models import Scope
-from onebrain.memory.urls import resolve
+from onebrain.urls import resolve
 
 T = TypeVar("T")
 P = ParamSpec("P")
