@@ -1,6 +1,6 @@
 """The tools of onebrain-langchain 0.1: their names and the arguments that a model gives them."""
 
-# No postponed annotations here: LangChain reads those of a tool's methods to know what to inject.
+# No postponed annotations here: LangChain reads the annotations of a tool's methods to know which values to inject.
 
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ class ContextInput(BaseModel):
 
 
 class OneBrainContextTool(tools.OneBrainContextTool):
-    """Lets an agent ask what is worth knowing, in one of four lengths.
+    """Lets an agent get the best memories, in one of four lengths.
 
     Example:
         >>> import onebrain

@@ -44,8 +44,8 @@ def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
     """Return LangGraph's `filter` on a value as a filter on the metadata at `path`, where the value is kept.
 
     A literal is compared by equality, None also with a missing key; a dict key by key; a list element by element; a
-    dict of ``$eq $ne $gt $gte $lt $lte`` by those. A key with dots is that key, and where there is none, a path into
-    nested dicts. An unknown operator is an error, and so is what cannot be evaluated as LangGraph means it.
+    dict of ``$eq $ne $gt $gte $lt $lte`` by those. A key with dots is that key, and without such a key, a path into
+    nested dicts. An unknown operator is an error, and so is a condition that cannot be evaluated as LangGraph means it.
     """
     if not filter:
         return TRUE
@@ -110,7 +110,7 @@ def checked(filter: Any) -> Any:
 
 
 def jsonable(filter: Any) -> dict[str, Any] | None:
-    """Return a filter as a Mongo-style dict that JSON can hold and `parse` reads back; None where there is no such.
+    """Return a filter as a Mongo-style dict that JSON can hold and `parse` reads back; None if there is no such dict.
 
     Dates are the exception: in a dict they would be text, which is compared differently.
     """

@@ -1,4 +1,4 @@
-"""`Gathering`: what is asked within one turn of an event loop is done together, as LangGraph's own async stores do it."""
+"""`Gathering`: work of one turn of an event loop is done together, as in LangGraph's own async stores."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ Together: TypeAlias = Callable[[Sequence[W]], Awaitable[Sequence[R | BaseExcepti
 class _Asked(Generic[W, R]):
     work: W
     answer: asyncio.Future[R]
-    batch: _Batch[R] | None = None  # the work that it is part of, once that is under way
+    # The work that it is part of, once that is under way.
+    batch: _Batch[R] | None = None
 
 
 @dataclass(slots=True, eq=False)
 class _Batch(Generic[R]):
     under_way: asyncio.Future[Sequence[R | BaseException]]
-    waiting: int  # how many wait for it
+    # The number of callers that wait for it.
+    waiting: int
 
     def leave(self) -> None:
-        """Note that one who asked waits no more."""
+        """Note that one caller waits no more."""
         self.waiting -= 1
         if not self.waiting:
             self.under_way.cancel()
@@ -44,8 +46,8 @@ class _Line(Generic[W, R]):
 class Gathering(Generic[W, R]):
     """Merges work of one event loop: all that is asked in one turn, or while earlier work is under way, is done together.
 
-    Work is done in the order in which it was asked for. Work that is cancelled before it began is not done; what is under
-    way is cancelled when nobody waits for any of it. Each event loop has a line of its own.
+    Work is done in the order in which it was asked for. Work that is cancelled before it began is not done; work that is
+    under way is cancelled when nobody waits for any of it. Each event loop has a line of its own.
     """
 
     def __init__(self) -> None:
@@ -75,7 +77,7 @@ class Gathering(Generic[W, R]):
 
 
 async def _serve(line: _Line[W, R], together: Together[W, R]) -> None:
-    """Do what waits in a line, until nothing does."""
+    """Do the work that waits in a line, until none is left."""
     while line.waiting:
         asked = [one for one in line.waiting if not one.answer.done()]
         line.waiting = []
@@ -98,7 +100,7 @@ async def _do(asked: Sequence[_Asked[W, R]], together: Together[W, R]) -> None:
         one.batch = batch
     outcomes: Sequence[R | BaseException]
     try:
-        # A task that is cancelled cancels what it waits for.
+        # A task that is cancelled cancels the future that it awaits.
         outcomes = await under_way
     except asyncio.CancelledError:
         if batch.waiting:

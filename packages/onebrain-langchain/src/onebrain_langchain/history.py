@@ -41,7 +41,7 @@ class OneBrainChatMessageHistory(Component, BaseChatMessageHistory):
         api_key: The service's key.
         base_url: OneBrain's address, as an alternative to `url`.
         scope: Whose conversation, such as ``Scope(user="maria")``.
-        window: Return at most so many of the latest messages; all are kept. Such a window is a conversation that models
+        window: The most of the latest messages to return; all are kept. Such a window is a conversation that models
             accept: it begins with a person's message, system messages before it included, or with the conversation
             itself, and holds no tool's answer without its call. A call whose answers are missing is left out, except
             at the end. It is empty if the last turn alone is longer.

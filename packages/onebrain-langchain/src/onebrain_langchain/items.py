@@ -2,8 +2,8 @@
 
 One memory keeps one item: its namespace, key and value as metadata, the text of its indexed fields as content. Where the
 caller brings the vectors, the memory has that of the first text; every further text is a *part*, an archived memory of
-its own beside the item, so that lists, counts and searches of others see one memory for one item. A part repeats what
-filters look at, and the time of the put that wrote it: a part of an earlier put counts for nothing.
+its own beside the item, so that lists, counts and searches of others see one memory for one item. A part repeats the
+fields that filters read, and the time of the put that wrote it: a part of an earlier put counts for nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ INDEXED = F("item.indexed")
 _OWNER = F("item.of")
 _WRITTEN = F("item.updated_at")
 
-_LONGEST_TTL = 60 * 24 * 365 * 1000  # minutes; dates end some millennia later
+# Minutes; dates end some millennia later.
+_LONGEST_TTL = 60 * 24 * 365 * 1000
 
 
 def path_of(namespace: Sequence[str]) -> str:
@@ -75,12 +76,12 @@ class Text(NamedTuple):
     """A text of an item that is searched."""
 
     shown: str
-    """The text as a person reads it: what is stored, and searched by words."""
+    """The text as a person reads it, which is stored and searched by words."""
     whole: bool = False
-    """Whether it stands for the whole value."""
+    """Whether it is the text of the whole value."""
 
     def embedded(self, op: PutOp) -> str:
-        """Return what the caller's embedder gets, which is what LangGraph's stores give it: JSON for a whole value."""
+        """Return the text for the caller's embedder, as LangGraph's stores give it: JSON for a whole value."""
         if not self.whole:
             return self.shown
         try:
@@ -93,8 +94,8 @@ class Text(NamedTuple):
 def texts_of(op: PutOp, fields: Sequence[str]) -> list[Text]:
     """Return the texts of an item that are searched, one for each indexed field or element of one; none without any.
 
-    `fields` are indexed where the operation does not say which are; ``"$"`` stands for all that a person would read in
-    the value, as one text.
+    `fields` are indexed unless the operation names others; ``"$"`` is all the text that a person would read in the
+    value, as one text.
     """
     if op.value is None or op.index is False:
         return []
@@ -158,7 +159,7 @@ def memories_of(
 def fields_of(memory: Memory) -> dict[str, Any]:
     """Return the fields of the `Item` that a memory keeps."""
     item = memory.metadata["item"]
-    # Of the last put; what refreshes a lifetime is no update.
+    # The time of the last put; a refreshed lifetime is no update.
     updated = datetime.fromisoformat(item["updated_at"])
     created = memory.created_at or updated
     return {
@@ -206,7 +207,7 @@ def _name(op: GetOp | PutOp) -> str:
 
 
 def _readable(value: Any) -> list[str]:
-    """Return the text in a value as lines: what a person would read, without the punctuation of JSON."""
+    """Return the text in a value as lines, as a person would read it, without the punctuation of JSON."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

@@ -22,7 +22,7 @@ def _session(value: Any) -> Any:
 
 
 class OneBrainMemory(Connected, BaseMemory):
-    """Gives a chain the session's latest messages, and what the brain knows about its input from other sessions.
+    """Gives a chain the session's latest messages, and memories from other sessions about its input.
 
     Attributes:
         session_id: The conversation; ``scope.session`` may be given instead.
@@ -74,7 +74,7 @@ class OneBrainMemory(Connected, BaseMemory):
         return [self.memory_key, *([self.recall_key] if self.recall_key else [])]
 
     def _load(self, inputs: dict[str, Any]) -> Plan[dict[str, Any]]:
-        """Return the session's messages, and what is known about the input."""
+        """Return the session's messages, and memories about the input."""
         messages = yield from self._history.read_plan()
         variables: dict[str, Any] = {
             self.memory_key: messages if self.return_messages else get_buffer_string(messages)

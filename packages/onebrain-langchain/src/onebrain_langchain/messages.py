@@ -1,7 +1,7 @@
 """Messages as memories: every type and field, exactly.
 
 A message is kept as ``{"kind": "message", "role": type, "message": {...}}`` in a memory's metadata, its text as the
-memory's content, where searches find it. What JSON lacks but messages hold in practice is marked: documents, messages,
+memory's content, where searches find it. Values that JSON lacks but messages hold in practice are marked: documents, messages,
 tuples, dates and bytes, for the most part inside a tool's artifact. A pydantic object comes back as a dict. Anything
 else is refused when it is stored, because it could not come back.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_core.documents import Document
 from langchain_core.messages import (
@@ -31,7 +31,7 @@ from pydantic import BaseModel
 from onebrain import Memory, OneBrainValidationError
 from onebrain.memory.window import ConversationMessage, Role
 
-# The mark that says of an object what it stands for.
+# The key of an object that names the kind of value which the object encodes.
 _MARK = "$langchain"
 _REQUIRED = object()  # equals nothing
 _ROLES: dict[str, Role] = {
@@ -42,7 +42,7 @@ _ROLES: dict[str, Role] = {
     "model": "assistant",
     "tool": "tool",
     "function": "tool",
-    # Says that another message is gone; no person said it.
+    # A notice that another message is gone; no person said it.
     "remove": "assistant",
 }
 _TYPES = frozenset({"human", "ai", "system", "chat", "function", "tool", "remove"})
@@ -78,7 +78,7 @@ def from_memory(memory: Memory) -> BaseMessage:
 
 
 def text_of(message: BaseMessage) -> str:
-    """Return the text of a message, without what its other content blocks hold."""
+    """Return the text of a message, without its other content blocks."""
     return str(message.text)
 
 
@@ -118,7 +118,7 @@ def _defaults(kind: type[BaseMessage]) -> dict[str, Any]:
 
 
 def _outline(message: BaseMessage) -> str:
-    """Return a line that says what a message without text does, for searches and for whoever reads the memory."""
+    """Return a line about a message without text, such as its tool calls, for searches and readers of the memory."""
     calls = cast("Sequence[Mapping[str, Any]]", getattr(message, "tool_calls", None) or ())
     if calls:
         return "; ".join(f"{call['name']}({json.dumps(call['args'], default=str)})" for call in calls)
@@ -126,22 +126,34 @@ def _outline(message: BaseMessage) -> str:
 
 
 def _encode(value: Any, where: str) -> Any:
+    """Return a value as JSON, with marks on the values that JSON lacks; raise if it could not come back."""
+    if value is None or isinstance(value, bool | int):
+        return value
     if isinstance(value, str):
         if not value.isascii():
             _check_text(value, where)
         return value
-    if isinstance(value, float) and not math.isfinite(value):
-        raise OneBrainValidationError(f"{where}: holds NaN or an infinity, which cannot be written as JSON")
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise OneBrainValidationError(
+                f"{where}: holds NaN or an infinity, which cannot be written as JSON"
+            )
         return value
     if isinstance(value, list):
         return [_encode(item, where) for item in cast("list[Any]", value)]
     if isinstance(value, Mapping):
-        entries = cast("Mapping[Any, Any]", value)
-        if not all(isinstance(key, str) for key in entries):
-            raise OneBrainValidationError(f"{where}: holds an object with keys that are not strings")
-        plain = {key: _encode(item, where) for key, item in entries.items()}
-        return {_MARK: "object", "value": plain} if _MARK in plain else plain
+        return _encode_object(cast("Mapping[Any, Any]", value), where)
+    return _encode_marked(value, where)
+
+
+def _encode_object(entries: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    if not all(isinstance(key, str) for key in entries):
+        raise OneBrainValidationError(f"{where}: holds an object with keys that are not strings")
+    plain = {key: _encode(item, where) for key, item in entries.items()}
+    return _marked("object", plain) if _MARK in plain else plain
+
+
+def _encode_marked(value: Any, where: str) -> Any:
     if type(value) is Document:
         return _marked("document", _encode(value.model_dump(), where))
     if isinstance(value, BaseMessage):
@@ -149,10 +161,9 @@ def _encode(value: Any, where: str) -> Any:
         return _marked("message", [whole.type, _encode(_fields(whole), where)])
     if isinstance(value, tuple):
         return _marked("tuple", [_encode(item, where) for item in cast("tuple[Any, ...]", value)])
-    if isinstance(value, datetime):
-        return _marked("datetime", value.isoformat())
+    # A datetime is a date, too.
     if isinstance(value, date):
-        return _marked("date", value.isoformat())
+        return _marked("datetime" if isinstance(value, datetime) else "date", value.isoformat())
     if isinstance(value, bytes):
         return _marked("bytes", base64.b64encode(value).decode())
     if isinstance(value, BaseModel):
@@ -186,17 +197,15 @@ def _decode(value: Any) -> Any:
     kind = entries.get(_MARK)
     if kind is None:
         return {key: _decode(item) for key, item in entries.items()}
-    inner = entries["value"]
-    if kind == "object":
-        return {key: _decode(item) for key, item in inner.items()}
-    if kind == "document":
-        return Document(**_decode(inner))
-    if kind == "message":
-        return messages_from_dict([{"type": inner[0], "data": _decode(inner[1])}])[0]
-    if kind == "tuple":
-        return tuple(map(_decode, inner))
-    if kind == "datetime":
-        return datetime.fromisoformat(inner)
-    if kind == "date":
-        return date.fromisoformat(inner)
-    return base64.b64decode(inner)
+    return _DECODERS[kind](entries["value"])
+
+
+_DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "object": lambda inner: {key: _decode(item) for key, item in inner.items()},
+    "document": lambda inner: Document(**_decode(inner)),
+    "message": lambda inner: messages_from_dict([{"type": inner[0], "data": _decode(inner[1])}])[0],
+    "tuple": lambda inner: tuple(map(_decode, inner)),
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "bytes": base64.b64decode,
+}

@@ -30,12 +30,12 @@ Latest: TypeAlias = Callable[[Sequence[BaseMessage]], Sequence[BaseMessage]]
 
 
 class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
-    """Recalls what an agent should know before each call of its model, and stores the conversation as it goes.
+    """Recalls memories before each call of an agent's model, and stores the conversation as it goes.
 
-    What is recalled goes into the system message of that one call, fenced as data; it is never part of the agent's
-    state and never stored again. Messages that are in the conversation already are not recalled. What is stored is
-    what the user and the assistant said, one memory for each message, once, in the session of the thread; tool calls,
-    system messages and notices of other middleware are not. The user's messages are stored before the model is called and
+    Recalled memories go into the system message of that one call, fenced as data; they are never part of the agent's
+    state and never stored again. Messages that are in the conversation already are not recalled. The words of the user
+    and the assistant are stored, one memory for each message, once, in the session of the thread. Tool calls,
+    system messages and notices of other middleware are not stored. The user's messages are stored before the model is called and
     the assistant's as they come, so other middleware may shorten or summarize the conversation in the same run.
 
     Args:
@@ -114,7 +114,7 @@ class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
 
     @property
     def name(self) -> str:
-        """What tells this middleware from others in the same agent."""
+        """The name, unique among the middleware of one agent."""
         return self._name
 
     # ---- recall -----------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Call the model with what the brain knows about the conversation in its system message."""
+        """Call the model with recalled memories in its system message."""
         return handler(self._connection.run(self._with_memories(request)))
 
     async def awrap_model_call(

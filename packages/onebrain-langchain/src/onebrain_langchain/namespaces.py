@@ -1,4 +1,4 @@
-"""Namespaces whose labels are ids: what a LangGraph store is given may be a number or a UUID, as users have them."""
+"""Namespaces whose labels are ids: users give a LangGraph store numbers and UUIDs, not only text."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
     """Finds the memories that answer a query, best first.
 
     Every option may also be given to one call: ``retriever.invoke("...", k=3, scope=Scope(user="maria"))``. A
-    document's metadata holds the memory's own metadata, ``score`` (0..1, higher is better), ``created_at`` and what
-    else is known about the memory; its id is the memory's. Memories whose vectors the caller's embeddings made are found
+    document's metadata holds the memory's own metadata, ``score`` (0..1, higher is better), ``created_at`` and the
+    other known facts about the memory; its id is the memory's. Memories whose vectors the caller's embeddings made are found
     by their words alone, and a warning says so; the vector store that stored them finds them by meaning.
 
     Attributes:

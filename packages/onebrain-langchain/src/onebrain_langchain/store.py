@@ -64,7 +64,8 @@ from onebrain_langchain.items import (
 from onebrain_langchain.namespaces import IdLabels, labelled
 
 _PAGE = 200
-_CANDIDATES = 200  # what is looked at closely, at least, where another distance than the brain's decides
+# The least number of candidates that are ranked here if another distance than the brain's decides.
+_CANDIDATES = 200
 
 Vector = Sequence[float]
 Distance = Literal["cosine", "l2", "inner_product"]
@@ -91,7 +92,7 @@ class OneBrainStore(Component, IdLabels):
         scope: Whose store, beyond its namespaces; usually none.
         index: LangGraph's index configuration: ``fields`` says which text is searched, ``["$"]`` for all of it by
             default; ``embed`` and ``dims`` bring embeddings of your own, one vector for each field, and for each
-            element of a field like ``tags[*]``. ``embed`` gets what LangGraph's own stores give it, so for ``"$"``
+            element of a field like ``tags[*]``. ``embed`` gets the same text as from LangGraph's own stores, so for ``"$"``
             the value as JSON. The best vector decides, and an item's score is its cosine, -1 to 1.
             ``distance_type`` may be ``l2`` (scores are negative distances) or ``inner_product``, which put the
             candidates that are nearest by cosine in order. Without ``embed`` the brain makes one vector for all the
@@ -152,7 +153,7 @@ class OneBrainStore(Component, IdLabels):
 
     @property
     def embeddings(self) -> Embeddings | None:
-        """What makes the vectors, where that is not the brain."""
+        """The model that makes the vectors; None if the brain makes them."""
         return self._embeddings
 
     # ---- the two methods that all others of a store lead to ---------------------------------------------------------
@@ -160,13 +161,13 @@ class OneBrainStore(Component, IdLabels):
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations together, in few calls, and return one result for each, in order.
 
-        Reads see the state before the batch's puts. Of several puts to one key the last one counts. What cannot be put
-        raises before anything is.
+        Reads see the state before the batch's puts. Of several puts to one key the last one counts. An item that cannot
+        be put raises before any is.
         """
         return self._connection.run(self._execute(_checked(ops)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do what `batch` does, asynchronously, together with what else begins in this turn of the event loop."""
+        """Do the same as `batch`, asynchronously, together with the other operations of this turn of the event loop."""
         listed = _checked(ops)
         if not listed:
             return []
@@ -243,7 +244,7 @@ class OneBrainStore(Component, IdLabels):
         ids = {position: item_id(self._scope, op) for position, op in enumerate(ops) if isinstance(op, GetOp)}
         wanted = dict.fromkeys(ids.values())
         if _parts(can):
-            # Parts of what is replaced or removed have to go with it.
+            # Parts of items that are replaced or removed have to go with them.
             embeds = self._embeddings is not None
             puts = (op for op in ops if isinstance(op, PutOp) and (embeds or op.value is None))
             wanted.update(dict.fromkeys(item_id(self._scope, op) for op in puts))
@@ -261,13 +262,14 @@ class OneBrainStore(Component, IdLabels):
         return by_id
 
     def _refresh(self, touched: Mapping[str, Memory]) -> Plan[None]:
-        """Let what was read live on for its time to live, from now."""
+        """Start the time to live of the items that were read again, from now."""
         for id, memory in touched.items():
             minutes = memory.metadata["item"].get("ttl")
             if minutes is None:
                 continue
             for each in (*self._parts_of(memory), id):
-                with suppress(OneBrainNotFoundError):  # it was deleted meanwhile, or its time was up
+                # It was deleted meanwhile, or has expired.
+                with suppress(OneBrainNotFoundError):
                     yield ask("update", each, scope=self._scope, ttl=lifetime(minutes))
 
     def _search(
@@ -319,11 +321,7 @@ class OneBrainStore(Component, IdLabels):
             scores = yield from self._scores(hits, vector if by_vector else None)
             items = yield from self._items(hits)
             yield from self._sweep(hits, items)
-            best: dict[str, float] = {}
-            for hit, score in zip(hits, scores, strict=True):
-                owner = owner_of(hit.memory)
-                if belongs(hit.memory, items.get(owner)):
-                    best[owner] = max(score, best.get(owner, score))
+            best = _best(hits, scores, items)
             if len(best) >= limit or len(hits) < wanted:
                 # Equal scores stay in the order of the search.
                 order = sorted(best, key=lambda id: -best[id])
@@ -357,7 +355,8 @@ class OneBrainStore(Component, IdLabels):
         """Remove parts whose item is gone, which one who deletes memories by id leaves behind."""
         orphans = [hit.memory for hit in hits if owner_of(hit.memory) not in items]
         if orphans:
-            with suppress(OneBrainError):  # whoever may only read still finds what there is
+            # A caller that may only read still gets the other items.
+            with suppress(OneBrainError):
                 yield ask("forget", filter=left_behind(orphans), scope=self._scope)
 
     def _is_ranked(self) -> Plan[bool]:
@@ -394,7 +393,7 @@ class OneBrainStore(Component, IdLabels):
 
     def _list_namespaces(self, op: ListNamespacesOp) -> Plan[list[tuple[str, ...]]]:
         conditions = op.match_conditions or ()
-        # What stands before the first wildcard of a prefix is decided by the brain, the rest here.
+        # The labels before the first wildcard of a prefix are compared by the brain, the others here.
         leading = [_leading(condition.path) for condition in conditions if condition.match_type == "prefix"]
         pushed = every(*(NAMESPACE.starts_with(path_of(labels)) for labels in leading or [()]))
         rows = yield from self._listed(pushed, "sequence", None)
@@ -476,7 +475,7 @@ class OneBrainStore(Component, IdLabels):
         return self._keyed(queries, made)
 
     def _text_vectors(self, puts: Iterable[PutOp], can: Capabilities) -> Plan[dict[str, Vector]]:
-        """Return the vectors of what is put, by the texts that the embedder gets, each text once."""
+        """Return the vectors of the puts, by the texts that the embedder gets, each text once."""
         embedder = self._embeddings
         if embedder is None or not can.embeddings:
             return {}
@@ -505,6 +504,16 @@ def _parts(can: Capabilities) -> bool:
     return can.embeddings and can.archive
 
 
+def _best(hits: Sequence[Hit], scores: Sequence[float], items: Mapping[str, Memory]) -> dict[str, float]:
+    """Return the score of each item that was found: that of its best vector."""
+    best: dict[str, float] = {}
+    for hit, score in zip(hits, scores, strict=True):
+        owner = owner_of(hit.memory)
+        if belongs(hit.memory, items.get(owner)):
+            best[owner] = max(score, best.get(owner, score))
+    return best
+
+
 def _score(distance: Distance, one: Vector | None, other: Vector) -> float:
     """Return how near two vectors are: the larger, the nearer."""
     if one is None:
@@ -528,7 +537,7 @@ def _hashable(op: SearchOp | ListNamespacesOp) -> Any:
 
 
 def _index_settings(index: IndexConfig | None) -> dict[str, Any]:
-    """Return what a configuration says, those of LangGraph's stores on databases included."""
+    """Return the settings of a configuration, also of one for LangGraph's stores on databases."""
     settings = {
         name: value for name, value in cast("dict[str, Any]", dict(index or {})).items() if name[:2] != "__"
     }
@@ -573,11 +582,11 @@ def _checked(ops: Iterable[Op]) -> list[Op]:
     return listed
 
 
-def _check_keys(what: str, given: Mapping[str, Any], known: set[str]) -> None:
+def _check_keys(option: str, given: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         raise ConfigurationError(
-            f"{what}: unknown {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+            f"{option}: unknown {', '.join(unknown)}; there are {', '.join(sorted(known))}"
         )
 
 

@@ -90,7 +90,7 @@ class BrainTool(Scoped, BaseTool):
 
 
 def hints(tool: MemoryTool) -> Any:
-    """Return the field with what a tool does to memories, in the words of MCP."""
+    """Return the field with the effect of a tool on memories, in the words of MCP."""
     if tool.read_only:
         return Field(default_factory=lambda: {"readOnlyHint": True})
     return Field(default_factory=lambda: {"destructiveHint": True} if tool.destructive else None)
@@ -154,7 +154,7 @@ class OneBrainWriteTool(BrainTool):
 
 
 class OneBrainContextTool(BrainTool):
-    """Lets an agent ask what is worth knowing about a subject, within a token budget.
+    """Lets an agent get the best memories about a subject, within a token budget.
 
     Attributes:
         max_tokens: The most tokens of an answer.
@@ -181,11 +181,11 @@ class OneBrainContextTool(BrainTool):
 
 
 class OneBrainEntityTool(BrainTool):
-    """Lets an agent ask what memories mention a person, an organization, a place or a thing by name.
+    """Lets an agent get the memories that mention a person, an organization, a place or a thing by name.
 
     A memory mentions it where its text, its title or one of its tags does, regardless of case. Where the brain has
     entities, and ``brain.extract_entities()`` has read the memories, those that are linked to it count, too, and the
-    answer ends with what they name beside it.
+    answer ends with the other entities that they name.
 
     Example:
         >>> import onebrain

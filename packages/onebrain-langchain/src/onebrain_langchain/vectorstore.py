@@ -67,7 +67,7 @@ class OneBrainVectorStore(Component, VectorStore):
 
     With an `embedding`, vectors are made by it, where the brain takes vectors of its callers, and searches go by
     vector unless `search_mode` says otherwise. Without one, or where the brain takes none, the brain makes its own, and
-    searches are what it does best, usually hybrid.
+    searches use its best mode, usually hybrid.
 
     Args:
         embedding: Makes the vectors; None leaves that to the brain.
@@ -122,7 +122,7 @@ class OneBrainVectorStore(Component, VectorStore):
 
     @property
     def embeddings(self) -> Embeddings | None:
-        """What makes the vectors, where that is not the brain."""
+        """The model that makes the vectors; None if the brain makes them."""
         return self._embedding
 
     @property
@@ -157,7 +157,7 @@ class OneBrainVectorStore(Component, VectorStore):
 
         Raises:
             OneBrainValidationError: The lists differ in length, or a text or its metadata cannot be kept; a note on
-                the error says what was stored all the same.
+                the error names the texts that were stored.
         """
         refuse(self, kwargs)
         can: Capabilities = yield ask("capabilities")
@@ -252,7 +252,7 @@ class OneBrainVectorStore(Component, VectorStore):
         """Return the documents most similar to `query`, best first, with their scores, 0..1.
 
         Args:
-            query: What to look for.
+            query: The query.
             k: How many documents at most.
             kwargs: `filter` (``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``), `scope` (whose, within the
                 store's), `search_mode`, `alpha`, `min_score` and `include_archived`, as for `Brain.search`. An unknown
@@ -303,7 +303,7 @@ class OneBrainVectorStore(Component, VectorStore):
         """Return documents that are similar to `query` and different from each other.
 
         Args:
-            query: What to look for.
+            query: The query.
             k: How many documents at most.
             fetch_k: How many to choose them from.
             lambda_mult: 0..1, the weight of similarity against difference.
@@ -424,10 +424,10 @@ def _rows(
     return [
         _Row(
             text,
-            (metadatas[place] if metadatas else None) or nothing,
-            (known[place] if known else None) or None,
+            (metadatas[i] if metadatas else None) or nothing,
+            (known[i] if known else None) or None,
         )
-        for place, text in enumerate(listed)
+        for i, text in enumerate(listed)
     ]
 
 
@@ -444,7 +444,7 @@ def _memories(
 ) -> list[NewMemory]:
     """Return rows as memories, or raise with a note on which one cannot be kept; `before` counts those stored before."""
     memories: list[NewMemory] = []
-    for place, (text, metadata, id) in enumerate(batch):
+    for i, (text, metadata, id) in enumerate(batch):
         if id is None and can.client_ids:
             # Known beforehand, so that a repeated request stores nothing twice.
             id = str(uuid4())
@@ -455,11 +455,11 @@ def _memories(
                 content="(blank)" if blank else text,
                 metadata={**metadata, BLANK: text} if blank else metadata,
                 scope=scope,
-                embedding=None if vectors is None else vectors[place],
+                embedding=None if vectors is None else vectors[i],
             )
         except OneBrainError as error:
             error.add_note(
-                f"the text at position {before + place} cannot be kept; of the texts, {before} were stored"
+                f"the text at position {before + i} cannot be kept; of the texts, {before} were stored"
             )
             raise
         memories.append(memory)
@@ -467,7 +467,7 @@ def _memories(
 
 
 def _added(stored: StoreResults, scope: Scope, before: int) -> list[str]:
-    """Return the ids of a batch, or raise its first failure with a note on what became of the rest."""
+    """Return the ids of a batch, or raise its first failure with a note on the rest."""
     try:
         return decode(scope, stored.ids)
     except OneBrainError as error:

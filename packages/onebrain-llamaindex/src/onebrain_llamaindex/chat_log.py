@@ -1,9 +1,9 @@
-"""The messages of chats as an ordered log in a brain: what both chat stores and `OneBrainMemory` read and write.
+"""The messages of chats as an ordered log in a brain, which both chat stores and `OneBrainMemory` use.
 
 Each message is a memory of the session that its chat's key names, in the order of storing. Replacing a chat is one
 atomic write on services whose batches are atomic: the new messages carry a tag, and a marker at their end makes that
-tag the chat. Readers see the old chat until the marker is there and the new one from then on; what it replaced is
-invisible at once and removed afterwards. More messages than fit a batch become visible with the last batch.
+tag the chat. Readers see the old chat until the marker is there and the new one from then on; the replaced messages
+are invisible at once and removed afterwards. More messages than fit a batch become visible with the last batch.
 """
 
 from __future__ import annotations
@@ -74,29 +74,29 @@ class ChatLog:
         if items:
             (yield ask("store_many", items, wait=True)).raise_for_failures()
 
-    def insert(self, key: str, message: ChatMessage, place: int) -> Plan[None]:
-        """Add a message before the one at `place`, as a list would; the chat is written anew for that."""
-        if isinstance(place, bool) or not isinstance(place, int):
-            raise OneBrainValidationError(f"idx: must be a whole number, not {type(place).__name__}")
+    def insert(self, key: str, message: ChatMessage, position: int) -> Plan[None]:
+        """Add a message before the one at `position`, as a list would; the whole chat is written again."""
+        if isinstance(position, bool) or not isinstance(position, int):
+            raise OneBrainValidationError(f"idx: must be a whole number, not {type(position).__name__}")
         key = check_id("key", key)
         rows = yield from self._rows(key)
         entries = _visible(rows)
-        place = max(0, place + len(entries)) if place < 0 else place
+        position = max(0, position + len(entries)) if position < 0 else position
         id = message_id(message)
-        if place >= len(entries) or (
+        if position >= len(entries) or (
             id is not None and id in {message_id(entry.message) for entry in entries}
         ):
             yield from self.add(key, [message])
             return
         chat = [(entry.message, _status_of(entry.memory)) for entry in entries]
-        chat.insert(place, (message, ACTIVE))
+        chat.insert(position, (message, ACTIVE))
         yield from self._replace(key, chat, rows)
         yield from self._keep_late(key, {row.id for row in rows})
 
     def _keep_late(self, key: str, known: AbstractSet[str]) -> Plan[None]:
-        """Add again, behind the marker, what others added while the chat was written anew."""
+        """Move messages that others added while the chat was written again behind the marker."""
         rows = yield from self._rows(key)
-        marker = max((place for place, row in enumerate(rows) if _facts(row).get("marker")), default=0)
+        marker = max((index for index, row in enumerate(rows) if _facts(row).get("marker")), default=0)
         late = [
             row
             for row in rows[:marker]
@@ -116,7 +116,7 @@ class ChatLog:
     def _replace(
         self, key: str, chat: Sequence[tuple[ChatMessage, str]], old: Sequence[Memory]
     ) -> Plan[None]:
-        """Write a chat of messages with their status in place of the memories `old`."""
+        """Write a chat of messages with their status, and remove the memories `old`."""
         can: Capabilities = yield ask("capabilities")
         tag = uuid4().hex
         items = [
@@ -148,7 +148,7 @@ class ChatLog:
         """Remove a chat, or its messages of one status, and return them."""
         rows = yield from self._rows(key, status)
         entries = _visible(rows)
-        # With the whole chat go its markers and what a set that broke off has left.
+        # With the whole chat go its markers and the messages of a replacement that broke off.
         ids = [row.id for row in rows] if status is None else [id for entry in entries for id in entry.ids]
         if ids:
             yield ask("delete", ids, scope=self.where(key))
@@ -215,23 +215,23 @@ class ChatLog:
             scope=self.where(key),
             source="chat",
             metadata={RESERVED: facts},
-            # Instructions and the traffic of tools stay in the chat and out of what searches recall.
+            # Instructions and the traffic of tools stay in the chat and out of searches.
             archived=can.archive and not is_spoken(message),
         )
 
 
 def _visible(rows: Sequence[Memory]) -> list[Entry]:
     """Return the messages among `rows`, all memories of one chat in order, that belong to the chat as it is now."""
-    marker = max((place for place, row in enumerate(rows) if _facts(row).get("marker")), default=-1)
+    marker = max((index for index, row in enumerate(rows) if _facts(row).get("marker")), default=-1)
     current = _facts(rows[marker])["marker"] if marker >= 0 else None
     entries: dict[str, Entry] = {}
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         facts = _facts(row)
         tag = facts.get("set")
-        if "message" not in facts or (tag != current if tag is not None else place < marker):
+        if "message" not in facts or (tag != current if tag is not None else index < marker):
             continue
         id = facts.get("message_id") or row.id
-        # Stored again, a message keeps its place and gets its new content.
+        # A message that is stored again keeps its position and gets its new content.
         entries[id] = Entry((*entries[id].ids, row.id) if id in entries else (row.id,), row)
     return list(entries.values())
 

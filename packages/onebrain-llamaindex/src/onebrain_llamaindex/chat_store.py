@@ -1,7 +1,7 @@
 """The chat stores: `OneBrainChatStore` for chat engines, `AsyncOneBrainChatStore` for `Memory`.
 
 The framework has two interfaces whose methods have the same names and different colours, so there are two classes.
-They keep the same chats: what one stores under a key, the other reads.
+They keep the same chats: a chat that one stores under a key is read by the other.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class OneBrainChatStore(Connected, BaseChatStore):
     never leaves it empty or half done: readers see the old messages or the new ones. A message whose
     ``additional_kwargs["message_id"]`` is in the chat already replaces that one instead of coming twice.
 
-    The words of people and of the assistant are found by searches of the brain; system messages and what tools say
-    are kept out of them, where the service can archive.
+    The words of people and of the assistant are found by searches of the brain; system messages and the
+    output of tools are kept out of them if the service can archive.
 
     Attributes:
         scope: Whose chats, and where; the default space is "llamaindex-chats", and the key of a chat is its session.
@@ -187,7 +187,7 @@ class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
         await self._connection.arun(self._log.set(key, messages, status.value))
 
     async def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the active message at place `idx`, from the end where negative, and return it; None where there is none."""
+        """Remove the active message at position `idx`, from the end if negative, and return it; None if there is none."""
         return await self._connection.arun(remove_at(self._log, key, idx, ACTIVE))
 
     async def delete_messages(self, key: str, status: MessageStatus | None = None) -> None:
@@ -215,14 +215,14 @@ class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
         return removed
 
 
-def remove_at(log: ChatLog, key: str, place: int, status: str | None = None) -> Plan[ChatMessage | None]:
-    """Remove the message at `place` and return it; of two callers who want the same one, the second gets the next."""
+def remove_at(log: ChatLog, key: str, position: int, status: str | None = None) -> Plan[ChatMessage | None]:
+    """Remove the message at `position` and return it; of two callers that want the same one, the second gets the next."""
     while True:
         entries = yield from log.read(key, status)
-        if not -len(entries) <= place < len(entries):
+        if not -len(entries) <= position < len(entries):
             return None
-        if (yield from log.remove(key, entries[place])):
-            return entries[place].message
+        if (yield from log.remove(key, entries[position])):
+            return entries[position].message
 
 
 def _messages(entries: list[Entry]) -> list[ChatMessage]:

@@ -55,7 +55,7 @@ class Connected(ComponentModel):
         return self._connection.address
 
     def __getstate__(self) -> dict[Any, Any]:
-        # The framework's own version drops what it cannot pickle with a log line; this one raises.
+        # The framework's own version drops fields that it cannot pickle, with a log line; this one raises.
         where = self._connection.portable()
         return {"fields": {**self.__dict__, **where, "api_key": None, "base_url": None}}
 

@@ -52,7 +52,7 @@ def is_of_a_model(embedding: Sequence[float] | None) -> bool:
 class BrainEmbedding(BaseEmbedding):
     """An embedding model that leaves embedding to the memory, so that none has to be installed or paid for.
 
-    LlamaIndex's indexes and pipelines insist on an embedding model even where the vector store makes its own vectors,
+    LlamaIndex's indexes and pipelines insist on an embedding model even if the vector store makes its own vectors,
     and its default is a remote one. This one answers every text with an empty vector, which `OneBrainVectorStore`
     takes as "make your own". It refuses to embed a query, so another vector store that meets it fails with a message.
 
@@ -89,13 +89,13 @@ class BrainEmbedding(BaseEmbedding):
     def get_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
     ) -> Embedding:
-        """Return what a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
+        """Return the embedding that a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
         return NoVector()
 
     async def aget_agg_embedding_from_queries(
         self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
     ) -> Embedding:
-        """Return what a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
+        """Return the embedding that a retriever hands to its vector store; only a `OneBrainVectorStore` can use it."""
         return NoVector()
 
     def _get_query_embedding(self, query: str) -> Embedding:

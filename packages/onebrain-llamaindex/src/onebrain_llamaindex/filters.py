@@ -1,12 +1,12 @@
 """LlamaIndex's metadata filters as filters of a brain: all operators, all conditions, nested to any depth.
 
-They mean what the framework's own stores make of them, with these refinements: a comparison of values of different
-kinds does not match instead of raising `TypeError`; ``text_match_insensitive`` folds case as Unicode does; ``== None``
-matches a null or missing value and ``!= None`` a value that is there. What has no meaning, such as ``in`` with a
-string, raises `OneBrainValidationError`: nothing is guessed and nothing is ignored.
+They mean the same as in the framework's own stores, with these refinements. A comparison of values of different kinds does
+not match, instead of raising `TypeError`. ``text_match_insensitive`` folds case as Unicode does. ``== None`` matches a null
+or missing value, and ``!= None`` any other value. A filter without a meaning, such as ``in`` with a string, raises
+`OneBrainValidationError`.
 
-A key is read as everywhere in OneBrain: the key that is spelled like it wins, and where there is none, its dots lead into
-nested objects. ``ref_doc_id``, ``doc_id`` and ``document_id`` are the id of a node's source document, and the memory's own
+A key is read as everywhere in OneBrain: the key with this spelling wins, and without such a key, its dots lead into nested
+objects. ``ref_doc_id``, ``doc_id`` and ``document_id`` are the id of a node's source document, and the memory's own
 fields can be named with a dollar sign: ``$created_at``, ``$tags``, ``$user``. Both have values of one kind, and a value
 of another kind raises.
 """
@@ -45,6 +45,8 @@ RESERVED = "_onebrain"
 _SOURCES = frozenset({"ref_doc_id", "doc_id", "document_id"})
 
 Filters: TypeAlias = MetadataFilters | Filter | Mapping[str, Any]
+# Translates a comparison with one operator, from the brain's field and the framework's filter.
+Operator: TypeAlias = Callable[[F, MetadataFilter], Filter]
 
 
 def own(name: str) -> F:
@@ -76,42 +78,40 @@ def translate(filters: Filters | None) -> Filter:
 
 
 def _comparison(part: MetadataFilter) -> Filter:
-    field, operator = _field(part.key), part.operator
+    translated = _OPERATORS.get(part.operator)
+    if translated is None:
+        raise OneBrainValidationError(
+            f"the filter operator {part.operator!r} is not known here; please report it"
+        )
     if part.key in _SOURCES:
         part = part.model_copy(update={"value": _document_ids(part)})
-    value = part.value
-    if operator is FilterOperator.EQ:
-        return _equal(field, value)
-    if operator is FilterOperator.NE:
-        return negate(_equal(field, value))
-    if operator in _ORDER:
-        if isinstance(value, list) or value is None:
+    return translated(_field(part.key), part)
+
+
+def _compared(compare: Callable[[F, Any], Cmp]) -> Operator:
+    def translated(field: F, part: MetadataFilter) -> Filter:
+        if isinstance(part.value, list) or part.value is None:
             raise _wrong(part, "a number or a string")
-        return _ORDER[operator](field, value)
-    if operator in (FilterOperator.IN, FilterOperator.NIN):
-        found = field.in_(_with_booleans(field, _values(part)))
-        return found if operator is FilterOperator.IN else negate(found)
-    if operator is FilterOperator.ANY:
-        return either(*(_contains(field, item) for item in _values(part)))
-    if operator is FilterOperator.ALL:
-        return every(field.ne(None), *(_contains(field, item) for item in _values(part)))
-    if operator is FilterOperator.CONTAINS:
-        return _contains(field, value)
-    if operator is FilterOperator.IS_EMPTY:
-        return _empty(field)
-    if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
-        if not isinstance(value, str):
+        return compare(field, part.value)
+
+    return translated
+
+
+def _one_of(field: F, part: MetadataFilter) -> Filter:
+    return field.in_(_with_booleans(field, _values(part)))
+
+
+def _all_of(field: F, part: MetadataFilter) -> Filter:
+    return every(field.ne(None), *(_contains(field, item) for item in _values(part)))
+
+
+def _matched(match: Callable[[F, str], Filter]) -> Operator:
+    def translated(field: F, part: MetadataFilter) -> Filter:
+        if not isinstance(part.value, str):
             raise _wrong(part, "a string")
-        return field.contains(value) if operator is FilterOperator.TEXT_MATCH else field.icontains(value)
-    raise OneBrainValidationError(f"the filter operator {operator!r} is not known here; please report it")
+        return match(field, part.value)
 
-
-_ORDER: dict[FilterOperator, Callable[[F, Any], Cmp]] = {
-    FilterOperator.GT: F.gt,
-    FilterOperator.GTE: F.ge,
-    FilterOperator.LT: F.lt,
-    FilterOperator.LTE: F.le,
-}
+    return translated
 
 
 def _field(key: str) -> F:
@@ -173,3 +173,21 @@ def _wrong(part: MetadataFilter, needed: str) -> OneBrainValidationError:
         f"the filter on {part.key!r:.60} with operator {part.operator.value!r} takes {needed}, "
         f"not {type(part.value).__name__}"
     )
+
+
+_OPERATORS: dict[FilterOperator, Operator] = {
+    FilterOperator.EQ: lambda field, part: _equal(field, part.value),
+    FilterOperator.NE: lambda field, part: negate(_equal(field, part.value)),
+    FilterOperator.GT: _compared(F.gt),
+    FilterOperator.GTE: _compared(F.ge),
+    FilterOperator.LT: _compared(F.lt),
+    FilterOperator.LTE: _compared(F.le),
+    FilterOperator.IN: _one_of,
+    FilterOperator.NIN: lambda field, part: negate(_one_of(field, part)),
+    FilterOperator.ANY: lambda field, part: either(*(_contains(field, item) for item in _values(part))),
+    FilterOperator.ALL: _all_of,
+    FilterOperator.CONTAINS: lambda field, part: _contains(field, part.value),
+    FilterOperator.IS_EMPTY: lambda field, part: _empty(field),
+    FilterOperator.TEXT_MATCH: _matched(F.contains),
+    FilterOperator.TEXT_MATCH_INSENSITIVE: _matched(F.icontains),
+}

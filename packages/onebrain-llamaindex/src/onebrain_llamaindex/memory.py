@@ -28,10 +28,10 @@ _CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buf
 
 
 class OneBrainMemory(Connected, BaseMemory):
-    """Keeps every message of a conversation for good, and recalls what matters for the next one.
+    """Keeps every message of a conversation for good, and recalls memories for the next one.
 
     ``get`` returns the newest messages that fit `token_limit` and `max_messages`, and in front of them one system
-    message with what the brain recalls for the input: from earlier in this conversation, from other sessions of
+    message with the memories that are recalled for the input: from earlier in this conversation, from other sessions of
     the scope, and from whatever else is stored there. That message is for the model: it is never stored. The history
     begins with a user's message, or with the conversation, and holds no tool's answer without its call and no call that
     lacks an answer; the last turn is whole whatever the limits say.
@@ -189,7 +189,7 @@ class OneBrainMemory(Connected, BaseMemory):
                 whole_last_turn=True,
             )
             if kept or complete:
-                return [(entries[place], messages[place]) for place in kept]
+                return [(entries[position], messages[position]) for position in kept]
             newest *= 4
 
     def _tokens(self, message: ChatMessage) -> int:

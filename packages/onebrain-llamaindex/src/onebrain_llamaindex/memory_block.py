@@ -28,16 +28,16 @@ _EMPTY_ELEMENT: Final = re.compile(r"<memory>\s*<([^<>\s]{1,200})>\s*</\1>\s*</m
 
 
 class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
-    """A memory block that recalls what matters for the latest user message, and keeps what `Memory` flushes.
+    """A memory block that recalls memories for the latest user message, and keeps the messages that `Memory` flushes.
 
-    What it recalls is fenced as data, dated, and within `max_tokens`. Where `Memory` has too little room it is cut to
+    The recalled text is fenced as data, dated, and within `max_tokens`. If `Memory` has too little room, it is cut to
     the best memories that fit; with ``priority=0`` it is never cut.
 
     `Memory` hands a block only the messages that no longer fit its token limit, so a short chat never reaches it.
-    Call `save` or `asave` when a chat ends: what is saved twice is kept once.
+    Call `save` or `asave` when a chat ends: a message that is saved twice is kept once.
 
     Attributes:
-        scope: Whose memories: what is recalled comes from all sessions of the scope, what is kept goes into the
+        scope: Whose memories. Recalled memories come from all sessions of the scope, kept messages go into the
             session that `Memory` names.
         max_tokens: How long the recalled text may be.
         limit: How many memories to consider at most.
@@ -128,7 +128,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         return text
 
     def _recall(self, query: str, max_tokens: int) -> Plan[Context]:
-        # A chat store in the same brain may hold the same words: what it keeps is short-term memory's business.
+        # A chat store in the same brain may hold the same words; its messages are short-term memory.
         condition = every(translate(self.filters), negate(own("chat").exists()))
         found: Context = yield ask(
             "context",
@@ -167,13 +167,13 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
 
 
 def _said(message: ChatMessage) -> str:
-    """Return what a message says itself, without recalled memories that were put into it."""
+    """Return the words of a message without the recalled memories in it."""
     text = text_of(message)
     own = unfence(text)
     return text if own == text else _EMPTY_ELEMENT.sub("", own).strip()
 
 
 class _Recalled(str):
-    """A recalled text that knows what it was recalled for: `Memory` hands it back when it has to be cut."""
+    """A recalled text that holds the query for which it was recalled: `Memory` hands it back when it has to be cut."""
 
     query: str

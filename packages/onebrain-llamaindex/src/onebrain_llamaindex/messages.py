@@ -14,7 +14,7 @@ from onebrain_llamaindex.filters import RESERVED
 
 # Marks a message that holds recalled memories: it is for the model, and never stored again.
 RECALLED = "onebrain_recalled"
-# What is worth recalling later: the words of people and of the assistant, not instructions, not tools' output.
+# Roles whose words are worth recalling later; instructions and the output of tools are not.
 SPOKEN = frozenset({MessageRole.USER, MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL})
 
 _ROLES: Final[Mapping[MessageRole, Role]] = {
@@ -29,7 +29,7 @@ _ROLES: Final[Mapping[MessageRole, Role]] = {
 
 
 def in_conversation(messages: Sequence[ChatMessage], tokens: Sequence[int]) -> list[ConversationMessage]:
-    """Return what decides where a conversation of `messages` with so many `tokens` each may be cut."""
+    """Return the parts of `messages`, which cost `tokens` each, that decide where a conversation may be cut."""
     found: list[ConversationMessage] = []
     unnamed = 0  # answers without an id directly behind the message
     for message, cost in zip(reversed(messages), reversed(tokens), strict=True):
@@ -77,7 +77,7 @@ def is_spoken(message: ChatMessage) -> bool:
 
 
 def text_of(message: ChatMessage) -> str:
-    """Return the words of `message`, or what stands for it where it has none."""
+    """Return the words of `message`, or its role and kinds of blocks in brackets if it has none."""
     text = message.content or ""
     if text.strip():
         return text

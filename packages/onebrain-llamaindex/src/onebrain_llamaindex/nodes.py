@@ -23,16 +23,16 @@ _KINDS: dict[str, type[BaseNode]] = {
     kind.__name__: kind for kind in (TextNode, Document, Node, ImageNode, ImageDocument, IndexNode)
 }
 _MEDIA = ("text_resource", "image_resource", "audio_resource", "video_resource")
-# What says that a node came with a vector of its own, and how long that is.
+# The key under which a node that came with a vector of its own keeps the length of that vector.
 VECTOR = "vector"
-# What a language model should read of a memory's facts; the rest is for programs.
+# The facts about a memory that a language model should read; the others are for programs.
 _READABLE = frozenset({"title", "created_at"})
 
 
 def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory:
     """Return `node` as a memory in `scope`: its text is the content, its metadata the metadata.
 
-    What else a node has, its relationships included, is kept beside its metadata under one key of this package's own.
+    The other fields of the node, its relationships included, are kept in the metadata under one key of this package.
     """
     kind = type(node).__name__
     if kind not in _KINDS or _KINDS[kind] is not type(node):

@@ -20,7 +20,7 @@ _FOUND = 100  # results of a query without a limit
 class OneBrainReader(Connected, BasePydanticReader):
     """Reads memories as documents: all of them, page by page, or those that answer a query.
 
-    A document has the memory's id and text, and as metadata the memory's own with what else is known about it.
+    A document has the memory's id and text. Its metadata holds the memory's own and the known facts about it.
 
     Example:
         >>> import onebrain
@@ -52,12 +52,12 @@ class OneBrainReader(Connected, BasePydanticReader):
         """Yield documents; the next page is asked for when the last one is used up.
 
         Args:
-            query: What to look for; None reads everything.
+            query: The query; None reads everything.
             filters: Which memories: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
             limit: How many at most; the default is all, or 100 for a query.
             order: Of a reading without a query: by default the order of storing.
             mode: How to search.
-            min_score: Only what a search finds with at least this score, 0..1.
+            min_score: Only hits with at least this score, 0..1, of a query.
             include_archived: Archived memories, too.
         """
         arguments = self._arguments(query, filters, limit, order, mode, min_score, include_archived)

@@ -21,9 +21,9 @@ from onebrain_llamaindex.nodes import node_of
 class OneBrainRetriever(Component, BaseRetriever):
     """Finds memories by meaning and words, whatever stored them.
 
-    Each memory is a `TextNode` with its score (0..1, higher is better) and, in its metadata, what is known about it:
+    Each memory is a `TextNode` with its score (0..1, higher is better). Its metadata holds the known facts about it:
     the caller's own metadata, ``title type tags source importance created_at updated_at`` and the parts of its scope.
-    What a `OneBrainVectorStore` keeps comes back as the node it was. The query's text is searched for; an embedding
+    A node of a `OneBrainVectorStore` comes back as it was. The query's text is searched for; an embedding
     that another retriever left in the query bundle is of another model, and is not used. Memories whose vectors an
     embedding model of LlamaIndex made are found by their words alone, and a warning says so; the vector store that
     stored them finds them by meaning.

@@ -54,8 +54,8 @@ class BrainToolSpec(Component, BaseToolSpec):
 class OneBrainToolSpec(BrainToolSpec):
     """Tools with which an agent searches, writes, changes and forgets memories, in sync and async runs alike.
 
-    The scope is fixed here and never visible to the model, so it cannot reach another user's memories. What the tools
-    return is text: memories with their ids, fenced as data. Leave tools out with
+    The scope is fixed here and never visible to the model, so it cannot reach another user's memories. The tools
+    return text: memories with their ids, fenced as data. Leave tools out with
     ``to_tool_list(spec_functions=[("search_memory", "asearch_memory")])``.
 
     Args:

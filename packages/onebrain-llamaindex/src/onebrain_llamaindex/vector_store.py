@@ -58,12 +58,12 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     Who embeds follows the framework. Nodes that carry the vectors of an embedding model keep them, and queries go by
     the vector that the index's model makes. Without a model, with `BrainEmbedding` or with the framework's
     `MockEmbedding`, the memory makes the vectors and queries go by their text. A space holds vectors of one origin, and
-    it alone says which: what does not fit is refused with `EmbedderMismatch`. Services make all vectors themselves;
+    it alone decides which: vectors of another origin are refused with `EmbedderMismatch`. Services make all vectors themselves;
     there the store warns once that those of a model are not kept.
 
     | query mode | searches |
     |---|---|
-    | default | by the query's vector where a model made it, else what the memory does best, usually hybrid |
+    | default | by the query's vector if a model made it, else in the memory's best mode, usually hybrid |
     | hybrid | by words and meaning; `alpha` weighs meaning against words, `hybrid_top_k` limits the results |
     | text_search, sparse | by words; `sparse_top_k` limits the results |
     | mmr | like default, then spread out by `mmr_threshold` (1 is relevance only, 0 diversity only, default 0.5) |
@@ -112,7 +112,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
 
     @property
     def client(self) -> Brain:
-        """The brain, for what this interface cannot say."""
+        """The brain, for calls that this interface does not have."""
         return self._connection.sync
 
     # ---- write ------------------------------------------------------------------------------------------------------
@@ -153,13 +153,13 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
             )
         return True
 
-    def _leave_embedding(self, what: str) -> None:
+    def _leave_embedding(self, owner: str) -> None:
         """Say once that the vectors of a model are not used, for the service makes its own."""
         self.is_embedding_query = False
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"the service makes its own vectors, so those of the embedding model for {what} are not used; pass "
+                f"the service makes its own vectors, so those of the embedding model for {owner} are not used; pass "
                 "embed_model=BrainEmbedding() to save their cost, or use_embeddings=False to say that this is meant",
                 UserWarning,
                 stacklevel=2,
@@ -225,7 +225,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         return [node_of(memory) for memory in memories]
 
     def _query(self, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
-        """Return the best nodes for a query with their scores; the class says what the modes mean.
+        """Return the best nodes for a query with their scores; the class explains the modes.
 
         Args:
             query: The query. Empty lists of `node_ids` and `doc_ids` restrict nothing.
@@ -287,7 +287,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         return condition
 
     def _vector(self, query: VectorStoreQuery, mode: VectorStoreQueryMode) -> Plan[list[float] | None]:
-        """Return the vector to search by; None where the text is what counts."""
+        """Return the vector to search by; None for a search by text."""
         if mode in _TEXT_MODES:
             return None
         if self.use_embeddings:
@@ -334,7 +334,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
 
 
 def _how(query: VectorStoreQuery, mode: VectorStoreQueryMode, vector: list[float] | None) -> dict[str, Any]:
-    """The arguments that say by what to search, or an error where the query lacks it."""
+    """Return the arguments of a search by text or vector; raise if the query lacks the one that its mode needs."""
     if mode in _TEXT_MODES:
         if query.query_str is None:
             raise OneBrainValidationError(f"query mode {mode.value!r} needs query_str")
