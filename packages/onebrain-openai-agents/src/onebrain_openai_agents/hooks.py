@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 from uuid import uuid4
 
 from agents import Agent, AgentHookContext, RunHooks
-from pydantic import SecretStr
 
-from onebrain.frameworks.connection import AnyBrain, ScopeLike
 from onebrain.frameworks.plans import to_the_end
 from onebrain.frameworks.recall import said
-from onebrain.frameworks.scope import ScopeSource
+from onebrain.frameworks.scope import Scoped, ScopedOptions
 from onebrain.frameworks.turns import Spoken, TurnRecorder
-from onebrain_openai_agents.items import spoken_in
-from onebrain_openai_agents.scoped import Scoped
+from onebrain_openai_agents.items import context_of, spoken_in
 
 
 class OneBrainRunHooks(Scoped, RunHooks[Any]):
@@ -23,13 +20,8 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
     Use it with a session of another kind or without one; a `OneBrainSession` stores its items itself.
 
     Args:
-        brain: A `Brain`, an `AsyncBrain` or both as a pair.
-        url: Where to connect instead, as for `onebrain.connect`.
-        api_key: The service's key.
-        base_url: OneBrain's address, as an alternative to `url`.
-        scope: Whose memory, if it is the same for all runs.
-        scope_from: Whose memory, from the run: ``{"user": "user_id"}`` takes the user from ``user_id`` in the run's
-            context; a function is given the context. A run that does not name it is refused.
+        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
+            `onebrain.frameworks.scope.Scoped`.
 
     Example:
         >>> import asyncio, onebrain
@@ -45,19 +37,8 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
         >>> brain.close()
     """
 
-    def __init__(
-        self,
-        *,
-        brain: AnyBrain | None = None,
-        url: str | None = None,
-        api_key: SecretStr | str | None = None,
-        base_url: str | None = None,
-        scope: ScopeLike | None = None,
-        scope_from: ScopeSource | None = None,
-    ) -> None:
-        super().__init__(
-            brain=brain, url=url, api_key=api_key, base_url=base_url, scope=scope, scope_from=scope_from
-        )
+    def __init__(self, **options: Unpack[ScopedOptions]) -> None:
+        super().__init__(**options)
         self._recorder = TurnRecorder()
 
     async def on_agent_end(self, context: AgentHookContext[Any], agent: Agent[Any], output: Any) -> None:
@@ -74,4 +55,5 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
         answer = said(output if isinstance(output, str) else str(output))
         if answer:
             turn.append(Spoken(answer, "assistant", "Assistant", f"{run}/answer"))
-        await to_the_end(self.run(self._recorder.record(turn, self.scope_of(context))))
+        scope = self.scope_of(context_of(context))
+        await to_the_end(self.arun(self._recorder.record(turn, scope)))

@@ -1,4 +1,4 @@
-"""Input items of the SDK as memories, and back."""
+"""Input items of the SDK as memories and back, and the context of its runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
-from agents import TResponseInputItem
+from agents import RunContextWrapper, TResponseInputItem
 
 from onebrain import Memory, NewMemory, OneBrainValidationError, Scope
 from onebrain.frameworks.ids import encode
@@ -18,6 +18,13 @@ from onebrain.memory.capabilities import Capabilities
 # The key of a memory's metadata that belongs to this package.
 RESERVED = "openai_agents"
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
+
+
+def context_of(context: Any) -> Any:
+    """Return the context object that a run was given, from the SDK's wrapper of it or from itself."""
+    if isinstance(context, RunContextWrapper):
+        return cast("RunContextWrapper[Any]", context).context
+    return context
 
 
 def memory_of(item: TResponseInputItem, scope: Scope, can: Capabilities) -> NewMemory:

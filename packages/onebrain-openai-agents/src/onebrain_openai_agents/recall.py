@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from agents import Agent, RunContextWrapper
 from agents.run import CallModelData, ModelInputData
 
-from onebrain import F
-from onebrain.frameworks.recall import Recall
-from onebrain.memory.filters import TRUE
-from onebrain_openai_agents.items import last_question
-from onebrain_openai_agents.scoped import Scoped
+from onebrain.frameworks.recall import Recaller, RecallerOptions
+from onebrain_openai_agents.items import context_of, last_question
 
 Filter: TypeAlias = Callable[[CallModelData[Any]], Awaitable[ModelInputData]]
 Instructions: TypeAlias = Callable[[RunContextWrapper[Any], Agent[Any]], Awaitable[str]]
 
-_CONNECTION = frozenset({"brain", "url", "api_key", "base_url", "scope", "scope_from"})
 
-
-class _Recaller(Scoped):
-    """Recalls memories of a run's scope."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        super().__init__(**{name: value for name, value in options.items() if name in _CONNECTION})
-        self._recall = Recall(**{name: value for name, value in options.items() if name not in _CONNECTION})
-
-    async def text(self, query: str | None, context: Any, session: str | None) -> str:
-        """Return the recalled text for a query, without the memories of one session; empty if nothing is known."""
-        scope = self.scope_of(context)
-        session = session or scope.session
-        others = TRUE if session is None else F.session.ne(session)
-        found = await self.run(self._recall.plan(query, scope, but=others))
-        return found.text
-
-
-def memory_filter(*, session_id: str | None = None, **options: Any) -> Filter:
+def memory_filter(*, session_id: str | None = None, **options: Unpack[RecallerOptions]) -> Filter:
     """Return a ``call_model_input_filter`` that adds recalled memories to the instructions of each call of a model.
 
     The memories are fenced as data. Only the model sees them: they are in no session and in no result of the run.
@@ -44,9 +23,9 @@ def memory_filter(*, session_id: str | None = None, **options: Any) -> Filter:
     Args:
         session_id: The running conversation, whose memories the model sees already; they are not recalled. The default
             is the session of the scope.
-        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for `OneBrainSession`;
-            ``max_tokens`` (1500), ``limit`` (20), ``min_score`` (0), ``filter``, ``search_mode`` and ``count_tokens``,
-            as for `onebrain.frameworks.recall.Recall`.
+        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
+            `onebrain.frameworks.scope.Scoped`; ``max_tokens`` (1500), ``limit`` (20), ``min_score`` (0), ``filter``,
+            ``search_mode`` and ``count_tokens``, as for `onebrain.frameworks.recall.Recall`.
 
     Example:
         >>> import onebrain
@@ -56,18 +35,22 @@ def memory_filter(*, session_id: str | None = None, **options: Any) -> Filter:
         >>> config = RunConfig(call_model_input_filter=recall)
         >>> brain.close()
     """
-    recaller = _Recaller(options)
+    recaller = Recaller(**options)
 
     async def filter(data: CallModelData[Any]) -> ModelInputData:
         given = data.model_data
-        text = await recaller.text(last_question(given.input), data.context, session_id)
+        query, run = last_question(given.input), context_of(data.context)
+        text = await recaller.arun(recaller.recalled(query, run, session=session_id))
         return ModelInputData(input=given.input, instructions=_joined(given.instructions, text))
 
     return filter
 
 
 def memory_instructions(
-    instructions: str | Instructions = "", *, session_id: str | None = None, **options: Any
+    instructions: str | Instructions = "",
+    *,
+    session_id: str | None = None,
+    **options: Unpack[RecallerOptions],
 ) -> Instructions:
     """Return instructions for an agent that end in the memories recalled for the user's words.
 
@@ -84,11 +67,12 @@ def memory_instructions(
         >>> agent = Agent("Travel", instructions=told)
         >>> brain.close()
     """
-    recaller = _Recaller(options)
+    recaller = Recaller(**options)
 
     async def recalled(context: RunContextWrapper[Any], agent: Agent[Any]) -> str:
         own = instructions if isinstance(instructions, str) else await instructions(context, agent)
-        text = await recaller.text(last_question(context.turn_input), context, session_id)
+        query, run = last_question(context.turn_input), context_of(context)
+        text = await recaller.arun(recaller.recalled(query, run, session=session_id))
         return _joined(own, text) or ""
 
     return recalled

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from agents import RunContextWrapper, TResponseInputItem
 from agents.memory import SessionSettings
-from pydantic import SecretStr
 
 from onebrain import ConfigurationError, F, Memory, OneBrainValidationError, Scope
-from onebrain.frameworks.connection import AnyBrain, ScopeLike, as_scope
+from onebrain.frameworks.connection import as_scope
 from onebrain.frameworks.plans import Plan, ask, to_the_end
-from onebrain.frameworks.scope import ScopeSource
+from onebrain.frameworks.scope import Scoped, ScopedOptions
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.ids import Id
-from onebrain_openai_agents.items import item_of, memory_of
-from onebrain_openai_agents.scoped import Scoped
+from onebrain_openai_agents.items import context_of, item_of, memory_of
 
 _ITEMS = F("kind").eq("item")
 
@@ -30,15 +28,10 @@ class OneBrainSession(Scoped):
 
     Args:
         session_id: The conversation: a string, a whole number or a UUID.
-        brain: A `Brain`, an `AsyncBrain` or both as a pair.
-        url: Where to connect instead, as for `onebrain.connect`.
-        api_key: The service's key.
-        base_url: OneBrain's address, as an alternative to `url`.
-        scope: Whose conversation, such as ``Scope(user="maria")``.
-        scope_from: Whose conversation, from the run: ``{"user": "user_id"}`` takes the user from ``user_id`` in the
-            run's context; a function is given the context. A run that does not name it is refused. Needs
-            openai-agents 0.20 or newer.
         session_settings: The SDK's settings of a session, such as a limit.
+        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
+            `onebrain.frameworks.scope.Scoped`: ``scope_from={"user": "user_id"}`` takes the user from ``user_id`` in
+            the run's context.
 
     Example:
         >>> import asyncio, onebrain
@@ -58,25 +51,14 @@ class OneBrainSession(Scoped):
         self,
         session_id: Id,
         *,
-        brain: AnyBrain | None = None,
-        url: str | None = None,
-        api_key: SecretStr | str | None = None,
-        base_url: str | None = None,
-        scope: ScopeLike | None = None,
-        scope_from: ScopeSource | None = None,
         session_settings: SessionSettings | None = None,
+        **options: Unpack[ScopedOptions],
     ) -> None:
-        own, given = Scope(session=session_id), as_scope(scope)
+        own, given = Scope(session=session_id), as_scope(options.get("scope"))
         if own.session is None or given.session not in (None, own.session):
             raise ConfigurationError("session_id: must name the conversation, and scope.session no other one")
-        super().__init__(
-            brain=brain,
-            url=url,
-            api_key=api_key,
-            base_url=base_url,
-            scope=own.within(given),
-            scope_from=scope_from,
-        )
+        options["scope"] = own.within(given)
+        super().__init__(**options)
         self.session_id = own.session
         self.session_settings = session_settings
 
@@ -88,7 +70,7 @@ class OneBrainSession(Scoped):
         """Return the newest `limit` items in order, oldest first; the default is the limit of the settings, or all."""
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
-        return await self.run(self._read(self._own(wrapper), limit))
+        return await self.arun(self._read(self._own(wrapper), limit))
 
     async def add_items(
         self, items: list[TResponseInputItem], *, wrapper: RunContextWrapper[Any] | None = None
@@ -98,19 +80,19 @@ class OneBrainSession(Scoped):
         Raises:
             OneBrainValidationError: An item is not JSON; none was stored.
         """
-        await to_the_end(self.run(self._add(items, self._own(wrapper))))
+        await to_the_end(self.arun(self._add(items, self._own(wrapper))))
 
     async def pop_item(self, *, wrapper: RunContextWrapper[Any] | None = None) -> TResponseInputItem | None:
         """Remove the newest item and return it; None if there is none. Two callers never get the same item."""
-        return await to_the_end(self.run(self._pop(self._own(wrapper))))
+        return await to_the_end(self.arun(self._pop(self._own(wrapper))))
 
     async def clear_session(self, *, wrapper: RunContextWrapper[Any] | None = None) -> None:
         """Remove all items of the conversation, and no other memories."""
-        await to_the_end(self.run(self._clear(self._own(wrapper))))
+        await to_the_end(self.arun(self._clear(self._own(wrapper))))
 
     def _own(self, wrapper: RunContextWrapper[Any] | None) -> Scope:
         # A function of the context may name another session; the conversation is this one.
-        return Scope(session=self.session_id).within(self.scope_of(wrapper))
+        return Scope(session=self.session_id).within(self.scope_of(context_of(wrapper)))
 
     def _read(self, scope: Scope, limit: int | None) -> Plan[list[TResponseInputItem]]:
         if limit is not None and limit <= 0:

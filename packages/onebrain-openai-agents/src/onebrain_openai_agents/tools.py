@@ -4,16 +4,17 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from agents import FunctionTool
 from agents.tool_context import ToolContext
 
+from onebrain.frameworks.scope import Scoped, ScopedOptions
 from onebrain.frameworks.tools import ALL, MISTAKES, MemoryTool
-from onebrain_openai_agents.scoped import Scoped
+from onebrain_openai_agents.items import context_of
 
 
-def memory_tools(*, read_only: bool = False, **options: Any) -> list[FunctionTool]:
+def memory_tools(*, read_only: bool = False, **options: Unpack[ScopedOptions]) -> list[FunctionTool]:
     """Return the tools: search, context, entity, entities, write, update and forget.
 
     Whose memory they use is set here, or taken from the run; the model neither sees nor chooses it. The model is told
@@ -21,7 +22,8 @@ def memory_tools(*, read_only: bool = False, **options: Any) -> list[FunctionToo
 
     Args:
         read_only: Only the tools that change nothing.
-        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for `OneBrainSession`.
+        options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
+            `onebrain.frameworks.scope.Scoped`.
 
     Example:
         >>> import onebrain
@@ -38,9 +40,9 @@ def memory_tools(*, read_only: bool = False, **options: Any) -> list[FunctionToo
 
 def _wrapped(tool: MemoryTool, memory: Scoped) -> FunctionTool:
     async def invoke(context: ToolContext[Any], arguments: str) -> str:
-        plan = tool.called(memory.scope_of(context), _parsed(arguments))
+        plan = tool.called(memory.scope_of(context_of(context)), _parsed(arguments))
         try:
-            return (await memory.run(plan)).text
+            return (await memory.arun(plan)).text
         except MISTAKES as error:
             return error.message
 

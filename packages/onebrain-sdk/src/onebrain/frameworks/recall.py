@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from operator import mul
-from typing import Any
+from typing import Any, Unpack, cast
 
 from onebrain.errors import ConfigurationError, Unsupported
 from onebrain.frameworks.plans import Plan, ask
+from onebrain.frameworks.scope import Scoped, ScopedOptions
 from onebrain.memory.checks import check_whole
 from onebrain.memory.context import CountTokens
 from onebrain.memory.fence import unfence
-from onebrain.memory.filters import TRUE, Filter, every, parse
+from onebrain.memory.filters import TRUE, F, Filter, every, parse
 from onebrain.memory.models import Context, Hit, Scope, SearchMode
 
 
@@ -74,6 +75,44 @@ class Recall:
             **self._options,
         )
         return context
+
+
+class RecallerOptions(ScopedOptions, total=False):
+    """The options of a component that recalls memories."""
+
+    max_tokens: int
+    limit: int
+    min_score: float
+    filter: Any
+    search_mode: SearchMode | None
+    count_tokens: CountTokens | None
+
+
+class Recaller(Scoped):
+    """A component that recalls memories of the scope of a run.
+
+    Args:
+        options: Those of `Scoped`, and those of `Recall`.
+    """
+
+    def __init__(self, **options: Unpack[RecallerOptions]) -> None:
+        given: dict[str, Any] = dict(options)
+        where = {name: given.pop(name) for name in ScopedOptions.__annotations__ if name in given}
+        super().__init__(**cast("ScopedOptions", where))
+        self._recall = Recall(**given)
+
+    def recalled(self, query: str | None, *contexts: Any, session: str | None = None) -> Plan[str]:
+        """Return the recalled text for `query` in the scope of a run; empty if nothing is known.
+
+        Args:
+            query: The user's words.
+            contexts: The contexts of the run.
+            session: The running conversation, whose memories are not recalled; the default is that of the scope.
+        """
+        scope = self.scope_of(*contexts)
+        running = session or scope.session
+        others = TRUE if running is None else F.session.ne(running)
+        return (yield from self._recall.plan(query, scope, but=others)).text
 
 
 def diverse(

@@ -3,16 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
+
+from pydantic import SecretStr
 
 from onebrain.errors import ConfigurationError
-from onebrain.frameworks.connection import ScopeLike, as_scope
+from onebrain.frameworks.connection import AnyBrain, Component, Connection, ScopeLike, as_scope
+from onebrain.frameworks.plans import Plan
 from onebrain.memory.models import Scope
+
+T = TypeVar("T")
 
 # The names under which the run holds the parts of a scope, or a function of the run's context.
 ScopeSource: TypeAlias = Mapping[str, str] | Callable[[Any], ScopeLike]
 
 _PARTS = ("space", "user", "agent", "session")
+
+
+class ScopedOptions(TypedDict, total=False):
+    """The options of a component with one memory, for signatures such as ``**options: Unpack[ScopedOptions]``."""
+
+    brain: AnyBrain | None
+    url: str | None
+    api_key: SecretStr | str | None
+    base_url: str | None
+    scope: ScopeLike | None
+    scope_from: ScopeSource | None
+
+
+class Scoped(Component):
+    """A component with one memory, whose scope is fixed or comes from the run.
+
+    Args:
+        options: ``brain``, ``url``, ``api_key`` and ``base_url``, as for `Connection`; ``scope``, whose memory; and
+            ``scope_from``, whose memory, from the run: ``{"user": "user_id"}`` takes the user from ``user_id`` in the
+            run's context, and a function is given the context. A run that does not name it is refused.
+
+    Example:
+        >>> notes = Scoped(url="sqlite://", scope={"space": "notes"}, scope_from={"user": "user_id"})
+        >>> notes.scope_of({"user_id": "maria"})
+        Scope(space='notes', user='maria', agent=None, session=None)
+    """
+
+    def __init__(self, **options: Unpack[ScopedOptions]) -> None:
+        where: dict[str, Any] = dict(options)
+        self._scope = as_scope(where.pop("scope", None))
+        self._scope_from = check_source(where.pop("scope_from", None))
+        self._connection = Connection(**where)
+
+    def scope_of(self, *contexts: Any) -> Scope:
+        """Return the scope of a run with these contexts.
+
+        Raises:
+            ConfigurationError: The run does not name the memory that ``scope_from`` asks for.
+        """
+        return resolve_scope(self._scope, self._scope_from, *contexts)
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan on the memory for sync code."""
+        return self._connection.run(plan)
+
+    async def arun(self, plan: Plan[T]) -> T:
+        """Run a plan on the memory for async code."""
+        return await self._connection.arun(plan)
 
 
 def check_source(source: ScopeSource | None) -> ScopeSource | None:
