@@ -163,23 +163,23 @@ class AiMemoryDriver(HttpDriver):
         now = datetime.now(UTC)
         results: dict[int, StoreResult] = {}
         drafts: dict[int, _Draft] = {}
-        for place, item in enumerate(items):
+        for position, item in enumerate(items):
             try:
                 # Every memory its own microsecond, so that lists keep the order of storing.
-                drafts[place] = _draft(item, now + timedelta(microseconds=place), self._agent_id)
+                drafts[position] = _draft(item, now + timedelta(microseconds=position), self._agent_id)
             except OneBrainError as error:
-                results[place] = StoreResult(id=None, status="failed", error=error)
+                results[position] = StoreResult(id=None, status="failed", error=error)
         if len(items) == 1 and drafts and drafts[0].plain:
             results[0] = yield from self._store_one(drafts[0])
             return [results[0]]
-        for place in list(drafts):
+        for position in list(drafts):
             # An id that looks like the daemon's own may be the one of a memory that was stored without any.
-            row = (yield from self._row(drafts[place].id)) if rules.is_uuid(drafts[place].id) else None
-            if row is not None and drafts[place].replaces(row):
-                results[place] = yield from self._replace(drafts.pop(place), row)
+            row = (yield from self._row(drafts[position].id)) if rules.is_uuid(drafts[position].id) else None
+            if row is not None and drafts[position].replaces(row):
+                results[position] = yield from self._replace(drafts.pop(position), row)
         if drafts:
             results.update((yield from self._import(drafts)))
-        return [results[place] for place in range(len(items))]
+        return [results[position] for position in range(len(items))]
 
     def _store_one(self, draft: _Draft) -> Steps[StoreResult]:
         fields = draft.fields
@@ -218,20 +218,20 @@ class AiMemoryDriver(HttpDriver):
             id, _, reason = line.partition(": ")
             problems.setdefault(id, []).append(reason)
         # An id twice in one import: the first was written, and the errors are those of the ones after it.
-        for place in sorted(drafts.keys() - not_sent, reverse=True):
-            draft = drafts[place]
+        for position in sorted(drafts.keys() - not_sent, reverse=True):
+            draft = drafts[position]
             reasons = problems.get(draft.fields["id"])
             if reasons:
-                results[place] = StoreResult(id=None, status="failed", error=_refused(reasons.pop()))
+                results[position] = StoreResult(id=None, status="failed", error=_refused(reasons.pop()))
             else:
-                results[place] = StoreResult(id=draft.id)
-        for place in drafts:
-            draft = drafts[place]
-            if not results[place].ok and draft.chosen and place not in not_sent:
+                results[position] = StoreResult(id=draft.id)
+        for position in drafts:
+            draft = drafts[position]
+            if not results[position].ok and draft.chosen and position not in not_sent:
                 row = yield from self._row(draft.fields["id"])
                 if row is not None:  # else the import failed for another reason
-                    results[place] = yield from self._replace(draft, row)
-        created = [drafts[place].fields for place in drafts if results[place].status == "created"]
+                    results[position] = yield from self._replace(draft, row)
+        created = [drafts[position].fields for position in drafts if results[position].status == "created"]
         if created and not not_sent:
             yield from self._embed_all(created)
         return results
@@ -314,7 +314,7 @@ class AiMemoryDriver(HttpDriver):
         words = _clean(request.query or "")
         if not words.strip():
             return Found(mode=request.mode)
-        namespace, tag = _place(request.scope, request.filter)
+        namespace, tag = _selection(request.scope, request.filter)
         limit = max(1, min(request.limit, rules.MOST_RECALLED))
         recalled = yield from self._api.memories.recall(words, namespace=namespace, tags=tag, limit=limit)
         mode: SearchMode = "hybrid" if recalled.mode == "hybrid" else "keyword"
@@ -324,7 +324,7 @@ class AiMemoryDriver(HttpDriver):
             # The daemon weighs meaning in every recall; its full-text search does not.
             found = yield from self._api.memories.search(words, namespace=namespace, tags=tag, limit=limit)
             rows, mode = found.memories, "keyword"
-            scores = [_keyword_rank(place) for place in range(len(rows))]
+            scores = [_keyword_rank(position) for position in range(len(rows))]
         hits = [
             Hit(memory=_memory(row), score=score)
             for row, score in zip(rows, scores, strict=True)
@@ -392,7 +392,7 @@ class AiMemoryDriver(HttpDriver):
         )
 
     def _rows(self, scope: Scope, filter: Any, limit: int, offset: int) -> Steps[wire.ListResponse]:
-        namespace, tag = _place(scope, filter)
+        namespace, tag = _selection(scope, filter)
         return (
             yield from self._api.memories.page(
                 namespace=namespace, tags=tag, limit=min(limit, rules.MOST_LISTED), offset=offset
@@ -677,7 +677,7 @@ def _marks(scope: Scope, id: str | None) -> Rows:
     ]
 
 
-def _place(scope: Scope, filter: Any) -> tuple[str | None, str | None]:
+def _selection(scope: Scope, filter: Any) -> tuple[str | None, str | None]:
     """Return the namespace and the one tag that the daemon can select by; `Brain` checks the rest."""
     tag = next(
         (
@@ -794,9 +794,9 @@ def _score(row: wire.RecalledMemory, mode: SearchMode) -> float:
     return total / (total + 5.0)
 
 
-def _keyword_rank(place: int) -> float:
-    """Return a score for the place in a full-text search, which gives none."""
-    return 1.0 / (1.0 + place)
+def _keyword_rank(position: int) -> float:
+    """Return a score for the position in a full-text search, which gives none."""
+    return 1.0 / (1.0 + position)
 
 
 def _age(memory: Memory) -> datetime:

@@ -95,15 +95,15 @@ def request_of(model: type[R], request: Any, given: Mapping[str, Any]) -> dict[s
     return row_of(model, named if request is None else request)
 
 
-def check_row(place: int, row: Mapping[str, Any], required: Strings) -> None:
-    """Check one row of many, naming its place."""
+def check_row(position: int, row: Mapping[str, Any], required: Strings) -> None:
+    """Check one row of many, naming its position."""
     try:
         for name in required:
             if not row.get(name):
                 raise rules.invalid(f"{name}: must not be blank")
         rules.check_fields(row)
     except OneBrainError as error:
-        raise rules.invalid(f"row {place}: {error.message}") from None
+        raise rules.invalid(f"row {position}: {error.message}") from None
 
 
 def partly(error: OneBrainError, written: Mapping[str, Any], failed: int, total: int) -> OneBrainError:

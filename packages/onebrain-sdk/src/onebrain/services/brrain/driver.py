@@ -129,22 +129,22 @@ class BrrainDriver(HttpDriver):
         """Store all items in one request; those that are refused as second copies are stored once more, marked."""
         results: list[StoreResult | None] = [None] * len(items)
         bodies: dict[int, dict[str, Any]] = {}
-        for place, item in enumerate(items):
+        for position, item in enumerate(items):
             try:
-                bodies[place] = _body(item)
+                bodies[position] = _body(item)
             except OneBrainError as error:
-                results[place] = _failed(error)
+                results[position] = _failed(error)
         left = list(bodies)
         if len(left) > 1:
             left = yield from self._store_batch(bodies, results)
-        for place in left:
+        for position in left:
             try:
-                results[place] = yield from self._store(bodies[place])
+                results[position] = yield from self._store(bodies[position])
             except OneBrainError as error:
                 if not any(result is not None and result.ok for result in results):
                     raise
                 # Something is stored already, and whoever asked has to learn what.
-                results[place] = _failed(error)
+                results[position] = _failed(error)
         return cast("list[StoreResult]", results)
 
     def _store_batch(
@@ -160,27 +160,27 @@ class BrrainDriver(HttpDriver):
             left = self._note_stored(error, bodies, results)
             if len(left) == len(bodies):
                 raise
-            for place in left:
-                results[place] = _failed(error)
+            for position in left:
+                results[position] = _failed(error)
             return []
         left = list[int]()
-        for (place, body), item in zip(bodies.items(), answer.results, strict=True):
+        for (position, body), item in zip(bodies.items(), answer.results, strict=True):
             if item.ok and item.id is not None:
                 if item.replayed and not (yield from self._is_ours(item.id, body)):
-                    left.append(place)
+                    left.append(position)
                 else:
-                    results[place] = StoreResult(id=item.id)
+                    results[position] = StoreResult(id=item.id)
                 continue
             code = (item.error.code if item.error is not None else None) or ""
             if "validation" in code:
                 reason = item.error.message if item.error is not None else None
-                results[place] = _failed(
+                results[position] = _failed(
                     OneBrainValidationError(
                         reason or "the service refused this memory", service=NAME, code=code
                     )
                 )
             else:  # a second copy, or a failure that may pass
-                left.append(place)
+                left.append(position)
         return left
 
     def _note_stored(
@@ -191,11 +191,11 @@ class BrrainDriver(HttpDriver):
         done = cast("Sequence[Mapping[str, Any]]", details.get("results", ()))
         stored = {int(item["index"]): str(item["id"]) for item in done if item["status"] == "stored"}
         left: list[int] = []
-        for index, place in enumerate(bodies):
+        for index, position in enumerate(bodies):
             if index in stored:
-                results[place] = StoreResult(id=stored[index])
+                results[position] = StoreResult(id=stored[index])
             else:
-                left.append(place)
+                left.append(position)
         return left
 
     def _store(self, body: dict[str, Any]) -> Steps[StoreResult]:

@@ -40,12 +40,12 @@ class Client(client.Client[Mode, OneBrainService]):
         brain: The profile, and contexts for prompts.
         context: Contexts by scope.
         connect: How agents read, write and stay in step.
-        billing: The plan and what is used of it.
+        billing: The plan and its usage.
         api_keys: API keys.
         skill: Reusable skills.
         briefing: Briefings.
         tags: The account's tags.
-        agents: What each API key did, and the review of what it wrote.
+        agents: The actions of each API key, and the review of its memories.
         merge: Housekeeping, in versions.
         export: Exports of the whole brain.
         auth: Registration and login.

@@ -32,7 +32,7 @@ def units(text: str) -> int:
 
 
 def title_of(content: str, limit: int = TITLE_LIMIT) -> str:
-    """Return a title for `content`: its first line that is not blank, cut at a word to what the wire takes."""
+    """Return a title for `content`: its first line that is not blank, cut at a word to the length that the wire takes."""
     line = next((stripped for line in content.splitlines() if (stripped := " ".join(line.split()))), "")
     if units(line) <= limit:
         return line
@@ -59,7 +59,7 @@ def memory_fields(
 ) -> Json:
     """Return the body that stores a memory.
 
-    What the wire has no field for goes into the metadata under one reserved key, and beside it under its own name for
+    Fields that the wire lacks go into the metadata under one reserved key, and beside it under its own name for
     servers that know it; the others drop names they do not know.
     """
     if not isinstance(content, str) or not content.strip():
@@ -126,7 +126,7 @@ def item_fields(item: Any, *, project_id: str | None = None) -> Json:
 
 
 def plain(fields: Mapping[str, Any]) -> bool:
-    """Return whether a memory has nothing but what the wire's bulk calls keep."""
+    """Return whether the wire's bulk calls keep all fields of a memory."""
     return fields.keys() <= {"type", "title", "body"}
 
 
@@ -153,7 +153,7 @@ def day(name: str, value: date | str) -> str:
         raise OneBrainValidationError(f"{name}: must be a date, or text like 2026-03-30") from None
 
 
-# A skill has a title and a body on the wire; what else describes it stands at the top of the body, as in a SKILL.md.
+# A skill has a title and a body on the wire; its other fields stand at the top of the body, as in a SKILL.md.
 _FENCE: Final = "---\n"
 
 
@@ -167,7 +167,7 @@ def skill_body(prompt: str, description: str | None, context_scope: str | None) 
 
 
 def skill_row(row: Any) -> Any:
-    """Read what `skill_body` wrote; rows of servers that know the fields stay as they are."""
+    """Read a body of `skill_body`; rows of servers that know the fields stay as they are."""
     if not is_object(row):
         return row
     fields = dict(row)

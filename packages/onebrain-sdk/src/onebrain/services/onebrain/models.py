@@ -1,4 +1,4 @@
-"""What OneBrain's calls return: frozen records that keep fields they do not know.
+"""The results of OneBrain's calls: frozen records that keep unknown fields.
 
 Names are those of OneBrain's Python documentation; the wire's own names are read as well. Fields that a newer server
 adds are kept and reachable by the wire's name.
@@ -36,7 +36,7 @@ Scopes: Final = (
     "connect.write",
 )
 
-# The key in a memory's metadata under which what the wire has no field for travels: tags, source, entity_id,
+# The key in a memory's metadata for fields that the wire lacks: tags, source, entity_id,
 # project_id and, from a `Brain`, the scope and its other fields. Reading takes it out again.
 RESERVED: Final = "onebrain"
 
@@ -71,7 +71,7 @@ class RowsOf(Sequence[T]):
 
 
 def _lifted(row: Any) -> Any:
-    """Take what travels under `RESERVED` out of a row's metadata and put it where the fields are."""
+    """Move the fields under `RESERVED` out of a row's metadata, beside the other fields."""
     if not is_object(row):
         return row
     fields = dict(row)
@@ -87,7 +87,7 @@ def _lifted(row: Any) -> Any:
             ("projectId", "project_id"),
             ("source", "source"),
         ):
-            # A server that knows what a memory is linked to says so, also that it is linked to nothing any more.
+            # A server that knows a memory's links returns them, also an empty list.
             told = wire in fields if wire.endswith("Id") else fields.get(wire) is not None
             if not told and name in kept and fields.get(name) is None:
                 fields[wire] = kept[name]
@@ -115,7 +115,7 @@ class Memory(Record):
         source_type: user_input, system_inference, ai_extraction or user_confirmed.
         confidence: 0..1.
         metadata: The caller's own JSON object.
-        annotations: What travels in the reserved key of the metadata, as it was found.
+        annotations: The contents of the reserved key of the metadata, unchanged.
     """
 
     id: str = ""
@@ -161,7 +161,7 @@ class MemoryHit(Memory):
 
 
 class SearchResults(RowsOf[MemoryHit], Record):  # type: ignore[misc]
-    """What a search found, best first: a sequence of hits, also at ``data``.
+    """The result of a search, best first: a sequence of hits, also at ``data``.
 
     Attributes:
         search_mode: The mode that really answered.
@@ -217,11 +217,11 @@ class BatchResult(RowsOf[Memory], Record):  # type: ignore[misc]
 
 
 class ImportResult(Record):
-    """What an import stored.
+    """The result of an import.
 
     Attributes:
         created: How many memories.
-        errors: What was wrong with the others.
+        errors: The problems of the others.
         data: The memories, where the server names them.
     """
 
@@ -257,14 +257,14 @@ class ConsolidatedGroup(Record):
 
 
 class Consolidation(Record):
-    """What consolidating did, or with ``dry_run`` would do."""
+    """The result of a consolidation, or of its ``dry_run``."""
 
     merged: int = 0
     groups: tuple[ConsolidatedGroup, ...] = ()
 
 
 class Forgotten(Record):
-    """What deleting many memories at once did."""
+    """The result of deleting many memories at once."""
 
     count: int = 0
 
@@ -281,7 +281,7 @@ class EmbeddingStatus(Record):
 
 
 class ReindexResult(Record):
-    """What a reindexing queued."""
+    """The result of a reindexing."""
 
     total: int = 0
     queued: int = 0
@@ -373,7 +373,7 @@ class EntityDuplicate(DuplicatePair):
 
 
 class EntityMerge(Record):
-    """What merging two entities did."""
+    """The result of merging two entities."""
 
     merged: bool = False
     links_transferred: int = 0
@@ -401,7 +401,7 @@ class Project(Record):
 
 
 class Profile(Record):
-    """What the brain knows about its owner.
+    """The profile of the brain's owner.
 
     Attributes:
         summary: A few sentences; empty until something is known.
@@ -450,7 +450,7 @@ class ContextEntity(Record):
 
 
 class Context(Record):
-    """What an agent should know, ready for a prompt.
+    """A text for an agent's prompt.
 
     Attributes:
         system_prompt: The text, as the server formats it; `onebrain.memory.fence.fence` marks it as data where the server
@@ -508,7 +508,7 @@ class WriteBack(Record):
 
 
 class SyncPrompt(Record):
-    """What an agent reads when it connects.
+    """The briefing of an agent that connects.
 
     Attributes:
         system_prompt: The text for the agent's system prompt.
@@ -529,7 +529,7 @@ class WrittenMemory(Memory):
 
 
 class WriteResult(Record):
-    """What became of one memory of a batch."""
+    """The outcome for one memory of a batch."""
 
     status: str = ""
     id: str | None = None
@@ -537,7 +537,7 @@ class WriteResult(Record):
 
 
 class SyncResult(RowsOf[WriteResult], Record):  # type: ignore[misc]
-    """What became of a batch of memories, in order."""
+    """The outcome of a batch of memories, in order."""
 
     data: tuple[WriteResult, ...] = Field(default=(), validation_alias=AliasChoices("results", "data"))
     created: int = 0
@@ -556,7 +556,7 @@ class Change(Memory):
 
 
 class Delta(RowsOf[Change], Record):  # type: ignore[misc]
-    """What changed since a moment, newest first.
+    """The changes since a moment, newest first.
 
     Attributes:
         since: From when.
@@ -627,7 +627,7 @@ class PlanLimit(Record):
 
 
 class UsageSummary(Record):
-    """The plan's allowances and what is used of them."""
+    """The plan's allowances and their usage."""
 
     plan: Json = Field(default_factory=dict)
     limits: tuple[PlanLimit, ...] = ()
@@ -673,7 +673,7 @@ class Skill(Record):
 
     Attributes:
         name: Its name; the wire's ``title``.
-        description: What it is good for.
+        description: Its use.
         prompt_template: The prompt, with ``{{input}}`` and ``{{context}}`` in it; the wire's ``body``.
         context_scope: The scope of the context that is put into the prompt.
     """
@@ -707,7 +707,7 @@ class Skill(Record):
 
 
 class SkillRun(Record):
-    """What executing a skill gave.
+    """The result of a skill.
 
     Attributes:
         output: The result; the filled-in prompt itself where the server has no language model.
@@ -726,8 +726,8 @@ class Briefing(Record):
 
     Attributes:
         summary: The text.
-        highlights: What stands out.
-        action_items: What to do.
+        highlights: The highlights.
+        action_items: The tasks.
         date: The day it is for, as ``YYYY-MM-DD``.
         generated_at: When it was made.
     """
@@ -808,7 +808,7 @@ class BriefingAnalytics(Record):
 
 
 class Agent(ApiKey):
-    """An API key as an agent: what it did and what waits for review."""
+    """An API key as an agent: its actions and its candidates for review."""
 
     description: str | None = None
     last_synced_at: datetime | None = None
@@ -843,7 +843,7 @@ class AgentActivity(Record):
 
 
 class AgentSummary(Record):
-    """What agents did, in numbers."""
+    """The actions of agents, in numbers."""
 
     total_calls: int = 0
     error_count: int = 0
@@ -855,14 +855,14 @@ class AgentSummary(Record):
 
 
 class CandidateReview(Record):
-    """What approving or dismissing an agent's candidates did."""
+    """The result of approving or dismissing an agent's candidates."""
 
     action: str = ""
     updated: int = 0
 
 
 class MergeRun(Record):
-    """What a merge run did."""
+    """The result of a merge run."""
 
     merged: int = 0
     archived: int = 0
@@ -882,7 +882,7 @@ class MergeVersion(Record):
 
 
 class Rollback(Record):
-    """What rolling back did."""
+    """The result of a rollback."""
 
     success: bool = False
     version_id: str | None = None

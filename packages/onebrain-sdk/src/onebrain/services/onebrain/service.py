@@ -154,7 +154,7 @@ class OneBrainService(Service):
 
 
 def enveloped(service: Service, reply: Reply) -> Any:
-    """Return what stands under ``data``; raise `OneBrainResponseError` where the envelope is not OneBrain's."""
+    """Return the value of ``data``; raise `OneBrainResponseError` where the envelope is not OneBrain's."""
     answer: Any = reply.data
     if is_object(answer):
         body = answer

@@ -62,7 +62,7 @@ class Client(client.Client[Mode, RememberOSService]):
         connections: Sources that are synced into a collection.
         intelligence: Housekeeping of a collection.
         webhook: Where events are sent.
-        operator: What operators see.
+        operator: The endpoints for operators.
         mcp: The tools for agents.
     """
 
@@ -110,7 +110,7 @@ class Client(client.Client[Mode, RememberOSService]):
         of a hit is another number (in hybrid mode one of rank fusion), so do not compare the two.
 
         Args:
-            query: What to look for.
+            query: The question or keywords.
             collection: Where; None for everywhere.
             limit: 1..50.
             min_score: 0..1.

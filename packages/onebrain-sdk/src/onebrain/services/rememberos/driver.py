@@ -1,7 +1,7 @@
 """RememberOS as a brain.
 
 Where the parts of a scope go: the space is a collection (none: ``"default"``), the user is a container tag, agent and
-session are in the metadata, which holds all four once more (`onebrain.memory.envelope`). What other programs
+session are in the metadata, which holds all four once more (`onebrain.memory.envelope`). Memories that other programs
 stored is read, too: its space is its collection, and its user is known where the service shows the container tag or
 where a search was bound to it.
 
@@ -57,7 +57,7 @@ from onebrain.services.rememberos.service import (
     make_service,
 )
 
-# What the service sets where nothing was given; read back as "not given" unless it was.
+# The service's own values for fields that were not given; read back as "not given" unless it was.
 _DEFAULTS: Final[dict[str, Any]] = {"importance": 0.7, "category": "other", "source": "api"}
 _MODES: Final[dict[SearchMode, models.SearchMode]] = {
     "hybrid": "hybrid",
@@ -152,13 +152,13 @@ class RememberOSDriver(HttpDriver):
         """Store each item in its collection, one request for each collection."""
         results: list[StoreResult | None] = [None] * len(items)
         groups: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        for place, item in enumerate(items):
+        for position, item in enumerate(items):
             try:
                 body = self._body(item)
             except OneBrainError as error:
-                results[place] = _failed(error)
+                results[position] = _failed(error)
             else:
-                groups.setdefault(item.scope.space or self._default, []).append((place, body))
+                groups.setdefault(item.scope.space or self._default, []).append((position, body))
         for collection, group in groups.items():
             bodies = [body for _, body in group]
             try:
@@ -168,12 +168,12 @@ class RememberOSDriver(HttpDriver):
                     raise
                 # Something is stored already, and whoever asked has to learn what.
                 stored = [_failed(error)] * len(group)
-            for (place, _), result in zip(group, stored, strict=True):
-                results[place] = result
-        for place, item in enumerate(items):
-            made = results[place]
+            for (position, _), result in zip(group, stored, strict=True):
+                results[position] = result
+        for position, item in enumerate(items):
+            made = results[position]
             if (item.pinned or item.archived) and made is not None and made.id is not None:
-                results[place] = yield from self._mark(made.id, item)
+                results[position] = yield from self._mark(made.id, item)
         return cast("list[StoreResult]", results)
 
     def _create(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
@@ -210,7 +210,7 @@ class RememberOSDriver(HttpDriver):
         return [StoreResult(id=_join(collection, id)) for id in made.ids]
 
     def _mark(self, id: str, item: NewMemory) -> Steps[StoreResult]:
-        """Pin or archive what was just stored; where that fails, the memory is stored and the result says both."""
+        """Pin or archive a memory that was just stored; a failure is in the result, and the memory stays."""
         collection, own = _split(id)
         try:
             if item.pinned:
@@ -270,12 +270,12 @@ class RememberOSDriver(HttpDriver):
         best = max((row.score or 0.0 for row in answer.results), default=0.0)
         found: list[Hit] = []
         for row in answer.results:
-            place = request.scope.space or row.collection
-            if place is None:
+            collection = request.scope.space or row.collection
+            if collection is None:
                 raise OneBrainResponseError(
                     "a search of all collections was answered without saying where a memory is", service=NAME
                 )
-            memory = self._memory(row, place, searched=request.scope.user)
+            memory = self._memory(row, collection, searched=request.scope.user)
             score = (row.score or 0.0) / best if best > 1 else (row.score or 0.0)
             found.append(Hit(memory=memory, score=min(1.0, max(0.0, score))))
         return Found(
@@ -347,7 +347,7 @@ class RememberOSDriver(HttpDriver):
                     break  # restricted to other agents: not among what this key may see
                 for row in page.data:
                     memory = self._memory(row, name)
-                    rows[memory.id] = (_place(row), memory)
+                    rows[memory.id] = (_position(row), memory)
                 cursor = page.meta.cursor
                 if cursor is None:
                     break
@@ -469,7 +469,7 @@ _KEPT_FORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge: bool) -> dict[str, Any]:
-    """Return the arguments of `memories.update` that turn `row` into what `fields` say."""
+    """Return the arguments of `memories.update` that give `row` the values of `fields`."""
     patch: dict[str, Any] = {}
     envelope = unfold(row.metadata)
     scope, metadata = envelope.scope, envelope.metadata
@@ -479,7 +479,7 @@ def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge
     given = set(envelope.texts("given") or ())
     if not envelope.ours:  # stored by another program: from now on it says itself where it belongs
         scope = Scope(collection, row.container_tag)
-        kept = {"sequence": _place(row)}
+        kept = {"sequence": _position(row)}
         given = set(_DEFAULTS)
     if "content" in fields:
         patch["text"] = fields["content"]
@@ -530,8 +530,8 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _place(row: models.Memory) -> int:
-    """Return a memory's place in the order of storing; what others stored goes by its time."""
+def _position(row: models.Memory) -> int:
+    """Return a memory's position in the order of storing; memories of other programs go by their time."""
     number = unfold(row.metadata).number("sequence")
     if number is not None:
         return int(number)

@@ -1,4 +1,4 @@
-"""What RememberOS answers.
+"""The models of RememberOS's API.
 
 Fields that its reference names are typed; everything else a host sends is kept and reads the same way, as
 ``answer["field"]``. Keys that are shown once come as `pydantic.SecretStr`, so that no log shows them.
@@ -58,7 +58,7 @@ class Author(Record):
 
 
 class Memory(Record):
-    """One memory; `images` holds all of its files, and a file's place in it is what detaching asks for."""
+    """One memory; `images` holds all of its files, and detaching names a file by its position in it."""
 
     id: str
     text: str
@@ -92,14 +92,14 @@ class SearchResults(Record):
 
 
 class BulkResult(Record):
-    """What a bulk write stored, over all of its chunks; `ids` are in the order of the input."""
+    """The result of a bulk write, over all of its chunks; `ids` are in the order of the input."""
 
     created: int
     ids: tuple[str, ...] = ()
 
 
 class FolderResult(Record):
-    """What became of the files of a folder: their memories, or how many there are and their ids, as the host says it."""
+    """The outcome of the files of a folder: their memories, or how many there are and their ids, as the host says it."""
 
     memories: tuple[Memory, ...] = ()
     created: int | None = None
@@ -116,7 +116,7 @@ class Forgotten(Record):
 
 
 class Fact(Record):
-    """One fact that was extracted; `relation` says how it stands to what was known, such as ``"updates"``."""
+    """One fact that was extracted; `relation` is its relation to earlier facts, such as ``"updates"``."""
 
     text: str
     id: str | None = None
@@ -138,7 +138,7 @@ class Job(Record):
 
 
 class Remembered(Record):
-    """What `remember` did: facts where the extraction ran at once, else the job that does it and its last known state."""
+    """The result of `remember`: facts if the extraction ran at once, else its job and the last known state."""
 
     created: int | None = None
     memories: tuple[Fact, ...] = ()
@@ -158,7 +158,7 @@ class Profile(Record):
 
 
 class Drop(Record):
-    """What became of dropped files; `batch_id` is there where they are worked on in the background."""
+    """The outcome of dropped files; `batch_id` is set if they are processed in the background."""
 
     batch_id: str | None = None
     queued: int | list[Any] | None = None
@@ -199,7 +199,7 @@ class Account(Record):
 
 
 class Stats(Record):
-    """What the tenant uses."""
+    """The tenant's usage."""
 
     collections: int | None = None
     memories: int | None = None
@@ -243,7 +243,7 @@ class ApiKey(Record):
 
 
 class Export(Record):
-    """The whole account as text: what `account.restore` takes back anywhere."""
+    """The whole account as text, for `account.restore`."""
 
     tenant: JsonObject = Field(default_factory=dict)
     collections: tuple[dict[str, Any], ...] = ()
@@ -251,7 +251,7 @@ class Export(Record):
 
 
 class Restored(Record):
-    """What an import took: ids are new, and `collections` were created as needed."""
+    """The result of an import: ids are new, and `collections` were created as needed."""
 
     imported: int
     skipped: int = 0
@@ -259,7 +259,7 @@ class Restored(Record):
 
 
 class SpendCap(Record):
-    """The monthly cap in US dollars on what the platform's language models may cost; None for no cap."""
+    """The monthly cap in US dollars on the cost of the platform's language models; None for no cap."""
 
     monthly_usd: float | None = None
 
@@ -320,7 +320,7 @@ class Connection(Record):
 
 
 class SyncResult(Record):
-    """What one sync brought."""
+    """The result of one sync."""
 
     synced: int
     cursor: Any = None
@@ -355,7 +355,7 @@ class Agent(Record):
 
 
 class Grant(Record):
-    """What one agent may do with a restricted collection."""
+    """One agent's permissions on a restricted collection."""
 
     agent_key_id: str
     can_read: bool = True
@@ -389,7 +389,7 @@ class Dedup(Record):
 
 
 class Contradiction(Record):
-    """What holds now, and what it replaced."""
+    """The present fact and the one that it replaced."""
 
     current: Memory
     superseded: Memory
@@ -516,14 +516,14 @@ class Choice(Record):
 
 
 class LongMem(Record):
-    """What memory did for a chat completion: how many memories were injected, and whether the message is stored."""
+    """The part of memory in a chat completion: the number of injected memories, and whether the message is stored."""
 
     memories_used: int | list[Any] | None = None
     stored: bool | int | None = None
 
 
 class ChatCompletion(Record):
-    """A chat completion of an OpenAI-compatible API, with what memory did for it in `longmem`."""
+    """A chat completion of an OpenAI-compatible API, with the part of memory in `longmem`."""
 
     choices: tuple[Choice, ...]
     id: str | None = None
@@ -533,7 +533,7 @@ class ChatCompletion(Record):
 
 
 class ToolResult(Record):
-    """What an MCP tool answered; with `is_error` set, `text` says what went wrong."""
+    """The answer of an MCP tool; with `is_error` set, `text` is the failure."""
 
     content: tuple[dict[str, Any], ...] = ()
     is_error: bool = Field(default=False, validation_alias=AliasChoices("isError", "is_error"))

@@ -68,9 +68,11 @@ def explain(response: Response, body: Any) -> Explanation:
 
 
 def _issue(issue: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what is wrong and where; leave ``input`` out, for it may quote a memory's text."""
-    place: Any = issue.get("loc")
-    steps: Iterable[Any] = cast("Iterable[Any]", place) if isinstance(place, list | tuple) else (place,)
+    """Keep the problem and its path; leave ``input`` out, for it may quote a memory's text."""
+    location: Any = issue.get("loc")
+    steps: Iterable[Any] = (
+        cast("Iterable[Any]", location) if isinstance(location, list | tuple) else (location,)
+    )
     kind = issue.get("type")
     return {
         "where": ".".join(str(step) for step in steps if step is not None) or "the request",
@@ -135,7 +137,7 @@ class RememberOSService:
         return read(kind, {} if reply.data is None else reply.data, service=NAME)
 
     def change(self, kind: type[T], spec: Spec, again: Spec, *, proof: str = "id") -> Steps[T]:
-        """Send a change and return what was changed, from the answer or, where that is a mere receipt, read again.
+        """Send a change and return the changed object, from the answer or, if that is a mere receipt, read again.
 
         Few answers to changes are documented; `proof` is a field that only the object itself has.
         """
@@ -217,7 +219,7 @@ def memory_body(
     metadata: Mapping[str, Any] | None,
     container_tag: str | None,
 ) -> dict[str, Any]:
-    """Return the body of one memory to create, checked; what was not given takes the service's default."""
+    """Return the body of one memory to create, checked; a field that was not given takes the service's default."""
     check_text(text)
     check_number("importance", importance, 0, 1)
     fields = {

@@ -131,9 +131,9 @@ class Memories(Resource[Mode]):
             OneBrainError: A request failed; ``details["written"]`` has the rows of earlier requests.
         """
         given = [row_of(CreateMemory, memory) for memory in memories]
-        for place, row in enumerate(given):
+        for position, row in enumerate(given):
             self._sign(row)
-            check_row(place, row, ("title", "content"))
+            check_row(position, row, ("title", "content"))
         created, errors, requests = 0, list[str](), 0
         batches = Batches(given, rules.MOST_ROWS, self._service.byte_limit)
         for start, chunk in batches:

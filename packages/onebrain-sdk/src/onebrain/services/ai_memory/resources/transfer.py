@@ -48,8 +48,8 @@ class Transfer(Resource[Mode]):
             OneBrainError: A request failed; ``details["written"]`` has the rows of earlier requests.
         """
         given, given_links = _import_parts(memories, links)
-        for place, row in enumerate(given):
-            check_row(place, row, ("id", "title", "content"))
+        for position, row in enumerate(given):
+            check_row(position, row, ("id", "title", "content"))
         imported, errors, requests, rows = 0, list[str](), 0, 0
         # Links come last, when both of their ends are there.
         for kind, items in (("memories", given), ("links", given_links)):

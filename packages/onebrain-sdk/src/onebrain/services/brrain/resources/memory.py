@@ -111,7 +111,7 @@ class MemoryResource(Resource[Mode]):
             memories: Texts, or dicts with content, metadata, workspace_id, ttl_seconds and idempotency_key.
             on_progress: Called after each request with the number of memories worked on so far.
         """
-        bodies = [_item(item, place) for place, item in enumerate(memories)]
+        bodies = [_item(item, position) for position, item in enumerate(memories)]
         results: list[BatchItem] = []
         batches = Batches(bodies, MAX_BATCH, self._service.byte_limit)
         for start, chunk in batches:
@@ -136,12 +136,12 @@ class MemoryResource(Resource[Mode]):
                 f"{len(bodies)} memories were sent and {len(answer.results)} results came", service=NAME
             )
         items: list[BatchItem] = []
-        for place, item in enumerate(answer.results):
+        for position, item in enumerate(answer.results):
             known = existing_id(dict(item.error)) if item.error is not None else None
             if not item.ok and reply.in_doubt and known is not None and _is_conflict(item):
                 # An earlier attempt of this very request stored it, and its answer was lost.
                 item = BatchItem(id=known, status="stored", replayed=True)
-            items.append(item.model_copy(update={"index": start + place}))
+            items.append(item.model_copy(update={"index": start + position}))
         return items
 
     @endpoint
@@ -282,12 +282,12 @@ def _body(fields: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     return body
 
 
-def _item(item: Mapping[str, Any] | str, place: int) -> dict[str, Any]:
+def _item(item: Mapping[str, Any] | str, position: int) -> dict[str, Any]:
     fields: Mapping[str, Any] = {"content": item} if isinstance(item, str) else item
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
-        raise wrong(f"memory {place}: unknown field {unknown[0]!r:.40}; there are {', '.join(_FIELDS)}")
-    return _body(fields, f"memory {place}: ")
+        raise wrong(f"memory {position}: unknown field {unknown[0]!r:.40}; there are {', '.join(_FIELDS)}")
+    return _body(fields, f"memory {position}: ")
 
 
 def _search(

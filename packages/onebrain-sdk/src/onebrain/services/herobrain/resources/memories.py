@@ -93,7 +93,7 @@ class Memories(Resource[Mode]):
         order: Direction | None = None,
         tenant_id: str | None = None,
     ) -> Steps[MemoryPage]:
-        """Return one page of the memories, with its place among the others in ``pagination``.
+        """Return one page of the memories, with its position among the others in ``pagination``.
 
         Args:
             page: From 1 on.

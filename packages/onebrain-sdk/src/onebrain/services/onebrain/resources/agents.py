@@ -1,4 +1,4 @@
-"""Agents: what each API key did, and the review of what it wrote."""
+"""Agents: the actions of each API key, and the review of its memories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Agents(Resource[Mode]):
 
         Args:
             name: 2 to 100 characters.
-            description: What it does, 10 to 1,000 characters.
+            description: Its purpose, 10 to 1,000 characters.
             contact_url: Where its owner can be reached.
         """
         spec = POST("/v1/agents/register", name=name, description=description, contactUrl=contact_url)
@@ -35,7 +35,7 @@ class Agents(Resource[Mode]):
 
     @endpoint
     def summary(self, agent_id: str | None = None) -> Steps[AgentSummary]:
-        """Return in numbers what one agent did, or all of them."""
+        """Return counts of the actions of one agent, or of all."""
         where = "/v1/agents/summary" if agent_id is None else path("/v1/agents/{}/summary", agent_id)
         return (yield from self._one(AgentSummary, GET(where)))
 
@@ -51,7 +51,7 @@ class Agents(Resource[Mode]):
     def _activity(
         self, agent_id: str | None = None, *, cursor: str | None = None, limit: int | None = None
     ) -> Steps[Page[AgentActivity]]:
-        """Return what one agent did, or all of them, newest first: ``activity`` a page, ``all_activity`` all rows.
+        """Return the actions of one agent, or of all, newest first: ``activity`` a page, ``all_activity`` all rows.
 
         Args:
             agent_id: One agent; all of them where left out.

@@ -24,8 +24,8 @@ class ApiKeys(Resource[Mode]):
         """Make a key; ``key`` is the whole key and is shown this once.
 
         Args:
-            name: What it is for.
-            scopes: What it may do; all seven scopes where left out.
+            name: Its purpose.
+            scopes: Its permissions; the default is all seven.
             expires_in_days: When it expires, 1 to 365 days from now; never where left out.
         """
         spec = POST(
@@ -48,7 +48,7 @@ class ApiKeys(Resource[Mode]):
         scopes: Iterable[str] | Unset = UNSET,
         is_active: bool | Unset = UNSET,
     ) -> Steps[ApiKey]:
-        """Change what is given of a key and return it."""
+        """Change the given fields of a key and return it."""
         spec = PATCH(
             path("/v1/api-keys/{}", id),
             name=name,
@@ -65,7 +65,7 @@ class ApiKeys(Resource[Mode]):
     @endpoint
     @formerly(key_id="id")
     def update_trust_level(self, id: str, level: TrustLevel) -> Steps[ApiKey]:
-        """Trust a key, so that what it writes is active at once, or put it back under review."""
+        """Trust a key, so that its memories are active at once, or put it back under review."""
         if level == "trusted":
             spec = PATCH(path("/v1/api-keys/{}/trust", id), trustLevel=level)
         else:

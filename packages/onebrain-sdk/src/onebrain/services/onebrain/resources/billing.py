@@ -1,4 +1,4 @@
-"""Billing: the plan and what is used of it."""
+"""Billing: the plan and its usage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STORING = re.compile(r"POST /v1/(?:memory(?:/extract|/batch|/import)?|connect/m
 
 
 class Billing(Resource[Mode]):
-    """The plan and what is used of it."""
+    """The plan and its usage."""
 
     @endpoint
     def plan(self) -> Steps[Plan]:
@@ -59,7 +59,7 @@ class Billing(Resource[Mode]):
 
     @endpoint
     def usage_summary(self) -> Steps[UsageSummary]:
-        """Return the plan's allowances and what is used of each."""
+        """Return the plan's allowances and the usage of each."""
         return (yield from self._one(UsageSummary, GET("/v1/user/usage-summary")))
 
     @endpoint

@@ -1,4 +1,4 @@
-"""Briefings (BrainPulse): what was remembered lately, in a few sentences, delivered when it suits."""
+"""Briefings (BrainPulse): the latest memories in a few sentences, delivered on a schedule."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Briefings(Resource[Mode]):
         webhook_secret: str | Unset | None = UNSET,
         content_preferences: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[BriefingConfig]:
-        """Change what is given of the configuration and return it; the secret never comes back."""
+        """Change the given fields of the configuration and return it; the secret never comes back."""
         spec = PATCH(
             "/v1/briefings/config",
             isEnabled=is_enabled,
@@ -150,7 +150,7 @@ class Briefings(Resource[Mode]):
 
     @endpoint
     def engage(self, id: str, action: Engagement) -> Steps[None]:
-        """Tell what was done with a briefing."""
+        """Record an action on a briefing."""
         yield from self._none(POST(path("/v1/briefings/{}/engagement", id), action=action))
 
     def _list(

@@ -48,7 +48,7 @@ class Connect(Resource[Mode]):
     def read(
         self, scope: ContextScope | None = None, *, format: Literal["json"] = "json"
     ) -> Steps[SyncPrompt]:
-        """Return what an agent reads when it connects: a system prompt, and where it may write.
+        """Return the briefing of an agent that connects: a system prompt, and where it may write.
 
         Args:
             scope: brief, assistant, project or deep (the server's default).
@@ -104,7 +104,7 @@ class Connect(Resource[Mode]):
 
     @endpoint
     def write_memories(self, items: Iterable[Mapping[str, Any] | str]) -> Steps[SyncResult]:
-        """Store memories as an agent, ten to a request, and return what became of each, in order.
+        """Store memories as an agent, ten to a request, and return the outcome of each, in order.
 
         Raises:
             OneBrainError: A request failed; the message says how many memories earlier ones took.
@@ -147,7 +147,7 @@ class Connect(Resource[Mode]):
         Args:
             agent_name: The agent's name.
             agent_version: Its version.
-            capabilities: What it wants to do: ``memory_read``, ``memory_write``.
+            capabilities: The abilities that it asks for: ``memory_read``, ``memory_write``.
         """
         spec = POST(
             "/v1/connect/connections",

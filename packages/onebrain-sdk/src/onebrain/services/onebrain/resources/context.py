@@ -1,4 +1,4 @@
-"""The brain's profile, and contexts: what an agent should know, ready for a prompt.
+"""The brain's profile, and contexts: texts for an agent's prompt.
 
 Servers know four scopes: brief, assistant, project and deep. The documentation also has free ones, such as "coding", with a
 language, a project and a token budget. OneBrain's Python server serves those itself; on others `_Contextual` composes such a
@@ -63,7 +63,7 @@ class _Contextual(Resource[Mode]):
         project_id: str | None,
         max_tokens: int | None,
     ) -> Steps[Context]:
-        """Compose a context of what every server has: the profile, and what a search for the focus finds."""
+        """Compose a context of parts that every server has: the profile, and a search for the focus."""
         memories = Memories(self._mode, self._service)
         words = " ".join(word for word in (None if scope in WIRE_SCOPES else scope, language) if word)
         profile = yield from self._one(Profile, GET("/v1/brain/profile"))
@@ -97,7 +97,7 @@ class Brain(_Contextual[Mode]):
         traits: Mapping[str, Any] | Unset = UNSET,
         preferences: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Profile]:
-        """Change what is given of the profile and return it; each given object is replaced as a whole."""
+        """Change the given fields of the profile and return it; each given object is replaced as a whole."""
         spec = PUT("/v1/brain/profile", summary=summary, traits=traits, preferences=preferences)
         return (yield from self._one(Profile, spec))
 
@@ -105,12 +105,12 @@ class Brain(_Contextual[Mode]):
     def context(
         self, *, scope: str | None = None, project_id: str | None = None, max_tokens: int | None = None
     ) -> Steps[Context]:
-        """Return what an agent should know, ready for a prompt.
+        """Return a text for an agent's prompt.
 
         Args:
             scope: brief, assistant, project or deep, or a focus of your own, such as ``"work"``; without it, the newest
                 memories, entities and projects.
-            project_id: Only what belongs to this project.
+            project_id: Only memories of this project.
             max_tokens: The most tokens of the text.
         """
         return (yield from self._context(scope, None, project_id, max_tokens))
@@ -134,7 +134,7 @@ class Contexts(_Contextual[Mode]):
             scope: brief (about 500 tokens), assistant (2,000), project (3,000) or deep (8,000), or a focus of your own,
                 such as ``"coding"``.
             language: For a focus of your own: the programming language.
-            project_id: Only what belongs to this project.
+            project_id: Only memories of this project.
             max_tokens: The most tokens of the text.
         """
         return (yield from self._context(scope, language, project_id, max_tokens))

@@ -44,7 +44,7 @@ class Entities(Resource[Mode]):
 
         Args:
             name: Its name, at most 255 characters.
-            type: What it is, such as person or organization.
+            type: Its type, such as person or organization.
             description: A description, at most 5,000 characters.
             metadata: A JSON object of your own.
         """
@@ -68,7 +68,7 @@ class Entities(Resource[Mode]):
         description: str | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset | None = UNSET,
     ) -> Steps[Entity]:
-        """Change what is given of an entity and return it; None empties a field."""
+        """Change the given fields of an entity and return it; None empties a field."""
         spec = PATCH(
             path("/v1/entities/{}", id), name=name, type=type, description=description, metadata=metadata
         )

@@ -24,7 +24,7 @@ class Export(Resource[Mode]):
 
     @endpoint
     def json(self) -> Steps[Any]:
-        """Return the active memories, and what else the server exports, as JSON."""
+        """Return the active memories, and all else that the server exports, as JSON."""
         return (yield from self._json("/v1/export/json"))
 
     @endpoint
@@ -43,7 +43,7 @@ class Export(Resource[Mode]):
 
     @endpoint
     def pdf(self) -> Steps[bytes]:
-        """Return the brain as a document to print; what the hosted server calls a PDF is an HTML page."""
+        """Return the brain as a document to print; the hosted server's PDF is an HTML page."""
         reply = yield from self._service.ask(GET("/v1/export/pdf").but(expect="bytes", headers=_ANYTHING))
         return bytes(reply.data or b"")
 

@@ -84,7 +84,7 @@ class Memories(Resource[Mode]):
             content: The text, at most 10,000 characters; `body` is the wire's name for it.
             body: The text, by its other name.
             title: A heading, at most 500 characters; made of the first line of the text where it is left out.
-            type: What kind of memory it is.
+            type: The kind of memory.
             tags: Labels to search by.
             entity_id: The entity that it is about; a link is made.
             project_id: The project that it belongs to; a link is made.
@@ -203,7 +203,7 @@ class Memories(Resource[Mode]):
         source: str | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset | None = UNSET,
     ) -> Steps[Memory]:
-        """Change what is given of a memory and return it.
+        """Change the given fields of a memory and return it.
 
         New `content` gives a title that was made of the old content a new one, too; new `body` leaves the title as it
         is. `metadata` is replaced as a whole, None empties it. For `content`, `tags`, `source` and `metadata` the memory is
@@ -266,7 +266,7 @@ class Memories(Resource[Mode]):
         ``exhausted`` says whether more may match.
 
         Args:
-            query: What to look for.
+            query: The question or keywords.
             limit: How many hits at most, 1 to 50; the server's default is 10. `top_k` is the wire's name.
             top_k: The same, by its other name.
             mode: hybrid (the server's default), keyword or vector.
@@ -461,12 +461,12 @@ class Memories(Resource[Mode]):
             OneBrainError: A request failed; the message says how many memories were stored before.
         """
         wire: list[Json] = []
-        for place, item in enumerate(memories):
+        for position, item in enumerate(memories):
             try:
                 wire.append(item_fields(item, project_id=project_id))
             except OneBrainValidationError as error:
                 raise OneBrainValidationError(
-                    f"memories[{place}]: {error.message}; nothing was stored"
+                    f"memories[{position}]: {error.message}; nothing was stored"
                 ) from None
         whole = all(plain(fields) for fields in wire) or (yield from self._service.has("memory.import"))
         data: list[Memory] = []
@@ -487,12 +487,12 @@ class Memories(Resource[Mode]):
                     errors.extend(result.errors)
                     data.extend(result.data)
             else:
-                for place, fields in enumerate(wire):
+                for position, fields in enumerate(wire):
                     try:
                         data.append((yield from self._store(fields)))
                         created += 1
                     except OneBrainValidationError as error:
-                        errors.append(f"memories[{place}]: {error.message}")
+                        errors.append(f"memories[{position}]: {error.message}")
         except OneBrainError as error:
             raise noted(error, f"{created} of {len(wire)} memories were stored before") from error
         return ImportResult(created=created, errors=tuple(errors), data=tuple(data))
@@ -511,7 +511,7 @@ class Memories(Resource[Mode]):
         Args:
             type: Only memories of this type.
             threshold: How similar they must be, 0.1..1.
-            dry_run: Only say what would be merged.
+            dry_run: Only return the memories that would be merged.
         """
         spec = POST("/v1/memory/consolidate", type=type, threshold=threshold, dryRun=dry_run)
         return (yield from self._one(Consolidation, spec))

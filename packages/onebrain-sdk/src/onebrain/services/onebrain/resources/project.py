@@ -62,7 +62,7 @@ class Projects(Resource[Mode]):
         status: ProjectStatus | Unset = UNSET,
         metadata: Mapping[str, Any] | Unset | None = UNSET,
     ) -> Steps[Project]:
-        """Change what is given of a project and return it; None empties a field."""
+        """Change the given fields of a project and return it; None empties a field."""
         spec = PATCH(
             path("/v1/projects/{}", id), name=name, description=description, status=status, metadata=metadata
         )

@@ -1,4 +1,4 @@
-"""What all resources share: asking, unwrapping, and reading every shape of list that OneBrain's servers answer with."""
+"""The base of all resources: asking, unwrapping, and reading every shape of list that OneBrain's servers answer with."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
 
 
 def noted(error: OneBrainError, note: str) -> OneBrainError:
-    """Add to an error's message what was done before it happened, and return it."""
+    """Add to an error's message the steps that were done before it, and return it."""
     error.message = f"{error.message}; {note}"
     error.args = (error.message,)
     return error

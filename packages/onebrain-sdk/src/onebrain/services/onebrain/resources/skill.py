@@ -44,7 +44,7 @@ class Skills(Resource[Mode]):
         Args:
             name: Its name; `title` is the wire's name for it.
             title: The same, by its other name.
-            description: What it is good for.
+            description: Its use.
             prompt_template: The prompt, with ``{{input}}``, ``{{context}}`` and variables; `body` is the wire's name.
             body: The same, by its other name.
             context_scope: The scope of the context to put in.
@@ -93,7 +93,7 @@ class Skills(Resource[Mode]):
         trigger_conditions: Iterable[Mapping[str, Any]] | Unset = UNSET,
         verification_steps: Iterable[Mapping[str, Any]] | Unset = UNSET,
     ) -> Steps[Skill]:
-        """Change what is given of a skill and return it.
+        """Change the given fields of a skill and return it.
 
         For `description`, `prompt_template` and `context_scope` the skill is read first, because servers keep them together.
         """
@@ -129,8 +129,8 @@ class Skills(Resource[Mode]):
 
         Args:
             skill_id: The skill.
-            input: What stands for ``{{input}}``.
-            variables: What stands for other names in double braces.
+            input: The text for ``{{input}}``.
+            variables: The texts for other names in double braces.
 
         Raises:
             UnsupportedByServer: The server does not execute skills, as OneBrain's hosted one.

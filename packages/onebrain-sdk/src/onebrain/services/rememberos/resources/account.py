@@ -38,7 +38,7 @@ class AccountResource(Resource[Mode]):
 
     @endpoint
     def stats(self) -> Steps[Stats]:
-        """Return what the tenant uses, and how it grew."""
+        """Return the tenant's usage and its growth."""
         return (yield from self._service.get(Stats, GET(f"{ADMIN}/stats")))
 
     @endpoint
@@ -65,7 +65,7 @@ class AccountResource(Resource[Mode]):
         """Import an `export`, or memories of the shape ``{"text", "collection"?, ...}``; ids are new, text is embedded anew.
 
         Args:
-            memories: What to import.
+            memories: The memories to import.
             collections: Collections to make; the default is those of the export.
             into_collection: Put everything into this one instead of the collections that it came from.
         """
@@ -137,7 +137,7 @@ class Keys(Resource[Mode]):
 
 
 class SpendCapResource(Resource[Mode]):
-    """The cap on what the platform's language models may cost in a month."""
+    """The monthly cap on the cost of the platform's language models."""
 
     @endpoint
     def get(self) -> Steps[SpendCap]:
@@ -160,7 +160,7 @@ class Billing(Resource[Mode]):
 
     @endpoint
     def checkout(self, options: Mapping[str, Any] | None = None) -> Steps[BillingSession]:
-        """Open a checkout; what `options` a plan takes is between the host and its billing provider."""
+        """Open a checkout; the `options` of a plan are those of the host's billing provider."""
         spec = POST("/v1/memory/stripe/checkout/create", **dict(options or {}))
         return (yield from self._service.get(BillingSession, spec))
 

@@ -41,7 +41,7 @@ class Collections(Resource[Mode]):
         description: str | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset | None = UNSET,
     ) -> Steps[Collection]:
-        """Change what is given of a collection's description and metadata."""
+        """Change a collection's description and metadata."""
         where = collection_path(name)
         spec = PUT(where, description=description, metadata=metadata)
         return (yield from self._service.change(Collection, spec, GET(where), proof="name"))

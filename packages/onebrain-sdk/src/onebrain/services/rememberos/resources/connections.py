@@ -111,7 +111,7 @@ class Connections(Resource[Mode]):
 
     @endpoint
     def oauth_callback(self, provider: Provider, *, code: str, state: str) -> Steps[str | None]:
-        """Hand in what a provider gave the user's browser, and return the page that the browser would be sent to.
+        """Hand in the code that a provider gave the user's browser, and return the page that the browser would be sent to.
 
         Browsers come here by themselves; it is for programs that play the browser. A code works once, so it is
         sent once.

@@ -40,7 +40,7 @@ class FailedFile:
 
 @dataclass(frozen=True, slots=True)
 class UploadReport:
-    """What became of files that were put by presigned URLs.
+    """The outcome of files that were put by presigned URLs.
 
     Attributes:
         batch: The batch that works on the files that arrived; None where none did.
@@ -148,7 +148,7 @@ class Files(Resource[Mode]):
         return UploadReport(batch, tuple(file.name for file, _ in arrived), tuple(failed))
 
     def _put(self, file: Upload, slot: PresignedFile) -> Steps[OneBrainError | None]:
-        """Put one file; return what went wrong. The URL is a secret of its own and stays out of errors."""
+        """Put one file; return the failure, if any. The URL is a secret of its own and stays out of errors."""
         if slot.oversize:
             return wrong(
                 f"{file.name!r:.60} has {len(file.content)} bytes, which the service takes to be too large"
@@ -203,7 +203,7 @@ class Files(Resource[Mode]):
 
 
 def _described(file: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return `file` as the service wants it described; refuse what is missing or misspelt."""
+    """Return `file` as the service wants it described; refuse missing or misspelt fields."""
     if set(file) != set(names):
         raise wrong(
             f"a file is described by exactly {', '.join(names)}, not by {', '.join(sorted(file)) or 'nothing'}"

@@ -1,4 +1,4 @@
-"""Graph memory: texts from which facts are extracted, and what is known by now."""
+"""Graph memory: texts from which facts are extracted, and the known facts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from onebrain.services.rememberos.service import (
 
 
 class Graph(Resource[Mode]):
-    """Facts extracted from texts, each superseding what it contradicts."""
+    """Facts extracted from texts; each supersedes the facts that it contradicts."""
 
     @endpoint
     def remember(

@@ -72,7 +72,7 @@ class Intelligence(Resource[Mode]):
         older_than_days: int = 90,
         dry_run: bool = True,
     ) -> Steps[ArchivedStale]:
-        """Count or, with ``dry_run=False``, archive what was not updated for so many days and is not pinned."""
+        """Count or, with ``dry_run=False``, archive memories that were not updated for a number of days and are not pinned."""
         check_number("older_than_days", older_than_days, 0)
         spec = POST(
             collection_path(collection, "/archive-stale"), older_than_days=older_than_days, dry_run=dry_run

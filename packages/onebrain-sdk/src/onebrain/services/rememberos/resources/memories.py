@@ -83,7 +83,7 @@ class Memories(Resource[Mode]):
             collection: Where to store them all.
             on_progress: Called after each request with the number of items stored so far.
         """
-        bodies = [_body(item, place) for place, item in enumerate(items)]
+        bodies = [_body(item, position) for position, item in enumerate(items)]
         ids: list[str] = []
         created = 0
         batches = Batches(bodies, MAX_BULK, self._service.byte_limit)
@@ -127,7 +127,7 @@ class Memories(Resource[Mode]):
         category: str | Unset = UNSET,
         metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Memory]:
-        """Change what is given of one memory and return it; `metadata` replaces the whole object."""
+        """Change the given fields of one memory and return it; `metadata` replaces the whole object."""
         if is_set(text):
             check_text(text)
         check_number("importance", importance, 0, 1)
@@ -286,19 +286,19 @@ def _one(collection: str, id: str) -> Spec:
 _FIELDS = ("text", "importance", "category", "source", "metadata", "container_tag")
 
 
-def _body(item: Mapping[str, Any] | str, place: int) -> dict[str, Any]:
+def _body(item: Mapping[str, Any] | str, position: int) -> dict[str, Any]:
     fields: Mapping[str, Any] = {"text": item} if isinstance(item, str) else item
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
-        raise wrong(f"item {place}: unknown field {unknown[0]!r:.40}; there are {', '.join(_FIELDS)}")
+        raise wrong(f"item {position}: unknown field {unknown[0]!r:.40}; there are {', '.join(_FIELDS)}")
     try:
         return memory_body(*(fields.get(name) for name in _FIELDS))  # type: ignore[arg-type]  # checked there
     except OneBrainError as error:
-        raise wrong(f"item {place}: {error.message}") from None
+        raise wrong(f"item {position}: {error.message}") from None
 
 
 def _partly(error: OneBrainError, created: int, ids: list[str], start: int, size: int) -> OneBrainError:
-    """Return `error` with what was stored before it, so that a caller can go on from there."""
+    """Return `error` with the memories stored before it, so that a caller can go on from there."""
     lost = isinstance(error, OneBrainTransportError) and not error.never_sent
     unknown = (
         lost

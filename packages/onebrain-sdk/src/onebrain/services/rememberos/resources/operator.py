@@ -1,4 +1,4 @@
-"""What operators see. All but `audit` need the key of a tenant that is flagged as admin (403 otherwise)."""
+"""The endpoints for operators. All but `audit` need the key of a tenant that is flagged as admin (403 otherwise)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Operator(Resource[Mode]):
     @endpoint
     def metrics(self, *, reset: bool = False) -> Steps[Metrics]:
         """Return requests, errors and latency by route and stage; `reset` begins to count anew."""
-        # Resetting twice would lose what was counted, so such a call is not repeated.
+        # Resetting twice would lose counts, so such a call is not repeated.
         spec = GET(f"{ADMIN}/metrics", reset=reset or None).but(safe=not reset)
         return (yield from self._service.get(Metrics, spec))
 

@@ -1,4 +1,4 @@
-"""What a tenant brings: an address for mail, object storage, a database, a language model, a webhook."""
+"""A tenant's own parts: an address for mail, object storage, a database, a language model, a webhook."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Storage(Resource[Mode]):
 
     @endpoint
     def get(self) -> Steps[StorageConfig]:
-        """Return what is in use, without secrets."""
+        """Return the part in use, without secrets."""
         return (yield from self._service.get(StorageConfig, GET(STORAGE)))
 
     @endpoint
@@ -98,7 +98,7 @@ class Database(Resource[Mode]):
 
     @endpoint
     def get(self) -> Steps[DatabaseConfig]:
-        """Return what is in use, without secrets."""
+        """Return the part in use, without secrets."""
         return (yield from self._service.get(DatabaseConfig, GET(DATABASE)))
 
     @endpoint
@@ -119,7 +119,7 @@ class Extraction(Resource[Mode]):
 
     @endpoint
     def get(self) -> Steps[ExtractionConfig]:
-        """Return what is in use, without secrets."""
+        """Return the part in use, without secrets."""
         return (yield from self._service.get(ExtractionConfig, GET(EXTRACTION)))
 
     @endpoint
@@ -138,7 +138,7 @@ class Extraction(Resource[Mode]):
 
 
 class Configuration(Resource[Mode]):
-    """What the tenant brings instead of the platform's own: ``storage``, ``database``, ``extraction``."""
+    """The parts that replace the platform's own: ``storage``, ``database``, ``extraction``."""
 
     def __init__(self, mode: Mode, service: RememberOSService) -> None:
         super().__init__(mode, service)

@@ -40,7 +40,7 @@ FileLike: TypeAlias = Upload | Path | str
 
 
 def load(files: Sequence[FileLike], *, check_size: bool = True) -> Steps[list[Upload]]:
-    """Return `files` with their contents; a path is read when its turn comes. Refuses what is too large to be sent."""
+    """Return `files` with their contents; a path is read when its turn comes. Refuses files that are too large to be sent."""
     if isinstance(files, str | Path | Upload):
         raise wrong("files: must be a list, even for one file")
     loaded: list[Upload] = []
