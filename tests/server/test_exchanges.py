@@ -123,7 +123,7 @@ def answers(request):
         "ApiKey ob_REVIEW_KEY": "ApiKey " + accounts.create_key(user.id, "r", SCOPES, trust="review")[1],
     }
     keys["Bearer ob_TRUSTED_KEY"] = keys["ApiKey ob_TRUSTED_KEY"].replace("ApiKey", "Bearer")
-    session, _ = accounts.open_session(user.id, "127.0.0.1", None)
+    session, _ = onebrain_server.server.sessions.open(user.id, "127.0.0.1", None)
     keys["Bearer JWT"] = "Bearer " + onebrain_server.server.tokens.make(user.id, session)
     ids, found = Ids(), {}
     with httpx.Client(base_url=onebrain_server.url) as client:

@@ -158,11 +158,11 @@ def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(onebrain_
 def test_a_login_that_ends_while_it_is_looked_up_is_not_remembered(onebrain_server, monkeypatch):
     accounts = onebrain_server.server.accounts
     tenant = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en").id
-    login, _ = accounts.open_session(tenant, "127.0.0.1", None)
+    login, _ = onebrain_server.server.sessions.open(tenant, "127.0.0.1", None)
     token = onebrain_server.server.tokens.make(tenant, login)
 
     def caller(*fields):
-        accounts.close_session(tenant, login)
+        onebrain_server.server.sessions.close(tenant, login)
         return Caller(*fields)
 
     with monkeypatch.context() as patch:
@@ -175,7 +175,7 @@ def test_a_login_that_ends_while_it_is_looked_up_is_not_remembered(onebrain_serv
 def test_connect_takes_keys_only(onebrain_server):
     accounts, email = onebrain_server.server.accounts, f"{uuid.uuid4().hex}@example.com"
     account = accounts.register(email, None, None, "en")
-    session, _ = accounts.open_session(account.id, "127.0.0.1", None)
+    session, _ = onebrain_server.server.sessions.open(account.id, "127.0.0.1", None)
     token = onebrain_server.server.tokens.make(account.id, session)
     headers = {"authorization": f"Bearer {token}"}
     assert httpx.get(onebrain_server.url + "/v1/memory", headers=headers).status_code == 200
@@ -258,7 +258,7 @@ def test_a_forged_refresh_token_ends_nothing(onebrain_server_url, logins):
 def test_a_refresh_token_of_an_earlier_version_is_good_once(onebrain_server):
     accounts = onebrain_server.server.accounts
     account = accounts.register(f"{uuid.uuid4().hex}@example.com", None, None, "en")
-    id, _ = accounts.open_session(account.id, "127.0.0.1", None)
+    id, _ = onebrain_server.server.sessions.open(account.id, "127.0.0.1", None)
     with accounts._database.writing(account.id) as connection:
         old = hashlib.sha256(b"old").hexdigest()
         connection.execute(session.update().where(session.c.id == id).values(token_hash=old))
@@ -293,7 +293,7 @@ def test_no_answer_tells_a_narrow_key_the_accounts_address(onebrain_server, clie
     email = f"{uuid.uuid4().hex}@example.com"
     accounts = onebrain_server.server.accounts
     account = accounts.register(email, None, None, "en", plan="team")
-    accounts.open_session(account.id, "203.0.113.77", "the owner's browser")
+    onebrain_server.server.sessions.open(account.id, "203.0.113.77", "the owner's browser")
     narrow = (
         ["rememberos:read", "rememberos:write"],
         ["herobrain:read:memories"],
@@ -359,11 +359,11 @@ def test_passwords_tried_at_the_same_time_are_counted_before_they_are_tried(sett
     with live_server(settings) as live:
         with ThreadPoolExecutor(12) as pool:
             waits = list(
-                pool.map(lambda _: live.server.accounts.wait("maria@example.com", "198.51.100.1"), range(12))
+                pool.map(lambda _: live.server.attempts.wait("maria@example.com", "198.51.100.1"), range(12))
             )
         assert waits.count(0) == 5
-        live.server.accounts.forgive("Maria@example.com ", "198.51.100.1")
-        assert live.server.accounts.wait("maria@example.com", "198.51.100.1") == 0
+        live.server.attempts.forgive("Maria@example.com ", "198.51.100.1")
+        assert live.server.attempts.wait("maria@example.com", "198.51.100.1") == 0
 
 
 def test_a_cookie_needs_a_header_that_other_sites_cannot_send(onebrain_server_url):

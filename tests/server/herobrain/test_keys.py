@@ -154,7 +154,7 @@ def test_a_bad_login_is_refused_without_repeating_it(address, errors, value, cod
 def test_a_login_of_this_server_stands_where_a_jwt_stood(address, live, data):
     accounts = live.server.accounts
     account = accounts.register(f"{time.time_ns()}@example.com", None, None, "en")
-    session, _ = accounts.open_session(account.id, "127.0.0.1", None)
+    session, _ = live.server.sessions.open(account.id, "127.0.0.1", None)
     token = live.server.tokens.make(account.id, session)
     answer = httpx.get(f"{address}/api/v1/memories", headers={"authorization": f"Bearer {token}"})
     assert data(answer)["memories"] == []

@@ -33,12 +33,14 @@ from onebrain_server.security.vault import KeyFile, Vault
 from onebrain_server.settings import Settings
 from onebrain_server.short_tasks import ShortTaskWorker
 from onebrain_server.state.accounts import Accounts
+from onebrain_server.state.attempts import Attempts
 from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database
 from onebrain_server.state.history import History
 from onebrain_server.state.journal import Journal
 from onebrain_server.state.outbox import Outbox
 from onebrain_server.state.records import Records
+from onebrain_server.state.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -113,6 +115,8 @@ class Server:
             self._driver.close()
             raise
         self.accounts = Accounts(self.database)
+        self.attempts = Attempts(self.database)
+        self.sessions = Sessions(self.database, self.accounts)
         # The failure that the log was told of.
         self._illness: str | None = None
         self.health = Health(self._probe)

@@ -14,7 +14,7 @@ def begin(server: Server) -> None:
     server.every(1, server.limiter.share, "limits")
     server.every(3600, server.journal.tidy, "tidy")
     server.every(3600, server.history.tidy, "history")
-    server.every(3600, server.accounts.tidy, "attempts")
+    server.every(3600, server.attempts.tidy, "attempts")
     server.every(30, partial(briefings.run_schedules, server), "schedules")
     server.every(60, partial(briefings.run_triggers, server), "triggers")
     server.start()

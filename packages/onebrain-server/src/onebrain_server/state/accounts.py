@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from onebrain_server.clock import now_micros
-from onebrain_server.ids import new_id, random_id
+from onebrain_server.ids import random_id
 from onebrain_server.security import keys
 from onebrain_server.security.passwords import hash_password, verify_password
 from onebrain_server.security.scopes import ALL, SCOPES
-from onebrain_server.security.tokens import REFRESH_LIFETIME
 from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.records import Taken
-from onebrain_server.state.tables import account, api_key, attempt, session, setting
+from onebrain_server.state.tables import account, api_key, session, setting
 
 # A key or account that another replica changes is known here after this many seconds; this process knows at once.
 REMEMBERED: Final = 2.0
@@ -66,17 +60,6 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """One device that is logged in."""
-
-    id: str
-    ip_address: str | None
-    user_agent: str | None
-    created_at: int
-    expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Caller:
     """Who stands behind a request: an account, and the key it came with, if any."""
 
@@ -106,39 +89,6 @@ class Caller:
         return self.key.prefix if self.key is not None else self.account.id
 
 
-# Passwords that may be wrong before the next one has to wait.
-_FREE: Final = 5
-# Microseconds; each further one takes twice as long.
-_FIRST_WAIT: Final = 30_000_000
-_FORGIVEN: Final = (
-    # Microseconds without one after which all is forgotten, and the longest wait.
-    1_800_000_000
-)
-
-
-def _who(email: str, ip: str) -> str:
-    """Return an account and an address as one digest; of IPv6, the network that one customer has."""
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        where = ip
-    else:
-        where = str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
-    return sha256(f"{email.strip().lower()}\0{where}".encode()).hexdigest()
-
-
-class Replayed(Exception):
-    """A refresh token was used a second time, and its login has ended.
-
-    Args:
-        tenant: The account whose login it was.
-    """
-
-    def __init__(self, tenant: str) -> None:
-        super().__init__("the refresh token was used before")
-        self.tenant = tenant
-
-
 class Accounts:
     """Accounts and keys of all tenants."""
 
@@ -149,7 +99,6 @@ class Accounts:
         # Of keys, logins and accounts, in this process.
         self._changes = 0
         self._used: dict[tuple[str, str], int] = {}
-        self._refresh_secret = self.secret("refresh").encode()
 
     # ---- settings of the server itself ------------------------------------------------------------------------------
 
@@ -239,13 +188,13 @@ class Accounts:
             for table in (session, api_key):
                 connection.execute(table.delete().where(table.c.tenant == id))
             connection.execute(account.update().where(account.c.id == id).values(is_active=False))
-        self._forget_tenant(id)
+        self.forget_callers(id)
 
     def remove(self, id: str) -> None:
         """Remove an account that is closed; other owners remove the rest of its data."""
         with self._database.writing(SERVER) as connection:
             connection.execute(account.delete().where(account.c.id == id))
-        self._forget_tenant(id)
+        self.forget_callers(id)
 
     def login(self, email: str, password: str) -> Account | None:
         """Return the account of an address and password; None if they do not fit."""
@@ -255,133 +204,6 @@ class Accounts:
             ).first()
         good = verify_password(password, None if row is None else row[-1])
         return Account(*row[:-1]) if good and row is not None else None
-
-    def wait(self, email: str, ip: str) -> int:
-        """Count a password that is about to be tried; return for how many seconds none is taken instead, 0 for at once.
-
-        The count is that of the account together with the address that the request comes from, so that nobody can shut out
-        another: after five wrong passwords each further one takes twice the time of the one before, up to half an hour. It
-        is counted before it is tried, in the database, so that neither many at a time nor several processes give more.
-        """
-        who, moment = _who(email, ip), now_micros()
-        with self._database.writing(SERVER) as connection:
-            insert = postgresql.insert if self._database.postgres else sqlite.insert
-            fresh = insert(attempt).values(who=who, count=0, until=0, last_at=moment)
-            connection.execute(fresh.on_conflict_do_nothing())
-            where = attempt.c.who == who
-            tried, until, last_at = connection.execute(
-                sa.select(attempt.c.count, attempt.c.until, attempt.c.last_at).where(where).with_for_update()
-            ).one()
-            if until > moment:
-                return int((until - moment) // 1_000_000) + 1
-            count = 1 if last_at < moment - _FORGIVEN else tried + 1
-            wait = 0 if count < _FREE else min(_FORGIVEN, _FIRST_WAIT << min(20, count - _FREE))
-            connection.execute(
-                attempt.update().where(where).values(count=count, until=moment + wait, last_at=moment)
-            )
-        return 0
-
-    def forgive(self, email: str, ip: str) -> None:
-        """Forget the wrong passwords before a right one."""
-        with self._database.writing(SERVER) as connection:
-            connection.execute(attempt.delete().where(attempt.c.who == _who(email, ip)))
-
-    def tidy(self) -> None:
-        """Remove counts of passwords that were tried long ago."""
-        with self._database.writing(SERVER) as connection:
-            connection.execute(attempt.delete().where(attempt.c.last_at < now_micros() - 2 * _FORGIVEN))
-
-    # ---- logins -----------------------------------------------------------------------------------------------------
-
-    def open_session(self, tenant: str, ip: str, agent: str | None) -> tuple[str, str]:
-        """Open a login; return its id and refresh token."""
-        id, moment = new_id(), now_micros()
-        token = self._refresh_token(id)
-        with self._database.writing(tenant) as connection:
-            connection.execute(
-                session.insert().values(
-                    tenant=tenant,
-                    id=id,
-                    token_hash=_hash(token),
-                    ip_address=ip[:64],
-                    user_agent=(agent or "")[:512] or None,
-                    created_at=moment,
-                    expires_at=moment + REFRESH_LIFETIME * _SECOND,
-                )
-            )
-        return id, token
-
-    def refresh_session(self, token: str) -> tuple[Account, str, str] | None:
-        """Exchange a refresh token for a new one; return account, login id and token, or None for an unknown token.
-
-        A token is good once. Whoever holds a used one is the owner or a thief, and so is whoever used it first: nobody can
-        say which, so that the login ends for both.
-
-        Raises:
-            Replayed: The token was used before.
-        """
-        moment, fresh = now_micros(), ""
-        with self._database.writing(SERVER) as connection:
-            where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
-            row = connection.execute(
-                sa.select(session.c.tenant, session.c.id).where(where).with_for_update()
-            ).first()
-            if row is not None:
-                fresh = self._refresh_token(row[1])
-                connection.execute(
-                    session.update()
-                    .where((session.c.tenant == row[0]) & (session.c.id == row[1]))
-                    .values(token_hash=_hash(fresh), expires_at=moment + REFRESH_LIFETIME * _SECOND)
-                )
-        if row is None:
-            self._end_replayed(token)
-            return None
-        found = self.by_id(row[0])
-        return None if found is None or not found.is_active else (found, row[1], fresh)
-
-    def _end_replayed(self, token: str) -> None:
-        """End the login that a refresh token was made for, and raise `Replayed`; do nothing where it was made for none."""
-        id, _, proof = token.partition(".")
-        whole = self._refresh_token(id, proof.partition(".")[0])
-        if not proof or not hmac.compare_digest(token.encode(), whole.encode()):
-            return
-        with self._database.writing(SERVER) as connection:
-            tenant = connection.execute(sa.select(session.c.tenant).where(session.c.id == id)).scalar()
-            if tenant is None:
-                return
-            connection.execute(session.delete().where((session.c.tenant == tenant) & (session.c.id == id)))
-        self._forget_tenant(tenant)
-        raise Replayed(tenant)
-
-    def _refresh_token(self, id: str, once: str | None = None) -> str:
-        """Return a refresh token: its login, a random part, and the proof that this server made it."""
-        once = once or secrets.token_urlsafe(32)
-        proof = hmac.new(self._refresh_secret, f"{id}.{once}".encode(), hashlib.sha256).hexdigest()
-        return f"{id}.{once}.{proof}"
-
-    def sessions(self, tenant: str) -> list[Login]:
-        """Return an account's logins, newest first."""
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(
-                    session.c.id,
-                    session.c.ip_address,
-                    session.c.user_agent,
-                    session.c.created_at,
-                    session.c.expires_at,
-                )
-                .where((session.c.tenant == tenant) & (session.c.expires_at > now_micros()))
-                .order_by(session.c.id.desc())
-            )
-            return [Login(*row) for row in rows]
-
-    def close_session(self, tenant: str, id: str) -> bool:
-        """End a login."""
-        with self._database.writing(tenant) as connection:
-            where = (session.c.tenant == tenant) & (session.c.id == id)
-            gone = connection.execute(session.delete().where(where)).rowcount > 0
-        self._forget_tenant(tenant)
-        return gone
 
     # ---- keys -------------------------------------------------------------------------------------------------------
 
@@ -425,7 +247,7 @@ class Accounts:
             with self._database.writing(tenant) as connection:
                 where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
                 connection.execute(api_key.update().where(where).values(**changes))
-            self._forget_tenant(tenant)
+            self.forget_callers(tenant)
         return self.key(tenant, id)
 
     def revoke_key(self, tenant: str, id: str) -> bool:
@@ -433,7 +255,7 @@ class Accounts:
         with self._database.writing(tenant) as connection:
             where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
             gone = connection.execute(api_key.delete().where(where)).rowcount > 0
-        self._forget_tenant(tenant)
+        self.forget_callers(tenant)
         return gone
 
     # ---- callers ----------------------------------------------------------------------------------------------------
@@ -507,7 +329,8 @@ class Accounts:
                 self._callers.clear()
             self._callers[credential] = (time.monotonic() + REMEMBERED, caller)
 
-    def _forget_tenant(self, tenant: str) -> None:
+    def forget_callers(self, tenant: str) -> None:
+        """Forget the remembered callers of an account, which is read again at their next requests."""
         with self._lock:
             self._changes += 1
             for credential in [
@@ -573,7 +396,3 @@ def _key(row: Any) -> Key:
         row.expires_at,
         row.created_at,
     )
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -13,8 +13,9 @@ from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.security import tokens
 from onebrain_server.security.scopes import ACCOUNT
-from onebrain_server.state.accounts import Account, Replayed
+from onebrain_server.state.accounts import Account
 from onebrain_server.state.records import Taken
+from onebrain_server.state.sessions import Replayed
 
 routes = Routes("/v1/auth", "auth")
 Email = Annotated[str, Field(min_length=3, max_length=320, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
@@ -121,7 +122,7 @@ def _session(call: Call, account: Account, session_id: str, refresh: str) -> Ans
 def login(call: Call, body: LoginFields) -> Answer:
     """Log in with a password; after five wrong ones from one address, each further one from there has to wait longer."""
     accounts = call.server.accounts
-    wait = accounts.wait(body.email, call.ip)
+    wait = call.server.attempts.wait(body.email, call.ip)
     if wait:
         raise Problem(
             429,
@@ -132,10 +133,10 @@ def login(call: Call, body: LoginFields) -> Answer:
     account = accounts.login(body.email, body.password)
     if account is None:
         raise Problem(401, "INVALID_CREDENTIALS", "The address or the password is wrong")
-    accounts.forgive(body.email, call.ip)
+    call.server.attempts.forgive(body.email, call.ip)
     if not account.is_active:
         raise Problem(401, "ACCOUNT_DISABLED", "This account is switched off")
-    session_id, refresh = accounts.open_session(account.id, call.ip, call.header("user-agent"))
+    session_id, refresh = call.server.sessions.open(account.id, call.ip, call.header("user-agent"))
     call.server.journal.audit(
         account.id,
         f"account:{account.id}",
@@ -159,7 +160,7 @@ class RefreshFields(Wire):
 def refresh(call: Call, body: RefreshFields) -> Answer:
     """Exchange a refresh token for new tokens; the old one is good for nothing, and using it again ends the login."""
     try:
-        found = call.server.accounts.refresh_session(body.refresh_token)
+        found = call.server.sessions.refresh(body.refresh_token)
     except Replayed as replayed:
         found = None
         call.server.journal.audit(
@@ -208,14 +209,14 @@ def sessions(call: Call) -> list[dict[str, Any]]:
             "expiresAt": iso_micros(one.expires_at),
             "isCurrent": one.id == call.known.session_id,
         }
-        for one in call.server.accounts.sessions(call.tenant_id)
+        for one in call.server.sessions.all(call.tenant_id)
     ]
 
 
 @routes.delete("/sessions/{id}", needs=ACCOUNT, errors=(404,))
 def end_session(call: Call, id: str) -> None:
     """Log a device out."""
-    if not call.server.accounts.close_session(call.tenant_id, id):
+    if not call.server.sessions.close(call.tenant_id, id):
         raise not_found("Session")
 
 
@@ -223,5 +224,5 @@ def end_session(call: Call, id: str) -> None:
 def logout(call: Call) -> Answer:
     """Log this device out; an API key is not a login, so nothing happens to it."""
     if call.known.session_id is not None:
-        call.server.accounts.close_session(call.tenant_id, call.known.session_id)
+        call.server.sessions.close(call.tenant_id, call.known.session_id)
     return Answer(headers={"set-cookie": "accessToken=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"})
