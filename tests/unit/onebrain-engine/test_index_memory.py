@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import onebrain
 from onebrain.memory.driver import SearchRequest
 from onebrain.memory.models import NewMemory
 from onebrain_engine import Engine, SqliteStore
@@ -130,3 +131,16 @@ def test_indexes_of_users_are_counted_and_forgotten_with_their_tenant():
     assert indexes.known("acme", space, "jon") is None
     indexes.forget("acme")
     assert indexes.values() == [other]
+
+
+def test_the_former_names_of_the_option_work_and_warn():
+    with pytest.warns(DeprecationWarning, match="memory= is now index_bytes=") as caught:
+        engine = Engine(SqliteStore(":memory:"), memory=12)
+    engine.close()
+    assert caught[0].filename == __file__
+    with (
+        pytest.warns(DeprecationWarning, match="index_memory= is now index_bytes=") as caught,
+        onebrain.connect("sqlite://", index_memory=12, embedder=None) as brain,
+    ):
+        assert brain.count() == 0
+    assert caught[0].filename == __file__

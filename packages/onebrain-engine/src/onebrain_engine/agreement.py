@@ -18,7 +18,7 @@ _ROUNDS: Final = 1_000  # more than there are spaces that somebody writes to mea
 
 
 class Behind(Exception):
-    """A transaction does not see all of what an index knows, so the two together answer nothing.
+    """A transaction does not see everything that an index knows, so the two together answer nothing.
 
     Attributes:
         index: The index.

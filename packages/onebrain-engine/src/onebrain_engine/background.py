@@ -1,4 +1,4 @@
-"""A thread for what nobody should wait for."""
+"""A thread for work that nobody should wait for."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Background:
             self._changed.notify_all()
 
     def settle(self, timeout: float) -> bool:
-        """Wait until nothing is left to do, and return whether it came to that in so many seconds."""
+        """Wait for all jobs to end, at most `timeout` seconds; return whether they did."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while (self._waiting or self._busy) and time.monotonic() < deadline:

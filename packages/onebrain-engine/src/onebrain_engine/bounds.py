@@ -1,4 +1,4 @@
-"""How much a memory, a page and a tenant may hold: nothing is bounded in an embedded brain, a server bounds all three."""
+"""The most that a memory, a page and a tenant may hold: an embedded brain has no bounds, a server has all three."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TEXTS: Final = ("content", "title", *_BESIDE)
 
 @dataclass(slots=True)
 class Bounds:
-    """What a server allows.
+    """The bounds that a server sets.
 
     Attributes:
         metadata: Bytes of a memory's tags, metadata and extra fields together, as JSON; None for any number.
         page: Bytes of text and metadata after which a page of a list or a search ends, at least one memory on it; None for
             no such end.
-        admit: Keeps room for so many bytes of a tenant while they are stored, and raises where they are too many; None for
+        admit: Reserves bytes of a tenant while they are stored, and raises if they are too many; None for
             any number.
     """
 
@@ -57,7 +57,7 @@ class Bounds:
 
 
 def draft_bytes(draft: Draft) -> int:
-    """Return how many bytes of text and metadata a memory has, about."""
+    """Return the approximate number of bytes of a memory's text and metadata."""
     return sum(map(_bytes, (draft.content, draft.title or "", draft.tags, draft.metadata, draft.extra)))
 
 

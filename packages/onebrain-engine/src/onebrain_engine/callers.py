@@ -11,7 +11,7 @@ class Abandoned(StorageError):
 
 
 def this_caller() -> Caller | None:
-    """Return who waits for what this thread does; None for synchronous code."""
+    """Return the caller that waits for this thread; None for synchronous code."""
     return caller.get()
 
 

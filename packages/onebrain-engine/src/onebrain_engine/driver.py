@@ -28,7 +28,7 @@ from onebrain_engine.tenant import Tenant
 
 
 def capabilities(service: str) -> Capabilities:
-    """Return what the engine can do: everything, natively."""
+    """Return the engine's capabilities: everything, natively."""
     return Capabilities(
         service=service,
         client_ids=True,
@@ -85,9 +85,9 @@ def driver(
         durability: SQLite only: ``normal``, the default, survives a killed process, ``full`` a power failure.
         busy_timeout: Seconds to wait for other writers.
         pool_size: PostgreSQL only: the most connections at a time; the default is 10.
-        encryption_key: 64 hexadecimal digits; what is stored from now on is sealed with it, and what was is opened.
-        large_space: PostgreSQL only: from how many memories on a space is served by the database's own indexes instead of
-            one in memory; the default is 1,000,000, None stands for never.
+        encryption_key: 64 hexadecimal digits. Memories stored from now on are sealed with it, and sealed ones are opened.
+        large_space: PostgreSQL only: number of memories at which a space is served by the database's own indexes instead of
+            one in memory; the default is 1,000,000. None means never.
         index_bytes: Approximate bytes that indexes in memory may take before the least recently used ones are dropped; the
             default is 4 GiB.
         create: SQLite only: whether a brain is made if the file has none.
@@ -226,15 +226,15 @@ class EngineDriver:
         return (yield from call(self.tenant.count, scope, filter, include_archived=include_archived))
 
     def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
-        """Find by rules what memories name."""
+        """Find the entities that memories name, by rules."""
         return (yield from call(self.tenant.extract, memories))
 
     def mentions(self, memories: Sequence[Memory], /) -> Steps[Sequence[Mention]]:
-        """Return what memories name."""
+        """Return the noted entities of memories."""
         return (yield from call(self.tenant.mentions, memories))
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
-        """Take an entity from what memories name."""
+        """Remove an entity from the notes of memories."""
         return (yield from call(self.tenant.forget_mentions, entity_id, memories))
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:

@@ -1,6 +1,6 @@
 """Embedders: from text to vectors.
 
-An embedder is any object with ``embed_documents(texts)`` and ``embed_query(text)``, which is what LangChain calls
+An embedder is any object with ``embed_documents(texts)`` and ``embed_query(text)``, as LangChain's
 `Embeddings`. Its fingerprint is kept beside the vectors it made, so that vectors of two embedders never mix.
 """
 
@@ -36,7 +36,7 @@ class Vectorizer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What tells its vectors from those of another embedder."""
+        """The identity of the embedder; vectors of two fingerprints are never compared."""
         ...
 
     def documents(self, texts: list[str]) -> Floats:
@@ -72,7 +72,7 @@ class Checked:
         return cast("Floats", self._matrix([self._made(self.embedder.embed_query, text)], 1)[0])
 
     def _made(self, make: Callable[[Given], Any], given: Given) -> Any:
-        """Return what the embedder makes; its failures are of one kind, and quote nothing of what it was given."""
+        """Call the embedder; its failures become `EmbedderError`, which quotes no text."""
         try:
             return make(given)
         except OneBrainError:
@@ -149,7 +149,7 @@ class QueryVectors:
 
 
 def _fingerprint(embedder: Any) -> str:
-    """Return what tells this embedder's vectors from another's: its own word for it, or its class and model name."""
+    """Return the embedder's own fingerprint, or its class and model name."""
     own = getattr(embedder, "fingerprint", None)
     if isinstance(own, str) and own:
         return own

@@ -2,7 +2,7 @@
 
 `Engine` is shared by all tenants of a process and safe to share between threads; `Tenant` is one tenant's view of it,
 and the only way to its memories. The store is the truth. An index is read from it when a space is first used, catches
-up at each call with what others have stored, and can be thrown away at any time.
+up at each call with the changes of others, and can be thrown away at any time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Engine:
         store: Where memories are kept.
         embedder: Makes vectors of texts; the default is `WordLlama`. None for no vectors but the caller's own.
         snapshots: Where indexes are kept between processes; None for nowhere.
-        large: From how many memories on a space is served by the indexes of its database instead of one in memory; None for
+        large: Number of memories at which a space is served by the indexes of its database instead of one in memory; None for
             never, as it is on SQLite, with encryption, and with a pgvector older than 0.8.
         index_bytes: Approximate bytes that indexes may take before the least recently used ones are dropped.
         memory: Deprecated; use `index_bytes`.
@@ -104,7 +104,7 @@ class Engine:
         return Tenant(self._parts, name)
 
     def forget_tenant(self, name: str) -> None:
-        """Remove everything of a tenant: memories, what they name, spaces, and snapshots of their indexes.
+        """Remove everything of a tenant: memories with their notes, spaces, and snapshots of their indexes.
 
         Raises:
             StorageError: The database cannot be written, and all is as it was; or everything is removed but a
@@ -115,7 +115,7 @@ class Engine:
         self.indexes.partitions.forget(name)
 
     def close(self) -> None:
-        """Keep snapshots of what has changed and close the store; a second call does nothing."""
+        """Keep snapshots of changed indexes and close the store; a second call does nothing."""
         self.background.stop()
         self.indexes.close()
         self.store.close()

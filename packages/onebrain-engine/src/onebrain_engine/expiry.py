@@ -1,4 +1,4 @@
-"""Removing what has expired, which is invisible anyway."""
+"""Removing expired memories, which are invisible anyway."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Expiry:
         self._purged_at: dict[str, float] = {}  # on the monotonic clock
 
     def purge_at_times(self, write: Writing, tenant: str, now: int) -> None:
-        """Remove what has expired if the last removal was a minute ago."""
+        """Remove expired memories if the last removal was a minute ago."""
         moment = time.monotonic()
         if moment - self._purged_at.get(tenant, float("-inf")) >= _EVERY:
             self._purged_at[tenant] = moment
             self.purge(write, tenant, now)
 
     def purge(self, write: Writing, tenant: str, now: int) -> int:
-        """Remove what has expired; return the number of removed memories."""
+        """Remove expired memories; return their number."""
         removed = 0
         for space, rows in by_space(write.expired(tenant, now)):
             current = write.space(tenant, space.name)

@@ -1,7 +1,7 @@
 """How a space that outgrows memory comes to be served by the database's own indexes.
 
 Its words are filled into the database in the background, piece by piece, each in a short transaction; from the first one
-on, every writer keeps those of what it stores. Then the indexes are made, and the space is served by them. How far that
+on, every writer adds those of the memories that it stores. Then the indexes are made, and they serve the space. How far that
 is stands in the database, so whoever comes next goes on from there, and of several engines one does it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("onebrain_engine")
 
 _BATCH: Final = 2_000  # memories that are filled in by one transaction
-_PATIENCE: Final = 2.0  # seconds before looking again at what another engine fills
+_PATIENCE: Final = 2.0  # seconds before looking again at a space that another engine fills
 _TRIES: Final = 5
 _AGAIN: Final = 60.0  # seconds until a space is seen to again that failed so often
 
@@ -36,11 +36,11 @@ class Indexing(Protocol):
 
     @property
     def seals(self) -> bool:
-        """Whether what is stored is sealed from now on."""
+        """Whether memories stored from now on are sealed."""
         ...
 
     def upkeep(self) -> Upkeep:
-        """Return what makes and drops indexes of large spaces."""
+        """Return the part that makes and drops indexes of large spaces."""
         ...
 
 
@@ -58,7 +58,7 @@ class Filling:
 
     Args:
         store: Where they are.
-        large: From how many memories on.
+        large: Number of memories at which a space is brought there; None for never.
         background: Where that happens.
     """
 
@@ -82,7 +82,7 @@ class Filling:
         return self._wanted and self._upkeep is not None and not self._seals and self._able is not False
 
     def consider(self, tenant: str, space: Space) -> None:
-        """See to a space in the background if there may be something to do; costs next to nothing if not."""
+        """Build or resume the indexes of a space in the background if they may be incomplete; cheap if they are complete."""
         if self._upkeep is None or not self._wanted or self._able is False or space.seq < self.large:
             return
         key = (tenant, space.key)
@@ -107,7 +107,7 @@ class Filling:
             return
         with self._store.reading() as read:
             keys = [space.key for space in read.spaces(tenant)]
-        # Before, so that whoever tries again after a failure still knows which; and what is made meanwhile afterwards.
+        # Before the block, so that a second try after a failure still knows which; and after it, for indexes made meanwhile.
         self._upkeep.drop(keys)
         yield
         self._upkeep.drop(keys)
@@ -142,7 +142,7 @@ class Filling:
                 self._background.do((tenant, space.key), lambda stop: self._see_to(tenant, name, stop))
 
     def _take_out(self, upkeep: Upkeep, tenant: str, space: Space) -> None:
-        """Remove what stands in clear of a space, now that what is stored is sealed."""
+        """Remove the clear words of a space whose memories are sealed from now on."""
         with self._store.writing() as write:
             current = write.space(tenant, space.name)
             if current is not None and current.filled is not None:
@@ -160,21 +160,11 @@ class Filling:
                         upkeep.drop([key])
                     return
                 key = space.key
-                if space.filled is None:
-                    if not self._begin(tenant, name):
-                        self._looked[tenant, space.key] = space.seq
-                        return
-                elif space.filled != space.filling:
-                    self._fill_in(tenant, space)
-                elif missing := upkeep.missing(space):
-                    if not tidy and len(missing) > 1:  # the planner, and how much memory to ask for, go by it
-                        upkeep.tidy()
-                        tidy = True
-                    upkeep.build(space, missing[0], stop)
-                elif not space.served:
-                    self._serve(tenant, space)
-                else:
-                    self._complete[tenant, space.key] = space.dimension
+                missing = upkeep.missing(space) if _is_filled(space) else []
+                if len(missing) > 1 and not tidy:  # the planner, and how much memory to ask for, go by it
+                    upkeep.tidy()
+                    tidy = True
+                if self._advance(upkeep, tenant, space, missing, stop):
                     return
                 failures = 0
             except OneBrainError:
@@ -184,6 +174,26 @@ class Filling:
                         self._failed[tenant, key] = time.monotonic()
                     raise
                 stop.wait(0.1 * 2**failures)
+
+    def _advance(
+        self, upkeep: Upkeep, tenant: str, space: Space, missing: Sequence[str], stop: threading.Event
+    ) -> bool:
+        """Do the next step of serving a space; return whether there is none."""
+        if space.filled is None:
+            begun = self._begin(tenant, space.name)
+            if not begun:
+                self._looked[tenant, space.key] = space.seq
+            return not begun
+        if not _is_filled(space):
+            self._fill_in(tenant, space)
+        elif missing:
+            upkeep.build(space, missing[0], stop)
+        elif not space.served:
+            self._serve(tenant, space)
+        else:
+            self._complete[tenant, space.key] = space.dimension
+            return True
+        return False
 
     def _space(self, tenant: str, name: str) -> Space | None:
         with self._store.reading() as read:
@@ -214,13 +224,12 @@ class Filling:
     def _serve(self, tenant: str, space: Space) -> None:
         with self._store.writing() as write:
             current = write.space(tenant, space.name)
-            if (
-                current is not None
-                and current.key == space.key
-                and current.filled is not None
-                and current.filled == current.filling
-            ):
+            if current is not None and current.key == space.key and _is_filled(current):
                 large_of(write, tenant, current).serve()
+
+
+def _is_filled(space: Space) -> bool:
+    return space.filled is not None and space.filled == space.filling
 
 
 def large_of(read: Reading, tenant: str, space: Space) -> LargeSpace:

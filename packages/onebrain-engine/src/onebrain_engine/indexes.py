@@ -1,4 +1,4 @@
-"""The indexes of an engine: found or made, brought up to the store, given what is stored, kept between processes."""
+"""The indexes of an engine: found or made, brought up to the store, told of new memories, kept between processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Indexes:
         store: The store that they are read from.
         snapshots: Where indexes are kept between processes; None for nowhere.
         filling: Brings large spaces into the database's own indexes.
-        background: Runs what nobody waits for.
+        background: Runs work that nobody waits for.
         index_bytes: The approximate bytes that indexes may take before the least recently used ones are dropped.
     """
 
@@ -78,7 +78,7 @@ class Indexes:
         partition.apply([index_entry(entry) for entry in changes.entries], changes.gone, space.at)
 
     def note_stored(self, tenant: str, puts: Sequence[Put]) -> None:
-        """Give the indexes in use what a transaction has just stored."""
+        """Give the indexes in use the memories that a transaction has just stored."""
         for put in puts:
             self._filling.consider(tenant, put.after)
             partition = self.loaded(tenant, put.space)

@@ -48,7 +48,7 @@ class Piece:
         draft: The memory; None where `error` says why it cannot be stored.
         made: The vector that the embedder made of it.
         caller: Who waits for it.
-        entry: What was stored, once it is.
+        entry: The stored memory, once it is stored.
         fresh: Whether it is new, once it is stored.
     """
 
@@ -88,8 +88,8 @@ class Intake:
         store: The store.
         embedder: Makes vectors of memories that bring none; None for no vectors but the caller's own.
         bounds: The most that memories may hold.
-        indexes: The indexes that learn of what is stored.
-        expiry: Removes what has expired, on the occasion.
+        indexes: The indexes that learn of stored memories.
+        expiry: Removes expired memories in the same transactions.
     """
 
     def __init__(

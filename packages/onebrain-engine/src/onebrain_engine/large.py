@@ -1,8 +1,8 @@
 """A space that the database's own indexes serve.
 
-The database finds candidates, more than are asked for; what counts is decided by the code that ranks an index in memory,
+The database finds candidates, more than are asked for. The code that ranks an index in memory decides among them,
 over an index of the candidates alone. So scope, archived, expiry and filter are as exact as in memory, and so are counts
-and lists. What may differ:
+and lists. These may differ:
 
 - Of vectors, HNSW misses a few of a hundred. Where it finds fewer than asked for, every vector is compared.
 - Words are told by how often they stand in the whole space, not in the scope; how rare a memory's words are is judged by
@@ -68,18 +68,18 @@ _BLANK: Final = Analysis({}, 0, 0, None)
 
 @dataclass
 class Statistics:
-    """What is known of the words of a space; it goes stale slowly, and decides nothing but weights.
+    """The statistics of a space's words; they go stale slowly, and decide nothing but weights.
 
     Attributes:
         seq: The space's change at which it was made.
         at: The newest state of the space that is known to have come from there.
-        count: How many memories there are, about.
+        count: The approximate number of memories.
         length: The mean number of words of one.
-        sampled: In how many memories of the sample each word stands.
-        size: How many memories that sample has.
-        frequencies: In how many memories of the space a word stands that was asked for.
+        sampled: The number of memories of the sample with each word.
+        size: The number of memories in the sample.
+        frequencies: The number of memories of the space with each word that was asked for.
         speakers: The words that are a speaker's name, as far as the sample tells.
-        totals: How many memories match, by what was asked, with the state and the time up to which that is true.
+        totals: The number of matching memories by question, with the state and the time up to which it is true.
     """
 
     seq: int
@@ -99,11 +99,11 @@ class Statistics:
         return space.seq != self.seq and (space.seq <= _SMALL or space.seq > self.seq * 1.1)
 
     def estimate(self, word: str) -> int:
-        """Return in how many memories a word stands, by the sample."""
+        """Return the number of memories with a word, estimated by the sample."""
         return round(self.sampled.get(word, 0) * self.count / max(self.size, 1))
 
     def information(self, words: Sequence[str]) -> ranking.Floats:
-        """Return what each word tells, by how rare it is in the sample."""
+        """Return the information of each word by its rarity in the sample."""
         unseen = 1.0 if self.size >= self.count else 0.5
         found = np.array([self.sampled.get(word, unseen) for word in words], np.float32)
         return ranking.information(found * np.float32(self.count / max(self.size, 1)), self.count)
@@ -219,7 +219,7 @@ class InDatabase:
         return replace(self._rank(ask, request, rows), mismatch=problem)
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
-        """Return how many memories a search finds; beyond 10,000, with a least score 2,000, not every one is looked at."""
+        """Return the number of memories that a search finds; beyond 10,000, with a least score 2,000, not all are counted."""
         if asks_nothing(request):
             return self.count(request.scope, request.filter, request.include_archived)
         ask, _ = self._ask(request, vectors, COUNTED)
@@ -244,7 +244,7 @@ class InDatabase:
         return [term for term in terms if term in speakers]
 
     def _candidates(self, ask: RankRequest, selected: Selected, filter: Filter) -> list[int]:
-        """Return rows worth ranking, all of them selected: at least as many as asked for, where there are so many."""
+        """Return selected rows worth ranking: at least as many as asked for, or all."""
         scope = selected.scope
         narrow = scope.user is not None or scope.agent is not None or scope.session is not None
         if narrow:
@@ -271,7 +271,7 @@ class InDatabase:
         rows: list[int] | None,
         pool: int,
     ) -> tuple[list[int], bool]:
-        """Return candidates out of so many of each kind, and whether there are enough of both or no more."""
+        """Return candidates out of `pool` of each kind, and whether they are enough of both kinds, or all."""
         words: list[int] = []
         near: list[int] = []
         words_done = near_done = True
@@ -401,7 +401,7 @@ class InDatabase:
     # ---- list and count ---------------------------------------------------------------------------------------------
 
     def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
-        """Return how many memories match."""
+        """Return the number of matching memories."""
         return self._total(self._selected(scope, include_archived), filter)
 
     def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
@@ -425,7 +425,7 @@ class InDatabase:
         return found[:limit]
 
     def _total(self, selected: Selected, filter: Filter) -> int:
-        """Return how many memories match; remembered until something changes or expires."""
+        """Return the number of matching memories; remembered until something changes or expires."""
         totals = self._known().totals
         key = f"{selected.scope!r}{selected.include_archived}{filter if filter != TRUE else ''}"
         known = totals.get(key)
@@ -459,7 +459,7 @@ class InDatabase:
         return self._all_known.of(self._read, self._tenant, self.space, self._large)
 
     def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """Return in how many memories of the space each word stands; beyond twice the budget as the sample has it."""
+        """Return the number of memories with each word; beyond twice the budget the sample's estimate."""
         statistics = self._known()
         if len(statistics.frequencies) > _ASKED:
             statistics.frequencies = {}  # not emptied: another thread may be reading it
@@ -493,7 +493,7 @@ class InDatabase:
         return kept
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
-        """Return a part of what the request's scope and filter select, in its order."""
+        """Return a part of the selected memories, in the request's order."""
         selected = self._selected(request.scope, request.include_archived)
         found = self._in_order(selected, request.filter, request.order, after, limit)
         total = self._total(selected, request.filter)

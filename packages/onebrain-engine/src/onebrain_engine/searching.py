@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained(Found):
-    """The answer to a search, with what makes up each hit's score.
+    """The answer to a search, with the parts of each hit's score.
 
     Attributes:
-        parts: For each hit what the words alone say, and what the vectors alone say, each 0..1.
+        parts: For each hit the score by words alone and the score by vectors alone, each 0..1.
     """
 
     parts: Sequence[Sequence[float]] = ()
@@ -38,7 +38,7 @@ class Searching:
     Args:
         store: The store.
         embedder: Makes vectors of queries; None for no vectors but the caller's own.
-        spaces: Ranks what a scope selects.
+        spaces: Ranks the memories that a scope selects.
         pages: Reads memories.
     """
 
@@ -53,7 +53,7 @@ class Searching:
         return self._with_vectors(lambda vectors: self._search(tenant, request, vectors))
 
     def matching(self, tenant: str, request: SearchRequest) -> int:
-        """Return the number of memories that a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        """Return the number of memories on all pages of a search; beyond 10,000 not all are counted."""
         return self._with_vectors(lambda vectors: self._matching(tenant, request, vectors))
 
     def _with_vectors(self, ask: Callable[[QueryVectors], T]) -> T:
@@ -105,7 +105,7 @@ class Searching:
 def _merged(
     answers: Sequence[tuple[Space, Ranked]], min_score: float
 ) -> list[tuple[float, float, int, Space, Sequence[float]]]:
-    """Return score, tie, row, space and parts of what all spaces ranked, best first.
+    """Return score, tie, row, space and parts of the ranked memories of all spaces, best first.
 
     Raises:
         EmbedderMismatch: The spaces that hold vectors of another kind are all that the scope has.

@@ -90,7 +90,7 @@ class Tenant:
         for piece in pieces:
             if piece.error is not None:
                 raise piece.error
-        # What was given twice is stored as it was given last.
+        # A memory that was given twice is stored as it was given last.
         last = {piece.row: piece.record for piece in pieces}
         return [to_memory(last[piece.row], piece.space) for piece in pieces]
 
@@ -108,7 +108,7 @@ class Tenant:
         return self._parts.searching.search(self.name, request)
 
     def matching(self, request: SearchRequest) -> int:
-        """Return how many memories a search finds on all its pages; beyond 10,000 not every one is looked at."""
+        """Return the number of memories on all pages of a search; beyond 10,000 not all are counted."""
         return self._parts.searching.matching(self.name, request)
 
     # ---- read -------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Tenant:
 
     @persistent
     def text_bytes(self, space: str) -> int:
-        """Return how many bytes of UTF-8 the texts of one space have."""
+        """Return the bytes of the texts of one space in UTF-8."""
         with self._store.reading() as read:
             found = read.space(self.name, space)
             if found is None:
@@ -143,7 +143,7 @@ class Tenant:
 
     @persistent
     def size(self) -> int:
-        """Return how many bytes of text and metadata the memories have as they are stored."""
+        """Return the stored bytes of text and metadata of the memories."""
         with self._store.reading() as read:
             return read.size(self.name)
 
@@ -151,7 +151,7 @@ class Tenant:
     def list(self, request: ListRequest, *, skip: int = 0) -> Page[Memory]:
         """Return one page of memories in an order; its cursor points behind the last one, whatever is stored later.
 
-        `skip` leaves out so many memories before the page, at no more cost than counting them.
+        `skip` is the number of memories left out before the page, at no more cost than counting them.
         """
         after = cursors.decode(request.cursor, request.order)
         end = skip + request.limit
@@ -195,7 +195,7 @@ class Tenant:
 
     @persistent
     def count(self, scope: Scope, filter: Filter, *, include_archived: bool) -> int:
-        """Return how many memories match."""
+        """Return the number of matching memories."""
         with self._store.reading() as read:
             found = self._spaces.ask(
                 read, self.name, scope, lambda view: view.count(scope, filter, include_archived)
@@ -210,7 +210,7 @@ class Tenant:
 
     @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:
-        """Remove memories by id; return how many were there."""
+        """Remove memories by id; return the number of those that were there."""
         with self._store.writing() as write:
             return sum(
                 write.remove(self.name, space, rows)
@@ -235,7 +235,7 @@ class Tenant:
 
     @persistent
     def purge(self) -> int:
-        """Remove what has expired, which is invisible anyway; return how many memories that were.
+        """Remove expired memories, which are invisible anyway; return their number.
 
         Storing does the same now and then. At most 10,000 are removed at once.
         """
@@ -254,7 +254,7 @@ class Tenant:
     def extract(self, memories: Sequence[Memory]) -> int:
         """Note the entities of memories that have no note of their present text; return the number of notes made.
 
-        All of it happens in one transaction; what was changed or removed meanwhile is left for the next time.
+        All of it happens in one transaction; memories changed or removed meanwhile are left for the next time.
         """
         return self._parts.notes.extract(self.name, memories)
 

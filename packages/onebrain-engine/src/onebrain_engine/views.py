@@ -1,4 +1,4 @@
-"""What a scope sees of one space: ranked, listed, counted.
+"""Views of one space: memories of a scope, ranked, listed and counted.
 
 A view lives as long as the transaction that it reads in. `InMemory` asks the index of this process; a space that is too
 large for one is seen through `onebrain_engine.large`.
@@ -30,12 +30,12 @@ from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import Space, now_in_micros
 
-COUNTED: Final = 10_000  # how many matches of one search are counted
+COUNTED: Final = 10_000  # matches of one search that are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A part of a list: rows with the values that they are ordered by, and how many memories match in all."""
+    """A part of a list: rows with the values that they are ordered by, and the number of all matching memories."""
 
     keys: Sequence[Any]
     rows: Sequence[int]
@@ -48,11 +48,11 @@ class View(Protocol):
     space: Space
 
     def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
-        """Return at least the `limit` best memories of a search, where there are so many."""
+        """Return at least the `limit` best memories of a search, or all."""
         ...
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
-        """Return how many memories a search finds."""
+        """Return the number of memories that a search finds."""
         ...
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
@@ -60,7 +60,7 @@ class View(Protocol):
         ...
 
     def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
-        """Return how many memories match."""
+        """Return the number of matching memories."""
         ...
 
     def rows(self, scope: Scope, filter: Filter) -> Sequence[int]:
@@ -97,7 +97,7 @@ class InMemory:
         self._tenant = tenant
 
     def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
-        """Rank what the request's scope and filter select."""
+        """Rank the memories that the request's scope and filter select."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 slots, _ = index.ordered(selection, "-created_at")
@@ -110,7 +110,7 @@ class InMemory:
             return replace(ranked, mismatch=problem) if problem is not None and selection.size else ranked
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
-        """Return how many memories a search finds; beyond 10,000 not every one is looked at."""
+        """Return the number of memories that a search finds; beyond 10,000 not all are counted."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 return selection.size
@@ -125,13 +125,13 @@ class InMemory:
         return ask_of(self._service, request, vectors, self.space, index.frequencies.speakers_among, limit)
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
-        """Return a part of what the request's scope and filter select, in its order."""
+        """Return a part of the selected memories, in the request's order."""
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             keys, rows = in_order(index, selection, request.order, after)
             return Listed(keys[:limit].tolist(), rows[:limit].tolist(), selection.size)
 
     def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
-        """Return how many memories match."""
+        """Return the number of matching memories."""
         with self._selecting(scope, filter, include_archived) as (_, selection):
             return selection.size
 
@@ -145,7 +145,7 @@ class InMemory:
     def _selecting(
         self, scope: Scope, filter: Filter, include_archived: bool
     ) -> Generator[tuple[Partition, Selection], None, None]:
-        """Give the index, locked and at the transaction's own change, and what of it a scope and a filter select.
+        """Give the index, locked and at the transaction's own change, and the selection of a scope and a filter.
 
         Raises:
             Behind: The index is at another state than the transaction.
@@ -264,7 +264,7 @@ def rows_of(index: Partition, selection: Selection) -> npt.NDArray[np.int64]:
 def _behind(
     keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], after: tuple[float, int], descending: bool
 ) -> int:
-    """Return the place of the first entry behind `after` in sorted keys with ties by row."""
+    """Return the position of the first entry behind `after` in sorted keys with ties by row."""
     key, row = after
     if descending:
         # Searching wants ascending order; count from the other end.

@@ -25,7 +25,7 @@ from onebrain_engine.embedding import Floats, unit
 
 _QUICK: Final = 8  # texts that are cut here before the library is loaded
 _SHORT: Final = 200  # characters; merging here takes time that grows with the square
-_SPACE: Final = "\u2581"  # what stands for a space in the vocabulary
+_SPACE: Final = "\u2581"  # the vocabulary's sign for a space
 _NEVER: Final = 1 << 62
 
 
@@ -108,7 +108,7 @@ class Vocabulary:
     """The tokens by their text: byte-pair encoding for a few short texts, without the library.
 
     Every pair of tokens whose texts make up a third one is a merge, and merges are ranked by the ids of the three,
-    those that join spaces last: so the vocabulary says what the file's long list of merges says.
+    those that join spaces last: so the vocabulary says the same as the file's long list of merges.
 
     Args:
         ids: The id of each token.
@@ -127,7 +127,7 @@ class Vocabulary:
         return cls(json.loads(data[start : end + 1]))
 
     def cut(self, text: str) -> list[int] | None:
-        """Return the ids of a text's tokens; None where it holds what may be a special token, which the library knows."""
+        """Return the ids of a text's tokens; None if it may hold a special token, which the library knows."""
         if not text:
             return []
         if "<" in text:

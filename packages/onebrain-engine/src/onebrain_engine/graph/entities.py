@@ -88,7 +88,7 @@ class Graph:
 
     Args:
         tables: Where they are kept.
-        seal: Turns a tenant's text into what is stored; plain UTF-8 where left out.
+        seal: Encodes a tenant's text for the database; plain UTF-8 by default.
         open: Turns it back.
         digest: Makes a digest of a tenant's text, by which names are compared.
 
@@ -201,7 +201,7 @@ class TenantGraph:
         description: str | None = _KEEP,
         metadata: Mapping[str, Any] | None = _KEEP,
     ) -> Entity:
-        """Change what is given of an entity and return it."""
+        """Change the given fields of an entity and return it."""
         with self._graph.tables.writing(self.name) as rows:
             old = self._one(rows, id)
             new = Entity(
@@ -237,7 +237,7 @@ class TenantGraph:
     def page(
         self, *, type: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> tuple[list[Entity], bool, int] | None:
-        """Return one page, last changed first, whether more follow, and how many there are.
+        """Return one page, last changed first, whether more follow, and the total.
 
         None where `cursor`, the id of the last one of the page before, is no entity's.
         """
@@ -270,7 +270,7 @@ class TenantGraph:
         return [self._entity(row) for row in found]
 
     def top(self, limit: int) -> list[tuple[Entity, int]]:
-        """Return the entities with the most links to memories, and how many each has."""
+        """Return the entities with the most links to memories, each with the number of its links."""
         columns = ", ".join(f"e.{name}" for name in _ENTITY.split(", "))
         with self._graph.tables.reading(self.name) as rows:
             found = rows.run(
@@ -282,7 +282,7 @@ class TenantGraph:
         return [(self._entity(row[:5]), int(row[5])) for row in found]
 
     def count(self) -> int:
-        """Return how many entities there are."""
+        """Return the number of entities."""
         with self._graph.tables.reading(self.name) as rows:
             return int(rows.run("SELECT COUNT(*) FROM graph_entity WHERE tenant = ?", (self.name,))[0][0])
 
@@ -304,7 +304,7 @@ class TenantGraph:
         return sorted(found, key=lambda pair: (-pair[2], pair[0].id, pair[1].id))
 
     def merge(self, keep_id: str, remove_id: str) -> int:
-        """Move the links and relations of one entity to another and remove it; return how many links moved."""
+        """Move the links and relations of one entity to another and remove it; return the number of moved links."""
         moved = 0
         with self._graph.tables.writing(self.name) as rows:
             self._one(rows, keep_id)
@@ -470,7 +470,7 @@ class TenantGraph:
     def around(
         self, entity_id: str, depth: int, *, most: int = 500
     ) -> tuple[list[Entity], list[Relation], list[Link]]:
-        """Return what is within `depth` steps of an entity: entities, relations between them, and their links.
+        """Return the entities within `depth` steps of one, the relations between them, and their links.
 
         A step goes along a relation, in either direction, or from an entity over a shared memory to another.
         """

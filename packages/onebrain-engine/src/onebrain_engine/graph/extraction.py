@@ -1,4 +1,4 @@
-"""Finding the entities that a text names, by rules: capitals, the words around them, and what they end in.
+"""Finding the entities that a text names, by rules: capitals, the words around them, and their endings.
 
 It needs no model and no network, and says the same for the same text. It finds less than a language model does, and it
 prefers to leave something out rather than to call a city a person.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 _NAME: Final = r"[A-ZÀ-ÖØ-Þ][\w'’\-]*[\wÀ-ÿ]|[A-Z]"
@@ -618,7 +619,7 @@ class Named:
 
 
 def find_entities(text: str, *, limit: int = 20) -> list[Named]:
-    """Return what a text names, in its order: person, organization, place, technology, or thing.
+    """Return the entities that a text names, in its order: person, organization, place, technology, or thing.
 
     Example:
         >>> [(one.name, one.type) for one in find_entities("Maria works at Acme Labs in Lisbon, Portugal.")]
@@ -642,13 +643,10 @@ def _scan(text: str) -> Iterator[Named]:
         words = _BREAK.split(match[0].strip())
         start = match.start()
         begins = _begins_sentence(bare[max(0, start - 6) : start])
-        titled = False
-        first = 0
-        while first < len(words) and words[first].casefold().rstrip(".'’s") in _SKIPPED:
-            titled = titled or words[first].casefold().rstrip(".") in _TITLES
-            first += 1
-            begins = False
-        del words[:first]
+        skipped = list(takewhile(lambda word: word.casefold().rstrip(".'’s") in _SKIPPED, words))
+        titled = any(word.casefold().rstrip(".") in _TITLES for word in skipped)
+        begins = begins and not skipped
+        words = words[len(skipped) :]
         while words and words[-1].casefold() in _COMMON:
             words.pop()
         words = [_POSSESSIVE.sub("", word) for word in words]
@@ -673,31 +671,47 @@ def _begins_sentence(before: str) -> bool:
     return bool(space) and text.endswith((".", "!", "?", ":", ";", "-", "*", "•"))
 
 
+_INSTITUTIONS: Final = frozenset({"university", "bank", "ministry", "institute", "museum"})
+
+
 def _kind(words: list[str], before: list[str], follows: str, titled: bool) -> str:
     folded = [word.casefold().strip(".") for word in words]
     if titled:
         return "person"
-    if (
-        folded[-1] in _COMPANY
-        or folded[0] in {"university", "bank", "ministry", "institute", "museum"}
-        or "&" in words
-    ):
+    by_name = _kind_by_name(words, folded)
+    if by_name is not None:
+        return by_name
+    if follows in _PERSON_VERBS:
+        return "person"
+    return _kind_by_lead(words, before) or _kind_by_form(words)
+
+
+def _kind_by_name(words: list[str], folded: list[str]) -> str | None:
+    """Return the kind that the words of a name tell."""
+    if folded[-1] in _COMPANY or folded[0] in _INSTITUTIONS or "&" in words:
         return "organization"
     if folded[-1] in _PLACE_END or any(word in _PLACES for word in folded):
         return "place"
     if len(folded) == 1 and folded[0] in _TECHNOLOGY:
         return "technology"
-    if follows in _PERSON_VERBS:
-        return "person"
+    return None
+
+
+def _kind_by_lead(words: list[str], before: list[str]) -> str | None:
+    """Return the kind that the words before a name tell."""
     last = before[-1] if before else ""
-    if last in _LEADS["person"] or (last in {"my", "and"} and follows in _PERSON_VERBS):
+    if last in _LEADS["person"]:
         return "person"
-    if last in ("at", "for") and len(before) > 1 and before[-2] in _WORKS:
-        return "organization"
-    if last in _LEADS["organization"]:
+    works = last in ("at", "for") and len(before) > 1 and before[-2] in _WORKS
+    if works or last in _LEADS["organization"]:
         return "organization"
     if last in _LEADS["place"] and len(words) <= 2 and last not in ("to", "from"):
         return "place"
+    return None
+
+
+def _kind_by_form(words: list[str]) -> str:
+    """Return the kind that the capitals of a name tell."""
     if len(words) == 1 and words[0].isupper() and 2 <= len(words[0]) <= 6:
         return "organization"
     if len(words) == 2 and all(word[1:].islower() for word in words if len(word) > 1):

@@ -54,7 +54,7 @@ def _cut(items: Sequence[str]) -> list[str]:
 
 
 def alike_pairs(texts: Sequence[str], least: float) -> list[tuple[float, int, int]]:
-    """Return the places of texts that are at least so alike, as (likeness, place, place), most alike first.
+    """Return the pairs of texts at least as alike as `least`, as (likeness, position, position), most alike first.
 
     Of very many pairs the likeliest 10,000 are compared.
     """

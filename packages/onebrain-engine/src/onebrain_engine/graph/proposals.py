@@ -65,7 +65,7 @@ def propose(text: str, *, limit: int = 50) -> list[Proposal]:
 
 
 def propose_from_chat(transcript: str, form: ChatFormat = "auto", *, limit: int = 50) -> list[Proposal]:
-    """Return memories that a chat suggests: from what people say, not from what an assistant answers."""
+    """Return memories that a chat suggests, from the turns of people and not of an assistant."""
     spoken: list[str] = []
     silent = False
     for line in _LINE.split(transcript):

@@ -70,7 +70,7 @@ MIGRATIONS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     ((), _DUMPED),
 )
 _NAMES: Final = ("graph_schema", "graph_entity", "graph_link", "graph_relation", "graph_revision")
-_NOBODY: Final = ""  # the tenant of what touches no rows
+_NOBODY: Final = ""  # the tenant of statements that touch no rows
 _UNIQUE_VIOLATION: Final = "23505"
 _ADVISORY_LOCK: Final = 0x0B5A1009
 
@@ -87,7 +87,7 @@ class Rows(Protocol):
         ...
 
     def change(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Run a statement that changes rows; return how many."""
+        """Run a statement that changes rows; return their number."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""What searching needs, in memory: derived from the store, caught up with it at each call, never the truth."""
+"""The indexes in memory: derived from the store, brought up to it at each call, and never the truth."""

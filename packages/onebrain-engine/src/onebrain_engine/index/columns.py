@@ -29,7 +29,7 @@ _EXACT_FLOAT = 2**53
 _NO_INSTANT: Final = -(2**63)
 _VALUE_BYTES = 200  # of a value and its entry in a dictionary, about
 
-# How an own field is read from its database column; None stands for missing.
+# How an own field is read from its database column; None means missing.
 _OWN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": lambda value: value,
     "content": lambda value: value,
@@ -119,7 +119,7 @@ class _Column:
         return np.fromiter((compare(op, value, wanted) for value in values), bool, len(values))
 
     def _as_numbers(self, wanted: Any, wanted_kind: str) -> tuple[npt.NDArray[np.float64], float] | None:
-        """Return all distinct values and `wanted` as floats (NaN for what cannot match), where that is exact."""
+        """Return all distinct values and `wanted` as floats (NaN for values that cannot match), or None if that is inexact."""
         if wanted_kind == "number" and abs(wanted) < _EXACT_FLOAT:
             if self._numbers is None or len(self._numbers) < len(self.values):
                 self._numbers = np.array([_number(value) for value in self.values], np.float64)
@@ -156,12 +156,12 @@ class Columns:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Something that is equal as long as `nbytes` is about the same for so many slots."""
+        """A value that stays equal as long as `nbytes` is about the same for one number of slots."""
         return len(self._columns), len(self._answers)
 
     @property
     def nbytes(self) -> int:
-        """About how many bytes it takes."""
+        """The approximate number of bytes it takes."""
         return sum(
             column.codes.nbytes + len(column.values) * _VALUE_BYTES for column in list(self._columns.values())
         ) + sum(table.nbytes + mask.nbytes for table, mask in list(self._answers.values()))
@@ -169,7 +169,7 @@ class Columns:
     def mask(self, f: Filter, fetch: Fetch) -> Mask:
         """Return for every living slot whether it matches `f`; of a dead one the answer means nothing.
 
-        `fetch` reads columns of rows from the store as it was at the index's own position, for what is read is kept.
+        `fetch` reads columns of rows from the store as it was at the index's own change, because the values are kept.
 
         Raises:
             Unread: The store is in another state.
@@ -241,7 +241,7 @@ class Columns:
 
 
 def _key(value: Any) -> Any:
-    """Return what two values share exactly when they are the same value of the same kind."""
+    """Return a key that two values share exactly if they are the same value of the same kind."""
     if value is MISSING:
         return value
     value_kind = kind(value)
@@ -259,7 +259,7 @@ def _number(value: Any) -> float:
 
 
 def _instant(value: Any) -> int:
-    """Return what a value means as a date, in microseconds since 1970; `_NO_INSTANT` for no date."""
+    """Return a value as a date in microseconds since 1970, or `_NO_INSTANT` if it is none."""
     moment = instant_of(value) if kind(value) in ("string", "date") else None
     return _NO_INSTANT if moment is None else to_micros(moment)
 

@@ -74,7 +74,7 @@ class Partition:
     # ---- catching up ------------------------------------------------------------------------------------------------
 
     def enqueue(self, indexed: Sequence[Indexed], before: Space, after: Space) -> None:
-        """Take what this process has just stored, if the index knew everything up to then; else it catches up later."""
+        """Take memories just stored by this process if the index knew everything before them; else it catches up later."""
         with self.lock:
             if self.at == before.at:
                 self._records.forget(item.entry.row for item in indexed)
@@ -90,7 +90,7 @@ class Partition:
         self.through, self.run = at
 
     def flush(self) -> None:
-        """Take what is enqueued."""
+        """Take the enqueued memories."""
         if self._pending:
             pending, self._pending = self._pending, []
             self._append(pending)
@@ -131,7 +131,7 @@ class Partition:
     def recall(self, rows: Sequence[int], at: At) -> dict[int, Record]:
         """Return the records that are remembered of rows and are true in a state of the space."""
         seq, run = at
-        # In an older state, or between runs, what is remembered may have changed.
+        # In an older state, or between runs, a remembered record may have changed.
         if self.through < seq or self.run != run:
             return {}
         return self._records.get(rows, seq)
@@ -161,7 +161,7 @@ class Partition:
 
     @property
     def stamp(self) -> tuple[object, ...]:
-        """Something that is equal as long as `nbytes` is about the same."""
+        """A value that stays equal as long as `nbytes` is about the same."""
         return (
             self.slots.stamp,
             self._selector.stamp,
@@ -172,7 +172,7 @@ class Partition:
 
     @property
     def nbytes(self) -> int:
-        """The approximate number of bytes it takes, that of what is made on demand included."""
+        """The approximate number of bytes it takes, including everything made on demand."""
         return (
             self.slots.nbytes
             + self._selector.nbytes
@@ -183,5 +183,5 @@ class Partition:
 
     @property
     def wasteful(self) -> bool:
-        """Whether so many slots are dead that the index is better read anew."""
+        """Whether reading the index anew is better, because most slots are dead."""
         return self.slots.dead > 1000 and self.slots.dead * 2 > self.size

@@ -36,7 +36,7 @@ class Partitions:
         self._pid = os.getpid()
         self._kept: OrderedDict[Key, Partition] = OrderedDict()
         self._sizes: dict[Key, int] = {}
-        self._stamps: dict[Key, object] = {}  # what they held when they were measured
+        self._stamps: dict[Key, object] = {}  # their stamps when they were measured
         self._used: set[Key] = set()  # since they were last measured
         self._total = 0
 
@@ -88,7 +88,7 @@ class Partitions:
             return list(self._kept.values())
 
     def _make_room(self, current: Key) -> list[tuple[Key, Partition]]:
-        """Measure what was used since the last time, and drop the least recently used beyond the bound."""
+        """Measure the indexes used since the last time, and drop the least recently used beyond the bound."""
         for key in self._used:
             if key in self._kept and self._stamps.get(key) != (stamp := self._kept[key].stamp):
                 self._stamps[key] = stamp

@@ -53,5 +53,5 @@ class Postings:
 
     @property
     def frequencies(self) -> Ints:
-        """In how many slots each word occurs."""
+        """The number of slots with each word."""
         return self.ends - self.starts

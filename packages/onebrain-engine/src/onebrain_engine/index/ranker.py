@@ -90,7 +90,7 @@ class Ranker:
         self._informative: Floats | None = None
 
     def changed(self) -> None:
-        """Forget what was derived from all slots together."""
+        """Forget everything derived from all slots together."""
         self._informative = None
 
     def rank(self, selection: Selection, request: RankRequest) -> Ranked:

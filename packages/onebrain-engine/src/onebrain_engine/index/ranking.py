@@ -54,7 +54,7 @@ _ENDS_ASKING, _ASKS, _HAS_TIME, _HAS_NUMBER, _HAS_NAME = 1, 2, 4, 8, 16
 
 @dataclass(frozen=True, slots=True)
 class Memories:
-    """The memories to score, one row each, and what of the ranking does not depend on the query.
+    """The memories to score, one row each, with the parts of the ranking that do not depend on the query.
 
     Build it with ``prepare``. It can be kept and reused until a memory in it, before it or after it changes.
     """
@@ -98,7 +98,7 @@ class ForwardIndex:
         terms: [t] term ids of all rows, one row after the other, each once per row.
         counts: [t] occurrences.
         rows: [t] row of each.
-        size: How many rows there are.
+        size: The number of rows.
         by_term: [t] the terms sorted, and where each stands; see `indexed`.
     """
 
@@ -205,7 +205,7 @@ def _neighbours(previous: Ints, following: Ints, asks: npt.NDArray[np.bool_]) ->
 
 
 def _numbered(names: Ints) -> tuple[Ints, int]:
-    """Return small numbers for names, equal where they are equal, and how many there are.
+    """Return small numbers for names, equal for equal names, and the number of distinct ones.
 
     numpy's own `unique` does the same, and loads its masked arrays for it, which takes longer than a search.
     """
@@ -221,7 +221,7 @@ class Wanted:
     """A query, in the numbers of the store it is put to."""
 
     terms: Ints  # [q] term ids, -1 where the store does not know the word
-    # [q] in how many of ``count`` memories each occurs, or None: as often as among the memories to score. Unknown words
+    # [q] number of memories with each, out of ``count``; None for the frequency among the memories to score. Unknown words
     # stay in, so that matching only the others counts less.
     frequency: Ints | None = None
     count: int = 0
@@ -264,7 +264,7 @@ def _saturated(counts: Floats, damping: Floats, idf: Floats) -> Floats:
 
 
 def _share(idf: Floats) -> Floats:
-    """Return what each term can add to BM25."""
+    """Return the largest share of each term in BM25."""
     share: Floats = idf * np.float32((K1 + 1) / max(float(idf.sum()), 1e-9))
     return share
 
@@ -277,7 +277,7 @@ def rank(
     *,
     alpha: float | None = None,
 ) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
-    """Return each memory's score, whether it holds a word of the query itself, and what the words alone say, 0 to 1.
+    """Return each memory's score, whether it holds a word of the query itself, and its score by words alone, 0 to 1.
 
     ``hits`` are those of the query's terms, ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
     to vectors; the default is ``VECTOR / (1 + VECTOR)``.
@@ -322,7 +322,7 @@ def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Fl
     if memories.around is None:  # each hit counts for its own memory alone
         parts = _share(idf)[slot] * count / (count + memories.damping[row])
         return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, matched
-    # each hit counts for its own memory and for those around it; column n takes what falls outside a session
+    # each hit counts for its own memory and for those around it; column n takes the hits outside a session
     before, after, before2, after2 = memories.around[:, row]
     cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
     near, far = np.float32(NEAR) * count, np.float32(FAR) * count
@@ -398,7 +398,7 @@ def best(scores: Floats, limit: int) -> Ints:
     rows = np.flatnonzero(scores > 0)
     if len(rows) > 16 * limit:
         # Partitioning a hundred thousand scores costs more than computing them. A sample tells about where the cut
-        # lies; only what is above a cautious guess is partitioned.
+        # lies; only scores above a cautious guess are partitioned.
         values = scores[rows]
         sample = values[:: max(1, len(rows) // 4096)]
         keep = min(len(sample) - 1, 4 * limit * len(sample) // len(rows) + 16)

@@ -23,7 +23,7 @@ _SELECTED_BYTES: Final = 100  # of a memory in a selection, approximately
 
 @dataclass(slots=True)
 class Selection:
-    """Slots that a search may return, and what ranking has prepared for them.
+    """Slots that a search may return, with the ranking's preparation of them.
 
     Attributes:
         slots: Ascending; None for every slot of the index.
@@ -56,7 +56,7 @@ class Selector:
         self._orders: dict[str, Ints] = {}
 
     def changed(self) -> None:
-        """Forget what was derived from all slots together."""
+        """Forget everything derived from all slots together."""
         self._selections.clear()
         self._selected = 0
         self._orders.clear()
@@ -128,7 +128,7 @@ class Selector:
 
     @property
     def stamp(self) -> tuple[object, ...]:
-        """Something that is equal as long as `nbytes` is about the same."""
+        """A value that stays equal as long as `nbytes` is about the same."""
         return self._selected, len(self._orders), self._columns.stamp
 
     @property

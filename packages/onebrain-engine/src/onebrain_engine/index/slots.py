@@ -1,4 +1,4 @@
-"""What an index knows of each memory, as arrays.
+"""The memories of an index, as arrays.
 
 Every stored version of a memory has a slot. Slots are only ever appended: a change appends a new one and kills the old,
 so that everything derived from slots stays valid; many dead ones are squeezed out by starting anew.
@@ -167,7 +167,7 @@ class Slots:
 
     @property
     def stamp(self) -> tuple[object, ...]:
-        """Something that is equal as long as `nbytes` is about the same."""
+        """A value that stays equal as long as `nbytes` is about the same."""
         return self.size, self._slot_of is None
 
     @property

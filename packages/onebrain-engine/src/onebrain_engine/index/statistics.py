@@ -120,6 +120,6 @@ class Frequencies:
                 self._of_words[slots.terms.view[starts[slot] : starts[slot + 1]]] -= 1
 
     def changed(self) -> None:
-        """Forget what was derived from all slots together."""
+        """Forget everything derived from all slots together."""
         self._information = None
         self._speakers = None

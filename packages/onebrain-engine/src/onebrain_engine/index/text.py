@@ -1,11 +1,11 @@
-"""Text analysis for ranking: words to stems, stop words, small flags, and what a question asks for.
+"""Text analysis for ranking: words to stems, stop words, small flags, and the kind of answer that a question wants.
 
 Pure functions over strings, no dependency. The stemmer is Porter's (1980), written out here rather than
 imported, because stems are kept in the store: a stemmer that changes with a library's version would silently
 break every index. A dictionary remembers each word's analysis, so a text costs a regular expression and one
 look-up per word.
 
-What the flags are for is told in ``ranking``; each is zero for texts it does not fit.
+``ranking`` uses the flags; each is zero for texts it does not fit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 __all__ = ["VERSION", "Analysis", "Query", "analyse", "analyse_query", "split_label", "stem", "without_terms"]
@@ -24,7 +23,7 @@ VERSION = 1
 
 # Flags of a memory, kept as one small integer.
 ENDS_ASKING = 1  # the last sentence is a question: the answer is more likely in the next memory than here
-ASKS = 2  # a question anywhere in the text: what follows may answer it
+ASKS = 2  # a question anywhere in the text: the next memory may answer it
 HAS_TIME = 4  # says when something happened: "last week", "yesterday", "in June", "2019"
 HAS_NUMBER = 8  # holds a quantity: "3", "three", "twice"
 HAS_NAME = 16  # names something within a sentence: "in Chicago"; not "Thanks, Jon!"
@@ -35,7 +34,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Function words, pronouns, "get" and "go", contractions without their apostrophes. Words that only put a
-# question ("what kind of", "how many", "did") are among them: they say what is asked, not what it is about.
+# question ("what kind of", "how many", "did") are among them: they tell the kind of question, not its subject.
 STOP_WORDS = _words(
     """
     a about again all also although am an and any are as at be because been being both but by can could d
@@ -112,6 +111,8 @@ _PERIODS = _words(
 )
 _BEFORE_PERIOD = _words("last next this past previous few couple several two three four five six other")
 
+_LONGEST_KEPT, _WORDS_KEPT = 64, 1 << 16  # characters of a word, and words, that the cache keeps
+
 _FLAG_TIME, _FLAG_PERIOD, _FLAG_BEFORE_PERIOD, _FLAG_NUMBER = 1, 2, 4, 8  # of one word, see _word
 
 # Scripts written without spaces are cut into overlapping pairs of characters, the usual stand-in for words.
@@ -134,7 +135,7 @@ _ASIDE = re.compile(r"\([^()]*\)\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the index keeps of one text."""
+    """The part of one text that the index keeps."""
 
     terms: Mapping[str, int]  # stem -> occurrences, stop words left out
     length: int  # occurrences of all terms
@@ -144,7 +145,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a query asks for."""
+    """A query, analysed."""
 
     terms: tuple[str, ...]  # distinct stems, in order
     wants: int  # flags of memories that can answer: HAS_TIME, HAS_NUMBER, HAS_NAME
@@ -199,41 +200,46 @@ def _porter(word: str) -> str:
     """Porter's stemmer, with its author's later departures."""
     if len(word) < 3:
         return word
-    if word.endswith(("sses", "ies")):
-        word = word[:-2]
-    elif word.endswith("s") and not word.endswith("ss"):
-        word = word[:-1]
-    if word.endswith("eed"):
-        if _measure(word[:-3]) > 0:
-            word = word[:-1]
-    else:
-        for suffix in ("ed", "ing"):
-            base = word[: -len(suffix)]
-            if word.endswith(suffix) and any(_vowels(base)):
-                word = base
-                if word.endswith(("at", "bl", "iz")):
-                    word += "e"
-                elif _double(word) and word[-1] not in "lsz":
-                    word = word[:-1]
-                elif _measure(word) == 1 and _cvc(word):
-                    word += "e"
-                break
+    word = _participle(_plural(word))
     if word.endswith("y") and any(_vowels(word[:-1])):
         word = word[:-1] + "i"
     word = _replace(_replace(word, _STEP2), _STEP3)
+    return _last_letter(_suffix(word))
+
+
+def _plural(word: str) -> str:
+    if word.endswith(("sses", "ies")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def _participle(word: str) -> str:
+    if word.endswith("eed"):
+        return word[:-1] if _measure(word[:-3]) > 0 else word
+    for suffix in ("ed", "ing"):
+        base = word[: -len(suffix)]
+        if word.endswith(suffix) and any(_vowels(base)):
+            if base.endswith(("at", "bl", "iz")) or (_measure(base) == 1 and _cvc(base)):
+                return base + "e"
+            return base[:-1] if _double(base) and base[-1] not in "lsz" else base
+    return word
+
+
+def _suffix(word: str) -> str:
     for suffix in _STEP4:
         if word.endswith(suffix):
             base = word[: -len(suffix)]
-            if _measure(base) > 1 and (suffix != "ion" or base.endswith(("s", "t"))):
-                word = base
-            break
+            fits = _measure(base) > 1 and (suffix != "ion" or base.endswith(("s", "t")))
+            return base if fits else word
+    return word
+
+
+def _last_letter(word: str) -> str:
     if word.endswith("e"):
         m = _measure(word[:-1])
         if m > 1 or (m == 1 and not _cvc(word[:-1])):
             word = word[:-1]
-    if word.endswith("ll") and _measure(word[:-1]) > 1:
-        word = word[:-1]
-    return word
+    return word[:-1] if word.endswith("ll") and _measure(word[:-1]) > 1 else word
 
 
 def stem(word: str) -> str:
@@ -242,9 +248,8 @@ def stem(word: str) -> str:
     return _porter(word) if word.isascii() and word.isalpha() else word
 
 
-@lru_cache(maxsize=1 << 16)
-def _word(word: str) -> tuple[str | None, int]:
-    """Stem of a word (None for a stop word) and what it says of time and number."""
+def _analysed(word: str) -> tuple[str | None, int]:
+    """Stem of a word (None for a stop word) and its flags of time and number."""
     flags = 0
     if word in _TIMES or (len(word) == 4 and word.isdecimal() and word[:2] in ("19", "20")):
         flags |= _FLAG_TIME
@@ -260,6 +265,22 @@ def _word(word: str) -> tuple[str | None, int]:
     if base in STOP_WORDS or word in STOP_WORDS:
         return None, flags
     return stem(base), flags
+
+
+class _WordCache(dict[str, tuple[str | None, int]]):
+    """Analyses of words; a very long one, which hardly comes twice, is not kept."""
+
+    def __missing__(self, word: str) -> tuple[str | None, int]:
+        analysis = _analysed(word)
+        if len(word) <= _LONGEST_KEPT:
+            if len(self) >= _WORDS_KEPT:
+                self.clear()
+            self[word] = analysis
+        return analysis
+
+
+# A dictionary answers in half the time of functools.lru_cache, once for each word of every text.
+_word = _WordCache().__getitem__
 
 
 def _fold(text: str) -> str:
@@ -284,9 +305,9 @@ def _split(folded: str) -> list[str]:
 
 
 def least_turns(memories: int) -> int:
-    """Return how many of a space's memories a label must stand before to be the name of a speaker.
+    """Return the number of memories that a label must begin to be the name of a speaker.
 
-    A label that stands before one or two memories of many is a heading, as in "Refunds: money comes back".
+    A label that begins one or two memories of many is a heading, as in "Refunds: money comes back".
     """
     return max(2, -(-memories // 20))
 
@@ -370,7 +391,7 @@ def analyse_query(text: str) -> Query:
 def without_terms(text: str, terms: Collection[str]) -> str:
     """The text without the words of these stems: a query without its speakers' names, for its vector.
 
-    A name weighs as much in a short query's vector as what is asked about it, and ``ranking`` has a part for
+    A name weighs as much in a short query's vector as the question about it, and ``ranking`` has a part for
     names. Whether the memories' vectors are taken with or without their labels then hardly matters.
     """
     if not terms:

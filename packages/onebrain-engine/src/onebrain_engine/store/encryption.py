@@ -4,8 +4,8 @@ Sealed are a memory's content, title, type, tags, metadata, source and extra, it
 what is kept of indexes between processes. In clear remain what rows are found by: tenant, space, user, agent, session and id, times, importance,
 the flags, and how long everything is. Searching needs no more, because it happens on an index in memory.
 
-Each sealed record starts with a version and a random nonce of its own. What it is, its tenant, space and row are
-authenticated with it, so that a record moved to another place no longer opens.
+Each sealed record starts with a version and a random nonce of its own. Its kind, tenant, space and row are
+authenticated with it, so that a record moved to another row no longer opens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The columns of a memory that are sealed, in the order of a sealed record.
 SEALED: Final = ("content", "title", "type", "tags", "metadata", "source", "extra")
-# What stands in those columns of a sealed memory.
+# The values of those columns in a sealed memory.
 BLANK: Final = ("", None, None, "[]", "{}", None, "{}")
 # Where they stand in `records.MEMORY_COLUMNS`.
 _PLACES: Final = (5, 6, 7, 8, 9, 11, 17)
@@ -89,7 +89,7 @@ class Cipher:
         return "Cipher('***')"
 
     def fresh_mark(self) -> bytes:
-        """Return a mark for a database without one: a salt for its keys, and what tells the right key from others."""
+        """Return a mark for a database without one: a salt for its keys, and a digest that tells the right key from others."""
         self._use(os.urandom(_SALT))
         return self._salt + self._seal(self._tenant_key(""), _CHECK, b"check")
 
@@ -104,11 +104,11 @@ class Cipher:
             return False
 
     def seal(self, kind: str, tenant: str, space: int, row: int, data: bytes) -> bytes:
-        """Return `data` sealed for one place."""
+        """Return `data` sealed for one row."""
         return self._seal(self._tenant_key(tenant), data, _place(kind, tenant, space, row))
 
     def open(self, kind: str, tenant: str, space: int, row: int, sealed: bytes) -> bytes:
-        """Return what was sealed for a place; raise `DatabaseCorrupt` where it was sealed for another, or changed."""
+        """Return data that was sealed for a row; raise `DatabaseCorrupt` if it was sealed for another, or changed."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -130,7 +130,7 @@ class Cipher:
         return fields
 
     def seal_large(self, kind: str, tenant: str, space: int, data: memoryview) -> bytes:
-        """Return much data sealed, in pieces that know their place and how many there are."""
+        """Return much data sealed, in pieces that know their number and the count of all."""
         count = max(1, -(-len(data) // _CHUNK))
         pieces = [
             self.seal(f"{kind} {count}", tenant, space, n, bytes(data[n * _CHUNK : (n + 1) * _CHUNK]))
@@ -139,7 +139,7 @@ class Cipher:
         return b"".join(pieces)
 
     def open_large(self, kind: str, tenant: str, space: int, sealed: memoryview) -> bytes:
-        """Return what `seal_large` sealed."""
+        """Return data that `seal_large` sealed."""
         step = _CHUNK + len(_VERSION) + _NONCE + 16
         count = max(1, -(-len(sealed) // step))
         return b"".join(
@@ -152,7 +152,7 @@ class Cipher:
             self._salt, self._by_tenant = salt, {}
 
     def _tenant_key(self, tenant: str) -> AESGCM:
-        """Return a tenant's own key; the empty name, which no tenant has, stands for the database."""
+        """Return a tenant's own key; the empty name, which no tenant has, means the database."""
         found = self._by_tenant.get(tenant)
         if found is None:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -180,11 +180,11 @@ class Cipher:
 
 
 class Seal:
-    """What a store does with sealed columns: all of it with a cipher, and a clear refusal without one.
+    """Seals and opens columns for a store; without a cipher, refuses sealed ones with a clear error.
 
     Args:
         cipher: Opens and seals; None where the caller gave no key.
-        where: What to call the database in errors.
+        where: The name of the database in errors.
         service: The store's name.
     """
 
@@ -247,7 +247,7 @@ class Seal:
         return self.cipher.open("vector", tenant, space, row, data)
 
     def note(self, tenant: str, space: int, row: int, text: str) -> bytes:
-        """Return what is kept for a note: sealed with a cipher, plain without; the first byte says which."""
+        """Return a note for the database: sealed with a cipher, plain without; the first byte says which."""
         if self.cipher is None:
             return _PLAIN + text.encode()
         return self.cipher.seal("note", tenant, space, row, text.encode())

@@ -13,7 +13,7 @@ _OTHERS: Final = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it that are not there, for their owner alone; what is there stays as it is."""
+    """Make a folder and those above it that are not there, for their owner alone; existing folders stay as they are."""
     missing: list[Path] = []
     while not path.exists():
         missing.append(path)

@@ -31,7 +31,7 @@ from onebrain_engine.store.runs import Runs
 _log = logging.getLogger("onebrain_engine")
 
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# A statement sees what was committed before it began, so all that stand behind the lock of a space see it as it is.
+# A statement sees everything committed before it began, so all that wait for the lock of a space see its newest state.
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # While somebody seals the whole database no writer gets past this, nor the other way round; see `postgres_rekeying`.
 _ENTER = "LOCK TABLE onebrain.space IN ROW SHARE MODE"
@@ -112,7 +112,7 @@ class PostgresStore:
             ``postgres``, and may name a library as in ``postgresql+psycopg``.
         busy_timeout: Seconds to wait for other writers and for a free connection before `DatabaseBusy`.
         pool_size: The most connections at a time.
-        cipher: Seals what is stored from now on, and opens what was sealed; None for neither.
+        cipher: Seals memories stored from now on, and opens sealed ones; None for neither.
 
     Raises:
         ConfigurationError: The URL is wrong. At first use: the database does not exist or lacks pgvector, or it is
@@ -178,7 +178,7 @@ class PostgresStore:
 
     @property
     def seals(self) -> bool:
-        """Whether what is stored is sealed from now on."""
+        """Whether memories stored from now on are sealed."""
         return self._seal.cipher is not None
 
     def require_mark(self, mark: bytes | None) -> None:
@@ -186,7 +186,7 @@ class PostgresStore:
         self._seal.still_fits(mark)
 
     def upkeep(self) -> Upkeep:
-        """Return what makes and drops indexes of large spaces."""
+        """Return the part that makes and drops indexes of large spaces."""
         return Upkeep(self.connections.open, self.where)
 
     # ---- transactions -----------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class _Session:
         return self._store.vectors.schema
 
     def first(self, tenant: str, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run what may be the first query, in one message with the beginning of the transaction.
+        """Run a query that may be the first, in one message with the beginning of the transaction.
 
         A view that only reads does not even begin: often nothing else has to be asked. Where something has to, it begins
         with the same query then, and raises `Contention` if that finds something else by now. Behind a pooler it begins
@@ -296,7 +296,7 @@ class _Session:
     def _begun(
         self, begin: str | None, tenant: str, statement: str | None = None, values: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
-        """Begin a transaction if asked to, and return what a query finds, all in one message.
+        """Begin a transaction if asked to, and return the rows of a query, all in one message.
 
         The settings are of this transaction only, or where none is begun of this message, which is one then, so that a
         pooler in between does no harm. The mark of the database is looked at along with them.
@@ -324,7 +324,7 @@ class _Session:
             self._begun(f"COMMIT; {self._begin}", self._tenant)
 
     def commit(self) -> None:
-        """Keep what was done."""
+        """Commit."""
         if self._tenant is None:
             return
         try:
@@ -342,7 +342,7 @@ class _Session:
             raise problem from None
 
     def roll_back(self) -> None:
-        """Undo what was done; a lost connection has done so by itself."""
+        """Roll back; a lost connection has done so by itself."""
         if self._tenant is None or self.connection.closed:
             return
         try:
@@ -384,7 +384,7 @@ class _Reading:
         return sorted((Space(*record) for record in found), key=lambda space: space.key)
 
     def changes(self, tenant: str, space: Space, after: int) -> Changes:
-        """Return what happened in a space after a change."""
+        """Return the changes of a space after one."""
         entries = [
             self._entry(tenant, space, record)
             for record in self._session.run(
@@ -502,7 +502,7 @@ class _Reading:
         return LargeSpace(self._session, tenant, space)
 
     def size(self, tenant: str) -> int:
-        """Return how many bytes of text and metadata a tenant has."""
+        """Return the bytes of text and metadata of a tenant."""
         parts = " + ".join(f"COALESCE(octet_length({name}), 0)" for name in (*SEALED, "sealed"))
         [(size,)] = self._session.run(
             tenant,
@@ -512,7 +512,7 @@ class _Reading:
         return int(size)
 
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
-        """Return what is noted beside rows."""
+        """Return the notes of rows."""
         return {
             row: self._seal.open_note(tenant, space.key, row, data)
             for row, data in self._session.run(
@@ -612,7 +612,7 @@ class _Writing(_Reading):
                 (tenant, list({space.key for _, space in seen})),
             )
         }
-        # While we waited for the locks, others may have changed what is there.
+        # While we waited for the locks, others may have changed the rows.
         return [
             (row, locked[space.key])
             for row, space in super().find(tenant, ids, scope, now=now)
@@ -691,7 +691,7 @@ class _Writing(_Reading):
         }
 
     def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
-        """Return the `SEALED` columns of a draft as they are kept, and what they are sealed into."""
+        """Return the `SEALED` columns of a draft as stored, and the blob that they are sealed into."""
         fields = [getattr(draft, name) for name in SEALED]
         if self._seal.cipher is None:
             return (*fields, None)
@@ -760,7 +760,7 @@ class _Writing(_Reading):
     def _keep_words(
         self, tenant: str, space: Space, entries: Sequence[Entry], replaced: Sequence[int]
     ) -> None:
-        """Keep the words of what is stored in a large space; they would stand there in clear, so not of what is sealed."""
+        """Keep the words of memories stored in a large space; not of sealed ones, because the words would be in clear."""
         if space.filled is None:
             return
         if self._seal.cipher is None:

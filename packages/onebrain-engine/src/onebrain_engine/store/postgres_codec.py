@@ -1,4 +1,4 @@
-"""What PostgreSQL cannot hold as it is: text with NUL, long keys, and vectors in its binary format."""
+"""Values that PostgreSQL cannot hold as they are: text with NUL, long keys, and vectors in its binary format."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return what `escape` was given."""
+    """Return the text that was escaped."""
     if _ESCAPE not in text:
         return text
-    # Split at doubled escapes first: what follows a single one is then never the second half of a pair.
+    # Split at doubled escapes first: a single one is then never followed by the second half of a pair.
     return _ESCAPE.join(part.replace(_ESCAPE + "0", "\0") for part in text.split(_ESCAPE * 2))
 
 
 def digest(text: str) -> bytes:
-    """Return 16 bytes that stand for a text in keys."""
+    """Return the digest of a text for keys, 16 bytes."""
     return blake2b(text.encode(), digest_size=16).digest()
 
 

@@ -1,15 +1,15 @@
-"""From PostgreSQL's errors to ours: what happened, and what to do about it.
+"""From PostgreSQL's errors to ours, with the cause and the remedy.
 
-What the server says is never passed on, for it may quote a value; an error carries its SQLSTATE, which says as much.
+The server's message is never passed on, because it may quote a value; an error carries its SQLSTATE instead.
 Nor is psycopg's error kept as the cause: a traceback would print it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -66,8 +66,37 @@ def is_unprepared(error: psycopg.Error) -> bool:
 
 
 def is_stale(error: psycopg.Error) -> bool:
-    """Return whether what connections know of the database, such as where pgvector is, may no longer be so."""
+    """Return whether connections may know outdated facts of the database, such as pgvector's schema."""
     return error.sqlstate in (*_UNPREPARED, *_MISSING, *_MOVED) or is_outdated(error)
+
+
+_TOO_LONG: Final = (
+    "a text or vector is longer than PostgreSQL can hold; vectors have at most 16,000 dimensions"
+)
+# By SQLSTATE, or by its class.
+_KINDS: Final[Mapping[str, tuple[type[OneBrainError], str]]] = {
+    "55P03": (
+        DatabaseBusy,
+        "{where} is held by others; nothing was written, try again or raise busy_timeout",
+    ),
+    "53300": (
+        DatabaseBusy,
+        "{where} is held by others; nothing was written, try again or raise busy_timeout",
+    ),
+    "57014": (OneBrainTimeoutError, "{where} stopped this, as its statement_timeout says"),
+    "53100": (DatabaseFull, "no space left on {where}; free some and try again, nothing was written"),
+    "25006": (DatabaseReadOnly, "{where} is read-only, as a standby is; give the URL of the primary server"),
+    "XX001": (DatabaseCorrupt, "{where} is damaged; restore a backup"),
+    "XX002": (DatabaseCorrupt, "{where} is damaged; restore a backup"),
+    "42501": (
+        OneBrainPermissionError,
+        "{where}: the role lacks a privilege; it must own the schema onebrain, or be granted its use",
+    ),
+    "54000": (OneBrainValidationError, _TOO_LONG),
+    "22001": (OneBrainValidationError, _TOO_LONG),
+    "28": (OneBrainAuthenticationError, "{where} refused the user name or password"),
+    "53": (StorageError, "{where} is out of memory or other resources; nothing was written"),
+}
 
 
 def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> OneBrainError:
@@ -93,36 +122,9 @@ def translate(error: psycopg.Error, where: str, *, patience: float = 0.0) -> One
         contention = Contention(f"{where} {reason}; nothing was written, try again", **facts)
         contention.patience = patience
         return contention
-    if state in ("55P03", "53300"):
-        return DatabaseBusy(
-            f"{where} is held by others; nothing was written, try again or raise busy_timeout", **facts
-        )
-    if state == "57014":
-        return OneBrainTimeoutError(f"{where} stopped this, as its statement_timeout says", **facts)
-    if state == "53100":
-        return DatabaseFull(
-            f"no space left on {where}; free some and try again, nothing was written", **facts
-        )
-    if state == "25006":
-        return DatabaseReadOnly(
-            f"{where} is read-only, as a standby is; give the URL of the primary server", **facts
-        )
-    if state in ("XX001", "XX002"):
-        return DatabaseCorrupt(f"{where} is damaged; restore a backup", **facts)
-    if state.startswith("28"):
-        return OneBrainAuthenticationError(f"{where} refused the user name or password", **facts)
-    if state == "42501":
-        return OneBrainPermissionError(
-            f"{where}: the role lacks a privilege; it must own the schema onebrain, or be granted its use",
-            **facts,
-        )
-    if state in ("54000", "22001"):
-        return OneBrainValidationError(
-            "a text or vector is longer than PostgreSQL can hold; vectors have at most 16,000 dimensions",
-            **facts,
-        )
-    if state.startswith("53"):
-        return StorageError(f"{where} is out of memory or other resources; nothing was written", **facts)
+    kind, text = _KINDS.get(state) or _KINDS.get(state[:2]) or (StorageError, "")
+    if text:
+        return kind(text.format(where=where), **facts)
     if state in _MOVED or (state == "3F000" and "onebrain" not in str(error)):
         return StorageError(
             f"{where}: pgvector is no longer where it was; if it was moved to another schema, try again, "
@@ -141,7 +143,7 @@ def translate_connect(error: psycopg.Error, where: str, password: str = "") -> O
     """Return the error of our tree for a connection that could not be made; the password never shows in it."""
     reason = type(error).__name__
     for line in str(error).strip().splitlines():
-        # Of several hosts, the last one's; what follows without a marker is a guess at what to look for.
+        # Of several hosts, the last one's; a line without a marker is only a hint.
         found = line.rpartition("FATAL:")[2].rpartition("failed:")[2].strip()
         if found != line.strip() or reason == type(error).__name__:
             reason = found

@@ -1,4 +1,4 @@
-"""Large spaces in PostgreSQL: what its own indexes know of one, and how they are kept and made.
+"""Large spaces in PostgreSQL: questions to its own indexes, and how those are kept and made.
 
 A space that is served by the database has its words in `onebrain.word`, and indexes of its own, named ``large_<key>_...``,
 each over the rows of this space alone. Answers never depend on those indexes, but on how long they take: a query without
@@ -75,7 +75,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a scope selects of a space, before any filter: exactly what an index in memory would."""
+    """The memories of a space that a scope selects, before any filter, as an index in memory selects them."""
 
     scope: Scope
     include_archived: bool
@@ -124,14 +124,14 @@ class LargeSpace:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def count(self, selected: Selected) -> tuple[int, int]:
-        """Return how many memories are selected, and until when, in microseconds."""
+        """Return the number of selected memories, and until when it is true, in microseconds."""
         where, values = selected.where()
         found = self._run(f"SELECT count(*), min(m.expires_at) {self._from}{where}", values).fetchone()
         assert found is not None
         return found[0], NEVER if found[1] is None else found[1]
 
     def at_least(self, count: int, *, user: str | None = None) -> bool:
-        """Return whether there are so many memories, or so many of a user."""
+        """Return whether the space, or a user in it, has at least a number of memories."""
         where, values = "", list[Any]()
         if user is not None:
             where, values = ' AND m.owner = %s AND m."user" = %s', [digest(user), user]
@@ -264,7 +264,7 @@ class LargeSpace:
         )
 
     def frequencies(self, terms: Sequence[str], cap: int) -> list[int]:
-        """Return in how many memories each word stands, as far as `cap`."""
+        """Return the number of memories with each word, up to `cap`."""
         return self._each(
             [lexeme(term) for term in terms],
             f"SELECT count(*) FROM (SELECT 1 FROM onebrain.word AS w WHERE w.tenant = %s AND w.space = {self._space.key}{_SOUGHT} "
@@ -289,12 +289,12 @@ class LargeSpace:
         Args:
             terms: The words.
             all: Whether a row must hold all of them.
-            weights: What each word counts, these and others.
+            weights: The weight of each word, these and others.
             length: The mean length of a memory; the same words count more in a shorter one.
             selected: Which memories count; None for all.
             rows: Which rows count; None for all.
             limit: The most rows to return.
-            cap: How many rows are looked at, whichever; None for all.
+            cap: The number of rows that are looked at, whichever; None for all.
         """
         where, values = ("", list[Any]()) if selected is None else selected.where()
         joined = (
@@ -325,7 +325,7 @@ class LargeSpace:
         return list(dict.fromkeys(row for (row,) in found))  # one in several parts once
 
     def changes(self, user: str, after: int) -> Changes:
-        """Return what happened to a user's memories after a change, and which of anybody's are gone."""
+        """Return the changes of a user's memories after one, and which rows of any user are gone."""
         columns = _ENTRY.format(content="m.content", vector="v.data")
         entries = self._run(
             f"SELECT {columns} FROM onebrain.memory AS m "
@@ -490,7 +490,7 @@ def _entry(record: Sequence[Any]) -> Entry:
 
 
 def lexeme(term: str) -> str:
-    """Return what stands for a stem in a tsvector: the stem, or its digest where it is very long."""
+    """Return the lexeme of a stem in a tsvector: the stem, or its digest if it is very long."""
     data = term.encode()
     return term if len(data) <= _LONGEST else blake2b(data, digest_size=16).hexdigest()
 
@@ -647,7 +647,7 @@ class Upkeep:
 
 @contextmanager
 def _cancelled(connection: Connection, stop: threading.Event) -> Generator[None, None, None]:
-    """Cancel what a connection does when told to stop: an index may take many minutes."""
+    """Cancel a connection's statement when told to stop: an index may take many minutes."""
     done = threading.Event()
 
     def watch() -> None:
@@ -678,7 +678,7 @@ def _valid(connection: Connection, names: Sequence[str]) -> set[str]:
 def indexes(space: Space) -> dict[str, str]:
     """Return the indexes that serve a space, each by its name with the statement that makes it.
 
-    ``{vectors}`` in a statement stands for the schema of pgvector.
+    ``{vectors}`` in a statement is replaced by the schema of pgvector.
 
     `row` is for lists in the order of storing, `time` for the newest and for counts, `user` for what a user's own index
     catches up with, `talk` for sessions and neighbours in them, `agent` for scopes.

@@ -1,4 +1,4 @@
-"""Sealing a whole PostgreSQL brain, all of its tenants: what was stored in clear, or with an earlier key.
+"""Sealing all memories of a PostgreSQL brain that are in clear, or sealed with an earlier key.
 
 One transaction does it, which holds the lock of migrations and keeps writers from every space. They look at the mark of the
 database behind that lock, and readers in the view that they read from, so nobody goes on with a key that is no longer right.
@@ -53,7 +53,7 @@ _CHANGES: Final = {
 
 
 def encrypt(url: str, new: Cipher, old: Cipher | None) -> int:
-    """Seal all of a brain with a key; return how many memories were sealed anew. See `rekeying.encrypt`."""
+    """Seal all of a brain with a key; return the number of newly sealed memories. See `rekeying.encrypt`."""
     database = target(url)
     where = database.where
     with closing(open_connection(database)) as connection, translated(where):
@@ -89,7 +89,7 @@ def _require_brain(connection: Connection, where: str) -> None:
 
 
 def _present(mark: bytes | None, new: Cipher, old: Cipher | None, where: str) -> Seal:
-    """Return what opens a brain as it is; whether the key is right is not said yet."""
+    """Return the cipher that opens a brain as it is; the key is not checked yet."""
     if mark is None:
         return Seal(None, where, SERVICE)
     return Seal(new if new.fits(mark) else old, where, SERVICE)
@@ -163,7 +163,7 @@ def _seal_chunk(
 
 
 def _sweep(connection: Connection) -> None:
-    """Remove what else lies in clear: indexes of large spaces, and the rows' earlier versions."""
+    """Remove the rest that is in clear: indexes of large spaces, and the rows' earlier versions."""
     found = connection.execute(
         "SELECT quote_ident(indexname) FROM pg_indexes WHERE schemaname = 'onebrain' AND starts_with(indexname, 'large_')"
     ).fetchall()

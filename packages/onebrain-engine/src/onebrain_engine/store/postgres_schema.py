@@ -22,7 +22,7 @@ LOCK = 0x0B5A1007  # the advisory lock that replicas take to migrate one after t
 
 _TABLES = ("space", "memory", "vector", "gone")
 
-# pg_dump is no query that forgot its tenant. It refuses to read what a policy might hide from it; asked to read on, with
+# pg_dump is no query that forgot its tenant. It refuses to read rows that a policy might hide; asked to read on, with
 # --enable-row-security, it would write an empty file.
 DUMP = "current_setting('application_name') = 'pg_dump'"
 OWN = f"tenant = current_setting('onebrain.tenant', true) OR {DUMP}"
@@ -86,7 +86,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sealed bytea,
             PRIMARY KEY (tenant, "row")
         )""",
-        # What an index has to take out when it catches up: numbers only, nothing of what was removed.
+        # The rows that an index takes out when it catches up: numbers only, no text of removed memories.
         """CREATE TABLE onebrain.gone (
             tenant text NOT NULL,
             space bigint NOT NULL,
@@ -107,7 +107,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
     ),
     (
-        # What a memory names, kept beside it like its vector: sealed with it, and removed with it.
+        # The entities that a memory names, kept beside it like its vector: sealed and removed with it.
         """CREATE TABLE onebrain.note (
             tenant text NOT NULL,
             space bigint NOT NULL,
@@ -139,7 +139,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "ALTER TABLE onebrain.word ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE onebrain.word FORCE ROW LEVEL SECURITY",
-        # What is looked for stands in the policy, since PostgreSQL lets no condition of a query pass before it to an
+        # The condition is part of the policy, since PostgreSQL lets no condition of a query pass before it to an
         # index unless the operator is marked leakproof, which `@@` is not. Without `onebrain.words` no row is seen.
         "CREATE POLICY own_tenant ON onebrain.word "
         "USING (tenant = current_setting('onebrain.tenant', true) "
@@ -168,7 +168,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for table in (*_TABLES, "note", "run")
         ),
         f"ALTER POLICY own_tenant ON onebrain.word USING (({OWN}) AND words @@ (CASE WHEN {DUMP} "
-        # What no row has: every row is one without it.
+        # A value that no row has.
         "THEN $$!'@'$$ ELSE current_setting('onebrain.words', true) END)::tsquery)",
     ),
 )
@@ -363,7 +363,7 @@ def gather(connection: psycopg.Connection[Any], where: str, names: Sequence[str]
 
 def state(connection: psycopg.Connection[Any], where: str) -> tuple[int, bytes | None]:
     """Return the version of the schema, 0 for none, and the mark of an encrypted database."""
-    # Not to_regclass: what it remembers may be older than the lock that was just waited for.
+    # Not to_regclass: its cached answer may be older than the lock that was just waited for.
     known = connection.execute(
         "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
         "WHERE n.nspname = 'onebrain' AND c.relname = 'migration'"

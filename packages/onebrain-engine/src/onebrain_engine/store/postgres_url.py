@@ -44,7 +44,7 @@ class Target:
     """The database that a URL names.
 
     Attributes:
-        parameters: What psycopg needs to connect, the password included.
+        parameters: The arguments of psycopg's connect(), the password included.
         where: A name for the database that holds no secret.
         prepares: Whether statements may be prepared as far as the URL says; a pooler in between may forbid it.
     """
@@ -111,7 +111,7 @@ def described(parameters: Mapping[str, Any], *, prepares: bool = True) -> Target
 
 
 def _query(text: str, known: Collection[str]) -> tuple[dict[str, str], bool]:
-    """Return what the parameters say, and whether statements may be prepared.
+    """Return the parameters, and whether statements may be prepared.
 
     Where the text may be the rest of a password, as with an ``@`` in it, nothing of it is named.
     """
@@ -175,5 +175,5 @@ def _where(parameters: Mapping[str, Any]) -> str:
 
 
 def refused(message: str) -> ConfigurationError:
-    """Return the error for what is no URL; `message` quotes nothing of it."""
+    """Return the error for an invalid URL; `message` quotes nothing of it."""
     return ConfigurationError(f"not a PostgreSQL URL: {message}", service=SERVICE)

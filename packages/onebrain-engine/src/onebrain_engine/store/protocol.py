@@ -12,10 +12,10 @@ from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space
 
 
 class Reading(Protocol):
-    """A consistent view of what is stored."""
+    """A consistent view of the store."""
 
     def renew(self) -> None:
-        """Begin a new view, of what is stored by now; a transaction that writes sees that already."""
+        """Begin a new view, of the newest state; a transaction that writes sees that already."""
         ...
 
     def space(self, tenant: str, name: str) -> Space | None:
@@ -27,7 +27,7 @@ class Reading(Protocol):
         ...
 
     def changes(self, tenant: str, space: Space, after: int) -> Changes:
-        """Return what happened in a space after change number `after`."""
+        """Return the changes of a space after number `after`."""
         ...
 
     def run_at(self, tenant: str, space: Space, seq: int) -> int | None:
@@ -53,11 +53,11 @@ class Reading(Protocol):
         ...
 
     def size(self, tenant: str) -> int:
-        """Return how many bytes of text and metadata a tenant's memories have as they are stored, expired ones included."""
+        """Return the stored bytes of text and metadata of a tenant's memories, expired ones included."""
         ...
 
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
-        """Return what `note` keeps beside rows; a row without a note is left out."""
+        """Return the notes of rows; a row without a note is left out."""
         ...
 
 
@@ -101,7 +101,7 @@ class Writing(Reading, Protocol):
         ...
 
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
-        """Remove rows; return how many there were."""
+        """Remove rows; return the number of rows that were there."""
         ...
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:

@@ -1,4 +1,4 @@
-"""What passes between the engine and a store: plain rows, with times as microseconds since 1970 in UTC."""
+"""The rows that pass between the engine and a store; times are microseconds since 1970 in UTC."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Draft:
 
 @dataclass(slots=True)
 class Entry:
-    """What the index needs to know of a stored memory."""
+    """The fields of a stored memory that the index needs."""
 
     row: int
     user: str | None
@@ -132,7 +132,7 @@ class Space:
 
 @dataclass(slots=True)
 class Put:
-    """What one transaction put into a space, in order; the space before and after it."""
+    """The memories that one transaction put into a space, in order; the space before and after it."""
 
     space: Space
     after: Space
@@ -141,7 +141,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened in a space after a given change: rows new or changed, rows gone, and the last change's number."""
+    """The changes of a space after a given one: new and changed rows, removed rows, and the last change's number."""
 
     entries: Sequence[Entry]
     gone: Sequence[int]

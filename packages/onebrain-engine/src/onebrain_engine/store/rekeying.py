@@ -1,7 +1,7 @@
-"""Sealing a whole brain: what was stored in clear, or with an earlier key. This is SQLite's part; see `postgres_rekeying`.
+"""Sealing all memories of an SQLite brain that are in clear, or sealed with an earlier key; see also `postgres_rekeying`.
 
-All of it is one transaction. So what is stopped, or killed, has changed nothing and can be begun again; others read meanwhile
-what was there before, and who writes waits, or is told that another writer holds the file. Who has the brain open learns at the
+All of it is one transaction. A run that is stopped or killed has changed nothing and can be begun again. Others read meanwhile
+the former state, and writers wait, or are told that another writer holds the file. Who has the brain open learns at the
 next call that its key is another one.
 """
 
@@ -25,7 +25,7 @@ _TIMEOUT: Final = 30.0  # seconds to wait for other writers
 
 
 def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None = None) -> int:
-    """Seal all of a brain with a key; return how many memories were sealed anew.
+    """Seal all of a brain with a key; return the number of newly sealed memories.
 
     Args:
         url: ``sqlite:///brain.db``, or ``postgresql://host/database``, of which all tenants are sealed.
@@ -48,7 +48,7 @@ def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None
         raise OneBrainNotFoundError(f"there is no brain at {url}", service="sqlite")
     with translated(path), closing(sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None)) as database:
         migrate(database, path)
-        database.execute("PRAGMA secure_delete = ON")  # what lay in clear is overwritten
+        database.execute("PRAGMA secure_delete = ON")  # clear pages are overwritten
         database.execute("BEGIN IMMEDIATE")
         try:
             count = _seal_all(database, path, new, old)
@@ -123,7 +123,7 @@ def _seal_one(
 
 
 def _sweep(database: sqlite3.Connection, path: str) -> None:
-    """Remove what else lies in clear: old pages, the WAL, and snapshots of the index, which are made anew."""
+    """Remove the rest that is in clear: old pages, the WAL, and snapshots of the index, which are made anew."""
     with suppress(sqlite3.Error):  # somebody reads; it is done when the last one closes the file
         database.execute("VACUUM")
     with suppress(sqlite3.Error):

@@ -54,7 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX memory_expiry ON memory (tenant, expires_at) WHERE expires_at IS NOT NULL",
         # Vectors apart from texts: reading a text then never walks over a vector's pages.
         "CREATE TABLE vector (row INTEGER PRIMARY KEY, data BLOB NOT NULL)",
-        # What an index has to take out when it catches up: numbers only, nothing of what was removed.
+        # The rows that an index takes out when it catches up: numbers only, no text of removed memories.
         """CREATE TABLE gone (
             space INTEGER NOT NULL,
             seq INTEGER NOT NULL,
@@ -68,7 +68,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     ),
     (
-        # What a memory names, kept beside it like its vector: sealed with it, and removed with it.
+        # The entities that a memory names, kept beside it like its vector: sealed and removed with it.
         "CREATE TABLE note (row INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     ),
     (

@@ -59,7 +59,7 @@ class SqliteStore:
         path: The file, made with its folder where it is missing; ``:memory:`` for none.
         durability: ``normal`` survives a killed process, ``full`` a power failure.
         busy_timeout: Seconds to wait for other writers before `DatabaseBusy`.
-        cipher: Seals what is stored from now on, and opens what was sealed; None for neither.
+        cipher: Seals memories stored from now on, and opens sealed ones; None for neither.
 
     Raises:
         StorageError: The file cannot be opened; a subclass says why.
@@ -172,7 +172,7 @@ class SqliteStore:
                 connection.execute(
                     f"PRAGMA synchronous = {'FULL' if self._durability == 'full' else 'NORMAL'}"
                 )
-                if self._seal.cipher is not None:  # what was stored in clear is not left in free pages
+                if self._seal.cipher is not None:  # memories stored in clear are not left in free pages
                     connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA cache_size = -16384")
             connection.execute("PRAGMA mmap_size = 1073741824")
@@ -361,7 +361,7 @@ class _Reading:
         ]
 
     def changes(self, tenant: str, space: Space, after: int) -> Changes:
-        """Return what happened in a space after a change."""
+        """Return the changes of a space after one."""
         # From the beginning, reading in the order of the table is many times faster than by the index of changes.
         hint = "NOT INDEXED" if after == 0 else "INDEXED BY memory_change"
         entries = [
@@ -437,7 +437,7 @@ class _Reading:
         return found
 
     def size(self, tenant: str) -> int:
-        """Return how many bytes of text and metadata a tenant has."""
+        """Return the bytes of text and metadata of a tenant."""
         parts = " + ".join(f"COALESCE(LENGTH(CAST({name} AS BLOB)), 0)" for name in (*SEALED, "sealed"))
         found = self._db.execute(f"SELECT COALESCE(SUM({parts}), 0) FROM memory WHERE tenant = ?", (tenant,))
         return int(found.fetchone()[0])
@@ -481,7 +481,7 @@ class _Reading:
             yield record
 
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
-        """Return what is noted beside rows."""
+        """Return the notes of rows."""
         found: dict[int, str] = {}
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
@@ -656,7 +656,7 @@ class _Writing(_Reading):
         return fresh, entries, self._set_seq(space, seq)
 
     def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
-        """Return the `SEALED` columns of a draft as they are kept, and what they are sealed into."""
+        """Return the `SEALED` columns of a draft as stored, and the blob that they are sealed into."""
         fields = [getattr(draft, name) for name in SEALED]
         if self._seal.cipher is None:
             return (*fields, None)

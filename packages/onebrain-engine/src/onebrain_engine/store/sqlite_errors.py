@@ -1,4 +1,4 @@
-"""From SQLite's errors to ours: what happened, and what to do about it."""
+"""From SQLite's errors to ours, with the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_read_only(error: sqlite3.Error) -> bool:
 
 
 def translate(error: sqlite3.Error, path: str) -> OneBrainError:
-    """Return the error of our tree for one of SQLite's; its text names the file, never what is in it."""
+    """Return the error of our tree for one of SQLite's; its text names the file, and quotes nothing of its content."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     reason = getattr(error, "sqlite_errorname", type(error).__name__)
     facts: dict[str, Any] = {"service": "sqlite", "code": reason}

@@ -1,6 +1,6 @@
 """Whether the files of an open SQLite database are still those that its connections write to.
 
-A file that is removed, renamed or replaced lives on for whoever has it open, so SQLite goes on writing to what nobody
+A file that is removed, renamed or replaced lives on for whoever has it open, so SQLite goes on writing to a file that nobody
 will find again. And where the log of an old file stands beside a new one, SQLite takes it for the new one's. Whoever
 keeps connections open therefore looks at the names of their files: before an answer, and after a write.
 """
@@ -28,7 +28,7 @@ _INDEX: Final = 2
 
 
 class DatabaseFiles:
-    """The files of one SQLite database, by their names and by what they are.
+    """The files of one SQLite database, by name and by inode.
 
     Args:
         path: The database.
@@ -72,9 +72,9 @@ class DatabaseFiles:
             raise self.error(wrote=wrote)
 
     def leave(self, connection: sqlite3.Connection) -> None:
-        """Bring what the log still holds into the file that it belongs to, and take it from beside any other.
+        """Move the log's content into the file that it belongs to, and remove the log from beside any other.
 
-        What was acknowledged is then in the file, wherever that is by now.
+        Acknowledged writes are then in the file, wherever that is by now.
         """
         if self._left or len(self._names) == 1:
             return
@@ -118,7 +118,7 @@ class DatabaseFiles:
 
 
 def _identity(name: str) -> Identity:
-    """Return what tells a file from all others; None where there is none, or nothing in a database."""
+    """Return the device and inode of a file; None if it is missing, or an empty database."""
     try:
         status = os.stat(name)  # noqa: PTH116  # twice as fast as pathlib, on the way of every call
     except OSError:
