@@ -189,7 +189,7 @@ class Tenant:
         found = self.located([id], EVERYTHING)
         if not found:
             return None
-        row, memory = max(found, key=lambda place: place[0])
+        row, memory = max(found, key=lambda located: located[0])
         assert memory.created_at is not None
         return cursors.encode(to_micros(memory.created_at), row, "-created_at")
 

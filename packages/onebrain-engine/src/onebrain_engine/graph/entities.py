@@ -15,7 +15,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
 from onebrain_engine.graph.extraction import Named
 from onebrain_engine.graph.likeness import alike_pairs
-from onebrain_engine.graph.tables import Clash, Rows, Tables, open_tables
+from onebrain_engine.graph.tables import Clash, Tables, Transaction, open_tables
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -501,7 +501,7 @@ class TenantGraph:
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
-    def _one(self, rows: Rows, id: str) -> Entity:
+    def _one(self, rows: Transaction, id: str) -> Entity:
         found = rows.run(f"SELECT {_ENTITY} FROM graph_entity WHERE tenant = ? AND id = ?", (self.name, id))
         if not found:
             raise OneBrainNotFoundError("no entity with this id")
@@ -520,7 +520,7 @@ class TenantGraph:
     def _key(self, entity: Entity) -> str:
         return self._graph.digest(self.name, f"{entity.name}\0{entity.type}")
 
-    def _free(self, rows: Rows, entity: Entity) -> None:
+    def _free(self, rows: Transaction, entity: Entity) -> None:
         same = rows.run(
             "SELECT id FROM graph_entity WHERE tenant = ? AND (name_key = ? OR id = ?)",
             (self.name, self._key(entity), entity.id),
@@ -530,14 +530,14 @@ class TenantGraph:
             error.existing_id = str(same[0][0])
             raise error
 
-    def _links_of(self, rows: Rows, entity_id: str) -> list[Link]:
+    def _links_of(self, rows: Transaction, entity_id: str) -> list[Link]:
         found = rows.run(
             f"SELECT {_LINK} FROM graph_link WHERE tenant = ? AND entity_id = ? ORDER BY created_at, id",
             (self.name, entity_id),
         )
         return [Link(*row) for row in found]
 
-    def _relations_of(self, rows: Rows, entity_id: str) -> list[Relation]:
+    def _relations_of(self, rows: Transaction, entity_id: str) -> list[Relation]:
         found = rows.run(
             f"SELECT {_RELATION} FROM graph_relation WHERE tenant = ? AND (source_id = ? OR target_id = ?) "
             "ORDER BY created_at, id",
@@ -545,7 +545,7 @@ class TenantGraph:
         )
         return [Relation(*row) for row in found]
 
-    def _touch(self, rows: Rows) -> None:
+    def _touch(self, rows: Transaction) -> None:
         rows.run(
             "INSERT INTO graph_revision (tenant, revision) VALUES (?, 1) "
             "ON CONFLICT (tenant) DO UPDATE SET revision = graph_revision.revision + 1",

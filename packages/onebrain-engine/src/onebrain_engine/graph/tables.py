@@ -79,7 +79,7 @@ class Clash(OneBrainConflictError):
     """Another transaction stored the same at the same moment; nothing was written."""
 
 
-class Rows(Protocol):
+class Transaction(Protocol):
     """One transaction."""
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[Sequence[Any]]:
@@ -95,12 +95,12 @@ class Tables(Protocol):
     """Where the graph is kept."""
 
     @contextmanager
-    def reading(self, tenant: str) -> Generator[Rows, None, None]:
+    def reading(self, tenant: str) -> Generator[Transaction, None, None]:
         """Open a consistent view of a tenant's rows."""
         ...
 
     @contextmanager
-    def writing(self, tenant: str) -> Generator[Rows, None, None]:
+    def writing(self, tenant: str) -> Generator[Transaction, None, None]:
         """Open a transaction on a tenant's rows."""
         ...
 
@@ -158,7 +158,7 @@ class _Sqlite:
         return connection
 
     @contextmanager
-    def reading(self, tenant: str) -> Generator[Rows, None, None]:
+    def reading(self, tenant: str) -> Generator[Transaction, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         if self._memory:
@@ -185,7 +185,7 @@ class _Sqlite:
         connection.close()
 
     @contextmanager
-    def writing(self, tenant: str) -> Generator[Rows, None, None]:
+    def writing(self, tenant: str) -> Generator[Transaction, None, None]:
         if self._closed:
             raise StorageError("this graph is closed")
         with self._lock, translated(self._path):
@@ -260,7 +260,7 @@ class _Postgres:
                 _merge(rows, old)
 
     @contextmanager
-    def _transaction(self, tenant: str) -> Generator[Rows, None, None]:
+    def _transaction(self, tenant: str) -> Generator[Transaction, None, None]:
         # Of this transaction only, so that a pooler in between does no harm.
         begin = (
             b"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('onebrain.tenant', %s, true), "
@@ -282,7 +282,7 @@ class _Postgres:
         self._connections.close()
 
 
-def _migrate(rows: Rows, *, postgres: bool) -> None:
+def _migrate(rows: Transaction, *, postgres: bool) -> None:
     done = rows.run("SELECT COALESCE(MAX(version), 0) FROM graph_schema")[0][0]
     if done > len(MIGRATIONS):
         raise SchemaTooNew(
@@ -295,7 +295,7 @@ def _migrate(rows: Rows, *, postgres: bool) -> None:
         rows.run("INSERT INTO graph_schema (version) VALUES (?)", (number,))
 
 
-def _merge(rows: Rows, old: str) -> None:
+def _merge(rows: Transaction, old: str) -> None:
     """Take in the tables of a schema that an earlier version left behind when its search path came to begin with ours.
 
     An entity that both have keeps its newer id; links and relations follow it.

@@ -219,7 +219,7 @@ class Columns:
             living = np.arange(len(rows)) if self._alive is None else np.flatnonzero(self._alive.view[start:])
             wanted: list[int] = rows[living].tolist()
             sources = sorted({column.source for column in columns if column.source != "space"}) or ["id"]
-            places = [
+            positions = [
                 sources.index(column.source) + 1 if column.source != "space" else 0 for column in columns
             ]
             # A single scan is cheaper than looking up a large part of all rows.
@@ -228,7 +228,8 @@ class Columns:
             for record in fetch(sources, few):
                 parsed: dict[str, Any] = {}
                 found[record[0]] = [
-                    column.read(record[place], parsed) for column, place in zip(columns, places, strict=True)
+                    column.read(record[position], parsed)
+                    for column, position in zip(columns, positions, strict=True)
                 ]
             try:
                 codes = [found[row] for row in wanted]
@@ -236,8 +237,8 @@ class Columns:
                 raise Unread from None
             spread = np.zeros((len(rows), len(columns)), np.int32)
             spread[living] = np.array(codes, np.int32).reshape(len(wanted), len(columns))
-            for place, column in enumerate(columns):
-                column.codes.extend(spread[:, place])
+            for position, column in enumerate(columns):
+                column.codes.extend(spread[:, position])
 
 
 def _key(value: Any) -> Any:

@@ -135,15 +135,15 @@ class ForwardIndex:
             slots = np.full(int(max(query.max(), self.terms.max())) + 1, -1, np.int16)
             slots[query[known]] = known
             term = slots[self.terms]
-            places = np.flatnonzero(term >= 0)
-            term = term[places].astype(np.int64)
+            positions = np.flatnonzero(term >= 0)
+            term = term[positions].astype(np.int64)
         else:
             ordered, order = self.by_term
             wanted = query[known].astype(ordered.dtype)
             firsts, lasts = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, "right")
             runs = [order[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
-            places, term = np.concatenate(runs), np.repeat(known, lasts - firsts)
-        return Hits(term, self.rows[places], self.counts[places])
+            positions, term = np.concatenate(runs), np.repeat(known, lasts - firsts)
+        return Hits(term, self.rows[positions], self.counts[positions])
 
 
 def _damping(lengths: Floats) -> Floats:

@@ -27,7 +27,7 @@ SEALED: Final = ("content", "title", "type", "tags", "metadata", "source", "extr
 # The values of those columns in a sealed memory.
 BLANK: Final = ("", None, None, "[]", "{}", None, "{}")
 # Where they stand in `records.MEMORY_COLUMNS`.
-_PLACES: Final = (5, 6, 7, 8, 9, 11, 17)
+_POSITIONS: Final = (5, 6, 7, 8, 9, 11, 17)
 
 _VERSION: Final = b"\x01"
 _PLAIN: Final = b"\x00"
@@ -105,14 +105,14 @@ class Cipher:
 
     def seal(self, kind: str, tenant: str, space: int, row: int, data: bytes) -> bytes:
         """Return `data` sealed for one row."""
-        return self._seal(self._tenant_key(tenant), data, _place(kind, tenant, space, row))
+        return self._seal(self._tenant_key(tenant), data, _context(kind, tenant, space, row))
 
     def open(self, kind: str, tenant: str, space: int, row: int, sealed: bytes) -> bytes:
         """Return data that was sealed for a row; raise `DatabaseCorrupt` if it was sealed for another, or changed."""
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self._open(self._tenant_key(tenant), sealed, _place(kind, tenant, space, row))
+            return self._open(self._tenant_key(tenant), sealed, _context(kind, tenant, space, row))
         except InvalidTag:
             raise DatabaseCorrupt(
                 f"an encrypted {kind} was changed or moved by something else than onebrain (row {row}); "
@@ -165,18 +165,18 @@ class Cipher:
         return found
 
     @staticmethod
-    def _seal(key: AESGCM, data: bytes, place: bytes) -> bytes:
+    def _seal(key: AESGCM, data: bytes, context: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
-        return _VERSION + nonce + key.encrypt(nonce, data, _VERSION + place)
+        return _VERSION + nonce + key.encrypt(nonce, data, _VERSION + context)
 
     @staticmethod
-    def _open(key: AESGCM, sealed: bytes, place: bytes) -> bytes:
+    def _open(key: AESGCM, sealed: bytes, context: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
 
         start = len(_VERSION) + _NONCE
         if sealed[: len(_VERSION)] != _VERSION or len(sealed) < start + 16:
             raise InvalidTag
-        return key.decrypt(sealed[len(_VERSION) : start], sealed[start:], _VERSION + place)
+        return key.decrypt(sealed[len(_VERSION) : start], sealed[start:], _VERSION + context)
 
 
 class Seal:
@@ -236,8 +236,8 @@ class Seal:
             return tuple(record)
         clear = list(record)
         fields = self.memory(tenant, space, record[0], sealed)
-        for place, value in zip(_PLACES, fields, strict=True):
-            clear[place] = value
+        for position, value in zip(_POSITIONS, fields, strict=True):
+            clear[position] = value
         return tuple(clear)
 
     def vector(self, tenant: str, space: int, row: int, data: bytes) -> bytes:
@@ -267,5 +267,5 @@ class Seal:
         )
 
 
-def _place(kind: str, tenant: str, space: int, row: int) -> bytes:
+def _context(kind: str, tenant: str, space: int, row: int) -> bytes:
     return f"{kind}\0{space}\0{row}\0{tenant}".encode()

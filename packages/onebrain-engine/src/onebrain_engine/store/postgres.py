@@ -480,7 +480,7 @@ class _Reading:
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
         """Return named columns of rows, or of all rows of a space."""
-        secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
+        secret = [(position, SEALED.index(name)) for position, name in enumerate(names, 1) if name in SEALED]
         condition, values = (
             ("space = %s", []) if rows is None else ('space + 0 = %s AND "row" = ANY(%s)', [list(rows)])
         )
@@ -493,8 +493,8 @@ class _Reading:
         ):
             if sealed is not None:
                 fields = self._seal.memory(tenant, space.key, record[0], sealed)
-                for place, field in secret:
-                    record[place] = fields[field]
+                for position, field in secret:
+                    record[position] = fields[field]
             yield record
 
     def large(self, tenant: str, space: Space) -> LargeSpace:
@@ -734,13 +734,13 @@ class _Writing(_Reading):
             values = self._sealed_changes(tenant, space, row, values)
         columns = {name: value for name, value in values.items() if name != "vector"}
         settings = "".join(f'"{name}" = %s, ' for name in columns)
-        place = (tenant, space.key, row)
+        key = (tenant, space.key, row)
         with self._session.of(tenant).pipeline():
             self._session.run(
                 tenant,
                 f"UPDATE onebrain.memory SET {settings}seq = %s, updated_at = %s "
                 'WHERE tenant = %s AND space + 0 = %s AND "row" = %s',
-                (*columns.values(), seq, now, *place),
+                (*columns.values(), seq, now, *key),
             )
             if "vector" in values:
                 self._remove_vectors(tenant, space, [row])
@@ -749,7 +749,7 @@ class _Writing(_Reading):
         record = self._session.run(
             tenant,
             f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = %s',
-            place,
+            key,
             binary=True,
         ).fetchone()
         assert record is not None

@@ -99,7 +99,7 @@ def knows_types(cursor: psycopg.Cursor[Any]) -> bool:
     """
     result, known = cursor.pgresult, cursor.adapters
     return result is None or all(
-        (number := result.ftype(place)) < _FIRST_OWN
+        (number := result.ftype(column)) < _FIRST_OWN
         or known.get_loader(number, Format.BINARY) is _VectorLoader
-        for place in range(result.nfields)
+        for column in range(result.nfields)
     )

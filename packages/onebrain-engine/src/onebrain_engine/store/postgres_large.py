@@ -97,7 +97,7 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class MemoryWords:
     """The words of one memory.
 
     Attributes:
@@ -351,7 +351,7 @@ class LargeSpace:
         if replaced:
             self.take_out(replaced)
         latest = {entry.row: entry.content for entry in entries}
-        self._insert([Words(row, None, parts(content)) for row, content in latest.items()])
+        self._insert([MemoryWords(row, None, parts(content)) for row, content in latest.items()])
 
     def take_out(self, rows: Sequence[int]) -> None:
         """Remove the words of rows."""
@@ -372,7 +372,7 @@ class LargeSpace:
         self._state("filled = 0, filling = seq, served = false")
         return True
 
-    def unfilled(self, limit: int) -> tuple[list[Words], int]:
+    def unfilled(self, limit: int) -> tuple[list[MemoryWords], int]:
         """Return the words of the next memories to fill in, and the change up to which that is all."""
         assert self._space.filled is not None
         assert self._space.filling is not None
@@ -395,9 +395,9 @@ class LargeSpace:
             [rows],
             binary=True,
         )
-        return [Words(row, seq, parts(content)) for row, seq, content in texts], through
+        return [MemoryWords(row, seq, parts(content)) for row, seq, content in texts], through
 
-    def fill(self, batch: Sequence[Words], through: int) -> None:
+    def fill(self, batch: Sequence[MemoryWords], through: int) -> None:
         """Keep the words of older memories; those that have changed since they were read have been kept by then."""
         self._insert(batch)
         self._state("filled = %s", through)
@@ -406,7 +406,7 @@ class LargeSpace:
         """Note that everything is there: from now on the database serves the space."""
         self._state("served = true")
 
-    def _insert(self, batch: Iterable[Words]) -> None:
+    def _insert(self, batch: Iterable[MemoryWords]) -> None:
         records = [
             (memory.row, memory.seq, part, length, words)
             for memory in batch

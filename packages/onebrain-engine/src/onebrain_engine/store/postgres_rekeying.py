@@ -145,14 +145,14 @@ def _seal_chunk(
     """Seal memories with their vectors and notes."""
     sealed: dict[str, dict[int, bytes]] = {table: {} for table in _CHANGES}
     for row, space, *fields, was, has_vector, vector, sealed_vector, note in rows:
-        place = (tenant, space, row)
-        clear = fields if was is None else present.memory(*place, was)
-        sealed["memory"][row] = new.seal_memory(*place, clear)
+        context = (tenant, space, row)
+        clear = fields if was is None else present.memory(*context, was)
+        sealed["memory"][row] = new.seal_memory(*context, clear)
         if has_vector:
-            data = vector if sealed_vector is None else present.vector(*place, sealed_vector)
-            sealed["vector"][row] = new.seal("vector", *place, data)
+            data = vector if sealed_vector is None else present.vector(*context, sealed_vector)
+            sealed["vector"][row] = new.seal("vector", *context, data)
         if note is not None:
-            sealed["note"][row] = new.seal("note", *place, present.open_note(*place, note).encode())
+            sealed["note"][row] = new.seal("note", *context, present.open_note(*context, note).encode())
     for table, changed in sealed.items():
         connection.execute(
             f"UPDATE onebrain.{table} AS old SET {_CHANGES[table]} "

@@ -224,12 +224,12 @@ def _install_vectors(connection: psycopg.Connection[Any], where: str) -> None:
     """Add pgvector where it is not there: in the first schema of the search path but our own, whose table has its name."""
     if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone() is not None:
         return
-    place = connection.execute(
+    target = connection.execute(
         "SELECT quote_ident(name) FROM unnest(current_schemas(false)) AS name WHERE name <> 'onebrain' LIMIT 1"
     ).fetchone()
     try:
         connection.execute(
-            f"CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA {place[0] if place else 'public'}".encode()
+            f"CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA {target[0] if target else 'public'}".encode()
         )
     except (
         errors.UndefinedFile,

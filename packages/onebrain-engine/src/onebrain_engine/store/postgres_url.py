@@ -98,7 +98,7 @@ def parse(url: str, *, known: Collection[str]) -> Target:
             parameters["user"] = _decoded(name)
         if colon:
             parameters["password"] = _decoded(password)
-    parameters.update(_places(hosts.split(",")) if hosts else {})
+    parameters.update(_addresses(hosts.split(",")) if hosts else {})
     if path.strip("/"):
         parameters["dbname"] = _decoded(path[1:])
     parameters.update(given)
@@ -134,14 +134,14 @@ def _query(text: str, known: Collection[str]) -> tuple[dict[str, str], bool]:
         else:
             raise refused(f"its parameter {number} is none that PostgreSQL knows; leave it out")
     if hosts:
-        places = _places(hosts)
-        found["host"] = places["host"]
-        if "port" in places:
-            found.setdefault("port", places["port"])
+        addresses = _addresses(hosts)
+        found["host"] = addresses["host"]
+        if "port" in addresses:
+            found.setdefault("port", addresses["port"])
     return found, prepares
 
 
-def _places(hosts: list[str]) -> dict[str, str]:
+def _addresses(hosts: list[str]) -> dict[str, str]:
     """Return hosts and ports as libpq takes them: ``a:1,b`` is the hosts ``a,b`` with the ports ``1,``."""
     names: list[str] = []
     ports: list[str] = []
@@ -170,8 +170,8 @@ def _has_control(text: str) -> bool:
 
 def _where(parameters: Mapping[str, Any]) -> str:
     host, port, name = (parameters.get(key) for key in ("host", "port", "dbname"))
-    place = f"{host or os.environ.get('PGHOST') or 'localhost'}{f':{port}' if port else ''}"
-    return f"the PostgreSQL database {name or os.environ.get('PGDATABASE') or 'of this user'} on {place}"
+    address = f"{host or os.environ.get('PGHOST') or 'localhost'}{f':{port}' if port else ''}"
+    return f"the PostgreSQL database {name or os.environ.get('PGDATABASE') or 'of this user'} on {address}"
 
 
 def refused(message: str) -> ConfigurationError:

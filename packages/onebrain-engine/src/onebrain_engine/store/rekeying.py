@@ -103,12 +103,12 @@ def _seal_one(
     database: sqlite3.Connection,
     present: Seal,
     new: Cipher,
-    place: tuple[int, str, int],
+    context: tuple[int, str, int],
     fields: Sequence[Any],
     was_sealed: bool,
 ) -> None:
     """Seal a memory with its vector and its note."""
-    row, tenant, space = place
+    row, tenant, space = context
     values = ", ".join(f"{name} = ?" for name in SEALED)
     sealed = new.seal_memory(tenant, space, row, fields)
     database.execute(f"UPDATE memory SET {values}, sealed = ? WHERE row = ?", (*BLANK, sealed, row))

@@ -382,19 +382,8 @@ class _Reading:
 
     def _entry(self, tenant: str, space: Space, record: Sequence[Any]) -> Entry:
         (
-            row,
-            user,
-            agent,
-            session,
-            content,
-            created,
-            updated,
-            expires,
-            importance,
-            archived,
-            vector,
-            sealed,
-        ) = record
+            row, user, agent, session, content, created, updated, expires, importance, archived, vector, sealed,
+        ) = record  # fmt: skip
         if sealed is not None:
             content = self._seal.memory(tenant, space.key, row, sealed)[0]
             vector = None if vector is None else self._seal.vector(tenant, space.key, row, vector)
@@ -446,10 +435,10 @@ class _Reading:
         """Return row and space of every living memory in a scope with one of these ids."""
         conditions = ""
         values: list[str] = []
-        for column, value in (("s.name", scope.space), ("m.user", scope.user)):
-            if value is not None:
-                conditions, values = f"{conditions} AND {column} = ?", [*values, value]
-        for column, value in (("m.agent", scope.agent), ("m.session", scope.session)):
+        named = (
+            ("s.name", scope.space), ("m.user", scope.user), ("m.agent", scope.agent), ("m.session", scope.session)
+        )  # fmt: skip
+        for column, value in named:
             if value is not None:
                 conditions, values = f"{conditions} AND {column} = ?", [*values, value]
         found: list[tuple[int, Space]] = []
@@ -469,15 +458,15 @@ class _Reading:
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
         """Return named columns of rows, or of all rows of a space."""
-        secret = [(place, SEALED.index(name)) for place, name in enumerate(names, 1) if name in SEALED]
+        secret = [(position, SEALED.index(name)) for position, name in enumerate(names, 1) if name in SEALED]
         sealed_column = "sealed" if secret else "NULL"
         for *record, sealed in self._columns(
             tenant, space, f"row, {', '.join(names)}, {sealed_column}", rows
         ):
             if sealed is not None:
                 fields = self._seal.memory(tenant, space.key, record[0], sealed)
-                for place, field in secret:
-                    record[place] = fields[field]
+                for position, field in secret:
+                    record[position] = fields[field]
             yield record
 
     def notes(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, str]:
