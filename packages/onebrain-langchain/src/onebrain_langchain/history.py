@@ -93,9 +93,9 @@ class OneBrainChatMessageHistory(Component, BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # an attribute in the base, read as one
         """The messages in order, oldest first."""
-        return self._connection.run(self.read_plan())
+        return self._connection.run(self.plan_read())
 
-    def read_plan(self) -> Plan[list[BaseMessage]]:
+    def plan_read(self) -> Plan[list[BaseMessage]]:
         """Return the messages in order, oldest first."""
         memories: list[Memory] = yield ask("list", **self._listing())
         messages = [from_memory(memory) for memory in memories]
@@ -106,7 +106,7 @@ class OneBrainChatMessageHistory(Component, BaseChatMessageHistory):
         kept = window([conversation_message(message) for message in latest], complete=complete)
         return [latest[position] for position in kept]
 
-    def add_plan(self, messages: Sequence[BaseMessage]) -> Plan[None]:
+    def plan_add(self, messages: Sequence[BaseMessage]) -> Plan[None]:
         """Add messages at the end, together; one whose id is there already is replaced in its place.
 
         Raises:
@@ -115,15 +115,15 @@ class OneBrainChatMessageHistory(Component, BaseChatMessageHistory):
         can: Capabilities = yield ask("capabilities")
         yield ask("store_many", self._memories(messages, can.client_ids), wait=True, atomic=True)
 
-    def clear_plan(self) -> Plan[None]:
+    def plan_clear(self) -> Plan[None]:
         """Remove all messages of the conversation, and nothing else."""
         yield ask("forget", filter=_MESSAGES, scope=self._scope)
 
-    aget_messages = Method(read_plan).asynchronous
-    add_messages = Method(add_plan).sync
-    aadd_messages = Method(add_plan).asynchronous
-    clear = Method(clear_plan).sync
-    aclear = Method(clear_plan).asynchronous
+    aget_messages = Method(plan_read).asynchronous
+    add_messages = Method(plan_add).sync
+    aadd_messages = Method(plan_add).asynchronous
+    clear = Method(plan_clear).sync
+    aclear = Method(plan_clear).asynchronous
 
     def _listing(self) -> dict[str, Any]:
         where: dict[str, Any] = {"scope": self._scope, "filter": _MESSAGES}

@@ -58,7 +58,7 @@ class OneBrainIndex(Connected, DocumentIndex):
         ids = [document.id for document in items]
         texts, metadatas = [one.page_content for one in items], [one.metadata for one in items]
         options: dict[str, Any] = {"ids": ids if any(ids) else None, **kwargs}
-        added = yield from self._store.add_texts_plan(texts, metadatas, **options)
+        added = yield from self._store.plan_add_texts(texts, metadatas, **options)
         return {"succeeded": added, "failed": []}
 
     def _delete(self, ids: list[str] | None = None, **kwargs: Any) -> Plan[DeleteResponse]:
@@ -66,14 +66,14 @@ class OneBrainIndex(Connected, DocumentIndex):
         refuse(self, kwargs)
         if ids is None:
             raise OneBrainValidationError("delete: say which documents, by their ids")
-        there = [document.id for document in (yield from self._store.get_plan(ids)) if document.id]
-        yield from self._store.delete_plan(there)
+        there = [document.id for document in (yield from self._store.plan_get(ids)) if document.id]
+        yield from self._store.plan_delete(there)
         return {"succeeded": there, "num_deleted": len(there), "failed": [], "num_failed": 0}
 
     def _get(self, ids: Sequence[str], /, **kwargs: Any) -> Plan[list[Document]]:
         """Return the documents with these ids that exist."""
         refuse(self, kwargs)
-        return self._store.get_plan(ids)
+        return self._store.plan_get(ids)
 
     upsert = Method(_upsert).sync
     aupsert = Method(_upsert).asynchronous

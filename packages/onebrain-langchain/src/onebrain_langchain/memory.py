@@ -75,7 +75,7 @@ class OneBrainMemory(Connected, BaseMemory):
 
     def _load(self, inputs: dict[str, Any]) -> Plan[dict[str, Any]]:
         """Return the session's messages, and memories about the input."""
-        messages = yield from self._history.read_plan()
+        messages = yield from self._history.plan_read()
         variables: dict[str, Any] = {
             self.memory_key: messages if self.return_messages else get_buffer_string(messages)
         }
@@ -87,11 +87,11 @@ class OneBrainMemory(Connected, BaseMemory):
     def _save(self, inputs: dict[str, Any], outputs: dict[str, str]) -> Plan[None]:
         """Store one exchange."""
         answer = _one(outputs, self.output_key, "output_key", set())
-        return self._history.add_plan([HumanMessage(self._input(inputs)), AIMessage(answer)])
+        return self._history.plan_add([HumanMessage(self._input(inputs)), AIMessage(answer)])
 
     def _clear(self) -> Plan[None]:
         """Remove the session's messages."""
-        return self._history.clear_plan()
+        return self._history.plan_clear()
 
     load_memory_variables = Method(_load).sync
     aload_memory_variables = Method(_load).asynchronous

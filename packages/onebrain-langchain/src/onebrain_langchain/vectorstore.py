@@ -132,7 +132,7 @@ class OneBrainVectorStore(Component, VectorStore):
 
     # ---- add --------------------------------------------------------------------------------------------------------
 
-    def add_texts_plan(
+    def plan_add_texts(
         self,
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
@@ -175,8 +175,8 @@ class OneBrainVectorStore(Component, VectorStore):
                 on_progress(len(added))
         return added
 
-    add_texts = Method(add_texts_plan).sync
-    aadd_texts = Method(add_texts_plan).asynchronous
+    add_texts = Method(plan_add_texts).sync
+    aadd_texts = Method(plan_add_texts).asynchronous
 
     @classmethod
     def from_texts(
@@ -191,7 +191,7 @@ class OneBrainVectorStore(Component, VectorStore):
     ) -> Self:
         """Return a store with these texts in it; further arguments are those of the class."""
         store = cls(embedding, **kwargs)
-        plan = store.add_texts_plan(texts, metadatas, ids=ids, on_progress=on_progress)
+        plan = store.plan_add_texts(texts, metadatas, ids=ids, on_progress=on_progress)
         store._connection.run(plan)
         return store
 
@@ -208,18 +208,18 @@ class OneBrainVectorStore(Component, VectorStore):
     ) -> Self:
         """Do the same as `from_texts`, asynchronously."""
         store = cls(embedding, **kwargs)
-        plan = store.add_texts_plan(texts, metadatas, ids=ids, on_progress=on_progress)
+        plan = store.plan_add_texts(texts, metadatas, ids=ids, on_progress=on_progress)
         await store._connection.arun(plan)
         return store
 
     # ---- get and delete ---------------------------------------------------------------------------------------------
 
-    def get_plan(self, ids: Sequence[Id], /) -> Plan[list[Document]]:
+    def plan_get(self, ids: Sequence[Id], /) -> Plan[list[Document]]:
         """Return the documents with these ids that exist, in the order of `ids`."""
         found: list[Memory] = yield ask("get_many", self._stored(ids, self._scope), scope=self._scope)
         return [self._document(memory) for memory in found]
 
-    def delete_plan(
+    def plan_delete(
         self,
         ids: Sequence[Id] | None = None,
         *,
@@ -241,10 +241,10 @@ class OneBrainVectorStore(Component, VectorStore):
             yield ask("forget", filter=filter, scope=where)
         return True
 
-    get_by_ids = Method(get_plan).sync
-    aget_by_ids = Method(get_plan).asynchronous
-    delete = Method(delete_plan).sync
-    adelete = Method(delete_plan).asynchronous
+    get_by_ids = Method(plan_get).sync
+    aget_by_ids = Method(plan_get).asynchronous
+    delete = Method(plan_delete).sync
+    adelete = Method(plan_delete).asynchronous
 
     # ---- search -----------------------------------------------------------------------------------------------------
 

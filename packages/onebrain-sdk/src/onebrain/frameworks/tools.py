@@ -17,6 +17,7 @@ from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.frameworks.ids import digest, encode
 from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_ids
 from onebrain.memory.context import line
 from onebrain.memory.entities import Entity
 from onebrain.memory.fence import fence, on_one_line
@@ -272,7 +273,7 @@ def update(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
 
 def forget(scope: Scope, *, ids: Sequence[str]) -> Plan[Answer]:
     """Remove memories."""
-    wanted = list(dict.fromkeys(ids))
+    wanted = list(dict.fromkeys(check_ids("ids", ids)))
     count: int = yield ask("delete", wanted, scope=scope)
     if not count:
         raise OneBrainNotFoundError("no memory with these ids in this scope")
