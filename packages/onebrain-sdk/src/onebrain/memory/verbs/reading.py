@@ -120,9 +120,8 @@ class Reading(Verbs[Mode]):
             )
             rows = tuple(filter_(keep, page.data))
             exact = len(rows) == len(page.data) and request.filter == parse(filter)
-            total = (
-                page.meta.total if exact else None
-            )  # the service's count knows nothing of what is left out here
+            # The service also counts the memories that are left out here.
+            total = page.meta.total if exact else None
             return Page(rows, PageMeta(page.meta.has_more, page.meta.cursor, total))
         # The service has no such order: read everything and sort here.
         ordered = yield from self._walk(request, keep)

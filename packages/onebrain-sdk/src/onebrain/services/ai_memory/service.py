@@ -44,9 +44,8 @@ SCOPES = frozenset({"private", "team", "unit", "org", "collective"})
 R = TypeVar("R", bound=BaseModel)
 
 _OTHER = re.compile(r"\(memory ([^()\s]+)\)\s*$")
-_QUOTED = re.compile(
-    r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
-)  # its HTTP library quotes the value that it could not read
+# The HTTP library of the daemon quotes a value that it cannot read.
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)')
 
 _AGENT_ID = re.compile(r"[A-Za-z0-9_\-:@./]{1,128}")
 # Ids are matched by prefix on the server, so anything shorter than a UUID might hit another memory.

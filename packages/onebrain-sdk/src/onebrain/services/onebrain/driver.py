@@ -14,7 +14,7 @@ Where things go:
   after the other, with its model where it has one. The links that stand for ``user`` are not shown as mentions. An entity is
   removed by its links to the memories of a scope, and itself where none is left.
 
-Cost: the hosted server's search looks at its best 50 of the whole account, and its rows come without metadata. So
+What it costs: the hosted server's search looks at its best 50 of the whole account, and its rows come without metadata. So
 the memories behind them are read, at most one request for each. Where a scope leaves fewer than asked for, up to
 ``scan_limit`` memories (1,000) are listed, newest first, and ranked here by the words they share with the query; the result
 says ``exhausted=False`` where even that did not reach the end. OneBrain's own Python server filters by scope itself and
@@ -181,22 +181,22 @@ class OneBrainDriver(HttpDriver):
         """Store each memory; in one request where the server's import keeps everything."""
         results: dict[int, StoreResult] = {}
         drafts: dict[int, wire.Json] = {}
-        for position, item in enumerate(items):
+        for place, item in enumerate(items):
             try:
-                drafts[position] = _draft(item)
+                drafts[place] = _draft(item)
             except OneBrainError as error:
-                results[position] = _failed(error)
+                results[place] = _failed(error)
         if len(drafts) > 1 and (yield from self._service.has("memory.import")):
             results.update((yield from self._import(drafts)))
         else:
-            for position, draft in drafts.items():
+            for place, draft in drafts.items():
                 try:
-                    results[position] = yield from self._store(draft, items[position])
+                    results[place] = yield from self._store(draft, items[place])
                 except OneBrainError as error:
                     if not isinstance(error, OneBrainValidationError) and not _any_kept(results):
                         raise
-                    results[position] = _failed(error)
-        return [results[position] for position in range(len(items))]
+                    results[place] = _failed(error)
+        return [results[place] for place in range(len(items))]
 
     def _import(self, drafts: Mapping[int, wire.Json]) -> Steps[dict[int, StoreResult]]:
         places = list(drafts)
@@ -212,7 +212,7 @@ class OneBrainDriver(HttpDriver):
                 if error.status_code != 413 and not _any_kept(results):
                     raise
                 # A single memory is too large, or earlier requests have stored some: whoever asked has to learn which.
-                results.update({position: _failed(error) for position in sent})
+                results.update({place: _failed(error) for place in sent})
         return results
 
     def _import_batch(
@@ -221,12 +221,12 @@ class OneBrainDriver(HttpDriver):
         spec = POST("/v1/memory/import", items=list(bodies))
         answer = enveloped(self._service, (yield from self._service.ask(spec)))
         results: dict[int, StoreResult] = {}
-        for position, row in zip(places, answer.get("results") or (), strict=True):
+        for place, row in zip(places, answer.get("results") or (), strict=True):
             if row.get("status") == "failed":
                 reason = str(row.get("message") or "refused")
-                results[position] = _failed(OneBrainValidationError(reason, service="onebrain"))
+                results[place] = _failed(OneBrainValidationError(reason, service="onebrain"))
             else:
-                results[position] = StoreResult(id=str(row["id"]))
+                results[place] = StoreResult(id=str(row["id"]))
         return results
 
     def _store(self, draft: wire.Json, item: NewMemory) -> Steps[StoreResult]:
@@ -299,7 +299,8 @@ class OneBrainDriver(HttpDriver):
             return {hit.id: _memory(hit) for hit in hits}
         found: dict[str, Memory] = {}
         ids = [hit.id for hit in hits]
-        if len(ids) > 3:  # the newest hundred in one request, where most hits are in small accounts
+        # In small accounts the newest hundred, read in one request, include most of the hits.
+        if len(ids) > 3:
             page = yield from self._api.memory.list(status="active", limit=MAX_PAGE)
             found = {row.id: _memory(row) for row in page.data if row.id in set(ids)}
         missing = [id for id in ids if id not in found]
@@ -466,7 +467,7 @@ class OneBrainDriver(HttpDriver):
         return count
 
     def _link_named(self, named: Sequence[tuple[str, wire.Entity]]) -> Steps[None]:
-        """Make and link the entities that the hosted server found: it may answer with names and types only."""
+        """Make and link what the hosted server found: it answers with names and types, and may leave it at that."""
         ids: dict[tuple[str, str], str] = {}
         linked: set[tuple[str, str]] = set()
         for entity in (yield from self._entities()):
@@ -520,7 +521,7 @@ class OneBrainDriver(HttpDriver):
         return len({link.memory_item_id for link in gone})
 
     def _ask_gone(self, plan: Steps[None]) -> Steps[None]:
-        """Carry out a removal; an object that somebody else has just removed counts as removed."""
+        """Carry out a removal; what somebody else has just removed is gone all the same."""
         try:
             yield from plan
         except OneBrainNotFoundError:
