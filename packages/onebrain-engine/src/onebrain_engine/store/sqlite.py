@@ -139,9 +139,8 @@ class SqliteStore:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if not self._seal.accept(
-                encryption_mark(connection)
-            ):  # another process may have done it meanwhile
+            # Another process may have done it meanwhile.
+            if not self._seal.accept(encryption_mark(connection)):
                 connection.execute(
                     "INSERT INTO setting (name, value) VALUES ('encryption', ?)", (cipher.fresh_mark(),)
                 )
