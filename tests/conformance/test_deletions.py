@@ -304,7 +304,7 @@ WITHOUT_CONDITION = {
     "rememberos.webhook.delete",
 }
 BY_KEYWORD = {
-    "ai_memory.forget": ("namespace", "pattern", "tier"),
+    "ai_memory.memories.forget": ("namespace", "pattern", "tier"),
     "onebrain.entity.merge": ("source_id", "target_id", "keep_id", "remove_id"),
     "rememberos.account.delete_account": ("confirm",),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 
 import pytest
 
@@ -76,14 +78,25 @@ def test_a_moved_name_is_the_same_object_and_warns_with_its_present_address(form
     assert caught[0].filename == __file__
 
 
+def finished(result):
+    """Return the result of a method of either kind of client."""
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
 @pytest.mark.parametrize("former", MOVED_METHODS)
 @pytest.mark.parametrize("kind", [onebrain.AiMemoryClient, onebrain.AsyncAiMemoryClient])
 def test_a_moved_method_is_the_same_method_and_warns_with_its_present_name(kind, former):
     client = kind()
-    with pytest.warns(DeprecationWarning, match=f"write {MOVED_METHODS[former]}") as caught:
-        method = getattr(client, former)
+    method = getattr(client, former)
     resource, _, name = MOVED_METHODS[former].partition(".")
-    assert method == getattr(getattr(client, resource), name)
+    present = getattr(getattr(client, resource), name)
+    assert method.__wrapped__ == present
+    assert inspect.signature(method) == inspect.signature(present)
+    with (
+        pytest.warns(DeprecationWarning, match=f"write {MOVED_METHODS[former]}") as caught,
+        pytest.raises((TypeError, onebrain.OneBrainError)),
+    ):
+        finished(method(no_such_argument=1))
     assert caught[0].filename == __file__
 
 

@@ -11,6 +11,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
 from typing import Any, TypeVar, cast
 
@@ -95,8 +96,8 @@ def moved(module: str, name: str, homes: Mapping[str, str]) -> Any:
 def former(method: D, resource: str = "") -> D:
     """Return an earlier name for `method`, which `resource` of the same object has now.
 
-    Taking the method by the earlier name warns with `DeprecationWarning`. Without `resource`, it is the object's own
-    method, which was a call of the object.
+    A call by the earlier name warns with `DeprecationWarning`. Without `resource`, it is the object's own method, which
+    was a call of the object.
     """
     return cast("D", _FormerMethod(method, resource))
 
@@ -113,11 +114,15 @@ class _FormerMethod:
     def __get__(self, owner: Any, kind: type) -> Any:
         if owner is None:
             return self._method
-        present = self._method.name
-        warnings.warn(
-            f"{self._earlier} is the spelling of an earlier version; "
-            f"write {f'{self._resource}.' if self._resource else ''}{present}()",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return getattr(getattr(owner, self._resource) if self._resource else owner, present)
+        name = self._method.name
+        present = getattr(getattr(owner, self._resource) if self._resource else owner, name)
+        path = f"{self._resource}.{name}" if self._resource else name
+        warning = f"{self._earlier} is the spelling of an earlier version; write {path}()"
+
+        # A look at the attribute is no use of it: debuggers, mocks and inspect.getmembers() look at all of them.
+        @wraps(present)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
+            return present(*args, **kwargs)
+
+        return call
