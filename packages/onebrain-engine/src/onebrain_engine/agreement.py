@@ -56,13 +56,16 @@ class Agreement:
         """
         if self._pid != os.getpid():  # a fork may have copied a lock that is taken
             self._start()
+        try:
+            return ask()
+        except Behind as behind:
+            index = behind.index
+        return self._reach(read, writes, ask, index)
+
+    def _reach(self, read: Reading | Writing, writes: bool, ask: Callable[[], T], index: Partition) -> T:
         held: list[Partition] = []
         with ExitStack() as locks:
             for round in range(_ROUNDS):
-                try:
-                    return ask()
-                except Behind as behind:
-                    index = behind.index
                 if writes or any(index is one for one in held):
                     # Whatever it knows was stored before this view began, and is no longer there.
                     with index.lock:
@@ -73,6 +76,10 @@ class Agreement:
                     locks.enter_context(index.lock)
                     held.append(index)
                 read.renew()
+                try:
+                    return ask()
+                except Behind as behind:
+                    index = behind.index
         raise DatabaseBusy(
             "the database changes faster than it can be read; try again", service=self._service
         )

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from onebrain._core.client import ClientOptions
 from onebrain._core.paging import Page
@@ -196,6 +197,29 @@ class Counts(Protocol):
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int | None]:
         """Return the number of memories that match, or None if the service does not know it."""
         ...
+
+
+# Python looks for every method of a protocol at each isinstance(); of a class it is asked once here.
+@lru_cache(maxsize=64)
+def _forgets(kind: type) -> bool:
+    return issubclass(kind, Forgets)
+
+
+@lru_cache(maxsize=64)
+def _counts(kind: type) -> bool:
+    return issubclass(kind, Counts)
+
+
+def forgets(driver: object) -> TypeGuard[Forgets]:
+    """Return whether a driver removes by scope and filter in one step."""
+    kind: Any = type(driver)
+    return _forgets(kind) or isinstance(driver, Forgets)
+
+
+def counts(driver: object) -> TypeGuard[Counts]:
+    """Return whether a driver counts without listing."""
+    kind: Any = type(driver)
+    return _counts(kind) or isinstance(driver, Counts)
 
 
 @runtime_checkable

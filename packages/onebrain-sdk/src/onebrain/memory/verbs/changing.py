@@ -15,7 +15,7 @@ from onebrain.memory.acceptance import expiry
 from onebrain.memory.checks import check_id
 from onebrain.memory.driver import (
     Changes,
-    Forgets,
+    forgets,
     several_with_id,
     unsupported,
 )
@@ -158,7 +158,7 @@ class Changing(Verbs[Mode]):
         can = self.capabilities
         if not can.delete:
             raise unsupported(can, "deleting memories")
-        if isinstance(self._driver, Forgets) and split(condition, can.can, can.logic)[1] == TRUE:
+        if forgets(self._driver) and split(condition, can.can, can.logic)[1] == TRUE:
             return (yield from self._driver.forget(scope, condition, dry_run=dry_run))
         if not can.list:
             raise unsupported(can, "forgetting by scope or filter", "search, and delete by id")

@@ -12,7 +12,7 @@ from onebrain._core.steps import Mode, Steps
 from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.checks import check_id, check_whole
 from onebrain.memory.driver import (
-    Counts,
+    counts,
     several_with_id,
     unsupported,
 )
@@ -142,7 +142,7 @@ class Reading(Verbs[Mode]):
         check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
-        if isinstance(self._driver, Counts) and split(condition, can.can, can.logic)[1] == TRUE:
+        if counts(self._driver) and split(condition, can.can, can.logic)[1] == TRUE:
             number = yield from self._driver.count(scope, condition, include_archived=include_archived)
             if number is not None:
                 return number
