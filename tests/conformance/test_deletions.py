@@ -21,6 +21,7 @@ from pydantic import ValidationError
 import onebrain
 import onebrain_langchain as lc
 import onebrain_llamaindex as li
+import onebrain_openai_agents as oa
 from onebrain import F, OneBrainError, OneBrainValidationError, Scope
 from onebrain._core.endpoint import endpoint
 from onebrain.cli.commands import cli
@@ -167,6 +168,12 @@ def li_kv(brain):
     return store
 
 
+def oa_session(brain):
+    session = oa.OneBrainSession("s", brain=brain, scope=MARIA)
+    asyncio.run(session.add_items([{"role": "user", "content": "hi"}]))
+    return session
+
+
 def of_one(method, *more):
     return lambda component: [lambda n=n: getattr(component, method)(n, *more) for n in NOTHING]
 
@@ -221,6 +228,7 @@ COMPONENTS = {
     "llamaindex.OneBrainToolSpec.aforget_memory": (
         lambda brain: (li_kv(brain), li.OneBrainToolSpec(brain=brain, scope=MARIA))[1], of_one("aforget_memory")
     ),
+    "openai_agents.OneBrainSession.clear_session": (oa_session, NAMED),
     "llamaindex.OneBrainVectorStore.clear": (li_nodes, NAMED),
     "llamaindex.OneBrainVectorStore.aclear": (li_nodes, NAMED),
     "llamaindex.OneBrainVectorStore.delete": (li_nodes, of_one("delete")),
@@ -228,13 +236,18 @@ COMPONENTS = {
     "llamaindex.OneBrainVectorStore.delete_nodes": (li_nodes, by_filter("delete_nodes", "filters", ALWAYS_NODES)),
     "llamaindex.OneBrainVectorStore.adelete_nodes": (li_nodes, by_filter("adelete_nodes", "filters", ALWAYS_NODES)),
 }  # fmt: skip
-BESIDE = {"langchain.OneBrainChatMessageHistory.aclear", "langchain.OneBrainMemory.aclear"}
+# Two are the other kind of a row above; one removes the newest item, as its name says, and takes nothing.
+BESIDE = {
+    "openai_agents.OneBrainSession.pop_item",
+    "langchain.OneBrainChatMessageHistory.aclear",
+    "langchain.OneBrainMemory.aclear",
+}
 
 
 def test_every_component_that_deletes_has_a_row():
     found = {
         f"{module.__name__.removeprefix('onebrain_')}.{name}.{method}"
-        for module in (lc, li)
+        for module in (lc, li, oa)
         for name in module.__all__
         if inspect.isclass(kind := getattr(module, name))
         for method in dir(kind)
@@ -255,6 +268,8 @@ def test_deleting_all_has_a_name_of_its_own(brain):
     assert lc_vectors(brain).delete(delete_all=True)
     assert brain.count(scope=MARIA) == 0
     li_nodes(brain).clear()
+    assert brain.count(scope=MARIA) == 0
+    asyncio.run(oa_session(brain).clear_session())
     assert brain.count(scope=MARIA) == 0
     assert brain.count() == 1
 
