@@ -231,7 +231,7 @@ class SqliteStore:
     def _require(self, *, wrote: bool = False) -> None:
         """Raise `StorageError` where the database's files are no longer those that are open."""
         files = self._files
-        if files is None:
+        if files is None or (not wrote and files.same):
             return
         try:
             files.require(wrote=wrote)

@@ -53,7 +53,7 @@ class _Hits:
     def __init__(self, request: SearchRequest, condition: Filter) -> None:
         self.hits: list[Hit] = []
         self._request = request
-        self._condition = condition
+        self._condition = None if condition == TRUE else condition
         self._seen: set[Identity] = set()
 
     def add(self, hits: Iterable[Hit]) -> None:
@@ -70,7 +70,7 @@ class _Hits:
             hit.score >= request.min_score
             and request.scope.covers(memory.scope)
             and (request.include_archived or not memory.archived)
-            and (self._condition == TRUE or memory_matches(self._condition, memory))
+            and (self._condition is None or memory_matches(self._condition, memory))
         )
 
 
