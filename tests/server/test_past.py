@@ -168,8 +168,12 @@ def _untag(client, id):
 def test_memories_are_changed_in_one_place_only():
     changing = re.compile(r"call\.memories\.(?:store\w*|update|delete|purge)\(")
     folder = Path(dialect.__file__).parent
-    found = {path.name for path in folder.glob("*.py") if changing.search(path.read_text(encoding="utf-8"))}
-    assert found == {"memories.py"}
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if changing.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"rules/memories.py"}
 
 
 @pytest.mark.parametrize("name", CHANGES)

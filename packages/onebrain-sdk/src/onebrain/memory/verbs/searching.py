@@ -52,6 +52,8 @@ class _Hits:
 
     def __init__(self, request: SearchRequest, condition: Filter) -> None:
         self.hits: list[Hit] = []
+        # The lowest score of all that were selected, those below `min_score` included.
+        self.least = 1.0
         self._request = request
         self._condition = None if condition == TRUE else condition
         self._seen: set[Identity] = set()
@@ -60,15 +62,18 @@ class _Hits:
         """Take the hits that pass and that are new."""
         for hit in hits:
             name = identity(hit.memory)
-            if name not in self._seen and self._passes(hit):
+            if name in self._seen or not self._selects(hit.memory):
+                continue
+            if hit.score < self.least:
+                self.least = hit.score
+            if hit.score >= self._request.min_score:
                 self._seen.add(name)
                 self.hits.append(hit)
 
-    def _passes(self, hit: Hit) -> bool:
-        request, memory = self._request, hit.memory
+    def _selects(self, memory: Memory) -> bool:
+        request = self._request
         return (
-            hit.score >= request.min_score
-            and request.scope.covers(memory.scope)
+            request.scope.covers(memory.scope)
             and (request.include_archived or not memory.archived)
             and (self._condition is None or memory_matches(self._condition, memory))
         )
@@ -230,7 +235,7 @@ class Searching(Verbs[Mode]):
         A service that searched only a part of its memories proves nothing by a short answer.
         """
         words = [word.casefold() for word in _WORD.findall(request.query or "")]
-        least = kept.hits[-1].score if kept.hits else 1.0
+        least = kept.least
         rows, complete = yield from self._scan(request, condition, window.filtering)
         more = [
             Hit(memory=memory, score=least * share)
