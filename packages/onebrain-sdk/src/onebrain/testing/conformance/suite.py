@@ -59,6 +59,11 @@ class Suite:
         api: Api = request.param
         return api
 
+    @pytest.fixture
+    def colour(self, api: Api) -> Api:
+        """Return the API that a test uses, by the fixture's former name."""
+        return api
+
     @pytest.fixture(autouse=True)
     def _result(self, request: pytest.FixtureRequest) -> None:
         """Record the driver and the method that a test is about, for the table of results."""
