@@ -72,6 +72,25 @@ class Rows:
     total: int
 
 
+def _links(*, owned: bool, of_memories: bool) -> sa.Select[Any]:
+    """Return the statement that reads links: of one owner, of some memories, of both or of neither."""
+    where = (link.c.tenant == sa.bindparam("tenant")) & (link.c.kind == sa.bindparam("kind"))
+    if owned:
+        where &= link.c.owner_id == sa.bindparam("owner")
+    if of_memories:
+        where &= link.c.memory_id.in_(sa.bindparam("memories", expanding=True))
+    chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
+    return chosen.where(where).order_by(link.c.created_at, link.c.id)
+
+
+# Every page of memories reads links, and SQLAlchemy takes longer to build a statement than the database to answer it.
+_LINKS: Final = {
+    (owned, of_memories): _links(owned=owned, of_memories=of_memories)
+    for owned in (False, True)
+    for of_memories in (False, True)
+}
+
+
 class Records:
     """All records of all tenants; each method names the tenant."""
 
@@ -343,26 +362,22 @@ class Records:
         self, tenant: str, kind: str, *, owner_id: str | None = None, memory_ids: Iterable[str] | None = None
     ) -> list[Link]:
         """Return links, oldest first: of one record, or of memories."""
-        where = (link.c.tenant == tenant) & (link.c.kind == kind)
-        if owner_id is not None:
-            where &= link.c.owner_id == owner_id
-        chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
-        wanted = None if memory_ids is None else list(memory_ids)
-        # A database limits the values in one statement.
-        parts = (
-            [where]
-            if wanted is None
-            else [
-                where & link.c.memory_id.in_(wanted[start : start + _CHUNK])
+        values: dict[str, Any] = {"tenant": tenant, "kind": kind}
+        owned = owner_id is not None
+        if owned:
+            values["owner"] = owner_id
+        if memory_ids is None:
+            parts, chosen = [values], _LINKS[owned, False]
+        else:
+            wanted = list(memory_ids)
+            # A database limits the values in one statement.
+            parts = [
+                {**values, "memories": wanted[start : start + _CHUNK]}
                 for start in range(0, len(wanted), _CHUNK)
             ]
-        )
+            chosen = _LINKS[owned, True]
         with self._database.reading(tenant) as connection:
-            return [
-                Link(*row)
-                for part in parts
-                for row in connection.execute(chosen.where(part).order_by(link.c.created_at, link.c.id))
-            ]
+            return [Link(*row) for part in parts for row in connection.execute(chosen, part)]
 
     def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Remove every link to memories of the account itself that are gone; those of a service's partition are its own."""
