@@ -72,7 +72,7 @@ class Rows:
     total: int
 
 
-def _links(*, owned: bool, of_memories: bool) -> sa.Select[Any]:
+def _links(*, owned: bool, of_memories: bool) -> sa.Executable:
     """Return the statement that reads links: of one owner, of some memories, of both or of neither."""
     where = (link.c.tenant == sa.bindparam("tenant")) & (link.c.kind == sa.bindparam("kind"))
     if owned:
