@@ -53,7 +53,7 @@ class Conversations:
         self.following.extend(np.full(count, -1, np.int64))
         if not any(codes) and not replaced:
             return
-        previous, following, rows = self.previous.view, self.following.view, self._row.view
+        previous, rows = self.previous.view, self._row.view
         last = self._find_last(first)
         for slot, code in enumerate(codes, first):
             if slot in replaced and self._succeed(slot, replaced[slot], code):
@@ -64,13 +64,18 @@ class Conversations:
             # A memory that was moved here from another conversation keeps its age.
             while before >= 0 and rows[before] > row:
                 before, after = int(previous[before]), before
-            previous[slot], following[slot] = before, after
-            if before >= 0:
-                following[before] = slot
-            if after >= 0:
-                previous[after] = slot
-            else:
-                last[code] = slot
+            self._link(slot, before, after, last, code)
+
+    def _link(self, slot: int, before: int, after: int, last: dict[int, int], code: int) -> None:
+        """Put a slot between two neighbours, each -1 at an end of the conversation."""
+        previous, following = self.previous.view, self.following.view
+        previous[slot], following[slot] = before, after
+        if before >= 0:
+            following[before] = slot
+        if after >= 0:
+            previous[after] = slot
+        else:
+            last[code] = slot
 
     def _succeed(self, slot: int, old: int, code: int) -> bool:
         """Take an old slot out of its conversation; return whether the new one has taken its position there."""
@@ -78,14 +83,7 @@ class Conversations:
             self._unlink(old)
             return False
         previous, following = self.previous.view, self.following.view
-        before, after = int(previous[old]), int(following[old])
-        previous[slot], following[slot] = before, after
-        if before >= 0:
-            following[before] = slot
-        if after >= 0:
-            previous[after] = slot
-        else:
-            self._find_last(slot)[code] = slot
+        self._link(slot, int(previous[old]), int(following[old]), self._find_last(slot), code)
         previous[old] = following[old] = -1
         return True
 
