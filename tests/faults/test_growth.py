@@ -40,6 +40,7 @@ from onebrain_server.security.content import looks_like_instructions, without_se
 
 MOST_GROWTH = 2.5
 _TRIED, _LONGEST = (300, 1_200), 400_000
+_DOUBLINGS = 3
 # CPU seconds below which a clock says nothing.
 _FLOOR = 0.002
 _PLAIN = [*" \n\t\0aA1é<([{\"'.?!:-/@\\_|*#,=&;"]
@@ -143,13 +144,16 @@ def seconds(use: Callable[[str], object], text: str, rounds: int) -> float:
 
 
 def worst_growth(
-    use: Callable[[str], object], inputs: Iterable[tuple[str, str, str]], *, longest: int = _LONGEST
+    use: Callable[[str], object], inputs: Iterable[tuple[str, str, str]], *, longest: int | None = None
 ) -> tuple[float, str]:
-    """Return by how much the slowest of texts become slower with twice the length, and how such a text is made."""
+    """Return by how much the slowest of texts become slower with twice the length, and how such a text is made.
+
+    `longest` is the most characters that the use is ever given; None means any number.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
-        short, long = (min(length, longest // 2) for length in _TRIED)
+        short, long = (min(length, (longest or _LONGEST) // 2) for length in _TRIED)
         tried = [
             (seconds(use, _grown(parts, short), 1), seconds(use, _grown(parts, long), 1), parts)
             for parts in inputs
@@ -166,28 +170,34 @@ def worst_growth(
             gc.enable()
 
 
-def _growth(use: Callable[[str], object], parts: tuple[str, str, str], longest: int) -> float:
-    """Return the growth at the first lengths at which a clock can tell.
-
-    What is too much is measured again, and at twice the lengths: a machine that does other work may disturb a measurement, and
-    never makes a square of a line twice in a row.
-    """
-    length = min(_TRIED[1], longest // 2)
-    while length * 2 <= longest:
-        least = seconds(use, _grown(parts, length), 2)
-        if least >= _FLOOR:
-            return min(_measured(use, parts, length), _measured(use, parts, 2 * length))
+def _growth(use: Callable[[str], object], parts: tuple[str, str, str], longest: int | None) -> float:
+    """Return the growth for each doubling, from the first length at which a clock can tell."""
+    limit = longest or _LONGEST
+    length = min(_TRIED[1], limit // 2)
+    while length * 2 <= limit:
+        if seconds(use, _grown(parts, length), 2) >= _FLOOR:
+            doublings = (
+                _DOUBLINGS if longest is None else min(_DOUBLINGS, (longest // length).bit_length() - 1)
+            )
+            return _measured(use, parts, length, doublings)
         length *= 2
     return 0.0
 
 
-def _measured(use: Callable[[str], object], parts: tuple[str, str, str], length: int) -> float:
-    short, long = _grown(parts, length), _grown(parts, 2 * length)
-    least = twice = found = float("inf")
+def _measured(
+    use: Callable[[str], object], parts: tuple[str, str, str], length: int, doublings: int
+) -> float:
+    """Return the growth for each of some doublings, measured between the first length and the last.
+
+    Caches, allocation and other work of the machine make the work of one doubling 2.6 times as long now and then, but not that
+    of three doublings 15.6 times, while a square takes 64 times as long.
+    """
+    short, long = _grown(parts, length), _grown(parts, length << doublings)
+    least = most = found = float("inf")
     for _ in range(4):
         least = min(least, seconds(use, short, 2))
-        twice = min(twice, seconds(use, long, 1))
-        found = twice / least
+        most = min(most, seconds(use, long, 1))
+        found = (most / least) ** (1 / doublings)
         if found <= MOST_GROWTH:
             break
     return found
