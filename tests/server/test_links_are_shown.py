@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 
 import pytest
 
 import onebrain
+from onebrain_server.settings import Settings
+from onebrain_server.testing import live_server
 
 
 @pytest.fixture
@@ -38,6 +41,46 @@ def test_linking_and_unlinking(api):
     api.entity.remove_link(ann.id, link.id)
     api.project.unlink_memory(project_id=trip.id, memory_id=memory.id)
     assert places(api, memory.id) == {(None, None)}
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_link_that_one_server_makes_is_shown_by_the_other(database, request, tmp_path):
+    url = (
+        f"sqlite:///{tmp_path / 'server.db'}"
+        if database == "sqlite"
+        else request.getfixturevalue("postgres").new_database()
+    )
+    settings = Settings(database_url=url, rate_limit_max=0, log_level="error")
+    with ExitStack() as stack:
+        servers = [stack.enter_context(live_server(settings)) for _ in range(2)]
+        key = servers[0].account(f"{uuid.uuid4().hex}@example.com")
+        one, other = (
+            stack.enter_context(onebrain.OneBrain(api_key=key, base_url=server.url)) for server in servers
+        )
+        memory = one.memory.create(content="jam and toast")
+
+        def shown():
+            [place] = places(one, memory.id) | places(other, memory.id)
+            return place
+
+        double, ann = (one.entity.create(name=name, type="person") for name in ("Double", "Ann"))
+        trip = one.project.create(name="Trip")
+        assert shown() == (None, None)
+        other.entity.add_link(double.id, memory.id)
+        assert shown() == (double.id, None)
+        one.project.link_memory(project_id=trip.id, memory_id=memory.id)
+        assert shown() == (double.id, trip.id)
+        other.entity.merge(source_id=double.id, target_id=ann.id)
+        assert shown() == (ann.id, trip.id)
+        one.project.delete(trip.id)
+        assert shown() == (ann.id, None)
+        other.entity.delete(ann.id)
+        assert shown() == (None, None)
+        one.memory.delete(memory.id)
+        bo = one.entity.create(name="Bo", type="person")
+        body = {"id": memory.id, "body": "jam and toast", "entityId": bo.id}
+        other.request("POST", "/v1/memory", json=body)
+        assert shown() == (bo.id, None)
 
 
 def test_what_a_memory_was_stored_for_and_what_became_of_it(api):

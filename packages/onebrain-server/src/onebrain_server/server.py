@@ -39,6 +39,7 @@ from onebrain_server.state.database import Database
 from onebrain_server.state.history import History
 from onebrain_server.state.journal import Journal
 from onebrain_server.state.outbox import Outbox
+from onebrain_server.state.owners import Owners
 from onebrain_server.state.records import Records
 from onebrain_server.state.sessions import Sessions
 
@@ -123,6 +124,7 @@ class Server:
         self.vault = Vault(_credential_keys(settings), self.sealer)
         self.credentials = Credentials(self.database, self.vault)
         self.records = Records(self.database, self.sealer, self.vault)
+        self.owners = Owners(self.graph, self.records, one_database=not self.database.in_memory)
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)

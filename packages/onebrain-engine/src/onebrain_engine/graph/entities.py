@@ -288,8 +288,9 @@ class TenantGraph:
 
     def revision(self) -> int:
         """Return a number that grows with every change of the graph."""
-        with self._graph.tables.reading(self.name) as rows:
-            found = rows.run("SELECT revision FROM graph_revision WHERE tenant = ?", (self.name,))
+        found = self._graph.tables.query(
+            self.name, "SELECT revision FROM graph_revision WHERE tenant = ?", (self.name,)
+        )
         return int(found[0][0]) if found else 0
 
     def duplicates(self, threshold: float = 0.75) -> list[tuple[Entity, Entity, float]]:
@@ -546,10 +547,12 @@ class TenantGraph:
         return [Relation(*row) for row in found]
 
     def _touch(self, rows: Transaction) -> None:
+        """Raise the graph's revision; it is a time, so that a graph restored from a backup never repeats one."""
         rows.run(
-            "INSERT INTO graph_revision (tenant, revision) VALUES (?, 1) "
-            "ON CONFLICT (tenant) DO UPDATE SET revision = graph_revision.revision + 1",
-            (self.name,),
+            "INSERT INTO graph_revision (tenant, revision) VALUES (?, ?) ON CONFLICT (tenant) DO UPDATE "
+            "SET revision = CASE WHEN excluded.revision > graph_revision.revision "
+            "THEN excluded.revision ELSE graph_revision.revision + 1 END",
+            (self.name, _now()),
         )
 
 

@@ -210,6 +210,21 @@ class Connections:
             cursor = psycopg.ClientCursor(connection).execute(message, values)
         return connection, cursor
 
+    def query(self, message: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run statements that only read in one message, which is a transaction, and return the rows of the last one."""
+        connection = self.take()
+        try:
+            connection, cursor = self.execute(connection, message, values)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall()
+        except psycopg.Error as error:
+            if is_stale(error):
+                self.distrust(connection, error)
+            raise translate(error, self.where) from None
+        finally:
+            self.give(connection)
+
     @contextmanager
     def transaction(self, begin: bytes, values: Sequence[Any]) -> Generator[Connection, None, None]:
         """Run a block in a transaction, which `begin` begins; it is kept unless the block raises."""

@@ -186,6 +186,11 @@ class Database:
             taken = connection.execute(sa.select(lock(int.from_bytes(digest, signed=True)))).scalar()
             yield wait or bool(taken)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the tables are in the memory of this process, where no other connection sees them."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()

@@ -229,6 +229,7 @@ class Records:
         with self._database.writing(tenant) as connection:
             for table in (record, link):
                 connection.execute(table.delete().where(table.c.tenant == tenant))
+            _touch(connection, tenant)
 
     def remove(self, tenant: str, kind: str, id: str) -> bool:
         """Remove a record and its links."""
@@ -386,6 +387,7 @@ class Records:
             for start in range(0, len(memory_ids), _CHUNK):
                 some = list(memory_ids[start : start + _CHUNK])
                 connection.execute(link.delete().where(own & link.c.memory_id.in_(some)))
+            _touch(connection, tenant)
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
@@ -430,4 +432,7 @@ def _one(tenant: str, kind: str, id: str) -> sa.ColumnElement[bool]:
 
 
 def _touch(connection: Connection, tenant: str) -> None:
-    connection.execute(account.update().where(account.c.id == tenant).values(revision=account.c.revision + 1))
+    """Raise a tenant's revision; it is a time, so that records restored from a backup never repeat one."""
+    moment, last = now_micros(), account.c.revision
+    new = sa.case((last < moment, moment), else_=last + 1)
+    connection.execute(account.update().where(account.c.id == tenant).values(revision=new))

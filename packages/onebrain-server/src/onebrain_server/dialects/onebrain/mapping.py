@@ -7,8 +7,7 @@ that is not active is archived to the engine, which leaves it out of searches at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -23,6 +22,7 @@ from onebrain_server.http.operation import holding
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
 from onebrain_server.json_values import is_array, is_object
+from onebrain_server.state.owners import Belonging
 
 MemoryType = Literal["fact", "preference", "decision", "goal", "experience", "skill"]
 MemoryStatus = Literal["active", "candidate", "archived", "conflicted"]
@@ -246,36 +246,9 @@ def status_of(memory: Memory) -> MemoryStatus:
     return found if found in ("candidate", "conflicted") else "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class Belonging:
-    """The owners of a memory by its links: the first entity that it is about, and its first project."""
-
-    entity_id: str | None = None
-    project_id: str | None = None
-
-
-NOWHERE: Final = Belonging()
-
-
-def belonging(call: Call, ids: Sequence[str]) -> Mapping[str, Belonging]:
-    """Return the entity and project of memories, by their ids; memories without either are left out."""
-    entities: dict[str, str] = {}
-    others: dict[str, str] = {}
-    for link in call.graph.links(memory_ids=ids):
-        if link.link_type == "about":
-            entities.setdefault(link.memory_id, link.entity_id)
-        elif link.link_type != "mentions":
-            others.setdefault(link.memory_id, link.entity_id)
-    entities = {**others, **entities}
-    projects: dict[str, str] = {}
-    for owned in call.server.records.links(call.tenant_id, "project", memory_ids=ids):
-        projects.setdefault(owned.memory_id, owned.owner_id)
-    return {id: Belonging(entities.get(id), projects.get(id)) for id in entities.keys() | projects.keys()}
-
-
 def row(memory: Memory, call: Call) -> dict[str, Any]:
     """Return a memory as answers show it."""
-    return shown(memory, call, belonging(call, [memory.id]).get(memory.id, NOWHERE))
+    return shown(memory, call, call.server.owners.of(call.graph, [memory.id])[memory.id])
 
 
 def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
@@ -312,5 +285,5 @@ def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
 def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     """Return memories as answers show them."""
     found = list(memories)
-    owners = belonging(call, [memory.id for memory in found])
-    return [shown(memory, call, owners.get(memory.id, NOWHERE)) for memory in found]
+    owners = call.server.owners.of(call.graph, [memory.id for memory in found])
+    return [shown(memory, call, owners[memory.id]) for memory in found]

@@ -35,6 +35,7 @@ from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, 
 from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.state.owners import Belonging
 
 routes = Routes("/v1/memory", "memory")
 
@@ -117,7 +118,7 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     call.act("write", "memory")
     # It has the links that were just made, and no others.
     if fresh:
-        return mapping.shown(memory, call, mapping.Belonging(body.entity_id, body.project_id))
+        return mapping.shown(memory, call, Belonging(body.entity_id, body.project_id))
     return mapping.row(memory, call)
 
 

@@ -26,7 +26,7 @@ def export_user(call: Call) -> dict[str, Any]:
     """Return everything that is stored about the account; once an hour."""
     account = call.known.account
     past = call.server.history.all(call.tenant_id)
-    owners = mapping.belonging(call, list({memory.id for _, memory in past}))
+    owners = call.server.owners.of(call.graph, list({memory.id for _, memory in past}))
     return {
         "exportedAt": iso(now()),
         "user": {
@@ -44,7 +44,7 @@ def export_user(call: Call) -> dict[str, Any]:
         "history": [
             {
                 "changedAt": iso_micros(changed_at),
-                "memory": mapping.shown(memory, call, owners.get(memory.id, mapping.NOWHERE)),
+                "memory": mapping.shown(memory, call, owners[memory.id]),
             }
             for changed_at, memory in past
         ],

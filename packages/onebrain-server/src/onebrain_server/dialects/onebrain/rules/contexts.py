@@ -66,7 +66,7 @@ FOCUSED: Final = Budget(2000, 15, 5, 3, 3, True, False, "")
 def revision(call: Call) -> tuple[int, int, int]:
     """Return numbers that change with every change of anything that a context shows."""
     memories = sum(call.memories.changes().values())
-    return memories, call.server.records.revision(call.tenant_id), call.graph.revision()
+    return memories, *call.server.owners.revisions(call.graph)
 
 
 def context(
