@@ -7,12 +7,12 @@ LangChain has no filter language of its own: components take ``F("year").ge(2025
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from onebrain import F, OneBrainValidationError
-from onebrain.memory.filters import FALSE, TRUE, All, Cmp, Filter, Not, every, key_name, parse
+from onebrain.memory.filters import FALSE, TRUE, All, Cmp, Filter, Not, every, key_name, parse, spelling
 from onebrain.memory.filters import Any as Either
 
 if TYPE_CHECKING:
@@ -22,22 +22,6 @@ else:
     FilterLike = Any
 
 _OPERATORS = {"$eq": "eq", "$ne": "ne", "$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}
-_NAMES = {
-    "eq": "$eq",
-    "ne": "$ne",
-    "gt": "$gt",
-    "ge": "$gte",
-    "lt": "$lt",
-    "le": "$lte",
-    "in": "$in",
-    "not_in": "$nin",
-    "contains": "$contains",
-    "icontains": "$icontains",
-    "starts_with": "$starts_with",
-    "like": "$like",
-    "ilike": "$ilike",
-    "exists": "$exists",
-}
 
 
 def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
@@ -80,11 +64,15 @@ def _operation(field: str, name: Any, value: Any) -> Filter:
 
 def _has_nan(value: Any) -> bool:
     """Return whether a value is or holds NaN, which nothing equals and nothing is more or less than."""
-    if isinstance(value, Mapping):
-        return any(map(_has_nan, cast("Mapping[str, Any]", value).values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_nan, cast("Sequence[Any]", value)))
-    return isinstance(value, float) and math.isnan(value)
+    return _holds(value, lambda item: isinstance(item, float) and math.isnan(item))
+
+
+def _holds(value: Any, test: Callable[[Any], bool]) -> bool:
+    """Return whether a value, or one inside it, passes a test."""
+    if isinstance(value, Mapping | list | tuple):
+        items = cast("Mapping[str, Any]", value).values() if isinstance(value, Mapping) else value
+        return any(_holds(item, test) for item in cast("Iterable[Any]", items))
+    return test(value)
 
 
 def _key(key: Any) -> str:
@@ -119,7 +107,8 @@ def jsonable(filter: Any) -> dict[str, Any] | None:
 
 def _dict(filter: Filter) -> dict[str, Any] | None:
     if isinstance(filter, Cmp):
-        return None if _has_date(filter.value) else {filter.field: {_NAMES[filter.op]: _plain(filter.value)}}
+        dated = _holds(filter.value, lambda item: isinstance(item, date))
+        return None if dated else {filter.field: {spelling(filter.op): _plain(filter.value)}}
     if isinstance(filter, Not):
         part = _dict(filter.part)
         return None if part is None else {"$not": part}
@@ -135,16 +124,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in cast("Mapping[str, Any]", value).items()}
     return [_plain(item) for item in cast("Sequence[Any]", value)] if isinstance(value, tuple) else value
-
-
-def _has_date(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_date, cast("Mapping[str, Any]", value).values()))
-    return (
-        any(map(_has_date, cast("Sequence[Any]", value)))
-        if isinstance(value, tuple)
-        else isinstance(value, date)
-    )
 
 
 __all__ = ["All", "FilterLike", "checked", "jsonable", "value_filter"]

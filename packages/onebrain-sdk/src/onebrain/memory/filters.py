@@ -11,37 +11,27 @@ name that begins with ``$`` is the memory's own: ``$id $content $title $type $ta
 $archived $created_at $updated_at $expires_at $user $agent $session $space`` and ``$extra.…``; ``F.created_at`` is short
 for ``F("$created_at")``. An own field has values of one kind, and a comparison with another kind is refused.
 
-The meaning of the operators, on every service:
-
-* ``eq`` compares values of one kind: numbers with numbers (1 equals 1.0), booleans with booleans, strings with strings
-  by code point and case, lists and objects element by element. ``eq(None)`` matches null and a missing field.
-* ``ne`` is the negation of ``eq``, so it matches a missing field. ``in_`` is "eq to one of", ``not_in`` its negation.
-* ``gt ge lt le`` compare numbers with numbers, strings with strings, and dates with dates; anything else, null and
-  missing fields included, does not match. ``between`` is ``ge`` and ``le``.
-* A date compares as an instant: a value without an offset is UTC, one without a time is that day's midnight. A date in
-  the filter compares with a stored date and with stored ISO 8601 text. ISO 8601 text in the filter compares as an
-  instant with what was stored as a date, and as text with what was stored as text.
-* ``contains`` matches a list that has an equal element, and a string that has the value as a part.
-  ``icontains`` does the same to strings regardless of case. ``starts_with`` is for strings.
-* ``like`` matches a string as SQL does, from its first character to its last: ``%`` stands for any text, ``_`` for any
-  one character, and a backslash takes the next character literally. ``ilike`` does so regardless of case.
-* ``exists`` matches where the field is there, even if null; ``exists(False)`` where it is missing.
+`onebrain.memory.operators` says how each operator decides.
 """
 
 from __future__ import annotations
 
-import operator
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from uuid import UUID
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.moments import Moment
 from onebrain.memory.moments import instant_of as instant_of
+from onebrain.memory.operators import INFO, SPELLINGS
+from onebrain.memory.operators import OPERATORS as OPERATORS
+from onebrain.memory.operators import Operator as Operator
+from onebrain.memory.operators import compare as compare
+from onebrain.memory.operators import kind as kind
+from onebrain.memory.operators import same as same
+from onebrain.memory.operators import spelling as spelling
 from onebrain.memory.own_fields import own_value
 from onebrain.memory.paths import MISSING as MISSING
 from onebrain.memory.paths import OWN_FIELDS as OWN_FIELDS
@@ -56,25 +46,6 @@ if TYPE_CHECKING:
 
 # This module has a class of its own named Any, as filter languages do.
 Value: TypeAlias = typing.Any
-
-Operator = Literal[
-    "eq",
-    "ne",
-    "gt",
-    "ge",
-    "lt",
-    "le",
-    "in",
-    "not_in",
-    "contains",
-    "icontains",
-    "starts_with",
-    "like",
-    "ilike",
-    "exists",
-]
-OPERATORS: Final = frozenset(get_args(Operator))
-_TEXTUAL: Final = frozenset({"icontains", "starts_with", "like", "ilike"})
 
 
 class _Combinable:
@@ -105,9 +76,9 @@ class Cmp(_Combinable):
     value: Value
 
     def __post_init__(self) -> None:
-        if self.op not in OPERATORS:
+        if self.op not in INFO:
             raise OneBrainValidationError(
-                f"unknown filter operator {self.op!r}; there are {', '.join(sorted(OPERATORS))}"
+                f"unknown filter operator {self.op!r}; there are {', '.join(sorted(INFO))}"
             )
         field_path(self.field)
         value = _checked(self.op, self.value, self.field)
@@ -289,63 +260,29 @@ def between(field: str, bounds: Value) -> All:
 # ---- values -------------------------------------------------------------------------------------------------------
 
 
-# Looked up first, because filters ask for every value that they compare.
-_KINDS: Final[dict[type, str]] = {
-    type(None): "null",
-    bool: "bool",
-    int: "number",
-    float: "number",
-    str: "string",
-    datetime: "date",
-    date: "date",
-    Moment: "date",
-    dict: "object",
-    list: "list",
-    tuple: "list",
-}
-
-
-def kind(value: Value) -> str:
-    """Return the kind of a JSON value: null, bool, number, string, date, list or object."""
-    known = _KINDS.get(type(value))  # pyright: ignore[reportUnknownArgumentType]
-    if known is not None:
-        return known
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, date):  # datetime is a date
-        return "date"
-    if isinstance(value, Mapping):
-        return "object"
-    return "list" if isinstance(value, list | tuple | set | frozenset) else "other"
-
-
 def _checked(op: str, value: Value, field: str) -> Value:
     """Return `value` in the form that comparisons use; raise where `op` cannot take it."""
-    if op == "exists":
+    operand = INFO[op].operand
+    if operand == "flag":
         if not isinstance(value, bool):
-            raise OneBrainValidationError(f"exists on {field!r:.60} takes True or False")
+            raise OneBrainValidationError(f"{op} on {field!r:.60} takes True or False")
         return value
-    if op in ("in", "not_in"):
+    if operand == "values":
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
             raise OneBrainValidationError(f"{op} on {field!r:.60} takes a list of values")
         items = cast("Iterable[Value]", value)
         items = sorted(items, key=repr) if isinstance(items, set | frozenset) else items
         return tuple(_plain(item, field) for item in items)
     value = _plain(value, field)
-    if op in ("gt", "ge", "lt", "le") and kind(value) not in ("number", "string", "date"):
+    if operand == "bound" and kind(value) not in ("number", "string", "date"):
         raise OneBrainValidationError(
             f"{op} on {field!r:.60} takes a number, a string or a date, not {kind(value)}"
         )
-    if op in _TEXTUAL and not isinstance(value, str):
+    if operand in ("text", "pattern") and not isinstance(value, str):
         raise OneBrainValidationError(f"{op} on {field!r:.60} takes a string, not {kind(value)}")
-    if op in ("like", "ilike"):
-        matcher(value, op == "ilike")  # which raises where it is no pattern
+    if operand == "pattern":
+        # Raises if it is none.
+        matcher(value)
     return value
 
 
@@ -394,94 +331,6 @@ class _Frozen(dict[str, Value]):
         return hash(frozenset(self.items()))
 
 
-def same(stored: Value, wanted: Value) -> bool:
-    """Return whether a stored JSON value equals a filter's value: same kind, same value."""
-    stored_kind, wanted_kind = kind(stored), kind(wanted)
-    if wanted_kind == "date":
-        instant = instant_of(stored)
-        return instant is not None and instant == instant_of(wanted)
-    if stored_kind != wanted_kind:
-        if stored_kind != "date" or wanted_kind != "string":
-            return False
-        instant = instant_of(wanted)
-        return instant is not None and instant == instant_of(stored)
-    if stored_kind == "list":
-        return len(stored) == len(wanted) and all(map(same, stored, wanted))
-    if stored_kind == "object":
-        return stored.keys() == wanted.keys() and all(same(stored[key], wanted[key]) for key in wanted)
-    return bool(stored == wanted)
-
-
-def compare(op: Operator, stored: Value, wanted: Value) -> bool:
-    """Decide one comparison; `stored` is ``MISSING`` if the memory has no such field. The only definition of the operators."""
-    return _DECISIONS[op](stored, wanted)
-
-
-def _equals(stored: Value, wanted: Value) -> bool:
-    if wanted is None:
-        return stored is None or stored is MISSING
-    return stored is not MISSING and same(stored, wanted)
-
-
-def _is_in(stored: Value, wanted: Value) -> bool:
-    return any(_equals(stored, item) for item in wanted)
-
-
-def _contains(stored: Value, wanted: Value) -> bool:
-    if isinstance(stored, str):
-        return isinstance(wanted, str) and wanted in stored
-    return isinstance(stored, list | tuple) and any(
-        same(item, wanted) for item in cast("Sequence[Value]", stored)
-    )
-
-
-def _icontains(stored: Value, wanted: Value) -> bool:
-    texts = cast("Sequence[Value]", stored) if isinstance(stored, list | tuple) else (stored,)
-    return any(isinstance(text, str) and wanted.casefold() in text.casefold() for text in texts)
-
-
-def _like(stored: Value, wanted: Value, *, fold: bool) -> bool:
-    return isinstance(stored, str) and matcher(wanted, fold)(stored)
-
-
-def _ordered(decide: Callable[[Value, Value], bool]) -> Callable[[Value, Value], bool]:
-    def ordered(stored: Value, wanted: Value) -> bool:
-        ends = None if stored is MISSING or stored is None else _ends(stored, wanted)
-        return ends is not None and decide(*ends)
-
-    return ordered
-
-
-_DECISIONS: Final[Mapping[Operator, Callable[[Value, Value], bool]]] = {
-    "exists": lambda stored, wanted: (stored is not MISSING) is wanted,
-    "eq": _equals,
-    "ne": lambda stored, wanted: not _equals(stored, wanted),
-    "in": _is_in,
-    "not_in": lambda stored, wanted: not _is_in(stored, wanted),
-    "contains": _contains,
-    "icontains": _icontains,
-    "starts_with": lambda stored, wanted: isinstance(stored, str) and stored.startswith(wanted),
-    "like": partial(_like, fold=False),
-    "ilike": partial(_like, fold=True),
-    "gt": _ordered(operator.gt),
-    "ge": _ordered(operator.ge),
-    "lt": _ordered(operator.lt),
-    "le": _ordered(operator.le),
-}
-
-
-def _ends(stored: Value, wanted: Value) -> tuple[Value, Value] | None:
-    """Return two values in a form in which they have an order; None where they have none."""
-    stored_kind, wanted_kind = kind(stored), kind(wanted)
-    if "date" in (stored_kind, wanted_kind) and {stored_kind, wanted_kind} <= {"date", "string"}:
-        left, right = instant_of(stored), instant_of(wanted)
-        if left is not None and right is not None:
-            return left, right
-        # A stored date is text to a filter whose text is no date.
-        return (stored, wanted) if isinstance(stored, Moment) and wanted_kind == "string" else None
-    return (stored, wanted) if stored_kind == wanted_kind else None
-
-
 def matches(f: Filter, value_of: Callable[[str], Value]) -> bool:
     """Decide a filter; `value_of` gives the value of a field, or `MISSING`."""
     if isinstance(f, Cmp):
@@ -514,10 +363,16 @@ def field_value(memory: Memory, field: str) -> Value:
 
 def fields(f: Filter) -> frozenset[str]:
     """Return the names of all fields in a filter."""
+    return frozenset(part.field for part in comparisons(f))
+
+
+def comparisons(f: Filter) -> Iterator[Cmp]:
+    """Return all comparisons in a filter."""
     if isinstance(f, Cmp):
-        return frozenset((f.field,))
-    parts = (f.part,) if isinstance(f, Not) else f.parts
-    return frozenset[str]().union(*(fields(part) for part in parts))
+        yield f
+    else:
+        for part in (f.part,) if isinstance(f, Not) else f.parts:
+            yield from comparisons(part)
 
 
 # ---- what a service can do itself -----------------------------------------------------------------------------------
@@ -554,25 +409,6 @@ def _exact(f: Filter, can: Callable[[Cmp], bool], logic: frozenset[Logic]) -> bo
 
 # Each level takes several frames of Python's stack, in the evaluator and in drivers.
 _DEPTH: Final = 64
-_MONGO: dict[str, Operator] = {
-    "$eq": "eq",
-    "$ne": "ne",
-    "$gt": "gt",
-    "$gte": "ge",
-    "$ge": "ge",
-    "$lt": "lt",
-    "$lte": "le",
-    "$le": "le",
-    "$in": "in",
-    "$nin": "not_in",
-    "$not_in": "not_in",
-    "$contains": "contains",
-    "$icontains": "icontains",
-    "$starts_with": "starts_with",
-    "$like": "like",
-    "$ilike": "ilike",
-    "$exists": "exists",
-}
 
 
 def parse(value: Filter | Mapping[str, Value] | None) -> Filter:
@@ -639,12 +475,12 @@ def _parse_operator(field: str, name: Value, value: Value) -> Filter:
         return negate(_parse_item(field, value))
     if name == "$between":
         return between(field, value)
-    if name not in _MONGO:
+    if name not in SPELLINGS:
         raise _unknown(name)
     # A dict is read more than once, and a generator would be empty the second time.
     if isinstance(value, Iterator):
         raise OneBrainValidationError(f"{name} on {field!r:.60} takes a list of values, not a generator")
-    return Cmp(field, _MONGO[name], value)
+    return Cmp(field, SPELLINGS[name], value)
 
 
 def _has_operators(value: Value) -> bool:
@@ -671,5 +507,5 @@ def _parsed(name: Value, value: Value) -> Value:
 
 
 def _unknown(name: Value) -> OneBrainValidationError:
-    known = sorted([*_MONGO, "$between", "$and", "$or", "$nor", "$not"])
+    known = sorted([*SPELLINGS, "$between", "$and", "$or", "$nor", "$not"])
     return OneBrainValidationError(f"unknown filter operator {name!r:.40}; there are {', '.join(known)}")

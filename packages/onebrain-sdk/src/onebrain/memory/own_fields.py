@@ -13,12 +13,11 @@ from typing import Any, Final, cast
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.ids import as_id
 from onebrain.memory.moments import instant_of
+from onebrain.memory.operators import INFO, kind
+from onebrain.memory.paths import OWN_KINDS, OwnKind
 
 Value = Any
-
-_EQUALITY: Final = frozenset({"eq", "ne", "in", "not_in"})
-_ORDER: Final = frozenset({"gt", "ge", "lt", "le"})
-_PARTS: Final = frozenset({"contains", "icontains", "starts_with", "like", "ilike"})
+Read = Callable[[Value], Value]
 
 
 class _Wrong(Exception):
@@ -32,22 +31,13 @@ def _id(value: Value) -> str:
         raise _Wrong from None
 
 
-def _text(value: Value) -> str:
-    if not isinstance(value, str):
-        raise _Wrong
-    return value
+def _of(wanted: str) -> Read:
+    def read(value: Value) -> Value:
+        if kind(value) != wanted:
+            raise _Wrong
+        return value
 
-
-def _number(value: Value) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Wrong
-    return value
-
-
-def _flag(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong
-    return value
+    return read
 
 
 def _moment(value: Value) -> Value:
@@ -62,40 +52,24 @@ def _moment(value: Value) -> Value:
 def _labels(value: Value) -> tuple[str, ...]:
     if not isinstance(value, tuple):
         raise _Wrong
-    return tuple(map(_text, cast("tuple[Value, ...]", value)))
+    return tuple(map(_of("string"), cast("tuple[Value, ...]", value)))
 
 
-def _object(value: Value) -> Value:
-    if not isinstance(value, Mapping):
-        raise _Wrong
-    return cast("Value", value)
-
-
-Read = Callable[[Value], Value]
-# For each kind: its values, how one is read, and which operators it has beside those for equality.
-_KINDS: Final[Mapping[str, tuple[str, Read, frozenset[str]]]] = {
-    "id": ("an id: a string, a whole number or a UUID", _id, _ORDER | _PARTS),
-    "text": ("a string", _text, _ORDER | _PARTS),
-    "number": ("a number", _number, _ORDER),
-    "flag": ("True or False", _flag, frozenset()),
-    "time": ("a datetime, a date or ISO 8601 text", _moment, _ORDER),
-    "labels": ("a list of strings", _labels, frozenset({"contains", "icontains"})),
-    "object": ("an object", _object, frozenset()),
-}
-_FIELDS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("$id", "$user", "$agent", "$session", "$space"), "id"),
-    **dict.fromkeys(("$content", "$title", "$type", "$source"), "text"),
-    **dict.fromkeys(("$pinned", "$archived"), "flag"),
-    **dict.fromkeys(("$created_at", "$updated_at", "$expires_at"), "time"),
-    "$importance": "number",
-    "$tags": "labels",
-    "$extra": "object",
+# For each kind: its values, and how one is read.
+_KINDS: Final[Mapping[OwnKind, tuple[str, Read]]] = {
+    "id": ("an id: a string, a whole number or a UUID", _id),
+    "text": ("a string", _of("string")),
+    "number": ("a number", _of("number")),
+    "flag": ("True or False", _of("bool")),
+    "time": ("a datetime, a date or ISO 8601 text", _moment),
+    "labels": ("a list of strings", _labels),
+    "object": ("an object", _of("object")),
 }
 
 
-def kind_of(field: str) -> str | None:
+def kind_of(field: str) -> OwnKind | None:
     """Return the kind of a memory's own field; None for every other field."""
-    return _FIELDS.get(field)
+    return OWN_KINDS.get(field)
 
 
 def own_value(field: str, op: str, value: Value) -> Value:
@@ -104,19 +78,21 @@ def own_value(field: str, op: str, value: Value) -> Value:
     Raises:
         OneBrainValidationError: The field can never match: its values are of another kind, or have no such operator.
     """
-    kind = _FIELDS.get(field)
-    if kind is None or op == "exists":
+    own, info = OWN_KINDS.get(field), INFO[op]
+    if own is None or info.operand == "flag":
         return value
-    takes, read, operators = _KINDS[kind]
-    if op not in _EQUALITY and op not in operators:
-        known = ", ".join(sorted(_EQUALITY | operators | {"exists"}))
+    if own not in info.own:
+        known = ", ".join(sorted(name for name, other in INFO.items() if own in other.own))
         raise OneBrainValidationError(f"{op} on {field!r} can never match; the field has {known}")
-    if op in _PARTS and kind == "labels":  # which look at one label
-        takes, read = "a string", _text
+    takes, read = _KINDS[own]
+    equality = info.operand in ("value", "values")
+    # The others look at one label.
+    if own == "labels" and not equality:
+        takes, read = _KINDS["text"]
     try:
-        if op in ("in", "not_in"):
+        if info.operand == "values":
             return tuple(item if item is None else read(item) for item in value)
-        return value if value is None and op in _EQUALITY else read(value)
+        return value if value is None and equality else read(value)
     except _Wrong:
-        hint = "; use contains to ask for one of its labels" if kind == "labels" and op in _EQUALITY else ""
+        hint = "; use contains to ask for one of its labels" if own == "labels" and equality else ""
         raise OneBrainValidationError(f"{op} on {field!r} takes {takes}{hint}") from None

@@ -13,34 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from onebrain.errors import OneBrainValidationError
 
 Value: TypeAlias = Any
 
 MISSING: Final = object()
-OWN_FIELDS: Final = frozenset(
-    [
-        "$id",
-        "$content",
-        "$title",
-        "$type",
-        "$tags",
-        "$importance",
-        "$source",
-        "$pinned",
-        "$archived",
-        "$created_at",
-        "$updated_at",
-        "$expires_at",
-        "$user",
-        "$agent",
-        "$session",
-        "$space",
-        "$extra",
-    ]
-)
+OwnKind = Literal["id", "text", "number", "flag", "time", "labels", "object"]
+# The kind of each of a memory's own fields.
+OWN_KINDS: Final[Mapping[str, OwnKind]] = {
+    **dict.fromkeys(("$id", "$user", "$agent", "$session", "$space"), "id"),
+    **dict.fromkeys(("$content", "$title", "$type", "$source"), "text"),
+    **dict.fromkeys(("$pinned", "$archived"), "flag"),
+    **dict.fromkeys(("$created_at", "$updated_at", "$expires_at"), "time"),
+    "$importance": "number",
+    "$tags": "labels",
+    "$extra": "object",
+}
+OWN_FIELDS: Final = frozenset(OWN_KINDS)
 
 
 @lru_cache(maxsize=4096)
