@@ -48,6 +48,10 @@ ALWAYS = [
     {"$or": [{}, {"n": 1}]},
     {"n": {"$nin": []}},
     {"$or": [{"n": 1}, {"n": {"$ne": 1}}]},
+    {"$content": {"$like": "%"}},
+    {"$id": {"$gte": ""}},
+    {"$user": {"$ne": ""}},
+    {"$archived": {"$in": [True, False]}},
 ]
 NOTHING_GONE = re.compile(r'"(?:count|deleted|removed|revoked)":(?:0|false)\b')
 SCOPED = {"scope": {"user": "maria"}}

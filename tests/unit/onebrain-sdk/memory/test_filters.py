@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import get_args
 from uuid import uuid4
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from onebrain import F, OneBrainValidationError
+from onebrain.memory import operators
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
+from onebrain.memory.deletion import holds_always
 from onebrain.memory.filters import (
     FALSE,
     MISSING,
@@ -24,6 +27,7 @@ from onebrain.memory.filters import (
     Any,
     Cmp,
     Not,
+    Operator,
     every,
     field_name,
     field_path,
@@ -35,6 +39,7 @@ from onebrain.memory.filters import (
     split,
 )
 from onebrain.memory.models import Memory, Scope
+from onebrain_langchain import filters as langchain
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -142,6 +147,30 @@ def test_own_fields_are_those_of_the_memory():
         assert matches(f, metadata, **own), f
         assert not matches(~f, metadata, **own), f
     assert {getattr(F, name[1:]).name for name in OWN_FIELDS - {"$extra"}} == OWN_FIELDS - {"$extra"}
+
+
+def test_an_operator_is_described_once(monkeypatch):
+    assert set(OPERATORS) == set(get_args(Operator)) == set(operators.INFO)
+    # The description is all that parsing, evaluating and serialising read.
+    added = operators.OperatorInfo(
+        "ends_with", lambda stored, wanted: isinstance(stored, str) and stored.endswith(wanted), "text"
+    )
+    for table, key, value in (
+        (operators.INFO, "ends_with", added),
+        (operators.SPELLINGS, "$ends_with", "ends_with"),
+        (operators._DECISIONS, "ends_with", added.decide),
+    ):
+        monkeypatch.setitem(table, key, value)
+    condition = parse({"x": {"$ends_with": "t"}, "$title": {"$ends_with": "t"}})
+    assert condition == Cmp("x", "ends_with", "t") & Cmp("$title", "ends_with", "t")
+    assert matches(condition, {"x": "boat"}, title="t")
+    assert not matches(condition, {"x": "boat"})
+    assert parse(langchain.jsonable(condition)) == condition
+    assert not holds_always(~condition)
+    assert holds_always(Cmp("$content", "ends_with", ""))
+    for field, value in (("$tags", "t"), ("$created_at", "t"), ("x", 1)):
+        with pytest.raises(OneBrainValidationError):
+            Cmp(field, "ends_with", value)
 
 
 # ---- fields -----------------------------------------------------------------------------------------------------------

@@ -6,16 +6,42 @@ the code that made it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from itertools import chain, combinations
 from typing import Final
 
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.filters import Any, Cmp, Filter, Not, Operator, Value, negate, parse
+from onebrain.memory.filters import (
+    FALSE,
+    TRUE,
+    All,
+    Cmp,
+    Filter,
+    Not,
+    comparisons,
+    either,
+    every,
+    negate,
+    parse,
+)
+from onebrain.memory.models import NewMemory, Scope
+from onebrain.memory.moments import Moment, instant_of
+from onebrain.memory.operators import Value, compare, kind
+from onebrain.memory.paths import MISSING, OWN_FIELDS
+from onebrain.memory.patterns import example
 
-# Every memory has these fields, and none of them is ever null.
-_ALWAYS_THERE: Final = frozenset(["$id", "$content"])
-_TEXT: Final = frozenset(["contains", "icontains", "starts_with"])
-_NEGATIONS: Final[Mapping[str, Operator]] = {"ne": "eq", "not_in": "in"}
+# The store fills these where a new memory leaves them open.
+_FILLED: Final = frozenset({"$id", "$created_at", "$updated_at"})
+# Values of every kind. No text begins with a space or a control character, so a bound that only such texts miss is none.
+_USUAL: Final[Sequence[Value]] = (
+    *(MISSING, None, False, True, 0, "", "!", "-", (), ("-",), {}, {"-": 0}),
+    *map(Moment, ("0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00")),
+)
+# Comparisons after which the search for a counterexample ends: about half a second.
+_WORK: Final = 200_000
 
 
 def condition(filter: Filter | Mapping[str, Value] | None, *, everything: bool, instead: str) -> Filter:
@@ -38,60 +64,104 @@ def condition(filter: Filter | Mapping[str, Value] | None, *, everything: bool, 
 
 
 def holds_always(filter: Filter) -> bool:
-    """Whether a filter holds for every memory there can be, as far as its form shows.
+    """Return whether a filter holds for every memory there can be.
+
+    It does if no counterexample is among the memories whose fields lie at, beside and between the filter's own values.
+    False for a filter of so many comparisons that the search for one does not end.
 
     Example:
         >>> from onebrain import F
         >>> holds_always(F("year").exists()), holds_always(F("year").exists() | ~F("year").exists())
         (False, True)
     """
-    return _constant(filter) is True
+    wanted: dict[str, list[Value]] = {}
+    for part in comparisons(filter):
+        items = part.value if kind(part.value) == "list" else ()
+        wanted.setdefault(part.field, []).extend((part.value, *items))
+    tries = 20 + _WORK // (1 + sum(map(len, wanted.values())))
+    start = _given(filter, "", MISSING)
+    if start in (TRUE, FALSE):
+        return start == TRUE
+    waiting, seen = [start], {start, TRUE}
+    while waiting:
+        rest = waiting.pop()
+        # Own fields first, because most conditions that always hold are about one of those.
+        field = min((part.field for part in comparisons(rest)), key=lambda name: not name.startswith("$"))
+        for value in _values(field, wanted[field]):
+            left = _given(rest, field, value)
+            tries -= 1
+            if left == FALSE or not tries:
+                return False
+            if left not in seen:
+                seen.add(left)
+                waiting.append(left)
+    return True
 
 
-def _constant(filter: Filter) -> bool | None:
-    """Return the value of a filter that is the same for every memory, or None if it depends on the memory."""
-    if isinstance(filter, Not):
-        inner = _constant(filter.part)
-        return None if inner is None else not inner
+def _given(filter: Filter, field: str, value: Value) -> Filter:
+    """Return what is left of a filter on the memories whose `field` has a value; `TRUE` and `FALSE` if nothing is."""
     if isinstance(filter, Cmp):
-        return _constant_of(filter)
-    decisive = isinstance(filter, Any)
-    parts = [_constant(part) for part in filter.parts]
-    if decisive in parts or _contradict(filter.parts):
-        return decisive
-    return None if None in parts else not decisive
+        if filter.field != field:
+            return filter
+        return TRUE if compare(filter.op, value, filter.value) else FALSE
+    if isinstance(filter, Not):
+        part = _given(filter.part, field, value)
+        return FALSE if part == TRUE else TRUE if part == FALSE else negate(part)
+    parts = [_given(part, field, value) for part in filter.parts]
+    if isinstance(filter, All):
+        return FALSE if FALSE in parts else every(*parts)
+    return TRUE if TRUE in parts else either(*parts)
 
 
-def _constant_of(filter: Cmp) -> bool | None:
-    if filter.op in ("in", "not_in") and not filter.value:
-        return filter.op == "not_in"
-    if filter.field in _ALWAYS_THERE:
-        if filter.op == "exists":
-            return bool(filter.value)
-        if filter.value is None and filter.op in ("eq", "ne"):
-            return filter.op == "ne"
-        if filter.op in _TEXT and filter.value == "":
-            return True
-    return None
+def _values(field: str, wanted: Sequence[Value]) -> Iterator[Value]:
+    """Return values that a memory's field can have: usual ones, and those that some comparisons match and others do not."""
+    for value in chain(_USUAL, chain.from_iterable(map(_beside, wanted)), _together(wanted)):
+        with suppress(OneBrainValidationError):
+            yield _stored(field, value)
 
 
-def _contradict(parts: tuple[Filter, ...]) -> bool:
-    """Whether one part is the negation of another."""
-    plain = {_plain(part) for part in parts}
-    return any(_plain(negate(part)) in plain for part in plain)
+def _stored(field: str, value: Value) -> Value:
+    """Return a value as a memory's field has it; raise `OneBrainValidationError` if no memory does."""
+    given = None if value is MISSING else value
+    if field not in OWN_FIELDS:
+        NewMemory.checked(content="-", metadata={"-": given})
+        return value
+    if field in _FILLED and given is None:
+        raise OneBrainValidationError("every memory has one")
+    name = field[1:].replace("updated_at", "created_at")
+    if name in Scope.model_fields:
+        stored = getattr(Scope(**{name: given}), name)
+    else:
+        stored = getattr(NewMemory.checked(**{"content": "-", name: given}), name)
+    return MISSING if stored is None else stored
 
 
-def _plain(filter: Filter) -> Filter:
-    """Write a comparison that negates another one as the negation of that one."""
-    inner = filter.part if isinstance(filter, Not) else filter
-    if not isinstance(inner, Cmp):
-        return filter
-    plain: Filter = inner
-    if inner.op in _NEGATIONS:
-        plain = Not(Cmp(inner.field, _NEGATIONS[inner.op], inner.value))
-    elif inner.op == "exists" and inner.value is False:
-        plain = Not(Cmp(inner.field, "exists", True))
-    return negate(plain) if isinstance(filter, Not) else plain
+def _beside(wanted: Value) -> Iterator[Value]:
+    """Return a wanted value and its nearest neighbours."""
+    yield wanted
+    wanted_kind = kind(wanted)
+    if wanted_kind == "number":
+        yield from (wanted - 1, wanted + 1)
+        # Of a whole number that no float holds, these are the nearest.
+        with suppress(OverflowError):
+            yield from (math.nextafter(wanted, -math.inf), math.nextafter(wanted, math.inf))
+    if wanted_kind == "string":
+        yield from (wanted + "\0", wanted[:-1], wanted.swapcase())
+    instant = instant_of(wanted)
+    if instant is not None:
+        for step in (0, -1, 1):
+            with suppress(OverflowError):
+                yield Moment((instant + timedelta(microseconds=step)).isoformat())
+
+
+def _together(wanted: Sequence[Value]) -> Iterator[Value]:
+    """Return texts and lists that several of the wanted parts are in."""
+    texts = [value for value in wanted if isinstance(value, str)]
+    for some in chain([wanted], *(combinations(wanted, size) for size in (1, 2, 3))):
+        yield list(some)
+        filling = "".join(example(value, "") for value in some if isinstance(value, str))
+        for text in texts:
+            yield from (text + filling, filling + text, example(text, filling))
 
 
 __all__ = ["condition", "holds_always"]

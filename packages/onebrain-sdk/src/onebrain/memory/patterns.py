@@ -52,6 +52,17 @@ def matcher(pattern: str, ignore_case: bool = False) -> Test:
     return test
 
 
+def example(pattern: str, text: str) -> str:
+    """Return a text that matches `pattern`, with `text` in place of each ``%``; text that is no pattern as it is."""
+    try:
+        characters = _characters(pattern)
+    except OneBrainValidationError:
+        return pattern
+    return "".join(
+        text if character == "%" and not literal else character for character, literal in characters
+    )
+
+
 def _characters(pattern: str) -> list[tuple[str, bool]]:
     """Return each character of a pattern, and whether it stands for itself."""
     characters: list[tuple[str, bool]] = []
