@@ -128,6 +128,28 @@ def test_a_given_key_is_changed_through_the_one_before(plain):
     server.close()
 
 
+def test_documents_of_every_kind_are_sealed_anew_or_forgotten(plain):
+    old, new = bytes(32), bytes([1]) * 32
+    kinds = ("herobrain.webhook", "sixth.webhook", "project", "a-kind-of-tomorrow")
+    server = Server(replace(plain, credentials_key=old))
+    ids = {kind: server.records.add("acme", kind, {"secret": SECRET}).id for kind in kinds}
+    plain_id = server.records.add("acme", "project", {"name": "p"}).id
+    server.close()
+    server = Server(replace(plain, credentials_key=new, credentials_key_before=old))
+    assert server.credentials.reseal() == len(kinds)
+    server.close()
+    server = Server(replace(plain, credentials_key=new))
+    for kind, id in ids.items():
+        assert server.records.get("acme", kind, id).body == {"secret": SECRET}
+    assert server.credentials.forget() == 0
+    server.close()
+    server = Server(replace(plain, credentials_key=bytes([2]) * 32))
+    assert server.credentials.forget() == len(kinds)
+    assert [server.records.get("acme", kind, id) for kind, id in ids.items()] == [None] * len(kinds)
+    assert server.records.get("acme", "project", plain_id).body == {"name": "p"}
+    server.close()
+
+
 def test_postgresql_keeps_no_credential_without_a_key_and_says_which(settings, postgres_url):
     with live_server(replace(settings, database_url=postgres_url, credentials_key=None)) as live:
         server = live.server

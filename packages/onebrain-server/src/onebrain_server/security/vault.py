@@ -69,7 +69,7 @@ class Vault:
 
     def open(self, tenant: str, stored: bytes) -> str:
         """Return the text of a stored form; raise `StorageError` if its key is not there."""
-        if stored[:1] != _SEALED:
+        if not self.sealed(stored):
             return self._sealer.open(tenant, stored)
         mark, rest = stored[1 : 1 + _MARK], stored[1 + _MARK :]
         for key in self._keys():
@@ -81,6 +81,11 @@ class Vault:
             "a credential of a third party cannot be opened: CREDENTIALS_KEY, or the key file beside the database, is not "
             "the one it was sealed with. Restore the key, or run: onebrain credentials forget"
         )
+
+    @staticmethod
+    def sealed(stored: bytes) -> bool:
+        """Return whether something is sealed with a key of the vault's own."""
+        return stored[:1] == _SEALED
 
     def is_current(self, stored: bytes) -> bool:
         """Return whether something is sealed as it would be now; True if there is no key to seal it with."""

@@ -14,15 +14,6 @@ from onebrain_server.state.database import SERVER, Database
 from onebrain_server.state.records import holds_credentials
 from onebrain_server.state.tables import delivery, record
 
-# The kinds of documents among which there may be one with a credential.
-KINDS: Final = (
-    "ai-memory.subscription",
-    "briefing-config",
-    "herobrain.webhook",
-    "rememberos.connection",
-    "rememberos.model",
-    "rememberos.webhook",
-)
 _AT_ONCE: Final = 200
 
 
@@ -53,7 +44,7 @@ class Credentials:
             except StorageError:
                 # Its key is lost: `forget` removes it.
                 continue
-            if holds_credentials(from_json(text)):
+            if self._vault.sealed(stored) or holds_credentials(from_json(text)):
                 column = _column(table)
                 change = table.update().where(where & (column == stored))
                 with self._database.writing(tenant) as connection:
@@ -65,6 +56,9 @@ class Credentials:
         """Remove the documents whose key is lost; return how many those were."""
         done = 0
         for table, where, tenant, stored in self._all():
+            # The key of the other documents is that of the memories.
+            if not self._vault.sealed(stored):
+                continue
             try:
                 self._vault.open(tenant, stored)
             except StorageError:
@@ -73,11 +67,11 @@ class Credentials:
         return done
 
     def _all(self) -> Iterator[tuple[sa.Table, Any, str, bytes]]:
-        for table, narrow in ((record, record.c.kind.in_(KINDS)), (delivery, sa.true())):
+        for table in (record, delivery):
             keys = list(table.primary_key.columns)
             last: tuple[Any, ...] | None = None
             while True:
-                chosen = sa.select(*keys, _column(table)).where(narrow).order_by(*keys).limit(_AT_ONCE)
+                chosen = sa.select(*keys, _column(table)).order_by(*keys).limit(_AT_ONCE)
                 if last is not None:
                     chosen = chosen.where(sa.tuple_(*keys) > sa.tuple_(*last))
                 with self._database.reading(SERVER) as connection:
@@ -94,4 +88,4 @@ def _column(table: sa.Table) -> Any:
     return table.c.body if table is record else table.c.payload
 
 
-__all__ = ["KINDS", "Credentials"]
+__all__ = ["Credentials"]
