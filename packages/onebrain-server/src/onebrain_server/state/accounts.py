@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -83,6 +83,11 @@ class Caller:
         """The service whose routes made its key, which is good for nothing else; None for the account's own keys."""
         return next((scope.partition(":")[0] for scope in self.scopes if ":" in scope), None)
 
+    def lasting(self, until: int | None) -> int | None:
+        """Return when a key that the caller makes ends: at `until`, None for never, and no later than the caller's own key: a key must not outlive itself by another."""
+        own = None if self.key is None else self.key.expires_at
+        return min((end for end in (until, own) if end is not None), default=None)
+
     @property
     def subject(self) -> str:
         """Whose rate limits count."""
@@ -119,20 +124,11 @@ class Accounts:
                 connection.execute(sa.text("LOCK TABLE server_account IN EXCLUSIVE MODE"))
             if connection.execute(sa.select(account.c.id).limit(1)).first() is not None:
                 return None
-            owner = random_id()
-            connection.execute(
-                account.insert().values(
-                    id=owner,
-                    email="owner@localhost",
-                    display_name="Owner",
-                    locale="en",
-                    role="admin",
-                    plan="team",
-                    is_active=True,
-                    created_at=now_micros(),
-                )
+            owner = Account(
+                random_id(), "owner@localhost", "Owner", "en", "admin", "team", True, now_micros()
             )
-            values, whole = _new_key(owner, "First key", SCOPES, "trusted", None)
+            connection.execute(account.insert().values(**asdict(owner)))
+            values, whole = _new_key(owner.id, "First key", SCOPES, "trusted", None)
             connection.execute(api_key.insert().values(**values))
         return whole
 
@@ -145,33 +141,20 @@ class Accounts:
         made = Account(random_id(), email.strip().lower(), name, locale, "user", plan, True, now_micros())
         hashed = None if password is None else hash_password(password)
         with self._database.writing(SERVER) as connection:
-            values = {
-                "id": made.id,
-                "email": made.email,
-                "password": hashed,
-                "display_name": name,
-                "locale": locale,
-                "role": "user",
-                "plan": plan,
-                "is_active": True,
-                "created_at": made.created_at,
-            }
-            if not self._database.insert(connection, account, values):
+            if not self._database.insert(connection, account, {**asdict(made), "password": hashed}):
                 raise Taken
         return made
 
     def by_id(self, id: str) -> Account | None:
         """Return an account."""
-        with self._database.reading(SERVER) as connection:
-            row = connection.execute(_ACCOUNT.where(account.c.id == id)).first()
+        row = self._database.first(SERVER, _ACCOUNT.where(account.c.id == id))
         return None if row is None else Account(*row)
 
     def made_since(self, moment: int) -> list[tuple[str, int]]:
         """Return (id, time) of the accounts made from a moment on, oldest first: for those who run the server."""
         made = account.c.created_at
-        with self._database.reading(SERVER) as connection:
-            rows = connection.execute(sa.select(account.c.id, made).where(made >= moment).order_by(made))
-            return [(row[0], row[1]) for row in rows]
+        rows = self._database.rows(SERVER, sa.select(account.c.id, made).where(made >= moment).order_by(made))
+        return [(row[0], row[1]) for row in rows]
 
     def counts(self) -> tuple[int, int]:
         """Return how many accounts there are, and how many keys that work."""
@@ -192,16 +175,13 @@ class Accounts:
 
     def remove(self, id: str) -> None:
         """Remove an account that is closed; other owners remove the rest of its data."""
-        with self._database.writing(SERVER) as connection:
-            connection.execute(account.delete().where(account.c.id == id))
+        self._database.run(SERVER, account.delete().where(account.c.id == id))
         self.forget_callers(id)
 
     def login(self, email: str, password: str) -> Account | None:
         """Return the account of an address and password; None if they do not fit."""
-        with self._database.reading(SERVER) as connection:
-            row = connection.execute(
-                _ACCOUNT.add_columns(account.c.password).where(account.c.email == email.strip().lower())
-            ).first()
+        wanted = account.c.email == email.strip().lower()
+        row = self._database.first(SERVER, _ACCOUNT.add_columns(account.c.password).where(wanted))
         good = verify_password(password, None if row is None else row[-1])
         return Account(*row[:-1]) if good and row is not None else None
 
@@ -222,39 +202,32 @@ class Accounts:
         A scope with a colon, such as ``rememberos:read``, is one service's: the key is good for nothing else.
         """
         values, whole = _new_key(tenant, name, scopes, trust, expires_at, kind)
-        with self._database.writing(tenant) as connection:
-            connection.execute(api_key.insert().values(**values))
+        self._database.run(tenant, api_key.insert().values(**values))
         made = self.key(tenant, str(values["id"]))
         assert made is not None
         return made, whole
 
     def key(self, tenant: str, id: str) -> Key | None:
         """Return one of a tenant's keys."""
-        with self._database.reading(tenant) as connection:
-            row = connection.execute(_KEY.where((api_key.c.tenant == tenant) & (api_key.c.id == id))).first()
+        row = self._database.first(tenant, _KEY.where(_this_key(tenant, id)))
         return None if row is None else _key(row)
 
     def keys(self, tenant: str) -> list[Key]:
         """Return a tenant's keys, newest first."""
         newest = (api_key.c.created_at.desc(), api_key.c.id.desc())
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(_KEY.where(api_key.c.tenant == tenant).order_by(*newest)).all()
-        return [_key(row) for row in rows]
+        mine = _KEY.where(api_key.c.tenant == tenant).order_by(*newest)
+        return [_key(row) for row in self._database.rows(tenant, mine)]
 
     def change_key(self, tenant: str, id: str, changes: Mapping[str, Any]) -> Key | None:
         """Change a key; its callers are known anew at once."""
         if changes:
-            with self._database.writing(tenant) as connection:
-                where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
-                connection.execute(api_key.update().where(where).values(**changes))
+            self._database.run(tenant, api_key.update().where(_this_key(tenant, id)).values(**changes))
             self.forget_callers(tenant)
         return self.key(tenant, id)
 
     def revoke_key(self, tenant: str, id: str) -> bool:
         """Remove a key; it is refused from now on."""
-        with self._database.writing(tenant) as connection:
-            where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
-            gone = connection.execute(api_key.delete().where(where)).rowcount > 0
+        gone = self._database.run(tenant, api_key.delete().where(_this_key(tenant, id))) > 0
         self.forget_callers(tenant)
         return gone
 
@@ -317,8 +290,8 @@ class Accounts:
             return
         with self._database.writing(SERVER) as connection:
             for (tenant, id), at in used.items():
-                where = (api_key.c.tenant == tenant) & (api_key.c.id == id)
-                connection.execute(api_key.update().where(where).values(last_used_at=at))
+                used_key = api_key.update().where(_this_key(tenant, id))
+                connection.execute(used_key.values(last_used_at=at))
 
     def _remember(self, credential: str, caller: Caller, changes: int) -> None:
         """Remember who was read after a number of changes; the very key may have changed since."""
@@ -339,17 +312,12 @@ class Accounts:
                 del self._callers[credential]
 
 
-_ACCOUNT = sa.select(
-    account.c.id,
-    account.c.email,
-    account.c.display_name,
-    account.c.locale,
-    account.c.role,
-    account.c.plan,
-    account.c.is_active,
-    account.c.created_at,
-)
+_ACCOUNT = sa.select(*(account.c[field.name] for field in fields(Account)))
 _KEY = sa.select(api_key)
+
+
+def _this_key(tenant: str, id: str) -> sa.ColumnElement[bool]:
+    return (api_key.c.tenant == tenant) & (api_key.c.id == id)
 
 
 def _new_key(
@@ -380,19 +348,5 @@ def _new_key(
 
 
 def _key(row: Any) -> Key:
-    return Key(
-        row.tenant,
-        row.id,
-        row.prefix,
-        row.secret_hash,
-        row.name,
-        row.description,
-        tuple(row.scopes.split(",")) if row.scopes else (),
-        row.trust_level,
-        row.is_active,
-        row.rate_limit_per_min,
-        row.last_used_at,
-        row.last_synced_at,
-        row.expires_at,
-        row.created_at,
-    )
+    scopes = tuple(row.scopes.split(",")) if row.scopes else ()
+    return Key(**{**row._mapping, "scopes": scopes})

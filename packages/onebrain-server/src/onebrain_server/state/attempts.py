@@ -7,7 +7,6 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from onebrain_server.clock import now_micros
 from onebrain_server.state.database import SERVER, Database
@@ -36,9 +35,8 @@ class Attempts:
         """
         who, moment = _who(email, ip), now_micros()
         with self._database.writing(SERVER) as connection:
-            insert = postgresql.insert if self._database.postgres else sqlite.insert
-            fresh = insert(attempt).values(who=who, count=0, until=0, last_at=moment)
-            connection.execute(fresh.on_conflict_do_nothing())
+            fresh = {"who": who, "count": 0, "until": 0, "last_at": moment}
+            self._database.insert(connection, attempt, fresh)
             where = attempt.c.who == who
             tried, until, last_at = connection.execute(
                 sa.select(attempt.c.count, attempt.c.until, attempt.c.last_at).where(where).with_for_update()
@@ -57,13 +55,12 @@ class Attempts:
 
     def forgive(self, email: str, ip: str) -> None:
         """Forget the wrong passwords before a right one."""
-        with self._database.writing(SERVER) as connection:
-            connection.execute(attempt.delete().where(attempt.c.who == _who(email, ip)))
+        self._database.run(SERVER, attempt.delete().where(attempt.c.who == _who(email, ip)))
 
     def tidy(self) -> None:
         """Remove counts of passwords that were tried long ago."""
-        with self._database.writing(SERVER) as connection:
-            connection.execute(attempt.delete().where(attempt.c.last_at < now_micros() - 2 * _FORGIVEN))
+        old = attempt.c.last_at < now_micros() - 2 * _FORGIVEN
+        self._database.run(SERVER, attempt.delete().where(old))
 
 
 def _who(email: str, ip: str) -> str:

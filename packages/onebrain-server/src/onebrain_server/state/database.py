@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -146,6 +146,26 @@ class Database:
             yield connection
         self._require(wrote=True)
 
+    def run(self, tenant: str, statement: sa.Executable) -> int:
+        """Execute one statement in a transaction of its own; return how many rows it changed."""
+        with self.writing(tenant) as connection:
+            return connection.execute(statement).rowcount
+
+    def rows(self, tenant: str, query: sa.Executable) -> Sequence[Any]:
+        """Return the rows of one query."""
+        with self.reading(tenant) as connection:
+            return connection.execute(query).all()
+
+    def first(self, tenant: str, query: sa.Executable) -> Any:
+        """Return the first row of one query; None if there is none."""
+        with self.reading(tenant) as connection:
+            return connection.execute(query).first()
+
+    def scalar(self, tenant: str, query: sa.Executable) -> Any:
+        """Return the first value of the first row of one query; None if there is no row."""
+        with self.reading(tenant) as connection:
+            return connection.execute(query).scalar()
+
     def probe(self, size: int) -> None:
         """Write a mark, and a number of bytes that are removed again; raise if that cannot be done."""
         mark = (tables.setting.c.name == "probe") | (tables.setting.c.name == "room")
@@ -164,9 +184,12 @@ class Database:
         One that another request is inserting at the same moment is waited for. Looking first, and inserting then, would
         fail where both look before either inserts.
         """
-        statement: Any = (postgresql.insert if self.postgres else sqlite.insert)(table)
-        statement = statement.values(**values).on_conflict_do_nothing().returning(sa.literal(1))
-        return connection.execute(statement).first() is not None
+        statement = self.inserting(table).values(**values).on_conflict_do_nothing()
+        return connection.execute(statement.returning(sa.literal(1))).first() is not None
+
+    def inserting(self, table: sa.Table) -> Any:
+        """Return the database's own INSERT, which can say what is done about a row that is there already."""
+        return (postgresql.insert if self.postgres else sqlite.insert)(table)
 
     @contextmanager
     def holding(self, name: str, *, wait: bool = True) -> Generator[bool, None, None]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from onebrain.memory.models import Memory
 from onebrain_engine.store.records import to_micros
@@ -63,7 +62,7 @@ class History:
                 connection.execute(setting.delete().where(where))
                 connection.execute(revision.delete())
                 return None
-            start = self._insert(setting).values(name=_SINCE, value=str(now_micros()))
+            start = self._database.inserting(setting).values(name=_SINCE, value=str(now_micros()))
             connection.execute(start.on_conflict_do_nothing())
             return int(connection.execute(sa.select(setting.c.value).where(where)).scalar_one())
 
@@ -88,7 +87,7 @@ class History:
             for row, memory in memories
         ]
         with self._database.writing(tenant) as connection:
-            connection.execute(self._insert(revision).on_conflict_do_nothing(), rows)
+            connection.execute(self._database.inserting(revision).on_conflict_do_nothing(), rows)
 
     def after(self, tenant: str, moment: int, *, memory_id: str | None = None) -> list[Past]:
         """Return the first state that each memory was changed from after a moment, newest memories first."""
@@ -102,16 +101,14 @@ class History:
             .subquery()
         )
         same = (revision.c.memory_row == first.c.memory_row) & (revision.c.changed_at == first.c.changed_at)
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(
-                    revision.c.memory_row, revision.c.memory_id, revision.c.changed_at, revision.c.created_at
-                )
-                .join(first, same)
-                .where(revision.c.tenant == tenant)
-                .order_by(revision.c.created_at.desc(), revision.c.memory_row.desc())
-            )
-            return [Past(*row) for row in rows]
+        columns = (revision.c.memory_row, revision.c.memory_id, revision.c.changed_at, revision.c.created_at)
+        query = (
+            sa.select(*columns)
+            .join(first, same)
+            .where(revision.c.tenant == tenant)
+            .order_by(revision.c.created_at.desc(), revision.c.memory_row.desc())
+        )
+        return [Past(*row) for row in self._database.rows(tenant, query)]
 
     def memories(self, tenant: str, states: Sequence[Past]) -> list[tuple[Past, Memory]]:
         """Return states with their memories, in order; those removed meanwhile are left out."""
@@ -135,13 +132,13 @@ class History:
 
     def all(self, tenant: str) -> list[tuple[int, Memory]]:
         """Return (time of the change, memory before it) of every kept state, oldest first."""
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(revision.c.changed_at, revision.c.body)
-                .where(revision.c.tenant == tenant)
-                .order_by(revision.c.changed_at, revision.c.memory_row)
-            )
-            return [(row[0], Memory.model_validate_json(self._sealer.open(tenant, row[1]))) for row in rows]
+        query = (
+            sa.select(revision.c.changed_at, revision.c.body)
+            .where(revision.c.tenant == tenant)
+            .order_by(revision.c.changed_at, revision.c.memory_row)
+        )
+        rows = self._database.rows(tenant, query)
+        return [(row[0], Memory.model_validate_json(self._sealer.open(tenant, row[1]))) for row in rows]
 
     def forget(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Remove the past of memories."""
@@ -153,15 +150,10 @@ class History:
 
     def forget_tenant(self, tenant: str) -> None:
         """Remove everything of a tenant."""
-        with self._database.writing(tenant) as connection:
-            connection.execute(revision.delete().where(revision.c.tenant == tenant))
+        self._database.run(tenant, revision.delete().where(revision.c.tenant == tenant))
 
     def tidy(self) -> None:
         """Remove states that are too old."""
         if self._since is not None:
-            with self._database.writing(SERVER) as connection:
-                old = revision.c.changed_at < now_micros() - self._days * _DAY
-                connection.execute(revision.delete().where(old))
-
-    def _insert(self, table: sa.Table) -> Any:
-        return (postgresql.insert if self._database.postgres else sqlite.insert)(table)
+            old = revision.c.changed_at < now_micros() - self._days * _DAY
+            self._database.run(SERVER, revision.delete().where(old))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from onebrain._core.codec import from_json, to_json
 from onebrain_server.clock import iso_micros, now_micros
@@ -93,7 +92,6 @@ class Journal:
             acts, self._acts = self._acts, []
         if not counts and not acts:
             return
-        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
         named = {tenant for tenant, _, _ in counts} | {act["tenant"] for act in acts}
         with self._database.writing(SERVER) as connection:
             # The request that deletes an account is counted after it.
@@ -102,7 +100,7 @@ class Journal:
             for (tenant, day, route), (count, errors, tokens) in counts.items():
                 if tenant not in there:
                     continue
-                statement = insert(usage).values(
+                statement = self._database.inserting(usage).values(
                     tenant=tenant, day=day, route=route, count=count, errors=errors, tokens=tokens
                 )
                 connection.execute(
@@ -122,13 +120,9 @@ class Journal:
         """Return (day, route, count, errors, tokens) from one day to another, both included."""
         self.flush()
         where = (usage.c.tenant == tenant) & (usage.c.day >= first_day) & (usage.c.day <= last_day)
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(usage.c.day, usage.c.route, usage.c.count, usage.c.errors, usage.c.tokens)
-                .where(where)
-                .order_by(usage.c.day, usage.c.route)
-            )
-            return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+        columns = (usage.c.day, usage.c.route, usage.c.count, usage.c.errors, usage.c.tokens)
+        query = sa.select(*columns).where(where).order_by(usage.c.day, usage.c.route)
+        return [(row[0], row[1], row[2], row[3], row[4]) for row in self._database.rows(tenant, query)]
 
     # ---- agents -----------------------------------------------------------------------------------------------------
 
@@ -142,25 +136,9 @@ class Journal:
             where &= activity.c.key_id == key_id
         if cursor is not None:
             where &= activity.c.id < cursor
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(
-                    activity.c.id,
-                    activity.c.key_id,
-                    activity.c.action,
-                    activity.c.resource,
-                    activity.c.status,
-                    activity.c.details,
-                    activity.c.created_at,
-                )
-                .where(where)
-                .order_by(activity.c.id.desc())
-                .limit(limit + 1)
-            ).all()
-        found = [
-            Act(row[0], row[1], row[2], row[3], row[4], None if row[5] is None else _details(row[5]), row[6])
-            for row in rows
-        ]
+        newest = _ACT.where(where).order_by(activity.c.id.desc()).limit(limit + 1)
+        rows = self._database.rows(tenant, newest)
+        found = [Act(**{**row._mapping, "details": _details(row.details)}) for row in rows]
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def act_counts(
@@ -174,11 +152,8 @@ class Journal:
         if since:
             where &= activity.c.created_at >= since
         columns = (activity.c.key_id, activity.c.action, activity.c.status)
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(*columns, sa.func.count()).where(where).group_by(*columns).order_by(*columns)
-            )
-            return [(row[0], row[1], row[2], row[3]) for row in rows]
+        query = sa.select(*columns, sa.func.count()).where(where).group_by(*columns).order_by(*columns)
+        return [(row[0], row[1], row[2], row[3]) for row in self._database.rows(tenant, query)]
 
     # ---- audit ------------------------------------------------------------------------------------------------------
 
@@ -186,37 +161,33 @@ class Journal:
         self, tenant: str, actor: str, action: str, *, target: str | None, ip: str, request_id: str
     ) -> None:
         """Note a change that matters for security, at once."""
-        with self._database.writing(tenant) as connection:
-            connection.execute(
-                audit.insert().values(
-                    tenant=tenant,
-                    id=new_id(),
-                    actor=actor,
-                    action=action,
-                    target=target,
-                    ip_address=ip[:64],
-                    request_id=request_id[:128],
-                    created_at=now_micros(),
-                )
-            )
+        note = audit.insert().values(
+            tenant=tenant,
+            id=new_id(),
+            actor=actor,
+            action=action,
+            target=target,
+            ip_address=ip[:64],
+            request_id=request_id[:128],
+            created_at=now_micros(),
+        )
+        self._database.run(tenant, note)
 
     def audited(self, tenant: str, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest notes of the audit log."""
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(limit)
-            ).mappings()
-            return [dict(row) for row in rows]
+        newest = sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id.desc()).limit(limit)
+        return [dict(row._mapping) for row in self._database.rows(tenant, newest)]
 
     # ---- tombstones -------------------------------------------------------------------------------------------------
 
     def bury(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Note that memories are being deleted; a note for one that is still there counts for nothing."""
-        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
         moment = now_micros()
         with self._database.writing(tenant) as connection:
             for id in memory_ids:
-                statement = insert(tombstone).values(tenant=tenant, memory_id=id, deleted_at=moment)
+                statement = self._database.inserting(tombstone).values(
+                    tenant=tenant, memory_id=id, deleted_at=moment
+                )
                 connection.execute(
                     statement.on_conflict_do_update(
                         index_elements=["tenant", "memory_id"], set_={"deleted_at": moment}
@@ -230,9 +201,8 @@ class Journal:
             & (tombstone.c.deleted_at > since)
             & (tombstone.c.deleted_at <= until)
         )
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(sa.select(tombstone.c.memory_id, tombstone.c.deleted_at).where(where))
-            return [(row[0], row[1]) for row in rows]
+        query = sa.select(tombstone.c.memory_id, tombstone.c.deleted_at).where(where)
+        return [(row[0], row[1]) for row in self._database.rows(tenant, query)]
 
     # ---- idempotency ------------------------------------------------------------------------------------------------
 
@@ -242,15 +212,12 @@ class Journal:
             idempotency.c.key_digest == self._sealer.digest(tenant, key)
         )
         where &= idempotency.c.created_at > now_micros() - _DAY
-        with self._database.reading(tenant) as connection:
-            row = connection.execute(
-                sa.select(idempotency.c.fingerprint, idempotency.c.status, idempotency.c.body).where(where)
-            ).first()
+        kept = sa.select(idempotency.c.fingerprint, idempotency.c.status, idempotency.c.body).where(where)
+        row = self._database.first(tenant, kept)
         return None if row is None else (row[0], row[1], self._sealer.open(tenant, row[2]).encode())
 
     def keep_answer(self, tenant: str, key: str, fingerprint: str, status: int, body: bytes) -> None:
         """Keep an answer for a day."""
-        insert: Any = postgresql.insert if self._database.postgres else sqlite.insert
         moment = now_micros()
         values: dict[str, Any] = {
             "fingerprint": fingerprint,
@@ -258,17 +225,15 @@ class Journal:
             "body": self._sealer.seal(tenant, body.decode()),
             "created_at": moment,
         }
-        statement = insert(idempotency).values(
+        statement = self._database.inserting(idempotency).values(
             tenant=tenant, key_digest=self._sealer.digest(tenant, key), **values
         )
         # An answer that is too old to count may still be there.
         old = idempotency.c.created_at <= moment - _DAY
-        with self._database.writing(tenant) as connection:
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["tenant", "key_digest"], set_=values, where=old
-                )
-            )
+        named = ["tenant", "key_digest"]
+        self._database.run(
+            tenant, statement.on_conflict_do_update(index_elements=named, set_=values, where=old)
+        )
 
     def tidy(self) -> None:
         """Remove notes that are too old."""
@@ -284,6 +249,9 @@ class Journal:
                 connection.execute(table.delete().where(table.c.tenant == tenant))
 
 
+_ACT: Final = sa.select(*(activity.c[field.name] for field in fields(Act)))
+
+
 def _there(connection: sa.Connection, tenants: Collection[str]) -> set[str]:
     """Return those of the tenants that have an account."""
     return set(connection.execute(sa.select(account.c.id).where(account.c.id.in_(tenants))).scalars())
@@ -293,9 +261,9 @@ def _today() -> str:
     return iso_micros(now_micros())[:10]
 
 
-def _details(text: str) -> dict[str, Any] | None:
+def _details(text: str | None) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = from_json(text)
+        found: dict[str, Any] | None = None if text is None else from_json(text)
     except ValueError:
         return None
     return found

@@ -80,15 +80,10 @@ class Outbox:
     def claim(self, most: int, lease: float) -> list[Delivery]:
         """Take deliveries that are due; another replica takes them again after `lease` seconds, should this one die."""
         moment = now_micros()
-        with self._database.reading(SERVER) as connection:
-            if (
-                connection.execute(
-                    sa.select(delivery.c.id).where(delivery.c.due_at <= moment).limit(1)
-                ).first()
-                is None
-            ):
-                return []
         due = sa.select(delivery).where(delivery.c.due_at <= moment).order_by(delivery.c.due_at).limit(most)
+        # Looked for first, since a transaction that writes is waited for by all others on SQLite.
+        if self._database.first(SERVER, due.limit(1)) is None:
+            return []
         with self._database.writing(SERVER) as connection:
             rows = connection.execute(due.with_for_update(skip_locked=True)).all()
             for row in rows:
@@ -99,20 +94,17 @@ class Outbox:
 
     def due_in(self) -> float:
         """Return in how many seconds the next delivery is due; infinity if there is none."""
-        with self._database.reading(SERVER) as connection:
-            first = connection.execute(sa.select(sa.func.min(delivery.c.due_at))).scalar()
+        first = self._database.scalar(SERVER, sa.select(sa.func.min(delivery.c.due_at)))
         return math.inf if first is None else max(0.0, (first - now_micros()) / 1_000_000)
 
     def done(self, taken: Delivery) -> None:
         """Remove a delivery."""
-        with self._database.writing(taken.tenant) as connection:
-            connection.execute(delivery.delete().where(_this(taken)))
+        self._database.run(taken.tenant, delivery.delete().where(_this(taken)))
 
     def postpone(self, failed: Delivery, seconds: float) -> None:
         """Try a delivery again later."""
         values = {"attempt": failed.attempt + 1, "due_at": now_micros() + round(seconds * 1_000_000)}
-        with self._database.writing(failed.tenant) as connection:
-            connection.execute(delivery.update().where(_this(failed)).values(**values))
+        self._database.run(failed.tenant, delivery.update().where(_this(failed)).values(**values))
 
     def forget(self, tenant: str, service: str | None = None, target: str | None = None) -> None:
         """Remove the deliveries to a subscription, or all of a service's or a tenant's."""
@@ -121,15 +113,13 @@ class Outbox:
             where &= delivery.c.service == service
         if target is not None:
             where &= delivery.c.target == target
-        with self._database.writing(tenant) as connection:
-            connection.execute(delivery.delete().where(where))
+        self._database.run(tenant, delivery.delete().where(where))
 
     def waiting(self, tenant: str) -> Sequence[tuple[str, str, int]]:
         """Return (service, target, attempt) of a tenant's deliveries."""
         chosen = sa.select(delivery.c.service, delivery.c.target, delivery.c.attempt)
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id))
-            return [(row[0], row[1], row[2]) for row in rows]
+        mine = chosen.where(delivery.c.tenant == tenant).order_by(delivery.c.id)
+        return [(row[0], row[1], row[2]) for row in self._database.rows(tenant, mine)]
 
     def _seal(self, tenant: str, payload: dict[str, Any]) -> bytes:
         text = to_json(payload)
@@ -141,17 +131,7 @@ class Outbox:
 
     def _read(self, row: Any) -> Delivery:
         payload = from_json(self._vault.open(row.tenant, row.payload))
-        return Delivery(
-            row.tenant,
-            row.id,
-            row.service,
-            row.target,
-            row.attempt,
-            row.created_at,
-            payload["url"],
-            payload["secret"],
-            payload["body"],
-        )
+        return Delivery(row.tenant, row.id, row.service, row.target, row.attempt, row.created_at, **payload)
 
 
 def _this(row: Any) -> Any:

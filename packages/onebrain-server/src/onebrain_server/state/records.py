@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -139,8 +140,7 @@ class Records:
 
     def get(self, tenant: str, kind: str, id: str) -> Record | None:
         """Return one record."""
-        with self._database.reading(tenant) as connection:
-            found = connection.execute(_COLUMNS.where(_one(tenant, kind, id))).first()
+        found = self._database.first(tenant, _COLUMNS.where(_one(tenant, kind, id)))
         return None if found is None else self._read(tenant, found)
 
     def find(self, tenant: str, kind: str, unique: str) -> Record | None:
@@ -148,8 +148,7 @@ class Records:
         where = _all(tenant, kind) & record.c.unique_key.in_(
             self._sealer.digests(tenant, f"{kind}\0{unique}")
         )
-        with self._database.reading(tenant) as connection:
-            found = connection.execute(_COLUMNS.where(where)).first()
+        found = self._database.first(tenant, _COLUMNS.where(where))
         return None if found is None else self._read(tenant, found)
 
     def change(
@@ -201,6 +200,26 @@ class Records:
             if other is None:
                 raise
             raise Taken(other.id) from None
+
+    def put(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,
+        changes: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        status: str | None = None,
+        at: int | None = None,
+    ) -> Record:
+        """Set keys of the record with an id, which is stored first, beside `defaults`, if there is none."""
+        while True:
+            changed = self.change(tenant, kind, id, changes, status=status)
+            if changed is not None:
+                return changed
+            # Another request may be faster, and then it is changed after all.
+            with suppress(Taken):
+                return self.add(tenant, kind, {**(defaults or {}), **changes}, id=id, status=status, at=at)
 
     def _changing(
         self, tenant: str, kind: str, id: str, change: Callable[[Connection, Record], T]
@@ -254,56 +273,35 @@ class Records:
         """Return one page, newest first; None if the cursor is none of this list's."""
         where = _all(tenant, kind, status, label)
         with self._database.reading(tenant) as connection:
-            total = (
-                connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
-            )
+            total = connection.execute(_COUNT.where(where)).scalar_one()
             if cursor is not None:
                 mark = _one(tenant, kind, cursor)
                 at = connection.execute(sa.select(record.c.created_at).where(mark)).scalar()
                 if at is None:
                     return None
                 where &= (record.c.created_at < at) | ((record.c.created_at == at) & (record.c.id < cursor))
-            newest = (
-                _COLUMNS.where(where)
-                .order_by(record.c.created_at.desc(), record.c.id.desc())
-                .limit(limit + 1)
-            )
-            found = [self._read(tenant, row) for row in connection.execute(newest)]
+            newest = connection.execute(_NEWEST.where(where).limit(limit + 1))
+            found = [self._read(tenant, row) for row in newest]
         more = len(found) > limit
         return Rows(found[:limit], found[limit - 1].id if more else None, int(total))
 
     def all(self, tenant: str, kind: str, *, status: str | None = None) -> list[Record]:
         """Return all records of a kind, newest first."""
-        where = _all(tenant, kind, status)
-        order = (record.c.created_at.desc(), record.c.id.desc())
-        with self._database.reading(tenant) as connection:
-            return [
-                self._read(tenant, row) for row in connection.execute(_COLUMNS.where(where).order_by(*order))
-            ]
+        rows = self._database.rows(tenant, _NEWEST.where(_all(tenant, kind, status)))
+        return [self._read(tenant, row) for row in rows]
 
     def count(self, tenant: str, kind: str, *, status: str | None = None) -> int:
         """Return how many records of a kind there are."""
-        where = _all(tenant, kind, status)
-        with self._database.reading(tenant) as connection:
-            return (
-                connection.execute(sa.select(sa.func.count()).select_from(record).where(where)).scalar() or 0
-            )
+        return int(self._database.scalar(tenant, _COUNT.where(_all(tenant, kind, status))))
 
     def tenants_with(self, kind: str) -> list[str]:
         """Return the tenants that have a record of a kind: for jobs, which work for all of them."""
-        with self._database.reading(SERVER) as connection:
-            return list(
-                connection.execute(
-                    sa.select(record.c.tenant).where(record.c.kind == kind).distinct()
-                ).scalars()
-            )
+        tenants = sa.select(record.c.tenant).where(record.c.kind == kind).distinct()
+        return [row.tenant for row in self._database.rows(SERVER, tenants)]
 
     def revision(self, tenant: str) -> int:
         """Return a number that grows with every change of a tenant's records and links."""
-        with self._database.reading(tenant) as connection:
-            return (
-                connection.execute(sa.select(account.c.revision).where(account.c.id == tenant)).scalar() or 0
-            )
+        return self._database.scalar(tenant, sa.select(account.c.revision).where(account.c.id == tenant)) or 0
 
     # ---- links ------------------------------------------------------------------------------------------------------
 
@@ -415,6 +413,8 @@ class Records:
 _COLUMNS = sa.select(
     record.c.id, record.c.status, record.c.label, record.c.created_at, record.c.updated_at, record.c.body
 )
+_NEWEST = _COLUMNS.order_by(record.c.created_at.desc(), record.c.id.desc())
+_COUNT = sa.select(sa.func.count()).select_from(record)
 
 
 def _all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import sqlalchemy as sa
@@ -55,18 +55,16 @@ class Sessions:
         """Open a login; return its id and refresh token."""
         id, moment = new_id(), now_micros()
         token = self._token(id)
-        with self._database.writing(tenant) as connection:
-            connection.execute(
-                session.insert().values(
-                    tenant=tenant,
-                    id=id,
-                    token_hash=_hash(token),
-                    ip_address=ip[:64],
-                    user_agent=(agent or "")[:512] or None,
-                    created_at=moment,
-                    expires_at=moment + REFRESH_LIFETIME * _SECOND,
-                )
-            )
+        login = session.insert().values(
+            tenant=tenant,
+            id=id,
+            token_hash=_hash(token),
+            ip_address=ip[:64],
+            user_agent=(agent or "")[:512] or None,
+            created_at=moment,
+            expires_at=moment + REFRESH_LIFETIME * _SECOND,
+        )
+        self._database.run(tenant, login)
         return id, token
 
     def refresh(self, token: str) -> tuple[Account, str, str] | None:
@@ -119,25 +117,15 @@ class Sessions:
 
     def all(self, tenant: str) -> list[Login]:
         """Return an account's logins, newest first."""
-        with self._database.reading(tenant) as connection:
-            rows = connection.execute(
-                sa.select(
-                    session.c.id,
-                    session.c.ip_address,
-                    session.c.user_agent,
-                    session.c.created_at,
-                    session.c.expires_at,
-                )
-                .where((session.c.tenant == tenant) & (session.c.expires_at > now_micros()))
-                .order_by(session.c.id.desc())
-            )
-            return [Login(*row) for row in rows]
+        query = sa.select(*(session.c[field.name] for field in fields(Login)))
+        mine = (session.c.tenant == tenant) & (session.c.expires_at > now_micros())
+        rows = self._database.rows(tenant, query.where(mine).order_by(session.c.id.desc()))
+        return [Login(*row) for row in rows]
 
     def close(self, tenant: str, id: str) -> bool:
         """End a login."""
-        with self._database.writing(tenant) as connection:
-            where = (session.c.tenant == tenant) & (session.c.id == id)
-            gone = connection.execute(session.delete().where(where)).rowcount > 0
+        where = (session.c.tenant == tenant) & (session.c.id == id)
+        gone = self._database.run(tenant, session.delete().where(where)) > 0
         self._accounts.forget_callers(tenant)
         return gone
 

@@ -16,8 +16,15 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 
 metadata: Final = MetaData()
+
+
+def _owned(name: str, *columns: SchemaItem) -> Table:
+    """Return a table of the tenants' rows."""
+    return Table(name, metadata, Column("tenant", String(36), primary_key=True), *columns)
+
 
 schema_version = Table("server_schema", metadata, Column("version", Integer, primary_key=True))
 
@@ -42,10 +49,8 @@ account = Table(
     Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
-session = Table(
+session = _owned(
     "server_session",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("token_hash", String(64), nullable=False, unique=True),
     Column("ip_address", String(64)),
@@ -54,10 +59,8 @@ session = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
-api_key = Table(
+api_key = _owned(
     "server_api_key",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("prefix", String(32), nullable=False, unique=True),
     Column("secret_hash", String(64), nullable=False),
@@ -75,10 +78,8 @@ api_key = Table(
 
 # Projects, tags, skills, briefings and the like: small documents of many kinds with the same needs. `body` may be sealed,
 # so what is searched for stands beside it: a status, a label, and a digest where names are unique.
-record = Table(
+record = _owned(
     "server_record",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("kind", String(24), primary_key=True),
     Column("id", String(64), primary_key=True),
     Column("unique_key", String(64)),
@@ -92,10 +93,8 @@ record = Table(
 Index("server_record_newest", record.c.tenant, record.c.kind, record.c.created_at, record.c.id)
 
 # From a record (a project, a tag) to a memory.
-link = Table(
+link = _owned(
     "server_link",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("kind", String(24), nullable=False),
     # An owner may be a memory, too.
@@ -108,20 +107,16 @@ link = Table(
 Index("server_link_memory", link.c.tenant, link.c.memory_id)
 
 # Deleted memories, for clients that synchronize: an id and a time, none of the text.
-tombstone = Table(
+tombstone = _owned(
     "server_tombstone",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("memory_id", String(512), primary_key=True),
     Column("deleted_at", BigInteger, nullable=False),
 )
 Index("server_tombstone_time", tombstone.c.tenant, tombstone.c.deleted_at)
 
 # A memory's state before a change at `changed_at`. The engine's row tells memories apart that had an id one after the other.
-revision = Table(
+revision = _owned(
     "server_revision",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("memory_row", BigInteger, primary_key=True),
     Column("changed_at", BigInteger, primary_key=True),
     Column("memory_id", String(512), nullable=False),
@@ -133,10 +128,8 @@ Index("server_revision_memory", revision.c.tenant, revision.c.memory_id)
 Index("server_revision_tenant_time", revision.c.tenant, revision.c.changed_at)
 Index("server_revision_time", revision.c.changed_at)
 
-usage = Table(
+usage = _owned(
     "server_usage",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("route", String(128), primary_key=True),
     Column("count", Integer, nullable=False),
@@ -144,10 +137,8 @@ usage = Table(
     Column("tokens", Integer, nullable=False),
 )
 
-activity = Table(
+activity = _owned(
     "server_activity",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("key_id", String(36), nullable=False),
     Column("action", String(32), nullable=False),
@@ -158,10 +149,8 @@ activity = Table(
 )
 Index("server_activity_key", activity.c.tenant, activity.c.key_id, activity.c.id)
 
-audit = Table(
+audit = _owned(
     "server_audit",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("action", String(64), nullable=False),
@@ -171,10 +160,8 @@ audit = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
-idempotency = Table(
+idempotency = _owned(
     "server_idempotency",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("key_digest", String(64), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("status", Integer, nullable=False),
@@ -184,10 +171,8 @@ idempotency = Table(
 Index("server_idempotency_time", idempotency.c.created_at)
 
 # Webhooks on their way: the payload, which may be sealed, holds address, secret and body.
-delivery = Table(
+delivery = _owned(
     "server_delivery",
-    metadata,
-    Column("tenant", String(36), primary_key=True),
     Column("id", String(36), primary_key=True),
     Column("service", String(24), nullable=False),
     Column("target", String(64), nullable=False),
