@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,8 @@ from fastapi import File as FormFile
 from fastapi.responses import Response
 
 from onebrain_server.http.dialect import Dialect, Shapes
-from onebrain_server.http.operation import SEGMENT, Operation
+from onebrain_server.http.operation import SEGMENT, Operation, Routes
+from onebrain_server.http.requests import Call
 
 # For path parameters of which the handler says no more.
 _TEXT: Final = Annotated[str, Path(min_length=1, max_length=512, pattern=SEGMENT)]
@@ -34,6 +35,18 @@ _REASONS: Final = {
     502: "A service that this one needs did not answer as it should",
     503: "The database cannot be reached; try again",
 }
+
+
+def document_routes(routes: Routes, dialect: str, *, suffixes: Sequence[str] = (".json",)) -> Routes:
+    """Return routes with the operation that answers with a dialect's document, at ``/openapi`` and each suffix."""
+
+    def openapi(call: Call) -> dict[str, Any]:
+        """Return the OpenAPI document of every route."""
+        return call.server.documents[dialect]()
+
+    for suffix in suffixes:
+        routes.get("/openapi" + suffix, needs="anyone", answers=dict[str, Any], envelope=False)(openapi)
+    return routes
 
 
 def document_of(dialect: Dialect, *, title: str, version: str) -> Callable[[], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.ai_memory import document, wire
+from onebrain_server.dialects.ai_memory import wire
 from onebrain_server.dialects.ai_memory.routes import (
     agents,
     links,
@@ -16,10 +16,11 @@ from onebrain_server.dialects.ai_memory.routes import (
 from onebrain_server.dialects.ai_memory.rules import events
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.http.document import document_routes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
-    document.routes,
+    document_routes(wire.Routes("", "server"), wire.NAME),
     status.root,
     status.routes,
     memories.routes,

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import to_json
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.services.ai_memory import service as rules
+from onebrain_engine.store.records import to_datetime
 from onebrain_server.http import operation as operations
+from onebrain_server.http import wire
 from onebrain_server.http.credentials import caller_of
 from onebrain_server.http.operation import Answer, Method, Operation
 from onebrain_server.http.problems import Problem
@@ -28,10 +30,8 @@ _UNREADABLE: Final = ("invalid_type", "invalid_enum_value")
 TEXTS: Final = frozenset({400, 413, 415, 422})
 
 
-class Wire(BaseModel):
+class Wire(wire.Wire):
     """The base of requests and answers; fields that are not known are dropped, as the format has it."""
-
-    model_config = ConfigDict(extra="ignore", protected_namespaces=(), hide_input_in_errors=True)
 
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -105,6 +105,11 @@ def _moment(value: Any) -> datetime:
 Moment = Annotated[
     datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+
+
+def written(micros: int) -> str:
+    """Return microseconds since 1970 as ai-memory writes them."""
+    return to_datetime(micros).isoformat()
 
 
 class Routes(operations.Routes):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.brrain import document, wire
+from onebrain_server.dialects.brrain import wire
 from onebrain_server.dialects.brrain.routes import keys, memories
 from onebrain_server.http.credentials import bearer_key, permissions
 from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.http.document import document_routes
+from onebrain_server.http.operation import Routes
 
-_RESOURCES = (document.routes, memories.routes, keys.routes)
+_RESOURCES = (document_routes(Routes(wire.PREFIX, "server"), wire.NAME), memories.routes, keys.routes)
 
 dialect = Dialect(
     name=wire.NAME,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
+from onebrain_server.http import wire
 from onebrain_server.http.dialect import x_ratelimit
 from onebrain_server.http.operation import Answer, Routes
 from onebrain_server.http.problems import Problem
@@ -38,10 +39,10 @@ _BY_STATUS: Final = {
 }
 
 
-class Wire(BaseModel):
+class Wire(wire.Wire):
     """The base of requests and answers; a field that is not known is refused, for it would be ignored in silence."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Failure(Wire):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.herobrain import document, wire
+from onebrain_server.dialects.herobrain import wire
 from onebrain_server.dialects.herobrain.routes import intelligence, keys, memories, usage, webhooks
 from onebrain_server.dialects.herobrain.rules import tenants
 from onebrain_server.http.credentials import bearer_key
 from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.http.document import document_routes
+from onebrain_server.http.operation import Routes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
@@ -15,7 +17,7 @@ _RESOURCES = (
     webhooks.routes,
     intelligence.routes,
     usage.routes,
-    document.routes,
+    document_routes(Routes(wire.PREFIX, "document"), wire.NAME),
 )
 
 dialect = Dialect(

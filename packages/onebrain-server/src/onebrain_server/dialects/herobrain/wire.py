@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from onebrain_server.clock import iso, now
 from onebrain_server.http import operation as operations
+from onebrain_server.http import wire
 from onebrain_server.http.operation import Answer, Method, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -50,16 +50,8 @@ TenantId = Annotated[
 ]
 
 
-class Wire(BaseModel):
-    """The base of requests and answers: camelCase outside; fields that are not documented are dropped."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="ignore",
-        protected_namespaces=(),
-        hide_input_in_errors=True,
-    )
+class Wire(wire.CamelWire):
+    """The base of requests and answers: camelCase outside, and fields that are not documented are dropped."""
 
 
 class Metadata(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebrain_server.dialects.onebrain import document, wire
+from onebrain_server.dialects.onebrain import wire
 from onebrain_server.dialects.onebrain.routes import (
     agents,
     auth,
@@ -23,10 +23,11 @@ from onebrain_server.dialects.onebrain.routes import (
     user,
 )
 from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.http.document import document_routes
 from onebrain_server.jobs.deliveries import Channel
 
 _RESOURCES = (
-    document.routes,
+    document_routes(wire.Routes("/v1", "server"), wire.NAME, suffixes=(".json", "")),
     status.root,
     status.routes,
     auth.routes,

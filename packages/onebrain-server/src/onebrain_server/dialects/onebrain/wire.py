@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 from pydantic_core import to_json
 
 from onebrain_server.http import operation as operations
+from onebrain_server.http import wire
 from onebrain_server.http.operation import Answer, Operation
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -30,16 +30,8 @@ NAME: Final = "onebrain"
 _ALIASES: Final = re.compile(r"^/api(?:/[a-z]{2,12})?(?=/v1(?:/|$)|/health(?:/|$))")
 
 
-class Wire(BaseModel):
-    """The base of requests and answers: camelCase outside; names that are not known are dropped, as the format has it."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="ignore",
-        protected_namespaces=(),
-        hide_input_in_errors=True,
-    )
+class Wire(wire.CamelWire):
+    """The base of requests and answers: camelCase outside, and names that are not known are dropped, as the format has it."""
 
 
 class Query(Wire):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from onebrain_server.clock import now
-from onebrain_server.dialects.rememberos import document, wire
+from onebrain_server.dialects.rememberos import wire
 from onebrain_server.dialects.rememberos.routes import (
     account,
     billing,
@@ -33,11 +33,13 @@ from onebrain_server.dialects.rememberos.routes import (
 from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.http.credentials import bearer_key
 from onebrain_server.http.dialect import Dialect, Shapes
+from onebrain_server.http.document import document_routes
+from onebrain_server.http.operation import Routes
 from onebrain_server.server import Server
 
 # In this order: a path without a parameter precedes one with a parameter.
 _RESOURCES = (
-    document.routes,
+    document_routes(Routes(wire.PREFIX, "status"), wire.NAME),
     status.routes,
     collections.routes,
     grants.routes,

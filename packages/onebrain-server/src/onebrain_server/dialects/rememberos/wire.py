@@ -9,10 +9,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import to_json
 
 from onebrain_server.http import operation as operations
+from onebrain_server.http import wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import UNCONFIGURED, Problem
 from onebrain_server.http.requests import Call
@@ -40,10 +41,8 @@ Days = Annotated[int, Field(ge=0, le=36_500)]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Wire(BaseModel):
+class Wire(wire.Wire):
     """The base of requests and answers; names that are not known are dropped, as the service does."""
-
-    model_config = ConfigDict(extra="ignore", protected_namespaces=(), hide_input_in_errors=True)
 
 
 class Query(Wire):

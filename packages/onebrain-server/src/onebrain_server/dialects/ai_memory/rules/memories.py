@@ -23,8 +23,8 @@ from onebrain_server.dialects.ai_memory.rules.identity import NO_MESSAGE, change
 from onebrain_server.dialects.ai_memory.wire import NAME, not_found
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.listing import every_memory
 
-_PAGE: Final = 500
 _RELATED: Final = 5
 _VERSIONS: Final = 1024
 
@@ -71,15 +71,7 @@ def within(namespace: str | None) -> tuple[Scope, Filter]:
 
 def everything(call: Call, scope: Scope, filter: Filter) -> Iterator[Memory]:
     """Return all memories of a scope that match, oldest first."""
-    cursor: str | None = None
-    while True:
-        page = call.memories.list(
-            ListRequest(scope=scope, filter=filter, order="created_at", limit=_PAGE, cursor=cursor)
-        )
-        yield from page.data
-        cursor = page.meta.cursor
-        if cursor is None:
-            return
+    return every_memory(call.memories, ListRequest(scope=scope, filter=filter, order="created_at"))
 
 
 def by_words(call: Call, words: str, scope: Scope, filter: Filter) -> Iterator[Memory]:

@@ -15,6 +15,7 @@ from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.dialects.rememberos.rules.collections import Collection
 from onebrain_server.dialects.rememberos.rules.partition import Partition
 from onebrain_server.http.problems import Problem
+from onebrain_server.listing import every_memory
 
 CURRENT: Final = Cmp("$extra.superseded_by", "exists", False)
 
@@ -109,24 +110,8 @@ def everything(
     embeddings: bool = False,
 ) -> list[Memory]:
     """Return the memories that match, newest first."""
-    found: list[Memory] = []
-    cursor: str | None = None
-    while True:
-        size = 500 if most is None else min(500, most - len(found))
-        page = partition.memories.list(
-            ListRequest(
-                scope=scope,
-                filter=filter,
-                limit=size,
-                cursor=cursor,
-                include_archived=archived,
-                with_embeddings=embeddings,
-            )
-        )
-        found.extend(page.data)
-        cursor = page.meta.cursor
-        if cursor is None or (most is not None and len(found) >= most):
-            return found
+    request = ListRequest(scope=scope, filter=filter, include_archived=archived, with_embeddings=embeddings)
+    return list(every_memory(partition.memories, request, most=most))
 
 
 def listed(partition: Partition, scope: Scope, *, limit: int, offset: int, archived: bool) -> list[Memory]:
