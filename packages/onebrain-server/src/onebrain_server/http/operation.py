@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, GetJsonSchemaHandler, TypeAdapter, ValidationError
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import BaseModel, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, to_json
 
 from onebrain_server.http.problems import Problem, invalid, invalid_input
@@ -37,17 +36,16 @@ _IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class _NotNull:
-    """Leaves null out of a field's JSON Schema; validation stays as it is, and with it where an error is said to be."""
+    """Refuses null, which pydantic takes for a field that is None when it is left out."""
 
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        schema = handler(core)
-        [only] = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
-        return {**schema, **only}
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        assert schema["type"] == "nullable"
+        inner: CoreSchema = schema["schema"]
+        return inner
 
 
-# A field that a request may leave out and may not set to null; its handler refuses null.
+# A field that a request may leave out and may not set to null.
 Given = Annotated[T | None, _NotNull()]
 
 

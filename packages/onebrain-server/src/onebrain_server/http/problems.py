@@ -88,6 +88,28 @@ def invalid_input(error: ValidationError, where: str) -> Problem:
     return Problem(400, "VALIDATION_ERROR", f"Invalid {where}", details=issues[:20])
 
 
+def sentences(error: ValidationError, *path: str) -> list[str]:
+    """Return a sentence for each wrong value, such as ``title: Field required``; none quotes its input.
+
+    Args:
+        error: The input that does not fit its model.
+        path: Where in the request that input stands.
+    """
+    return [
+        f"{'.'.join(map(str, (*path, *one['loc'])))}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+# Failures of the database by their kinds, the narrower first: the message, and the seconds after which to try again.
+_UNAVAILABLE: Final[tuple[tuple[tuple[type[OneBrainError], ...], str, int], ...]] = (
+    ((DatabaseBusy,), "The database is busy; try again", 1),
+    ((DatabaseFull,), "The database has no space left", 60),
+    ((DatabaseReadOnly,), "The database cannot be written", 60),
+    ((StorageError, OneBrainTransportError), "The database cannot be reached; try again", 5),
+)
+
+
 def from_engine(error: OneBrainError) -> Problem:
     """Return the failure for an error of the engine or the database."""
     if isinstance(error, OneBrainNotFoundError):
@@ -99,92 +121,71 @@ def from_engine(error: OneBrainError) -> Problem:
     if isinstance(error, QuotaExceeded):
         return Problem(403, "PLAN_LIMIT_EXCEEDED", error.message[0].upper() + error.message[1:])
     if isinstance(error, EmbedderMismatch | OneBrainValidationError):
-        return Problem(
-            400,
-            "VALIDATION_ERROR",
-            "Invalid request",
-            details=[{"code": "custom", "path": [], "message": error.message}],
-        )
-    if isinstance(error, DatabaseBusy):
-        return Problem(
-            503, "SERVICE_UNAVAILABLE", "The database is busy; try again", headers={"retry-after": "1"}
-        )
-    if isinstance(error, DatabaseFull):
-        return Problem(
-            503, "SERVICE_UNAVAILABLE", "The database has no space left", headers={"retry-after": "60"}
-        )
-    if isinstance(error, DatabaseReadOnly):
-        return Problem(
-            503, "SERVICE_UNAVAILABLE", "The database cannot be written", headers={"retry-after": "60"}
-        )
-    if isinstance(error, StorageError | OneBrainTransportError):
-        return Problem(
-            503,
-            "SERVICE_UNAVAILABLE",
-            "The database cannot be reached; try again",
-            headers={"retry-after": "5"},
-        )
+        return invalid([], error.message, where="request")
+    for kinds, message, seconds in _UNAVAILABLE:
+        if isinstance(error, kinds):
+            return Problem(503, "SERVICE_UNAVAILABLE", message, headers={"retry-after": str(seconds)})
     return Problem(500, "INTERNAL_ERROR", "Internal server error")
 
 
 def _issue(error: ErrorDetails) -> dict[str, Any]:
     """Return one issue in the wire's words; the wrong value is shown for enumerations only, where it cannot be a memory."""
-    kind = error["type"]
-    facts: dict[str, Any] = {}
-    context = error.get("ctx", {})
+    kind, context, given = error["type"], error.get("ctx", {}), error.get("input")
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    given = error.get("input")
+    code, facts = "custom", dict[str, Any]()
     if kind == "missing":
         code, message = "invalid_type", "Required"
         facts = {"expected": "string", "received": "undefined"}
     elif kind in ("literal_error", "enum"):
-        options = [
-            option.strip("'") for option in str(context.get("expected", "")).replace(" or ", ", ").split(", ")
-        ]
-        received = given if isinstance(given, str) and len(given) <= 64 else type(given).__name__
-        code, facts = "invalid_enum_value", {"received": received, "options": options}
-        expected = " | ".join(f"'{option}'" for option in options)
-        message = f"Invalid enum value. Expected {expected}, received '{received}'"
-    elif kind in ("string_too_short", "too_short"):
-        least = context.get("min_length")
-        of = "string" if kind == "string_too_short" else "array"
-        code = "too_small"
-        facts = {"minimum": least, "type": of, "inclusive": True, "exact": False}
-        unit = "character(s)" if of == "string" else "element(s)"
-        message = f"{of.capitalize()} must contain at least {least} {unit}"
-    elif kind in ("string_too_long", "too_long"):
-        most = context.get("max_length")
-        of = "string" if kind == "string_too_long" else "array"
-        code = "too_big"
-        facts = {"maximum": most, "type": of, "inclusive": True, "exact": False}
-        unit = "character(s)" if of == "string" else "element(s)"
-        message = f"{of.capitalize()} must contain at most {most} {unit}"
-    elif kind in ("greater_than_equal", "greater_than"):
-        least = context.get("ge", context.get("gt"))
-        inclusive = kind == "greater_than_equal"
-        code = "too_small"
-        facts = {"minimum": least, "type": "number", "inclusive": inclusive, "exact": False}
-        message = f"Number must be greater than {'or equal to ' if inclusive else ''}{least}"
-    elif kind in ("less_than_equal", "less_than"):
-        most = context.get("le", context.get("lt"))
-        inclusive = kind == "less_than_equal"
-        code = "too_big"
-        facts = {"maximum": most, "type": "number", "inclusive": inclusive, "exact": False}
-        message = f"Number must be less than {'or equal to ' if inclusive else ''}{most}"
+        code, message, facts = _enumerated(context, given)
+    elif kind in _BOUNDS:
+        code, message, facts = _bounded(_BOUNDS[kind], context)
     elif kind == "string_pattern_mismatch":
         code, facts = "invalid_string", {"validation": "regex"}
     elif kind.endswith(("_type", "_parsing")):
-        code = "invalid_type"
-        facts = {
-            "expected": _EXPECTED.get(kind, kind.removesuffix("_type").removesuffix("_parsing")),
-            "received": _named(given),
-        }
-    else:
-        code = "custom"
+        expected = _EXPECTED.get(kind, kind.removesuffix("_type").removesuffix("_parsing"))
+        code, facts = "invalid_type", {"expected": expected, "received": _named(given)}
     return {"code": code, **facts, "path": [*error["loc"]], "message": message}
 
 
-_EXPECTED = {
+def _enumerated(context: Mapping[str, Any], given: Any) -> tuple[str, str, dict[str, Any]]:
+    """Return code, message and facts of a value that is none of an enumeration's."""
+    options = [
+        option.strip("'") for option in str(context.get("expected", "")).replace(" or ", ", ").split(", ")
+    ]
+    received = given if isinstance(given, str) and len(given) <= 64 else _named(given)
+    expected = " | ".join(f"'{option}'" for option in options)
+    message = f"Invalid enum value. Expected {expected}, received '{received}'"
+    return "invalid_enum_value", message, {"received": received, "options": options}
+
+
+# The errors of a bound: its name in pydantic's context, the kind of value, and whether the bound itself is allowed.
+_BOUNDS: Final = {
+    "string_too_short": ("min_length", "string", True),
+    "too_short": ("min_length", "array", True),
+    "string_too_long": ("max_length", "string", True),
+    "too_long": ("max_length", "array", True),
+    "greater_than_equal": ("ge", "number", True),
+    "greater_than": ("gt", "number", False),
+    "less_than_equal": ("le", "number", True),
+    "less_than": ("lt", "number", False),
+}
+_UNITS: Final = {"string": "character(s)", "array": "element(s)"}
+
+
+def _bounded(rule: tuple[str, str, bool], context: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Return code, message and facts of a value beyond a bound."""
+    name, of, inclusive = rule
+    least, bound = name in ("min_length", "ge", "gt"), context.get(name)
+    if of == "number":
+        message = f"Number must be {'greater' if least else 'less'} than {'or equal to ' if inclusive else ''}{bound}"
+    else:
+        message = f"{of.capitalize()} must contain at {'least' if least else 'most'} {bound} {_UNITS[of]}"
+    code, limit = ("too_small", "minimum") if least else ("too_big", "maximum")
+    return code, message, {limit: bound, "type": of, "inclusive": inclusive, "exact": False}
+
+
+_EXPECTED: Final = {
     "string_type": "string",
     "int_type": "number",
     "int_parsing": "number",

@@ -124,9 +124,23 @@ class Call:
     def audit(self, action: str, target: str | None = None) -> None:
         """Note a change that matters for security."""
         caller = self.known
-        actor = f"key:{caller.key.prefix}" if caller.key is not None else f"account:{caller.account.id}"
+        actor = f"key:{caller.key.prefix}" if caller.key is not None else None
+        self.audit_account(caller.account.id, action, target, actor=actor)
+
+    def audit_account(
+        self, account: str, action: str, target: str | None = None, *, actor: str | None = None
+    ) -> None:
+        """Note a change that matters for the security of an account, by the account itself or another actor.
+
+        It is for requests without a login.
+        """
         self.server.journal.audit(
-            self.tenant_id, actor, action, target=target, ip=self.ip, request_id=self.request_id
+            account,
+            actor or f"account:{account}",
+            action,
+            target=target,
+            ip=self.ip,
+            request_id=self.request_id,
         )
 
     def act(self, action: str, resource: str, **details: Any) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from onebrain.services.ai_memory.service import check_agent_id
-from onebrain_engine.store.records import to_datetime
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.ai_memory.rules import events
 from onebrain_server.dialects.ai_memory.rules.identity import ANONYMOUS, TIE, acting, tied
@@ -21,8 +20,10 @@ from onebrain_server.dialects.ai_memory.wire import (
     Wire,
     not_found,
     refused,
+    written,
 )
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.accounts import Key
 from onebrain_server.state.records import Record, Taken
 
@@ -109,14 +110,7 @@ def know(call: Call, agent_id: str, **facts: Any) -> Record:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    body = record.body
-    return {
-        "agent_id": body["agent_id"],
-        "agent_type": body["agent_type"],
-        "capabilities": body["capabilities"],
-        "registered_at": to_datetime(record.created_at).isoformat(),
-        "last_seen_at": to_datetime(body["last_seen_at"]).isoformat(),
-    }
+    return row_of(AgentRow, record, time=written, registered_at=written(record.created_at))
 
 
 # ---- keys -------------------------------------------------------------------------------------------------------------
@@ -165,13 +159,12 @@ def make_key(call: Call, body: KeyFields) -> dict[str, Any]:
     if body.agent_id.startswith(ANONYMOUS):
         raise refused(f"agent_id: names that begin with {ANONYMOUS} stand for no agent in particular")
     words = ["read"] if body.permission == "read" else ["read", "write"]
-    maker = call.known.key
     key, whole = call.server.accounts.create_key(
         call.tenant_id,
         f"ai-memory: {body.agent_id}",
         [f"{NAME}:{word}" for word in (*words, TIE + body.agent_id)],
         trust="trusted",
-        expires_at=None if maker is None else maker.expires_at,
+        expires_at=call.known.lasting(None),
     )
     call.audit("ai-memory.key.create", key.id)
     return {**_key_row(key, body.agent_id), "api_key": whole}
@@ -215,7 +208,7 @@ def _key_row(key: Key, agent: str) -> dict[str, Any]:
         "id": key.id,
         "agent_id": agent,
         "permission": "write" if f"{NAME}:write" in key.scopes else "read",
-        "created_at": to_datetime(key.created_at).isoformat(),
+        "created_at": written(key.created_at),
     }
 
 

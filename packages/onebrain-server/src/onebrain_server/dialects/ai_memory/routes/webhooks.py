@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field
 
 from onebrain.services.ai_memory.service import check_agent_id, check_namespace
-from onebrain_engine.store.records import to_datetime
 from onebrain_server.dialects.ai_memory.routes import agents
 from onebrain_server.dialects.ai_memory.rules import events
 from onebrain_server.dialects.ai_memory.rules.identity import acting, tied
-from onebrain_server.dialects.ai_memory.wire import AgentId, Id, Namespace, Routes, Wire, refused
+from onebrain_server.dialects.ai_memory.wire import AgentId, Id, Namespace, Routes, Wire, refused, written
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.json_values import is_array
 from onebrain_server.security.addresses import AddressRefused
 from onebrain_server.state.records import Record
@@ -114,8 +114,7 @@ def _subscribe(call: Call, body: SubscriptionFields, names: str, agent: str | No
         },
     )
     call.audit("ai-memory.subscription.create", made.id)
-    row = _row(made)
-    return {name: row[name] for name in Subscribed.model_fields}
+    return row_of(Subscribed, made, created_by=agent)
 
 
 def _event_names(text: str) -> str:
@@ -172,19 +171,13 @@ def _unsubscribe(call: Call, id: str) -> dict[str, Any]:
 
 def _row(one: Record) -> dict[str, Any]:
     body = one.body
-    return {
-        "id": one.id,
-        "url": body["url"],
-        "events": body["events"],
-        "namespace": body["namespace_filter"],
-        "namespace_filter": body["namespace_filter"],
-        "agent_filter": body["agent_filter"],
-        "agent_id": body["agent_id"],
-        "created_by": body["agent_id"],
-        "created_at": to_datetime(one.created_at).isoformat(),
-        "dispatch_count": body["dispatch_count"],
-        "failure_count": body["failure_count"],
-    }
+    return row_of(
+        SubscriptionRow,
+        one,
+        time=written,
+        namespace=body["namespace_filter"],
+        created_by=body["agent_id"],
+    )
 
 
 __all__ = ["routes"]

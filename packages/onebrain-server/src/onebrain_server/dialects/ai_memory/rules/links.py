@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from onebrain.memory.filters import memory_matches
 from onebrain.memory.models import EVERYTHING
-from onebrain_engine.store.records import to_datetime
 from onebrain_server.dialects.ai_memory.rules.identity import readable, tied
-from onebrain_server.dialects.ai_memory.wire import Wire
+from onebrain_server.dialects.ai_memory.wire import Wire, written
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Link, Taken
 
@@ -62,7 +61,7 @@ def shown(call: Call, found: Iterable[Link]) -> list[dict[str, Any]]:
             "source_id": one.owner_id,
             "target_id": one.memory_id,
             "relation": one.link_type,
-            "created_at": to_datetime(one.created_at).isoformat(),
+            "created_at": written(one.created_at),
         }
         for one in links
         if one.owner_id in there and one.memory_id in there

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.clock import now_micros
 from onebrain_server.dialects.brrain.rules import workspaces
 from onebrain_server.dialects.brrain.wire import NAME, Wire
 from onebrain_server.dialects.brrain.wire import routes as routes_below
 from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 
 routes = routes_below("/auth/keys", "keys")
 
@@ -53,23 +54,16 @@ def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
     if workspace_id is not None:
         scopes.append(workspaces.scope_for(workspace_id))
     expires = None if body.expires_in_days is None else now_micros() + body.expires_in_days * _DAY
-    own = call.known.key
-    if own is not None and own.expires_at is not None:
-        # A key that ends must not outlive itself by a child.
-        expires = own.expires_at if expires is None else min(expires, own.expires_at)
     made, whole = call.server.accounts.create_key(
-        call.tenant_id, body.name, scopes, trust="trusted", expires_at=expires, kind="brr_live"
+        call.tenant_id,
+        body.name,
+        scopes,
+        trust="trusted",
+        expires_at=call.known.lasting(expires),
+        kind="brr_live",
     )
     call.audit("key.create", made.prefix)
-    return {
-        "id": made.id,
-        "key": whole,
-        "name": made.name,
-        "scope": body.scope,
-        "workspace_id": workspace_id,
-        "created_at": iso_micros(made.created_at),
-        "expires_at": iso_or_none(made.expires_at),
-    }
+    return row_of(NewKeyRow, made, key=whole, scope=body.scope, workspace_id=workspace_id)
 
 
 @routes.delete("/{key_id}", needs="admin", limit="brrain.write", errors=(404,))

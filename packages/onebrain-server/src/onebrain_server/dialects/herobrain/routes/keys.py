@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.clock import iso_or_none, now_micros
 from onebrain_server.dialects.herobrain.rules import events, quotas
 from onebrain_server.dialects.herobrain.rules.tenants import (
     TenantQuery,
@@ -17,6 +18,7 @@ from onebrain_server.dialects.herobrain.rules.tenants import (
 from onebrain_server.dialects.herobrain.wire import NAME, Routes, TenantId, Wire, not_found
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.accounts import Key
 
 routes = Routes("/api-keys", "api-keys")
@@ -74,18 +76,17 @@ class NewKeyRow(KeyRow):
 
 def _row(call: Call, key: Key) -> dict[str, Any]:
     spans = {"requestsPerMinute": 60, "requestsPerHour": 3600, "requestsPerDay": 86_400}
-    return {
-        "id": _PREFIX + key.id,
-        "name": key.name,
-        "keyPrefix": key.prefix,
-        "environment": "development" if key.prefix.startswith("hb_dev") else "production",
-        "scopes": _scopes(key),
-        "rateLimit": {name: quotas.request_limit(call, span) for name, span in spans.items()},
-        "tenantId": binding(key.scopes),
-        "createdAt": iso_micros(key.created_at),
-        "expiresAt": None if key.expires_at is None else key.expires_at // _MILLISECOND,
-        "lastUsedAt": iso_or_none(key.last_used_at),
-    }
+    return row_of(
+        KeyRow,
+        key,
+        id=_PREFIX + key.id,
+        key_prefix=key.prefix,
+        environment="development" if key.prefix.startswith("hb_dev") else "production",
+        scopes=_scopes(key),
+        rate_limit={name: quotas.request_limit(call, span) for name, span in spans.items()},
+        tenant_id=binding(key.scopes),
+        expires_at=None if key.expires_at is None else key.expires_at // _MILLISECOND,
+    )
 
 
 def _scopes(key: Key) -> list[str]:
@@ -124,17 +125,12 @@ def create_key(call: Call, query: TenantQuery, body: NewKeyFields) -> dict[str, 
     if not scopes:
         raise invalid(["scopes"], "Required")
     _within(call, scopes)
-    expires = _expires(body.expires_at)
-    own = call.known.key
-    if own is not None and own.expires_at is not None:
-        # A key that ends must not outlive itself by a child.
-        expires = own.expires_at if expires is None else min(expires, own.expires_at)
     made, whole = call.server.accounts.create_key(
         call.tenant_id,
         body.name,
         [*(f"{NAME}:{scope}" for scope in scopes), *bind(tenant)],
         trust="trusted",
-        expires_at=expires,
+        expires_at=call.known.lasting(_expires(body.expires_at)),
         kind="hb_dev" if body.environment == "development" else "hb_prod",
     )
     call.audit("key.create", made.prefix)
@@ -220,13 +216,13 @@ def key_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
     call.server.accounts.flush()
     key = _one(call, query.key_id, tenant_of(call, query.tenant_id))
     since = now_micros() - query.days * _DAY
-    counted: dict[str, int] = {}
+    counted = Counter[str]()
     for _, action, _, count in call.server.journal.act_counts(call.tenant_id, key.id, since=since):
-        counted[action] = counted.get(action, 0) + count
+        counted[action] += count
     return {
         "keyId": query.key_id,
         "days": query.days,
-        "total": sum(counted.values()),
+        "total": counted.total(),
         "byAction": dict(sorted(counted.items())),
         "lastUsedAt": iso_or_none(key.last_used_at),
     }

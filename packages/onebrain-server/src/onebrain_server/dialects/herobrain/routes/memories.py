@@ -30,7 +30,7 @@ from onebrain_server.dialects.herobrain.wire import (
     not_found,
 )
 from onebrain_server.http.operation import Given
-from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memories", "memories")
@@ -234,12 +234,9 @@ class MemoryChanges(Wire):
 def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) -> dict[str, Any]:
     """Change the given fields of a memory; without any, nothing changes."""
     tenant = tenant_of(call, query.tenant_id, body.tenant_id)
-    fields: dict[str, Any] = {}
-    for name in body.model_fields_set - {"tenant_id"}:
-        value = getattr(body, name)
-        if value is None:
-            raise invalid([name], "null has no meaning here; leave the field out, or send an empty value")
-        fields[name] = list(dict.fromkeys(value)) if name == "tags" else value
+    fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set - {"tenant_id"}}
+    if "tags" in fields:
+        fields["tags"] = list(dict.fromkeys(fields["tags"]))
     if not fields:
         return row(_one(call, id, tenant))
     changes = Changes(fields=fields, merge_metadata=False)

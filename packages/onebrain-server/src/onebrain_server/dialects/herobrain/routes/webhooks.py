@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.herobrain.rules import events
 from onebrain_server.dialects.herobrain.rules.tenants import TenantQuery, tenant_of
 from onebrain_server.dialects.herobrain.wire import (
@@ -22,6 +21,7 @@ from onebrain_server.dialects.herobrain.wire import (
 )
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security.addresses import AddressRefused
 from onebrain_server.state.records import Record
 
@@ -55,13 +55,7 @@ class WebhookRow(Wire):
 
 
 def _row(hook: Record) -> dict[str, Any]:
-    return {
-        "id": hook.id,
-        **{name: hook.body[name] for name in ("name", "url", "events")},
-        "status": hook.status,
-        "createdAt": iso_micros(hook.created_at),
-        "updatedAt": iso_micros(hook.updated_at),
-    }
+    return row_of(WebhookRow, hook)
 
 
 def _visible(call: Call, tenant: str | None) -> list[Record]:

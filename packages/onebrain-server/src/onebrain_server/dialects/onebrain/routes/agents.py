@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from onebrain.memory.filters import Cmp, every
+from onebrain.memory.filters import Cmp, Filter, every
 from onebrain.memory.models import EVERYTHING
-from onebrain_server.clock import iso_micros, now_micros
+from onebrain_server.clock import now_micros
 from onebrain_server.dialects.onebrain.routes import keys
 from onebrain_server.dialects.onebrain.routes.keys import WholeKeyRow
 from onebrain_server.dialects.onebrain.rules import memories
@@ -16,6 +17,7 @@ from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, p
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security.scopes import READ_ONLY
 from onebrain_server.state.accounts import Key
 from onebrain_server.state.records import Taken
@@ -31,11 +33,12 @@ class AgentRow(WholeKeyRow):
     candidate_count: int
 
 
-def _waiting(call: Call, key_id: str) -> Any:
-    return every(
-        Cmp("$archived", "eq", True),
-        Cmp("$extra.status", "eq", "candidate"),
-        Cmp("$extra.keyId", "eq", key_id),
+def _waiting(key_id: str | None) -> Filter:
+    """Return the filter for the candidates of one agent, or of all."""
+    return (
+        memories.CANDIDATES
+        if key_id is None
+        else every(memories.CANDIDATES, Cmp("$extra.keyId", "eq", key_id))
     )
 
 
@@ -50,15 +53,16 @@ def _key(call: Call, id: str) -> Key:
 def list_agents(call: Call) -> list[dict[str, Any]]:
     """List keys as agents, newest first."""
     call.server.accounts.flush()
-    calls: dict[str, int] = {}
+    calls = Counter[str]()
     for key_id, _, _, count in call.server.journal.act_counts(call.tenant_id):
-        calls[key_id] = calls.get(key_id, 0) + count
+        calls[key_id] += count
     return [
-        {
-            **keys.whole_row(key),
-            "totalCalls": calls.get(key.id, 0),
-            "candidateCount": call.memories.count(EVERYTHING, _waiting(call, key.id), include_archived=True),
-        }
+        row_of(
+            AgentRow,
+            key,
+            total_calls=calls[key.id],
+            candidate_count=call.memories.count(EVERYTHING, _waiting(key.id), include_archived=True),
+        )
         for key in call.server.accounts.keys(call.tenant_id)
     ]
 
@@ -77,22 +81,18 @@ class Summary(Wire):
 
 def _summary(call: Call, key_id: str | None) -> dict[str, Any]:
     rows = call.server.journal.act_counts(call.tenant_id, key_id)
-    actions: dict[str, int] = {}
-    statuses: dict[str, int] = {}
+    actions, statuses = Counter[str](), Counter[str]()
     for _, action, status, count in rows:
-        actions[action] = actions.get(action, 0) + count
-        statuses[status] = statuses.get(status, 0) + count
-    total = sum(statuses.values())
-    errors = total - statuses.get("success", 0)
-    waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
-    if key_id is not None:
-        waiting = _waiting(call, key_id)
+        actions[action] += count
+        statuses[status] += count
+    total = statuses.total()
+    errors = total - statuses["success"]
     return {
         "totalCalls": total,
         "errorCount": errors,
         "errorRate": round(errors / total, 4) if total else 0,
         "activeAgents": len({row[0] for row in rows}),
-        "pendingCandidates": call.memories.count(EVERYTHING, waiting, include_archived=True),
+        "pendingCandidates": call.memories.count(EVERYTHING, _waiting(key_id), include_archived=True),
         "byAction": [{"action": name, "count": count} for name, count in sorted(actions.items())],
         "byStatus": [{"status": name, "count": count} for name, count in sorted(statuses.items())],
     }
@@ -124,26 +124,14 @@ class ActivityRow(Wire):
 
 
 def _activity(call: Call, key_id: str | None, query: Paging) -> Answer:
-    names = {
+    agents = {
         key.id: {"name": key.name, "prefix": key.prefix} for key in call.server.accounts.keys(call.tenant_id)
     }
     found, cursor = call.server.journal.acts(
         call.tenant_id, key_id=key_id, limit=query.limit, cursor=query.cursor
     )
     total = sum(row[3] for row in call.server.journal.act_counts(call.tenant_id, key_id))
-    rows = [
-        {
-            "id": act.id,
-            "apiKeyId": act.key_id,
-            "action": act.action,
-            "resource": act.resource,
-            "status": act.status,
-            "details": act.details,
-            "createdAt": iso_micros(act.created_at),
-            "apiKey": names.get(act.key_id),
-        }
-        for act in found
-    ]
+    rows = [row_of(ActivityRow, act, api_key_id=act.key_id, api_key=agents.get(act.key_id)) for act in found]
     return paged(rows, cursor, total)
 
 
@@ -178,7 +166,7 @@ def review(call: Call, id: str, body: ReviewFields) -> dict[str, Any]:
     caller = call.known
     if not caller.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot review")
-    waiting = memories.everything(call, _waiting(call, _key(call, id).id), include_archived=True)
+    waiting = memories.everything(call, _waiting(_key(call, id).id), include_archived=True)
     status = "active" if body.action == "approve" else "archived"
     for one in waiting:
         with call.server.changing(call.tenant_id, one.id):
@@ -223,9 +211,7 @@ def register_agent(call: Call, body: AgentFields) -> dict[str, Any]:
         account.id, body.name, READ_ONLY, expires_at=now_micros() + _NINETY_DAYS
     )
     call.server.accounts.change_key(account.id, key.id, {"description": body.description})
-    call.server.journal.audit(
-        account.id, "anonymous", "agent.register", target=key.prefix, ip=call.ip, request_id=call.request_id
-    )
+    call.audit_account(account.id, "agent.register", key.prefix, actor="anonymous")
     return {
         "agent": {"id": account.id, "name": body.name, "description": body.description},
         "apiKey": {**keys.row(key), "fullKey": whole},

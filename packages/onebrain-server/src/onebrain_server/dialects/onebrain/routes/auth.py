@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security import tokens
 from onebrain_server.security.scopes import ACCOUNT
 from onebrain_server.state.accounts import Account
@@ -36,17 +36,7 @@ class UserRow(Wire):
 
 
 def _row(account: Account) -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "email": account.email,
-        "displayName": account.display_name,
-        "region": "self",
-        "locale": account.locale,
-        "role": account.role,
-        "createdAt": iso_micros(account.created_at),
-        "totpEnabled": False,
-        "emailVerified": False,
-    }
+    return row_of(UserRow, account, region="self", totp_enabled=False, email_verified=False)
 
 
 class RegisterFields(Wire):
@@ -78,14 +68,7 @@ def register(call: Call, body: RegisterFields) -> dict[str, Any]:
         )
     except Taken:
         raise Problem(409, "EMAIL_ALREADY_EXISTS", "There is an account with this address already") from None
-    call.server.journal.audit(
-        account.id,
-        f"account:{account.id}",
-        "account.register",
-        target=None,
-        ip=call.ip,
-        request_id=call.request_id,
-    )
+    call.audit_account(account.id, "account.register")
     return _row(account)
 
 
@@ -137,14 +120,7 @@ def login(call: Call, body: LoginFields) -> Answer:
     if not account.is_active:
         raise Problem(401, "ACCOUNT_DISABLED", "This account is switched off")
     session_id, refresh = call.server.sessions.open(account.id, call.ip, call.header("user-agent"))
-    call.server.journal.audit(
-        account.id,
-        f"account:{account.id}",
-        "account.login",
-        target=None,
-        ip=call.ip,
-        request_id=call.request_id,
-    )
+    call.audit_account(account.id, "account.login")
     return _session(call, account, session_id, refresh)
 
 
@@ -163,14 +139,7 @@ def refresh(call: Call, body: RefreshFields) -> Answer:
         found = call.server.sessions.refresh(body.refresh_token)
     except Replayed as replayed:
         found = None
-        call.server.journal.audit(
-            replayed.tenant,
-            f"account:{replayed.tenant}",
-            "account.refresh.replayed",
-            target=None,
-            ip=call.ip,
-            request_id=call.request_id,
-        )
+        call.audit_account(replayed.tenant, "account.refresh.replayed")
     if found is None:
         raise Problem(401, "TOKEN_EXPIRED", "The refresh token is unknown, used or expired; log in again")
     return _session(call, *found)
@@ -198,17 +167,9 @@ class LoginRow(Wire):
 @routes.get("/sessions", needs=ACCOUNT, answers=list[LoginRow])
 def sessions(call: Call) -> list[dict[str, Any]]:
     """List the devices that are logged in, newest first."""
+    current = call.known.session_id
     return [
-        {
-            "id": one.id,
-            "deviceName": None,
-            "ipAddress": one.ip_address,
-            "userAgent": one.user_agent,
-            "region": "self",
-            "createdAt": iso_micros(one.created_at),
-            "expiresAt": iso_micros(one.expires_at),
-            "isCurrent": one.id == call.known.session_id,
-        }
+        row_of(LoginRow, one, device_name=None, region="self", is_current=one.id == current)
         for one in call.server.sessions.all(call.tenant_id)
     ]
 

@@ -10,15 +10,16 @@ from pydantic import Field
 from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import JsonObject
-from onebrain_server.clock import iso, iso_micros
+from onebrain_server.clock import iso
 from onebrain_server.dialects.onebrain.mapping import Id, MemoryRow
 from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import charge
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import SEGMENT, Answer, Given
-from onebrain_server.http.problems import Problem, invalid
+from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.http.rows import row_of
+from onebrain_server.state.records import Record
 
 routes = Routes("/v1", "brain")
 
@@ -40,22 +41,16 @@ class Profile(Wire):
 
 def profile_record(call: Call) -> Record:
     """Return the caller's profile; it begins empty, and reading does not store it."""
-    found = call.server.records.get(call.tenant_id, "profile", "profile")
+    found = call.server.records.get(call.tenant_id, contexts.PROFILE, contexts.PROFILE)
     if found is not None:
         return found
     made = call.known.account.created_at
-    return Record("profile", None, None, made, made, {"summary": "", "traits": {}, "preferences": {}})
+    return Record(contexts.PROFILE, None, None, made, made, {**contexts.NO_PROFILE})
 
 
 def profile_row(call: Call, record: Record) -> dict[str, Any]:
     """Return a profile as answers show it."""
-    return {
-        "id": call.tenant_id,
-        "userId": call.tenant_id,
-        **{name: record.body[name] for name in ("summary", "traits", "preferences")},
-        "createdAt": iso_micros(record.created_at),
-        "updatedAt": iso_micros(record.updated_at),
-    }
+    return row_of(Profile, record, id=call.tenant_id, user_id=call.tenant_id)
 
 
 @routes.get("/brain/profile", needs="brain.read", answers=Profile)
@@ -76,25 +71,9 @@ class ProfileChanges(Wire):
 def update_profile(call: Call, body: ProfileChanges) -> dict[str, Any]:
     """Change the given fields of the profile."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
-    for name in ("traits", "preferences"):
-        if name in changes and changes[name] is None:
-            raise invalid(
-                [name],
-                "Expected object, received null",
-                code="invalid_type",
-                expected="object",
-                received="null",
-            )
-    records, tenant = call.server.records, call.tenant_id
-    changed = records.change(tenant, "profile", "profile", changes)
-    if changed is None:
-        whole: dict[str, Any] = {"summary": "", "traits": {}, "preferences": {}, **changes}
-        try:
-            changed = records.add(tenant, "profile", whole, id="profile")
-        except Taken:
-            # Another request was faster.
-            changed = records.change(tenant, "profile", "profile", changes)
-    assert changed is not None
+    changed = call.server.records.put(
+        call.tenant_id, contexts.PROFILE, contexts.PROFILE, changes, defaults=contexts.NO_PROFILE
+    )
     return profile_row(call, changed)
 
 
@@ -148,42 +127,30 @@ class NarrowQuery(Query):
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
     query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
 
+    def asked(self) -> contexts.Asked:
+        """Return the wishes for a context."""
+        return contexts.Asked(self.query, self.language, self.project_id, self.max_tokens)
+
 
 @routes.get("/brain/context", needs="brain.read", answers=Overview, errors=(404,))
 def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
     """Return the newest memories, the entities with most links, active projects, and numbers."""
-    records, tenant = call.server.records, call.tenant_id
     narrowed: Filter = TRUE
-    active = records.all(tenant, "project", status="active")
     if query.project_id is not None:
         narrowed = memories.of_project(call, query.project_id)
-        active = [record for record in active if record.id == query.project_id]
+    active = contexts.active_projects(call, query.project_id)
     if query.query is not None or query.language is not None:
         asked = " ".join(part for part in (query.query, query.language) if part)
         chosen, total = contexts.choose(call, asked, narrowed, 20)
     else:
         page = call.memories.list(ListRequest(filter=narrowed, limit=20))
         chosen, total = list(page.data), page.meta.total or 0
-    text = contexts.context(
-        call,
-        "assistant",
-        query=query.query,
-        language=query.language,
-        project_id=query.project_id,
-        max_tokens=query.max_tokens,
-    )
+    text = contexts.context(call, "assistant", query.asked())
     return {
         **{name: text[name] for name in ("systemPrompt", "tokenCount", "truncated", "memories")},
         "profile": profile_row(call, profile_record(call)),
         "recentMemories": [
-            {
-                "id": memory.id,
-                "type": memory.type or "fact",
-                "title": memory.title or "",
-                "body": memory.content,
-                "confidence": memory.extra.get("confidence", 1),
-                "createdAt": iso(memory.created_at) if memory.created_at is not None else "",
-            }
+            {**contexts.shown(memory), "createdAt": iso(memory.created_at) if memory.created_at else ""}
             for memory in chosen
         ],
         "topEntities": [
@@ -194,12 +161,7 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
             {"id": record.id, "name": record.body["name"], "description": record.body.get("description")}
             for record in active[:5]
         ],
-        "stats": {
-            "totalMemories": total,
-            "totalEntities": call.graph.count(),
-            "totalProjects": len(active),
-            "latestVersion": contexts.latest_version(call),
-        },
+        "stats": contexts.stats(call, total, len(active)),
     }
 
 
@@ -273,14 +235,7 @@ def get_context(call: Call, scope: Focus, query: NarrowQuery) -> Any:
             f"Invalid context scope. Valid: {', '.join(contexts.SCOPES)}, or a word to focus on",
         )
     charge(call, "context_calls_per_month")
-    found = contexts.context(
-        call,
-        scope,
-        query=query.query,
-        language=query.language,
-        project_id=query.project_id,
-        max_tokens=query.max_tokens,
-    )
+    found = contexts.context(call, scope, query.asked())
     call.act("read", "context", scope=scope)
     if call.wants_json(default=True):
         return found

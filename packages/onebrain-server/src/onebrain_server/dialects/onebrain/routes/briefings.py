@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date as Date
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from onebrain.memory.filters import Cmp
 from onebrain_engine.store.records import to_micros
-from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
+from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.dialects.onebrain.mapping import Id
-from onebrain_server.dialects.onebrain.routes import projects
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.dialects.onebrain.rules import memories
+from onebrain_server.dialects.onebrain.rules.documents import BRIEFINGS, SCHEDULES, TRIGGERS
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire
 from onebrain_server.http.operation import Answer, Given
-from onebrain_server.http.problems import invalid, not_found
+from onebrain_server.http.problems import invalid
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.jobs import briefings as work
 from onebrain_server.jobs.cron import Cron
 from onebrain_server.security.addresses import AddressRefused
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.records import Record
 
 routes = Routes("/v1/briefings", "briefings")
 
@@ -97,38 +98,17 @@ _WIRE = {name: info.alias or name for name, info in ConfigChanges.model_fields.i
 @routes.patch("/config", needs="brain.write", answers=Config)
 async def change_config(call: Call, body: ConfigChanges) -> dict[str, Any]:
     """Change the given fields; a webhook at a private address is refused, now and whenever it is called."""
-    given = body.model_fields_set
-    for name in ("is_enabled", "timezone", "content_preferences"):
-        if name in given and getattr(body, name) is None:
-            raise invalid(
-                [_WIRE[name]],
-                "Expected a value, received null",
-                code="invalid_type",
-                expected="string",
-                received="null",
-            )
     if body.webhook_url is not None:
-        if urlsplit(body.webhook_url).scheme != "https" and not call.server.settings.private_addresses:
-            raise invalid(["webhookUrl"], "must begin with https://")
         try:
-            await call.server.fetcher.resolve(body.webhook_url)
+            await call.server.fetcher.check(body.webhook_url)
         except AddressRefused as refused:
-            # A name may get its address later.
-            if "has no address" not in str(refused):
-                raise invalid(["webhookUrl"], str(refused)) from None
-        except ValueError:
-            raise invalid(["webhookUrl"], "is no URL") from None
-    changes = {_WIRE[name]: getattr(body, name) for name in given}
+            raise invalid(["webhookUrl"], str(refused)) from None
+    changes = {_WIRE[name]: getattr(body, name) for name in body.model_fields_set}
     return await call.server.loop_run(_store_config, call, changes)
 
 
 def _store_config(call: Call, changes: dict[str, Any]) -> dict[str, Any]:
-    records, tenant = call.server.records, call.tenant_id
-    if records.change(tenant, work.CONFIG, "config", changes) is None:
-        try:
-            records.add(tenant, work.CONFIG, {**work.DEFAULTS, **changes}, id="config")
-        except Taken:
-            records.change(tenant, work.CONFIG, "config", changes)
+    call.server.records.put(call.tenant_id, work.CONFIG, "config", changes, defaults=work.DEFAULTS)
     return _config(call)
 
 
@@ -151,22 +131,13 @@ class ScheduleRow(Wire):
 
 
 def _schedule(record: Record) -> dict[str, Any]:
-    body = record.body
-    return {
-        "id": record.id,
-        "type": body["type"],
-        "cronExpression": body["cronExpression"],
-        "channels": body["channels"],
-        "isActive": True,
-        "nextFireAt": iso_or_none(body["nextFireAt"]),
-        "lastFiredAt": iso_or_none(body["lastFiredAt"]),
-    }
+    return row_of(ScheduleRow, record, is_active=True)
 
 
 @routes.get("/schedules", needs="brain.read", answers=list[ScheduleRow])
 def list_schedules(call: Call) -> list[dict[str, Any]]:
     """List the schedules, newest first."""
-    return [_schedule(record) for record in call.server.records.all(call.tenant_id, work.SCHEDULE)]
+    return [_schedule(record) for record in SCHEDULES.all(call)]
 
 
 class ScheduleFields(Wire):
@@ -189,14 +160,13 @@ def create_schedule(call: Call, body: ScheduleFields) -> dict[str, Any]:
         "nextFireAt": None if following is None else to_micros(following),
         "lastFiredAt": None,
     }
-    return _schedule(call.server.records.add(call.tenant_id, work.SCHEDULE, fields))
+    return _schedule(SCHEDULES.add(call, fields))
 
 
 @routes.delete("/schedules/{id}", needs="brain.write", errors=(404,))
 def delete_schedule(call: Call, id: str) -> None:
     """Delete a schedule."""
-    if not call.server.records.remove(call.tenant_id, work.SCHEDULE, id):
-        raise not_found("Schedule")
+    SCHEDULES.remove(call, id)
 
 
 class NewTriggerRow(Wire):
@@ -216,15 +186,13 @@ class TriggerRow(NewTriggerRow):
 
 
 def _trigger(record: Record) -> dict[str, Any]:
-    body = record.body
-    names = ("eventType", "threshold", "channels", "cooldownMinutes")
-    return {"id": record.id, **{name: body[name] for name in names}, "isActive": True}
+    return row_of(TriggerRow, record, is_active=True)
 
 
 @routes.get("/triggers", needs="brain.read", answers=list[TriggerRow])
 def list_triggers(call: Call) -> list[dict[str, Any]]:
     """List the triggers, newest first."""
-    return [_trigger(record) for record in call.server.records.all(call.tenant_id, work.TRIGGER)]
+    return [_trigger(record) for record in TRIGGERS.all(call)]
 
 
 class TriggerFields(Wire):
@@ -246,15 +214,13 @@ def create_trigger(call: Call, body: TriggerFields) -> dict[str, Any]:
         "cooldownMinutes": body.cooldown_minutes,
         "lastFiredAt": None,
     }
-    made = _trigger(call.server.records.add(call.tenant_id, work.TRIGGER, fields))
-    return {name: made[name] for name in ("id", "eventType", "threshold", "channels")}
+    return row_of(NewTriggerRow, TRIGGERS.add(call, fields))
 
 
 @routes.delete("/triggers/{id}", needs="brain.write", errors=(404,))
 def delete_trigger(call: Call, id: str) -> None:
     """Delete a trigger."""
-    if not call.server.records.remove(call.tenant_id, work.TRIGGER, id):
-        raise not_found("Trigger")
+    TRIGGERS.remove(call, id)
 
 
 class DaysQuery(Query):
@@ -278,16 +244,10 @@ class Analytics(Wire):
 def analytics(call: Call, query: DaysQuery) -> dict[str, Any]:
     """Say how the briefings of a number of days were received."""
     since = now_micros() - query.days * 86_400 * 1_000_000
-    found = [one for one in call.server.records.all(call.tenant_id, work.KIND) if one.created_at >= since]
-    types: dict[str, int] = {}
-    channels: dict[str, int] = {}
-    actions: dict[str, int] = {}
-    for one in found:
-        types[str(one.label)] = types.get(str(one.label), 0) + 1
-        for channel in one.body["deliveredVia"]:
-            channels[channel] = channels.get(channel, 0) + 1
-        for action in one.body.get("engagement", ()):
-            actions[action] = actions.get(action, 0) + 1
+    found = [one for one in BRIEFINGS.all(call) if one.created_at >= since]
+    types = Counter(str(one.label) for one in found)
+    channels = Counter(channel for one in found for channel in one.body["deliveredVia"])
+    actions = Counter(action for one in found for action in one.body.get("engagement", ()))
     engaged = sum(bool(one.body.get("engagement")) for one in found)
     return {
         "totalBriefings": len(found),
@@ -295,10 +255,7 @@ def analytics(call: Call, query: DaysQuery) -> dict[str, Any]:
         "engagementRate": round(engaged / len(found), 4) if found else 0,
         "byType": [{"type": name, "count": count} for name, count in sorted(types.items())],
         "byChannel": [{"channel": name, "count": count} for name, count in sorted(channels.items())],
-        "topActions": [
-            {"action": name, "count": count}
-            for name, count in sorted(actions.items(), key=lambda row: -row[1])
-        ],
+        "topActions": [{"action": name, "count": count} for name, count in actions.most_common()],
     }
 
 
@@ -321,22 +278,10 @@ class BriefingRow(Wire):
 
 
 def _row(record: Record) -> dict[str, Any]:
-    body = record.body
-    return {
-        "id": record.id,
-        "type": record.label,
-        "status": record.status,
-        "title": body["title"],
-        "contentText": body["contentText"],
-        "contentHtml": None,
-        "deliveredVia": body["deliveredVia"],
-        "createdAt": iso_micros(record.created_at),
-        "summary": body["summary"],
-        "highlights": body["highlights"],
-        "actionItems": body["actionItems"],
-        "date": iso_micros(record.created_at)[:10],
-        "generatedAt": iso_micros(record.created_at),
-    }
+    made = iso_micros(record.created_at)
+    return row_of(
+        BriefingRow, record, type=record.label, content_html=None, date=made[:10], generated_at=made
+    )
 
 
 class ListQuery(Paging):
@@ -349,17 +294,7 @@ class ListQuery(Paging):
 @routes.get("", needs="brain.read", answers=Page[BriefingRow])
 def list_briefings(call: Call, query: ListQuery) -> Answer:
     """List delivered briefings, newest first."""
-    page = call.server.records.page(
-        call.tenant_id,
-        work.KIND,
-        limit=query.limit,
-        cursor=query.cursor,
-        status=query.status,
-        label=query.type,
-    )
-    if page is None:
-        raise bad_cursor()
-    return paged([_row(record) for record in page.rows], page.cursor, page.total)
+    return BRIEFINGS.page(call, query, _row, status=query.status, label=query.type)
 
 
 class DailyQuery(Query):
@@ -400,9 +335,7 @@ def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
         ) from None
     narrowed = None
     if query.project_id is not None:
-        projects.one(call, query.project_id)
-        links = call.server.records.links(call.tenant_id, "project", owner_id=query.project_id)
-        narrowed = Cmp("$id", "in", [link.memory_id for link in links])
+        narrowed = memories.of_project(call, query.project_id)
     content = work.compose(call.server, call.tenant_id, first, last, narrowed)
     return {
         "id": f"daily-{day.isoformat()}",
@@ -420,10 +353,7 @@ def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
 @routes.get("/{id}", needs="brain.read", answers=BriefingRow, errors=(404,))
 def get_briefing(call: Call, id: str) -> dict[str, Any]:
     """Return one delivered briefing."""
-    record = call.server.records.get(call.tenant_id, work.KIND, id)
-    if record is None:
-        raise not_found("Briefing")
-    return _row(record)
+    return _row(BRIEFINGS.one(call, id))
 
 
 class EngagementFields(Wire):
@@ -442,11 +372,8 @@ class EngagementAnswer(Wire):
 def engage(call: Call, id: str, body: EngagementFields) -> dict[str, Any]:
     """Note the user's action on a briefing."""
     with call.server.changing(call.tenant_id, id):
-        record = call.server.records.get(call.tenant_id, work.KIND, id)
-        if record is None:
-            raise not_found("Briefing")
-        actions = [*record.body.get("engagement", ()), body.action][-50:]
-        call.server.records.change(call.tenant_id, work.KIND, id, {"engagement": actions})
+        actions = [*BRIEFINGS.one(call, id).body.get("engagement", ()), body.action][-50:]
+        BRIEFINGS.change(call, id, {"engagement": actions})
     return {"recorded": True}
 
 

@@ -16,15 +16,17 @@ from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_engine.graph.proposals import title_of
 from onebrain_engine.store.records import to_datetime, to_micros
-from onebrain_server.clock import iso, iso_micros, iso_or_none, now, now_micros
+from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import MemoryFields, MemoryRow, Moment
 from onebrain_server.dialects.onebrain.rules import contexts, likeness, memories
+from onebrain_server.dialects.onebrain.rules.documents import CONNECTIONS
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import Problem, not_found
+from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security.content import looks_like_instructions, without_secrets
 from onebrain_server.state.records import Record
 
@@ -87,7 +89,7 @@ class ReadAnswer(Wire):
 def read_connect(call: Call, query: ReadQuery) -> Answer:
     """Return an agent's system prompt; as JSON where ``Accept`` has application/json, else as text."""
     scope = query.scope if query.scope is not None and query.scope in contexts.SCOPES else "deep"
-    found = contexts.context(call, scope, query=query.query)
+    found = contexts.context(call, scope, contexts.Asked(query.query))
     base = call.base_url
     single, batch = f"{base}/v1/connect/memory", f"{base}/v1/connect/memories"
     may_write = "connect.write" in call.known.scopes
@@ -127,11 +129,11 @@ def read_connect(call: Call, query: ReadQuery) -> Answer:
     )
 
 
-def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
+def write(call: Call, fields: MemoryFields, digest: str | None = None) -> tuple[bool, dict[str, Any]]:
     """Store a memory that an agent writes; return whether it is new, and its row.
 
     An active memory that says the same makes it a duplicate. A key under review makes candidates, and so does a text that
-    reads like instructions, whoever sends it.
+    reads like instructions, whoever sends it. `digest` is as for `mapping.draft`.
     """
     memories.check_links(call, fields)
     title = fields.title or title_of(fields.text, mapping.TITLE_LIMIT)
@@ -145,6 +147,7 @@ def write(call: Call, fields: MemoryFields) -> tuple[bool, dict[str, Any]]:
         fields,
         status="active" if call.known.trusted and not suspicious else "candidate",
         confidence=min(sure, 0.2) if suspicious else None,
+        digest=digest,
     )
     key = call.known.key
     if key is not None:
@@ -207,15 +210,11 @@ def write_all(call: Call, items: list[MemoryFields]) -> dict[str, Any]:
     for fields in items:
         memories.check_links(call, fields)
     results: list[dict[str, Any]] = []
-    base = call.idempotency
     with storing(call, len(items)):
         for index, fields in enumerate(items):
-            if base is not None:
-                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{index}")
-            new, row = write(call, fields)
+            new, row = write(call, fields, call.part_digest(index))
             status = "created" if new else "duplicate"
             results.append({"status": status, "id": row["id"], "title": row["title"]})
-    call.idempotency = base
     created = sum(result["status"] == "created" for result in results)
     call.act("write", "memory", count=created)
     return {"results": results, "created": created, "duplicates": len(results) - created}
@@ -423,22 +422,12 @@ class ConnectionRow(Wire):
 
 
 def _row(record: Record) -> dict[str, Any]:
-    body = record.body
-    return {
-        "connectionId": record.id,
-        "agentName": body["agentName"],
-        "agentVersion": body["agentVersion"],
-        "capabilities": body["capabilities"],
-        "lastSyncedAt": iso_or_none(body["lastSyncedAt"]),
-        "createdAt": iso_micros(record.created_at),
-    }
+    return row_of(ConnectionRow, record, connection_id=record.id)
 
 
 def _connection(call: Call, id: str, needs: Capability) -> Record:
     """Return a connection that has a capability; raise if it was not registered with that one."""
-    record = call.server.records.get(call.tenant_id, "connection", id)
-    if record is None:
-        raise not_found("Connection")
+    record = CONNECTIONS.one(call, id)
     if needs not in record.body["capabilities"]:
         raise Problem(
             403, "INSUFFICIENT_SCOPE", f"The connection was registered without the capability {needs}"
@@ -457,13 +446,13 @@ def register(call: Call, body: ConnectionFields) -> dict[str, Any]:
         "capabilities": [*_ALL] if body.capabilities is None else body.capabilities,
         "lastSyncedAt": None,
     }
-    return _row(call.server.records.add(call.tenant_id, "connection", fields))
+    return _row(CONNECTIONS.add(call, fields))
 
 
 @routes.get("/connections", needs="connect.read", answers=list[ConnectionRow], keys_only=True)
 def list_connections(call: Call) -> list[dict[str, Any]]:
     """List the agents that are connected, newest first."""
-    return [_row(record) for record in call.server.records.all(call.tenant_id, "connection")]
+    return [_row(record) for record in CONNECTIONS.all(call)]
 
 
 class SyncFields(Wire):
@@ -507,7 +496,7 @@ def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
         call, since, query.cursor, query.limit, order="updated_at", moves=first
     )
     if moves:
-        call.server.records.change(call.tenant_id, "connection", id, {"lastSyncedAt": until}, touch=False)
+        call.server.records.change(call.tenant_id, CONNECTIONS.name, id, {"lastSyncedAt": until}, touch=False)
     call.act("delta_sync", "memory", count=len(changes))
     return Answer(
         changes, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": len(changes)}
@@ -517,8 +506,7 @@ def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
 @routes.delete("/connections/{id}", needs="connect.write", keys_only=True, errors=(404,))
 def disconnect(call: Call, id: str) -> None:
     """Remove an agent's connection; its memories stay."""
-    if not call.server.records.remove(call.tenant_id, "connection", id):
-        raise not_found("Connection")
+    CONNECTIONS.remove(call, id)
 
 
 __all__ = ["routes"]

@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from onebrain.errors import OneBrainConflictError
 from onebrain.memory.models import EVERYTHING, JsonObject
 from onebrain_engine.graph import Entity, Link, Relation, find_entities
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain.mapping import Id
 from onebrain_server.dialects.onebrain.rules import memories
+from onebrain_server.dialects.onebrain.rules.documents import unique
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given
-from onebrain_server.http.problems import Problem, conflict, invalid, not_found
+from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
+from onebrain_server.state.records import Link as RecordLink
 
 routes = Routes("/v1/entities", "entities")
 
@@ -54,30 +55,12 @@ class LinkedEntityRow(EntityRow):
 
 def row(call: Call, entity: Entity) -> dict[str, Any]:
     """Return an entity as answers show it."""
-    return {
-        "id": entity.id,
-        "userId": call.tenant_id,
-        "name": entity.name,
-        "type": entity.type,
-        "description": entity.description,
-        "metadata": entity.metadata,
-        "createdAt": iso_micros(entity.created_at),
-        "updatedAt": iso_micros(entity.updated_at),
-    }
+    return row_of(EntityRow, entity, user_id=call.tenant_id)
 
 
-def link_row(link: Link) -> dict[str, Any]:
-    """Return a link as answers show it."""
-    return {
-        "id": link.id,
-        "memoryItemId": link.memory_id,
-        "linkType": link.link_type,
-        "createdAt": iso_micros(link.created_at),
-    }
-
-
-def _taken(error: OneBrainConflictError, what: str) -> Problem:
-    return conflict(f"There is {what} already", error.existing_id)
+def link_row(link: Link | RecordLink) -> dict[str, Any]:
+    """Return a link from an entity, or from a record such as a project, as answers show it."""
+    return row_of(LinkRow, link, memory_item_id=link.memory_id)
 
 
 class ListQuery(Paging):
@@ -117,10 +100,8 @@ class EntityFields(Wire):
 )
 def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
     """Make an entity; a name can be used once for each type."""
-    try:
+    with unique("an entity with this name and type"):
         made = call.graph.add(body.name, body.type, description=body.description, metadata=body.metadata)
-    except OneBrainConflictError as error:
-        raise _taken(error, "an entity with this name and type") from None
     return row(call, made)
 
 
@@ -295,19 +276,8 @@ def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
     """Change the given fields of an entity."""
     memories.entity(call, id)
     changes = {name: getattr(body, name) for name in body.model_fields_set}
-    for name in ("name", "type"):
-        if name in changes and changes[name] is None:
-            raise invalid(
-                [name],
-                "Expected string, received null",
-                code="invalid_type",
-                expected="string",
-                received="null",
-            )
-    try:
+    with unique("an entity with this name and type"):
         return row(call, call.graph.update(id, **changes))
-    except OneBrainConflictError as error:
-        raise _taken(error, "an entity with this name and type") from None
 
 
 @routes.delete("/{id}", needs="entity.write", errors=(404,))
@@ -337,10 +307,8 @@ def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Link an entity to a memory."""
     memories.entity(call, id)
     memories.one(call, body.memory_item_id)
-    try:
+    with unique("such a link"):
         made = call.graph.link(id, body.memory_item_id, body.link_type)
-    except OneBrainConflictError as error:
-        raise _taken(error, "such a link") from None
     return {"entityId": id, **link_row(made)}
 
 
@@ -370,13 +338,7 @@ class RelationRow(Wire):
 
 def relation_row(relation: Relation) -> dict[str, Any]:
     """Return a relation as answers show it."""
-    return {
-        "id": relation.id,
-        "sourceId": relation.source_id,
-        "targetId": relation.target_id,
-        "relation": relation.relation,
-        "createdAt": iso_micros(relation.created_at),
-    }
+    return row_of(RelationRow, relation)
 
 
 @routes.post(
@@ -388,10 +350,8 @@ def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
     memories.entity(call, body.target_id)
     if id == body.target_id:
         raise invalid(["targetId"], "must be another entity")
-    try:
+    with unique("such a relation"):
         return relation_row(call.graph.relate(id, body.target_id, body.relation))
-    except OneBrainConflictError as error:
-        raise _taken(error, "such a relation") from None
 
 
 @routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow], errors=(404,))

@@ -34,8 +34,8 @@ routes = Routes("/v1/memory", "memory")
 _WORD: Final = re.compile(r"\w+")
 
 
-def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
-    """Store a memory for review, compared with the active ones of its type."""
+def add_candidate(call: Call, fields: MemoryFields, digest: str | None = None) -> dict[str, Any]:
+    """Store a memory for review, compared with the active ones of its type; `digest` is as for `mapping.draft`."""
     memories.check_links(call, fields)
     title = fields.title or title_of(fields.text, mapping.TITLE_LIMIT)
     same = likeness.twin(call, title, fields.text, fields.type)
@@ -43,7 +43,7 @@ def add_candidate(call: Call, fields: MemoryFields) -> dict[str, Any]:
     status: mapping.MemoryStatus = (
         "archived" if same is not None else "conflicted" if other is not None else "candidate"
     )
-    [memory] = memories.store(call, [mapping.draft(call, fields, status=status)])
+    [memory] = memories.store(call, [mapping.draft(call, fields, status=status, digest=digest)])
     memories.link(call, fields, memory.id)
     if same is not None:
         with call.server.changing(call.tenant_id, same.id):
@@ -104,14 +104,8 @@ def batch(call: Call, body: Batch) -> dict[str, Any]:
     charge(call, "extract_calls_per_month")
     for fields in body:
         memories.check_links(call, fields)
-    base = call.idempotency
-    items: list[dict[str, Any]] = []
     with storing(call, len(body)):
-        for index, fields in enumerate(body):
-            if base is not None:
-                call.idempotency = call.server.sealer.digest(call.tenant_id, f"{base}\0{index}")
-            items.append(add_candidate(call, fields))
-    call.idempotency = base
+        items = [add_candidate(call, fields, call.part_digest(index)) for index, fields in enumerate(body)]
     call.act("write", "memory", count=len(items))
     return {
         "created": len(items),

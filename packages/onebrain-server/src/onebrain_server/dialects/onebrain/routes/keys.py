@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.clock import now_micros
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, page_of, paged
 from onebrain_server.http.operation import Answer, Given
-from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security.scopes import Scope
 from onebrain_server.state.accounts import Key
 
@@ -59,30 +60,12 @@ class WholeKeyRow(Wire):
 
 def row(key: Key) -> dict[str, Any]:
     """Return a key as answers show it."""
-    return {
-        "id": key.id,
-        "userId": key.tenant,
-        "name": key.name,
-        "prefix": key.prefix,
-        "scopes": key.scopes,
-        "trustLevel": key.trust_level,
-        "lastUsedAt": iso_or_none(key.last_used_at),
-        "expiresAt": iso_or_none(key.expires_at),
-        "createdAt": iso_micros(key.created_at),
-    }
+    return row_of(KeyRow, key, user_id=key.tenant)
 
 
 def whole_row(key: Key) -> dict[str, Any]:
     """Return a key with everything that can be changed."""
-    found = row(key)
-    del found["userId"]
-    return {
-        **found,
-        "description": key.description,
-        "rateLimitPerMin": key.rate_limit_per_min,
-        "isActive": key.is_active,
-        "lastSyncedAt": iso_or_none(key.last_synced_at),
-    }
+    return row_of(WholeKeyRow, key)
 
 
 def _within(call: Call, scopes: Any, trust: str | None, key: Key | None = None) -> None:
@@ -126,10 +109,9 @@ def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
     scopes = body.scopes if body.scopes is not None else sorted(caller.scopes)
     _within(call, scopes, None)
     expires = None if body.expires_in_days is None else now_micros() + body.expires_in_days * _DAY
-    if caller.key is not None and caller.key.expires_at is not None:
-        # A key that ends must not outlive itself by a child.
-        expires = caller.key.expires_at if expires is None else min(expires, caller.key.expires_at)
-    made, whole = call.server.accounts.create_key(call.tenant_id, body.name, scopes, expires_at=expires)
+    made, whole = call.server.accounts.create_key(
+        call.tenant_id, body.name, scopes, expires_at=caller.lasting(expires)
+    )
     call.audit("key.create", made.prefix)
     return {**row(made), "fullKey": whole}
 
@@ -166,15 +148,6 @@ class KeyChanges(Wire):
 def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
     """Change the given fields of a key; a key that is switched off is refused from now on."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
-    for name in ("name", "trust_level", "scopes", "is_active"):
-        if name in changes and changes[name] is None:
-            raise invalid(
-                [name],
-                "Expected a value, received null",
-                code="invalid_type",
-                expected="string",
-                received="null",
-            )
     _within(call, body.scopes or (), body.trust_level, _one(call, id))
     if "scopes" in changes:
         changes["scopes"] = ",".join(dict.fromkeys(changes["scopes"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.deletion import holds_always
@@ -33,7 +33,7 @@ from onebrain_server.dialects.onebrain.rules import memories, past
 from onebrain_server.dialects.onebrain.rules.plans import charge, storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
 from onebrain_server.http.operation import Answer, Given, holding
-from onebrain_server.http.problems import Problem, invalid, not_found
+from onebrain_server.http.problems import Problem, invalid, not_found, sentences
 from onebrain_server.http.requests import Call
 from onebrain_server.state.owners import Belonging
 
@@ -354,8 +354,9 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
         try:
             fields = MemoryFields.model_validate(item)
             memories.check_links(call, fields)
-        except ValueError as error:
-            results.append(_failed(_first(error)))
+        except ValidationError as error:
+            # A field is named by itself, the whole as a memory.
+            results.append(_failed(sentences(error, "memory")[0].removeprefix("memory.")))
         except Problem as problem:
             issue = (problem.details or [{"message": problem.message}])[0]
             results.append(_failed(str(issue["message"])))
@@ -390,14 +391,6 @@ def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
 
 def _failed(text: str) -> dict[str, Any]:
     return {"id": None, "status": "failed", "error": text, "message": text, "code": "VALIDATION_ERROR"}
-
-
-def _first(error: ValueError) -> str:
-    issues = getattr(error, "errors", None)
-    if issues is None:
-        return "not a memory"
-    first = issues(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'memory'}: {first['msg'].removeprefix('Value error, ')}"
 
 
 class EmbeddingStatus(Wire):
@@ -476,22 +469,12 @@ class MemoryChanges(Wire):
     embedding: Given[Vector] = None
 
 
-_NULLABLE: Final = frozenset({"metadata", "tags", "source", "importance", "expires_at"})
 _AS_GIVEN: Final = ("title", "source", "importance", "pinned", "expires_at", "confidence", "status")
 
 
 @routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     """Change the given fields of a memory; its type and source type cannot change."""
-    for name in body.model_fields_set - _NULLABLE:
-        if getattr(body, name) is None:
-            raise invalid(
-                [name],
-                "Expected a value, received null",
-                code="invalid_type",
-                expected="string",
-                received="null",
-            )
     if body.body is not None and body.content is not None:
         raise invalid(["content"], "give the text as body or as content, not as both")
     with call.server.changing(call.tenant_id, id):

@@ -8,19 +8,18 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain.errors import OneBrainNotFoundError
-from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain import mapping
-from onebrain_server.dialects.onebrain.rules import likeness, memories
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, bad_cursor, paged
+from onebrain_server.dialects.onebrain.rules import contexts, likeness, memories
+from onebrain_server.dialects.onebrain.rules.documents import MERGES
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
 
 routes = Routes("/v1/merge", "merge")
-KIND = "merge"
 _MOST = 2000
 
 
@@ -60,22 +59,19 @@ def _snapshot(call: Call) -> list[dict[str, Any]]:
 
 def _version(call: Call, before: list[dict[str, Any]], log: list[dict[str, Any]]) -> Record:
     """Keep a version to go back to: how the memories were before."""
-    records, tenant = call.server.records, call.tenant_id
     while True:
-        newest = records.page(tenant, KIND, limit=1)
-        number = newest.rows[0].body["version"] + 1 if newest is not None and newest.rows else 1
-        body = {
-            "version": number,
-            "before": before,
-            "after": _snapshot(call),
-            "mergedAt": iso(now()),
-            "log": log,
-        }
+        number = (contexts.latest_version(call) or 0) + 1
+        after = _snapshot(call)
+        body = {"version": number, "before": before, "after": after, "mergedAt": iso(now()), "log": log}
         try:
-            return records.add(tenant, KIND, body, unique=str(number))
+            return MERGES.add(call, body, unique=str(number))
         except Taken:
             # Another merge was faster.
             continue
+
+
+def _logged(action: str, ids: list[str], reason: str) -> dict[str, Any]:
+    return {"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())}
 
 
 @routes.post("/run", needs="brain.write", answers=RunAnswer, limit="write")
@@ -83,8 +79,7 @@ def run(call: Call) -> dict[str, Any]:
     """Merge the candidates: a known one is archived, a contradicting one is marked, the rest become active."""
     if not call.known.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot merge")
-    waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate"))
-    candidates = memories.everything(call, waiting, include_archived=True, most=_MOST)
+    candidates = memories.everything(call, memories.CANDIDATES, include_archived=True, most=_MOST)
     before = _snapshot(call) if candidates else []
     counts = {"archived": 0, "conflicted": 0, "activated": 0}
     log: list[dict[str, Any]] = []
@@ -94,12 +89,8 @@ def run(call: Call) -> dict[str, Any]:
         same = likeness.twin(call, title, one.content, kind)
         other = likeness.rival(call, title, one.content, kind) if same is None else None
         if same is not None:
-            status, action, ids, reason = (
-                "archived",
-                "archive",
-                [one.id, same.id],
-                "An active memory says the same",
-            )
+            status, action, ids = "archived", "archive", [one.id, same.id]
+            reason = "An active memory says the same"
         elif other is not None:
             status, action, ids = "conflicted", "conflict", [one.id, other.id]
             reason = "An active memory of this title says something else"
@@ -115,7 +106,7 @@ def run(call: Call) -> dict[str, Any]:
             except (Problem, OneBrainNotFoundError):
                 # It was deleted meanwhile.
                 continue
-        log.append({"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())})
+        log.append(_logged(action, ids, reason))
     version = _version(call, before, log)
     call.audit("merge.run", version.id)
     return {"merged": 0, **counts, "versionId": version.id, "log": log}
@@ -148,10 +139,7 @@ def _row(record: Record) -> dict[str, Any]:
 @routes.get("/history", needs="brain.read", answers=Page[VersionRow])
 def history(call: Call, query: Paging) -> Answer:
     """List the merges, newest first."""
-    page = call.server.records.page(call.tenant_id, KIND, limit=query.limit, cursor=query.cursor)
-    if page is None:
-        raise bad_cursor()
-    return paged([_row(record) for record in page.rows], page.cursor, page.total)
+    return MERGES.page(call, query, _row)
 
 
 class RollbackAnswer(Wire):
@@ -173,38 +161,26 @@ def rollback(call: Call, version: VersionNumber) -> dict[str, Any]:
         raise invalid(["version"], "must be a version's number", where="path parameters")
     if not call.known.trusted:
         raise Problem(403, "FORBIDDEN", "A key under review cannot roll back")
-    wanted = [
-        record
-        for record in call.server.records.all(call.tenant_id, KIND)
-        if record.body["version"] == int(version)
-    ]
-    if not wanted:
+    wanted = call.server.records.find(call.tenant_id, MERGES.name, str(int(version)))
+    if wanted is None:
         raise not_found("Version")
     before = _snapshot(call)
-    there = {
-        one.id: one for one in call.memories.get([row["id"] for row in wanted[0].body["after"]], EVERYTHING)
-    }
-    restored = skipped = 0
-    for row in wanted[0].body["after"]:
+    rows = wanted.body["after"]
+    there = {one.id: one for one in call.memories.get([row["id"] for row in rows], EVERYTHING)}
+    for row in rows:
         one = there.get(row["id"])
-        if one is None:
-            skipped += 1
-            continue
-        restored += 1
-        if _differs(one, row):
+        if one is not None and _differs(one, row):
             with call.server.changing(call.tenant_id, one.id):
                 memories.change(call, one, status=row["status"], confidence=row["confidence"])
-    log: list[dict[str, Any]] = [
-        {
-            "action": "rollback",
-            "memoryIds": [],
-            "reason": f"Back to version {int(version)}",
-            "timestamp": iso(now()),
-        }
-    ]
-    made = _version(call, before, log)
+    made = _version(call, before, [_logged("rollback", [], f"Back to version {int(version)}")])
+    restored = sum(row["id"] in there for row in rows)
     call.audit("merge.rollback", version)
-    return {"success": True, "versionId": made.id, "restoredCount": restored, "skippedCount": skipped}
+    return {
+        "success": True,
+        "versionId": made.id,
+        "restoredCount": restored,
+        "skippedCount": len(rows) - restored,
+    }
 
 
 def _differs(one: Memory, row: Mapping[str, Any]) -> bool:

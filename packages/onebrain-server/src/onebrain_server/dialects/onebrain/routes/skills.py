@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from onebrain.memory.models import NewMemory
-from onebrain_server.clock import iso_micros, iso_or_none, now_micros
+from onebrain_server.clock import now_micros
 from onebrain_server.dialects.onebrain.mapping import Confidence, Id
 from onebrain_server.dialects.onebrain.rules import contexts, memories
+from onebrain_server.dialects.onebrain.rules.documents import SKILLS
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire, page_of, paged
 from onebrain_server.http.operation import Answer, Given, holding
-from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.ids import new_id
 from onebrain_server.state.records import Record
 
 routes = Routes("/v1/skills", "skills")
-KIND = "skill"
 Status = Literal["candidate", "active", "archived", "dismissed"]
 Title = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -79,32 +79,13 @@ def row(record: Record) -> dict[str, Any]:
     """Return a skill as answers show it."""
     body = record.body
     idle = (now_micros() - (body["lastUsedAt"] or record.created_at)) / _DAY
-    return {
-        "id": record.id,
-        "memoryId": body["memoryId"],
-        "title": body["title"],
-        "body": body["body"],
-        "status": record.status,
-        "triggerConditions": body["triggerConditions"],
-        "verificationSteps": body["verificationSteps"],
-        "sourceMemoryIds": body["sourceMemoryIds"],
-        "confidenceScore": round(body["confidenceScore"], 4),
-        "usageCount": body["usageCount"],
-        "decayScore": round(math.pow(0.5, max(0.0, idle) / _HALF_LIFE), 4),
-        "lastUsedAt": iso_or_none(body["lastUsedAt"]),
-        "createdAt": iso_micros(record.created_at),
-        "updatedAt": iso_micros(record.updated_at),
-        "description": body.get("description"),
-        "promptTemplate": body.get("promptTemplate") or body["body"],
-        "contextScope": body.get("contextScope"),
-    }
-
-
-def _one(call: Call, id: str) -> Record:
-    record = call.server.records.get(call.tenant_id, KIND, id)
-    if record is None:
-        raise not_found("Skill")
-    return record
+    return row_of(
+        SkillRow,
+        record,
+        confidence_score=round(body["confidenceScore"], 4),
+        decay_score=round(math.pow(0.5, max(0.0, idle) / _HALF_LIFE), 4),
+        prompt_template=body.get("promptTemplate") or body["body"],
+    )
 
 
 class ListQuery(Paging):
@@ -118,7 +99,7 @@ class ListQuery(Paging):
 @routes.get("", needs="brain.read", answers=Page[SkillRow])
 def list_skills(call: Call, query: ListQuery) -> Answer:
     """List skills: surest first, or most used, or changed last."""
-    found = call.server.records.all(call.tenant_id, KIND, status=query.status)
+    found = SKILLS.all(call, status=query.status)
     least = query.min_confidence or 0.0
     found = [record for record in found if record.body["confidenceScore"] >= least]
     if query.sort_by == "confidence":
@@ -198,13 +179,13 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
         "usageCount": 0,
         "lastUsedAt": None,
     }
-    return row(call.server.records.add(call.tenant_id, KIND, fields, status="active"))
+    return row(SKILLS.add(call, fields, status="active"))
 
 
 @routes.get("/{id}", needs="brain.read", answers=SkillRow, errors=(404,))
 def get_skill(call: Call, id: str) -> dict[str, Any]:
     """Return one skill, a dismissed one, too."""
-    return row(_one(call, id))
+    return row(SKILLS.one(call, id))
 
 
 class SkillChanges(Wire):
@@ -236,36 +217,22 @@ _NAMES = {
 @routes.patch("/{id}", needs="brain.write", answers=SkillRow, errors=(404,))
 def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
     """Change the given fields of a skill."""
-    changes: dict[str, Any] = {}
-    for name in body.model_fields_set:
-        value = getattr(body, name)
-        if value is None and name not in ("description", "context_scope"):
-            raise invalid(
-                [name],
-                "Expected a value, received null",
-                code="invalid_type",
-                expected="string",
-                received="null",
-            )
-        if name in _NAMES:
-            changes[_NAMES[name]] = value
+    changes: dict[str, Any] = {
+        _NAMES[name]: getattr(body, name) for name in body.model_fields_set if name in _NAMES
+    }
     if body.prompt_template is not None and body.body is None:
         changes["body"] = body.prompt_template
     if body.trigger_conditions is not None:
         changes["triggerConditions"] = _plain(body.trigger_conditions)
     if body.verification_steps is not None:
         changes["verificationSteps"] = _plain(body.verification_steps)
-    changed = call.server.records.change(call.tenant_id, KIND, id, changes, status=body.status)
-    if changed is None:
-        raise not_found("Skill")
-    return row(changed)
+    return row(SKILLS.change(call, id, changes, status=body.status))
 
 
 @routes.delete("/{id}", needs="brain.write", errors=(404,))
 def dismiss_skill(call: Call, id: str) -> None:
     """Dismiss a skill; it can still be read, and its memory stays."""
-    if call.server.records.change(call.tenant_id, KIND, id, {}, status="dismissed") is None:
-        raise not_found("Skill")
+    SKILLS.change(call, id, {}, status="dismissed")
 
 
 class FeedbackFields(Wire):
@@ -285,13 +252,13 @@ class FeedbackAnswer(Wire):
 def feedback(call: Call, id: str, body: FeedbackFields) -> dict[str, Any]:
     """Say how a skill did, which moves its confidence."""
     with call.server.changing(call.tenant_id, id):
-        known = _one(call, id).body
+        known = SKILLS.one(call, id).body
         changes: dict[str, Any] = {
             "confidenceScore": min(1.0, max(0.0, known["confidenceScore"] + _STEPS[body.event_type]))
         }
         if body.event_type == "applied":
             changes |= {"usageCount": known["usageCount"] + 1, "lastUsedAt": now_micros()}
-        call.server.records.change(call.tenant_id, KIND, id, changes)
+        SKILLS.change(call, id, changes)
     return {"recorded": True}
 
 
@@ -314,14 +281,13 @@ class RunAnswer(Wire):
 @routes.post("/{id}/execute", needs="brain.write", answers=RunAnswer, limit="write", errors=(404,))
 def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
     """Fill a skill's prompt with input, variables and context, and let the model answer it if there is one."""
-    known = _one(call, id).body
+    known = SKILLS.one(call, id).body
     template = known.get("promptTemplate") or known["body"]
     values = {name: str(value) for name, value in (body.variables or {}).items()}
     values["input"] = body.input
     if "context" in _HOLE.findall(template):
-        found = contexts.context(
-            call, known.get("contextScope") or "assistant", query=(body.input or known["title"])[:2000]
-        )
+        asked = contexts.Asked((body.input or known["title"])[:2000])
+        found = contexts.context(call, known.get("contextScope") or "assistant", asked)
         values["context"] = found["systemPrompt"]
     # Each hole is filled once: an input that looks like a hole is not filled again.
     prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
@@ -330,8 +296,8 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
     model = call.model("skill")
     output = model.complete("You carry out the user's task.", prompt) if model is not None else None
     with call.server.changing(call.tenant_id, id):
-        changes = {"usageCount": _one(call, id).body["usageCount"] + 1, "lastUsedAt": now_micros()}
-        call.server.records.change(call.tenant_id, KIND, id, changes)
+        changes = {"usageCount": SKILLS.one(call, id).body["usageCount"] + 1, "lastUsedAt": now_micros()}
+        SKILLS.change(call, id, changes)
     call.tokens += -(-len(prompt) // 4)
     return {
         "output": prompt if output is None else output,

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.onebrain.mapping import Id
 from onebrain_server.dialects.onebrain.rules import memories
+from onebrain_server.dialects.onebrain.rules.documents import TAGS, unique
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
-from onebrain_server.http.problems import conflict, not_found
+from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.records import Record, Taken
 
 routes = Routes("/v1", "tags")
@@ -36,19 +37,13 @@ class TagRow(Wire):
 
 
 def _row(call: Call, record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "userId": call.tenant_id,
-        "name": record.body["name"],
-        "color": record.body["color"],
-        "createdAt": iso_micros(record.created_at),
-    }
+    return row_of(TagRow, record, user_id=call.tenant_id)
 
 
 @routes.get("/tags", needs="brain.read", answers=list[TagRow])
 def list_tags(call: Call) -> list[dict[str, Any]]:
     """List the account's tags, newest first."""
-    return [_row(call, record) for record in call.server.records.all(call.tenant_id, "tag")]
+    return [_row(call, record) for record in TAGS.all(call)]
 
 
 @routes.post(
@@ -56,24 +51,17 @@ def list_tags(call: Call) -> list[dict[str, Any]]:
 )
 def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
     """Make a tag; a name can be used once."""
-    try:
-        made = call.server.records.add(
-            call.tenant_id, "tag", {"name": body.name, "color": body.color}, unique=body.name
-        )
-    except Taken as taken:
-        raise conflict("There is a tag with this name already", taken.existing_id) from None
-    return _row(call, made)
+    with unique("a tag with this name"):
+        return _row(call, TAGS.add(call, {"name": body.name, "color": body.color}, unique=body.name))
 
 
 @routes.delete("/tags/{id}", needs="brain.write", errors=(404,))
 def delete_tag(call: Call, id: str) -> None:
     """Delete a tag, and take it off every memory."""
-    record = call.server.records.get(call.tenant_id, "tag", id)
-    if record is None:
-        raise not_found("Tag")
-    for link in call.server.records.links(call.tenant_id, "tag", owner_id=id):
+    record = TAGS.one(call, id)
+    for link in call.server.records.links(call.tenant_id, TAGS.name, owner_id=id):
         _name(call, link.memory_id, record.body["name"], add=False)
-    call.server.records.remove(call.tenant_id, "tag", id)
+    TAGS.remove(call, id)
 
 
 class Tagging(Wire):
@@ -97,11 +85,9 @@ class TaggedRow(Wire):
 def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     """Put a tag on a memory; doing so twice changes nothing."""
     memories.one(call, id)
-    record = call.server.records.get(call.tenant_id, "tag", body.tag_id)
-    if record is None:
-        raise not_found("Tag")
+    record = TAGS.one(call, body.tag_id)
     with suppress(Taken):
-        call.server.records.link(call.tenant_id, "tag", record.id, id, "tag")
+        call.server.records.link(call.tenant_id, TAGS.name, record.id, id, "tag")
     _name(call, id, record.body["name"], add=True)
     return {
         "memoryItemId": id,
@@ -115,8 +101,8 @@ def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
 def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
     """Take a tag off a memory."""
     memories.one(call, memoryId)
-    record = call.server.records.get(call.tenant_id, "tag", tagId)
-    if record is None or not call.server.records.unlink(call.tenant_id, "tag", tagId, memory_id=memoryId):
+    record = TAGS.one(call, tagId)
+    if not call.server.records.unlink(call.tenant_id, TAGS.name, tagId, memory_id=memoryId):
         raise not_found("Tag")
     _name(call, memoryId, record.body["name"], add=False)
 

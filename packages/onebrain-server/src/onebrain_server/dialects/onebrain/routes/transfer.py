@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -15,12 +16,13 @@ from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import MemoryFields
-from onebrain_server.dialects.onebrain.routes import brain, entities, projects
+from onebrain_server.dialects.onebrain.routes import brain, entities, projects, skills, tags
 from onebrain_server.dialects.onebrain.rules import contexts, memories
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Query, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.pages import page
+from onebrain_server.http.problems import sentences
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Taken
 
@@ -69,7 +71,7 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
             {
                 **{name: value for name, value in projects.row(call, project).items() if name != "userId"},
                 "memoryLinks": [
-                    projects.link_row(link) for link in records.links(tenant, "project", owner_id=project.id)
+                    entities.link_row(link) for link in records.links(tenant, "project", owner_id=project.id)
                 ],
             }
             for project in reversed(records.all(tenant, "project"))
@@ -139,7 +141,7 @@ def export_markdown(call: Call) -> Answer:
 @routes.get("/export/ai-prompt", needs="brain.read", answers=str, media_type="text/plain")
 def export_prompt(call: Call, query: TextQuery) -> Answer:
     """Return the brain as a prompt for a language model."""
-    found = contexts.context(call, "deep", max_tokens=query.max_tokens)
+    found = contexts.context(call, "deep", contexts.Asked(max_tokens=query.max_tokens))
     text = found["systemPrompt"] or "Nothing is known yet."
     return Answer(raw=f"{text}\n".encode(), media_type="text/plain; charset=utf-8")
 
@@ -187,17 +189,14 @@ def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
     errors: list[str] = []
     with storing(call, len(body.memories)):
         counts = {"memories": _memories(call, body.memories, errors)}
-    if body.profile is not None:
-        given = {
-            name: body.profile[name] for name in ("summary", "traits", "preferences") if name in body.profile
-        }
-        brain.update_profile(call, brain.ProfileChanges.model_validate(given))
-    counts["tags"] = _each(body.tags, "tags", errors, lambda row: _tag(call, row))
     names: dict[str, str] = {}
+    if body.profile is not None:
+        _each([body.profile], "profile", errors, lambda row: _profile(call, row))
+    counts["tags"] = _each(body.tags, "tags", errors, lambda row: _tag(call, row))
     counts["entities"] = _each(body.entities, "entities", errors, lambda row: _entity(call, row, names))
     counts["relations"] = _each(body.relations, "relations", errors, lambda row: _relation(call, row, names))
     counts["projects"] = _each(body.projects, "projects", errors, lambda row: _project(call, row))
-    _belonging(call, body.memories, names)
+    _belong(call, body.memories, names)
     counts["skills"] = _each(body.skills, "skills", errors, lambda row: _skill(call, row))
     call.audit("import", f"{counts['memories']} memories")
     return {**counts, "errors": errors[:100]}
@@ -212,8 +211,7 @@ def _each(
             take(row)
             count += 1
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            errors.append(f"{name}[{index}].{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            errors.append(sentences(error, f"{name}[{index}]")[0])
         except (KeyError, TypeError, ValueError, AttributeError):
             errors.append(f"{name}[{index}]: not as an export has it")
         except OneBrainError as error:
@@ -232,13 +230,10 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
                 if status not in ("active", "candidate", "archived", "conflicted"):
                     raise ValueError
                 drafts.append(mapping.draft(call, fields, status=status))
+            except ValidationError as error:
+                errors.append(sentences(error, f"memories[{index}]")[0])
             except ValueError as error:
-                issue = (
-                    error.errors(include_input=False)[0]
-                    if isinstance(error, ValidationError)
-                    else {"loc": (), "msg": str(error) or "not a memory"}
-                )
-                errors.append(f"memories[{index}].{'.'.join(map(str, issue['loc']))}: {issue['msg']}")
+                errors.append(f"memories[{index}]: {str(error) or 'not a memory'}")
         for result in memories.put(call, drafts) if drafts else ():
             if result.error is None:
                 count += 1
@@ -247,14 +242,19 @@ def _memories(call: Call, rows: list[dict[str, Any]], errors: list[str]) -> int:
     return count
 
 
-def _belonging(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str]) -> None:
+def _profile(call: Call, row: dict[str, Any]) -> None:
+    given = {name: row[name] for name in contexts.NO_PROFILE if name in row}
+    brain.update_profile(call, brain.ProfileChanges.model_validate(given))
+
+
+def _belong(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str]) -> None:
     """Link memories to the entity and project that their rows name, unless an imported link has done so."""
     named = [
         row
         for row in rows
         if isinstance(row.get("id"), str) and (row.get("entityId") or row.get("projectId"))
     ]
-    there = {memory.id for memory in call.memories.get([row["id"] for row in named], EVERYTHING)}
+    there = _there(call, (row["id"] for row in named))
     known = {(link.entity_id, link.memory_id) for link in call.graph.links(memory_ids=list(there))}
     for row in named:
         if row["id"] not in there:
@@ -263,75 +263,65 @@ def _belonging(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str])
         if isinstance(entity, str) and (names.get(entity, entity), row["id"]) not in known:
             with suppress(OneBrainConflictError, OneBrainNotFoundError):
                 call.graph.link(names.get(entity, entity), row["id"], "about")
-        if (
-            isinstance(project, str)
-            and call.server.records.get(call.tenant_id, "project", project) is not None
-        ):
-            links = call.server.records.links(call.tenant_id, "project", memory_ids=[row["id"]])
-            if all(link.owner_id != project for link in links):
-                call.server.records.link(call.tenant_id, "project", project, row["id"], "context")
+        if isinstance(project, str):
+            _put_into_project(call, project, row["id"])
+
+
+def _put_into_project(call: Call, project: str, memory_id: str) -> None:
+    """Link a memory to a project, if there is one with this id and no other link leads to it."""
+    records, tenant = call.server.records, call.tenant_id
+    if records.get(tenant, "project", project) is not None:
+        links = records.links(tenant, "project", memory_ids=[memory_id])
+        if all(link.owner_id != project for link in links):
+            records.link(tenant, "project", project, memory_id, "context")
+
+
+def _there(call: Call, ids: Iterable[Any]) -> set[str]:
+    """Return the ids of those memories that exist; whatever is no text is no id."""
+    return {one.id for one in call.memories.get([id for id in ids if isinstance(id, str)], EVERYTHING)}
 
 
 def _tag(call: Call, row: dict[str, Any]) -> None:
-    from onebrain_server.dialects.onebrain.routes.tags import TagFields
-
-    fields = TagFields.model_validate(row)
+    fields = tags.TagFields.model_validate(row)
     records, tenant = call.server.records, call.tenant_id
     try:
         tag_id = records.add(
             tenant, "tag", {"name": fields.name, "color": fields.color}, id=row.get("id"), unique=fields.name
         ).id
     except Taken:
-        found = [tag for tag in records.all(tenant, "tag") if tag.body["name"] == fields.name]
-        if not found:
+        found = records.find(tenant, "tag", fields.name)
+        if found is None:
             return
-        tag_id = found[0].id
-    _links(call, "tag", tag_id, [{"memoryItemId": id, "linkType": "tag"} for id in row.get("memoryIds", ())])
+        tag_id = found.id
+    links = [{"memoryItemId": id, "linkType": "tag"} for id in row.get("memoryIds", ())]
+    _links(call, links, partial(records.link, tenant, "tag", tag_id))
 
 
-def _links(call: Call, kind: str, owner: str, links: list[dict[str, Any]]) -> None:
-    there = {one.id for one in call.memories.get([str(link["memoryItemId"]) for link in links], EVERYTHING)}
-    for link in links:
-        if link["memoryItemId"] in there:
-            try:
-                call.server.records.link(
-                    call.tenant_id, kind, owner, link["memoryItemId"], str(link["linkType"])[:100]
-                )
-            except Taken:
-                continue
+def _links(call: Call, links: list[dict[str, Any]], link: Callable[[str, str], object]) -> None:
+    """Make the links of a row to the memories that exist; `link` takes a memory's id and the link's type."""
+    there = _there(call, (one["memoryItemId"] for one in links))
+    for one in links:
+        if one["memoryItemId"] in there:
+            with suppress(Taken, OneBrainConflictError):
+                link(one["memoryItemId"], str(one["linkType"])[:100])
 
 
 def _entity(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
     fields = entities.EntityFields.model_validate(row)
     found = call.graph.find(fields.name, fields.type)
     if found is None:
+        told = {name: getattr(fields, name) for name in ("name", "type", "description", "metadata")}
         try:
-            found = call.graph.add(
-                fields.name,
-                fields.type,
-                description=fields.description,
-                metadata=fields.metadata,
-                id=str(row["id"]),
-                created_at=to_micros(datetime.fromisoformat(row["createdAt"])),
-            )
+            found = call.graph.add(**told, id=str(row["id"]), created_at=_created(row))
         except OneBrainConflictError:
             # The id is another entity's by now.
-            found = call.graph.update(
-                str(row["id"]),
-                name=fields.name,
-                type=fields.type,
-                description=fields.description,
-                metadata=fields.metadata,
-            )
+            found = call.graph.update(str(row["id"]), **told)
     names[str(row["id"])] = found.id
-    links = row.get("links", ())
-    there = {one.id for one in call.memories.get([str(link["memoryItemId"]) for link in links], EVERYTHING)}
-    for link in links:
-        if link["memoryItemId"] in there:
-            try:
-                call.graph.link(found.id, link["memoryItemId"], str(link["linkType"])[:100])
-            except OneBrainConflictError:
-                continue
+    _links(call, row.get("links", []), partial(call.graph.link, found.id))
+
+
+def _created(row: dict[str, Any]) -> int:
+    return to_micros(datetime.fromisoformat(row["createdAt"]))
 
 
 def _relation(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
@@ -347,46 +337,29 @@ def _relation(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
 
 def _project(call: Call, row: dict[str, Any]) -> None:
     fields = projects.ProjectFields.model_validate(row)
-    changes = projects.ProjectChanges.model_validate({"status": row.get("status", "active")})
+    status = projects.ProjectChanges.model_validate({"status": row.get("status") or "active"}).status
     body = {"name": fields.name, "description": fields.description, "metadata": fields.metadata}
-    records, tenant = call.server.records, call.tenant_id
-    try:
-        records.add(
-            tenant,
-            "project",
-            body,
-            id=str(row["id"]),
-            status=changes.status,
-            at=to_micros(datetime.fromisoformat(row["createdAt"])),
-        )
-    except Taken:
-        records.change(tenant, "project", str(row["id"]), body, status=changes.status)
-    _links(call, "project", str(row["id"]), row.get("memoryLinks", []))
+    records, tenant, id = call.server.records, call.tenant_id, str(row["id"])
+    records.put(tenant, "project", id, body, status=status, at=_created(row))
+    _links(call, row.get("memoryLinks", []), partial(records.link, tenant, "project", id))
+
+
+# The fields of a skill's row that are not of its document, and those of its document that a row may lack.
+_OF_A_SKILLS_ROW: Final = frozenset({"id", "status", "createdAt", "updatedAt", "decayScore"})
+_SKILL: Final[Mapping[str, Any]] = {
+    "memoryId": "",
+    "triggerConditions": [],
+    "verificationSteps": [],
+    "sourceMemoryIds": [],
+    "confidenceScore": 0.5,
+    "usageCount": 0,
+    "lastUsedAt": None,
+}
 
 
 def _skill(call: Call, row: dict[str, Any]) -> None:
-    from onebrain_server.dialects.onebrain.routes.skills import SkillChanges, SkillFields
-
-    SkillFields.model_validate(row)
-    status = SkillChanges.model_validate({"status": row.get("status", "active")}).status
-    body = {
-        name: value
-        for name, value in row.items()
-        if name not in ("id", "status", "createdAt", "updatedAt", "decayScore")
-    }
-    defaults: tuple[tuple[str, Any], ...] = (
-        ("memoryId", ""),
-        ("triggerConditions", []),
-        ("verificationSteps", []),
-        ("sourceMemoryIds", []),
-        ("confidenceScore", 0.5),
-        ("usageCount", 0),
-        ("lastUsedAt", None),
-    )
-    for name, default in defaults:
-        body.setdefault(name, default)
-    at = to_micros(datetime.fromisoformat(row["createdAt"]))
-    try:
-        call.server.records.add(call.tenant_id, "skill", body, id=str(row["id"]), status=status, at=at)
-    except Taken:
-        call.server.records.change(call.tenant_id, "skill", str(row["id"]), body, status=status)
+    skills.SkillFields.model_validate(row)
+    status = skills.SkillChanges.model_validate({"status": row.get("status") or "active"}).status
+    given = {name: value for name, value in row.items() if name not in _OF_A_SKILLS_ROW}
+    body = {**_SKILL, **given}
+    call.server.records.put(call.tenant_id, "skill", str(row["id"]), body, status=status, at=_created(row))

@@ -12,11 +12,13 @@ from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.routes import keys
 from onebrain_server.dialects.onebrain.routes.transfer import whole
 from onebrain_server.dialects.onebrain.rules import memories
+from onebrain_server.dialects.onebrain.rules.documents import ORGANIZATIONS, unique
 from onebrain_server.dialects.onebrain.wire import Routes, Wire
-from onebrain_server.http.problems import Problem, conflict
+from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.security.scopes import ACCOUNT
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.records import Record
 
 routes = Routes("/v1", "account")
 
@@ -130,34 +132,21 @@ class OrganizationRow(Wire):
 
 
 def _organization(record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "name": record.body["name"],
-        "description": record.body["description"],
-        "memberCount": 1,
-        "createdAt": iso_micros(record.created_at),
-    }
+    return row_of(OrganizationRow, record, member_count=1)
 
 
 @routes.get("/orgs", needs="brain.read", answers=list[OrganizationRow])
 def list_organizations(call: Call) -> list[dict[str, Any]]:
     """List the account's organizations; memories are never shared through one."""
-    return [_organization(record) for record in call.server.records.all(call.tenant_id, "organization")]
+    return [_organization(record) for record in ORGANIZATIONS.all(call)]
 
 
 @routes.post("/orgs", needs="brain.write", answers=OrganizationRow, status=201, limit="write", errors=(409,))
 def create_organization(call: Call, body: OrganizationFields) -> dict[str, Any]:
     """Make an organization."""
-    try:
-        made = call.server.records.add(
-            call.tenant_id,
-            "organization",
-            {"name": body.name, "description": body.description},
-            unique=body.name,
-        )
-    except Taken as taken:
-        raise conflict("There is an organization with this name already", taken.existing_id) from None
-    return _organization(made)
+    fields = {"name": body.name, "description": body.description}
+    with unique("an organization with this name"):
+        return _organization(ORGANIZATIONS.add(call, fields, unique=body.name))
 
 
 __all__ = ["routes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +15,10 @@ from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import Memory
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import mapping
+from onebrain_server.dialects.onebrain.rules.documents import MERGES, PROJECTS, SKILLS
 from onebrain_server.dialects.onebrain.rules.memories import of_project
 from onebrain_server.http.requests import Call
+from onebrain_server.state.records import Record
 
 _DAY: Final = 86_400.0
 _POOL: Final = 100
@@ -28,6 +30,11 @@ _SOURCES: Final[Mapping[str, float]] = {
     "ai_extraction": 0.6,
     "system_inference": 0.5,
 }
+
+
+# The kind and id of the document that holds the profile, and its fields before anything is known.
+PROFILE: Final = "profile"
+NO_PROFILE: Final[Mapping[str, Any]] = {"summary": "", "traits": {}, "preferences": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,99 +70,62 @@ FOCUS: Final[Mapping[str, str]] = {
 FOCUSED: Final = Budget(2000, 15, 5, 3, 3, True, False, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The wishes for a context: a question, a language, a project, and a budget instead of the scope's own."""
+
+    query: str | None = None
+    language: str | None = None
+    project_id: str | None = None
+    max_tokens: int | None = None
+
+
 def revision(call: Call) -> tuple[int, int, int]:
     """Return numbers that change with every change of anything that a context shows."""
     memories = sum(call.memories.changes().values())
     return memories, *call.server.owners.revisions(call.graph)
 
 
-def context(
-    call: Call,
-    scope: str,
-    *,
-    query: str | None = None,
-    language: str | None = None,
-    project_id: str | None = None,
-    max_tokens: int | None = None,
-) -> dict[str, Any]:
+def context(call: Call, scope: str, asked: Asked = Asked()) -> dict[str, Any]:
     """Return a context as text and as data.
 
     ``formatted`` is the text as OneBrain's hosted server writes it, without a fence; ``systemPrompt`` is the same text
     inside the fence. In neither can a memory close a fence.
     """
-    key = (call.tenant_id, scope, query, language, project_id, max_tokens)
+    key = (call.tenant_id, scope, asked)
     current = revision(call)
     found = call.server.contexts.get(key, current)
     if found is None:
-        found, chosen = _build(call, scope, query, language, project_id, max_tokens)
+        found, chosen = _build(call, scope, asked)
         call.server.contexts.put(key, current, found, chosen)
     call.tokens += found["meta"]["tokensUsed"]
     return found
 
 
-def _build(
-    call: Call,
-    scope: str,
-    query: str | None,
-    language: str | None,
-    project_id: str | None,
-    max_tokens: int | None,
-) -> tuple[dict[str, Any], list[Memory]]:
+def _build(call: Call, scope: str, asked: Asked) -> tuple[dict[str, Any], list[Memory]]:
     """Return a context, and the memories that were chosen for it."""
     budget = SCOPES.get(scope, FOCUSED)
-    asked = " ".join(
-        part for part in (query, None if scope in SCOPES else FOCUS.get(scope, scope), language) if part
-    )
-    records, tenant = call.server.records, call.tenant_id
-    narrowed = TRUE if project_id is None else of_project(call, project_id)
-    chosen, total = choose(call, asked, narrowed, budget.memories)
-    structured: dict[str, Any] = {"profile": _profile(call)} if budget.profile else {}
-    structured["memories"] = [
-        {
-            "id": memory.id,
-            "type": memory.type or "fact",
-            "title": memory.title or "",
-            "body": memory.content,
-            "confidence": memory.extra.get("confidence", 1),
-        }
-        for memory in chosen
-    ]
-    structured["entities"] = [
-        {"name": entity.name, "type": entity.type, "description": entity.description, "linkCount": count}
-        for entity, count in (call.graph.top(budget.entities) if budget.entities else ())
-    ]
-    projects = records.all(tenant, "project", status="active")
-    if project_id is not None:
-        projects = [record for record in projects if record.id == project_id]
-    structured["projects"] = [
-        {"name": record.body["name"], "description": record.body.get("description"), "status": record.status}
-        for record in projects[: budget.projects]
-    ]
-    structured["skills"] = _skills(call, budget.skills)
-    if budget.stats:
-        structured["stats"] = {
-            "totalMemories": total,
-            "totalEntities": call.graph.count(),
-            "totalProjects": len(projects),
-            "latestVersion": latest_version(call),
-        }
-    most = budget.tokens if max_tokens is None else max_tokens
+    words = (asked.query, None if scope in SCOPES else FOCUS.get(scope, scope), asked.language)
+    narrowed = TRUE if asked.project_id is None else of_project(call, asked.project_id)
+    chosen, total = choose(call, " ".join(filter(None, words)), narrowed, budget.memories)
+    structured = _structured(call, budget, chosen, total, asked.project_id)
+    most = budget.tokens if asked.max_tokens is None else asked.max_tokens
     text, estimate, truncated = fit(structured, most - _FENCE_TOKENS)
     prompt = fence(text)
-    if max_tokens is not None:
+    if asked.max_tokens is not None:
         # A profile alone may be too long, and is the one part that `fit` keeps.
-        if len(text.encode()) > 4 * max_tokens:
-            text, truncated = _beginning(text, 4 * max_tokens), True
+        if len(text.encode()) > 4 * most:
+            text, truncated = _beginning(text, 4 * most), True
             prompt = fence(text)
-        if len(prompt.encode()) > 4 * max_tokens:
-            prompt, truncated = fence(_beginning(text, 4 * (max_tokens - _FENCE_TOKENS))), True
-    shown = {row["id"] for row in structured["memories"]}
+        if len(prompt.encode()) > 4 * most:
+            prompt, truncated = fence(_beginning(text, 4 * (most - _FENCE_TOKENS))), True
+    kept = {row["id"] for row in structured["memories"]}
     built = {
         "scope": scope,
         "systemPrompt": prompt,
         "tokenCount": -(-len(prompt.encode()) // 4),
         "truncated": truncated,
-        "memories": mapping.rows((memory for memory in chosen if memory.id in shown), call),
+        "memories": mapping.rows((memory for memory in chosen if memory.id in kept), call),
         "formatted": text,
         "structured": structured,
         "meta": {
@@ -172,16 +142,63 @@ def _build(
     return built, chosen
 
 
+def _structured(
+    call: Call, budget: Budget, chosen: Sequence[Memory], total: int, project_id: str | None
+) -> dict[str, Any]:
+    """Return the data of a context, as much of each kind as its budget has."""
+    structured: dict[str, Any] = {"profile": _profile(call)} if budget.profile else {}
+    structured["memories"] = [shown(memory) for memory in chosen]
+    structured["entities"] = [
+        {"name": entity.name, "type": entity.type, "description": entity.description, "linkCount": count}
+        for entity, count in (call.graph.top(budget.entities) if budget.entities else ())
+    ]
+    projects = active_projects(call, project_id)
+    structured["projects"] = [
+        {"name": record.body["name"], "description": record.body.get("description"), "status": record.status}
+        for record in projects[: budget.projects]
+    ]
+    structured["skills"] = _skills(call, budget.skills)
+    if budget.stats:
+        structured["stats"] = stats(call, total, len(projects))
+    return structured
+
+
+def shown(memory: Memory) -> dict[str, Any]:
+    """Return a memory as contexts show it."""
+    return {
+        "id": memory.id,
+        "type": memory.type or "fact",
+        "title": memory.title or "",
+        "body": memory.content,
+        "confidence": memory.extra.get("confidence", 1),
+    }
+
+
+def active_projects(call: Call, project_id: str | None = None) -> list[Record]:
+    """Return the active projects, newest first; of one id only if that is given."""
+    found = PROJECTS.all(call, status="active")
+    return found if project_id is None else [record for record in found if record.id == project_id]
+
+
+def stats(call: Call, memories: int, projects: int) -> dict[str, int | None]:
+    """Return the numbers of a brain."""
+    return {
+        "totalMemories": memories,
+        "totalEntities": call.graph.count(),
+        "totalProjects": projects,
+        "latestVersion": latest_version(call),
+    }
+
+
 def _profile(call: Call) -> dict[str, Any]:
-    record = call.server.records.get(call.tenant_id, "profile", "profile")
-    if record is None:
-        return {"summary": "", "traits": {}, "preferences": {}}
-    return {name: record.body[name] for name in ("summary", "traits", "preferences")}
+    record = call.server.records.get(call.tenant_id, PROFILE, PROFILE)
+    body = NO_PROFILE if record is None else record.body
+    return {name: body[name] for name in NO_PROFILE}
 
 
 def _skills(call: Call, most: int) -> list[dict[str, Any]]:
     """Return the active skills, the surest first."""
-    found = call.server.records.all(call.tenant_id, "skill", status="active") if most else []
+    found = SKILLS.all(call, status="active") if most else []
     found.sort(key=lambda record: (-record.body["confidenceScore"], record.id))
     return [
         {
@@ -199,7 +216,7 @@ def _skills(call: Call, most: int) -> list[dict[str, Any]]:
 
 def latest_version(call: Call) -> int | None:
     """Return the number of the last merge."""
-    page = call.server.records.page(call.tenant_id, "merge", limit=1)
+    page = call.server.records.page(call.tenant_id, MERGES.name, limit=1)
     return page.rows[0].body["version"] if page is not None and page.rows else None
 
 

@@ -11,12 +11,14 @@ from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, pa
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
 from onebrain_engine.graph import Entity
 from onebrain_server.dialects.onebrain.mapping import ARCHIVED, UNSEEN, MemoryFields
+from onebrain_server.dialects.onebrain.rules.documents import PROJECTS
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
+from onebrain_server.listing import every_memory
 
 # Neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
 _WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
-
+CANDIDATES: Final = every(ARCHIVED, Cmp("$extra.status", "eq", "candidate"))
 
 SEEN: Final = negate(every(ARCHIVED, Cmp(f"$extra.{UNSEEN}", "eq", True)))
 
@@ -81,10 +83,9 @@ def entity(call: Call, id: str) -> Entity:
 
 def of_project(call: Call, id: str) -> Filter:
     """Return the filter for the memories of a project; raise if there is none with this id."""
-    records, tenant = call.server.records, call.tenant_id
-    if records.get(tenant, "project", id) is None:
-        raise not_found("Project")
-    return Cmp("$id", "in", [link.memory_id for link in records.links(tenant, "project", owner_id=id)])
+    PROJECTS.one(call, id)
+    links = call.server.records.links(call.tenant_id, PROJECTS.name, owner_id=id)
+    return Cmp("$id", "in", [link.memory_id for link in links])
 
 
 def reviewed(asked: Filter, *, archived: bool) -> Filter:
@@ -96,17 +97,8 @@ def everything(
     call: Call, filter: Filter = TRUE, *, include_archived: bool = False, most: int | None = None
 ) -> list[Memory]:
     """Return all memories that match, newest first."""
-    found: list[Memory] = []
-    cursor: str | None = None
-    while True:
-        size = 500 if most is None else min(500, most - len(found))
-        page = call.memories.list(
-            ListRequest(filter=filter, limit=size, cursor=cursor, include_archived=include_archived)
-        )
-        found.extend(page.data)
-        cursor = page.meta.cursor
-        if cursor is None or (most is not None and len(found) >= most):
-            return found
+    request = ListRequest(filter=filter, include_archived=include_archived)
+    return list(every_memory(call.memories, request, most=most))
 
 
 def put(call: Call, drafts: Sequence[NewMemory], *, new: bool = False) -> Sequence[StoreResult]:
@@ -192,15 +184,12 @@ def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
     if fields.entity_id is not None:
         call.graph.link(fields.entity_id, memory_id, "about")
     if fields.project_id is not None:
-        call.server.records.link(call.tenant_id, "project", fields.project_id, memory_id, "context")
+        call.server.records.link(call.tenant_id, PROJECTS.name, fields.project_id, memory_id, "context")
 
 
 def check_links(call: Call, fields: MemoryFields) -> None:
     """Raise where a memory is to be stored for an entity or project that is not there."""
     if fields.entity_id is not None:
         entity(call, fields.entity_id)
-    if (
-        fields.project_id is not None
-        and call.server.records.get(call.tenant_id, "project", fields.project_id) is None
-    ):
-        raise not_found("Project")
+    if fields.project_id is not None:
+        PROJECTS.one(call, fields.project_id)

@@ -6,7 +6,6 @@ from typing import Any
 
 from onebrain.memory.filters import TRUE
 from onebrain.memory.models import JsonObject
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.dialects.rememberos.rules.collections import (
     KIND,
@@ -22,6 +21,7 @@ from onebrain_server.dialects.rememberos.rules.partition import Partition, parti
 from onebrain_server.dialects.rememberos.wire import Deleted, Name, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.records import Taken
 
 routes = Routes("/memory/collections", "collections")
@@ -41,15 +41,12 @@ class CollectionRow(Wire):
 
 def row(partition: Partition, collection: Collection) -> dict[str, Any]:
     """Return a collection as answers show it."""
-    return {
-        "name": collection.name,
-        "description": collection.description,
-        "metadata": collection.metadata,
-        "memory_count": partition.memories.count(collection.scope, TRUE, include_archived=True),
-        "restricted": bool(collection.grants),
-        "created_at": iso_micros(collection.created_at),
-        "updated_at": iso_micros(collection.updated_at),
-    }
+    return row_of(
+        CollectionRow,
+        collection,
+        memory_count=partition.memories.count(collection.scope, TRUE, include_archived=True),
+        restricted=bool(collection.grants),
+    )
 
 
 @routes.get("", needs="read", answers=list[CollectionRow])

@@ -14,7 +14,6 @@ from pydantic_core import from_json, to_json
 
 from onebrain_engine.graph.model import text_of
 from onebrain_server.dialects.rememberos.rules.model import ID, MODEL
-from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -153,7 +152,8 @@ def _shown(base_url: str, model: str) -> dict[str, Any]:
 
 
 def _save(call: Call, body: ExtractionFields) -> None:
-    partition_of(call).keep(MODEL, ID, body.model_dump(include={"base_url", "model", "api_key"}))
+    model = body.model_dump(include={"base_url", "model", "api_key"})
+    call.server.records.put(call.tenant_id, MODEL, ID, model)
     call.audit("rememberos.model.set")
 
 

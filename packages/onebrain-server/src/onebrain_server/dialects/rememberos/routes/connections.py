@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 from pydantic import Field
 
 from onebrain.memory.models import JsonObject
-from onebrain_server.clock import iso_micros
 from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.collections import Right
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Query, Routes, Tag, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.records import Record
 
 routes = Routes("/memory/connections", "connections")
@@ -65,17 +65,8 @@ class ConnectionRow(Wire):
     updated_at: str
 
 
-_KEPT: Final = ("provider", "name", "collection", "container_tag", "config", "last_error", "cursor")
-
-
 def _row(record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        **{name: record.body[name] for name in _KEPT},
-        "status": record.status,
-        "created_at": iso_micros(record.created_at),
-        "updated_at": iso_micros(record.updated_at),
-    }
+    return row_of(ConnectionRow, record)
 
 
 def _reaches(call: Call, name: str, right: Right) -> bool:
@@ -183,13 +174,7 @@ class RunRow(Wire):
 def list_runs(call: Call, id: str, query: RunsQuery) -> list[dict[str, Any]]:
     """List the latest syncs, newest first."""
     found = _one(call, id, "can_read")
-    return [
-        {
-            **{name: run.body[name] for name in ("status", "synced_count", "error")},
-            "created_at": iso_micros(run.created_at),
-        }
-        for run in _runs(call, found.id, query.limit)
-    ]
+    return [row_of(RunRow, run) for run in _runs(call, found.id, query.limit)]
 
 
 def _runs(call: Call, id: str, most: int) -> list[Record]:

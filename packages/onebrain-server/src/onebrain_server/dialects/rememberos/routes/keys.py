@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from onebrain_server.clock import iso_micros, iso_or_none
+from onebrain_server.clock import iso_or_none
 from onebrain_server.dialects.rememberos.wire import NAME, NAME_PATTERN, Query, Routes, Wire
 from onebrain_server.http.credentials import permissions
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
+from onebrain_server.http.rows import row_of
 from onebrain_server.state.accounts import Caller, Key
 
 routes = Routes("/memory/keys", "keys")
@@ -60,12 +61,7 @@ def agents(call: Call) -> list[Key]:
 def row(call: Call, key: Key) -> dict[str, Any]:
     """Return a key as an agent identity."""
     words = scopes(Caller(call.known.account, key, frozenset(key.scopes)))
-    return {
-        "id": key.id,
-        "label": key.name,
-        "read_only": "write" not in words,
-        "created_at": iso_micros(key.created_at),
-    }
+    return row_of(AgentRow, key, label=key.name, read_only="write" not in words)
 
 
 @agent_routes.get("", needs="read", answers=list[AgentRow])
@@ -103,15 +99,13 @@ class KeyFields(Wire):
 @routes.post("", needs="admin", answers=NewKeyRow, status=201)
 def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
     """Make a key, which is shown this once; a read-only one searches and reads, and does not write."""
-    mine = call.known.key
     made, whole = call.server.accounts.create_key(
         call.tenant_id,
         body.label,
         [READ] if body.read_only else [READ, WRITE],
         trust="trusted",
         kind="mv",
-        # A key that ends must not outlive itself by a child.
-        expires_at=None if mine is None else mine.expires_at,
+        expires_at=call.known.lasting(None),
     )
     call.audit("rememberos.key.create", made.prefix)
     return {**row(call, made), "key": whole}

@@ -42,7 +42,7 @@ from onebrain_server.dialects.rememberos.wire import (
     Wire,
 )
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import Problem, from_engine
+from onebrain_server.http.problems import Problem, from_engine, sentences
 from onebrain_server.http.requests import Call
 from onebrain_server.json_values import is_array, is_object
 
@@ -370,10 +370,7 @@ def _call_tool(call: Call, params: Mapping[str, Any]) -> mcp_types.CallToolResul
     try:
         given = tool.arguments.model_validate({} if arguments is None else arguments, strict=True)
     except ValidationError as error:
-        issues = error.errors(include_input=False, include_url=False, include_context=False)
-        told = "; ".join(
-            f"{'.'.join(['arguments', *map(str, issue['loc'])])}: {issue['msg']}" for issue in issues[:5]
-        )
+        told = "; ".join(sentences(error, "arguments")[:5])
         raise _Failed(INVALID_PARAMS, told) from None
     try:
         if tool.writes and "write" not in call.scopes:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain_server.dialects.rememberos.rules.model import CAP, ID, cap_of
-from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire
 from onebrain_server.http.requests import Call
 
@@ -36,6 +35,6 @@ def get_spend_cap(call: Call) -> dict[str, Any]:
 @routes.put("", needs="admin", answers=SpendCap)
 def put_spend_cap(call: Call, body: SpendCapFields) -> dict[str, Any]:
     """Set or clear the cap; where it is reached, ``remember`` stores texts without looking for facts in them."""
-    partition_of(call).keep(CAP, ID, {"monthly_usd": body.monthly_usd})
+    call.server.records.put(call.tenant_id, CAP, ID, {"monthly_usd": body.monthly_usd})
     call.audit("rememberos.spend-cap")
     return {"monthly_usd": body.monthly_usd, "spent_usd": 0.0}

@@ -20,6 +20,7 @@ from onebrain_server.dialects.rememberos.rules.collections import Collection, ch
 from onebrain_server.dialects.rememberos.rules.partition import Partition, author, partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
 from onebrain_server.http.operation import Answer
+from onebrain_server.http.problems import sentences
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Taken
 
@@ -174,9 +175,7 @@ def _read(given: Sequence[dict[str, Any]]) -> tuple[list[ImportRow], list[dict[s
         try:
             rows.append(ImportRow.model_validate(known))
         except ValidationError as error:
-            issues = error.errors(include_input=False, include_url=False, include_context=False)
-            told = "; ".join(f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}" for issue in issues[:3])
-            errors.append({"index": index, "error": told})
+            errors.append({"index": index, "error": "; ".join(sentences(error)[:3])})
     return rows, errors
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onebrain_engine import Tenant
 from onebrain_engine.graph.model import ChatModel
@@ -13,7 +12,7 @@ from onebrain_server.dialects.rememberos.rules.model import model_of
 from onebrain_server.dialects.rememberos.wire import NAME
 from onebrain_server.http.requests import Call
 from onebrain_server.partitions import partition_name
-from onebrain_server.state.records import Records, Taken
+from onebrain_server.state.records import Records
 
 if TYPE_CHECKING:
     from onebrain_server.server import Server
@@ -45,15 +44,6 @@ class Partition:
         return (
             None if model is None else model.metered(partial(self.server.journal.spend, self.tenant, purpose))
         )
-
-    def keep(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
-        """Set a document of which there is one, whether or not it was there before."""
-        if self.records.change(self.tenant, kind, id, body) is None:
-            try:
-                self.records.add(self.tenant, kind, body, id=id)
-            except Taken:
-                # Another request has just made it.
-                self.records.change(self.tenant, kind, id, body)
 
 
 def partition_of(call: Call) -> Partition:
