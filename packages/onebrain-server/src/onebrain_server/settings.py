@@ -120,18 +120,7 @@ class Settings:
     delivery_delays: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
 
     def __post_init__(self) -> None:
-        if self.jwt_secret is not None and len(self.jwt_secret) < 32:
-            raise ConfigurationError(
-                "JWT_SECRET: must have at least 32 characters; make one with openssl rand -hex 32"
-            )
-        if self.memory_encryption_key is not None and len(self.memory_encryption_key) != 32:
-            raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
-        if self.credentials_key is not None and len(self.credentials_key) != 32:
-            raise ConfigurationError("CREDENTIALS_KEY: must be 32 bytes, written as 64 hex digits")
-        if self.credentials_key_before is not None and self.credentials_key is None:
-            raise ConfigurationError(
-                "CREDENTIALS_KEY_BEFORE: needs CREDENTIALS_KEY, the key that takes its place"
-            )
+        self._check_keys()
         if "*" in self.cors_origins:
             raise ConfigurationError(
                 "CORS_ORIGINS: '*' would let every page use your users' logins; name the origins"
@@ -149,6 +138,20 @@ class Settings:
             )
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
+
+    def _check_keys(self) -> None:
+        if self.jwt_secret is not None and len(self.jwt_secret) < 32:
+            raise ConfigurationError(
+                "JWT_SECRET: must have at least 32 characters; make one with openssl rand -hex 32"
+            )
+        if self.memory_encryption_key is not None and len(self.memory_encryption_key) != 32:
+            raise ConfigurationError("MEMORY_ENCRYPTION_KEY: must be 32 bytes, written as 64 hex digits")
+        if self.credentials_key is not None and len(self.credentials_key) != 32:
+            raise ConfigurationError("CREDENTIALS_KEY: must be 32 bytes, written as 64 hex digits")
+        if self.credentials_key_before is not None and self.credentials_key is None:
+            raise ConfigurationError(
+                "CREDENTIALS_KEY_BEFORE: needs CREDENTIALS_KEY, the key that takes its place"
+            )
 
     @classmethod
     def from_environment(

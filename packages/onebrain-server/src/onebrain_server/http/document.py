@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, Path, Query
 from fastapi import File as FormFile
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 from onebrain_server.http.dialect import Dialect, Shapes
 from onebrain_server.http.operation import SEGMENT, Operation, Routes
@@ -68,25 +68,18 @@ def document_of(dialect: Dialect, *, title: str, version: str) -> Callable[[], d
 
 def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
     """Add an operation to an application's document."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status in sorted(_statuses(operation, shapes)):
-        responses[status] = {"description": _REASONS[status]}
-        if shapes.failure is not None:
-            responses[status]["model"] = shapes.failure
-        if status in shapes.texts:
-            responses[status]["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    response_model = shapes.success(operation)
-    success: dict[str, Any] = {"description": "Success"}
+    model = shapes.success(operation)
+    bare = operation.status == 204 or operation.answers is str
+    responses = _failures(operation, shapes)
+    responses[operation.status] = success = {"description": "Success"}
     if operation.media_type is not None:
         success["content"] = {operation.media_type: {"schema": {"type": "string"}}}
-        if response_model is not None and operation.answers is not str:
+        if model is not None and operation.answers is not str:
             success["content"]["application/json"] = {}
-    responses[operation.status] = success
-    if operation.answers_also is not None:
-        for status, (description, model) in operation.answers_also.items():
-            responses[status] = {"description": description}
-            if model is not None:
-                responses[status]["model"] = shapes.wrapped(model)
+    for status, (description, other) in (operation.answers_also or {}).items():
+        responses[status] = {"description": description}
+        if other is not None:
+            responses[status]["model"] = shapes.wrapped(other)
     words = operation.description.split("\n\n")[0]
     name = operation.function.__name__
     app.add_api_route(
@@ -94,8 +87,8 @@ def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
         _stand_in(operation),
         methods=[operation.method],
         status_code=operation.status,
-        response_model=None if operation.status == 204 or operation.answers is str else response_model,
-        response_class=Response if operation.status == 204 or operation.answers is str else _json_response(),
+        response_model=None if bare else model,
+        response_class=Response if bare else JSONResponse,
         responses=responses,
         tags=list(operation.tags),
         summary=words.partition(";")[0].partition(". ")[0].rstrip("."),
@@ -105,10 +98,16 @@ def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
     )
 
 
-def _json_response() -> type[Response]:
-    from fastapi.responses import JSONResponse
-
-    return JSONResponse
+def _failures(operation: Operation, shapes: Shapes) -> dict[int | str, dict[str, Any]]:
+    """Return the answers to requests that fail."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(_statuses(operation, shapes)):
+        responses[status] = {"description": _REASONS[status]}
+        if shapes.failure is not None:
+            responses[status]["model"] = shapes.failure
+        if status in shapes.texts:
+            responses[status]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    return responses
 
 
 def _statuses(operation: Operation, shapes: Shapes) -> set[int]:

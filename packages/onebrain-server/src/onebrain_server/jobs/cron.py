@@ -67,20 +67,24 @@ class Cron:
         return by_day or by_weekday if self.either else by_day and by_weekday
 
 
+def _range(text: str, least: int, most: int, *, open_end: bool) -> tuple[int, int]:
+    """Return the first and the last number of a field's part; `open_end` says that a single number begins a range."""
+    if text == "*":
+        return least, most
+    low, _, high = text.partition("-")
+    if not low.isdecimal() or (high and not high.isdecimal()):
+        raise ValueError("a field holds numbers, ranges, steps and *")
+    first = int(low)
+    return first, int(high) if high else most if open_end else first
+
+
 def _field(text: str, least: int, most: int) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")
         if step and (not step.isdecimal() or int(step) < 1):
             raise ValueError("a step must be a whole number of at least 1")
-        if span == "*":
-            first, last = least, most
-        else:
-            low, _, high = span.partition("-")
-            if not low.isdecimal() or (high and not high.isdecimal()):
-                raise ValueError("a field holds numbers, ranges, steps and *")
-            first = int(low)
-            last = int(high) if high else most if step else first
+        first, last = _range(span, least, most, open_end=bool(step))
         if not least <= first <= last <= most:
             raise ValueError(f"a value must be from {least} to {most}")
         found.update(range(first, last + 1, int(step) if step else 1))

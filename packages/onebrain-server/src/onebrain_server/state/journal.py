@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from onebrain._core.codec import from_json, to_json
-from onebrain_server.clock import iso_micros, now_micros
+from onebrain_server.clock import iso_micros, now, now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.state.database import SERVER, Database
@@ -22,6 +23,16 @@ _KEPT_DAYS: Final = 90
 
 # Begins the names under which answers of language models are counted, beside those of routes.
 MODEL: Final = "MODEL "
+
+
+class Usage(NamedTuple):
+    """The calls of one route on one day, or the answers of a language model for one purpose."""
+
+    day: str
+    route: str
+    count: int
+    errors: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +127,19 @@ class Journal:
             if acts:
                 connection.execute(activity.insert(), acts)
 
-    def usage(self, tenant: str, first_day: str, last_day: str) -> list[tuple[str, str, int, int, int]]:
-        """Return (day, route, count, errors, tokens) from one day to another, both included."""
+    def recent_usage(self, tenant: str, days: int) -> list[Usage]:
+        """Return the usage of the last days, today in UTC included."""
+        today = now().date()
+        return self.usage(tenant, today - timedelta(days=days - 1), today)
+
+    def usage(self, tenant: str, first: date, last: date) -> list[Usage]:
+        """Return the usage from one day to another, both included."""
         self.flush()
-        where = (usage.c.tenant == tenant) & (usage.c.day >= first_day) & (usage.c.day <= last_day)
+        where = usage.c.tenant == tenant
+        where &= (usage.c.day >= first.isoformat()) & (usage.c.day <= last.isoformat())
         columns = (usage.c.day, usage.c.route, usage.c.count, usage.c.errors, usage.c.tokens)
         query = sa.select(*columns).where(where).order_by(usage.c.day, usage.c.route)
-        return [(row[0], row[1], row[2], row[3], row[4]) for row in self._database.rows(tenant, query)]
+        return [Usage(*row) for row in self._database.rows(tenant, query)]
 
     # ---- agents -----------------------------------------------------------------------------------------------------
 

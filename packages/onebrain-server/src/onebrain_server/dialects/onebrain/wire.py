@@ -181,6 +181,18 @@ class Routes(operations.Routes):
     def __init__(self, prefix: str, tag: str) -> None:
         super().__init__(prefix, tag, wrap=wrap)
 
+    def add(self, method: operations.Method, path: str, *, needs: str, **options: Any) -> Any:
+        """Declare an operation.
+
+        One that needs a right to write has the limit of writes, unless it names another one or only reads. The parameter of
+        a path may name nothing, which is 404.
+        """
+        if "{" in path:
+            options["errors"] = (*options.get("errors", ()), 404)
+        if method != "GET" and needs.endswith(".write"):
+            options.setdefault("limit", "write")
+        return super().add(method, path, needs=needs, **options)
+
 
 def sign(delivery: Delivery, moment: int) -> dict[str, str]:
     """Return the headers that prove who sent a webhook, and when.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass
 
+from onebrain_server.http import cursors
 from onebrain_server.http.problems import invalid
 
 
@@ -20,16 +18,15 @@ class Position:
 
 def encode(search: str, position: Position) -> str:
     """Return the cursor of a position in a search, which is named by a digest of everything it asks for."""
-    text = json.dumps([search[:24], position.offset, position.total], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return cursors.encode(search[:24], position.offset, position.total)
 
 
 def decode(search: str, cursor: str) -> Position:
     """Return the position of a cursor; raise if it is not one of this search."""
     try:
-        named, offset, total = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        named, offset, total = cursors.decode(cursor)
         good = named == search[:24] and type(offset) is int and type(total) is int and 0 < offset <= total
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError):
         good = False
         offset = total = 0
     if not good:

@@ -62,10 +62,7 @@ def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, 
     results: list[dict[str, Any] | Problem | None] = [None] * len(drafts)
     good: list[tuple[int, Draft]] = []
     for index, one in enumerate(drafts):
-        try:
-            results[index] = _refused(call, one, taken, keys)
-        except Problem as problem:
-            results[index] = problem
+        results[index] = _refused(call, one, taken, keys)
         if results[index] is None and len(good) >= allowed:
             results[index] = Problem(
                 403,
@@ -73,6 +70,7 @@ def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, 
                 "The account's plan has no room for more memories; ask the server's owner",
             )
         if results[index] is None:
+            # Whatever comes later in the batch is compared with it, too.
             good.append((index, one))
             taken.add(one.ids[0])
             if one.fields.idempotency_key is not None:
@@ -93,7 +91,10 @@ def _refused(
 ) -> dict[str, Any] | Problem | None:
     """Return the earlier answer, or the failure, if a memory is not stored again; None if it is to be stored."""
     key = one.fields.idempotency_key
-    answer = duplicates.earlier_answer(call, key, one.asked)
+    try:
+        answer = duplicates.earlier_answer(call, key, one.asked)
+    except Problem as problem:
+        return problem
     if answer is not None:
         return answer
     if key is not None and keys.get(key, one.asked) != one.asked:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Final
 
-from onebrain_server.clock import now
 from onebrain_server.dialects.herobrain.wire import PREFIX
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -42,12 +40,10 @@ def storing(call: Call) -> Generator[None, None, None]:
 
 def requests(call: Call, days: int, route: str | None = None) -> int:
     """Return how many requests the account made here in a number of days, today included: to one route, or to all."""
-    last = now()
-    first = (last - timedelta(days=days - 1)).date().isoformat()
-    rows = call.server.journal.usage(call.tenant_id, first, last.date().isoformat())
+    rows = call.server.journal.recent_usage(call.tenant_id, days)
     if route is not None:
-        return sum(count - errors for _, name, count, errors, _ in rows if name == route)
-    return sum(count for _, name, count, _, _ in rows if f" {PREFIX}/" in name)
+        return sum(row.count - row.errors for row in rows if row.route == route)
+    return sum(row.count for row in rows if f" {PREFIX}/" in row.route)
 
 
 def _used_up(what: str) -> Problem:

@@ -104,7 +104,7 @@ def summary(call: Call) -> dict[str, Any]:
     return _summary(call, None)
 
 
-@routes.get("/{id}/summary", needs="brain.read", answers=Summary, errors=(404,))
+@routes.get("/{id}/summary", needs="brain.read", answers=Summary)
 def agent_summary(call: Call, id: str) -> dict[str, Any]:
     """Count the activity of one agent."""
     return _summary(call, _key(call, id).id)
@@ -141,7 +141,7 @@ def activity(call: Call, query: Paging) -> Answer:
     return _activity(call, None, query)
 
 
-@routes.get("/{id}/activity", needs="brain.read", answers=Page[ActivityRow], errors=(404,))
+@routes.get("/{id}/activity", needs="brain.read", answers=Page[ActivityRow])
 def agent_activity(call: Call, id: str, query: Paging) -> Answer:
     """List the activity of one agent, newest first."""
     return _activity(call, _key(call, id).id, query)
@@ -160,7 +160,7 @@ class ReviewAnswer(Wire):
     updated: int
 
 
-@routes.post("/{id}/candidates", needs="brain.write", answers=ReviewAnswer, limit="write", errors=(404,))
+@routes.post("/{id}/candidates", needs="brain.write", answers=ReviewAnswer)
 def review(call: Call, id: str, body: ReviewFields) -> dict[str, Any]:
     """Approve or dismiss everything that an agent wrote and that waits for review."""
     caller = call.known

@@ -174,7 +174,7 @@ def sessions(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@routes.delete("/sessions/{id}", needs=ACCOUNT, errors=(404,))
+@routes.delete("/sessions/{id}", needs=ACCOUNT)
 def end_session(call: Call, id: str) -> None:
     """Log a device out."""
     if not call.server.sessions.close(call.tenant_id, id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date, timedelta
 from typing import Annotated, Any
 
@@ -94,22 +95,20 @@ def _span(period: str) -> tuple[str, date, date]:
 def usage(call: Call, query: PeriodQuery) -> dict[str, Any]:
     """Return how much was used in a period."""
     name, first, last = _span(query.period)
-    counted: dict[str, list[int]] = {}
-    for _, route, count, errors, tokens in call.server.journal.usage(
-        call.tenant_id, first.isoformat(), last.isoformat()
-    ):
-        row = counted.setdefault(route, [0, 0, 0])
-        row[0], row[1], row[2] = row[0] + count, row[1] + errors, row[2] + tokens
+    rows = call.server.journal.usage(call.tenant_id, first, last)
+    counts, tokens = Counter[str](), Counter[str]()
+    for row in rows:
+        counts[row.route] += row.count
+        tokens[row.route] += row.tokens
     return {
         "period": name,
         "usage": [
-            {"type": route, "count": row[0], "tokensUsed": row[2]} for route, row in sorted(counted.items())
+            {"type": route, "count": count, "tokensUsed": tokens[route]}
+            for route, count in sorted(counts.items())
         ],
-        "apiCalls": sum(row[0] for route, row in counted.items() if not route.startswith(MODEL)),
-        "memoriesCreated": sum(
-            row[0] - row[1] for route, row in counted.items() if _STORING.fullmatch(route)
-        ),
-        "searchQueries": sum(row[0] for route, row in counted.items() if route == "POST /v1/memory/search"),
+        "apiCalls": sum(row.count for row in rows if not row.route.startswith(MODEL)),
+        "memoriesCreated": sum(row.count - row.errors for row in rows if _STORING.fullmatch(row.route)),
+        "searchQueries": counts["POST /v1/memory/search"],
     }
 
 
@@ -135,14 +134,10 @@ class UsageSummary(Wire):
 def usage_summary(call: Call) -> dict[str, Any]:
     """Return the plan's allowances and their usage."""
     name = call.known.account.plan
-    today = now().date()
-    rows = call.server.journal.usage(
-        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
-    )
     return {
         "plan": {"name": name, "displayName": plans.NAMES.get(name, name.title())},
         "limits": plans.allowances(call),
-        "totalTokensUsed": sum(row[4] for row in rows),
+        "totalTokensUsed": sum(row.tokens for row in call.server.journal.recent_usage(call.tenant_id, 30)),
     }
 
 
@@ -157,24 +152,14 @@ class Analytics(Wire):
 @routes.get("/user/usage-analytics", needs="brain.read", answers=Analytics)
 def usage_analytics(call: Call) -> dict[str, Any]:
     """Return the calls of thirty days, by route and by day."""
-    today = now().date()
-    rows = call.server.journal.usage(
-        call.tenant_id, (today - timedelta(days=29)).isoformat(), today.isoformat()
-    )
-    types: dict[str, list[int]] = {}
-    days: dict[str, list[int]] = {}
-    for day, route, count, _, tokens in rows:
-        for table, name in ((types, route), (days, day)):
-            row = table.setdefault(name, [0, 0])
-            row[0], row[1] = row[0] + count, row[1] + tokens
+    types, days, tokens = Counter[str](), Counter[str](), Counter[str]()
+    for row in call.server.journal.recent_usage(call.tenant_id, 30):
+        types[row.route] += row.count
         # An answer of a model is no call of its own.
-        if route.startswith(MODEL):
-            days[day][0] -= count
+        days[row.day] += 0 if row.route.startswith(MODEL) else row.count
+        tokens.update({row.route: row.tokens, row.day: row.tokens})
     return {
-        "byType": [{"type": name, "count": row[0], "tokens": row[1]} for name, row in sorted(types.items())],
-        "byDay": [{"date": name, "count": row[0], "tokens": row[1]} for name, row in sorted(days.items())],
-        "totals": {
-            "count": sum(row[0] for row in days.values()),
-            "tokens": sum(row[1] for row in days.values()),
-        },
+        "byType": [{"type": name, "count": n, "tokens": tokens[name]} for name, n in sorted(types.items())],
+        "byDay": [{"date": name, "count": n, "tokens": tokens[name]} for name, n in sorted(days.items())],
+        "totals": {"count": days.total(), "tokens": sum(tokens[day] for day in days)},
     }

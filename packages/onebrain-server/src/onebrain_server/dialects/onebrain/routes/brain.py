@@ -214,12 +214,7 @@ class ContextAnswer(Wire):
 
 
 @routes.get(
-    "/context/{scope}",
-    needs="brain.read",
-    answers=ContextAnswer,
-    errors=(404,),
-    media_type="text/plain",
-    quick=True,
+    "/context/{scope}", needs="brain.read", answers=ContextAnswer, media_type="text/plain", quick=True
 )
 def get_context(call: Call, scope: Focus, query: NarrowQuery) -> Any:
     """Return a context; as plain text where the client asks for that.

@@ -148,7 +148,7 @@ class ScheduleFields(Wire):
     channels: Channels
 
 
-@routes.post("/schedules", needs="brain.write", answers=ScheduleRow, status=201, limit="write")
+@routes.post("/schedules", needs="brain.write", answers=ScheduleRow, status=201)
 def create_schedule(call: Call, body: ScheduleFields) -> dict[str, Any]:
     """Deliver a briefing at fixed times, in the account's time zone."""
     zone = ZoneInfo(work.config_of(call.server, call.tenant_id)["timezone"])
@@ -163,7 +163,7 @@ def create_schedule(call: Call, body: ScheduleFields) -> dict[str, Any]:
     return _schedule(SCHEDULES.add(call, fields))
 
 
-@routes.delete("/schedules/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/schedules/{id}", needs="brain.write")
 def delete_schedule(call: Call, id: str) -> None:
     """Delete a schedule."""
     SCHEDULES.remove(call, id)
@@ -204,7 +204,7 @@ class TriggerFields(Wire):
     cooldown_minutes: Annotated[int, Field(ge=15, le=1440)] = 60
 
 
-@routes.post("/triggers", needs="brain.write", answers=NewTriggerRow, status=201, limit="write")
+@routes.post("/triggers", needs="brain.write", answers=NewTriggerRow, status=201)
 def create_trigger(call: Call, body: TriggerFields) -> dict[str, Any]:
     """Deliver a briefing after an event."""
     fields = {
@@ -217,7 +217,7 @@ def create_trigger(call: Call, body: TriggerFields) -> dict[str, Any]:
     return row_of(NewTriggerRow, TRIGGERS.add(call, fields))
 
 
-@routes.delete("/triggers/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/triggers/{id}", needs="brain.write")
 def delete_trigger(call: Call, id: str) -> None:
     """Delete a trigger."""
     TRIGGERS.remove(call, id)
@@ -322,7 +322,7 @@ class DailyRow(Wire):
 Day = Annotated[str, Field(json_schema_extra={"anyOf": [{"const": "today"}, {"format": "date"}]})]
 
 
-@routes.get("/daily/{date}", needs="brain.read", answers=DailyRow, errors=(404,))
+@routes.get("/daily/{date}", needs="brain.read", answers=DailyRow)
 def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
     """Return the briefing of a day, ``today`` or one such as 2026-03-30; nothing is stored by reading it."""
     zone = ZoneInfo(work.config_of(call.server, call.tenant_id)["timezone"])
@@ -350,7 +350,7 @@ def daily(call: Call, date: Day, query: DailyQuery) -> dict[str, Any]:
     }
 
 
-@routes.get("/{id}", needs="brain.read", answers=BriefingRow, errors=(404,))
+@routes.get("/{id}", needs="brain.read", answers=BriefingRow)
 def get_briefing(call: Call, id: str) -> dict[str, Any]:
     """Return one delivered briefing."""
     return _row(BRIEFINGS.one(call, id))
@@ -368,7 +368,7 @@ class EngagementAnswer(Wire):
     recorded: bool
 
 
-@routes.post("/{id}/engagement", needs="brain.write", answers=EngagementAnswer, limit="write", errors=(404,))
+@routes.post("/{id}/engagement", needs="brain.write", answers=EngagementAnswer)
 def engage(call: Call, id: str, body: EngagementFields) -> dict[str, Any]:
     """Note the user's action on a briefing."""
     with call.server.changing(call.tenant_id, id):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field
@@ -23,6 +21,7 @@ from onebrain_server.dialects.onebrain.rules import contexts, likeness, memories
 from onebrain_server.dialects.onebrain.rules.documents import CONNECTIONS
 from onebrain_server.dialects.onebrain.rules.plans import storing
 from onebrain_server.dialects.onebrain.wire import Cursor, Limit, Page, Query, Routes, Wire, bad_cursor
+from onebrain_server.http import cursors
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -174,7 +173,6 @@ class WrittenRow(Wire):
     status=201,
     keys_only=True,
     limit="connect.write",
-    idempotent=True,
     errors=(404,),
     answers_also={200: ("An active memory says the same; nothing was stored", WrittenRow)},
     quick=True,
@@ -230,7 +228,6 @@ Many = Annotated[list[MemoryFields], Field(min_length=1, max_length=100)]
     answers=WriteAnswer,
     keys_only=True,
     limit="connect.write",
-    idempotent=True,
     errors=(404,),
 )
 def write_memories(call: Call, body: Few) -> dict[str, Any]:
@@ -333,14 +330,14 @@ def _changes(
             raise bad_cursor() from None
         found.extend(_change(call, memory, since) for memory in page.data)
         if page.meta.cursor is not None:
-            return found, until, _cursor(since, last, "memories", page.meta.cursor, moves), False
+            return found, until, cursors.encode(since, last, "memories", page.meta.cursor, moves), False
         within = None
     gone = _deleted(call, since, last)
     start = int(within) if within is not None and within.isdecimal() else 0
     end = start + limit - len(found)
     found.extend(_gone(id, iso_micros(at)) for id, at in gone[start:end])
     if end < len(gone):
-        return found, until, _cursor(since, last, "deleted", str(end), moves), False
+        return found, until, cursors.encode(since, last, "deleted", str(end), moves), False
     return found, until, None, moves
 
 
@@ -370,17 +367,9 @@ def _gone(id: str, at: str) -> dict[str, Any]:
     return {"id": id, "action": "deleted", "updatedAt": at, "timestamp": at}
 
 
-def _cursor(since: int, last: int, part: str, within: str, moves: bool) -> str:
-    return (
-        base64.urlsafe_b64encode(json.dumps([since, last, part, within, moves]).encode()).decode().rstrip("=")
-    )
-
-
 def _span(cursor: str) -> tuple[int, int, str, str, bool]:
     try:
-        since, last, part, within, moves = json.loads(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        )
+        since, last, part, within, moves = cursors.decode(cursor)
         if part not in ("memories", "deleted") or not isinstance(within, str):
             raise ValueError
         limit = 2**53
@@ -435,9 +424,7 @@ def _connection(call: Call, id: str, needs: Capability) -> Record:
     return record
 
 
-@routes.post(
-    "/connections", needs="connect.write", answers=ConnectionRow, status=201, keys_only=True, limit="write"
-)
+@routes.post("/connections", needs="connect.write", answers=ConnectionRow, status=201, keys_only=True)
 def register(call: Call, body: ConnectionFields) -> dict[str, Any]:
     """Register an agent."""
     fields = {
@@ -467,8 +454,6 @@ class SyncFields(Wire):
     answers=WriteAnswer,
     keys_only=True,
     limit="connect.write",
-    errors=(404,),
-    idempotent=True,
 )
 def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
     """Store an agent's memories, as ``/v1/connect/memories`` does; needs a connection with ``memory_write``."""
@@ -482,7 +467,6 @@ def sync(call: Call, id: str, body: SyncFields) -> dict[str, Any]:
     answers=Page[dict[str, Any]],
     keys_only=True,
     limit="connect.read",
-    errors=(404,),
 )
 def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
     """Return which active memories changed and which are gone, oldest first; needs a connection with ``memory_read``.
@@ -503,7 +487,7 @@ def pull(call: Call, id: str, query: DeltaQuery) -> Answer:
     )
 
 
-@routes.delete("/connections/{id}", needs="connect.write", keys_only=True, errors=(404,))
+@routes.delete("/connections/{id}", needs="connect.write", keys_only=True)
 def disconnect(call: Call, id: str) -> None:
     """Remove an agent's connection; its memories stay."""
     CONNECTIONS.remove(call, id)

@@ -88,16 +88,7 @@ class EntityFields(Wire):
     metadata: JsonObject | None = None
 
 
-@routes.post(
-    "",
-    needs="entity.write",
-    answers=EntityRow,
-    status=201,
-    limit="write",
-    errors=(409,),
-    idempotent=True,
-    quick=True,
-)
+@routes.post("", needs="entity.write", answers=EntityRow, status=201, errors=(409,), quick=True)
 def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
     """Make an entity; a name can be used once for each type."""
     with unique("an entity with this name and type"):
@@ -218,7 +209,7 @@ class MergeAnswer(Wire):
     links_transferred: int
 
 
-@routes.post("/merge", needs="entity.write", answers=MergeAnswer, limit="write", errors=(404,))
+@routes.post("/merge", needs="entity.write", answers=MergeAnswer, errors=(404,))
 def merge_entities(call: Call, body: MergeFields) -> dict[str, Any]:
     """Move the links and relations of one entity to another, and delete it."""
     if body.keep_id == body.remove_id:
@@ -242,9 +233,7 @@ class ExtractAnswer(Wire):
     count: int
 
 
-@routes.post(
-    "/auto-extract", needs="entity.write", answers=ExtractAnswer, status=201, limit="write", errors=(404,)
-)
+@routes.post("/auto-extract", needs="entity.write", answers=ExtractAnswer, status=201, errors=(404,))
 def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Find the entities that a memory names, make those that are new, and link them to it."""
     memory = memories.one(call, body.memory_id)
@@ -255,7 +244,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     return {"memoryId": memory.id, "extracted": [row(call, entity) for entity in found], "count": len(found)}
 
 
-@routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, errors=(404,), quick=True)
+@routes.get("/{id}", needs="entity.read", answers=LinkedEntityRow, quick=True)
 def get_entity(call: Call, id: str) -> dict[str, Any]:
     """Return one entity with its links to memories."""
     entity = memories.entity(call, id)
@@ -271,7 +260,7 @@ class EntityChanges(Wire):
     metadata: JsonObject | None = None
 
 
-@routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(404, 409))
+@routes.patch("/{id}", needs="entity.write", answers=EntityRow, errors=(409,))
 def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
     """Change the given fields of an entity."""
     memories.entity(call, id)
@@ -280,7 +269,7 @@ def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
         return row(call, call.graph.update(id, **changes))
 
 
-@routes.delete("/{id}", needs="entity.write", errors=(404,))
+@routes.delete("/{id}", needs="entity.write")
 def delete_entity(call: Call, id: str) -> None:
     """Delete an entity with its links and relations; the memories stay."""
     if not call.graph.remove(id):
@@ -300,9 +289,7 @@ class EntityLinkRow(LinkRow):
     entity_id: str
 
 
-@routes.post(
-    "/{id}/links", needs="entity.write", answers=EntityLinkRow, status=201, limit="write", errors=(404, 409)
-)
+@routes.post("/{id}/links", needs="entity.write", answers=EntityLinkRow, status=201, errors=(409,))
 def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Link an entity to a memory."""
     memories.entity(call, id)
@@ -312,7 +299,7 @@ def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     return {"entityId": id, **link_row(made)}
 
 
-@routes.delete("/{entityId}/links/{linkId}", needs="entity.write", errors=(404,))
+@routes.delete("/{entityId}/links/{linkId}", needs="entity.write")
 def remove_link(call: Call, entityId: str, linkId: str) -> None:
     """Remove a link between an entity and a memory."""
     if not call.graph.unlink(entityId, linkId):
@@ -341,9 +328,7 @@ def relation_row(relation: Relation) -> dict[str, Any]:
     return row_of(RelationRow, relation)
 
 
-@routes.post(
-    "/{id}/relations", needs="entity.write", answers=RelationRow, status=201, limit="write", errors=(404, 409)
-)
+@routes.post("/{id}/relations", needs="entity.write", answers=RelationRow, status=201, errors=(409,))
 def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
     """Relate one entity to another, such as Sarah ``works_at`` Cyberdyne."""
     memories.entity(call, id)
@@ -354,14 +339,14 @@ def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
         return relation_row(call.graph.relate(id, body.target_id, body.relation))
 
 
-@routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow], errors=(404,))
+@routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow])
 def list_relations(call: Call, id: str) -> list[dict[str, Any]]:
     """Return the relations from and to an entity."""
     memories.entity(call, id)
     return [relation_row(relation) for relation in call.graph.relations(id)]
 
 
-@routes.delete("/{id}/relations/{relationId}", needs="entity.write", errors=(404,))
+@routes.delete("/{id}/relations/{relationId}", needs="entity.write")
 def remove_relation(call: Call, id: str, relationId: str) -> None:
     """Remove a relation."""
     if not call.graph.unrelate(id, relationId):
@@ -374,7 +359,7 @@ class DepthQuery(Query):
     depth: Annotated[int, Field(ge=1, le=5)] = 1
 
 
-@routes.get("/{id}/graph", needs="entity.read", answers=GraphAnswer, errors=(404,))
+@routes.get("/{id}/graph", needs="entity.read", answers=GraphAnswer)
 def entity_graph(call: Call, id: str, query: DepthQuery) -> dict[str, Any]:
     """Return the entities within a number of steps of an entity."""
     memories.entity(call, id)

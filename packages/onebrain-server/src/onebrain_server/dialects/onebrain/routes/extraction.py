@@ -57,15 +57,7 @@ def add_candidate(call: Call, fields: MemoryFields, digest: str | None = None) -
     return mapping.row(memory, call)
 
 
-@routes.post(
-    "/extract",
-    needs="memory.extract.write",
-    answers=MemoryRow,
-    status=201,
-    limit="write",
-    idempotent=True,
-    errors=(404,),
-)
+@routes.post("/extract", needs="memory.extract.write", answers=MemoryRow, status=201, errors=(404,))
 def extract(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store one memory for review.
 
@@ -90,15 +82,7 @@ class BatchAnswer(Wire):
 Batch = Annotated[list[MemoryFields], Field(min_length=1, max_length=10)]
 
 
-@routes.post(
-    "/batch",
-    needs="memory.extract.write",
-    answers=BatchAnswer,
-    status=201,
-    limit="write",
-    idempotent=True,
-    errors=(404,),
-)
+@routes.post("/batch", needs="memory.extract.write", answers=BatchAnswer, status=201, errors=(404,))
 def batch(call: Call, body: Batch) -> dict[str, Any]:
     """Store up to ten memories for review."""
     charge(call, "extract_calls_per_month")
@@ -142,9 +126,7 @@ class ExtractAnswer(Wire):
     provider: str
 
 
-@routes.post(
-    "/ai-extract", needs="brain.write", answers=ExtractAnswer, limit="write", idempotent=True, errors=(404,)
-)
+@routes.post("/ai-extract", needs="brain.write", answers=ExtractAnswer, errors=(404,))
 def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     """Propose memories from a text; with ``store`` they are stored and their rows returned."""
     model = call.model("extraction")
@@ -191,7 +173,7 @@ class ChatFields(Wire):
     format: Literal["auto", "user-assistant", "timestamp"] = "auto"
 
 
-@routes.post("/parse-chat", needs="brain.write", answers=Candidates, limit="write")
+@routes.post("/parse-chat", needs="brain.write", answers=Candidates)
 def parse_chat(call: Call, body: ChatFields) -> dict[str, Any]:
     """Propose memories from the users' messages of a chat; an assistant's messages are left out."""
     return _candidates(propose_from_chat(body.transcript, body.format))
@@ -203,7 +185,7 @@ class UrlFields(Wire):
     url: Annotated[str, Field(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
 
 
-@routes.post("/ingest-url", needs="brain.write", answers=Candidates, limit="write", errors=(422,))
+@routes.post("/ingest-url", needs="brain.write", answers=Candidates, errors=(422,))
 async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
     """Fetch a page and propose memories from it; private addresses are refused, behind redirects too."""
     if urlsplit(body.url).scheme != "https" and not call.server.settings.private_addresses:
@@ -226,7 +208,7 @@ async def ingest_url(call: Call, body: UrlFields) -> dict[str, Any]:
     return _candidates(found)
 
 
-@routes.post("/upload", needs="brain.write", answers=Candidates, limit="write", form=4)
+@routes.post("/upload", needs="brain.write", answers=Candidates, form=4)
 def upload(call: Call, form: Form) -> dict[str, Any]:
     """Propose memories from a .txt, .md, .csv, .json, .docx or .pdf file of at most 10 MB.
 
@@ -355,9 +337,7 @@ class ConsolidateAnswer(Wire):
     groups: list[ConsolidatedGroup]
 
 
-@routes.post(
-    "/consolidate", needs="brain.write", answers=ConsolidateAnswer, limit="write", body_required=False
-)
+@routes.post("/consolidate", needs="brain.write", answers=ConsolidateAnswer, body_required=False)
 def consolidate(call: Call, body: ConsolidateFields) -> dict[str, Any]:
     """Archive memories that repeat another active one of their type; the surest stays, then the longest, then the newest."""
     wanted = TRUE if body.type is None else Cmp("$type", "eq", body.type)
@@ -409,7 +389,7 @@ class ExpireAnswer(Wire):
     expired: int
 
 
-@routes.post("/expire", needs="brain.write", answers=ExpireAnswer, limit="write", body_required=False)
+@routes.post("/expire", needs="brain.write", answers=ExpireAnswer, body_required=False)
 def expire(call: Call, body: ExpireFields) -> dict[str, Any]:
     """Archive active memories that were not changed for a number of days; pinned ones stay."""
     before = now() - timedelta(days=body.ttl_days)

@@ -102,7 +102,7 @@ class KeyFields(Wire):
     expires_in_days: Annotated[int, Field(ge=1, le=365)] | None = None
 
 
-@routes.post("", needs="brain.write", answers=NewKeyRow, status=201, limit="write", idempotent=False)
+@routes.post("", needs="brain.write", answers=NewKeyRow, status=201, idempotent=False)
 def create_key(call: Call, body: KeyFields) -> dict[str, Any]:
     """Make a key, under review at first; the whole key is shown this once."""
     caller = call.known
@@ -122,7 +122,7 @@ class TrustFields(Wire):
     trust_level: TrustLevel
 
 
-@routes.patch("/{id}/trust", needs="brain.write", answers=KeyRow, errors=(404,))
+@routes.patch("/{id}/trust", needs="brain.write", answers=KeyRow)
 def change_trust(call: Call, id: str, body: TrustFields) -> dict[str, Any]:
     """Trust a key, or put it back under review."""
     _within(call, (), body.trust_level, _one(call, id))
@@ -144,7 +144,7 @@ class KeyChanges(Wire):
     is_active: Given[bool] = None
 
 
-@routes.patch("/{id}", needs="brain.write", answers=WholeKeyRow, errors=(404,))
+@routes.patch("/{id}", needs="brain.write", answers=WholeKeyRow)
 def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
     """Change the given fields of a key; a key that is switched off is refused from now on."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
@@ -158,7 +158,7 @@ def change_key(call: Call, id: str, body: KeyChanges) -> dict[str, Any]:
     return whole_row(changed)
 
 
-@routes.delete("/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/{id}", needs="brain.write")
 def revoke_key(call: Call, id: str) -> None:
     """Revoke a key, at once and for good."""
     key = _one(call, id)

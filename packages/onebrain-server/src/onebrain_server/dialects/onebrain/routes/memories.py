@@ -11,7 +11,7 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.deletion import holds_always
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import TRUE, every
-from onebrain.memory.models import EVERYTHING, JsonObject, Memory, Order
+from onebrain.memory.models import EVERYTHING, JsonObject, Memory, Order, Scope
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import (
     Body,
@@ -96,16 +96,7 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
     return paged(mapping.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
 
 
-@routes.post(
-    "",
-    needs="brain.write",
-    answers=MemoryRow,
-    status=201,
-    limit="write",
-    idempotent=True,
-    errors=(404, 409),
-    quick=True,
-)
+@routes.post("", needs="brain.write", answers=MemoryRow, status=201, errors=(404, 409), quick=True)
 def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     """Store a memory; it is active at once, and found at once."""
     memories.check_links(call, body)
@@ -267,27 +258,14 @@ class ForgetAnswer(Wire):
     ids: list[str]
 
 
-@routes.post("/forget", needs="brain.write", answers=ForgetAnswer, limit="write")
+@routes.post("/forget", needs="brain.write", answers=ForgetAnswer)
 def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
     """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given.
 
     With ``erase``, the kept history is deleted, too, also that of memories with these ``ids`` that were deleted before.
     """
-    if body.ids is None and not body.filter and (body.scope is None or not body.scope.scope()):
-        raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
     scope = EVERYTHING if body.scope is None else body.scope.scope()
-    if body.filter is not None and holds_always(memories.wanted(call, given=body.filter)):
-        raise invalid(
-            ["filter"], "is empty or holds for every memory; leave it out to delete all of the scope"
-        )
-    if body.ids is not None:
-        found = call.memories.get(body.ids, scope)
-        if body.filter:
-            raise invalid(["filter"], "ids and filter do not go together")
-        ids = [memory.id for memory in found]
-    else:
-        asked = memories.wanted(call, given=body.filter)
-        ids = list(call.memories.forget(scope, asked, dry_run=True).ids)
+    ids = _to_forget(call, body, scope)
     count = len(ids)
     if not body.dry_run:
         count = memories.delete(call, ids, scope)
@@ -295,6 +273,22 @@ def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
             call.server.history.forget(call.tenant_id, [*ids, *(body.ids or ())])
         call.act("delete", "memory", count=count)
     return {"count": count, "dryRun": body.dry_run, "ids": ids}
+
+
+def _to_forget(call: Call, body: ForgetFields, scope: Scope) -> list[str]:
+    """Return the ids of the memories that a request means; raise if it could mean everything."""
+    if body.ids is None and not body.filter and not scope:
+        raise invalid(["ids"], "give ids, a scope or a filter: nothing at all would mean everything")
+    asked = memories.wanted(call, given=body.filter)
+    if body.filter is not None and holds_always(asked):
+        raise invalid(
+            ["filter"], "is empty or holds for every memory; leave it out to delete all of the scope"
+        )
+    if body.ids is None:
+        return list(call.memories.forget(scope, asked, dry_run=True).ids)
+    if body.filter:
+        raise invalid(["filter"], "ids and filter do not go together")
+    return [memory.id for memory in call.memories.get(body.ids, scope)]
 
 
 class CountFields(Wire):
@@ -345,7 +339,7 @@ class ImportAnswer(Wire):
     data: list[MemoryRow]
 
 
-@routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201, limit="write", idempotent=True)
+@routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201)
 def import_memories(call: Call, body: ImportFields) -> dict[str, Any]:
     """Store many memories; a bad item fails alone. Every field of a single memory is kept."""
     results: list[dict[str, Any]] = []
@@ -433,15 +427,13 @@ class ReindexAnswer(Wire):
     errors: int
 
 
-@routes.post(
-    "/embeddings/reindex", needs="brain.write", answers=ReindexAnswer, body_required=False, limit="write"
-)
+@routes.post("/embeddings/reindex", needs="brain.write", answers=ReindexAnswer, body_required=False)
 def reindex(call: Call, body: ReindexFields) -> dict[str, Any]:
     """Make vectors for memories that have none; there are never any, for storing makes them."""
     return {"total": 0, "queued": 0, "errors": 0}
 
 
-@routes.get("/{id}", needs="brain.read", answers=MemoryRow, errors=(404,), quick=True)
+@routes.get("/{id}", needs="brain.read", answers=MemoryRow, quick=True)
 def get_memory(call: Call, id: str, query: AsOfQuery) -> dict[str, Any]:
     """Return one memory; with ``asOf``, as it was at that moment."""
     if query.as_of is None:
@@ -472,7 +464,7 @@ class MemoryChanges(Wire):
 _AS_GIVEN: Final = ("title", "source", "importance", "pinned", "expires_at", "confidence", "status")
 
 
-@routes.patch("/{id}", needs="brain.write", answers=MemoryRow, errors=(404,), quick=True)
+@routes.patch("/{id}", needs="brain.write", answers=MemoryRow, quick=True)
 def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     """Change the given fields of a memory; its type and source type cannot change."""
     if body.body is not None and body.content is not None:
@@ -503,7 +495,7 @@ def _changed(body: MemoryChanges, old: Memory) -> dict[str, Any]:
     return fields
 
 
-@routes.delete("/{id}", needs="brain.write", errors=(404,), quick=True)
+@routes.delete("/{id}", needs="brain.write", quick=True)
 def delete_memory(call: Call, id: str) -> None:
     """Delete a memory with its links; synchronizing agents are told that it is gone."""
     if not memories.delete(call, [id]):

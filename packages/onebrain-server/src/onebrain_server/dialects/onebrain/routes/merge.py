@@ -74,7 +74,7 @@ def _logged(action: str, ids: list[str], reason: str) -> dict[str, Any]:
     return {"action": action, "memoryIds": ids, "reason": reason, "timestamp": iso(now())}
 
 
-@routes.post("/run", needs="brain.write", answers=RunAnswer, limit="write")
+@routes.post("/run", needs="brain.write", answers=RunAnswer)
 def run(call: Call) -> dict[str, Any]:
     """Merge the candidates: a known one is archived, a contradicting one is marked, the rest become active."""
     if not call.known.trusted:
@@ -154,7 +154,7 @@ class RollbackAnswer(Wire):
 VersionNumber = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 
 
-@routes.post("/rollback/{version}", needs="brain.write", answers=RollbackAnswer, limit="write", errors=(404,))
+@routes.post("/rollback/{version}", needs="brain.write", answers=RollbackAnswer)
 def rollback(call: Call, version: VersionNumber) -> dict[str, Any]:
     """Give the memories the status and confidence that they had after a merge; that is a version of its own."""
     if not version.isascii() or not version.isdigit() or len(version) > 9:

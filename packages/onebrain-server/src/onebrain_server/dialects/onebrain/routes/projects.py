@@ -63,14 +63,14 @@ class ProjectFields(Wire):
     metadata: JsonObject | None = None
 
 
-@routes.post("", needs="brain.write", answers=ProjectRow, status=201, limit="write", idempotent=True)
+@routes.post("", needs="brain.write", answers=ProjectRow, status=201)
 def create_project(call: Call, body: ProjectFields) -> dict[str, Any]:
     """Make a project."""
     fields = {"name": body.name, "description": body.description, "metadata": body.metadata}
     return row(call, PROJECTS.add(call, fields, status="active"))
 
 
-@routes.get("/{id}", needs="brain.read", answers=LinkedProjectRow, errors=(404,))
+@routes.get("/{id}", needs="brain.read", answers=LinkedProjectRow)
 def get_project(call: Call, id: str) -> dict[str, Any]:
     """Return one project with its links to memories."""
     record = PROJECTS.one(call, id)
@@ -87,7 +87,7 @@ class ProjectChanges(Wire):
     metadata: JsonObject | None = None
 
 
-@routes.patch("/{id}", needs="brain.write", answers=ProjectRow, errors=(404,))
+@routes.patch("/{id}", needs="brain.write", answers=ProjectRow)
 def update_project(call: Call, id: str, body: ProjectChanges) -> dict[str, Any]:
     """Change the given fields of a project."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
@@ -95,7 +95,7 @@ def update_project(call: Call, id: str, body: ProjectChanges) -> dict[str, Any]:
     return row(call, PROJECTS.change(call, id, changes, status=status))
 
 
-@routes.delete("/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/{id}", needs="brain.write")
 def delete_project(call: Call, id: str) -> None:
     """Delete a project and its links; the memories stay."""
     PROJECTS.remove(call, id)
@@ -107,14 +107,7 @@ class ProjectLinkRow(LinkRow):
     project_id: str
 
 
-@routes.post(
-    "/{id}/memory-links",
-    needs="brain.write",
-    answers=ProjectLinkRow,
-    status=201,
-    limit="write",
-    errors=(404, 409),
-)
+@routes.post("/{id}/memory-links", needs="brain.write", answers=ProjectLinkRow, status=201, errors=(409,))
 def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     """Put a memory into a project."""
     PROJECTS.one(call, id)
@@ -126,7 +119,7 @@ def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     return {"projectId": id, **link_row(made)}
 
 
-@routes.delete("/{projectId}/memory-links/{linkId}", needs="brain.write", errors=(404,))
+@routes.delete("/{projectId}/memory-links/{linkId}", needs="brain.write")
 def remove_memory_link(call: Call, projectId: str, linkId: str) -> None:
     """Take a memory out of a project, by the link's id."""
     if not call.server.records.unlink(call.tenant_id, PROJECTS.name, projectId, link_id=linkId):

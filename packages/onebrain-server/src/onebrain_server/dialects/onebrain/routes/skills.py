@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -148,7 +149,7 @@ def _plain(items: Any) -> list[dict[str, Any]]:
     return [item.model_dump(by_alias=True, exclude_none=True) for item in items or ()]
 
 
-@routes.post("", needs="brain.write", answers=SkillRow, status=201, limit="write", idempotent=True)
+@routes.post("", needs="brain.write", answers=SkillRow, status=201)
 def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
     """Make a skill, and a memory of type skill that says the same."""
     title = body.title or body.name or ""
@@ -182,7 +183,7 @@ def create_skill(call: Call, body: SkillFields) -> dict[str, Any]:
     return row(SKILLS.add(call, fields, status="active"))
 
 
-@routes.get("/{id}", needs="brain.read", answers=SkillRow, errors=(404,))
+@routes.get("/{id}", needs="brain.read", answers=SkillRow)
 def get_skill(call: Call, id: str) -> dict[str, Any]:
     """Return one skill, a dismissed one, too."""
     return row(SKILLS.one(call, id))
@@ -214,7 +215,7 @@ _NAMES = {
 }
 
 
-@routes.patch("/{id}", needs="brain.write", answers=SkillRow, errors=(404,))
+@routes.patch("/{id}", needs="brain.write", answers=SkillRow)
 def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
     """Change the given fields of a skill."""
     changes: dict[str, Any] = {
@@ -229,7 +230,7 @@ def update_skill(call: Call, id: str, body: SkillChanges) -> dict[str, Any]:
     return row(SKILLS.change(call, id, changes, status=body.status))
 
 
-@routes.delete("/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/{id}", needs="brain.write")
 def dismiss_skill(call: Call, id: str) -> None:
     """Dismiss a skill; it can still be read, and its memory stays."""
     SKILLS.change(call, id, {}, status="dismissed")
@@ -248,7 +249,7 @@ class FeedbackAnswer(Wire):
     recorded: bool
 
 
-@routes.post("/{id}/feedback", needs="brain.write", answers=FeedbackAnswer, limit="write", errors=(404,))
+@routes.post("/{id}/feedback", needs="brain.write", answers=FeedbackAnswer)
 def feedback(call: Call, id: str, body: FeedbackFields) -> dict[str, Any]:
     """Say how a skill did, which moves its confidence."""
     with call.server.changing(call.tenant_id, id):
@@ -278,21 +279,11 @@ class RunAnswer(Wire):
     token_count: int
 
 
-@routes.post("/{id}/execute", needs="brain.write", answers=RunAnswer, limit="write", errors=(404,))
+@routes.post("/{id}/execute", needs="brain.write", answers=RunAnswer)
 def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
     """Fill a skill's prompt with input, variables and context, and let the model answer it if there is one."""
     known = SKILLS.one(call, id).body
-    template = known.get("promptTemplate") or known["body"]
-    values = {name: str(value) for name, value in (body.variables or {}).items()}
-    values["input"] = body.input
-    if "context" in _HOLE.findall(template):
-        asked = contexts.Asked((body.input or known["title"])[:2000])
-        found = contexts.context(call, known.get("contextScope") or "assistant", asked)
-        values["context"] = found["systemPrompt"]
-    # Each hole is filled once: an input that looks like a hole is not filled again.
-    prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
-    if body.input and "input" not in _HOLE.findall(template):
-        prompt = f"{prompt}\n\n{body.input}"
+    prompt = _prompt(call, known, body)
     model = call.model("skill")
     output = model.complete("You carry out the user's task.", prompt) if model is not None else None
     with call.server.changing(call.tenant_id, id):
@@ -305,6 +296,21 @@ def execute(call: Call, id: str, body: RunFields) -> dict[str, Any]:
         "model": model.name if model is not None and output is not None else None,
         "tokenCount": -(-len(prompt) // 4),
     }
+
+
+def _prompt(call: Call, known: Mapping[str, Any], asked: RunFields) -> str:
+    """Return a skill's prompt with its holes filled; an input that it has no hole for stands behind it."""
+    template = known.get("promptTemplate") or known["body"]
+    holes = _HOLE.findall(template)
+    values = {name: str(value) for name, value in (asked.variables or {}).items()}
+    values["input"] = asked.input
+    if "context" in holes:
+        wishes = contexts.Asked((asked.input or known["title"])[:2000])
+        found = contexts.context(call, known.get("contextScope") or "assistant", wishes)
+        values["context"] = found["systemPrompt"]
+    # Each hole is filled once: an input that looks like a hole is not filled again.
+    prompt = _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template)
+    return f"{prompt}\n\n{asked.input}" if asked.input and "input" not in holes else prompt
 
 
 __all__ = ["routes"]

@@ -46,16 +46,14 @@ def list_tags(call: Call) -> list[dict[str, Any]]:
     return [_row(call, record) for record in TAGS.all(call)]
 
 
-@routes.post(
-    "/tags", needs="brain.write", answers=TagRow, status=201, limit="write", errors=(409,), idempotent=True
-)
+@routes.post("/tags", needs="brain.write", answers=TagRow, status=201, errors=(409,))
 def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
     """Make a tag; a name can be used once."""
     with unique("a tag with this name"):
         return _row(call, TAGS.add(call, {"name": body.name, "color": body.color}, unique=body.name))
 
 
-@routes.delete("/tags/{id}", needs="brain.write", errors=(404,))
+@routes.delete("/tags/{id}", needs="brain.write")
 def delete_tag(call: Call, id: str) -> None:
     """Delete a tag, and take it off every memory."""
     record = TAGS.one(call, id)
@@ -79,9 +77,7 @@ class TaggedRow(Wire):
     tag_color: str | None
 
 
-@routes.post(
-    "/memory/{id}/tags", needs="brain.write", answers=TaggedRow, status=201, limit="write", errors=(404,)
-)
+@routes.post("/memory/{id}/tags", needs="brain.write", answers=TaggedRow, status=201)
 def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     """Put a tag on a memory; doing so twice changes nothing."""
     memories.one(call, id)
@@ -97,7 +93,7 @@ def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     }
 
 
-@routes.delete("/memory/{memoryId}/tags/{tagId}", needs="brain.write", errors=(404,))
+@routes.delete("/memory/{memoryId}/tags/{tagId}", needs="brain.write")
 def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
     """Take a tag off a memory."""
     memories.one(call, memoryId)

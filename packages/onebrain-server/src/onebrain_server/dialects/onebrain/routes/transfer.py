@@ -183,7 +183,7 @@ class ImportAnswer(Wire):
     errors: list[str]
 
 
-@routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201, limit="write")
+@routes.post("/import", needs="brain.write", answers=ImportAnswer, status=201)
 def import_all(call: Call, body: ImportFields) -> dict[str, Any]:
     """Import a whole brain; a row replaces the one with its id, so that a second import changes nothing."""
     errors: list[str] = []

@@ -141,7 +141,7 @@ def list_organizations(call: Call) -> list[dict[str, Any]]:
     return [_organization(record) for record in ORGANIZATIONS.all(call)]
 
 
-@routes.post("/orgs", needs="brain.write", answers=OrganizationRow, status=201, limit="write", errors=(409,))
+@routes.post("/orgs", needs="brain.write", answers=OrganizationRow, status=201, errors=(409,))
 def create_organization(call: Call, body: OrganizationFields) -> dict[str, Any]:
     """Make an organization."""
     fields = {"name": body.name, "description": body.description}

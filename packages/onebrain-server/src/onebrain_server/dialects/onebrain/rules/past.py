@@ -6,9 +6,6 @@ state that was kept after it; all others are unchanged since.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +19,7 @@ from onebrain_engine.store.records import to_datetime, to_micros
 from onebrain_server.clock import iso_micros, now_micros
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.wire import bad_cursor, paged
+from onebrain_server.http import cursors as wire_cursors
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
@@ -179,18 +177,17 @@ def _chunks(states: Sequence[Past], size: int) -> Iterator[Sequence[Past]]:
 
 
 def _encoded(moment: int, position: Position, total: int) -> str:
-    text = json.dumps(["asOf", moment, *position, total])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return wire_cursors.encode("asOf", moment, *position, total)
 
 
 def _decoded(cursor: str, moment: int) -> tuple[int, Position, int]:
     """Return the moment, position and total of a cursor that a list as of this moment returned."""
     try:
-        mark, *numbers = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        mark, *numbers = wire_cursors.decode(cursor)
         if mark != "asOf" or any(type(one) is not int or abs(one) > _NUMBERS for one in numbers):
             raise ValueError
         then, created, row, total = numbers
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+    except (ValueError, TypeError):
         raise bad_cursor() from None
     if then // 1000 != moment // 1000:
         raise bad_cursor()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -35,13 +36,10 @@ def limit_of(call: Call, name: str) -> int | None:
 
 def _used_by_day(call: Call, name: str, last: date) -> dict[date, int]:
     """Return how much of a monthly allowance was used on each of thirty days, the oldest first."""
-    first = last - timedelta(days=_DAYS - 1)
-    routes, found = _ROUTES[name], dict[date, int]()
-    for day, route, count, errors, _ in call.server.journal.usage(
-        call.tenant_id, first.isoformat(), last.isoformat()
-    ):
-        if route in routes:
-            found[date.fromisoformat(day)] = found.get(date.fromisoformat(day), 0) + count - errors
+    found = Counter[date]()
+    for row in call.server.journal.usage(call.tenant_id, last - timedelta(days=_DAYS - 1), last):
+        if row.route in _ROUTES[name]:
+            found[date.fromisoformat(row.day)] += row.count - row.errors
     return dict(sorted(found.items()))
 
 

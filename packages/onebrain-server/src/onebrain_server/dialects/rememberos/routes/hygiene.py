@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -83,25 +83,26 @@ def shown(clusters: Sequence[tuple[Memory, list[Memory]]]) -> list[dict[str, Any
 
 def duplicates(newest: Sequence[Memory], threshold: float) -> list[tuple[Memory, list[Memory]]]:
     """Return each keeper with its duplicates, from memories in the order of newness; each is near its keeper itself."""
-    clusters: list[tuple[Memory, list[Memory]]] = []
-    for tag in dict.fromkeys(one.scope.user for one in newest):
-        group = [one for one in newest if one.scope.user == tag and one.embedding is not None]
-        if len(group) < 2:
-            continue
-        vectors = np.array([one.embedding for one in group], np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        # Equal texts may miss 1 by rounding.
-        alike = vectors @ vectors.T >= threshold - 1e-6
-        left = sorted(
-            range(len(group)), key=lambda n: (not group[n].pinned, -(group[n].importance or 0.0), n)
-        )
-        while left:
-            first, *left = left
-            others = [n for n in left if alike[first, n] and not group[n].pinned]
-            if others:
-                clusters.append((group[first], [group[n] for n in others]))
-                left = [n for n in left if n not in others]
-    return clusters
+    groups: dict[str | None, list[Memory]] = {}
+    for one in newest:
+        if one.embedding is not None:
+            groups.setdefault(one.scope.user, []).append(one)
+    return [cluster for group in groups.values() for cluster in _alike(group, threshold)]
+
+
+def _alike(group: Sequence[Memory], threshold: float) -> Iterator[tuple[Memory, list[Memory]]]:
+    """Yield the duplicates within one sub-namespace."""
+    vectors = np.array([one.embedding for one in group], np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    # Equal texts may miss 1 by rounding.
+    alike = vectors @ vectors.T >= threshold - 1e-6
+    left = sorted(range(len(group)), key=lambda n: (not group[n].pinned, -(group[n].importance or 0.0), n))
+    while left:
+        first, *left = left
+        others = [n for n in left if alike[first, n] and not group[n].pinned]
+        if others:
+            yield group[first], [group[n] for n in others]
+            left = [n for n in left if n not in others]
 
 
 class Contradiction(Wire):

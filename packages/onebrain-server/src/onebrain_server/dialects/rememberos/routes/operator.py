@@ -23,10 +23,10 @@ from onebrain_server.dialects.rememberos.wire import PREFIX, Query, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.metrics import Snapshot, quantile
+from onebrain_server.state.journal import MODEL
 
 if TYPE_CHECKING:
     from onebrain_server.server import Server
-from onebrain_server.state.journal import MODEL
 
 routes = Routes("/memory/admin", "operator")
 
@@ -225,16 +225,14 @@ class UsageAnswer(Wire):
 def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
     """Return storage, requests and tokens, by tenant and in total."""
     server = _operator(call)
-    last = now()
-    first = (last - timedelta(days=query.days - 1)).date().isoformat()
     tenants: list[dict[str, Any]] = []
     tokens = Counter({"chat": 0})
     for partition in _partitions(server):
-        rows = server.journal.usage(partition.tenant, first, last.date().isoformat())
+        rows = server.journal.recent_usage(partition.tenant, query.days)
         spent = Counter[str]()
-        for _, route, _, _, count in rows:
-            if route.startswith(MODEL):
-                spent[route.removeprefix(MODEL)] += count
+        for row in rows:
+            if row.route.startswith(MODEL):
+                spent[row.route.removeprefix(MODEL)] += row.tokens
         tokens.update(spent)
         tenants.append(
             {
@@ -242,7 +240,7 @@ def get_usage(call: Call, query: UsageQuery) -> dict[str, Any]:
                 "collections": len(collections.every(partition)),
                 "memories": partition.memories.count(EVERYTHING, TRUE, include_archived=True),
                 "storage": {"db_bytes": storage_of(partition), "files_bytes": 0},
-                "requests": sum(row[2] for row in rows if f" {PREFIX}/" in row[1]),
+                "requests": sum(row.count for row in rows if f" {PREFIX}/" in row.route),
                 "tokens": spent.total(),
             }
         )

@@ -130,7 +130,9 @@ def _import(
     call: Call, partition: Partition, body: ImportFields, rows: Sequence[ImportRow]
 ) -> tuple[int, int]:
     """Store the rows of an export; return the number of memories, and of the collections they are in."""
-    wanted = dict.fromkeys(body.into_collection or row.collection or _DEFAULT for row in rows)
+    wanted: dict[str, list[ImportRow]] = {}
+    for row in rows:
+        wanted.setdefault(body.into_collection or row.collection or _DEFAULT, []).append(row)
     # Whoever names one collection for everything wants no others.
     given = body.collections if body.into_collection is None else None
     described = {one.name: one for one in given or ()}
@@ -142,8 +144,7 @@ def _import(
     opened = {name: _opened(call, partition, name, described.get(name)) for name in names}
     stored: dict[str, Memory] = {}
     imported = 0
-    for name in wanted:
-        mine = [row for row in rows if (body.into_collection or row.collection or _DEFAULT) == name]
+    for name, mine in wanted.items():
         for start in range(0, len(mine), _AT_ONCE):
             imported += _put(call, partition, opened[name], mine[start : start + _AT_ONCE], stored)
     _supersede(partition, rows, stored)
