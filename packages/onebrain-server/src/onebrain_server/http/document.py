@@ -71,11 +71,12 @@ def describe(app: FastAPI, operation: Operation, shapes: Shapes) -> None:
     model = shapes.success(operation)
     bare = operation.status == 204 or operation.answers is str
     responses = _failures(operation, shapes)
-    responses[operation.status] = success = {"description": "Success"}
+    success: dict[str, Any] = {"description": "Success"}
     if operation.media_type is not None:
         success["content"] = {operation.media_type: {"schema": {"type": "string"}}}
         if model is not None and operation.answers is not str:
             success["content"]["application/json"] = {}
+    responses[operation.status] = success
     for status, (description, other) in (operation.answers_also or {}).items():
         responses[status] = {"description": description}
         if other is not None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -25,7 +25,8 @@ _KEPT_DAYS: Final = 90
 MODEL: Final = "MODEL "
 
 
-class Usage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Usage:
     """The calls of one route on one day, or the answers of a language model for one purpose."""
 
     day: str
