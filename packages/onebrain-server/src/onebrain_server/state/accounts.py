@@ -348,5 +348,6 @@ def _new_key(
 
 
 def _key(row: Any) -> Key:
-    scopes = tuple(row.scopes.split(",")) if row.scopes else ()
-    return Key(**{**row._mapping, "scopes": scopes})
+    values: dict[str, Any] = dict(row._mapping)
+    values["scopes"] = tuple(row.scopes.split(",")) if row.scopes else ()
+    return Key(**values)

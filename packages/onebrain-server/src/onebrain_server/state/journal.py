@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any, Final
@@ -156,7 +157,7 @@ class Journal:
             where &= activity.c.id < cursor
         newest = _ACT.where(where).order_by(activity.c.id.desc()).limit(limit + 1)
         rows = self._database.rows(tenant, newest)
-        found = [Act(**{**row._mapping, "details": _details(row.details)}) for row in rows]
+        found = [_act(row) for row in rows]
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def act_counts(
@@ -279,9 +280,9 @@ def _today() -> str:
     return iso_micros(now_micros())[:10]
 
 
-def _details(text: str | None) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] | None = None if text is None else from_json(text)
-    except ValueError:
-        return None
-    return found
+def _act(row: Any) -> Act:
+    values: dict[str, Any] = {**row._mapping, "details": None}
+    # Longer ones were cut when they were stored, and are no JSON any more.
+    with suppress(ValueError):
+        values["details"] = None if row.details is None else from_json(row.details)
+    return Act(**values)
