@@ -104,6 +104,8 @@ class Accounts:
         # Of keys, logins and accounts, in this process.
         self._changes = 0
         self._used: dict[tuple[str, str], int] = {}
+        # Held until the times are written: a reader that finds none to write must not miss those on their way.
+        self._flushing = threading.Lock()
 
     # ---- settings of the server itself ------------------------------------------------------------------------------
 
@@ -285,13 +287,14 @@ class Accounts:
 
     def flush(self) -> None:
         """Write when keys were last used."""
-        used, self._used = self._used, {}
-        if not used:
-            return
-        with self._database.writing(SERVER) as connection:
-            for (tenant, id), at in used.items():
-                used_key = api_key.update().where(_this_key(tenant, id))
-                connection.execute(used_key.values(last_used_at=at))
+        with self._flushing:
+            used, self._used = self._used, {}
+            if not used:
+                return
+            with self._database.writing(SERVER) as connection:
+                for (tenant, id), at in used.items():
+                    used_key = api_key.update().where(_this_key(tenant, id))
+                    connection.execute(used_key.values(last_used_at=at))
 
     def _remember(self, credential: str, caller: Caller, changes: int) -> None:
         """Remember who was read after a number of changes; the very key may have changed since."""

@@ -57,6 +57,8 @@ class Journal:
         self._database = database
         self._sealer = sealer
         self._lock = threading.Lock()
+        # Held until the counts are written: a reader that finds none to write must not miss those on their way.
+        self._flushing = threading.Lock()
         self._counts: dict[tuple[str, str, str], list[int]] = {}
         self._acts: list[dict[str, Any]] = []
 
@@ -100,6 +102,10 @@ class Journal:
 
     def flush(self) -> None:
         """Write the gathered counts of the accounts that are still there."""
+        with self._flushing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             counts, self._counts = self._counts, {}
             acts, self._acts = self._acts, []
