@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from onebrain.memory.driver import Changes, ListRequest
-from onebrain.memory.filters import TRUE
+from onebrain.memory.driver import Changes, ListRequest, SearchRequest
+from onebrain.memory.filters import TRUE, F
 from onebrain.memory.models import EVERYTHING, NewMemory, Scope
 from onebrain_engine import Engine, SqliteStore
+from onebrain_engine.updating import Revision
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -33,6 +34,32 @@ def test_a_change_is_dated_as_it_is_told_to_be(tenant):
     assert (changed.updated_at, changed.importance) == (PAST, 0.5)
     assert [memory.id for memory in tenant.list(ListRequest(order="-updated_at")).data] == ["a", "b"]
     assert tenant.update("b", Changes(fields={}), EVERYTHING).updated_at > PAST
+
+
+def test_several_memories_are_changed_in_one_transaction(tenant, monkeypatch):
+    for space in (None, "s0", "s1"):
+        tenant.store(
+            [NewMemory(id=f"{space} {n}", content="boat", scope=Scope(space=space)) for n in range(2)]
+        )
+    important = SearchRequest(query="boat", filter=F.importance.eq(0.25))
+    assert not tenant.search(important).hits
+    opened = []
+    writing = tenant._store.writing
+    monkeypatch.setattr(tenant._store, "writing", lambda: opened.append(1) or writing())
+    changes = Changes(fields={"importance": 0.25, "extra": {"read": 1}})
+    wanted = [("None 0", ""), ("s0 0", "s0"), ("s0 1", "s0"), ("s1 1", "s1"), ("s1 1", "s0"), ("gone", "")]
+    assert tenant.revise([Revision(id, space, changes, at=PAST) for id, space in wanted]) == 4
+    assert len(opened) == 1
+    changed = {"None 0", "s0 0", "s0 1", "s1 1"}
+    assert {hit.memory.id for hit in tenant.search(important).hits} == changed
+    for memory in tenant.list(ListRequest()).data:
+        if memory.id in changed:
+            assert (memory.updated_at, memory.importance, memory.extra) == (PAST, 0.25, {"read": 1})
+        else:
+            assert (memory.importance, memory.extra) == (None, {})
+            assert memory.updated_at > PAST
+    assert tenant.revise([]) == 0
+    assert len(opened) == 1
 
 
 def test_a_list_leaves_out_so_many_across_spaces(tenant):

@@ -25,7 +25,7 @@ from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
-from onebrain_engine.updating import Updating
+from onebrain_engine.updating import Revision, Updating
 
 _ALTOGETHER: Final = 4  # pages that memories which are asked for by their ids may take
 
@@ -207,6 +207,13 @@ class Tenant:
     def update(self, id: str, changes: Changes, scope: Scope, *, at: datetime | None = None) -> Memory:
         """Change one memory and return it; `at` is noted as the time of its last change instead of the present."""
         return self._parts.updating.update(self.name, id, changes, scope, at)
+
+    def revise(self, revisions: Sequence[Revision]) -> int:
+        """Change several memories, their contents and vectors excepted, in one transaction.
+
+        Those that are not there are left out. Returns the number of the others.
+        """
+        return self._parts.updating.revise(self.name, revisions)
 
     @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:

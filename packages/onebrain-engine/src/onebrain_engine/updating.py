@@ -1,15 +1,16 @@
-"""Changing one stored memory."""
+"""Changing stored memories."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, several_with_id
-from onebrain.memory.models import Memory, Scope
+from onebrain.memory.models import EVERYTHING, Memory, Scope
 from onebrain.memory.moments import dump_object
 from onebrain_engine.bounds import Bounds
 from onebrain_engine.embedding import Vectorizer
@@ -17,7 +18,24 @@ from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Store, Writing
-from onebrain_engine.store.records import Space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import Entry, Space, by_space, now_in_micros, to_memory, to_micros
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """New fields of one memory, its content and its vector excepted.
+
+    Attributes:
+        id: The memory's id.
+        space: Its space; empty for the default space.
+        changes: The new fields.
+        at: The time that is noted as that of its last change.
+    """
+
+    id: str
+    space: str
+    changes: Changes
+    at: datetime
 
 
 class Updating:
@@ -50,11 +68,7 @@ class Updating:
             row, space = self._located(write, tenant, id, scope, now)
             record = write.records(tenant, space, [row])[row]
             old = to_memory(record, space.name)
-            values = {
-                name: _column(name, value, old, merge=changes.merge_metadata)
-                for name, value in given.items()
-                if name != "embedding"
-            }
+            values = _columns(changes, old)
             self._bounds.check_changes(values, record, tenant)
             if "embedding" in given or (made is not None and given["content"] != old.content):
                 space, values["vector"] = self._vector(write, tenant, space, given, made)
@@ -62,6 +76,32 @@ class Updating:
             memory = to_memory(write.records(tenant, space, [row])[row], space.name)
         self._indexes.note_changed(tenant, entry, space, after)
         return memory
+
+    @persistent
+    def revise(self, tenant: str, revisions: Sequence[Revision]) -> int:
+        """Change several memories in one transaction, and return the number of those that were there."""
+        if not revisions:
+            return 0
+        wanted = {(one.id, one.space): one for one in revisions}
+        made: list[tuple[Entry, Space, Space]] = []
+        with self._store.writing() as write:
+            located = write.find(tenant, [one.id for one in revisions], EVERYTHING, now=now_in_micros())
+            for space, rows in by_space(located):
+                latest = space
+                records = write.records(tenant, space, rows)
+                for row in rows:
+                    old = to_memory(records[row], space.name)
+                    revision = wanted.get((old.id, space.name))
+                    if revision is None:
+                        continue
+                    values = _columns(revision.changes, old)
+                    self._bounds.check_changes(values, records[row], tenant)
+                    before = latest
+                    entry, latest = write.change(tenant, before, row, values, to_micros(revision.at))
+                    made.append((entry, before, latest))
+        for entry, before, after in made:
+            self._indexes.note_changed(tenant, entry, before, after)
+        return len(made)
 
     def _located(self, write: Writing, tenant: str, id: str, scope: Scope, now: int) -> tuple[int, Space]:
         found = write.find(tenant, [id], scope, now=now)
@@ -86,6 +126,15 @@ class Updating:
             assert self._embedder is not None
             embedder, vector = self._embedder.fingerprint, made
         return claimed(service, write, tenant, space, embedder, len(vector) // 4), vector
+
+
+def _columns(changes: Changes, old: Memory) -> dict[str, Any]:
+    """Return the new values of fields by column, a vector excepted."""
+    return {
+        name: _column(name, value, old, merge=changes.merge_metadata)
+        for name, value in changes.fields.items()
+        if name != "embedding"
+    }
 
 
 def _column(name: str, value: Any, old: Memory, *, merge: bool) -> Any:

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, every, memory_matches, negate
 from onebrain.memory.models import EVERYTHING, Memory, Scope
 from onebrain_engine.index.text import analyse, analyse_query
+from onebrain_engine.updating import Revision
 from onebrain_server.dialects.ai_memory import mapping
 from onebrain_server.dialects.ai_memory.mapping import Row
 from onebrain_server.dialects.ai_memory.rules import links, tiers
@@ -225,13 +225,16 @@ def note(call: Call, row: Row, *, updated_at: datetime) -> None:
 
 def recall(call: Call, ids: Sequence[str], moment: datetime) -> None:
     """Note that memories were recalled, as far as they are still there."""
-    for memory in call.memories.get(ids, EVERYTHING):
-        row = mapping.of(memory)
-        try:
-            note(call, tiers.recalled(row, moment), updated_at=row.updated_at)
-        except OneBrainNotFoundError:
-            # It has expired, or another replica has removed it, since the line above.
-            continue
+    rows = [mapping.of(memory) for memory in call.memories.get(ids, EVERYTHING)]
+    # One that has expired, or that another replica has removed, since the line above is left out.
+    call.memories.revise(
+        [
+            Revision(
+                row.id, row.namespace, mapping.besides_text(tiers.recalled(row, moment)), at=row.updated_at
+            )
+            for row in rows
+        ]
+    )
 
 
 def remove(call: Call, ids: Sequence[str]) -> int:
