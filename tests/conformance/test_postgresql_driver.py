@@ -41,11 +41,15 @@ class TestLargePostgresql(DriverConformance):
 
 
 class TestGrowingPostgresql(DriverConformance):
-    """Spaces are in memory at first, and in the database when the test goes on."""
+    """Spaces are in memory at first, and in the database when the test goes on.
+
+    TestPostgresql and TestLargePostgresql are asked for every scope, each in one of the two.
+    """
 
     driver = "postgresql, growing"
     api = only("sync")
     one_filter_in = SOME
+    one_scope_in = SOME
 
     @pytest.fixture
     def empty_brain(self, connect_large, postgres_url, new_tenant):

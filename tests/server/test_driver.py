@@ -22,8 +22,9 @@ class TestOneBrain(DriverConformance):
 class TestOneBrainOnPostgresql(DriverConformance):
     driver = "onebrain (server on PostgreSQL)"
     api = only("sync")
-    # TestOneBrain is asked all over the same routes, TestPostgresql in this store.
+    # TestOneBrain is asked for all over the same routes, TestPostgresql in this store.
     one_filter_in = 7
+    one_scope_in = 7
 
     @pytest.fixture
     def empty_brain(self, postgresql_server):

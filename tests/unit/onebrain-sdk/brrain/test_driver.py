@@ -11,8 +11,16 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestBrrain(DriverConformance):
+    """The driver over a stub of the service.
+
+    It is asked for one filter and one scope in seven: tests/server/brrain/test_driver.py asks the same driver for all of
+    them, over a server.
+    """
+
     driver = "brrain (stub)"
     api = only("async")
+    one_filter_in = 7
+    one_scope_in = 7
 
     @pytest.fixture
     def empty_brain(self, brain_of):

@@ -11,8 +11,16 @@ from onebrain.testing.conformance import DriverConformance, only
 
 
 class TestRememberOS(DriverConformance):
+    """The driver over a stub of the service.
+
+    It is asked for one filter and one scope in seven: tests/server/rememberos/test_driver.py asks the same driver for all
+    of them, over a server.
+    """
+
     driver = "rememberos (stub)"
     api = only("sync")
+    one_filter_in = 7
+    one_scope_in = 7
 
     @pytest.fixture
     def empty_brain(self, brain_of):
