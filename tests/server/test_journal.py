@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -63,11 +63,9 @@ def tenant(server):
 
 def test_usage_holds_the_counts_that_are_being_written(server, tenant, held):
     server.journal.count(tenant, "GET /v1/memory", failed=False)
-    today = datetime.now(UTC).date().isoformat()
-    (rows,) = _asked_meanwhile(
-        held, server.journal.flush, lambda: server.journal.usage(tenant, "2020-01-01", today)
-    )
-    assert [(route, count) for _, route, count, _, _ in rows] == [("GET /v1/memory", 1)]
+    first, last = date(2020, 1, 1), datetime.now(UTC).date()
+    (rows,) = _asked_meanwhile(held, server.journal.flush, lambda: server.journal.usage(tenant, first, last))
+    assert [(row.route, row.count) for row in rows] == [("GET /v1/memory", 1)]
 
 
 def test_a_key_tells_of_the_use_that_is_being_written(server, tenant, held):
