@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from onebrain.errors import OneBrainValidationError
-from onebrain_engine.store.records import Draft, Record
+from onebrain_engine.store.records import MEMORY_COLUMNS, Draft, Record
 
 _BESIDE: Final = ("tags", "metadata", "extra")
 _TEXTS: Final = ("content", "title", *_BESIDE)
+_NUMBERS: Final = frozenset(
+    ("row", "importance", "pinned", "archived", "created_at", "updated_at", "expires_at")
+)
+# Every memory of every page is measured: no step of that is Python's own.
+_texts_of: Final = itemgetter(
+    *(place for place, name in enumerate(MEMORY_COLUMNS.split(", ")) if name not in _NUMBERS)
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +71,8 @@ def draft_bytes(draft: Draft) -> int:
 
 def record_bytes(record: Record) -> int:
     """Return the same of a stored memory."""
-    return sum(len(part) for part in record if isinstance(part, str))
+    texts: Iterable[str | None] = _texts_of(record)
+    return sum(map(len, filter(None, texts)))
 
 
 def _bytes(text: str) -> int:

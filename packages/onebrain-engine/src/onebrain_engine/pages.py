@@ -43,8 +43,12 @@ class Pages:
         size = done = 0
         step = _FIRST
         while done < len(located):
-            some = self.memories(read, tenant, located[done : done + step], with_embeddings, sizes)
-            for row, _ in located[done : done + step]:
+            asked = located[done : done + step]
+            some = self.memories(read, tenant, asked, with_embeddings, sizes)
+            # Most pages fit at once.
+            if len(asked) == len(located) and sum(sizes.values()) <= most:
+                return {row: some[row] for row, _ in asked if row in some}, len(asked)
+            for row, _ in asked:
                 if row in some:
                     size += sizes[row]
                     if size > most and memories:

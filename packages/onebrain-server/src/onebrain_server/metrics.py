@@ -90,6 +90,9 @@ class Metrics:
             registry=registry,
         )
         self._events = Counter("onebrain_events", "Events.", ["event"], registry=registry)
+        # The library takes a lock, and makes texts of the labels, each time that it is asked for these.
+        self._counters: dict[tuple[str, int], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
 
     def started(self) -> None:
         """Count a request that begins."""
@@ -98,8 +101,14 @@ class Metrics:
     def finished(self, route: str, status: int, seconds: float) -> None:
         """Count a request that has ended."""
         self._running.dec()
-        self._requests.labels(route, status).inc()
-        self._durations.labels(route).observe(seconds)
+        counter = self._counters.get((route, status))
+        if counter is None:
+            counter = self._counters[route, status] = self._requests.labels(route, status)
+        timer = self._timers.get(route)
+        if timer is None:
+            timer = self._timers[route] = self._durations.labels(route)
+        counter.inc()
+        timer.observe(seconds)
 
     def timed(self, stage: str, seconds: float) -> None:
         """Count the duration of a part of a request."""

@@ -123,6 +123,6 @@ def from_json(data: bytes | str) -> Any:
 def from_stored(data: bytes | str) -> Any:
     """Decode JSON that was stored here: earlier builds stored objects that are nested deeper than `from_json` reads."""
     try:
-        return from_json(data)
+        return pydantic_core.from_json(data)
     except ValueError:
         return json.loads(data)

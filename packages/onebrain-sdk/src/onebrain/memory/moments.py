@@ -55,10 +55,11 @@ def dump_object(value: Mapping[str, Any], *, what: str = "metadata") -> str:
 
 def load_object(text: str | bytes) -> dict[str, Any]:
     """Return the object of a text that `dump_object` made."""
-    read = from_stored(text)
-    if isinstance(read, dict):
-        return cast("dict[str, Any]", read)
-    value, paths = cast("list[Any]", read)
+    read: Any = from_stored(text)
+    # Any other one is a pair.
+    if type(read) is dict:
+        return read  # pyright: ignore[reportUnknownVariableType]
+    value, paths = read
     return with_moments(value, paths)
 
 

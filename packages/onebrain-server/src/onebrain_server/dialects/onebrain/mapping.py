@@ -248,11 +248,11 @@ def status_of(memory: Memory) -> MemoryStatus:
 
 def row(memory: Memory, call: Call) -> dict[str, Any]:
     """Return a memory as answers show it."""
-    return shown(memory, call, call.server.owners.of(call.graph, [memory.id])[memory.id])
+    return shown(memory, call.tenant_id, call.server.owners.of(call.graph, [memory.id])[memory.id])
 
 
-def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
-    """Return a memory whose links are known as answers show it."""
+def shown(memory: Memory, tenant: str, where: Belonging) -> dict[str, Any]:
+    """Return a memory of a tenant, whose owners are known, as answers show it."""
     extra = memory.extra
     created, updated, expires = memory.created_at, memory.updated_at, memory.expires_at
     assert created is not None
@@ -261,7 +261,7 @@ def shown(memory: Memory, call: Call, where: Belonging) -> dict[str, Any]:
     made = iso(created)
     return {
         "id": memory.id,
-        "userId": call.tenant_id,
+        "userId": tenant,
         "type": memory.type or "fact",
         "title": memory.title or title_of(memory.content, TITLE_LIMIT) or "Untitled",
         "body": memory.content,
@@ -286,4 +286,5 @@ def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     """Return memories as answers show them."""
     found = list(memories)
     owners = call.server.owners.of(call.graph, [memory.id for memory in found])
-    return [shown(memory, call, owners[memory.id]) for memory in found]
+    tenant = call.tenant_id
+    return [shown(memory, tenant, owners[memory.id]) for memory in found]

@@ -109,7 +109,7 @@ def create_memory(call: Call, body: MemoryFields) -> dict[str, Any]:
     call.act("write", "memory")
     # It has the links that were just made, and no others.
     if fresh:
-        return mapping.shown(memory, call, Belonging(body.entity_id, body.project_id))
+        return mapping.shown(memory, call.tenant_id, Belonging(body.entity_id, body.project_id))
     return mapping.row(memory, call)
 
 

@@ -46,7 +46,7 @@ def export_user(call: Call) -> dict[str, Any]:
         "history": [
             {
                 "changedAt": iso_micros(changed_at),
-                "memory": mapping.shown(memory, call, owners[memory.id]),
+                "memory": mapping.shown(memory, call.tenant_id, owners[memory.id]),
             }
             for changed_at, memory in past
         ],
