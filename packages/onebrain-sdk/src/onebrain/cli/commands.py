@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import click
 
@@ -19,26 +21,63 @@ from onebrain.memory import transfer
 from onebrain.memory.models import Memory, Scope
 from onebrain.urls import resolve
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The options that choose a brain and a scope."""
+
+    url: str | None
+    api_key: str | None
+    space: str | None
+    user: str | None
+    agent: str | None
+    session: str | None
+
+    @property
+    def scope(self) -> Scope:
+        """The scope."""
+        return Scope(self.space, self.user, self.agent, self.session)
 
 
 @contextmanager
-def opened(
-    url: str | None, api_key: str | None, *, create: bool = False
-) -> Generator[onebrain.Brain, None, None]:
-    """Open a brain, and report an error of onebrain in one line. A file is created only if `create` is true."""
+def reported() -> Generator[None, None, None]:
+    """Report an error of onebrain in one line."""
     try:
-        url, api_key = resolve(url, api_key)
-        # Other drivers do not take the option.
-        options = {"create": create} if url.startswith("sqlite:") else {}
-        with onebrain.connect(url, api_key=api_key, **options) as brain:
-            yield brain
+        yield
     except OneBrainError as error:
         raise click.ClickException(str(error)) from None
 
 
-def brain_options(command: F) -> F:
-    """Add the options that choose a brain and a scope."""
+@contextmanager
+def installed(part: str, distribution: str) -> Generator[None, None, None]:
+    """Report a part that is not installed, with the command that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise click.ClickException(
+            f"the {part} is not installed ({error.name} is missing): pip install {distribution}"
+        ) from None
+
+
+@contextmanager
+def opened(where: Where, *, create: bool = False) -> Generator[onebrain.Brain, None, None]:
+    """Open a brain, and report an error of onebrain in one line. A file is created only if `create` is true."""
+    with reported():
+        url, api_key = resolve(where.url, where.api_key)
+        # Other drivers do not take the option.
+        options = {"create": create} if url.startswith("sqlite:") else {}
+        with onebrain.connect(url, api_key=api_key, **options) as brain:
+            yield brain
+
+
+def brain_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose a brain and a scope, which the command takes as a `Where`."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        where = Where(**{field.name: options.pop(field.name) for field in fields(Where)})
+        command(where, **options)
+
     for option in reversed(
         (
             click.option(
@@ -53,8 +92,8 @@ def brain_options(command: F) -> F:
             click.option("--session", help="The conversation or document."),
         )
     ):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
 def show(memory: Memory, as_json: bool, score: float | None = None) -> None:
@@ -97,17 +136,11 @@ def serve(host: str | None, port: int | None, db: str | None, workers: int | Non
     # Requests already run in parallel, and threads within numpy would slow them down. Must be set before numpy is imported.
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    try:
+    with installed("server", "onebrain-server"):
         from onebrain_server.serve import run
         from onebrain_server.settings import Settings
-    except ImportError as error:
-        raise click.ClickException(
-            f"the server is not installed ({error.name} is missing): pip install onebrain-server"
-        ) from None
-    try:
+    with reported():
         run(Settings.from_environment(host=host, port=port, database_url=db, workers=workers))
-    except OneBrainError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @cli.command()
@@ -127,16 +160,10 @@ def encrypt(url: str, key: str, before: str | None) -> None:
     Pass keys in the environment, because other users of the machine can read a command line. Readers may continue meanwhile.
     An interrupted command changes nothing.
     """
-    try:
+    with installed("embedded brain", "onebrain-engine"):
         from onebrain_engine import encrypt as seal
-    except ImportError as error:
-        raise click.ClickException(
-            f"the embedded brain is not installed ({error.name} is missing): pip install onebrain-engine"
-        ) from None
-    try:
+    with reported():
         click.echo(f"{seal(url, key, before=before)} memories sealed")
-    except OneBrainError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @cli.group()
@@ -169,21 +196,11 @@ def forget_credentials(db: str | None) -> None:
 
 def _with_server(db: str | None, name: str) -> int:
     """Call a method of the server on its database, without serving."""
-    try:
+    with installed("server", "onebrain-server"):
         from onebrain_server.server import Server
         from onebrain_server.settings import Settings
-    except ImportError as error:
-        raise click.ClickException(
-            f"the server is not installed ({error.name} is missing): pip install onebrain-server"
-        ) from None
-    try:
-        server = Server(Settings.from_environment(database_url=db))
-        try:
-            return int(getattr(server, name)())
-        finally:
-            server.close()
-    except OneBrainError as error:
-        raise click.ClickException(str(error)) from None
+    with reported(), closing(Server(Settings.from_environment(database_url=db))) as server:
+        return int(getattr(server, name)())
 
 
 @cli.command("mcp")
@@ -194,10 +211,8 @@ def serve_tools() -> None:
     """
     from onebrain.mcp import serve
 
-    try:
+    with reported():
         serve()
-    except OneBrainError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @cli.command()
@@ -208,25 +223,18 @@ def serve_tools() -> None:
 @click.option("--metadata", help="A JSON object.")
 @brain_options
 def store(
+    where: Where,
     content: str,
     tags: tuple[str, ...],
     title: str | None,
     kind: str | None,
     metadata: str | None,
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
 ) -> None:
     """Store a memory and print its id; "-" reads the text from standard input."""
     text = sys.stdin.read() if content == "-" else content
-    with opened(url, api_key, create=True) as brain:
+    with opened(where, create=True) as brain:
         given = json_object(metadata)
-        result = brain.store(
-            text, scope=Scope(space, user, agent, session), tags=tags, title=title, type=kind, metadata=given
-        )
+        result = brain.store(text, scope=where.scope, tags=tags, title=title, type=kind, metadata=given)
         click.echo(result.id)
 
 
@@ -249,21 +257,10 @@ def json_object(text: str | None) -> dict[str, Any]:
 @click.option("--mode", default="hybrid", type=click.Choice(["hybrid", "keyword", "vector"]))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @brain_options
-def search(
-    query: str,
-    limit: int,
-    mode: Any,
-    as_json: bool,
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
-) -> None:
+def search(where: Where, query: str, limit: int, mode: Any, as_json: bool) -> None:
     """Search memories, best first."""
-    with opened(url, api_key) as brain:
-        for hit in brain.search(query, scope=Scope(space, user, agent, session), limit=limit, mode=mode):
+    with opened(where) as brain:
+        for hit in brain.search(query, scope=where.scope, limit=limit, mode=mode):
             show(hit.memory, as_json, hit.score)
 
 
@@ -271,19 +268,10 @@ def search(
 @click.argument("query")
 @click.option("--max-tokens", default=1500, type=click.IntRange(1), help="The maximum number of tokens.")
 @brain_options
-def context(
-    query: str,
-    max_tokens: int,
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
-) -> None:
+def context(where: Where, query: str, max_tokens: int) -> None:
     """Print the memories about a question as text for a prompt."""
-    with opened(url, api_key) as brain:
-        found = brain.context(query, scope=Scope(space, user, agent, session), max_tokens=max_tokens)
+    with opened(where) as brain:
+        found = brain.context(query, scope=where.scope, max_tokens=max_tokens)
         click.echo(found.text, nl=not found.text.endswith("\n"))
 
 
@@ -291,43 +279,26 @@ def context(
 @click.option("--limit", default=20, type=click.IntRange(1), help="The maximum number of memories.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @brain_options
-def list_memories(
-    limit: int,
-    as_json: bool,
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
-) -> None:
+def list_memories(where: Where, limit: int, as_json: bool) -> None:
     """List memories, newest first."""
-    with opened(url, api_key) as brain:
-        for memory in brain.list(scope=Scope(space, user, agent, session), limit=limit):
+    with opened(where) as brain:
+        for memory in brain.list(scope=where.scope, limit=limit):
             show(memory, as_json)
 
 
 @cli.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
 @brain_options
-def export(
-    file: Path,
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
-) -> None:
+def export(where: Where, file: Path) -> None:
     """Write every memory to a file, or to standard output, as one JSON object a line."""
     count = 0
-    with opened(url, api_key) as brain:
+    with opened(where) as brain:
         can, embedders = brain.capabilities, brain.embedders()
         if not can.embeddings:
             click.echo(f"{can.service} returns no vectors; an import makes new ones", err=True)
         # The order of storing keeps the order of memories within a session.
         memories = brain.list(
-            scope=Scope(space, user, agent, session),
+            scope=where.scope,
             order="sequence",
             include_archived=True,
             with_embeddings=can.embeddings,
@@ -343,30 +314,21 @@ def export(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
 @click.option("--without", multiple=True, help="A field to leave out, such as created_at; may be repeated.")
 @brain_options
-def import_memories(
-    file: Path,
-    without: tuple[str, ...],
-    url: str | None,
-    api_key: str | None,
-    space: str | None,
-    user: str | None,
-    agent: str | None,
-    session: str | None,
-) -> None:
+def import_memories(where: Where, file: Path, without: tuple[str, ...]) -> None:
     """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them.
 
     Unknown fields are kept in the metadata. If a value cannot be stored, nothing is stored.
     """
     try:
         with click.open_file(str(file), encoding="utf-8", errors="strict") as source:
-            copies = list(transfer.read(source, Scope(space, user, agent, session), without=without))
+            copies = list(transfer.read(source, where.scope, without=without))
     except OneBrainError as error:
         raise click.ClickException(f"not as `onebrain export` writes it: {error.message}") from None
     except UnicodeDecodeError:
         raise click.ClickException(f"{file}: is not UTF-8") from None
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
-    with opened(url, api_key, create=True) as brain:
+    with opened(where, create=True) as brain:
         results = brain.restore(copies)
         for index in results.failed:
             click.echo(f"line {copies[index].line}: {results[index].error}", err=True)
