@@ -92,6 +92,13 @@ def modules_after(statement: str) -> set[str]:
             {"numpy", "wordllama", "psycopg", "fastapi", "onebrain_engine", "onebrain_server", "aiohttp"},
         ),
         ("onebrain_engine", {"wordllama", "psycopg", "fastapi", "onebrain_server"}),
+        (
+            "onebrain.webhooks",
+            {
+                f"onebrain.services.{name}.client"
+                for name in ("ai_memory", "herobrain", "onebrain", "rememberos", "brrain")
+            },
+        ),
     ],
 )
 def test_importing_loads_nothing_heavy(module, heavy):

@@ -48,22 +48,17 @@ __all__ = [
     "__version__",
 ]
 
+# The module of each name; the tools share one.
 _MODULES = {
-    "OneBrainChatMessageHistory": "history",
-    "OneBrainContextTool": "tools",
-    "OneBrainEntityTool": "tools",
-    "OneBrainForgetTool": "tools",
-    "OneBrainIndex": "index",
-    "OneBrainLoader": "loader",
-    "OneBrainMemory": "memory",
-    "OneBrainMiddleware": "middleware",
-    "OneBrainRetriever": "retriever",
-    "OneBrainSearchTool": "tools",
-    "OneBrainStore": "store",
-    "OneBrainToolkit": "tools",
-    "OneBrainUpdateTool": "tools",
-    "OneBrainVectorStore": "vectorstore",
-    "OneBrainWriteTool": "tools",
+    **dict.fromkeys(__all__, ".tools"),
+    "OneBrainChatMessageHistory": ".history",
+    "OneBrainIndex": ".index",
+    "OneBrainLoader": ".loader",
+    "OneBrainMemory": ".memory",
+    "OneBrainMiddleware": ".middleware",
+    "OneBrainRetriever": ".retriever",
+    "OneBrainStore": ".store",
+    "OneBrainVectorStore": ".vectorstore",
 }
 
 # Which extra brings which framework, for a message that says how to install it.

@@ -71,42 +71,14 @@ if TYPE_CHECKING:
 
 __version__ = "2.0.0"
 
-# Where each name is defined. They are loaded when they are first used, so that importing onebrain costs nothing.
+# Where each name is defined, errors excepted. They are loaded when they are first used, so that importing onebrain costs
+# nothing.
 _HOMES = {
     "onebrain._core.client": ("ClientOptions",),
     "onebrain._core.codec": ("UNSET",),
     "onebrain._core.paging": ("Page",),
     "onebrain._core.retry": ("RetryPolicy",),
     "onebrain._core.transport": ("HttpOptions",),
-    "onebrain.errors": (
-        "ConfigurationError",
-        "DatabaseBusy",
-        "DatabaseCorrupt",
-        "DatabaseFull",
-        "DatabaseReadOnly",
-        "EmbedderError",
-        "EmbedderMismatch",
-        "MissingDependency",
-        "OneBrainArgumentError",
-        "OneBrainAuthenticationError",
-        "OneBrainConflictError",
-        "OneBrainConnectionError",
-        "OneBrainError",
-        "OneBrainInternalError",
-        "OneBrainNotFoundError",
-        "OneBrainPermissionError",
-        "OneBrainRateLimitError",
-        "OneBrainResponseError",
-        "OneBrainTimeoutError",
-        "OneBrainTransportError",
-        "OneBrainValidationError",
-        "QuotaExceeded",
-        "SchemaTooNew",
-        "StorageError",
-        "Unsupported",
-        "UnsupportedByServer",
-        "WebhookVerificationError",
-    ),
     "onebrain.memory.brain": (
         "AsyncBrain",
         "Brain",
@@ -152,22 +124,6 @@ _HOMES = {
         "connect_async",
     ),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
-
-
 __all__ = [
     "UNSET",
     "AiMemoryClient",
@@ -232,3 +188,17 @@ __all__ = [
     "connect_async",
     "sqlite_url",
 ]
+
+_HOME_OF = dict.fromkeys(__all__, "onebrain.errors")
+for _home, _names in _HOMES.items():
+    _HOME_OF.update(dict.fromkeys(_names, _home))
+
+
+def __getattr__(name: str) -> Any:
+    from onebrain._core.lazy import load
+
+    return load(__name__, name, _HOME_OF)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
