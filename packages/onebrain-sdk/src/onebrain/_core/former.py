@@ -1,7 +1,7 @@
 """Earlier spellings of calls and names: they work, and warn with the present spelling.
 
 A method declares its earlier arguments with `formerly`, below `endpoint`; a module declares names that have moved by
-calling `moved` from its `__getattr__`. Nothing here runs unless a call or a name does not fit, so that the present
+a `__getattr__` that `moved` returns. Nothing here runs unless a call or a name does not fit, so that the present
 spelling costs nothing.
 """
 
@@ -73,24 +73,28 @@ def translated(
     return given | new
 
 
-def moved(module: str, name: str, homes: Mapping[str, str]) -> Any:
-    """Return the object that an earlier version had as `name` in `module`, for the module's `__getattr__`.
+def moved(module: str, home: str, *names: str, **renamed: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module whose names have moved.
 
-    Warns with `DeprecationWarning`, which names the present address, at the line of the import.
+    An import of a name from the module warns with `DeprecationWarning`, which names the present address.
 
     Args:
         module: The earlier module.
-        name: The name that was asked for.
-        homes: The present address of each name, as ``package.module:name``.
-
-    Raises:
-        AttributeError: The module never had this name.
+        home: The present module.
+        names: The names that moved.
+        renamed: The present name of each name that moved and changed.
     """
-    if name not in homes:
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    home, _, present = homes[name].partition(":")
-    warnings.warn(f"{module}.{name} has moved to {home}.{present}", DeprecationWarning, stacklevel=3)
-    return getattr(import_module(home), present)
+    present = {name: name for name in names} | renamed
+
+    def attribute(name: str) -> Any:
+        if name not in present:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} has moved to {home}.{present[name]}", DeprecationWarning, stacklevel=2
+        )
+        return getattr(import_module(home), present[name])
+
+    return attribute
 
 
 def former(method: D, resource: str = "") -> D:

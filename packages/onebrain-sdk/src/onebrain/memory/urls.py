@@ -19,7 +19,6 @@ _INSTALL = {
 }
 _ALIASES = {"postgres": "postgresql"}
 _ENGINE = {"sqlite": "onebrain_engine.driver:driver", "postgresql": "onebrain_engine.driver:driver"}
-_MOVED = ("CLOUD", "connect", "connect_async", "data_directory", "resolve")
 
 
 def make_driver(url: str, *, api_key: str | None = None, **options: Any) -> Driver:
@@ -79,5 +78,6 @@ def _registered(name: str, url: str) -> str:
     raise ConfigurationError(f"no driver for {name!r}; installed: {known}")
 
 
-def __getattr__(name: str) -> Any:
-    return moved(__name__, name, {former: f"onebrain.urls:{former}" for former in _MOVED})
+__getattr__ = moved(
+    __name__, "onebrain.urls", "CLOUD", "connect", "connect_async", "data_directory", "resolve"
+)
