@@ -37,12 +37,21 @@ def _httpx_request(request: Request) -> httpx.Request:
     )
 
 
+def _built_by(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    """Return a request with the headers and cookies of a client that was given."""
+    return client.build_request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        content=request.content,
+        timeout=request.timeout,
+    )
+
+
 def _own_response(response: httpx.Response) -> Response:
     headers: dict[str, str] = {}
-    for (
-        raw,
-        value,
-    ) in response.headers.raw:  # dict(response.headers) does the same and takes ten times as long
+    # dict(response.headers) does the same and takes ten times as long.
+    for raw, value in response.headers.raw:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return Response(response.status_code, headers, response.content)
@@ -69,13 +78,7 @@ class HttpxTransport:
             raise closed()
         try:
             if self._given is not None:
-                built = self._given.build_request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    content=request.content,
-                    timeout=request.timeout,
-                )
+                built = _built_by(self._given, request)
                 return _own_response(self._given.send(built, follow_redirects=False))
             client = self._client or self._own()
             return _own_response(client.send(_httpx_request(request), follow_redirects=False))
@@ -155,13 +158,7 @@ class AsyncHttpxTransport:
             raise closed()
         try:
             if self._given is not None:
-                built = self._given.build_request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    content=request.content,
-                    timeout=request.timeout,
-                )
+                built = _built_by(self._given, request)
                 return _own_response(await self._given.send(built, follow_redirects=False))
             shards = self._shards.here()
             shard = self._least_busy(await self._first() if shards is None else shards)

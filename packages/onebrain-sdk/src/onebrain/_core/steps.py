@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from onebrain._core.transport import AsyncTransport, Request, SyncTransport
@@ -84,7 +84,7 @@ class Sync:
     def __init__(self, transport: SyncTransport | None = None) -> None:
         self.transport = transport
 
-    def drive(self, steps: Steps[T]) -> T:
+    def drive(self, steps: Generator[Any, Any, T]) -> T:
         """Run a plan to its end and return its value."""
         try:
             effect = next(steps)
@@ -92,11 +92,13 @@ class Sync:
                 try:
                     result = self.perform(effect)
                 except Exception as error:
-                    effect = steps.throw(error)  # the plan decides: retry, map, or let it out
+                    # The plan decides: retry, map, or let it out.
+                    effect = steps.throw(error)
                 else:
                     effect = steps.send(result)
         except StopIteration as finished:
-            return cast("T", finished.value)
+            value: T = finished.value
+            return value
         finally:
             steps.close()
 
@@ -124,7 +126,7 @@ class Async:
     def __init__(self, transport: AsyncTransport | None = None) -> None:
         self.transport = transport
 
-    async def drive(self, steps: Steps[T]) -> T:
+    async def drive(self, steps: Generator[Any, Any, T]) -> T:
         """Run a plan to its end and return its value."""
         try:
             effect = next(steps)
@@ -136,7 +138,8 @@ class Async:
                 else:
                     effect = steps.send(result)
         except StopIteration as finished:
-            return cast("T", finished.value)
+            value: T = finished.value
+            return value
         finally:
             steps.close()
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from onebrain._core.steps import Async, Sync
 from onebrain.memory.brain import AsyncBrain, Brain
 
 T = TypeVar("T")
@@ -63,38 +64,12 @@ def run(brain: Brain, plan: Plan[T]) -> T:
         2
         >>> brain.close()
     """
-    try:
-        effect = next(plan)
-        while True:
-            try:
-                result = _perform(brain, effect)
-            except Exception as error:
-                effect = plan.throw(error)
-            else:
-                effect = plan.send(result)
-    except StopIteration as finished:
-        value: T = finished.value
-        return value
-    finally:
-        plan.close()
+    return _OnBrain(brain).drive(plan)
 
 
 async def arun(brain: AsyncBrain, plan: Plan[T]) -> T:
     """Run a plan to its end on the running event loop."""
-    try:
-        effect = next(plan)
-        while True:
-            try:
-                result = await _aperform(brain, effect)
-            except Exception as error:
-                effect = plan.throw(error)
-            else:
-                effect = plan.send(result)
-    except StopIteration as finished:
-        value: T = finished.value
-        return value
-    finally:
-        plan.close()
+    return await _OnAsyncBrain(brain).drive(plan)
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
@@ -116,20 +91,36 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _perform(brain: Brain, effect: Effect) -> Any:
-    if isinstance(effect, Call):
-        return effect.function(*effect.args)
-    result = _ask(brain, effect)
-    return list(result) if effect.verb == "list" else result
+class _OnBrain(Sync):
+    """Drives plans on a brain for sync code."""
+
+    def __init__(self, brain: Brain) -> None:
+        super().__init__()
+        self._brain = brain
+
+    def perform(self, effect: Any) -> Any:
+        """Carry out one effect."""
+        if isinstance(effect, Call):
+            return effect.function(*effect.args)
+        result = _ask(self._brain, effect)
+        return list(result) if effect.verb == "list" else result
 
 
-async def _aperform(brain: AsyncBrain, effect: Effect) -> Any:
-    if isinstance(effect, Call):
-        return await effect.coroutine(*effect.args)
-    result = _ask(brain, effect)
-    if effect.verb == "list":
-        return [memory async for memory in result]
-    return result if effect.verb == "capabilities" else await result
+class _OnAsyncBrain(Async):
+    """Drives plans on a brain for async code."""
+
+    def __init__(self, brain: AsyncBrain) -> None:
+        super().__init__()
+        self._brain = brain
+
+    async def perform(self, effect: Any) -> Any:
+        """Carry out one effect."""
+        if isinstance(effect, Call):
+            return await effect.coroutine(*effect.args)
+        result = _ask(self._brain, effect)
+        if effect.verb == "list":
+            return [memory async for memory in result]
+        return result if effect.verb == "capabilities" else await result
 
 
 def _ask(brain: Brain | AsyncBrain, effect: Ask) -> Any:
