@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from onebrain._core.client import ClientOptions
 from onebrain._core.paging import Page
@@ -117,6 +116,12 @@ class Changes:
         }
         object.__setattr__(self, "fields", fields)
 
+    def metadata(self, old: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metadata of a memory after the changes; `old` is its metadata before them."""
+        new: Mapping[str, Any] | None = self.fields.get("metadata", old)
+        kept = old if self.merge_metadata and new is not None else {}
+        return {**kept, **(new or {})}
+
 
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
@@ -170,7 +175,8 @@ class Driver(Protocol):
 class HttpDriver:
     """The base of a driver that sends requests and holds no connection itself."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
         self._options = options
 
     def transports(self) -> tuple[SyncTransport, AsyncTransport]:
@@ -197,29 +203,6 @@ class Counts(Protocol):
     def count(self, scope: Scope, filter: Filter, /, *, include_archived: bool) -> Steps[int | None]:
         """Return the number of memories that match, or None if the service does not know it."""
         ...
-
-
-# Python looks for every method of a protocol at each isinstance(); of a class it is asked once here.
-@lru_cache(maxsize=64)
-def _forgets(kind: type) -> bool:
-    return issubclass(kind, Forgets)
-
-
-@lru_cache(maxsize=64)
-def _counts(kind: type) -> bool:
-    return issubclass(kind, Counts)
-
-
-def forgets(driver: object) -> TypeGuard[Forgets]:
-    """Return whether a driver removes by scope and filter in one step."""
-    kind: Any = type(driver)
-    return _forgets(kind) or isinstance(driver, Forgets)
-
-
-def counts(driver: object) -> TypeGuard[Counts]:
-    """Return whether a driver counts without listing."""
-    kind: Any = type(driver)
-    return _counts(kind) or isinstance(driver, Counts)
 
 
 @runtime_checkable

@@ -16,12 +16,14 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from onebrain._core.codec import from_json, is_object, to_json
 from onebrain._core.steps import Sleep, Steps
 from onebrain.memory.models import EVERYTHING, Scope
 from onebrain.memory.moments import instant_of, moments_of, with_moments
+
+T = TypeVar("T")
 
 KEY: Final = "onebrain"
 _EXACT: Final = "metadata"
@@ -164,7 +166,7 @@ class Turns:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
 
-    def take(self, id: str, plan: Callable[[], Steps[Any]]) -> Steps[Any]:
+    def take(self, id: str, plan: Callable[[], Steps[T]]) -> Steps[T]:
         """Run a plan while no other plan works on `id`."""
         pause = 0.001
         while not self._enter(id):

@@ -11,17 +11,11 @@ from onebrain._core.steps import Coloured, Mode, Steps
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
-from onebrain.memory.driver import (
-    Driver,
-    ListRequest,
-)
+from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles
 from onebrain.memory.filters import Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
-from onebrain.memory.models import (
-    Memory,
-    Order,
-    Scope,
-)
+from onebrain.memory.models import Memory, Order, Scope
+from onebrain.memory.transfer import Copies
 
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 Embedding: TypeAlias = Sequence[float]
@@ -39,6 +33,12 @@ class Verbs(Coloured[Mode]):
     def __init__(self, mode: Mode, driver: Driver) -> None:
         super().__init__(mode)
         self._driver = driver
+        # The driver by each of its further abilities, asked once, because isinstance() looks for every method of a protocol.
+        self._forgets = driver if isinstance(driver, Forgets) else None
+        self._counts = driver if isinstance(driver, Counts) else None
+        self._copies = driver if isinstance(driver, Copies) else None
+        self._settles = driver if isinstance(driver, Settles) else None
+        self._names = driver if isinstance(driver, Names) else None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -94,9 +94,8 @@ class Verbs(Coloured[Mode]):
 
     def _walk(self, request: ListRequest, keep: Callable[[Memory], bool]) -> Steps[list[Memory]]:
         """Return all memories of all pages, oldest first where the service lists by age at all."""
-        rows: dict[
-            Identity, Memory
-        ] = {}  # a service may repeat a row on the next page when others were added
+        # A service may repeat a row on the next page when others were added.
+        rows: dict[Identity, Memory] = {}
         while True:
             page: Page[Memory] = yield from self._driver.list(request)
             rows.update((identity(memory), memory) for memory in page.data if keep(memory))

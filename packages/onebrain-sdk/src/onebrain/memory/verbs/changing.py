@@ -15,11 +15,10 @@ from onebrain.memory.acceptance import expiry
 from onebrain.memory.checks import check_id
 from onebrain.memory.driver import (
     Changes,
-    forgets,
     several_with_id,
     unsupported,
 )
-from onebrain.memory.filters import TRUE, split
+from onebrain.memory.filters import TRUE
 from onebrain.memory.ids import Id
 from onebrain.memory.models import (
     EVERYTHING,
@@ -158,8 +157,8 @@ class Changing(Verbs[Mode]):
         can = self.capabilities
         if not can.delete:
             raise unsupported(can, "deleting memories")
-        if forgets(self._driver) and split(condition, can.can, can.logic)[1] == TRUE:
-            return (yield from self._driver.forget(scope, condition, dry_run=dry_run))
+        if self._forgets is not None and self._split(condition)[1] == TRUE:
+            return (yield from self._forgets.forget(scope, condition, dry_run=dry_run))
         if not can.list:
             raise unsupported(can, "forgetting by scope or filter", "search, and delete by id")
         rows = yield from self._walk(*self._listing(scope, condition, True, False))

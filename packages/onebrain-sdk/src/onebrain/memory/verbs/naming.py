@@ -158,11 +158,11 @@ class EntityVerbs(Searching[Mode]):
         """Return the driver as one that knows entities."""
         check_scope(scope)
         can = self.capabilities
-        if not can.entities or not isinstance(self._driver, Names):
+        if not can.entities or self._names is None:
             raise unsupported(can, "entities", "search for a name instead")
         if not can.list:
             raise unsupported(can, "entities without listing memories", "search for a name instead")
-        return self._driver
+        return self._names
 
     def _named(self, driver: Names, scope: Scope) -> Steps[Sequence[Entity]]:
         """Return all entities of a scope."""

@@ -12,11 +12,10 @@ from onebrain._core.steps import Mode, Steps
 from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.checks import check_id, check_whole
 from onebrain.memory.driver import (
-    counts,
     several_with_id,
     unsupported,
 )
-from onebrain.memory.filters import TRUE, parse, split
+from onebrain.memory.filters import TRUE, parse
 from onebrain.memory.ids import Id
 from onebrain.memory.models import (
     EVERYTHING,
@@ -142,8 +141,8 @@ class Reading(Verbs[Mode]):
         check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
-        if counts(self._driver) and split(condition, can.can, can.logic)[1] == TRUE:
-            number = yield from self._driver.count(scope, condition, include_archived=include_archived)
+        if self._counts is not None and self._split(condition)[1] == TRUE:
+            number = yield from self._counts.count(scope, condition, include_archived=include_archived)
             if number is not None:
                 return number
         if not can.list:
@@ -179,7 +178,7 @@ class Reading(Verbs[Mode]):
         _check_order(order)
         # Where rows are dropped here, small pages would cost a request for every few rows, so whole ones are asked
         # for, and cut: iteration ends at `limit`.
-        sparse = split(parse(filter), self.capabilities.can, self.capabilities.logic)[1] != TRUE
+        sparse = self._split(parse(filter))[1] != TRUE
         page = yield from self._page(
             scope=scope,
             filter=filter,

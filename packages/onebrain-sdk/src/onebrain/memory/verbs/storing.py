@@ -13,7 +13,6 @@ from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_function
 from onebrain.memory.driver import (
-    Settles,
     unsupported,
 )
 from onebrain.memory.ids import Id
@@ -24,7 +23,7 @@ from onebrain.memory.models import (
     StoreResult,
     StoreResults,
 )
-from onebrain.memory.transfer import Copied, Copies, Embedders
+from onebrain.memory.transfer import Copied, Embedders
 from onebrain.memory.verbs.base import (
     Embedding,
     Verbs,
@@ -207,7 +206,7 @@ class Storing(Verbs[Mode]):
     @endpoint
     def embedders(self) -> Steps[Embedders | None]:
         """Return the embedders of this brain's vectors, or None if the service does not say."""
-        return (yield from self._driver.embedders()) if isinstance(self._driver, Copies) else None
+        return None if self._copies is None else (yield from self._copies.embedders())
 
     @endpoint
     def restore(self, copies: Iterable[Copied]) -> Steps[StoreResults]:
@@ -223,7 +222,6 @@ class Storing(Verbs[Mode]):
         rows = list(copies)
         if not all(isinstance(row, Copied) for row in rows):
             raise OneBrainValidationError("copies: must be a list of what `transfer.read` returns")
-        driver = self._driver if isinstance(self._driver, Copies) else None
         problems: list[str] = []
         for row in rows:
             try:
@@ -239,8 +237,8 @@ class Storing(Verbs[Mode]):
         size = self._batch_size
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
-            if driver is not None:
-                results.extend((yield from driver.restore(some)))
+            if self._copies is not None:
+                results.extend((yield from self._copies.restore(some)))
             else:
                 results.extend((yield from self._store_batch([row.item for row in some], EVERYTHING)))
         return StoreResults.trusted({"results": tuple(results)})
@@ -253,8 +251,8 @@ class Storing(Verbs[Mode]):
         missing = stored
         pause = 0.05
         while missing:
-            if isinstance(self._driver, Settles):
-                there = set((yield from self._driver.settled(missing)))
+            if self._settles is not None:
+                there = set((yield from self._settles.settled(missing)))
             else:
                 there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
             missing = [id for id in missing if id not in there]

@@ -25,15 +25,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final, TypeAlias, Unpack, cast
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Plan, Steps
 from onebrain.errors import (
-    ConfigurationError,
     OneBrainConflictError,
     OneBrainError,
     OneBrainInternalError,
@@ -54,7 +54,17 @@ from onebrain.memory.driver import (
 )
 from onebrain.memory.envelope import KEY, Envelope, Turns, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp
-from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, Status, StoreResult
+from onebrain.memory.translation import (
+    address_of,
+    check_extra,
+    drafts_of,
+    failed,
+    in_order,
+    marks,
+    offset_of,
+    unknown_id,
+)
 from onebrain.services.ai_memory import models as wire
 from onebrain.services.ai_memory import service as rules
 from onebrain.services.ai_memory.client import Client
@@ -63,24 +73,16 @@ from onebrain.services.ai_memory.service import make_service
 CAPABILITIES: Final = Capabilities(
     service=rules.NAME,
     client_ids=True,
-    update=True,
-    delete=True,
     created_at=True,
     expiry=True,
-    archive=False,
-    embeddings=False,
     modes=frozenset[SearchMode]({"hybrid", "keyword"}),
     search_limit=rules.MOST_RECALLED,
-    search_offset=False,
     newest=False,
     rechecked=True,
     batch_size=rules.MOST_ROWS,
-    atomic_batch=False,
     # One tag can be filtered by, and none where a part of the scope is.
     filters={"$tags": frozenset({"contains"})},
-    logic=frozenset(),
     content_limit=rules.MOST_CONTENT_BYTES,
-    consistency="immediate",
 )
 
 # The keys that the daemon reads in a memory's metadata; a caller's own keys of these names are kept out of its way.
@@ -107,20 +109,9 @@ def driver(
 
     The default of `api_key` is ``$AI_MEMORY_API_KEY``.
     """
-    scheme, separator, rest = url.partition("+")
-    address, _, query = rest.partition("?")
-    if (
-        scheme.lower() != rules.NAME
-        or not separator
-        or not address.lower().startswith(("http://", "https://"))
-    ):
-        raise ConfigurationError(
-            f"an ai-memory URL looks like 'ai-memory+http://localhost:9077', not {url.partition('?')[0]!r:.60}"
-        )
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "agent_id":
-            raise ConfigurationError(f"an ai-memory URL takes ?agent_id=... only, not {name!r:.40}")
-        agent_id = agent_id or value
+    address, agent_id = address_of(
+        url, agent_id, service=rules.NAME, option="agent_id", example="ai-memory+http://localhost:9077"
+    )
     return AiMemoryDriver(
         address,
         api_key=api_key,
@@ -145,30 +136,20 @@ class AiMemoryDriver(HttpDriver):
         agent_id: str | None = None,
         options: ClientOptions | None = None,
     ) -> None:
-        super().__init__(options or ClientOptions())
+        super().__init__(options or ClientOptions(), CAPABILITIES)
         service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=self._options)
         self._api = Client(Plan(), service, agent_id=agent_id)
         self._agent_id = agent_id
         self._turns = Turns()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The abilities of ai-memory."""
-        return CAPABILITIES
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store one memory by the usual call, and several, or ones with an id or a past of their own, by import."""
         now = datetime.now(UTC)
-        results: dict[int, StoreResult] = {}
-        drafts: dict[int, _Draft] = {}
-        for position, item in enumerate(items):
-            try:
-                # Every memory its own microsecond, so that lists keep the order of storing.
-                drafts[position] = _draft(item, now + timedelta(microseconds=position), self._agent_id)
-            except OneBrainError as error:
-                results[position] = StoreResult(id=None, status="failed", error=error)
+        # Every memory has its own microsecond, so that lists keep the order of storing.
+        times = (now + timedelta(microseconds=number) for number in count())
+        results, drafts = drafts_of(items, lambda item: _draft(item, next(times), self._agent_id))
         if len(items) == 1 and drafts and drafts[0].plain:
             results[0] = yield from self._store_one(drafts[0])
             return [results[0]]
@@ -179,7 +160,7 @@ class AiMemoryDriver(HttpDriver):
                 results[position] = yield from self._replace(drafts.pop(position), row)
         if drafts:
             results.update((yield from self._import(drafts)))
-        return [results[position] for position in range(len(items))]
+        return in_order(results)
 
     def _store_one(self, draft: _Draft) -> Steps[StoreResult]:
         fields = draft.fields
@@ -200,18 +181,15 @@ class AiMemoryDriver(HttpDriver):
                 on_conflict="merge",
             )
         except OneBrainValidationError as error:
-            return StoreResult(id=None, status="failed", error=error)
+            return failed(error)
         if isinstance(created, wire.Pending):
             return StoreResult(id=created.id, status="pending")
         return StoreResult(id=created.id)
 
     def _import(self, drafts: Mapping[int, _Draft]) -> Steps[dict[int, StoreResult]]:
-        places = list(drafts)
+        positions = list(drafts)
         lines, lost = yield from self._import_rows([draft.fields for draft in drafts.values()])
-        results = {
-            places[number]: StoreResult(id=None, status="failed", error=error)
-            for number, error in lost.items()
-        }
+        results = {positions[number]: failed(error) for number, error in lost.items()}
         not_sent = frozenset(results)
         problems: dict[str, Rows] = {}
         for line in lines:
@@ -222,7 +200,7 @@ class AiMemoryDriver(HttpDriver):
             draft = drafts[position]
             reasons = problems.get(draft.fields["id"])
             if reasons:
-                results[position] = StoreResult(id=None, status="failed", error=_refused(reasons.pop()))
+                results[position] = failed(_refused(reasons.pop()))
             else:
                 results[position] = StoreResult(id=draft.id)
         for position in drafts:
@@ -285,7 +263,7 @@ class AiMemoryDriver(HttpDriver):
 
     def _replace(self, draft: _Draft, row: wire.Memory) -> Steps[StoreResult]:
         """Write a memory over the one that has its id."""
-        status = "created" if _gone(row) else "updated"
+        status: Status = "created" if _gone(row) else "updated"
         fields = draft.fields
         if row.expires_at is not None and fields.get("expires_at") is None:
             yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
@@ -299,8 +277,8 @@ class AiMemoryDriver(HttpDriver):
         try:
             yield from self._api.memories.update(row.id, changes)
         except OneBrainValidationError as error:
-            return StoreResult(id=None, status="failed", error=error)
-        return StoreResult(id=draft.id, status=cast("Any", status))
+            return failed(error)
+        return StoreResult(id=draft.id, status=status)
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
@@ -381,7 +359,7 @@ class AiMemoryDriver(HttpDriver):
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page, in the daemon's order, which is none of ours."""
-        offset = _offset(request.cursor)
+        offset = offset_of(request.cursor, rules.NAME)
         if not _satisfiable(request.filter):
             return Page(())
         found = yield from self._rows(request.scope, request.filter, request.limit, offset)
@@ -403,13 +381,12 @@ class AiMemoryDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        memory: Memory = yield from self._turns.take(id, lambda: self._update(id, changes, scope))
-        return memory
+        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
         rows = yield from self._find(id, scope)
         if not rows:
-            raise OneBrainNotFoundError("no memory with this id in this scope", service=rules.NAME)
+            raise unknown_id(rules.NAME)
         if len(rows) > 1:
             raise several_with_id(rules.NAME)
         row: wire.Memory = rows[0]
@@ -468,13 +445,7 @@ def _changed(old: Memory, changes: Changes) -> Memory:
     update = {name: value for name, value in given.items() if name != "extra"}
     if "tags" in given:
         update["tags"] = tuple(given["tags"] or ())
-    if "metadata" in given:
-        new = given["metadata"]
-        update["metadata"] = {
-            **(old.metadata if changes.merge_metadata and new is not None else {}),
-            **(new or {}),
-        }
-    return old.model_copy(update=update)
+    return old.model_copy(update={**update, "metadata": changes.metadata(old.metadata)})
 
 
 def _columns(given: Mapping[str, Any], extra: Mapping[str, Any], *, ours: bool) -> set[str]:
@@ -624,12 +595,7 @@ def _clean(text: str) -> str:
 
 
 def _checked_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = extra.keys() - EXTRA
-    if unknown:
-        raise OneBrainValidationError(
-            f"extra: ai-memory takes {', '.join(sorted(EXTRA))}, not {', '.join(map(repr, sorted(unknown)))}",
-            service=rules.NAME,
-        )
+    check_extra(extra, EXTRA, rules.NAME)
     tier = extra.get("tier")
     if tier is not None and tier not in tuple(wire.Tier):
         raise OneBrainValidationError("extra: tier must be short, mid or long", service=rules.NAME)
@@ -670,23 +636,12 @@ def _namespace(space: str | None) -> str:
 
 def _marks(scope: Scope, id: str | None) -> Rows:
     """Return the tags that stand for a scope, and for an id that a caller chose."""
-    return [
-        mark(kind, value)
-        for kind, value in (("u", scope.user), ("a", scope.agent), ("s", scope.session), ("i", id))
-        if value is not None
-    ]
+    return marks(("u", scope.user), ("a", scope.agent), ("s", scope.session), ("i", id))
 
 
 def _selection(scope: Scope, filter: Any) -> tuple[str | None, str | None]:
     """Return the namespace and the one tag that the daemon can select by; `Brain` checks the rest."""
-    tag = next(
-        (
-            mark(kind, value)
-            for kind, value in (("s", scope.session), ("u", scope.user), ("a", scope.agent))
-            if value is not None
-        ),
-        None,
-    )
+    tag = next(iter(marks(("s", scope.session), ("u", scope.user), ("a", scope.agent))), None)
     if (
         tag is None
         and isinstance(filter, Cmp)
@@ -722,14 +677,14 @@ def _memory(row: wire.Memory) -> Memory:
             extra=_extra(row),
         )
     exact_tags = envelope.texts("tags")
-    marks = set(_marks(envelope.scope, envelope.text("id")))
+    own = set(_marks(envelope.scope, envelope.text("id")))
     return Memory(
         id=envelope.text("id") or row.id,
         content=envelope.text("content") or row.content,
         scope=envelope.scope,
         title=envelope.text("title"),
         type=envelope.text("type"),
-        tags=exact_tags if exact_tags is not None else tuple(tag for tag in row.tags if tag not in marks),
+        tags=exact_tags if exact_tags is not None else tuple(tag for tag in row.tags if tag not in own),
         metadata=envelope.metadata,
         importance=_importance(envelope),
         source=envelope.text("source"),
@@ -801,14 +756,6 @@ def _keyword_rank(position: int) -> float:
 
 def _age(memory: Memory) -> datetime:
     return memory.created_at or datetime.min.replace(tzinfo=UTC)
-
-
-def _offset(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not cursor.isdecimal() or len(cursor) > 12:
-        raise OneBrainValidationError("cursor: not one that this list gave out", service=rules.NAME)
-    return int(cursor)
 
 
 def _text(value: datetime) -> str:

@@ -36,9 +36,22 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
-from onebrain.memory.envelope import KEY, Envelope, fold, mark, unfold
-from onebrain.memory.filters import TRUE, All, Cmp, Filter
+from onebrain.memory.envelope import KEY, Envelope, fold, unfold
+from onebrain.memory.filters import Cmp
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.moments import instant_of
+from onebrain.memory.translation import (
+    addressable,
+    any_stored,
+    check_extra,
+    comparisons,
+    drafts_of,
+    each,
+    failed,
+    in_order,
+    marks,
+    removed,
+)
 from onebrain.services.brrain import models
 from onebrain.services.brrain.client import Client
 from onebrain.services.brrain.service import (
@@ -119,21 +132,14 @@ class BrrainDriver(HttpDriver):
     """Keeps memories in bRRAIn."""
 
     def __init__(self, client: Client[Plan], *, options: ClientOptions) -> None:
-        super().__init__(options)
-        self.capabilities: Capabilities = CAPABILITIES
+        super().__init__(options, CAPABILITIES)
         self._client = client
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store all items in one request; those that are refused as second copies are stored once more, marked."""
-        results: list[StoreResult | None] = [None] * len(items)
-        bodies: dict[int, dict[str, Any]] = {}
-        for position, item in enumerate(items):
-            try:
-                bodies[position] = _body(item)
-            except OneBrainError as error:
-                results[position] = _failed(error)
+        results, bodies = drafts_of(items, _body)
         left = list(bodies)
         if len(left) > 1:
             left = yield from self._store_batch(bodies, results)
@@ -141,14 +147,13 @@ class BrrainDriver(HttpDriver):
             try:
                 results[position] = yield from self._store(bodies[position])
             except OneBrainError as error:
-                if not any(result is not None and result.ok for result in results):
+                if not any_stored(results):
                     raise
-                # Something is stored already, and whoever asked has to learn what.
-                results[position] = _failed(error)
-        return cast("list[StoreResult]", results)
+                results[position] = failed(error)
+        return in_order(results)
 
     def _store_batch(
-        self, bodies: Mapping[int, dict[str, Any]], results: list[StoreResult | None]
+        self, bodies: Mapping[int, dict[str, Any]], results: dict[int, StoreResult]
     ) -> Steps[list[int]]:
         """Store `bodies` in one request and fill in their `results`; return the places that are to be stored alone."""
         try:
@@ -160,8 +165,7 @@ class BrrainDriver(HttpDriver):
             left = self._note_stored(error, bodies, results)
             if len(left) == len(bodies):
                 raise
-            for position in left:
-                results[position] = _failed(error)
+            results.update(dict.fromkeys(left, failed(error)))
             return []
         left = list[int]()
         for (position, body), item in zip(bodies.items(), answer.results, strict=True):
@@ -174,7 +178,7 @@ class BrrainDriver(HttpDriver):
             code = (item.error.code if item.error is not None else None) or ""
             if "validation" in code:
                 reason = item.error.message if item.error is not None else None
-                results[position] = _failed(
+                results[position] = failed(
                     OneBrainValidationError(
                         reason or "the service refused this memory", service=NAME, code=code
                     )
@@ -184,7 +188,7 @@ class BrrainDriver(HttpDriver):
         return left
 
     def _note_stored(
-        self, error: OneBrainError, bodies: Mapping[int, dict[str, Any]], results: list[StoreResult | None]
+        self, error: OneBrainError, bodies: Mapping[int, dict[str, Any]], results: dict[int, StoreResult]
     ) -> list[int]:
         """Fill in the `results` of requests before the failed one; return the places that have none yet."""
         details = cast("Mapping[str, Any]", error.details or {})
@@ -208,7 +212,7 @@ class BrrainDriver(HttpDriver):
                     raise  # it may be our own, and its id is not known: a copy would be one too many
                 continue
             except OneBrainValidationError as error:
-                return _failed(error)
+                return failed(error)
             if not stored.replayed or (yield from self._is_ours(stored.id, body)):
                 return StoreResult(id=stored.id)
         raise OneBrainConflictError("the service takes this text for one that it has already", service=NAME)
@@ -247,7 +251,7 @@ class BrrainDriver(HttpDriver):
             keyword=None if request.mode == "vector" else query,
             limit=max(request.limit, 1),
             cursor=request.cursor,
-            tags=[*_marks(request.scope), *_tags(request.filter)] or None,
+            tags=[*_marks(request.scope), *(part.value for part in comparisons(request.filter))] or None,
             workspace_id=request.scope.space,
             mode=_MODES[request.mode],
         )
@@ -265,20 +269,18 @@ class BrrainDriver(HttpDriver):
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
         """Read one by one: the service has no call for several."""
-        now = datetime.now(UTC)
-        found: list[Memory] = []
-        for id in ids:
-            row = yield from self._row(id)
-            if row is None:
-                continue
-            memory = _memory(row, row.metadata, row.created_at, row.workspace_id, row.updated_at)
-            # An expired memory leaves the searches, but the service still gives it out by its id.
-            if _alive(memory, now) and scope.covers(memory.scope):
-                found.append(memory)
-        return found
+        return (yield from each(ids, lambda id: self._read(id, scope)))
+
+    def _read(self, id: str, scope: Scope) -> Steps[Memory | None]:
+        row = yield from self._row(id)
+        if row is None:
+            return None
+        memory = _memory(row, row.metadata, row.created_at, row.workspace_id, row.updated_at)
+        # An expired memory leaves the searches, but the service still gives it out by its id.
+        return memory if _alive(memory, datetime.now(UTC)) and scope.covers(memory.scope) else None
 
     def _row(self, id: str) -> Steps[models.Memory | None]:
-        if id in ROUTES or id.strip() in ("", ".", "..") or len(id) > 200:
+        if id in ROUTES or not addressable(id, 200):
             return None
         try:
             return (yield from self._client.memory.get(id))
@@ -305,24 +307,15 @@ class BrrainDriver(HttpDriver):
         """Remove one by one, after looking whether each is in the scope."""
         count = 0
         for id in ids:
-            if not (yield from self.get([id], scope)):
-                continue
-            try:
-                yield from self._client.memory.delete(id)
-            except OneBrainNotFoundError:
-                continue
-            count += 1
+            if (yield from self._read(id, scope)) is not None:
+                count += yield from removed(self._client.memory.delete(id))
         return count
 
 
 def _body(item: NewMemory) -> dict[str, Any]:
     """Return the arguments of `memory.store` for one item."""
     check_content(item.content)
-    unknown = [name for name in item.extra if name != "department"]
-    if unknown:
-        raise OneBrainValidationError(
-            f"extra: bRRAIn takes 'department' and nothing else, not {unknown[0]!r:.40}", service=NAME
-        )
+    check_extra(item.extra, ("department",), NAME)
     now = datetime.now(UTC)
     expires_at = expiry(item, now)
     write = secrets.token_hex(16)
@@ -399,8 +392,8 @@ def _memory(
         metadata=envelope.metadata,
         importance=envelope.number("importance"),
         source=source,
-        created_at=envelope.instant("created_at") or _utc(created_at),
-        updated_at=_utc(updated_at),
+        created_at=envelope.instant("created_at") or instant_of(created_at),
+        updated_at=instant_of(updated_at),
         expires_at=envelope.instant("expires_at"),
         extra={} if department is None else {"department": department},
     )
@@ -408,28 +401,11 @@ def _memory(
 
 def _marks(scope: Scope) -> list[str]:
     """Return the tags that stand for a scope's user and session."""
-    parts = (("u", scope.user), ("s", scope.session))
-    return [mark(kind, value) for kind, value in parts if value is not None]
-
-
-def _tags(condition: Filter) -> list[str]:
-    """Return the tags that a filter demands."""
-    if condition == TRUE:
-        return []
-    parts = condition.parts if isinstance(condition, All) else (condition,)
-    return [part.value for part in parts if isinstance(part, Cmp)]
+    return marks(("u", scope.user), ("s", scope.session))
 
 
 def _alive(memory: Memory, now: datetime) -> bool:
     return memory.expires_at is None or memory.expires_at > now
-
-
-def _failed(error: OneBrainError) -> StoreResult:
-    return StoreResult(id=None, status="failed", error=error)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 __all__ = ["CAPABILITIES", "BrrainDriver", "driver"]

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
-from urllib.parse import parse_qsl
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page, PageMeta
@@ -30,9 +29,20 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
-from onebrain.memory.envelope import Turns, fold, mark, unfold
-from onebrain.memory.filters import TRUE, Cmp, Filter, memory_matches
+from onebrain.memory.envelope import Turns, fold, unfold
+from onebrain.memory.filters import Cmp, Filter
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.translation import (
+    address_of,
+    addressable,
+    check_extra,
+    each,
+    failed,
+    marks,
+    offset_of,
+    removed,
+    unknown_id,
+)
 from onebrain.services.herobrain import models as wire
 from onebrain.services.herobrain import service as rules
 from onebrain.services.herobrain.client import Client
@@ -40,27 +50,16 @@ from onebrain.services.herobrain.service import make_service
 
 CAPABILITIES: Final = Capabilities(
     service=rules.NAME,
-    client_ids=False,
-    update=True,
-    delete=True,
-    created_at=False,
-    expiry=False,
-    archive=False,
-    embeddings=False,
     modes=frozenset[SearchMode]({"vector"}),
     search_limit=rules.MOST_ROWS,
-    search_offset=False,
     rechecked=True,
-    batch_size=1,
     # One tag can be filtered by, and none where a part of the scope is.
     filters={"$tags": frozenset({"contains"})},
-    logic=frozenset(),
     content_limit=rules.MOST_CONTENT,
     consistency="eventual",
 )
 
 DEFAULT_TYPE: Final = "semantic"
-_ADDRESSES: Final = ("http://", "https://")
 Rows: TypeAlias = list[Any]  # the driver has a method named list
 
 
@@ -75,17 +74,8 @@ def driver(
 
     The default of `api_key` is ``$HEROBRAIN_API_KEY``.
     """
-    scheme, separator, rest = url.partition("+")
-    address, _, query = rest.partition("?")
-    if scheme.lower() != rules.NAME or not separator or not address.lower().startswith(_ADDRESSES):
-        raise ConfigurationError(
-            f"a HeroBrain URL looks like 'herobrain+{rules.DEFAULT_URL}?tenant_id=user_12345', "
-            f"not {url.partition('?')[0]!r:.60}"
-        )
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "tenant_id":
-            raise ConfigurationError(f"a HeroBrain URL takes ?tenant_id=... only, not {name!r:.40}")
-        tenant_id = tenant_id or value
+    example = f"herobrain+{rules.DEFAULT_URL}?tenant_id=user_12345"
+    address, tenant_id = address_of(url, tenant_id, service=rules.NAME, option="tenant_id", example=example)
     return HeroBrainDriver(
         address,
         api_key=api_key,
@@ -112,16 +102,11 @@ class HeroBrainDriver(HttpDriver):
         tenant_id: str | None = None,
         options: ClientOptions | None = None,
     ) -> None:
-        super().__init__(options or ClientOptions())
+        super().__init__(options or ClientOptions(), CAPABILITIES)
         service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=self._options)
         self._api = Client(Plan(), service).memories
         self._tenant_id = service.tenant_id
         self._turns = Turns()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The abilities of HeroBrain."""
-        return CAPABILITIES
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -130,10 +115,7 @@ class HeroBrainDriver(HttpDriver):
         results: Rows = []
         for item in items:
             try:
-                if item.extra:
-                    raise OneBrainValidationError(
-                        "extra: HeroBrain has no further fields", service=rules.NAME
-                    )
+                check_extra(item.extra, (), rules.NAME)
                 metadata = _metadata(item.metadata, item.scope, item.title, item.type, item.source, item)
                 created = yield from self._api.create(
                     item.content,
@@ -144,7 +126,7 @@ class HeroBrainDriver(HttpDriver):
                     tenant_id=self._tenant(item.scope),
                 )
             except OneBrainValidationError as error:
-                results.append(StoreResult(id=None, status="failed", error=error))
+                results.append(failed(error))
             else:
                 results.append(StoreResult(id=created.id))
         return results
@@ -159,33 +141,20 @@ class HeroBrainDriver(HttpDriver):
         tag = self._tag(request.scope, request.filter)
         limit = max(1, min(request.limit, rules.MOST_ROWS))
         if request.query is None:
-            return (yield from self._newest(request, tenant, tag))
+            number = offset_of(request.cursor, rules.NAME) or 1
+            page = yield from self._page(number, rules.MOST_ROWS, tag, tenant, "createdAt", "desc")
+            newest = yield from each(page.memories, lambda row: self._hit(row, tenant, 0.0))
+            more = page.pagination.has_next and bool(page.memories)
+            return Found(hits=newest, more=more, cursor=str(number + 1) if more else None, mode=request.mode)
         found = yield from self._api.search(
             request.query, limit=limit, tags=None if tag is None else [tag], tenant_id=tenant
         )
-        hits: Rows = []
-        for row in found.results:
-            memory = yield from self._whole(row, tenant)
-            if memory is not None:
-                hits.append(Hit(memory=memory, score=min(1.0, max(0.0, row.relevance))))
+        hits = yield from each(found.results, lambda row: self._hit(row, tenant, row.relevance))
         return Found(hits=hits, more=len(found.results) >= limit, mode="vector")
 
-    def _newest(self, request: SearchRequest, tenant: str | None, tag: str | None) -> Steps[Found]:
-        hits: Rows = []
-        number, more = 1, True
-        while more and len(hits) <= request.limit:
-            page = yield from self._page(number, rules.MOST_ROWS, tag, tenant, "createdAt", "desc")
-            for row in page.memories:
-                memory = yield from self._whole(row, tenant)
-                if (
-                    memory is not None
-                    and request.scope.covers(memory.scope)
-                    and memory_matches(request.filter, memory)
-                ):
-                    hits.append(Hit(memory=memory, score=0.0))
-            more = page.pagination.has_next and bool(page.memories)
-            number += 1
-        return Found(hits=hits[: request.limit], more=more or len(hits) > request.limit, mode=request.mode)
+    def _hit(self, row: wire.Memory, tenant: str | None, score: float) -> Steps[Hit | None]:
+        memory = yield from self._whole(row, tenant)
+        return None if memory is None else Hit(memory=memory, score=min(1.0, max(0.0, score)))
 
     def _page(
         self, number: int, size: int, tag: str | None, tenant: str | None, sort: str, order: Any
@@ -204,17 +173,13 @@ class HeroBrainDriver(HttpDriver):
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
         """Get each memory."""
-        memories: Rows = []
-        for id in ids:
-            row = yield from self._row(id, scope)
-            if row is not None:
-                memories.append(self._memory(row, self._tenant(scope)))
-        return memories
+        rows = yield from each(ids, lambda id: self._row(id, scope))
+        return [self._memory(row, self._tenant(scope)) for row in rows]
 
     def _row(self, id: str, scope: Scope) -> Steps[wire.Memory | None]:
         """Return the row with an id, if it is in `scope`."""
-        if id.strip() in ("", ".", "..") or len(id) > 512:
-            return None  # no URL can address it
+        if not addressable(id):
+            return None
         tenant = self._tenant(scope)
         try:
             row = yield from self._api.get(id, tenant_id=tenant)
@@ -234,17 +199,13 @@ class HeroBrainDriver(HttpDriver):
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page; HeroBrain does not say how it orders equal times, so no order is claimed."""
-        start = _start(request.cursor)
+        start = offset_of(request.cursor, rules.NAME)
         tenant = self._tenant(request.scope)
         # Pages are numbered, so a page that begins at `start` needs a size that divides it.
         size = _page_size(start, min(request.limit, rules.MOST_ROWS))
         tag = self._tag(request.scope, request.filter)
         page = yield from self._page(start // size + 1, size, tag, tenant, "createdAt", "asc")
-        memories: Rows = []
-        for row in page.memories:
-            memory = yield from self._whole(row, tenant)
-            if memory is not None:
-                memories.append(memory)
+        memories = yield from each(page.memories, lambda row: self._whole(row, tenant))
         more = page.pagination.has_next and bool(page.memories)
         return Page(tuple(memories), PageMeta(more, str(start + size) if more else None))
 
@@ -252,30 +213,23 @@ class HeroBrainDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        memory: Memory = yield from self._turns.take(id, lambda: self._update(id, changes, scope))
-        return memory
+        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
         row = yield from self._row(id, scope)
         if row is None:
-            raise OneBrainNotFoundError("no memory with this id in this scope", service=rules.NAME)
+            raise unknown_id(rules.NAME)
         given = changes.fields
         for name in ("pinned", "archived", "embedding", "created_at", "expires_at"):
             if given.get(name):
                 raise unsupported(CAPABILITIES, f"changing `{name}`")
-        if given.get("extra"):
-            raise OneBrainValidationError("extra: HeroBrain has no further fields", service=rules.NAME)
+        check_extra(given.get("extra") or {}, (), rules.NAME)
         tenant = self._tenant(scope)
         old = self._memory(row, tenant)
-        own: Mapping[str, Any] = old.metadata
-        if "metadata" in given:
-            own = {**(old.metadata if changes.merge_metadata else {}), **(given["metadata"] or {})}
         simple = {name: value for name, value in given.items() if name not in ("metadata", "tags", "extra")}
-        new = old.model_copy(
-            update={**simple, "metadata": dict(own), "tags": tuple(given.get("tags", old.tags) or ())}
-        )
-        envelope = unfold(row.metadata)
-        where = envelope.scope
+        tags = tuple(given.get("tags", old.tags) or ())
+        new = old.model_copy(update={**simple, "metadata": changes.metadata(old.metadata), "tags": tags})
+        where = unfold(row.metadata).scope
         fields: dict[str, Any] = {
             "metadata": _metadata(new.metadata, where, new.title, new.type, new.source, new),
         }
@@ -294,16 +248,12 @@ class HeroBrainDriver(HttpDriver):
         """Look at each memory and remove it, if it is in `scope`."""
         gone = 0
         for id in ids:
-            row = yield from self._row(id, scope)
-            if row is None:
-                continue
-            try:
-                answer = yield from self._api.delete(id, tenant_id=self._tenant(scope))
-            except OneBrainNotFoundError as error:
-                gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
-            else:
-                gone += answer.deleted
+            if (yield from self._row(id, scope)) is not None:
+                gone += yield from removed(self._delete(id, self._tenant(scope)))
         return gone
+
+    def _delete(self, id: str, tenant: str | None) -> Steps[bool]:
+        return (yield from self._api.delete(id, tenant_id=tenant)).deleted
 
     # ---- scopes -----------------------------------------------------------------------------------------------------
 
@@ -320,21 +270,15 @@ class HeroBrainDriver(HttpDriver):
 
     def _marks(self, scope: Scope) -> Rows:
         """Return the tags that stand for a scope."""
-        parts = [("u", scope.user), ("a", scope.agent), ("s", scope.session)]
-        if self._tenant_id is not None:
-            parts.append(("p", scope.space))
-        return [mark(kind, value) for kind, value in parts if value is not None]
+        # Without a tenant of the connection, the space is the tenant and needs no tag.
+        space = scope.space if self._tenant_id is not None else None
+        return marks(("s", scope.session), ("u", scope.user), ("a", scope.agent), ("p", space))
 
     def _tag(self, scope: Scope, filter: Filter) -> str | None:
         """Return the one tag to select by: HeroBrain takes several as "any of them"; the rest is checked here."""
-        parts = [("s", scope.session), ("u", scope.user), ("a", scope.agent)]
-        if self._tenant_id is not None:
-            parts.append(("p", scope.space))
-        for kind, value in parts:
-            if value is not None:
-                return mark(kind, value)
-        wanted = filter.value if filter != TRUE and isinstance(filter, Cmp) else None
-        return wanted if isinstance(wanted, str) and wanted else None
+        wanted = filter.value if isinstance(filter, Cmp) else None
+        demanded = [wanted] if isinstance(wanted, str) and wanted else []
+        return next(iter([*self._marks(scope), *demanded]), None)
 
     def _memory(self, row: wire.Memory, tenant: str | None) -> Memory:
         """Return a row as a memory."""
@@ -375,14 +319,6 @@ def _metadata(
 
 def _tags(tags: Sequence[str], marks: Sequence[str]) -> Rows:
     return [*tags, *(tag for tag in marks if tag not in tags)]
-
-
-def _start(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not cursor.isdecimal() or len(cursor) > 12:
-        raise OneBrainValidationError("cursor: not one that this list gave out", service=rules.NAME)
-    return int(cursor)
 
 
 def _page_size(start: int, most: int) -> int:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -57,8 +56,20 @@ from onebrain.memory.driver import (
 )
 from onebrain.memory.entities import THING, Entity
 from onebrain.memory.envelope import KEY, Turns, fold, mark, unfold
-from onebrain.memory.filters import TRUE, All, Cmp, Filter
+from onebrain.memory.filters import TRUE, Filter
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
+from onebrain.memory.translation import (
+    addressable,
+    any_stored,
+    check_extra,
+    comparisons,
+    drafts_of,
+    failed,
+    in_order,
+    removed,
+    sequence,
+    unknown_id,
+)
 from onebrain.memory.words import share_of
 from onebrain.services.onebrain import models as wire
 from onebrain.services.onebrain.client import Client
@@ -70,19 +81,11 @@ from onebrain.services.onebrain.service import OneBrainService, enveloped
 
 CAPABILITIES: Final = Capabilities(
     service="onebrain",
-    client_ids=False,
-    update=True,
-    delete=True,
-    created_at=False,
-    expiry=False,
     archive=True,
-    embeddings=False,
     search_limit=MOST_HITS,
-    search_offset=False,
     newest=False,
     rechecked=True,
     batch_size=MAX_PAGE,
-    list=True,
     orders=frozenset({"-created_at"}),
     filters={
         "$type": frozenset({"eq"}),
@@ -91,7 +94,6 @@ CAPABILITIES: Final = Capabilities(
     },
     logic=frozenset({"all"}),
     content_limit=CONTENT_LIMIT,
-    consistency="immediate",
     entities=True,
 )
 
@@ -155,10 +157,9 @@ class OneBrainDriver(HttpDriver):
         links: bool = True,
         scan_limit: int = 1000,
     ) -> None:
-        super().__init__(options)
+        super().__init__(options, replace(CAPABILITIES, scan_limit=scan_limit))
         self._service = service
         self._api = Client(Plan(), service)
-        self._capabilities = replace(CAPABILITIES, scan_limit=scan_limit)
         self._turns = Turns()
         self._owners = (
             (
@@ -170,63 +171,52 @@ class OneBrainDriver(HttpDriver):
         )
         self._narrows: bool | None = None
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """The abilities of OneBrain."""
-        return self._capabilities
-
     # ---- store ------------------------------------------------------------------------------------------------------
 
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store each memory; in one request where the server's import keeps everything."""
-        results: dict[int, StoreResult] = {}
-        drafts: dict[int, wire.Json] = {}
-        for place, item in enumerate(items):
-            try:
-                drafts[place] = _draft(item)
-            except OneBrainError as error:
-                results[place] = _failed(error)
+        results, drafts = drafts_of(items, _draft)
         if len(drafts) > 1 and (yield from self._service.has("memory.import")):
             results.update((yield from self._import(drafts)))
         else:
-            for place, draft in drafts.items():
+            for position, draft in drafts.items():
                 try:
-                    results[place] = yield from self._store(draft, items[place])
+                    results[position] = yield from self._store(draft, items[position])
                 except OneBrainError as error:
-                    if not isinstance(error, OneBrainValidationError) and not _any_kept(results):
+                    if not isinstance(error, OneBrainValidationError) and not any_stored(results):
                         raise
-                    results[place] = _failed(error)
-        return [results[place] for place in range(len(items))]
+                    results[position] = failed(error)
+        return in_order(results)
 
     def _import(self, drafts: Mapping[int, wire.Json]) -> Steps[dict[int, StoreResult]]:
-        places = list(drafts)
+        positions = list(drafts)
         results: dict[int, StoreResult] = {}
         batches = Batches(list(drafts.values()), MAX_PAGE, self._service.byte_limit)
         for start, bodies in batches:
-            sent = places[start : start + len(bodies)]
+            sent = positions[start : start + len(bodies)]
             try:
                 results.update((yield from self._import_batch(sent, bodies)))
             except OneBrainError as error:
                 if batches.refused(error):
                     continue
-                if error.status_code != 413 and not _any_kept(results):
+                if error.status_code != 413 and not any_stored(results):
                     raise
                 # A single memory is too large, or earlier requests have stored some: whoever asked has to learn which.
-                results.update({place: _failed(error) for place in sent})
+                results.update(dict.fromkeys(sent, failed(error)))
         return results
 
     def _import_batch(
-        self, places: Sequence[int], bodies: Sequence[wire.Json]
+        self, positions: Sequence[int], bodies: Sequence[wire.Json]
     ) -> Steps[dict[int, StoreResult]]:
         spec = POST("/v1/memory/import", items=list(bodies))
         answer = enveloped(self._service, (yield from self._service.ask(spec)))
         results: dict[int, StoreResult] = {}
-        for place, row in zip(places, answer.get("results") or (), strict=True):
+        for position, row in zip(positions, answer.get("results") or (), strict=True):
             if row.get("status") == "failed":
                 reason = str(row.get("message") or "refused")
-                results[place] = _failed(OneBrainValidationError(reason, service="onebrain"))
+                results[position] = failed(OneBrainValidationError(reason, service="onebrain"))
             else:
-                results[place] = StoreResult(id=str(row["id"]))
+                results[position] = StoreResult(id=str(row["id"]))
         return results
 
     def _store(self, draft: wire.Json, item: NewMemory) -> Steps[StoreResult]:
@@ -315,14 +305,14 @@ class OneBrainDriver(HttpDriver):
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
         """Get each memory."""
-        rows = yield from self._api.memory.get_many([id for id in ids if _possible(id)])
+        rows = yield from self._api.memory.get_many([id for id in ids if addressable(id)])
         return [memory for row in rows if scope.covers((memory := _memory(row)).scope)]
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page, newest first."""
         status: str | None = None if request.include_archived else "active"
         type_, word = None, mark("s", request.scope.session) if request.scope.session is not None else None
-        for part in _conjuncts(request.filter):
+        for part in comparisons(request.filter):
             if part.field == "$type" and isinstance(part.value, str):
                 type_ = part.value if part.value in _TYPES else "fact"
             elif part.field == "$pinned" and part.value is True and word is None:
@@ -373,19 +363,14 @@ class OneBrainDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        memory: Memory = yield from self._turns.take(id, lambda: self._update(id, changes, scope))
-        return memory
+        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
-        found = yield from self._api.memory.get_many([id] if _possible(id) else [])
+        found = yield from self._api.memory.get_many([id] if addressable(id) else [])
         if not found or not scope.covers(_memory(found[0]).scope):
-            raise OneBrainNotFoundError("no memory with this id in this scope", service="onebrain")
+            raise unknown_id("onebrain")
         row, old, given = found[0], _memory(found[0]), dict(changes.fields)
         kept = dict(row.annotations)
-        metadata: Mapping[str, Any] = old.metadata
-        if "metadata" in given:
-            new: Mapping[str, Any] | None = given["metadata"]
-            metadata = {**(old.metadata if changes.merge_metadata and new is not None else {}), **(new or {})}
         for name in ("tags", "importance", "source", "pinned"):
             if name in given:
                 kept[name] = list(given[name] or ()) if name == "tags" else given[name]
@@ -406,7 +391,7 @@ class OneBrainDriver(HttpDriver):
             path("/v1/memory/{}", id),
             title=_title(content, title, old.scope.session, bool(kept.get("pinned"))),
             body=content if "content" in given else UNSET,
-            metadata=fold(metadata, old.scope, {**kept, "format": _FORMAT}),
+            metadata=fold(changes.metadata(old.metadata), old.scope, {**kept, "format": _FORMAT}),
             confidence=_extra(given.get("extra") or {}).get("confidence", UNSET),
             status=("archived" if given["archived"] else "active") if "archived" in given else UNSET,
             tags=kept.get("tags") or [],
@@ -419,19 +404,14 @@ class OneBrainDriver(HttpDriver):
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Look at each memory where a scope is given, and remove it."""
-        wanted = [id for id in ids if _possible(id)]
+        wanted = [id for id in ids if addressable(id)]
         if scope:
             wanted = [memory.id for memory in (yield from self.get(wanted, scope))]
         if len(wanted) > 1 and (yield from self._service.has("memory.forget")):
             return (yield from self._delete_together(wanted))
         gone = 0
         for id in wanted:
-            try:
-                yield from self._api.memory.delete(id)
-            except OneBrainNotFoundError as error:
-                gone += error.in_doubt  # an attempt of our own whose answer got lost has removed it
-            else:
-                gone += 1
+            gone += yield from removed(self._api.memory.delete(id))
         return gone
 
     def _delete_together(self, ids: Sequence[str]) -> Steps[int]:
@@ -514,18 +494,11 @@ class OneBrainDriver(HttpDriver):
             link for link in entity.links if link.memory_item_id in ids and not _stands_for_user(entity, link)
         ]
         if len(gone) == len(entity.links):
-            yield from self._ask_gone(self._api.entity.delete(entity_id))
+            yield from removed(self._api.entity.delete(entity_id))
         else:
             for link in gone:
-                yield from self._ask_gone(self._api.entity.remove_link(entity_id, link.id))
+                yield from removed(self._api.entity.remove_link(entity_id, link.id))
         return len({link.memory_item_id for link in gone})
-
-    def _ask_gone(self, plan: Steps[None]) -> Steps[None]:
-        """Carry out a removal; what somebody else has just removed is gone all the same."""
-        try:
-            yield from plan
-        except OneBrainNotFoundError:
-            return
 
     def _entities(self) -> Steps[Sequence[wire.Entity]]:
         """Return all entities with their links: in one request where there are few, else one more for each."""
@@ -599,25 +572,6 @@ class _Owners:
 
 # ---- translation ----------------------------------------------------------------------------------------------------
 
-_last = 0
-_clock = threading.Lock()
-
-
-def _sequence() -> int:
-    """Return a number greater than every one before it in this process, and mostly in others: microseconds."""
-    global _last
-    with _clock:
-        _last = max(_last + 1, time.time_ns() // 1000)
-        return _last
-
-
-def _failed(error: OneBrainError) -> StoreResult:
-    return StoreResult(id=None, status="failed", error=error)
-
-
-def _any_kept(results: Mapping[int, StoreResult]) -> bool:
-    return any(result.ok for result in results.values())
-
 
 def _draft(item: NewMemory) -> wire.Json:
     """Return the body that stores `item`."""
@@ -631,7 +585,7 @@ def _draft(item: NewMemory) -> wire.Json:
         "importance": item.importance,
         "source": item.source,
         "pinned": item.pinned or None,
-        "sequence": _sequence(),
+        "sequence": sequence(),
     }
     own = {
         "scope": _parts(item.scope) or None,
@@ -704,12 +658,7 @@ def _parts(scope: Scope) -> wire.Json:
 
 
 def _extra(extra: Mapping[str, Any]) -> wire.Json:
-    unknown = [name for name in extra if name not in _EXTRA]
-    if unknown:
-        raise OneBrainValidationError(
-            f"extra: OneBrain has no field {unknown[0]!r:.40}; there are confidence and sourceType",
-            service="onebrain",
-        )
+    check_extra(extra, _EXTRA, "onebrain")
     return {_EXTRA[name]: value for name, value in extra.items()}
 
 
@@ -722,11 +671,6 @@ def _check_length(content: str) -> None:
         )
 
 
-def _possible(id: str) -> bool:
-    """Return whether an id can be asked for at all; one that cannot does not exist."""
-    return id.strip() not in ("", ".", "..") and len(id) <= 512
-
-
 def _words(query: str) -> list[str]:
     return [word.casefold() for word in _WORD.findall(query)]
 
@@ -737,11 +681,6 @@ def _shares(words: Sequence[str], memory: Memory) -> bool:
         return True
     stems = [word[: max(4, len(word) - 2)] for word in words]
     return not stems or share_of(stems, f"{memory.title or ''}\n{memory.content}") > 0
-
-
-def _conjuncts(filter: Filter) -> list[Cmp]:
-    parts = filter.parts if isinstance(filter, All) else (filter,)
-    return [part for part in parts if isinstance(part, Cmp) and part.op == "eq"]
 
 
 def _mode(answered: str, asked: SearchMode) -> SearchMode:

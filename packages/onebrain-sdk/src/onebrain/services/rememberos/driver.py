@@ -16,11 +16,8 @@ collection only, so a list reads the whole collection and is sorted here.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias, Unpack, cast
+from typing import Any, Final, TypeAlias, Unpack
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page
@@ -36,15 +33,21 @@ from onebrain.errors import (
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
 from onebrain.memory.envelope import KEY, Envelope, Turns, fold, unfold
-from onebrain.memory.filters import (
-    TRUE,
-    All,
-    Cmp,
-    Filter,
-    kind,
-)
+from onebrain.memory.filters import Cmp, Filter, kind
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
+from onebrain.memory.translation import (
+    addressable,
+    any_stored,
+    check_extra,
+    comparisons,
+    drafts_of,
+    each,
+    failed,
+    in_order,
+    sequence,
+    unknown_id,
+)
 from onebrain.services.rememberos import models
 from onebrain.services.rememberos.client import Client
 from onebrain.services.rememberos.service import (
@@ -66,7 +69,6 @@ _MODES: Final[dict[SearchMode, models.SearchMode]] = {
 }
 # How a host may answer an id that it cannot even read, such as one that is no UUID: it has no such memory.
 _NO_ID: Final = frozenset({400, 414, 422})
-_UNKNOWN: Final = "no memory with this id in this scope"
 
 Ids: TypeAlias = list[str]
 Memories: TypeAlias = list[Memory]  # the driver has a method named list
@@ -140,8 +142,7 @@ class RememberOSDriver(HttpDriver):
         collection: str = DEFAULT_COLLECTION,
         options: ClientOptions,
     ) -> None:
-        super().__init__(options)
-        self.capabilities: Capabilities = CAPABILITIES
+        super().__init__(options, CAPABILITIES)
         self._client = client
         self._default = collection
         self._turns = Turns()
@@ -150,31 +151,23 @@ class RememberOSDriver(HttpDriver):
 
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store each item in its collection, one request for each collection."""
-        results: list[StoreResult | None] = [None] * len(items)
-        groups: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        for position, item in enumerate(items):
-            try:
-                body = self._body(item)
-            except OneBrainError as error:
-                results[position] = _failed(error)
-            else:
-                groups.setdefault(item.scope.space or self._default, []).append((position, body))
+        results, bodies = drafts_of(items, self._body)
+        groups: dict[str, list[int]] = {}
+        for position in bodies:
+            groups.setdefault(items[position].scope.space or self._default, []).append(position)
         for collection, group in groups.items():
-            bodies = [body for _, body in group]
             try:
-                stored = yield from self._create(collection, bodies)
+                stored = yield from self._create(collection, [bodies[position] for position in group])
             except OneBrainError as error:
-                if not any(result is not None and result.ok for result in results):
+                if not any_stored(results):
                     raise
-                # Something is stored already, and whoever asked has to learn what.
-                stored = [_failed(error)] * len(group)
-            for (position, _), result in zip(group, stored, strict=True):
-                results[position] = result
+                stored = [failed(error)] * len(group)
+            results.update(zip(group, stored, strict=True))
         for position, item in enumerate(items):
-            made = results[position]
-            if (item.pinned or item.archived) and made is not None and made.id is not None:
-                results[position] = yield from self._mark(made.id, item)
-        return cast("list[StoreResult]", results)
+            id = results[position].id
+            if (item.pinned or item.archived) and id is not None:
+                results[position] = yield from self._mark(id, item)
+        return in_order(results)
 
     def _create(self, collection: str, bodies: Sequence[dict[str, Any]]) -> Steps[list[StoreResult]]:
         results = (yield from self._create_batch(collection, bodies)) if len(bodies) > 1 else []
@@ -185,7 +178,7 @@ class RememberOSDriver(HttpDriver):
             except OneBrainError as error:
                 if not isinstance(error, OneBrainValidationError) and not results:
                     raise
-                results.append(_failed(error))
+                results.append(failed(error))
             else:
                 results.append(StoreResult(id=_join(collection, memory.id)))
         return results
@@ -202,7 +195,7 @@ class RememberOSDriver(HttpDriver):
                 return stored
             if not stored:
                 raise
-            return stored + [_failed(error)] * (len(bodies) - len(stored))
+            return stored + [failed(error)] * (len(bodies) - len(stored))
         if len(made.ids) != len(bodies):
             raise OneBrainResponseError(
                 f"{len(bodies)} memories were stored and {len(made.ids)} ids came", service=NAME
@@ -223,14 +216,13 @@ class RememberOSDriver(HttpDriver):
         return StoreResult(id=id)
 
     def _body(self, item: NewMemory) -> dict[str, Any]:
-        if item.extra:
-            raise OneBrainValidationError("extra: RememberOS takes no further fields", service=NAME)
+        check_extra(item.extra, (), NAME)
         given = {"importance": item.importance, "category": item.type, "source": item.source}
         kept = {
             "title": item.title,
             "tags": list(item.tags) or None,
             "created_at": item.created_at,
-            "sequence": _sequence.next(),
+            "sequence": sequence(),
             "given": sorted(name for name, value in given.items() if value is not None) or None,
         }
         body = {
@@ -288,12 +280,7 @@ class RememberOSDriver(HttpDriver):
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False
     ) -> Steps[Sequence[Memory]]:
         """Read one by one: the service has no call for several."""
-        found: Memories = []
-        for id in ids:
-            memory = yield from self._read(id, scope)
-            if memory is not None:
-                found.append(memory)
-        return found
+        return (yield from each(ids, lambda id: self._read(id, scope)))
 
     def _read(self, id: str, scope: Scope) -> Steps[Memory | None]:
         """Return one memory of `scope`, under the id that it was asked by."""
@@ -317,11 +304,7 @@ class RememberOSDriver(HttpDriver):
     def _address(self, id: str, scope: Scope) -> tuple[str, str] | None:
         """Return the collection and the service's own id; None for an id that no memory of `scope` can have."""
         collection, own = _split(id) if "/" in id else (scope.space or self._default, id)
-        if not own.strip() or own.strip() in (".", "..") or len(own) > 200:
-            return None
-        if not collection.strip() or collection.strip() in (".", ".."):
-            return None
-        return collection, own
+        return (collection, own) if addressable(own, 200) and addressable(collection) else None
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return everything as one page, in the order of storing."""
@@ -360,7 +343,7 @@ class RememberOSDriver(HttpDriver):
             "importance": row.importance,
             "type": row.category,
             "source": row.source,
-            "created_at": _utc(row.created_at),
+            "created_at": instant_of(row.created_at),
         }
         if not envelope.ours:
             scope = Scope(collection, row.container_tag or searched)
@@ -385,7 +368,7 @@ class RememberOSDriver(HttpDriver):
             metadata=envelope.metadata,
             pinned=row.pinned,
             archived=row.archived,
-            updated_at=_utc(row.updated_at),
+            updated_at=instant_of(row.updated_at),
             extra={"images": [*row.images]} if row.images else {},
             **fields,
         )
@@ -410,18 +393,17 @@ class RememberOSDriver(HttpDriver):
         other, those of several processes can overwrite each other's metadata.
         """
         fields = dict(changes.fields)
-        if fields.get("extra"):
-            raise OneBrainValidationError("extra: RememberOS takes no further fields", service=NAME)
+        check_extra(fields.get("extra") or {}, (), NAME)
         address = self._address(id, scope)
         if address is None:
-            raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
+            raise unknown_id(NAME)
         collection, own = address
 
         def change() -> Steps[Memory]:
             row = yield from self._row(collection, own)
             if row is None or not scope.covers(self._memory(row, collection).scope):
-                raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
-            patch = _patch(row, collection, fields, changes.merge_metadata)
+                raise unknown_id(NAME)
+            patch = _patch(row, collection, changes)
             if patch:
                 yield from self._client.memories.update(own, collection=collection, **patch)
             if "pinned" in fields:
@@ -432,11 +414,10 @@ class RememberOSDriver(HttpDriver):
                 )
             memory = yield from self._read(id, scope)
             if memory is None:
-                raise OneBrainNotFoundError(_UNKNOWN, service=NAME)
+                raise unknown_id(NAME)
             return memory
 
-        changed: Memory = yield from self._turns.take(_join(collection, own), change)
-        return changed
+        return (yield from self._turns.take(_join(collection, own), change))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove one by one; whoever names more than a space is asked to prove that the memory is in the scope."""
@@ -468,11 +449,12 @@ _KEPT_FORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge: bool) -> dict[str, Any]:
-    """Return the arguments of `memories.update` that give `row` the values of `fields`."""
+def _patch(row: models.Memory, collection: str, changes: Changes) -> dict[str, Any]:
+    """Return the arguments of `memories.update` that make the changes to `row`."""
     patch: dict[str, Any] = {}
+    fields = changes.fields
     envelope = unfold(row.metadata)
-    scope, metadata = envelope.scope, envelope.metadata
+    scope = envelope.scope
     kept: dict[str, Any] = dict(envelope.kept)
     for name in ("scope", "metadata"):  # the envelope's own, made anew below
         kept.pop(name, None)
@@ -489,11 +471,8 @@ def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge
             patch[wire] = _DEFAULTS[wire] if value is None else value
             given = given - {wire} if value is None else given | {wire}
     kept |= {name: form(fields[name]) for name, form in _KEPT_FORMS.items() if name in fields}
-    if "metadata" in fields:
-        new: Mapping[str, Any] = fields["metadata"] or {}
-        metadata = {**metadata, **new} if merge else dict(new)
     kept["given"] = sorted(given) or None
-    whole = fold(metadata, scope, kept)
+    whole = fold(changes.metadata(envelope.metadata), scope, kept)
     if whole != row.metadata:
         patch["metadata"] = whole
     return patch
@@ -502,11 +481,7 @@ def _patch(row: models.Memory, collection: str, fields: Mapping[str, Any], merge
 def _containment(condition: Filter) -> dict[str, Any] | None:
     """Return the object that metadata must contain to match; None where nothing can match."""
     wanted: dict[str, Any] = {}
-    if condition == TRUE:
-        return wanted
-    parts = condition.parts if isinstance(condition, All) else (condition,)
-    for part in parts:
-        assert isinstance(part, Cmp)
+    for part in comparisons(condition):
         known = wanted.setdefault(part.field, part.value)
         if known != part.value or kind(known) != kind(part.value):
             return None
@@ -522,36 +497,13 @@ def _split(id: str) -> tuple[str, str]:
     return collection, own
 
 
-def _failed(error: OneBrainError) -> StoreResult:
-    return StoreResult(id=None, status="failed", error=error)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _position(row: models.Memory) -> int:
     """Return a memory's position in the order of storing; memories of other programs go by their time."""
     number = unfold(row.metadata).number("sequence")
     if number is not None:
         return int(number)
-    created = _utc(row.created_at)
+    created = instant_of(row.created_at)
     return 0 if created is None else int(created.timestamp() * 1_000_000)
 
-
-class _Sequence:
-    """Numbers that only grow: microseconds since 1970, made unique within this process."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._lock = threading.Lock()
-
-    def next(self) -> int:
-        with self._lock:
-            self._last = max(self._last + 1, time.time_ns() // 1000)
-            return self._last
-
-
-_sequence = _Sequence()
 
 __all__ = ["CAPABILITIES", "RememberOSDriver", "driver"]

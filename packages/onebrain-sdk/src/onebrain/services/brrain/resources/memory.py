@@ -177,16 +177,24 @@ class MemoryResource(Resource[Mode]):
             min_relevance: 0..1; only hits with at least this score.
             mode: ``semantic`` (the service's default), ``keyword`` or ``hybrid``.
         """
-        spec = _search(
-            q,
+        if not (q and q.strip()) and not (keyword and keyword.strip()):
+            raise wrong("retrieve: give q, keyword or both")
+        check_integer("limit", limit, 1, MAX_PAGE)
+        if mode is not None and mode not in MODES:
+            raise wrong(f"mode: must be one of {', '.join(MODES)}, not {mode!r:.20}")
+        if min_relevance is not None and not 0 <= min_relevance <= 1:
+            raise wrong(f"min_relevance: must be between 0 and 1, not {min_relevance!r:.40}")
+        spec = GET(
+            "/memory/retrieve",
+            q=q,
             keyword=keyword,
             limit=limit,
             cursor=cursor,
             category=category,
-            tags=tags,
+            tags=_joined(tags),
             department=department,
-            created_after=created_after,
-            created_before=created_before,
+            created_after=_instant("created_after", created_after),
+            created_before=_instant("created_before", created_before),
             workspace_id=workspace_id,
             min_relevance=min_relevance,
             mode=mode,
@@ -210,7 +218,8 @@ class MemoryResource(Resource[Mode]):
         mode: SearchMode | None = None,
     ) -> Steps[Page[Hit]]:
         """Iterate over all hits of a search, best first, page by page; the arguments are those of `retrieve`."""
-        spec = _search(
+        found = yield from MemoryResource.retrieve.plan(
+            self,
             q,
             keyword=keyword,
             limit=page_size,
@@ -224,7 +233,6 @@ class MemoryResource(Resource[Mode]):
             min_relevance=min_relevance,
             mode=mode,
         )
-        found = yield from self._service.get(Retrieved, spec)
         more = found.has_more and found.next_cursor is not None
         return Page(found.results, PageMeta(more, found.next_cursor if more else None, found.total))
 
@@ -290,48 +298,14 @@ def _item(item: Mapping[str, Any] | str, position: int) -> dict[str, Any]:
     return _body(fields, f"memory {position}: ")
 
 
-def _search(
-    q: str | None,
-    *,
-    keyword: str | None,
-    limit: int,
-    cursor: str | None,
-    category: str | None,
-    tags: Sequence[str] | None,
-    department: str | None,
-    created_after: datetime | None,
-    created_before: datetime | None,
-    workspace_id: str | None,
-    min_relevance: float | None,
-    mode: SearchMode | None,
-) -> Spec:
-    if not (q and q.strip()) and not (keyword and keyword.strip()):
-        raise wrong("retrieve: give q, keyword or both")
-    check_integer("limit", limit, 1, MAX_PAGE)
-    if mode is not None and mode not in MODES:
-        raise wrong(f"mode: must be one of {', '.join(MODES)}, not {mode!r:.20}")
-    if min_relevance is not None and not 0 <= min_relevance <= 1:
-        raise wrong(f"min_relevance: must be between 0 and 1, not {min_relevance!r:.40}")
+def _joined(tags: Sequence[str] | None) -> str | None:
+    """Return tags to filter by as the service takes them."""
     if isinstance(tags, str):
         raise wrong("tags: must be a list of strings, not one string")
     for tag in tags or ():
         if not tag or "," in tag:
             raise wrong("tags: the service separates tags by commas, so one to filter by must hold none")
-    return GET(
-        "/memory/retrieve",
-        q=q,
-        keyword=keyword,
-        limit=limit,
-        cursor=cursor,
-        category=category,
-        tags=",".join(tags) if tags else None,
-        department=department,
-        created_after=_instant("created_after", created_after),
-        created_before=_instant("created_before", created_before),
-        workspace_id=workspace_id,
-        min_relevance=min_relevance,
-        mode=mode,
-    )
+    return ",".join(tags) if tags else None
 
 
 def _instant(name: str, value: datetime | None) -> str | None:
