@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, Unpack, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
-from pydantic import SecretStr
 
 from onebrain import Context, F, Scope
-from onebrain.frameworks.connection import AnyBrain, Component, Connection, Method, ScopeLike, as_scope
+from onebrain.frameworks.connection import Method
 from onebrain.frameworks.plans import Plan
-from onebrain.frameworks.recall import Recall, said
-from onebrain.frameworks.scope import ScopeSource, check_source, resolve_scope
+from onebrain.frameworks.recall import Recaller, RecallerOptions, said
 from onebrain.frameworks.turns import Spoken, TurnRecorder
-from onebrain.memory.context import CountTokens
 from onebrain.memory.filters import TRUE
-from onebrain.memory.models import SearchMode
-from onebrain_langchain.filters import FilterLike
 from onebrain_langchain.messages import text_of
 
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
@@ -29,7 +24,7 @@ _SPEAKERS = {"human": "User", "ai": "Assistant"}
 Latest: TypeAlias = Callable[[Sequence[BaseMessage]], Sequence[BaseMessage]]
 
 
-class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
+class OneBrainMiddleware(Recaller, AgentMiddleware[AgentState[Any], Any, Any]):
     """Recalls memories before each call of an agent's model, and stores the conversation as it goes.
 
     Recalled memories go into the system message of that one call, fenced as data; they are never part of the agent's
@@ -74,37 +69,15 @@ class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
     def __init__(
         self,
         *,
-        brain: AnyBrain | None = None,
-        url: str | None = None,
-        api_key: SecretStr | str | None = None,
-        base_url: str | None = None,
-        scope: ScopeLike | None = None,
-        scope_from: ScopeSource | None = None,
         recall: bool = True,
         remember: bool = True,
-        max_tokens: int = 1500,
-        limit: int = 20,
-        min_score: float = 0.0,
-        filter: FilterLike | None = None,
-        search_mode: SearchMode | None = None,
-        count_tokens: CountTokens | None = None,
         name: str = "OneBrainMiddleware",
+        **options: Unpack[RecallerOptions],
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         self.tools = []
-        self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
-        self._scope = as_scope(scope)
-        self._scope_from = check_source(scope_from)
         self._recalls = recall
         self._remembers = remember
-        self._recall = Recall(
-            max_tokens=max_tokens,
-            limit=limit,
-            min_score=min_score,
-            filter=filter,
-            search_mode=search_mode,
-            count_tokens=count_tokens,
-        )
         self._recorder = TurnRecorder()
         self._name = name
 
@@ -179,7 +152,7 @@ class OneBrainMiddleware(Component, AgentMiddleware[AgentState[Any], Any, Any]):
     def _scope_of(self, runtime: Runtime[Any]) -> Scope:
         """Return the scope of a run; its session is the thread unless another one was configured."""
         configurable = cast("Mapping[str, Any]", get_config().get("configurable") or {})
-        scope = resolve_scope(self._scope, self._scope_from, runtime.context, configurable)
+        scope = self.scope_of(runtime.context, configurable)
         return scope.within(Scope(session=configurable.get("thread_id")))
 
 

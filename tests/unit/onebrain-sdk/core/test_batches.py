@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,29 +19,36 @@ def test_every_row_is_sent_once_and_in_order(rows, most_rows, limit, taken):
     byte_limit = ByteLimit(limit)
     batches = Batches(rows, most_rows, byte_limit)
     sent: list[str] = []
-    for start, batch in batches:
-        assert start == len(sent)
+    for batch in batches:
+        assert (batches.start, batches.size) == (len(sent), len(batch))
         assert 1 <= len(batch) <= most_rows
         size = sum(len(to_json(row).encode()) + 1 for row in batch)
         assert len(batch) == 1 or size <= limit
-        if size > taken:
-            if batches.refused(TOO_LARGE):
-                continue
+        try:
+            with batches.attempt():
+                if size > taken:
+                    raise TOO_LARGE
+                sent.extend(batch)
+        except OneBrainValidationError:
             assert len(batch) == 1
-        sent.extend(batch)
+            sent.extend(batch)
     assert sent == rows
 
 
 def test_a_limit_that_was_learned_is_kept_for_later_calls():
     limit = ByteLimit(100)
     batches = Batches(["x" * 10] * 8, 8, limit)
-    for _, batch in batches:
-        if len(batch) > 3:
-            assert batches.refused(TOO_LARGE)
-    assert [len(batch) for _, batch in Batches(["x" * 10] * 8, 8, limit)] == [3, 3, 2]
+    for batch in batches:
+        with batches.attempt():
+            if len(batch) > 3:
+                raise TOO_LARGE
+    assert [len(batch) for batch in Batches(["x" * 10] * 8, 8, limit)] == [3, 3, 2]
 
 
 def test_other_failures_are_not_sent_again():
     batches = Batches(["a", "b"], 2, ByteLimit())
-    for _ in batches:
-        assert not batches.refused(OneBrainInternalError("failed", status_code=500))
+    next(iter(batches))
+    failed = OneBrainInternalError("failed", status_code=500)
+    described = OneBrainInternalError("failed after 0 rows")
+    with pytest.raises(OneBrainInternalError, match="after 0 rows"), batches.attempt(lambda error: described):
+        raise failed

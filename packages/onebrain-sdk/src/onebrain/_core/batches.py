@@ -6,7 +6,8 @@ told otherwise. A 413 says that nothing was done, so the same rows can be sent a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Generic, TypeVar
 
 from onebrain._core.codec import to_json
@@ -34,16 +35,18 @@ class ByteLimit:
 class Batches(Generic[T]):
     """Cuts rows into batches for one request each.
 
-    Iterate over it to get ``(start, rows)``. Call `refused` with the error of a request: where it returns True, the
-    iteration offers the same rows again, in smaller batches.
+    Iterate over it to get the rows of each batch, and send them within `attempt`.
 
     Args:
         rows: JSON values.
         most_rows: Rows of one request at most.
         limit: Bytes of one request; a single larger row is sent alone.
 
+    Attributes:
+        start: The position of the batch's first row.
+
     Example:
-        >>> [rows for _, rows in Batches(["a", "b", "c"], 2, ByteLimit())]
+        >>> list(Batches(["a", "b", "c"], 2, ByteLimit()))
         [['a', 'b'], ['c']]
     """
 
@@ -52,26 +55,40 @@ class Batches(Generic[T]):
         self._sizes = [len(to_json(row).encode("utf-8", "replace")) + 1 for row in rows]
         self._most_rows = most_rows
         self._limit = limit
-        self._start = self._end = 0
+        self.start = self._end = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Sequence[T]]]:
-        while self._start < len(self._rows):
+    @property
+    def size(self) -> int:
+        """The number of rows in the batch."""
+        return self._end - self.start
+
+    def __iter__(self) -> Iterator[Sequence[T]]:
+        while self.start < len(self._rows):
             self._end = self._cut()
-            yield self._start, self._rows[self._start : self._end]
-            self._start = self._end
+            yield self._rows[self.start : self._end]
+            self.start = self._end
 
     def _cut(self) -> int:
-        end, size = self._start, 0
-        most = min(len(self._rows), self._start + self._most_rows)
-        while end < most and (end == self._start or size + self._sizes[end] <= self._limit.value):
+        end, size = self.start, 0
+        most = min(len(self._rows), self.start + self._most_rows)
+        while end < most and (end == self.start or size + self._sizes[end] <= self._limit.value):
             size += self._sizes[end]
             end += 1
         return end
 
-    def refused(self, error: OneBrainError) -> bool:
-        """Return whether the batch was too large and is worth two smaller requests."""
-        if error.status_code != 413 or self._end - self._start < 2:
-            return False
-        self._limit.value = min(self._limit.value, sum(self._sizes[self._start : self._end]) // 2)
-        self._end = self._start
-        return True
+    @contextmanager
+    def attempt(
+        self, described: Callable[[OneBrainError], OneBrainError] = lambda error: error
+    ) -> Generator[None, None, None]:
+        """Send the batch in the body: if it was too large, the iteration offers its rows again, in smaller batches.
+
+        Args:
+            described: Adds to any other error what earlier batches have done.
+        """
+        try:
+            yield
+        except OneBrainError as error:
+            if error.status_code != 413 or self.size < 2:
+                raise described(error) from error.__cause__
+            self._limit.value = min(self._limit.value, sum(self._sizes[self.start : self._end]) // 2)
+            self._end = self.start

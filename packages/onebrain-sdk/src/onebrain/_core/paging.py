@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, overload
+from typing import TypeVar
+
+from onebrain._core.rows import RowsOf
 
 T = TypeVar("T")
 
@@ -25,21 +27,8 @@ class PageMeta:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Sequence[T], Generic[T]):
+class Page(RowsOf[T], Sequence[T]):
     """One page of a list: a sequence of its rows, with ``data`` and ``meta`` as the services' own clients name them."""
 
     data: tuple[T, ...]
     meta: PageMeta = PageMeta()
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        return self.data[index]
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self.data)

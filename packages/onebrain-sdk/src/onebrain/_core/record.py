@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
+
+from onebrain._core.rows import RowsOf
+
+T = TypeVar("T")
 
 
 class Record(BaseModel):
@@ -39,3 +43,21 @@ class Record(BaseModel):
         """Return the names of the fields, so that ``dict(record)`` and ``{**record}`` work."""
         yield from type(self).model_fields
         yield from self.model_extra or {}
+
+
+class NamedRows(RowsOf[T]):
+    """Makes a record a sequence of its rows, whose fields are still read by name, too."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    @overload
+    def __getitem__(self, index: str) -> Any: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
+        record: Any = self
+        return Record.__getitem__(record, index) if isinstance(index, str) else super().__getitem__(index)
+
+    def __contains__(self, value: object) -> bool:
+        record: Any = self
+        return value in tuple(self) or Record.__contains__(record, value)

@@ -5,13 +5,14 @@ All are frozen pydantic models that keep unknown fields out: a misspelt field is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self, TypeAlias, overload
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from onebrain._core.models import LazyModel
+from onebrain._core.rows import RowsOf
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant, json_object, text, vector
 from onebrain.memory.ids import Id, as_id
@@ -300,7 +301,7 @@ class Hit(Model, frozen=True):
         return self.memory.content
 
 
-class SearchResult(Model, Sequence[Hit], frozen=True):
+class SearchResult(RowsOf[Hit], Model, Sequence[Hit], frozen=True):  # type: ignore[misc]
     """The hits of a search, best first: a sequence.
 
     Attributes:
@@ -311,23 +312,12 @@ class SearchResult(Model, Sequence[Hit], frozen=True):
             caller made them. They were searched by words alone, or left out of a search by vectors alone.
     """
 
+    _rows: ClassVar[str] = "hits"
+
     hits: tuple[Hit, ...] = ()
     exhausted: bool = True
     mode: SearchMode = "hybrid"
     without_vectors: tuple[str, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
-        return self.hits[index]
-
-    def __len__(self) -> int:
-        return len(self.hits)
-
-    def __iter__(self) -> Iterator[Hit]:  # type: ignore[override]  # a sequence of hits, not of pydantic's fields
-        return iter(self.hits)
 
     @property
     def memories(self) -> tuple[Memory, ...]:
@@ -357,23 +347,12 @@ class StoreResult(Model, frozen=True):
         return self.status != "failed"
 
 
-class StoreResults(Model, Sequence[StoreResult], frozen=True):
+class StoreResults(RowsOf[StoreResult], Model, Sequence[StoreResult], frozen=True):  # type: ignore[misc]
     """One result for each memory to store, in the order given: a sequence."""
 
+    _rows: ClassVar[str] = "results"
+
     results: tuple[StoreResult, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> StoreResult: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[StoreResult]: ...
-    def __getitem__(self, index: int | slice) -> StoreResult | Sequence[StoreResult]:
-        return self.results[index]
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __iter__(self) -> Iterator[StoreResult]:  # type: ignore[override]
-        return iter(self.results)
 
     @property
     def failed(self) -> tuple[int, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from onebrain._core.codec import is_object
-from onebrain._core.record import Record
+from onebrain._core.record import NamedRows, Record
 from onebrain.memory.acceptance import in_utc
 
 OnConflict = Literal["error", "merge", "version"]
@@ -91,29 +91,13 @@ class RecalledMemory(Memory):
 Row = TypeVar("Row", bound=Memory)
 
 
-class _Rows(Record, Generic[Row]):
+class _Rows(NamedRows[Row], Record, Generic[Row]):  # type: ignore[misc]
     """Memories that can be iterated over, counted with ``len`` and indexed, beside the fields."""
+
+    _rows: ClassVar[str] = "memories"
 
     memories: tuple[Row, ...] = ()
     count: int = 0
-
-    @overload
-    def __getitem__(self, name: int) -> Row: ...
-    @overload
-    def __getitem__(self, name: slice) -> Sequence[Row]: ...
-    @overload
-    def __getitem__(self, name: str) -> Any: ...
-    def __getitem__(self, name: int | slice | str) -> Any:
-        return super().__getitem__(name) if isinstance(name, str) else self.memories[name]
-
-    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a sequence of rows, not of pydantic's fields
-        return iter(self.memories)
-
-    def __len__(self) -> int:
-        return len(self.memories)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.memories or super().__contains__(value)
 
 
 class ListResponse(_Rows[Memory]):
@@ -425,32 +409,16 @@ class InboxMessage(Record):
         return self.created_at
 
 
-class Inbox(Record):
+class Inbox(NamedRows[InboxMessage], Record):  # type: ignore[misc]
     """An agent's messages, which can be iterated over, counted with ``len`` and indexed."""
+
+    _rows: ClassVar[str] = "messages"
 
     agent_id: str | None = None
     namespace: str | None = None
     count: int = 0
     unread_only: bool = False
     messages: tuple[InboxMessage, ...] = ()
-
-    @overload
-    def __getitem__(self, name: int) -> InboxMessage: ...
-    @overload
-    def __getitem__(self, name: slice) -> Sequence[InboxMessage]: ...
-    @overload
-    def __getitem__(self, name: str) -> Any: ...
-    def __getitem__(self, name: int | slice | str) -> Any:
-        return super().__getitem__(name) if isinstance(name, str) else self.messages[name]
-
-    def __iter__(self) -> Iterator[InboxMessage]:  # type: ignore[override]
-        return iter(self.messages)
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.messages or super().__contains__(value)
 
 
 class Agent(Record):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias, overload
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from onebrain._core.record import Record
+from onebrain._core.record import NamedRows, Record
 
 Environment = Literal["development", "production"]
 Sort = Literal["createdAt", "importance", "updatedAt"]
@@ -91,34 +90,18 @@ class FoundMemory(Memory):
         return self.relevance
 
 
-class SearchResponse(Record):
+class SearchResponse(NamedRows[FoundMemory], Record):  # type: ignore[misc]
     """The result of a search, best first; it can be iterated over, counted with ``len`` and indexed.
 
     Attributes:
         latency: How long the service took, in milliseconds.
     """
 
+    _rows: ClassVar[str] = "results"
+
     results: tuple[FoundMemory, ...] = ()
     query: str = ""
     latency: float | None = None
-
-    @overload
-    def __getitem__(self, name: int) -> FoundMemory: ...
-    @overload
-    def __getitem__(self, name: slice) -> Sequence[FoundMemory]: ...
-    @overload
-    def __getitem__(self, name: str) -> Any: ...
-    def __getitem__(self, name: int | slice | str) -> Any:
-        return super().__getitem__(name) if isinstance(name, str) else self.results[name]
-
-    def __iter__(self) -> Iterator[FoundMemory]:  # type: ignore[override]  # its rows, not pydantic's fields
-        return iter(self.results)
-
-    def __len__(self) -> int:
-        return len(self.results)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.results or super().__contains__(value)
 
 
 class Pagination(Record):
@@ -132,29 +115,13 @@ class Pagination(Record):
     has_previous: bool = Field(default=False, alias="hasPrevious")
 
 
-class MemoryPage(Record):
+class MemoryPage(NamedRows[Memory], Record):  # type: ignore[misc]
     """One page of a list; it can be iterated over, counted with ``len`` and indexed."""
+
+    _rows: ClassVar[str] = "memories"
 
     memories: tuple[Memory, ...] = ()
     pagination: Pagination = Pagination()
-
-    @overload
-    def __getitem__(self, name: int) -> Memory: ...
-    @overload
-    def __getitem__(self, name: slice) -> Sequence[Memory]: ...
-    @overload
-    def __getitem__(self, name: str) -> Any: ...
-    def __getitem__(self, name: int | slice | str) -> Any:
-        return super().__getitem__(name) if isinstance(name, str) else self.memories[name]
-
-    def __iter__(self) -> Iterator[Memory]:  # type: ignore[override]  # its rows, not pydantic's fields
-        return iter(self.memories)
-
-    def __len__(self) -> int:
-        return len(self.memories)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.memories or super().__contains__(value)
 
 
 class Deleted(Record):

@@ -192,13 +192,12 @@ class OneBrainDriver(HttpDriver):
         positions = list(drafts)
         results: dict[int, StoreResult] = {}
         batches = Batches(list(drafts.values()), MAX_PAGE, self._service.byte_limit)
-        for start, bodies in batches:
-            sent = positions[start : start + len(bodies)]
+        for bodies in batches:
+            sent = positions[batches.start : batches.start + batches.size]
             try:
-                results.update((yield from self._import_batch(sent, bodies)))
+                with batches.attempt():
+                    results.update((yield from self._import_batch(sent, bodies)))
             except OneBrainError as error:
-                if batches.refused(error):
-                    continue
                 if error.status_code != 413 and not any_stored(results):
                     raise
                 # A single memory is too large, or earlier requests have stored some: whoever asked has to learn which.

@@ -6,9 +6,9 @@ adds are kept and reachable by the wire's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar, cast, overload
+from typing import Any, Final, Literal, cast
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from onebrain._core.codec import is_object
 from onebrain._core.paging import PageMeta
 from onebrain._core.record import Record as Open
+from onebrain._core.rows import RowsOf
 
 MemoryType = Literal["fact", "preference", "decision", "goal", "experience", "skill"]
 MemoryStatus = Literal["active", "candidate", "archived", "conflicted"]
@@ -41,33 +42,12 @@ Scopes: Final = (
 RESERVED: Final = "onebrain"
 
 Json = dict[str, Any]
-T = TypeVar("T")
 
 
 class Record(Open):
     """The base of all answers: frozen, from camelCase, unknown fields kept."""
 
     model_config = ConfigDict(alias_generator=to_camel, defer_build=True)
-
-
-class RowsOf(Sequence[T]):
-    """An answer whose rows are its ``data`` is a sequence of them: iteration gives rows, not pydantic's fields."""
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        return self._rows()[index]
-
-    def __len__(self) -> int:
-        return len(self._rows())
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._rows())
-
-    def _rows(self) -> tuple[T, ...]:
-        return cast("tuple[T, ...]", cast("Any", self).data)
 
 
 def _lifted(row: Any) -> Any:
@@ -160,7 +140,7 @@ class MemoryHit(Memory):
     vector_score: float | None = None
 
 
-class SearchResults(RowsOf[MemoryHit], Record):  # type: ignore[misc]
+class SearchResults(RowsOf[MemoryHit], Record, Sequence[MemoryHit]):  # type: ignore[misc]
     """The result of a search, best first: a sequence of hits, also at ``data``.
 
     Attributes:
@@ -191,7 +171,7 @@ class Proposal(Record):
         return self.content
 
 
-class Proposals(RowsOf[Proposal], Record):  # type: ignore[misc]
+class Proposals(RowsOf[Proposal], Record, Sequence[Proposal]):  # type: ignore[misc]
     """Memories proposed from a text, a chat, a page or a file; store the ones you want with ``memory.create``."""
 
     data: tuple[Proposal, ...] = Field(
@@ -201,14 +181,14 @@ class Proposals(RowsOf[Proposal], Record):  # type: ignore[misc]
     source_event_id: str | None = None
 
 
-class Extracted(RowsOf[Memory], Record):  # type: ignore[misc]
+class Extracted(RowsOf[Memory], Record, Sequence[Memory]):  # type: ignore[misc]
     """The memories that an extraction stored."""
 
     data: tuple[Memory, ...] = ()
     provider: str | None = None
 
 
-class BatchResult(RowsOf[Memory], Record):  # type: ignore[misc]
+class BatchResult(RowsOf[Memory], Record, Sequence[Memory]):  # type: ignore[misc]
     """The candidates that a batch made."""
 
     data: tuple[Memory, ...] = Field(default=(), validation_alias=AliasChoices("items", "data"))
@@ -536,7 +516,7 @@ class WriteResult(Record):
     title: str | None = None
 
 
-class SyncResult(RowsOf[WriteResult], Record):  # type: ignore[misc]
+class SyncResult(RowsOf[WriteResult], Record, Sequence[WriteResult]):  # type: ignore[misc]
     """The outcome of a batch of memories, in order."""
 
     data: tuple[WriteResult, ...] = Field(default=(), validation_alias=AliasChoices("results", "data"))
@@ -555,7 +535,7 @@ class Change(Memory):
     action: str | None = None
 
 
-class Delta(RowsOf[Change], Record):  # type: ignore[misc]
+class Delta(RowsOf[Change], Record, Sequence[Change]):  # type: ignore[misc]
     """The changes since a moment, newest first.
 
     Attributes:

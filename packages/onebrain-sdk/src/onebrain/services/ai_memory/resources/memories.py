@@ -136,19 +136,19 @@ class Memories(Resource[Mode]):
             check_row(position, row, ("title", "content"))
         created, errors, requests = 0, list[str](), 0
         batches = Batches(given, rules.MOST_ROWS, self._service.byte_limit)
-        for start, chunk in batches:
+
+        def described(error: OneBrainError) -> OneBrainError:
+            written = {"created": created, "errors": errors, "requests": requests, "rows": batches.start}
+            return partly(error, written, batches.size, len(given))
+
+        for chunk in batches:
             # Bulk always merges, so that repeating a request changes nothing.
             spec = Spec("POST", "/api/v1/memories/bulk", body=list(chunk), safe=True)
-            try:
+            with batches.attempt(described):
                 part = yield from self._ask(BulkResponse, spec)
-            except OneBrainError as error:
-                if batches.refused(error):
-                    continue
-                written = {"created": created, "errors": errors, "requests": requests, "rows": start}
-                raise partly(error, written, len(chunk), len(given)) from error.__cause__
-            created += part.created
-            errors.extend(part.errors)
-            requests += 1
+                created += part.created
+                errors.extend(part.errors)
+                requests += 1
         return BulkResponse(created=created, errors=tuple(errors), requests=requests)
 
     def _sign(self, row: dict[str, Any]) -> None:

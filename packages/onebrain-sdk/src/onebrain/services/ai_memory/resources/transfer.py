@@ -51,24 +51,23 @@ class Transfer(Resource[Mode]):
         for position, row in enumerate(given):
             check_row(position, row, ("id", "title", "content"))
         imported, errors, requests, rows = 0, list[str](), 0, 0
+
+        def described(error: OneBrainError) -> OneBrainError:
+            written = {"imported": imported, "errors": errors, "requests": requests, "rows": rows}
+            return partly(error, written, batches.size, len(given) + len(given_links))
+
         # Links come last, when both of their ends are there.
         for kind, items in (("memories", given), ("links", given_links)):
             batches = Batches(items, rules.MOST_ROWS, self._service.byte_limit)
-            for _, chunk in batches:
+            for chunk in batches:
                 body = {"memories": [], kind: list(chunk)}
                 spec = Spec("POST", "/api/v1/import", body=body, safe=True)
-                try:
+                with batches.attempt(described):
                     part = yield from self._ask(ImportResponse, spec)
-                except OneBrainError as error:
-                    if batches.refused(error):
-                        continue
-                    written = {"imported": imported, "errors": errors, "requests": requests, "rows": rows}
-                    total = len(given) + len(given_links)
-                    raise partly(error, written, len(chunk), total) from error.__cause__
-                imported += part.imported
-                errors.extend(part.errors)
-                requests += 1
-                rows += len(chunk)
+                    imported += part.imported
+                    errors.extend(part.errors)
+                    requests += 1
+                    rows += len(chunk)
         return ImportResponse(imported=imported, errors=tuple(errors), requests=requests)
 
 

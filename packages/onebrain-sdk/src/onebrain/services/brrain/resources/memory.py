@@ -114,15 +114,11 @@ class MemoryResource(Resource[Mode]):
         bodies = [_item(item, position) for position, item in enumerate(memories)]
         results: list[BatchItem] = []
         batches = Batches(bodies, MAX_BATCH, self._service.byte_limit)
-        for start, chunk in batches:
-            try:
-                results.extend((yield from self._chunk(chunk, start)))
-            except OneBrainError as error:
-                if batches.refused(error):
-                    continue
-                raise _partly(error, results, start, len(chunk)) from error.__cause__
-            if on_progress is not None:
-                on_progress(len(results))
+        for chunk in batches:
+            with batches.attempt(lambda error: _partly(error, results, batches.start, batches.size)):
+                results.extend((yield from self._chunk(chunk, batches.start)))
+                if on_progress is not None:
+                    on_progress(len(results))
         stored = sum(item.ok for item in results)
         return BatchResult(stored=stored, failed=len(results) - stored, results=tuple(results))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
@@ -10,10 +10,10 @@ from onebrain._core.batches import Batches
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.former import formerly
 from onebrain._core.paging import Page
-from onebrain._core.service import DELETE, GET, POST, path
+from onebrain._core.service import DELETE, GET, POST, Spec, path
 from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read
-from onebrain.errors import OneBrainError, OneBrainValidationError
+from onebrain.errors import OneBrainValidationError
 from onebrain.services.onebrain.fields import item_fields, memory_fields, moment
 from onebrain.services.onebrain.models import (
     Change,
@@ -109,19 +109,25 @@ class Connect(Resource[Mode]):
         Raises:
             OneBrainError: A request failed; the message says how many memories earlier ones took.
         """
+        return (
+            yield from self._written(items, _BATCH, lambda rows: POST("/v1/connect/memories").but(body=rows))
+        )
+
+    def _written(
+        self, items: Iterable[Mapping[str, Any] | str], most_rows: int, spec: Callable[[list[Json]], Spec]
+    ) -> Steps[SyncResult]:
+        """Send memories, at most `most_rows` in a request that `spec` makes, and return the outcome of each."""
         wire = [item_fields(item) for item in items]
         results: list[WriteResult] = []
         created = duplicates = 0
-        batches = Batches(wire, _BATCH, self._service.byte_limit)
-        for _, some in batches:
-            try:
-                found = yield from self._one(SyncResult, POST("/v1/connect/memories").but(body=list(some)))
-            except OneBrainError as error:
-                if batches.refused(error):
-                    continue
-                raise noted(error, f"{len(results)} of {len(wire)} memories were taken before") from error
-            results.extend(found.data)
-            created, duplicates = created + found.created, duplicates + found.duplicates
+        batches = Batches(wire, most_rows, self._service.byte_limit)
+        for rows in batches:
+            with batches.attempt(
+                lambda error: noted(error, f"{len(results)} of {len(wire)} memories were taken before")
+            ):
+                found = yield from self._one(SyncResult, spec(list(rows)))
+                results.extend(found.data)
+                created, duplicates = created + found.created, duplicates + found.duplicates
         return SyncResult(data=tuple(results), created=created, duplicates=duplicates)
 
     @endpoint
@@ -169,21 +175,8 @@ class Connect(Resource[Mode]):
         Raises:
             UnsupportedByServer: The server has no connections; `write_memories` works without.
         """
-        wire = [item_fields(item) for item in memories]
-        results: list[WriteResult] = []
-        created = duplicates = 0
-        batches = Batches(wire, _SYNC, self._service.byte_limit)
-        for _, some in batches:
-            spec = POST(path("/v1/connect/connections/{}/sync", connection_id), memories=list(some))
-            try:
-                found = yield from self._one(SyncResult, spec)
-            except OneBrainError as error:
-                if batches.refused(error):
-                    continue
-                raise noted(error, f"{len(results)} of {len(wire)} memories were taken before") from error
-            results.extend(found.data)
-            created, duplicates = created + found.created, duplicates + found.duplicates
-        return SyncResult(data=tuple(results), created=created, duplicates=duplicates)
+        url = path("/v1/connect/connections/{}/sync", connection_id)
+        return (yield from self._written(memories, _SYNC, lambda rows: POST(url, memories=rows)))
 
     @endpoint
     def disconnect(self, connection_id: str) -> Steps[None]:

@@ -475,17 +475,13 @@ class Memories(Resource[Mode]):
         try:
             if whole:
                 batches = Batches(wire, _IMPORT, self._service.byte_limit)
-                for _, some in batches:
-                    spec = POST("/v1/memory/import", items=list(some))
-                    try:
+                for some in batches:
+                    with batches.attempt():
+                        spec = POST("/v1/memory/import", items=list(some))
                         result = yield from self._one(ImportResult, spec)
-                    except OneBrainError as error:
-                        if batches.refused(error):
-                            continue
-                        raise
-                    created += result.created
-                    errors.extend(result.errors)
-                    data.extend(result.data)
+                        created += result.created
+                        errors.extend(result.errors)
+                        data.extend(result.data)
             else:
                 for position, fields in enumerate(wire):
                     try:

@@ -87,18 +87,18 @@ class Memories(Resource[Mode]):
         ids: list[str] = []
         created = 0
         batches = Batches(bodies, MAX_BULK, self._service.byte_limit)
-        for start, chunk in batches:
+
+        def described(error: OneBrainError) -> OneBrainError:
+            return _partly(error, created, ids, batches.start, batches.size)
+
+        for chunk in batches:
             spec = Spec("POST", collection_path(collection, "/memories/bulk"), body=list(chunk))
-            try:
+            with batches.attempt(described):
                 result = yield from self._service.get(BulkResult, spec)
-            except OneBrainError as error:
-                if batches.refused(error):
-                    continue
-                raise _partly(error, created, ids, start, len(chunk)) from error.__cause__
-            ids.extend(result.ids)
-            created += result.created
-            if on_progress is not None:
-                on_progress(created)
+                ids.extend(result.ids)
+                created += result.created
+                if on_progress is not None:
+                    on_progress(created)
         return BulkResult(created=created, ids=tuple(ids))
 
     @endpoint

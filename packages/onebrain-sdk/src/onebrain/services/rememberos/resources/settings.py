@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
 
 from onebrain._core.endpoint import endpoint
-from onebrain._core.service import DELETE, GET, POST, PUT
+from onebrain._core.service import DELETE, GET, POST, PUT, Spec
 from onebrain._core.steps import Mode, Steps
 from onebrain._core.wire import read, rows
 from onebrain.services.rememberos.models import (
@@ -19,10 +22,7 @@ from onebrain.services.rememberos.models import (
 from onebrain.services.rememberos.service import NAME, SLOW, RememberOSService, Resource, guarded, wrong
 
 EMAIL = "/v1/memory/email"
-STORAGE = "/v1/memory/storage/config"
-DATABASE = "/v1/memory/database/config"
-EXTRACTION = "/v1/memory/extraction/config"
-WEBHOOK = "/v1/memory/webhook/config"
+R = TypeVar("R", bound=BaseModel)
 
 # A password inside a DSN of either form, which a database's own message may quote by itself.
 _PASSWORD = re.compile(r"(?:(?<=password=)|(?<=://)[^:/@\s]*:)([^\s@]+)")
@@ -55,13 +55,33 @@ class Email(Resource[Mode]):
         yield from self._service.ask(PUT(f"{EMAIL}/senders", senders=list(senders)))
 
 
-class Storage(Resource[Mode]):
-    """The tenant's own object storage."""
+class Setting(Resource[Mode], Generic[Mode, R]):
+    """One part of the configuration: its route, and the record of its answers."""
+
+    _route: ClassVar[str]
+    _record: type[R]
 
     @endpoint
-    def get(self) -> Steps[StorageConfig]:
+    def get(self) -> Steps[R]:
         """Return the part in use, without secrets."""
-        return (yield from self._service.get(StorageConfig, GET(STORAGE)))
+        return (yield from self._service.get(self._record, GET(self._route)))
+
+    @endpoint
+    def delete(self) -> Steps[None]:
+        """Go back to the platform's own part; for the webhook, send no more events."""
+        yield from self._service.ask(DELETE(self._route))
+
+    def _put(self, spec: Spec, *secrets: Any) -> Steps[R]:
+        """Send a part, which the service tries before it saves, and keep its secrets out of errors."""
+        reply = yield from guarded(self._service.ask(spec.but(timeout=SLOW)), *secrets)
+        return read(self._record, reply.data or {}, service=NAME)
+
+
+class Storage(Setting[Mode, StorageConfig]):
+    """The tenant's own object storage."""
+
+    _route = "/v1/memory/storage/config"
+    _record = StorageConfig
 
     @endpoint
     def set(
@@ -83,58 +103,35 @@ class Storage(Resource[Mode]):
             "access_key": access_key,
             "secret_key": secret_key,
         }
-        spec = PUT(STORAGE, **{name: value for name, value in fields.items() if value is not None})
-        reply = yield from guarded(self._service.ask(spec.but(timeout=SLOW)), access_key, secret_key)
-        return read(StorageConfig, reply.data or {}, service=NAME)
-
-    @endpoint
-    def delete(self) -> Steps[None]:
-        """Go back to the platform's storage."""
-        yield from self._service.ask(DELETE(STORAGE))
+        spec = PUT(self._route, **{name: value for name, value in fields.items() if value is not None})
+        return (yield from self._put(spec, access_key, secret_key))
 
 
-class Database(Resource[Mode]):
+class Database(Setting[Mode, DatabaseConfig]):
     """The tenant's own PostgreSQL."""
 
-    @endpoint
-    def get(self) -> Steps[DatabaseConfig]:
-        """Return the part in use, without secrets."""
-        return (yield from self._service.get(DatabaseConfig, GET(DATABASE)))
+    _route = "/v1/memory/database/config"
+    _record = DatabaseConfig
 
     @endpoint
     def set(self, dsn: str) -> Steps[DatabaseConfig]:
         """Use a database of your own, by its DSN; the service tries it before it saves."""
-        hidden = [dsn, *_PASSWORD.findall(dsn)]
-        reply = yield from guarded(self._service.ask(PUT(DATABASE, dsn=dsn).but(timeout=SLOW)), hidden)
-        return read(DatabaseConfig, reply.data or {}, service=NAME)
-
-    @endpoint
-    def delete(self) -> Steps[None]:
-        """Go back to the platform's database."""
-        yield from self._service.ask(DELETE(DATABASE))
+        return (yield from self._put(PUT(self._route, dsn=dsn), [dsn, *_PASSWORD.findall(dsn)]))
 
 
-class Extraction(Resource[Mode]):
+class Extraction(Setting[Mode, ExtractionConfig]):
     """The tenant's own language model, behind any OpenAI-compatible endpoint."""
 
-    @endpoint
-    def get(self) -> Steps[ExtractionConfig]:
-        """Return the part in use, without secrets."""
-        return (yield from self._service.get(ExtractionConfig, GET(EXTRACTION)))
+    _route = "/v1/memory/extraction/config"
+    _record = ExtractionConfig
 
     @endpoint
     def set(
         self, *, base_url: str, model: str, api_key: str, provider: str = "custom"
     ) -> Steps[ExtractionConfig]:
         """Use a model of your own; the service tries it before it saves."""
-        spec = PUT(EXTRACTION, provider=provider, base_url=base_url, model=model, api_key=api_key)
-        reply = yield from guarded(self._service.ask(spec.but(timeout=SLOW)), api_key)
-        return read(ExtractionConfig, reply.data or {}, service=NAME)
-
-    @endpoint
-    def delete(self) -> Steps[None]:
-        """Go back to the platform's model."""
-        yield from self._service.ask(DELETE(EXTRACTION))
+        spec = PUT(self._route, provider=provider, base_url=base_url, model=model, api_key=api_key)
+        return (yield from self._put(spec, api_key))
 
 
 class Configuration(Resource[Mode]):
@@ -147,13 +144,11 @@ class Configuration(Resource[Mode]):
         self.extraction: Extraction[Mode] = Extraction(mode, service)
 
 
-class Webhook(Resource[Mode]):
+class Webhook(Setting[Mode, WebhookConfig]):
     """Where memory.created, memory.updated and memory.deleted are sent; see `onebrain.webhooks` for checking them."""
 
-    @endpoint
-    def get(self) -> Steps[WebhookConfig]:
-        """Return where events are sent."""
-        return (yield from self._service.get(WebhookConfig, GET(WEBHOOK)))
+    _route = "/v1/memory/webhook/config"
+    _record = WebhookConfig
 
     @endpoint
     def set(self, url: str) -> Steps[WebhookConfig]:
@@ -161,9 +156,4 @@ class Webhook(Resource[Mode]):
 
         It is sent once only, because each time makes a new secret.
         """
-        return (yield from self._service.get(WebhookConfig, PUT(WEBHOOK, url=url).but(safe=False)))
-
-    @endpoint
-    def delete(self) -> Steps[None]:
-        """Send no more events."""
-        yield from self._service.ask(DELETE(WEBHOOK))
+        return (yield from self._service.get(WebhookConfig, PUT(self._route, url=url).but(safe=False)))
