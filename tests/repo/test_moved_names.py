@@ -18,6 +18,7 @@ MOVED = {
     "onebrain.memory.urls:data_directory": "onebrain.urls:data_directory",
     "onebrain.memory.urls:resolve": "onebrain.urls:resolve",
     "onebrain.memory.urls:CLOUD": "onebrain.urls:CLOUD",
+    "onebrain.memory.brains:Brains": "onebrain.brains:Brains",
     f"{DRIVERS}.onebrain:driver": f"{SERVICES}.onebrain.driver:driver",
     f"{DRIVERS}.onebrain:OneBrainDriver": f"{SERVICES}.onebrain.driver:OneBrainDriver",
     f"{DRIVERS}.onebrain:CAPABILITIES": f"{SERVICES}.onebrain.driver:CAPABILITIES",

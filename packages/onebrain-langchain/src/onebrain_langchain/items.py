@@ -8,10 +8,10 @@ fields that filters read, and the time of the put that wrote it: a part of an ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from langgraph.store.base import (
     GetOp,
@@ -23,6 +23,7 @@ from langgraph.store.base import (
 
 from onebrain import F, Memory, NewMemory, OneBrainValidationError, Scope
 from onebrain.frameworks.ids import encode
+from onebrain.frameworks.values import is_object, is_sequence
 from onebrain.memory.filters import Filter
 
 # A label holds no dot and is not empty, so labels that each end with one are an injective encoding of a namespace in
@@ -210,12 +211,12 @@ def _readable(value: Any) -> list[str]:
     """Return the text in a value as lines, as a person would read it, without the punctuation of JSON."""
     if isinstance(value, str):
         return [value]
-    if isinstance(value, Mapping):
+    if is_object(value):
         lines: list[str] = []
-        for key, item in cast("Mapping[str, Any]", value).items():
+        for key, item in value.items():
             inner = _readable(item)
             lines.extend(f"{key}: {line}" for line in inner)
         return lines
-    if isinstance(value, list | tuple):
-        return [line for item in cast("Sequence[Any]", value) for line in _readable(item)]
+    if is_sequence(value):
+        return [line for item in value for line in _readable(item)]
     return [] if value is None else [str(value)]

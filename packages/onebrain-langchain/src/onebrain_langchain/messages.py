@@ -29,6 +29,7 @@ from langchain_core.messages import (
 from pydantic import BaseModel
 
 from onebrain import Memory, OneBrainValidationError
+from onebrain.frameworks.values import is_array, is_object
 from onebrain.memory.window import ConversationMessage, Role
 
 # The key of an object that names the kind of value which the object encodes.
@@ -139,10 +140,10 @@ def _encode(value: Any, where: str) -> Any:
                 f"{where}: holds NaN or an infinity, which cannot be written as JSON"
             )
         return value
-    if isinstance(value, list):
-        return [_encode(item, where) for item in cast("list[Any]", value)]
-    if isinstance(value, Mapping):
-        return _encode_object(cast("Mapping[Any, Any]", value), where)
+    if is_array(value):
+        return [_encode(item, where) for item in value]
+    if is_object(value):
+        return _encode_object(value, where)
     return _encode_marked(value, where)
 
 
@@ -189,11 +190,11 @@ def _marked(kind: str, value: Any) -> dict[str, Any]:
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decode(item) for item in cast("list[Any]", value)]
-    if not isinstance(value, dict):
+    if is_array(value):
+        return [_decode(item) for item in value]
+    if not is_object(value):
         return value
-    entries = cast("dict[str, Any]", value)
+    entries = value
     kind = entries.get(_MARK)
     if kind is None:
         return {key: _decode(item) for key, item in entries.items()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from langgraph.store.base import BaseStore, Item, ListNamespacesOp, MatchCondition, Op, SearchItem, SearchOp
 
+from onebrain.frameworks.values import is_sequence
 from onebrain.memory.ids import as_id
 
 _STRINGS = frozenset({str})
@@ -16,9 +16,9 @@ def labels(namespace: Any) -> Any:
     """Return a namespace with its labels as text; a label that is no id stays as it is, for the framework to refuse."""
     if type(namespace) is tuple and _STRINGS.issuperset(map(type, cast("tuple[Any, ...]", namespace))):
         return cast("Any", namespace)  # as nearly all are, in every operation of a store
-    if not isinstance(namespace, tuple | list):
+    if not is_sequence(namespace):
         return namespace
-    return tuple(map(_label, cast("Sequence[Any]", namespace)))
+    return tuple(map(_label, namespace))
 
 
 def _label(label: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 
 from onebrain import Memory
+from onebrain.frameworks.values import is_object
 from onebrain.memory.fence import unfence
 from onebrain.memory.window import ConversationMessage, Role
 from onebrain_llamaindex.filters import RESERVED
@@ -57,8 +58,8 @@ def _calls(message: ChatMessage) -> tuple[str | None, ...]:
 
 
 def _id_of(call: Any) -> Any:
-    if isinstance(call, Mapping):
-        return cast("Mapping[str, Any]", call).get("id")
+    if is_object(call):
+        return call.get("id")
     return getattr(call, "id", None)
 
 

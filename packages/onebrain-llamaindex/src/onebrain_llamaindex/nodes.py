@@ -1,6 +1,6 @@
 """Nodes of LlamaIndex as memories, and memories as nodes."""
 
-from typing import Any, cast
+from typing import Any
 
 from llama_index.core.schema import (
     BaseNode,
@@ -16,6 +16,7 @@ from llama_index.core.schema import (
 
 from onebrain import Memory, NewMemory, OneBrainValidationError, Scope
 from onebrain.frameworks.turns import facts
+from onebrain.frameworks.values import is_object
 from onebrain_llamaindex.filters import RESERVED
 from onebrain_llamaindex.ids import encode
 
@@ -85,7 +86,7 @@ def has_own_vector(memory: Memory) -> bool:
 
 def _facts(memory: Memory) -> dict[str, Any]:
     own = memory.metadata.get(RESERVED)
-    return cast("dict[str, Any]", own) if isinstance(own, dict) else {}
+    return dict(own) if is_object(own) else {}
 
 
 def node_of(memory: Memory) -> BaseNode:

@@ -13,6 +13,7 @@ from onebrain import Memory, NewMemory, OneBrainValidationError, Scope
 from onebrain.frameworks.ids import encode
 from onebrain.frameworks.recall import said
 from onebrain.frameworks.turns import Spoken
+from onebrain.frameworks.values import is_object
 from onebrain.memory.capabilities import Capabilities
 
 # The key of a memory's metadata that belongs to this package.
@@ -79,5 +80,5 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = cast("Sequence[Any]", content) if isinstance(content, Sequence) else ()
-    texts = (cast("Mapping[str, Any]", part).get("text") for part in parts if isinstance(part, Mapping))
+    texts = (part.get("text") for part in parts if is_object(part))
     return "\n".join(text for text in texts if isinstance(text, str))

@@ -4,13 +4,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from agents import FunctionTool
 from agents.tool_context import ToolContext
 
 from onebrain.frameworks.scope import Scoped, ScopedOptions
 from onebrain.frameworks.tools import ALL, MISTAKES, MemoryTool
+from onebrain.frameworks.values import is_object
 from onebrain_openai_agents.items import context_of
 
 
@@ -62,4 +63,4 @@ def _parsed(arguments: str) -> Mapping[str, Any]:
     except ValueError:
         given = None
     # A value that is no object has no arguments, and the tool answers which ones are missing.
-    return cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}
+    return given if is_object(given) else {}

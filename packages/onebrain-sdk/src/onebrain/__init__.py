@@ -189,7 +189,7 @@ __all__ = [
     "sqlite_url",
 ]
 
-_HOME_OF = dict.fromkeys(__all__, "onebrain.errors")
+_HOME_OF = {name: "onebrain.errors" for name in __all__ if name != "__version__"}
 for _home, _names in _HOMES.items():
     _HOME_OF.update(dict.fromkeys(_names, _home))
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from onebrain import AsyncBrain, Brain, ConfigurationError
-from onebrain.memory.brains import Brains
+from onebrain.brains import Brains
 from onebrain.testing.reference import ReferenceDriver, reference_brain
 
 

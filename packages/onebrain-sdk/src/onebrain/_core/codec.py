@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime
 from enum import Enum
 from typing import Any, Final, TypeGuard, cast
@@ -49,6 +49,11 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether `value` is a list or a tuple."""
+    return isinstance(value, list | tuple)
+
+
 def as_object(value: object) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one in place of anything else."""
     return value if is_object(value) else {}
@@ -74,8 +79,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[Any, Any]", value))
+    if is_object(value):
+        return dict(value)
     if isinstance(value, Set):
         return sorted(cast("Set[Any]", value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

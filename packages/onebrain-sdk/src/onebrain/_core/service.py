@@ -9,12 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from onebrain._core import retry
 from onebrain._core.batches import REQUEST_BYTES, ByteLimit
-from onebrain._core.codec import UNSET, from_json, to_json
+from onebrain._core.codec import UNSET, from_json, is_sequence, to_json
 from onebrain._core.credentials import checked_headers
 from onebrain._core.ids import Id, as_id
 from onebrain._core.limits import RateLimit, rate_limit
@@ -293,21 +293,25 @@ class Service:
         if spec.idempotency_header is not None:
             headers.setdefault(spec.idempotency_header.lower(), str(uuid.uuid4()))
             safe = True
+        url = self._url(spec)
+        return Request(spec.method, url, headers, content, spec.timeout or self.timeout), safe
+
+    def _url(self, spec: Spec) -> str:
         url = self.base_url + spec.path
         query = [
             (name, _query_text(item))
             for name, value in spec.query.items()
             if value is not None and value is not UNSET
-            for item in (cast("Sequence[Any]", value) if isinstance(value, list | tuple) else (value,))
+            for item in (value if is_sequence(value) else (value,))
         ]
-        if query:
-            try:
-                url += ("&" if "?" in url else "?") + urlencode(query)
-            except UnicodeEncodeError:
-                raise OneBrainValidationError(
-                    "a parameter holds a lone surrogate, which no URL can carry"
-                ) from None
-        return Request(spec.method, url, headers, content, spec.timeout or self.timeout), safe
+        if not query:
+            return url
+        try:
+            return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
+        except UnicodeEncodeError:
+            raise OneBrainValidationError(
+                "a parameter holds a lone surrogate, which no URL can carry"
+            ) from None
 
     def _reply(self, spec: Spec, response: Response, attempts: int) -> Reply:
         body = response.content
@@ -352,21 +356,22 @@ class Service:
             return UnsupportedByServer(f"{spec.method} {spec.path}", **facts)
         kind = error_class(response.status)
         # A wait of hours is a plan's period, not a rate.
-        if said.quota or (kind is OneBrainRateLimitError and asked is not None and asked > 3600):
+        if said.quota or (kind is OneBrainRateLimitError and (asked or 0) > 3600):
             kind = QuotaExceeded
-        message = said.message or f"{spec.method} {spec.path} failed with status {response.status}"
-        if 300 <= response.status < 400:
-            message = (
-                f"{spec.method} {spec.path} was redirected, which is never followed; is the base URL right?"
-            )
-        if response.status == 413:
-            message += f"; the request has {len(request.content or b'')} bytes"
-        error = kind(message, **facts)
+        error = kind(self._message(said, spec, request, response.status), **facts)
         if isinstance(error, OneBrainConflictError):
             error.existing_id = said.existing_id
         if isinstance(error, OneBrainRateLimitError):
             error.rate_limit = rate_limit(response.headers, self._rate_prefix)
         return error
+
+    def _message(self, said: Explanation, spec: Spec, request: Request, status: int) -> str:
+        call = f"{spec.method} {spec.path}"
+        if 300 <= status < 400:
+            return f"{call} was redirected, which is never followed; is the base URL right?"
+        message = said.message or f"{call} failed with status {status}"
+        size = f"; the request has {len(request.content or b'')} bytes" if status == 413 else ""
+        return message + size
 
     def _own(self, error: OneBrainError) -> OneBrainError:
         error.service = self.name

@@ -10,12 +10,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 import onebrain
-from onebrain._core.codec import to_json
+from onebrain._core.codec import is_object, to_json
 from onebrain.errors import OneBrainError
 from onebrain.memory import transfer
 from onebrain.memory.models import Memory, Scope
@@ -246,9 +246,9 @@ def json_object(text: str | None) -> dict[str, Any]:
         found = json.loads(text)
     except ValueError:
         raise click.BadParameter("is not valid JSON", param_hint="--metadata") from None
-    if not isinstance(found, dict):
+    if not is_object(found):
         raise click.BadParameter("must be a JSON object", param_hint="--metadata")
-    return cast("dict[str, Any]", found)
+    return dict(found)
 
 
 @cli.command()

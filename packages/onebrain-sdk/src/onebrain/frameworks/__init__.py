@@ -2,7 +2,6 @@
 
 | module | holds |
 |---|---|
-| `brains` | a memory for sync and async code, from what a user has |
 | `connection` | one memory for sync and async code, opened on first use |
 | `plans` | logic over a brain, written once for sync and async code |
 | `scope` | the scope of a run, from the data of the run |

@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast, get_
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
+from onebrain.brains import Brains
 from onebrain.errors import ConfigurationError, OneBrainValidationError, redact
-from onebrain.frameworks.brains import Brains
 from onebrain.frameworks.plans import Plan, arun, run
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.models import Scope

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from pydantic import SecretStr
 
+from onebrain._core.codec import is_object
 from onebrain.errors import ConfigurationError
 from onebrain.frameworks.connection import AnyBrain, Component, Connection, ScopeLike, as_scope
 from onebrain.frameworks.plans import Plan
@@ -115,6 +116,6 @@ def resolve_scope(scope: Scope, source: ScopeSource | None, *contexts: Any) -> S
 
 
 def _lookup(context: Any, name: str) -> Any:
-    if isinstance(context, Mapping):
-        return cast("Mapping[str, Any]", context).get(name)
+    if is_object(context):
+        return context.get(name)
     return getattr(context, name, None)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
-from onebrain._core.codec import from_json, to_json
+from onebrain._core.codec import from_json, is_object, is_sequence, to_json
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.moments import instant_of
 
@@ -82,8 +82,8 @@ def expiry(expires_at: datetime | None, ttl: timedelta | None, now: datetime) ->
 def json_object(value: Any) -> Any:
     """Refuse an object that JSON cannot hold exactly, or that is nested deeper than every reader follows."""
     pairs: Any = value
-    if isinstance(value, dict | Mapping):
-        _check_object(cast("Mapping[Any, Any]", value), 1)
+    if is_object(value):
+        _check_object(value, 1)
     return pairs
 
 
@@ -137,10 +137,10 @@ def _check_json(value: Any, depth: int) -> None:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("holds NaN or an infinity, which JSON has no word for")
-    elif isinstance(value, dict | Mapping):
-        _check_object(cast("Mapping[Any, Any]", value), depth + 1)
-    elif isinstance(value, list | tuple):
-        _check_items(cast("Iterable[Any]", value), depth + 1)
+    elif is_object(value):
+        _check_object(value, depth + 1)
+    elif is_sequence(value):
+        _check_items(value, depth + 1)
     elif value is not None:
         _check_json(_as_json(value), depth)
 

@@ -1,5 +1,5 @@
-"""The former address of `onebrain.frameworks.brains`."""
+"""The former address of `onebrain.brains`."""
 
 from onebrain._core.former import moved
 
-__getattr__ = moved(__name__, "onebrain.frameworks.brains", "Brains")
+__getattr__ = moved(__name__, "onebrain.brains", "Brains")

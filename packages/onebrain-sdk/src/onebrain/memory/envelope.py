@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
-from onebrain._core.codec import from_json, is_object, to_json
+from onebrain._core.codec import from_json, is_array, is_object, to_json
 from onebrain._core.steps import Sleep, Steps
 from onebrain.memory.models import EVERYTHING, Scope
 from onebrain.memory.moments import instant_of, moments_of, with_moments
@@ -67,7 +67,7 @@ class Envelope:
     def texts(self, name: str) -> tuple[str, ...] | None:
         """Return a list of texts that was folded in, or None."""
         value = self.kept.get(name)
-        return tuple(map(str, cast("Sequence[Any]", value))) if isinstance(value, list) else None
+        return tuple(map(str, value)) if is_array(value) else None
 
 
 def fold(
@@ -125,7 +125,7 @@ def _copy(value: Any) -> Any:
     """Return JSON in objects and lists of its own, which may be changed."""
     if is_object(value):
         return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in cast("Sequence[Any]", value)] if isinstance(value, list) else value
+    return [_copy(item) for item in value] if is_array(value) else value
 
 
 def _scope(value: Any) -> Scope:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias, cast
 
-from onebrain._core.codec import from_stored, plain, to_json
+from onebrain._core.codec import from_stored, is_array, is_object, is_sequence, plain, to_json
 from onebrain.errors import OneBrainValidationError
 
 Path: TypeAlias = list[str | int]
@@ -77,10 +77,10 @@ def moments_of(value: Mapping[str, Any], *, what: str = "metadata") -> list[Path
 
 def with_moments(value: dict[str, Any], paths: object) -> dict[str, Any]:
     """Return `value` with the text at each of `paths` made a `Moment`; a path that leads nowhere is passed over."""
-    for path in cast("Iterable[Any]", paths) if isinstance(paths, list) else ():
-        if not isinstance(path, list) or not path:
+    for path in paths if is_array(paths) else ():
+        if not is_array(path) or not path:
             continue
-        *outer, last = cast("list[Any]", path)
+        *outer, last = path
         try:
             holder: Any = value
             for step in outer:
@@ -113,12 +113,12 @@ def _is_plain(value: Mapping[str, Any]) -> bool:
 def _collect(value: Any, path: Path, found: list[Path]) -> None:
     if isinstance(value, Moment | date):  # a datetime is a date
         found.append(path)
-    elif isinstance(value, Mapping):
-        for key, item in cast("Mapping[Any, Any]", value).items():
+    elif is_object(value):
+        for key, item in value.items():
             if isinstance(key, str):
                 _collect(item, [*path, key], found)
-    elif isinstance(value, list | tuple):
-        for place, item in enumerate(cast("Sequence[Any]", value)):
+    elif is_sequence(value):
+        for place, item in enumerate(value):
             _collect(item, [*path, place], found)
     elif not isinstance(value, str | int | float | None):
         _collect(plain(value), path, found)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from onebrain._core.codec import from_json, is_array, is_object, to_json
 from onebrain._core.steps import Steps
@@ -170,9 +170,9 @@ def _scope(value: Any) -> Scope:
 
 def _says_dates(value: Any) -> bool:
     """Whether a value has the form of ``dates`` as `line` writes it."""
-    if not isinstance(value, dict) or not value:
+    if not is_object(value) or not value:
         return False
-    for name, paths in cast("dict[str, Any]", value).items():
+    for name, paths in value.items():
         if name not in _OBJECTS or not is_array(paths):
             return False
         if not all(isinstance(path, list) for path in paths):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias, cast
 
+from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Mode, Sleep, Steps
 from onebrain.errors import OneBrainError, OneBrainValidationError
@@ -304,8 +305,8 @@ def new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:
         fields: dict[str, Any] = {name: getattr(raw, name) for name in raw.model_fields_set}
     elif isinstance(raw, str):
         fields = {"content": raw}
-    elif isinstance(raw, Mapping):
-        fields = dict(cast("Mapping[str, Any]", raw))
+    elif is_object(raw):
+        fields = dict(raw)
     else:
         raise OneBrainValidationError(
             f"a memory must be text, a NewMemory or a dict, not {type(raw).__name__}"

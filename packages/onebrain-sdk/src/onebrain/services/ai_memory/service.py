@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from onebrain._core import client
 from onebrain._core.client import ClientOptions
-from onebrain._core.codec import is_object, to_json
+from onebrain._core.codec import is_object, is_sequence, to_json
 from onebrain._core.credentials import credential
 from onebrain._core.service import Explanation, Reply, Service, Spec
 from onebrain._core.steps import Mode, Steps
@@ -232,8 +232,8 @@ def _metadata(value: Any) -> str | None:
 def _depth(value: Any) -> int:
     if is_object(value):
         return 1 + max((_depth(item) for item in value.values()), default=0)
-    if isinstance(value, list | tuple):
-        return 1 + max((_depth(item) for item in cast("Sequence[Any]", value)), default=0)
+    if is_sequence(value):
+        return 1 + max((_depth(item) for item in value), default=0)
     return 0
 
 

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Unpack, cast
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.codec import is_sequence
 from onebrain._core.paging import Page
 from onebrain._core.steps import Plan, Steps
 from onebrain.errors import (
@@ -175,15 +176,10 @@ class BrrainDriver(HttpDriver):
                 else:
                     results[position] = StoreResult(id=item.id)
                 continue
-            code = (item.error.code if item.error is not None else None) or ""
-            if "validation" in code:
-                reason = item.error.message if item.error is not None else None
-                results[position] = failed(
-                    OneBrainValidationError(
-                        reason or "the service refused this memory", service=NAME, code=code
-                    )
-                )
-            else:  # a second copy, or a failure that may pass
+            refusal = _refusal(item)
+            if refusal is not None:
+                results[position] = failed(refusal)
+            else:
                 left.append(position)
         return left
 
@@ -312,6 +308,15 @@ class BrrainDriver(HttpDriver):
         return count
 
 
+def _refusal(item: models.BatchItem) -> OneBrainValidationError | None:
+    """Return the error for an item that was refused for good; None for a second copy, or a failure that may pass."""
+    code = (item.error.code if item.error is not None else None) or ""
+    if item.error is None or "validation" not in code:
+        return None
+    reason = item.error.message or "the service refused this memory"
+    return OneBrainValidationError(reason, service=NAME, code=code)
+
+
 def _body(item: NewMemory) -> dict[str, Any]:
     """Return the arguments of `memory.store` for one item."""
     check_content(item.content)
@@ -380,7 +385,7 @@ def _memory(
     else:
         source = source if isinstance(source, str) and source.strip() else None
         scope = Scope(space, agent=source)
-        tags = tuple(map(str, cast("Sequence[Any]", native))) if isinstance(native, list | tuple) else ()
+        tags = tuple(map(str, native)) if is_sequence(native) else ()
     department = metadata.get("department")
     return Memory(
         id=row.id,

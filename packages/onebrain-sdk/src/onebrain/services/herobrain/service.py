@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -188,27 +188,36 @@ def invalid(message: str) -> OneBrainValidationError:
 
 def check_memory(fields: Mapping[str, Any]) -> None:
     """Refuse values that the API reference rules out; missing fields and None pass, and no value is quoted."""
-    content = fields.get("content")
-    if content is not None and not (isinstance(content, str) and 1 <= len(content) <= MOST_CONTENT):
-        raise invalid(f"content: must be a text of 1 to {MOST_CONTENT} characters")
-    kind = fields.get("type")
-    if kind is not None and kind not in TYPES:
-        raise invalid(f"type: must be one of {', '.join(sorted(TYPES))}")
-    for name in ("importance", "minRelevance"):
+    for name, (fits, rule) in _RULES.items():
         value = fields.get(name)
-        good = value is None or (
-            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-        )
-        if not good:
-            raise invalid(f"{name}: must be a number from 0 to 1")
-    tags = fields.get("tags")
-    if tags is not None:
-        if isinstance(tags, str) or not isinstance(tags, Sequence):
-            raise invalid("tags: must be a list of strings")
-        if not all(isinstance(tag, str) for tag in cast("Sequence[Any]", tags)):
-            raise invalid("tags: must be a list of strings")
-    if fields.get("metadata") is not None and not isinstance(fields["metadata"], Mapping):
-        raise invalid("metadata: must be a JSON object")
+        if value is not None and not fits(value):
+            raise invalid(f"{name}: {rule}")
+
+
+def _is_content(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= MOST_CONTENT
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_texts(value: Any) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    items: Sequence[Any] = value
+    return all(isinstance(item, str) for item in items)
+
+
+# For each field: whether a value fits, and the rule in words.
+_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "content": (_is_content, f"must be a text of 1 to {MOST_CONTENT} characters"),
+    "type": (TYPES.__contains__, f"must be one of {', '.join(sorted(TYPES))}"),
+    "importance": (_is_fraction, "must be a number from 0 to 1"),
+    "minRelevance": (_is_fraction, "must be a number from 0 to 1"),
+    "tags": (_is_texts, "must be a list of strings"),
+    "metadata": (is_object, "must be a JSON object"),
+}
 
 
 def within(name: str, value: Any, low: int, high: int | None) -> None:

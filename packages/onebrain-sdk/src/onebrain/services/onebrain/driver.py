@@ -66,6 +66,7 @@ from onebrain.memory.translation import (
     drafts_of,
     failed,
     in_order,
+    marks,
     removed,
     sequence,
     unknown_id,
@@ -99,6 +100,7 @@ CAPABILITIES: Final = Capabilities(
 
 _TYPES: Final = frozenset(get_args(wire.MemoryType))
 _EXTRA: Final = {"confidence": "confidence", "sourceType": "sourceType", "source_type": "sourceType"}
+_KEPT: Final = ("tags", "importance", "source", "pinned", "type")
 _PINNED: Final = "obpinned"
 _WORD: Final = re.compile(r"\w+")
 _FORMAT: Final = 1
@@ -309,22 +311,16 @@ class OneBrainDriver(HttpDriver):
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page, newest first."""
-        status: str | None = None if request.include_archived else "active"
-        type_, word = None, mark("s", request.scope.session) if request.scope.session is not None else None
-        for part in comparisons(request.filter):
-            if part.field == "$type" and isinstance(part.value, str):
-                type_ = part.value if part.value in _TYPES else "fact"
-            elif part.field == "$pinned" and part.value is True and word is None:
-                word = _PINNED
-            elif part.field == "$archived" and part.value is False:
-                status = "active"
-        if word is not None and not (yield from self._narrows_by_text()):
-            word = None
+        wanted = {part.field: part.value for part in comparisons(request.filter)}
+        active = not request.include_archived or wanted.get("$archived") is False
+        marked = marks(("s", request.scope.session)) or ([_PINNED] if wanted.get("$pinned") is True else [])
+        narrows = bool(marked) and (yield from self._narrows_by_text())
+        type = wanted.get("$type")
         spec = GET(
             "/v1/memory",
-            type=type_,
-            status=status,
-            search=word,
+            type=_wire_type(type) if isinstance(type, str) else None,
+            status="active" if active else None,
+            search=marked[0] if narrows else None,
             cursor=request.cursor,
             limit=min(request.limit, MAX_PAGE),
         )
@@ -369,23 +365,13 @@ class OneBrainDriver(HttpDriver):
         if not found or not scope.covers(_memory(found[0]).scope):
             raise unknown_id("onebrain")
         row, old, given = found[0], _memory(found[0]), dict(changes.fields)
-        kept = dict(row.annotations)
-        for name in ("tags", "importance", "source", "pinned"):
-            if name in given:
-                kept[name] = list(given[name] or ()) if name == "tags" else given[name]
-        if "type" in given:
-            wanted = given["type"] or "fact"
-            if (wanted if wanted in _TYPES else "fact") != row.type:
-                raise unsupported(
-                    CAPABILITIES, "changing the type of a memory", "delete it and store it again"
-                )
-            kept["type"] = given["type"]
+        if "type" in given and _wire_type(given["type"]) != row.type:
+            raise unsupported(CAPABILITIES, "changing the type of a memory", "delete it and store it again")
+        title = given.get("title", old.title)
+        kept = {name: value for name, value in row.annotations.items() if name not in ("scope", "metadata")}
+        kept |= {name: given[name] for name in _KEPT if name in given} | {"title": title}
         content = given.get("content", old.content)
         _check_length(content)
-        title = given.get("title", old.title)
-        kept["title"] = title
-        kept.pop("scope", None)
-        kept.pop("metadata", None)
         spec = PATCH(
             path("/v1/memory/{}", id),
             title=_title(content, title, old.scope.session, bool(kept.get("pinned"))),
@@ -393,7 +379,7 @@ class OneBrainDriver(HttpDriver):
             metadata=fold(changes.metadata(old.metadata), old.scope, {**kept, "format": _FORMAT}),
             confidence=_extra(given.get("extra") or {}).get("confidence", UNSET),
             status=("archived" if given["archived"] else "active") if "archived" in given else UNSET,
-            tags=kept.get("tags") or [],
+            tags=list(kept.get("tags") or ()),
             source=kept.get("source"),
             importance=kept.get("importance"),
             pinned=bool(kept.get("pinned")),
@@ -426,12 +412,7 @@ class OneBrainDriver(HttpDriver):
 
     def extract(self, memories: Sequence[Memory], /) -> Steps[int]:
         """Let the server read each memory that no entity was linked to since its last change."""
-        read_at: dict[str, datetime] = {}
-        for entity in (yield from self._entities()):
-            for link in entity.links:
-                if link.created_at is not None and not _stands_for_user(entity, link):
-                    seen = read_at.get(link.memory_item_id)
-                    read_at[link.memory_item_id] = max(seen or link.created_at, link.created_at)
+        read_at = _latest_links((yield from self._entities()))
         count = 0
         named: list[tuple[str, wire.Entity]] = []
         for memory in memories:
@@ -576,26 +557,18 @@ def _draft(item: NewMemory) -> wire.Json:
     """Return the body that stores `item`."""
     _check_length(item.content)
     extra = _extra(item.extra)
-    kept = {
-        "format": _FORMAT,
-        "title": item.title,
-        "type": item.type,
+    # Servers that know these fields have them on the wire, the others in the metadata.
+    shared = {
         "tags": list(item.tags) or None,
         "importance": item.importance,
         "source": item.source,
         "pinned": item.pinned or None,
-        "sequence": sequence(),
     }
-    own = {
-        "scope": _parts(item.scope) or None,
-        "tags": list(item.tags) or None,
-        "importance": item.importance,
-        "source": item.source,
-        "pinned": item.pinned or None,
-        "status": "archived" if item.archived else None,
-    }
+    kept = {**shared, "format": _FORMAT, "title": item.title, "type": item.type, "sequence": sequence()}
+    status = "archived" if item.archived else None
+    own = {**shared, "scope": _parts(item.scope) or None, "status": status}
     return {
-        "type": item.type if item.type in _TYPES else "fact",
+        "type": _wire_type(item.type),
         "title": _title(item.content, item.title, item.scope.session, item.pinned),
         "body": item.content,
         "metadata": fold(item.metadata, item.scope, kept),
@@ -604,9 +577,25 @@ def _draft(item: NewMemory) -> wire.Json:
     }
 
 
+def _wire_type(type: str | None) -> str:
+    """Return the type that OneBrain has for a memory's own; the memory's own is kept in the metadata."""
+    return type if type is not None and type in _TYPES else "fact"
+
+
 def _stands_for_user(entity: wire.Entity, link: wire.Link) -> bool:
     """Return whether a link was made by `_Owners` to say whose a memory is, which is no mention."""
     return entity.type.lower() == _OWNER_TYPE and link.link_type == _OWNER_LINK
+
+
+def _latest_links(entities: Sequence[wire.Entity]) -> dict[str, datetime]:
+    """Return when each memory was last linked to an entity that it mentions, by the memory's id."""
+    latest: dict[str, datetime] = {}
+    for entity in entities:
+        for link in entity.links:
+            if link.created_at is not None and not _stands_for_user(entity, link):
+                seen = latest.get(link.memory_item_id, link.created_at)
+                latest[link.memory_item_id] = max(seen, link.created_at)
+    return latest
 
 
 def _title(content: str, title: str | None, session: str | None, pinned: bool) -> str:

@@ -244,35 +244,38 @@ class RememberOSDriver(HttpDriver):
             return Found(mode=request.mode)
         parts = {"agent": request.scope.agent, "session": request.scope.session}
         bound = {name: value for name, value in parts.items() if value is not None}
-        if bound:  # the user is bound by its container tag, which other programs set, too
+        # The user is bound by its container tag, which other programs set, too.
+        if bound:
             wanted[KEY] = {"scope": bound}
+        limit = min(request.limit, MAX_SEARCH)
         try:
             answer = yield from self._client.search(
                 request.query or "",
                 collection=request.scope.space,
-                limit=min(request.limit, MAX_SEARCH),
-                min_score=0.0,  # a threshold of the vectors, while ours is one of the score
+                limit=limit,
+                # A threshold of the vectors, while ours is one of the score.
+                min_score=0.0,
                 mode=_MODES[request.mode],
                 metadata_filter=wanted or None,
                 container_tag=request.scope.user,
                 include_archived=request.include_archived,
             )
         except OneBrainNotFoundError:
-            return Found(mode=request.mode)  # there is no such collection
-        best = max((row.score or 0.0 for row in answer.results), default=0.0)
-        found: list[Hit] = []
-        for row in answer.results:
-            collection = request.scope.space or row.collection
-            if collection is None:
-                raise OneBrainResponseError(
-                    "a search of all collections was answered without saying where a memory is", service=NAME
-                )
-            memory = self._memory(row, collection, searched=request.scope.user)
-            score = (row.score or 0.0) / best if best > 1 else (row.score or 0.0)
-            found.append(Hit(memory=memory, score=min(1.0, max(0.0, score))))
-        return Found(
-            hits=found, more=len(answer.results) >= min(request.limit, MAX_SEARCH), mode=request.mode
-        )
+            # There is no such collection.
+            return Found(mode=request.mode)
+        # Scores of a fusion have no fixed scale.
+        scale = max(1.0, *(row.score or 0.0 for row in answer.results), 0.0)
+        hits = [self._hit(row, request.scope, scale) for row in answer.results]
+        return Found(hits=hits, more=len(answer.results) >= limit, mode=request.mode)
+
+    def _hit(self, row: models.Hit, scope: Scope, scale: float) -> Hit:
+        collection = scope.space or row.collection
+        if collection is None:
+            raise OneBrainResponseError(
+                "a search of all collections was answered without saying where a memory is", service=NAME
+            )
+        memory = self._memory(row, collection, searched=scope.user)
+        return Hit(memory=memory, score=min(1.0, max(0.0, (row.score or 0.0) / scale)))
 
     # ---- read -------------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
 from onebrain._core import client
 from onebrain._core.batches import ByteLimit
 from onebrain._core.client import ClientOptions
-from onebrain._core.codec import is_array, is_object, is_set, to_json
+from onebrain._core.codec import is_array, is_object, is_sequence, is_set, to_json
 from onebrain._core.credentials import credential
 from onebrain._core.limits import RateLimit
 from onebrain._core.service import Explanation, Reply, Service, Spec, path
@@ -70,9 +70,7 @@ def explain(response: Response, body: Any) -> Explanation:
 def _issue(issue: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the problem and its path; leave ``input`` out, for it may quote a memory's text."""
     location: Any = issue.get("loc")
-    steps: Iterable[Any] = (
-        cast("Iterable[Any]", location) if isinstance(location, list | tuple) else (location,)
-    )
+    steps: Iterable[Any] = location if is_sequence(location) else (location,)
     kind = issue.get("type")
     return {
         "where": ".".join(str(step) for step in steps if step is not None) or "the request",
@@ -262,6 +260,6 @@ def _texts(value: Any) -> list[str]:
         return [value] if len(value) >= 4 else []
     if is_object(value):
         return [text for item in value.values() for text in _texts(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in cast("Sequence[Any]", value) for text in _texts(item)]
+    if is_sequence(value):
+        return [text for item in value for text in _texts(item)]
     return []

@@ -34,6 +34,7 @@ from onebrain.services.onebrain.models import (
     Json,
     Memory,
     MemoryDuplicate,
+    MemoryHit,
     MemoryStatus,
     MemoryType,
     Proposal,
@@ -217,22 +218,17 @@ class Memories(Resource[Mode]):
                 "content: must be text that is not blank; delete the memory instead"
             )
         fields: Json = {"title": title, "body": text, "confidence": confidence, "status": status}
-        own: Json = {}
-        if is_set(tags):
-            own["tags"] = list(strings("tags", cast("Iterable[str] | None", tags)))
-        if is_set(source):
-            own["source"] = source
+        own: Json = {} if isinstance(source, Unset) else {"source": source}
+        if not isinstance(tags, Unset):
+            own["tags"] = list(strings("tags", tags))
         if is_set(content) or own or is_set(metadata):
             old = yield from self._one(Memory, GET(path("/v1/memory/{}", id)))
             if is_set(content) and not is_set(title) and old.title == title_of(old.content):
                 fields["title"] = title_of(str(content))
             if own or is_set(metadata):
-                kept = {
-                    name: value
-                    for name, value in {**old.annotations, **reserved_form(own)}.items()
-                    if value not in (None, [])
-                }
-                given = cast("Mapping[str, Any] | None", metadata) if is_set(metadata) else old.metadata
+                given = old.metadata if isinstance(metadata, Unset) else metadata
+                annotations = {**old.annotations, **reserved_form(own)}
+                kept = {name: value for name, value in annotations.items() if value not in (None, [])}
                 fields["metadata"] = with_annotations(given or None, kept)
         if own.get("source") in SOURCE_TYPES:
             raise OneBrainValidationError(
@@ -280,7 +276,7 @@ class Memories(Resource[Mode]):
             raise OneBrainValidationError("limit and top_k are one argument: give one of them")
         wanted = limit if limit is not None else top_k
         labels = strings("tags", tags)
-        narrowed = bool(labels) or type is not None or entity_id is not None or project_id is not None
+        narrowed = bool(labels) or any(one is not None for one in (type, entity_id, project_id))
         spec = POST(
             "/v1/memory/search",
             query=query,
@@ -298,18 +294,19 @@ class Memories(Resource[Mode]):
             full = len(found.data) >= (MOST_HITS if narrowed else wanted or 10)
             return found.model_copy(update={"data": hits, "exhausted": not full})
         linked = yield from self._linked(entity_id, project_id)
-        hits = tuple(
-            hit
-            for hit in found.data
-            if (type is None or hit.type == type) and (linked is None or hit.id in linked)
-        )
+        of_type = [hit for hit in found.data if type is None or hit.type == type]
+        hits = tuple(hit for hit in of_type if linked is None or hit.id in linked)
         if labels:
-            whole = yield from Memories.get_many.plan(self, [hit.id for hit in hits])
-            tagged = {memory.id for memory in whole if set(labels) <= set(memory.tags)}
-            hits = tuple(hit for hit in hits if hit.id in tagged)
+            hits = yield from self._tagged(hits, labels)
         most = wanted or 10
         exhausted = len(found.data) < MOST_HITS and len(hits) <= most
         return found.model_copy(update={"data": hits[:most], "exhausted": exhausted})
+
+    def _tagged(self, hits: Sequence[MemoryHit], labels: Sequence[str]) -> Steps[tuple[MemoryHit, ...]]:
+        """Return the hits whose memories have all labels; the rows of a search may lack their tags."""
+        whole = yield from Memories.get_many.plan(self, [hit.id for hit in hits])
+        tagged = {memory.id for memory in whole if set(labels) <= set(memory.tags)}
+        return tuple(hit for hit in hits if hit.id in tagged)
 
     @endpoint
     @formerly("type", "title", "body")
