@@ -55,7 +55,8 @@ class Gathering(Generic[W, R]):
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Gathering[W, R]], tuple[()]]:
-        return Gathering, ()  # lines belong to the loops of a process
+        # Lines belong to the event loops of a process.
+        return Gathering, ()
 
     async def do(self, work: W, together: Together[W, R]) -> R:
         """Return the result of `work`, which `together` does with all other work of this turn."""

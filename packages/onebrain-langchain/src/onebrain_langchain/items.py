@@ -45,7 +45,8 @@ def path_of(namespace: Sequence[str]) -> str:
 @lru_cache(maxsize=1024)
 def _path(namespace: tuple[str, ...]) -> str:
     path = "".join(label + "." for label in namespace)
-    if "\x00" in path:  # older releases of LangGraph let it pass
+    # Older releases of LangGraph let this character pass.
+    if "\x00" in path:
         raise InvalidNamespaceError("a namespace label cannot hold NUL")
     return path
 

@@ -34,7 +34,8 @@ from onebrain.memory.window import ConversationMessage, Role
 
 # The key of an object that names the kind of value which the object encodes.
 _MARK = "$langchain"
-_REQUIRED = object()  # equals nothing
+# An object that equals nothing else.
+_REQUIRED = object()
 _ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -63,7 +64,8 @@ def to_fields(message: BaseMessage) -> dict[str, Any]:
     if not content.strip():
         content = _outline(whole)
     elif data.get("content") == content:
-        del data["content"]  # it is the memory's own
+        # The content is the memory's own.
+        del data["content"]
     return {
         "content": content,
         "source": "chat",

@@ -15,7 +15,8 @@ _STRINGS = frozenset({str})
 def labels(namespace: Any) -> Any:
     """Return a namespace with its labels as text; a label that is no id stays as it is, for the framework to refuse."""
     if type(namespace) is tuple and _STRINGS.issuperset(map(type, cast("tuple[Any, ...]", namespace))):
-        return cast("Any", namespace)  # as nearly all are, in every operation of a store
+        # Nearly all namespaces are of this kind, in every operation of a store.
+        return cast("Any", namespace)
     if not is_sequence(namespace):
         return namespace
     return tuple(map(_label, namespace))

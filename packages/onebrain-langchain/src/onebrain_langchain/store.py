@@ -531,7 +531,8 @@ def _hashable(op: SearchOp | ListNamespacesOp) -> Any:
     """Return something that is equal for equal operations only."""
     try:
         hash(op)
-    except TypeError:  # it holds a dict
+    except TypeError:
+        # The operation holds a dict.
         return repr(op)
     return op
 

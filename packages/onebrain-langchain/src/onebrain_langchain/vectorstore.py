@@ -393,7 +393,8 @@ class OneBrainVectorStore(Component, VectorStore):
         """Return the ids under which documents may be kept: by this store, or by whoever else stored into its space."""
         stored: list[str] = []
         for id in check_ids("ids", ids):
-            with suppress(OneBrainValidationError):  # an id that is too long to be stored is not found
+            # An id that is too long to be stored is not found.
+            with suppress(OneBrainValidationError):
                 stored.append(encode(scope, id))
             stored.append(id)
         return stored

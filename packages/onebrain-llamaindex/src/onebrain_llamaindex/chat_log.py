@@ -162,7 +162,8 @@ class ChatLog:
                 facts = {**_facts(entry.memory), "status": ARCHIVED}
                 try:
                     yield ask("update", id, scope=self.where(key), metadata={RESERVED: facts})
-                except OneBrainNotFoundError:  # somebody removed it meanwhile
+                except OneBrainNotFoundError:
+                    # Another caller removed it meanwhile.
                     continue
         return oldest
 

@@ -209,7 +209,8 @@ class AsyncOneBrainChatStore(Connected, AsyncDBChatStore):
     def _delete_oldest(self, key: str, n: int) -> Plan[list[Entry]]:
         oldest = (yield from self._log.read(key, ACTIVE))[: max(0, n)]
         removed: list[Entry] = []
-        for entry in oldest:  # one by one, so that two callers never get the same message
+        # One by one, so that two callers never get the same message.
+        for entry in oldest:
             if (yield from self._log.remove(key, entry)):
                 removed.append(entry)
         return removed

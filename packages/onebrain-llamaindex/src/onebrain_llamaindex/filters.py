@@ -72,7 +72,8 @@ def translate(filters: Filters | None) -> Filter:
     ]
     if filters.condition is FilterCondition.OR:
         return either(*parts)
-    if filters.condition is FilterCondition.NOT:  # none of them matches
+    # Not one of them matches.
+    if filters.condition is FilterCondition.NOT:
         return negate(either(*parts))
     return every(*parts)
 

@@ -24,7 +24,8 @@ from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import translate
 from onebrain_llamaindex.messages import RECALLED, in_conversation, text_of
 
-_CONTEXT_SHARE = 0.75  # of a model's context window, as the framework's own buffer has it
+# The share of a model's context window, as in the framework's own buffer.
+_CONTEXT_SHARE = 0.75
 
 
 class OneBrainMemory(Connected, BaseMemory):
@@ -92,7 +93,8 @@ class OneBrainMemory(Connected, BaseMemory):
         cls, chat_history: Sequence[ChatMessage] | None = None, llm: LLM | None = None, **kwargs: Any
     ) -> Self:
         """Return a memory with the fields `kwargs`; `llm` sets the token limit, `chat_history` replaces the messages."""
-        if kwargs.get("token_limit", ...) is None:  # the framework's buffer takes its default then
+        # The framework's buffer takes its default then.
+        if kwargs.get("token_limit", ...) is None:
             del kwargs["token_limit"]
         if llm is not None:
             kwargs.setdefault("token_limit", int(llm.metadata.context_window * _CONTEXT_SHARE))

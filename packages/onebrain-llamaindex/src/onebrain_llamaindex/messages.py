@@ -32,7 +32,8 @@ _ROLES: Final[Mapping[MessageRole, Role]] = {
 def in_conversation(messages: Sequence[ChatMessage], tokens: Sequence[int]) -> list[ConversationMessage]:
     """Return the parts of `messages`, which cost `tokens` each, that decide where a conversation may be cut."""
     found: list[ConversationMessage] = []
-    unnamed = 0  # answers without an id directly behind the message
+    # The number of answers without an id directly behind the message.
+    unnamed = 0
     for message, cost in zip(reversed(messages), reversed(tokens), strict=True):
         role: Role = _ROLES.get(message.role, "user")
         answers = message.additional_kwargs.get("tool_call_id") if role == "tool" else None

@@ -47,7 +47,8 @@ def memory_of(node: BaseNode, scope: Scope, *, use_embedding: bool) -> NewMemory
     own: dict[str, Any] = {"kind": kind, "node": _dump(node), "ref_doc_id": node.ref_doc_id}
     if use_embedding and node.embedding:
         own[VECTOR] = len(node.embedding)
-    if not text.strip():  # a brain keeps no blank text
+    # A brain keeps no blank text.
+    if not text.strip():
         own["text"] = text
     return NewMemory.checked(
         id=encode(scope, node.node_id),

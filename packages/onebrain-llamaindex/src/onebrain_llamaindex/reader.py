@@ -14,7 +14,8 @@ from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.filters import Filters, translate
 from onebrain_llamaindex.nodes import document_of
 
-_FOUND = 100  # results of a query without a limit
+# The most results of a query without a limit.
+_FOUND = 100
 
 
 class OneBrainReader(Connected, BasePydanticReader):

@@ -68,7 +68,8 @@ class AiohttpTransport:
 
     async def _first(self) -> aiohttp.ClientSession:
         if self._context is None:
-            self._context = await asyncio.to_thread(self._options.ssl_context)  # it reads files
+            # Making one reads files.
+            self._context = await asyncio.to_thread(self._options.ssl_context)
         return await self._sessions.make()
 
     def _open(self) -> aiohttp.ClientSession:

@@ -175,7 +175,8 @@ def client_options(owner: str, given: Mapping[str, Any]) -> ClientOptions:
 
 
 def _is_asynchronous(sender: Any) -> bool:
-    send = getattr(sender, "send", None)  # a session of aiohttp has none
+    # A session of aiohttp has no such method.
+    send = getattr(sender, "send", None)
     return send is None or inspect.iscoroutinefunction(send)
 
 

@@ -85,7 +85,8 @@ def plain(value: Any) -> Any:
         return sorted(cast("Set[Any]", value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    as_list = getattr(cast("Any", value), "tolist", None)  # numpy scalars and arrays, without importing numpy
+    # Scalars and arrays of numpy have it; numpy is not imported for them.
+    as_list = getattr(cast("Any", value), "tolist", None)
     if as_list is not None:
         return as_list()
     raise TypeError(f"{type(value).__name__} is not JSON serializable")

@@ -58,7 +58,8 @@ class PerLoop(Generic[T]):
                 self._held.pop(stale, None)
             keeper = self._keep(loop, thing := self._make())
             self._held[loop] = thing, keeper
-            await keeper.__anext__()  # runs to its yield, which tells the loop about it
+            # It runs to its yield, which tells the loop about it.
+            await keeper.__anext__()
         return self._held[loop][0]
 
     async def _keep(self, loop: asyncio.AbstractEventLoop, thing: T) -> AsyncGenerator[None, None]:

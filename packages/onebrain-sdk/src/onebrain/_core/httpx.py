@@ -103,7 +103,8 @@ class HttpxTransport:
     def forked(self) -> Any:
         """Forget the parent's client and return it."""
         parents, self._client = self._client, None
-        self._lock = threading.Lock()  # another thread of the parent may have held the old one
+        # Another thread of the parent may have held the old lock.
+        self._lock = threading.Lock()
         return parents
 
     def close(self) -> None:
@@ -175,7 +176,8 @@ class AsyncHttpxTransport:
 
     async def _first(self) -> list[_Shard]:
         if self._context is None:
-            self._context = await asyncio.to_thread(self._options.ssl_context)  # it reads files
+            # Making one reads files.
+            self._context = await asyncio.to_thread(self._options.ssl_context)
         return await self._shards.make()
 
     def _least_busy(self, shards: list[_Shard]) -> _Shard:

@@ -145,7 +145,8 @@ class Async:
 
     async def perform(self, effect: Effect) -> Any:
         """Carry out one effect."""
-        import asyncio  # here, because programs without an event loop need not load it
+        # Imported here, because programs without an event loop need not load it.
+        import asyncio
 
         if type(effect) is Call:
             me = Caller()

@@ -176,7 +176,8 @@ def _translated(error: Exception, kinds: set[str], request: Request, *, quotes: 
     if not kinds.isdisjoint(_NEVER_SENT):
         return not_sent(OneBrainConnectionError(f"could not connect for {where} ({reason})"))
     inner = {kind.__name__ for kind in type(error.__cause__).__mro__}
-    if not (kinds | inner).isdisjoint(_UNREADABLE):  # aiohttp raises it wrapped
+    # The error that aiohttp raises wraps the one of the codec.
+    if not (kinds | inner).isdisjoint(_UNREADABLE):
         return OneBrainResponseError(f"the answer to {where} could not be decompressed ({reason})")
     return OneBrainConnectionError(f"the connection for {where} failed ({reason})")
 

@@ -18,7 +18,8 @@ from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.filters import F, Filter, either, field_name
 from onebrain.memory.models import NewMemory, Scope, StoreResults
 
-LONGEST = 512  # characters of a memory's id
+# The most characters of a memory's id.
+LONGEST = 512
 _LONGEST_PREFIX = 200
 
 

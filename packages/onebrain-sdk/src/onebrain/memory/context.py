@@ -60,7 +60,8 @@ def build(memories: Sequence[Memory], *, max_tokens: int, count_tokens: CountTok
         cost = count(text)
         if cost <= max_tokens:
             break
-        chosen.pop()  # a counter may find more tokens in the whole than in its parts
+        # A counter may find more tokens in the whole than in its parts.
+        chosen.pop()
         truncated = True
         if not chosen:
             return Context(truncated=True)

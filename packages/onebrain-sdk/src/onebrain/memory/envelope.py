@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 KEY: Final = "onebrain"
 _EXACT: Final = "metadata"
-_MOMENTS: Final = "moments"  # the paths of dates and datetimes
+# The paths of dates and datetimes.
+_MOMENTS: Final = "moments"
 _PARTS: Final = ("space", "user", "agent", "session")
 # Beyond it, JSON readers that know only floats lose digits.
 _SAFE: Final = 2**53
@@ -87,7 +88,8 @@ def fold(
     text = to_json(metadata, what="metadata")
     plain = cast("dict[str, Any]", from_json(text))
     parts = {name: getattr(scope, name) for name in _PARTS if getattr(scope, name) is not None}
-    made_here = (_EXACT, _MOMENTS)  # those of an older version of the memory do not apply
+    # The values of an older version of the memory do not apply.
+    made_here = (_EXACT, _MOMENTS)
     inside = {name: value for name, value in kept.items() if value is not None and name not in made_here}
     if parts:
         inside["scope"] = parts
@@ -134,7 +136,8 @@ def _scope(value: Any) -> Scope:
     parts = value
     try:
         return Scope(**{name: parts[name] for name in _PARTS if isinstance(parts.get(name), str)})
-    except ValueError:  # another client's doing; no scope that is asked for selects it
+    except ValueError:
+        # Another client wrote it. No scope selects such a memory.
         return EVERYTHING
 
 

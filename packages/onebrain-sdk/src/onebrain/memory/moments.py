@@ -111,7 +111,8 @@ def _is_plain(value: Mapping[str, Any]) -> bool:
 
 
 def _collect(value: Any, path: Path, found: list[Path]) -> None:
-    if isinstance(value, Moment | date):  # a datetime is a date
+    # A datetime is a date, too.
+    if isinstance(value, Moment | date):
         found.append(path)
     elif is_object(value):
         for key, item in value.items():

@@ -41,7 +41,8 @@ def _of(wanted: str) -> Read:
 
 
 def _moment(value: Value) -> Value:
-    if isinstance(value, date):  # a datetime is a date
+    # A datetime is a date, too.
+    if isinstance(value, date):
         return value
     moment = instant_of(value) if isinstance(value, str) else None
     if moment is None:

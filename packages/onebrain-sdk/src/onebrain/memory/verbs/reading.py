@@ -125,7 +125,8 @@ class Reading(Verbs[Mode]):
         # The service has no such order: read everything and sort here.
         ordered = yield from self._walk(request, keep)
         if order.startswith("-"):
-            ordered.reverse()  # sorting keeps the order of equals
+            # Sorting keeps the order of equals, so it is reversed first.
+            ordered.reverse()
         ordered.sort(key=lambda memory: _order_key(memory, order), reverse=order.startswith("-"))
         start = 0 if cursor is None else _start_of(cursor, ordered, order)
         end = len(ordered) if limit is None else start + limit
@@ -193,7 +194,8 @@ class Reading(Verbs[Mode]):
     list = listing(_list, total="limit")
 
 
-filter_ = filter  # the verbs have an argument named filter
+# The verbs have an argument of this name.
+filter_ = filter
 
 
 def _check_order(order: object) -> None:

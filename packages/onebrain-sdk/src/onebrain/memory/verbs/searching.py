@@ -290,7 +290,8 @@ class Searching(Verbs[Mode]):
             asked = replace(asked, cursor=page.meta.cursor)
         if newest is None:
             rows.reverse()
-            rows.sort(key=_age, reverse=True)  # of equal times, the one that was stored last comes first
+            # Of equal times, the one that was stored last comes first.
+            rows.sort(key=_age, reverse=True)
         return rows, complete
 
     def _mode_for(self, mode: SearchMode | None, embedding: Embedding | None) -> SearchMode:

@@ -94,7 +94,8 @@ _IDS: Final = uuid.UUID("6f1f5a0e-7c53-5d0b-9a50-6a8f3d1c2b4e")
 _LIFETIMES: Final = {"short": timedelta(hours=6), "mid": timedelta(days=7)}
 _TIER_BONUS: Final = {"long": 3.0, "mid": 1.0}
 
-Ids: TypeAlias = Sequence[str]  # the driver has a method named list
+# The driver has a method named list, which hides the type.
+Ids: TypeAlias = Sequence[str]
 Rows: TypeAlias = list[Any]
 
 
@@ -207,7 +208,8 @@ class AiMemoryDriver(HttpDriver):
             draft = drafts[position]
             if not results[position].ok and draft.chosen and position not in not_sent:
                 row = yield from self._row(draft.fields["id"])
-                if row is not None:  # else the import failed for another reason
+                # Without a row, the import failed for another reason.
+                if row is not None:
                     results[position] = yield from self._replace(draft, row)
         created = [drafts[position].fields for position in drafts if results[position].status == "created"]
         if created and not not_sent:
@@ -259,14 +261,16 @@ class AiMemoryDriver(HttpDriver):
         try:
             yield from self._api.memories.update(fields["id"], title=fields["title"])
         except OneBrainNotFoundError:
-            return  # it has expired, or was removed, since it was imported
+            # It has expired, or was removed, since it was imported.
+            return
 
     def _replace(self, draft: _Draft, row: wire.Memory) -> Steps[StoreResult]:
         """Write a memory over the one that has its id."""
         status: Status = "created" if _gone(row) else "updated"
         fields = draft.fields
         if row.expires_at is not None and fields.get("expires_at") is None:
-            yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
+            # Nothing else removes an expiry.
+            yield from self._api.memories.promote(row.id)
         if draft.created_at is None and row.created_at is not None and not _gone(row):
             # The older memory keeps its age, which a replacement may have been given by a caller before.
             kept = unfold(row.metadata).text("created_at")
@@ -394,7 +398,8 @@ class AiMemoryDriver(HttpDriver):
         new = _changed(old, changes)
         extra = _checked_extra(given.get("extra") or {})
         if "expires_at" in given and new.expires_at is None and row.expires_at is not None:
-            yield from self._api.memories.promote(row.id)  # nothing else removes an expiry
+            # Nothing else removes an expiry.
+            yield from self._api.memories.promote(row.id)
         envelope = unfold(row.metadata, taken=NATIVE)
         fields = _fields(
             new,
@@ -419,7 +424,8 @@ class AiMemoryDriver(HttpDriver):
         try:
             answer = yield from self._api.memories.delete(wire_id)
         except OneBrainNotFoundError as error:
-            return int(error.in_doubt)  # an attempt of our own whose answer got lost has removed it
+            # An earlier attempt whose answer got lost may have removed it.
+            return int(error.in_doubt)
         if isinstance(answer, wire.Pending):
             raise unsupported(
                 CAPABILITIES,
@@ -555,7 +561,8 @@ def _fields(
         "type": memory.type,
         "importance": None if memory.importance is None else repr(memory.importance),
         "source": memory.source,
-        "priority": extra.get("priority"),  # recalling raises the daemon's own
+        # The daemon raises its own value at each recall.
+        "priority": extra.get("priority"),
         "created_at": None if created_at is None else _text(created_at),
         # Characters that the daemon refuses, such as the line ends of Windows, are kept here.
         "content": None if content == memory.content else memory.content,

@@ -42,7 +42,8 @@ def _rfc3339(value: datetime) -> str:
     # The daemon compares times as text, so all of them must have its own form: UTC, written "+00:00".
     try:
         return in_utc(value).isoformat()
-    except ValueError:  # UTC has no such year; the daemon says so
+    except ValueError:
+        # UTC has no such year; the daemon says so.
         return value.isoformat()
 
 

@@ -20,7 +20,8 @@ from onebrain._core.wire import read, rows
 from onebrain.errors import OneBrainValidationError
 
 NAME = "ai-memory"
-DEFAULT_TIMEOUT: Final = 30.0  # seconds
+# In seconds.
+DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_URL = "http://localhost:9077"
 
 # The daemon refuses a larger body with 413; the rest of the 2 MiB is for HTTP's own bytes.

@@ -205,7 +205,8 @@ class BrrainDriver(HttpDriver):
                 stored = yield from self._client.memory.store(**attempt)
             except OneBrainConflictError as error:
                 if error.in_doubt and error.existing_id is None:
-                    raise  # it may be our own, and its id is not known: a copy would be one too many
+                    # The text that is there may be this very memory, and its id is not known. A copy would be one too many.
+                    raise
                 continue
             except OneBrainValidationError as error:
                 return failed(error)

@@ -20,7 +20,8 @@ from onebrain._core.wire import read
 from onebrain.errors import ConfigurationError, OneBrainAuthenticationError, OneBrainValidationError
 
 NAME: Final = "brrain"
-DEFAULT_TIMEOUT: Final = 30.0  # seconds
+# In seconds.
+DEFAULT_TIMEOUT: Final = 30.0
 CLOUD: Final = "https://api.brrain.io"
 
 # Limits that the documentation states; a megabyte is read as 2^20 bytes of UTF-8.

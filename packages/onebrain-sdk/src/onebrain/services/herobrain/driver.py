@@ -60,7 +60,8 @@ CAPABILITIES: Final = Capabilities(
 )
 
 DEFAULT_TYPE: Final = "semantic"
-Rows: TypeAlias = list[Any]  # the driver has a method named list
+# The driver has a method named list, which hides the type.
+Rows: TypeAlias = list[Any]
 
 
 def driver(
@@ -194,7 +195,8 @@ class HeroBrainDriver(HttpDriver):
             try:
                 row = yield from self._api.get(row.id, tenant_id=tenant)
             except OneBrainNotFoundError:
-                return None  # removed meanwhile
+                # It was removed meanwhile.
+                return None
         return self._memory(row, tenant)
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
@@ -240,7 +242,8 @@ class HeroBrainDriver(HttpDriver):
         if given.get("importance") is not None:
             fields["importance"] = new.importance
         changed = yield from self._api.update(id, **fields, tenant_id=tenant)
-        if "metadata" not in changed.model_fields_set:  # what a change answers is not documented
+        # The answer to a change is not documented.
+        if "metadata" not in changed.model_fields_set:
             changed = yield from self._api.get(id, tenant_id=tenant)
         return self._memory(changed, tenant)
 

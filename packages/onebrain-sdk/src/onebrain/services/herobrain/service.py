@@ -29,7 +29,8 @@ from onebrain.services.herobrain.models import MemoryType
 T = TypeVar("T", bound=BaseModel)
 
 NAME = "herobrain"
-DEFAULT_TIMEOUT: Final = 30.0  # seconds
+# In seconds.
+DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_URL = "https://api.herobrain.ai"
 TEST_TENANT = "00000000-0000-0000-0000-000000000001"
 MOST_CONTENT = 10_000
@@ -102,7 +103,8 @@ class HeroBrainService(Service):
         """Return the wait that ``Retry-After``, ``X-RateLimit-Retry-After`` or the end of the window asks for."""
         asked = retry.retry_after(response.headers, "retry-after", "x-ratelimit-retry-after")
         if asked is None and response.status == 429:
-            reset = retry.retry_after(response.headers, "x-ratelimit-reset")  # seconds since 1970
+            # The end of the window, in seconds since 1970.
+            reset = retry.retry_after(response.headers, "x-ratelimit-reset")
             return None if reset is None else max(0.0, reset - time.time())
         return asked
 

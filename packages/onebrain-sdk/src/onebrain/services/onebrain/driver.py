@@ -104,11 +104,14 @@ _KEPT: Final = ("tags", "importance", "source", "pinned", "type")
 _PINNED: Final = "obpinned"
 _WORD: Final = re.compile(r"\w+")
 _FORMAT: Final = 1
-_FORGOTTEN: Final = 500  # memories that one request deletes
-_GRAPH_ROWS: Final = 200  # the most entities that /v1/entities/graph returns
+# The most memories that one request deletes.
+_FORGOTTEN: Final = 500
+# The most entities that /v1/entities/graph returns.
+_GRAPH_ROWS: Final = 200
 _OWNER_TYPE: Final = "person"
 _OWNER_LINK: Final = "user"
-Rows: TypeAlias = list[Memory]  # the driver has a method named list
+# The driver has a method named list, which hides the type.
+Rows: TypeAlias = list[Memory]
 
 
 def driver(
@@ -349,7 +352,8 @@ class OneBrainDriver(HttpDriver):
             words = _WORD.findall(newest.data[0].title) if newest.data else []
             word = max((word for word in words if word.isascii()), key=len, default="")
             if len(word) < 3:
-                return True  # nothing to try it on; it is asked again
+                # There is no word to try it with. The next list tries again.
+                return True
             found = yield from self._api.memory.list(search=word, limit=1)
             self._narrows = bool(found.data)
         return self._narrows
@@ -498,7 +502,8 @@ class OneBrainDriver(HttpDriver):
                     try:
                         linked[entity.id] = yield from self._api.entity.get(entity.id)
                     except OneBrainNotFoundError:
-                        continue  # removed meanwhile
+                        # It was removed meanwhile.
+                        continue
             if not page.meta.has_more or page.meta.cursor in (None, cursor):
                 return [*linked.values()]
             cursor = page.meta.cursor
@@ -528,7 +533,8 @@ class _Owners:
         except OneBrainError as error:
             if not isinstance(error, OneBrainInternalError) and error.status_code != 409:
                 raise
-            yield from self._read(service)  # another process has just made it, which servers answer so
+            # Servers answer so if another process has just made it.
+            yield from self._read(service)
             if name not in self._ids:
                 raise
             return self._ids[name]

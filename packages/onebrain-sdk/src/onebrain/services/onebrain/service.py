@@ -23,7 +23,8 @@ from onebrain.errors import (
     UnsupportedByServer,
 )
 
-DEFAULT_TIMEOUT: Final = 10.0  # seconds
+# In seconds.
+DEFAULT_TIMEOUT: Final = 10.0
 Region = Literal["eu", "us", "global"]
 REGIONS: Final[Mapping[str, str]] = {
     "eu": "https://onebrain.rocks/api/eu",

@@ -71,7 +71,8 @@ _MODES: Final[dict[SearchMode, models.SearchMode]] = {
 _NO_ID: Final = frozenset({400, 414, 422})
 
 Ids: TypeAlias = list[str]
-Memories: TypeAlias = list[Memory]  # the driver has a method named list
+# The driver has a method named list, which hides the type.
+Memories: TypeAlias = list[Memory]
 
 
 class RememberOSCapabilities(Capabilities):
@@ -326,11 +327,13 @@ class RememberOSDriver(HttpDriver):
                         collection=name, page_size=MAX_LIST, include_archived=include_archived, cursor=cursor
                     )
                 except OneBrainNotFoundError:
-                    break  # no such collection, or it was removed meanwhile
+                    # There is no such collection, or it was removed meanwhile.
+                    break
                 except OneBrainPermissionError:
                     if scope.space is not None:
                         raise
-                    break  # restricted to other agents: not among what this key may see
+                    # It is restricted to other agents, so this key may not see it.
+                    break
                 for row in page.data:
                     memory = self._memory(row, name)
                     rows[memory.id] = (_position(row), memory)
@@ -358,7 +361,8 @@ class RememberOSDriver(HttpDriver):
                 name = "type" if wire == "category" else wire
                 if wire not in given and fields[name] == default:
                     fields[name] = None
-            changed = envelope.text("source")  # the service's own field cannot be changed
+            # The service's own field cannot be changed.
+            changed = envelope.text("source")
             if changed is not None:
                 fields["source"] = changed or None
             fields["created_at"] = envelope.instant("created_at") or fields["created_at"]
@@ -459,10 +463,12 @@ def _patch(row: models.Memory, collection: str, changes: Changes) -> dict[str, A
     envelope = unfold(row.metadata)
     scope = envelope.scope
     kept: dict[str, Any] = dict(envelope.kept)
-    for name in ("scope", "metadata"):  # the envelope's own, made anew below
+    # These are the envelope's own and are made anew below.
+    for name in ("scope", "metadata"):
         kept.pop(name, None)
     given = set(envelope.texts("given") or ())
-    if not envelope.ours:  # stored by another program: from now on it says itself where it belongs
+    # Another program stored it. From now on, the memory says itself where it belongs.
+    if not envelope.ours:
         scope = Scope(collection, row.container_tag)
         kept = {"sequence": _position(row)}
         given = set(_DEFAULTS)

@@ -27,7 +27,8 @@ from onebrain.errors import (
 )
 
 NAME: Final = "rememberos"
-DEFAULT_TIMEOUT: Final = 30.0  # seconds
+# In seconds.
+DEFAULT_TIMEOUT: Final = 30.0
 CLOUD: Final = "https://rememberos.ai"
 DEFAULT_COLLECTION: Final = "default"
 
@@ -49,7 +50,8 @@ T = TypeVar("T", bound=BaseModel)
 
 def explain(response: Response, body: Any) -> Explanation:
     """Read ``{"detail": ...}``: a sentence, or FastAPI's list of ``{loc, msg, type}``."""
-    if 300 <= response.status < 400:  # the OAuth callback sends browsers on; nothing else redirects
+    # The OAuth callback sends browsers on; nothing else redirects.
+    if 300 <= response.status < 400:
         return Explanation(details={"location": response.headers.get("location")})
     detail: Any = body.get("detail") if is_object(body) else None
     if is_array(detail):

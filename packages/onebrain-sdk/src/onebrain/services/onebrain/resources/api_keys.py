@@ -69,7 +69,8 @@ class ApiKeys(Resource[Mode]):
         if level == "trusted":
             spec = PATCH(path("/v1/api-keys/{}/trust", id), trustLevel=level)
         else:
-            spec = PATCH(path("/v1/api-keys/{}", id), trustLevel=level)  # the other route fails on "review"
+            # The other route fails on "review".
+            spec = PATCH(path("/v1/api-keys/{}", id), trustLevel=level)
         return (yield from self._one(ApiKey, spec))
 
     @endpoint

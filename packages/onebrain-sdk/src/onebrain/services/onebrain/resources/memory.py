@@ -126,7 +126,8 @@ class Memories(Resource[Mode]):
             ("/v1/projects/{}/memory-links", fields.get("projectId"), "context", "project"),
         )
         if "entityId" in row or "projectId" in row:
-            return memory  # the server knows these fields and made the links itself
+            # The server knows these fields and made the links itself.
+            return memory
         for template, owner, link_type, what in links:
             if owner is None:
                 continue
@@ -371,7 +372,8 @@ class Memories(Resource[Mode]):
         found = rows(answer, "memories", "data", service="onebrain")
         stored: list[Memory] = []
         for row in found:
-            if row.get("id"):  # the server stored it itself
+            # The server stored it itself.
+            if row.get("id"):
                 stored.append(read(Memory, row, service="onebrain"))
                 continue
             proposal = read(Proposal, row, service="onebrain")
@@ -523,7 +525,8 @@ class Memories(Resource[Mode]):
         for row in rows(answer, "duplicates", service="onebrain"):
             if "memoryA" in row:
                 pairs.append(row)
-            else:  # the form that one documentation shows: a memory with its duplicates
+            else:
+                # One documentation shows this form: a memory with its duplicates.
                 pairs.extend(
                     {"memoryA": row, "memoryB": other, "similarity": other.get("similarity") or 0.0}
                     for other in row.get("duplicates") or ()

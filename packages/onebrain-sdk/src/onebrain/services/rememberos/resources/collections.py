@@ -86,7 +86,8 @@ class CollectionGrants(Resource[Mode]):
         """Return whether a collection is restricted, and each agent's grant."""
         reply = yield from self._service.ask(GET(collection_path(collection, "/grants")))
         data: Any = reply.data
-        if is_array(data):  # bare grants: any at all means restricted
+        # The answer is bare grants, and any grant means that the collection is restricted.
+        if is_array(data):
             found = data
             data = {"restricted": bool(found), "grants": found}
         return read(Grants, data, service=NAME)

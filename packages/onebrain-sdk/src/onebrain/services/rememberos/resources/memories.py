@@ -184,7 +184,8 @@ class Memories(Resource[Mode]):
     ) -> Steps[Memory]:
         """Store one memory with files attached; each file may have up to 10 MB."""
         fields = memory_body(text, importance, category, source, metadata, container_tag)
-        if "metadata" in fields:  # a form has no objects
+        # A form has no objects, so the metadata is JSON text in it.
+        if "metadata" in fields:
             fields["metadata"] = to_json(fields["metadata"])
         parts = yield from load_files(files, "files")
         path = collection_path(collection, "/memories/upload")
