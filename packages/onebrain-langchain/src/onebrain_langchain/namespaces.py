@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from langgraph.store.base import BaseStore, Item, ListNamespacesOp, MatchCondition, Op, SearchItem, SearchOp
 
-from onebrain.frameworks.values import is_sequence
 from onebrain.memory.ids import as_id
 
 _STRINGS = frozenset({str})
@@ -17,9 +17,9 @@ def labels(namespace: Any) -> Any:
     if type(namespace) is tuple and _STRINGS.issuperset(map(type, cast("tuple[Any, ...]", namespace))):
         # Nearly all namespaces are of this kind, in every operation of a store.
         return cast("Any", namespace)
-    if not is_sequence(namespace):
+    if not isinstance(namespace, tuple | list):
         return namespace
-    return tuple(map(_label, namespace))
+    return tuple(map(_label, cast("Sequence[Any]", namespace)))
 
 
 def _label(label: Any) -> Any:

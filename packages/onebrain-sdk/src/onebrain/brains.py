@@ -126,7 +126,7 @@ def _pair(brain: object) -> tuple[Brain | None, AsyncBrain | None]:
             return None, brain
         case (Brain() as first, AsyncBrain() as second):
             return first, second
-        case (_, _):
+        case tuple():
             raise ConfigurationError("brain: a pair must be a Brain and an AsyncBrain, in this order")
         case _:
             raise ConfigurationError(f"brain: must be a Brain or an AsyncBrain, not {type(brain).__name__}")

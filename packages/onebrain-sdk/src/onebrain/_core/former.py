@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
@@ -63,14 +63,18 @@ def translated(
     new = {renamed.get(key, key): value for key, value in kwargs.items()}
     if given.keys() & new.keys() or len(new) < len(kwargs):
         return None
-    news = [f"{key}=" for key in given] if by_position else [f"{key}=" for key in renamed.values()]
-    olds = "arguments by position" if by_position else ", ".join(f"{key}=" for key in renamed)
+    olds = "arguments by position" if by_position else _keywords(renamed)
+    news = _keywords(given if by_position else renamed.values())
     warnings.warn(
-        f"{name}(): {olds} is the spelling of an earlier version; write {', '.join(news)}",
+        f"{name}(): {olds} is the spelling of an earlier version; write {news}",
         DeprecationWarning,
         stacklevel=4,
     )
     return given | new
+
+
+def _keywords(names: Iterable[str]) -> str:
+    return ", ".join(f"{name}=" for name in names)
 
 
 def moved(module: str, home: str, *names: str, **renamed: str) -> Callable[[str], Any]:

@@ -119,7 +119,7 @@ class Changes:
     def metadata(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a memory after the changes; `old` is its metadata before them."""
         new: Mapping[str, Any] | None = self.fields.get("metadata", old)
-        kept = old if self.merge_metadata and new is not None else {}
+        kept: Mapping[str, Any] = old if self.merge_metadata and new is not None else {}
         return {**kept, **(new or {})}
 
 

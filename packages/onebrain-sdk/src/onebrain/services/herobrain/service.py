@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -207,8 +207,7 @@ def _is_fraction(value: Any) -> bool:
 def _is_texts(value: Any) -> bool:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return False
-    items: Sequence[Any] = value
-    return all(isinstance(item, str) for item in items)
+    return all(isinstance(item, str) for item in cast("Sequence[Any]", value))
 
 
 # For each field: whether a value fits, and the rule in words.

@@ -211,13 +211,7 @@ class Memories(Resource[Mode]):
         is. `metadata` is replaced as a whole, None empties it. For `content`, `tags`, `source` and `metadata` the memory is
         read first, so that nothing else of it is lost.
         """
-        if is_set(content) and is_set(body):
-            raise OneBrainValidationError("content and body are one field: give one of them")
-        text = content if is_set(content) else body
-        if is_set(text) and (not isinstance(text, str) or not text.strip()):
-            raise OneBrainValidationError(
-                "content: must be text that is not blank; delete the memory instead"
-            )
+        text = _new_text(content, body)
         fields: Json = {"title": title, "body": text, "confidence": confidence, "status": status}
         own: Json = {} if isinstance(source, Unset) else {"source": source}
         if not isinstance(tags, Unset):
@@ -228,9 +222,7 @@ class Memories(Resource[Mode]):
                 fields["title"] = title_of(str(content))
             if own or is_set(metadata):
                 given = old.metadata if isinstance(metadata, Unset) else metadata
-                annotations = {**old.annotations, **reserved_form(own)}
-                kept = {name: value for name, value in annotations.items() if value not in (None, [])}
-                fields["metadata"] = with_annotations(given or None, kept)
+                fields["metadata"] = _annotated(given, {**old.annotations, **reserved_form(own)})
         if own.get("source") in SOURCE_TYPES:
             raise OneBrainValidationError(
                 f"source: {own['source']!r} is a source_type, which is set when a memory is created and stays"
@@ -290,13 +282,15 @@ class Memories(Resource[Mode]):
             tags=list(labels) or None,
         ).but(safe=True)
         found = yield from self._one(SearchResults, spec)
-        if not narrowed or found.filtered:
-            hits = found.data[: wanted if narrowed else None]
-            full = len(found.data) >= (MOST_HITS if narrowed else wanted or 10)
-            return found.model_copy(update={"data": hits, "exhausted": not full})
+        if not narrowed:
+            return found.model_copy(update={"exhausted": len(found.data) < (wanted or 10)})
+        if found.filtered:
+            exhausted = len(found.data) < MOST_HITS
+            return found.model_copy(update={"data": found.data[:wanted], "exhausted": exhausted})
         linked = yield from self._linked(entity_id, project_id)
-        of_type = [hit for hit in found.data if type is None or hit.type == type]
-        hits = tuple(hit for hit in of_type if linked is None or hit.id in linked)
+        hits = tuple(
+            hit for hit in found.data if type in (None, hit.type) and (linked is None or hit.id in linked)
+        )
         if labels:
             hits = yield from self._tagged(hits, labels)
         most = wanted or 10
@@ -607,3 +601,19 @@ class Memories(Resource[Mode]):
 
     all = listing(_list)
     list = endpoint(_list)
+
+
+def _new_text(content: str | Unset, body: str | Unset) -> str | Unset:
+    """Return the new text of a memory, which has two names."""
+    if is_set(content) and is_set(body):
+        raise OneBrainValidationError("content and body are one field: give one of them")
+    text = content if is_set(content) else body
+    if is_set(text) and (not isinstance(text, str) or not text.strip()):
+        raise OneBrainValidationError("content: must be text that is not blank; delete the memory instead")
+    return text
+
+
+def _annotated(metadata: Mapping[str, Any] | None, annotations: Mapping[str, Any]) -> Json | None:
+    """Return metadata with the annotations that have a value."""
+    kept = {name: value for name, value in annotations.items() if value not in (None, [])}
+    return with_annotations(metadata or None, kept)
