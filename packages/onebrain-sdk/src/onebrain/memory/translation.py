@@ -1,4 +1,4 @@
-"""The steps of a translation that the drivers of several services share."""
+"""Steps of storing, reading and removing that drivers of services share, and `Brain` with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onebrain.errors import (
 )
 from onebrain.memory.envelope import mark
 from onebrain.memory.filters import All, Cmp, Filter
-from onebrain.memory.models import NewMemory, StoreResult
+from onebrain.memory.models import StoreResult
 
 D = TypeVar("D")
 K = TypeVar("K")
@@ -27,9 +27,7 @@ T = TypeVar("T")
 # ---- store ----------------------------------------------------------------------------------------------------------
 
 
-def drafts_of(
-    items: Sequence[NewMemory], make: Callable[[NewMemory], D]
-) -> tuple[dict[int, StoreResult], dict[int, D]]:
+def drafts_of(items: Sequence[K], make: Callable[[K], D]) -> tuple[dict[int, StoreResult], dict[int, D]]:
     """Return the results of the items that cannot be translated, and the drafts of the others, by position."""
     results: dict[int, StoreResult] = {}
     drafts: dict[int, D] = {}

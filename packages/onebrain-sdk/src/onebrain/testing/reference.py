@@ -213,13 +213,8 @@ class ReferenceDriver:
                 raise several_with_id("reference")
             row = found[0]
             fields = dict(changes.fields)
-            if fields.get("metadata") is not None:
-                fields["metadata"] = _json(
-                    {**(row.metadata if changes.merge_metadata else {}), **fields["metadata"]}
-                )
-            for name in ("metadata", "extra"):
-                if name in fields and fields[name] is None:
-                    fields[name] = {}
+            fields["metadata"] = _json(changes.metadata(row.metadata))
+            fields["extra"] = fields.get("extra", row.extra) or {}
             if "embedding" in fields:
                 fields["embedding"] = fields["embedding"] or None
                 self._check_dimension(fields["embedding"], row.scope, but=_identity(row))

@@ -25,6 +25,7 @@ from onebrain.memory.models import (
     StoreResults,
 )
 from onebrain.memory.transfer import Copied, Embedders
+from onebrain.memory.translation import drafts_of, in_order
 from onebrain.memory.verbs.base import (
     Embedding,
     Verbs,
@@ -181,22 +182,11 @@ class Storing(Verbs[Mode]):
         return max(1, min(self.capabilities.batch_size, _STORE_BATCH))
 
     def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
-        results: list[StoreResult | None] = [None] * len(batch)
-        good: list[NewMemory] = []
-        positions: list[int] = []
-        for position, raw in enumerate(batch):
-            try:
-                item = self._storable(raw, scope)
-            except OneBrainError as error:
-                results[position] = StoreResult(id=None, status="failed", error=error)
-            else:
-                good.append(item)
-                positions.append(position)
+        results, good = drafts_of(batch, lambda raw: self._storable(raw, scope))
         if good:
-            stored = yield from self._driver.store(good)
-            for position, result in zip(positions, stored, strict=True):
-                results[position] = result
-        return cast("list[StoreResult]", results)
+            stored = yield from self._driver.store(list(good.values()))
+            results.update(zip(good, stored, strict=True))
+        return in_order(results)
 
     def _storable(self, raw: Storable, scope: Scope) -> NewMemory:
         """Return `raw` as a memory that the service can keep, or raise."""
