@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from onebrain import F, OneBrainValidationError
+from onebrain.frameworks.values import is_object, is_sequence
 from onebrain.memory.filters import FALSE, TRUE, All, Cmp, Filter, Not, every, key_name, parse, spelling
 from onebrain.memory.filters import Any as Either
 
@@ -39,16 +40,16 @@ def value_filter(filter: Mapping[str, Any] | None, *path: str) -> Filter:
 def _condition(path: Sequence[str], wanted: Any) -> Filter:
     *outer, key = path
     name = key_name(key, *outer)
-    if isinstance(wanted, Mapping):
-        entries = cast("Mapping[Any, Any]", wanted)
+    if is_object(wanted):
+        entries = wanted
         if any(isinstance(key, str) and key.startswith("$") for key in entries):
             return every(*(_operation(name, key, value) for key, value in entries.items()))
         if not entries:
             raise OneBrainValidationError("an empty object in a filter says nothing; leave the key out")
         nested = every(*(_condition((*path, _key(key)), value) for key, value in entries.items()))
         return every(F(name).exists(), nested)
-    if isinstance(wanted, list | tuple):
-        _refuse_operators(cast("Sequence[Any]", wanted))
+    if is_sequence(wanted):
+        _refuse_operators(wanted)
     return FALSE if _has_nan(wanted) else Cmp(name, "eq", wanted)
 
 
@@ -70,7 +71,7 @@ def _has_nan(value: Any) -> bool:
 def _holds(value: Any, test: Callable[[Any], bool]) -> bool:
     """Return whether a value, or one inside it, passes a test."""
     if isinstance(value, Mapping | list | tuple):
-        items = cast("Mapping[str, Any]", value).values() if isinstance(value, Mapping) else value
+        items = value.values() if is_object(value) else value
         return any(_holds(item, test) for item in cast("Iterable[Any]", items))
     return test(value)
 
@@ -83,12 +84,10 @@ def _key(key: Any) -> str:
 
 def _refuse_operators(items: Sequence[Any]) -> None:
     for item in items:
-        if isinstance(item, Mapping) and any(
-            str(key).startswith("$") for key in cast("Mapping[Any, Any]", item)
-        ):
+        if is_object(item) and any(str(key).startswith("$") for key in item):
             raise OneBrainValidationError("an operator inside a list of a filter cannot be evaluated")
-        if isinstance(item, list | tuple):
-            _refuse_operators(cast("Sequence[Any]", item))
+        if is_sequence(item):
+            _refuse_operators(item)
 
 
 def checked(filter: Any) -> Any:
@@ -121,8 +120,8 @@ def _dict(filter: Filter) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    if is_object(value):
+        return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in cast("Sequence[Any]", value)] if isinstance(value, tuple) else value
 
 

@@ -196,11 +196,10 @@ def _decode(value: Any) -> Any:
         return [_decode(item) for item in value]
     if not is_object(value):
         return value
-    entries = value
-    kind = entries.get(_MARK)
+    kind = value.get(_MARK)
     if kind is None:
-        return {key: _decode(item) for key, item in entries.items()}
-    return _DECODERS[kind](entries["value"])
+        return {key: _decode(item) for key, item in value.items()}
+    return _DECODERS[kind](value["value"])
 
 
 _DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {

@@ -30,10 +30,9 @@ def rows(data: Any, *names: str, service: str) -> list[Any]:
     if is_array(data):
         return data
     if is_object(data):
-        answer = data
         for name in names:
-            if isinstance(answer.get(name), list):
-                return cast("list[Any]", answer[name])
+            if isinstance(data.get(name), list):
+                return cast("list[Any]", data[name])
     raise OneBrainResponseError(
         f"the answer holds no list; {service} documents an array" + (f" or {names[0]!r}" if names else ""),
         service=service,

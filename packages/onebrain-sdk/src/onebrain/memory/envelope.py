@@ -133,9 +133,8 @@ def _copy(value: Any) -> Any:
 def _scope(value: Any) -> Scope:
     if not is_object(value):
         return EVERYTHING
-    parts = value
     try:
-        return Scope(**{name: parts[name] for name in _PARTS if isinstance(parts.get(name), str)})
+        return Scope(**{name: value[name] for name in _PARTS if isinstance(value.get(name), str)})
     except ValueError:
         # Another client wrote it. No scope selects such a memory.
         return EVERYTHING

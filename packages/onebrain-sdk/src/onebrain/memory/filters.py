@@ -17,11 +17,12 @@ for ``F("$created_at")``. An own field has values of one kind, and a comparison 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from uuid import UUID
 
+from onebrain._core.codec import is_object, is_sequence
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.moments import Moment
 from onebrain.memory.moments import instant_of as instant_of
@@ -243,7 +244,7 @@ for _name in OWN_FIELDS - {"$extra"}:
 
 def between(field: str, bounds: Value) -> All:
     """Return the filter for values of `field` from the first of two `bounds` to the second, both included."""
-    pair = cast("Sequence[Value]", bounds) if isinstance(bounds, list | tuple) else ()
+    pair = bounds if is_sequence(bounds) else ()
     if len(pair) != 2:
         raise OneBrainValidationError(
             f"between on {field!r:.60} takes two values, the lowest and the highest"
@@ -288,7 +289,8 @@ def _checked(op: str, value: Value, field: str) -> Value:
 
 def _plain(value: Value, field: str) -> Value:
     if isinstance(value, Moment):
-        return str(value)  # what was read from a memory is text in a filter
+        # A value that was read from a memory is text in a filter.
+        return str(value)
     value_kind = kind(value)
     if value_kind == "number" and value != value:
         raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with NaN")
@@ -302,12 +304,15 @@ def _plain(value: Value, field: str) -> Value:
     if value_kind == "object":
         return _Frozen((str(key), _plain(item, field)) for key, item in value.items())
     if value_kind == "other":
-        if hasattr(value, "tolist"):  # a numpy scalar or array
+        # Scalars and arrays of numpy.
+        if hasattr(value, "tolist"):
             return _plain(value.tolist(), field)
-        if hasattr(value, "value"):  # an enum member
+        # Members of an enum.
+        if hasattr(value, "value"):
             return _plain(value.value, field)
         if isinstance(value, UUID):
-            return str(value)  # as it is stored
+            # A UUID is stored as text.
+            return str(value)
         raise OneBrainValidationError(f"a filter on {field!r:.60} cannot compare with {type(value).__name__}")
     return value
 
@@ -388,7 +393,8 @@ def split(f: Filter, can: Callable[[Cmp], bool], logic: frozenset[Logic]) -> tup
     if isinstance(f, All) and (not f.parts or "all" in logic):
         halves = [split(part, can, logic) for part in f.parts]
         return every(*(pushed for pushed, _ in halves)), every(*(residual for _, residual in halves))
-    if isinstance(f, All):  # only one comparison may be pushed
+    # Without a logic, one comparison may be pushed.
+    if isinstance(f, All):
         first = next((part for part in f.parts if _exact(part, can, logic)), None)
         return (
             (TRUE, f) if first is None else (first, every(*(part for part in f.parts if part is not first)))
@@ -461,16 +467,14 @@ def _parse_item(key: Value, value: Value) -> Filter:
         return negate(parse(_parsed(key, value)))
     if key.startswith("$") and key.partition(".")[0] not in OWN_FIELDS:
         raise _unknown(key)
-    if isinstance(value, Mapping):
-        operators = cast("Mapping[Value, Value]", value)
-        if _has_operators(operators):
-            return every(*(_parse_operator(key, name, item) for name, item in operators.items()))
+    if is_object(value) and _has_operators(value):
+        return every(*(_parse_operator(key, name, item) for name, item in value.items()))
     return Cmp(key, "eq", value)
 
 
 def _parse_operator(field: str, name: Value, value: Value) -> Filter:
     if name == "$not":
-        if isinstance(value, list | tuple) and any(map(_has_operators, cast("Sequence[Value]", value))):
+        if is_sequence(value) and any(map(_has_operators, value)):
             return negate(either(*(_parse_item(field, part) for part in _several(name, value))))
         return negate(_parse_item(field, value))
     if name == "$between":
@@ -484,9 +488,7 @@ def _parse_operator(field: str, name: Value, value: Value) -> Filter:
 
 
 def _has_operators(value: Value) -> bool:
-    return isinstance(value, Mapping) and any(
-        isinstance(name, str) and name.startswith("$") for name in cast("Mapping[Value, Value]", value)
-    )
+    return is_object(value) and any(isinstance(name, str) and name.startswith("$") for name in value)
 
 
 def _several(name: Value, value: Value) -> list[Value]:

@@ -68,7 +68,8 @@ def kind(value: Value) -> str:
         return "number"
     if isinstance(value, str):
         return "string"
-    if isinstance(value, date):  # datetime is a date
+    # A datetime is a date, too.
+    if isinstance(value, date):
         return "date"
     if isinstance(value, Mapping):
         return "object"

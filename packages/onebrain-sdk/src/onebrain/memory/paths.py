@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
+from onebrain._core.codec import is_object
 from onebrain.errors import OneBrainValidationError
 
 Value: TypeAlias = Any
@@ -98,9 +99,9 @@ def lookup(value: Mapping[str, Value], name: str) -> Value:
 
 def _descend(value: Value, keys: Sequence[str]) -> Value:
     """Return the value at `keys`, read as the longest keys first, or `MISSING` if no reading leads to one."""
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         return MISSING
-    inside = cast("Mapping[str, Value]", value)
+    inside = value
     if len(keys) == 1:
         return inside.get(keys[0], MISSING)
     for end in range(len(keys), 0, -1):

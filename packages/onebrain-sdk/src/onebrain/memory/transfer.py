@@ -148,24 +148,22 @@ def _with_others(metadata: Any, others: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return metadata with the fields that no memory has."""
     if not is_object(metadata):
         raise ValueError("metadata: must be an object")
-    own = metadata
-    taken = sorted(others.keys() & own.keys())
+    taken = sorted(others.keys() & metadata.keys())
     if taken:
         raise ValueError(
             f"{taken[0]}: is no field of a memory, and its metadata has another value of this name"
         )
-    merged: Mapping[str, Any] = json_object({**own, **others})
+    merged: Mapping[str, Any] = json_object({**metadata, **others})
     return merged
 
 
 def _scope(value: Any) -> Scope:
     if not is_object(value):
         raise ValueError("scope: must be an object with space, user, agent and session")
-    parts = value
-    unknown = sorted(parts.keys() - {"space", "user", "agent", "session"})
+    unknown = sorted(value.keys() - {"space", "user", "agent", "session"})
     if unknown:
         raise ValueError(f"scope: has no part {unknown[0]!r}; there are space, user, agent and session")
-    return Scope(**parts)
+    return Scope(**value)
 
 
 def _says_dates(value: Any) -> bool:

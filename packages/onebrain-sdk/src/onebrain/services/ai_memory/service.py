@@ -57,21 +57,20 @@ _SHORTEST_ID = 36
 def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: JSON from the daemon's handlers, plain text from its HTTP library, or nothing at all."""
     if is_object(body):
-        said = body
-        existing = said.get("existing_id")
+        existing = body.get("existing_id")
         if response.status == 409:
             # The daemon quotes the title, which is a memory's text; after a PUT the other memory's id is in there, too.
-            named = _OTHER.search(_text(said.get("error")) or "")
+            named = _OTHER.search(_text(body.get("error")) or "")
             return Explanation(
                 message="a memory with this title exists in the namespace already; the error's existing_id names it. "
                 "When storing, on_conflict='merge' replaces it and on_conflict='version' keeps both",
-                code=_text(said.get("code")) or "CONFLICT",
+                code=_text(body.get("code")) or "CONFLICT",
                 existing_id=existing if isinstance(existing, str) else named and named[1],
             )
-        details = {key: value for key, value in said.items() if key not in ("error", "message", "code")}
+        details = {key: value for key, value in body.items() if key not in ("error", "message", "code")}
         return Explanation(
-            message=_sentence(said),
-            code=_text(said.get("code")),
+            message=_sentence(body),
+            code=_text(body.get("code")),
             details=details or None,
         )
     content_type = response.headers.get("content-type", "")

@@ -38,13 +38,12 @@ T = TypeVar("T", bound=BaseModel)
 def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: the overview's ``{"error": {...}}`` first, then problem+json, then plain text."""
     if is_object(body):
-        said = body
-        inner: Any = said.get("error")
+        inner: Any = body.get("error")
         if is_object(inner):
-            return _overview(inner, said)
+            return _overview(inner, body)
         if isinstance(inner, str):
-            return Explanation(_text(said.get("message")) or inner, code=_text(said.get("code")))
-        return _problem(said)
+            return Explanation(_text(body.get("message")) or inner, code=_text(body.get("code")))
+        return _problem(body)
     text = response.content.decode("utf-8", "replace").strip()
     # A page of a proxy or load balancer says nothing that a reader of the message could use.
     readable = len(text) <= 300 and "<" not in text

@@ -617,8 +617,7 @@ def _memory(row: wire.Memory) -> Memory:
     native: Any = (row.model_extra or {}).get("scope")
     scope = envelope.scope
     if is_object(native):
-        parts = native
-        scope = Scope(**{name: parts[name] for name in _SCOPE if parts.get(name) is not None})
+        scope = Scope(**{name: native[name] for name in _SCOPE if native.get(name) is not None})
     extra = {
         "status": row.status,
         "confidence": row.confidence,

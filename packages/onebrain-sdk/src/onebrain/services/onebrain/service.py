@@ -172,13 +172,12 @@ def explain(response: Response, body: Any) -> Explanation:
     """Read a failed answer: OneBrain's envelope, its framework's own shape, or something in between."""
     if not is_object(body):
         return Explanation()
-    whole = body
-    error: Any = whole.get("error")
-    meta: Any = whole.get("meta")
+    error: Any = body.get("error")
+    meta: Any = body.get("meta")
     request_id: Any = meta.get("requestId") if is_object(meta) else None
     request_id = request_id if isinstance(request_id, str) else None
     if not is_object(error):
-        message: Any = whole.get("message") or error
+        message: Any = body.get("message") or error
         message = message if isinstance(message, str) else ""
         return Explanation(
             message=message,
@@ -210,8 +209,7 @@ def _issues(details: Any) -> str:
     parts: list[str] = []
     for issue in as_array(details):
         if is_object(issue):
-            facts = issue
-            where, what = facts.get("path"), facts.get("message")
+            where, what = issue.get("path"), issue.get("message")
             if isinstance(where, list) and isinstance(what, str):
                 parts.append(f"{'.'.join(map(str, cast('list[Any]', where))) or 'body'}: {what}")
     return "; ".join(parts[:3])

@@ -55,14 +55,12 @@ def explain(response: Response, body: Any) -> Explanation:
         return Explanation(details={"location": response.headers.get("location")})
     detail: Any = body.get("detail") if is_object(body) else None
     if is_array(detail):
-        given = detail
-        issues = [_issue(issue) for issue in given if is_object(issue)]
+        issues = [_issue(issue) for issue in detail if is_object(issue)]
         message = "; ".join(f"{issue['where']}: {issue['msg']}" for issue in issues[:5])
         return Explanation(message, code=issues[0]["type"] if issues else None, details=issues)
     if is_object(detail):
-        said = detail
-        sentence = said.get("message") or said.get("detail") or said.get("error")
-        code = said.get("code")
+        sentence = detail.get("message") or detail.get("detail") or detail.get("error")
+        code = detail.get("code")
         return Explanation(
             sentence if isinstance(sentence, str) else "", code=code if isinstance(code, str) else None
         )

@@ -78,8 +78,7 @@ def _counted(facts: Json) -> Json:
     calls: list[tuple[str, int]] = []
     for row in cast("list[Any]", facts.get("usage") or []):
         if is_object(row):
-            found = row
-            calls.append((str(found.get("type") or ""), int(found.get("count") or 0)))
+            calls.append((str(row.get("type") or ""), int(row.get("count") or 0)))
     return {
         "apiCalls": sum(count for _, count in calls),
         "memoriesCreated": sum(count for route, count in calls if _STORING.fullmatch(route)),
