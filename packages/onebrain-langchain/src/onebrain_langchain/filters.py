@@ -7,7 +7,7 @@ LangChain has no filter language of its own: components take ``F("year").ge(2025
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -70,10 +70,9 @@ def _has_nan(value: Any) -> bool:
 
 def _holds(value: Any, test: Callable[[Any], bool]) -> bool:
     """Return whether a value, or one inside it, passes a test."""
-    if isinstance(value, Mapping | list | tuple):
-        items = value.values() if is_object(value) else value
-        return any(_holds(item, test) for item in cast("Iterable[Any]", items))
-    return test(value)
+    if is_object(value):
+        return any(_holds(item, test) for item in value.values())
+    return any(_holds(item, test) for item in value) if is_sequence(value) else test(value)
 
 
 def _key(key: Any) -> str:
