@@ -155,6 +155,7 @@ class Server:
         self._later = ThreadPoolExecutor(2, "onebrain-later")
         self._busy: set[tuple[str, str]] = set()
         self._busy_lock = threading.Lock()
+        # A lock for each record would never be let go; two records that share one only wait for each other.
         self._changing = [threading.Lock() for _ in range(64)]
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None

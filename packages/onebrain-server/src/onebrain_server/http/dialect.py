@@ -134,6 +134,7 @@ class Table:
 
     def find(self, path: str) -> tuple[dict[str, Operation], dict[str, str]] | None:
         """Return the operations of a path by method, and the path's parameters."""
+        # First, for a template fits such a path, too: ``/memory/{id}`` is not asked for ``/memory/duplicates``.
         methods = self._whole.get(path)
         if methods is not None:
             return methods, {}

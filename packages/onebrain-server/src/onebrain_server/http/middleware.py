@@ -162,6 +162,7 @@ class _Exchange:
         except (Problem, OneBrainError) as error:
             status = await self._refuse(dialect, error)
         except (asyncio.CancelledError, _Gone):
+            # As nginx notes it: nobody is there to be answered.
             status = 499
         except Exception as error:
             # The text of an unknown error may hold anything, a memory included: only its kind and stack are logged.
@@ -169,6 +170,7 @@ class _Exchange:
             unexpected = Problem(500, "INTERNAL_ERROR", "Internal server error")
             status = await self._fail(dialect.failure(unexpected, self._request_id), 500)
         finally:
+            # Also for requests that fail: those who watch a server count them, and a tenant's usage does.
             self._finish(operation, status)
 
     async def _refuse(self, dialect: Dialect, error: Problem | OneBrainError) -> int:

@@ -171,6 +171,7 @@ class Operation:
         try:
             return self.body.validate_json(content, strict=True)
         except ValidationError as error:
+            # Only where the body is refused, so that all others are read once.
             written = _whole_numbers(content, error)
             if written is not None:
                 return self.parse_body(written, media_type)

@@ -12,6 +12,7 @@ from onebrain._core.codec import to_json
 from onebrain.memory.driver import ListRequest
 from onebrain.memory.filters import Cmp, Filter, every
 from onebrain.memory.models import EVERYTHING, Memory
+from onebrain_engine import Tenant
 from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.jobs.cron import Cron
@@ -54,11 +55,7 @@ def compose(
     wanted = span if narrowed is None else every(span, narrowed)
     memories = server.engine.tenant(tenant)
     page = memories.list(ListRequest(filter=wanted, order="-updated_at", limit=200))
-    waiting = memories.count(
-        EVERYTHING,
-        every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", "candidate")),
-        include_archived=True,
-    )
+    waiting = _reviewed(memories, "candidate")
     total = page.meta.total or len(page.data)
     summary = _summary(total, Counter(memory.type or "fact" for memory in page.data), waiting)
     order = sorted(
@@ -69,6 +66,12 @@ def compose(
     if waiting:
         to_do.append(f"Review {waiting} {'memory' if waiting == 1 else 'memories'}")
     return {"summary": summary, "highlights": highlights, "actionItems": to_do}
+
+
+def _reviewed(memories: Tenant, status: str) -> int:
+    """Return how many memories wait for their owner with a status; the engine holds them among the archived ones."""
+    waiting = every(Cmp("$archived", "eq", True), Cmp("$extra.status", "eq", status))
+    return memories.count(EVERYTHING, waiting, include_archived=True)
 
 
 def _summary(total: int, kinds: Mapping[str, int], waiting: int) -> str:
@@ -181,13 +184,10 @@ def run_triggers(server: Server) -> None:
 def _happened(server: Server, tenant: str, trigger: Record) -> bool:
     name, threshold = trigger.body["eventType"], trigger.body["threshold"]
     memories = server.engine.tenant(tenant)
-    archived = Cmp("$archived", "eq", True)
     if name == "candidate_threshold":
-        waiting = every(archived, Cmp("$extra.status", "eq", "candidate"))
-        return memories.count(EVERYTHING, waiting, include_archived=True) >= (threshold or 1)
+        return _reviewed(memories, "candidate") >= (threshold or 1)
     if name == "confidence_conflict":
-        conflicting = every(archived, Cmp("$extra.status", "eq", "conflicted"))
-        return memories.count(EVERYTHING, conflicting, include_archived=True) >= (threshold or 1)
+        return _reviewed(memories, "conflicted") >= (threshold or 1)
     if name == "high_importance_memory":
         since = trigger.body["lastFiredAt"] or trigger.created_at
         important = every(

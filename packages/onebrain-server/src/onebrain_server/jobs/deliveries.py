@@ -141,6 +141,7 @@ class Deliveries:
             self._worker.join()
 
     def _work(self) -> None:
+        # At once at the start: an earlier process may have left deliveries.
         pause, watch = 0.0, Watch(self._log, "deliveries")
         while not self._stop:
             self._wake.wait(pause)

@@ -75,7 +75,9 @@ class Sealer:
 
     def _cipher(self, tenant: str) -> AESGCM:
         assert self._key is not None
-        derived = HKDF(hashes.SHA256(), 32, None, b"onebrain server record\0" + tenant.encode()).derive(
-            self._key
-        )
-        return AESGCM(derived)
+        return cipher(b"onebrain server record", self._key, tenant)
+
+
+def cipher(purpose: bytes, key: bytes, tenant: str) -> AESGCM:
+    """Return the cipher of a tenant for one purpose, whose key is derived from a key of the server."""
+    return AESGCM(HKDF(hashes.SHA256(), 32, None, purpose + b"\0" + tenant.encode()).derive(key))

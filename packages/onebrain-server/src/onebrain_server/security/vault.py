@@ -7,18 +7,15 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from onebrain.errors import ConfigurationError, StorageError
 from onebrain_engine.store.files import close_to_others
-from onebrain_server.security.sealing import Sealer
+from onebrain_server.security.sealing import Sealer, cipher
 
 # A sealed text begins with this byte, beside the two of `Sealer`, and with the mark of its key.
 _SEALED: Final = b"\x02"
@@ -47,7 +44,7 @@ class Vault:
     def __init__(self, keys: Callable[[], Sequence[bytes]], sealer: Sealer) -> None:
         self._keys = keys
         self._sealer = sealer
-        self._ciphers = lru_cache(maxsize=4096)(_cipher)
+        self._ciphers = lru_cache(maxsize=4096)(partial(cipher, b"onebrain server credential"))
 
     def seal(self, tenant: str, text: str) -> bytes:
         """Return the stored form of a text.
@@ -167,12 +164,6 @@ def _key(line: str) -> bytes:
 
 def _mark(key: bytes) -> bytes:
     return hashlib.sha256(b"onebrain credentials key\0" + key).digest()[:_MARK]
-
-
-def _cipher(key: bytes, tenant: str) -> AESGCM:
-    return AESGCM(
-        HKDF(hashes.SHA256(), 32, None, b"onebrain server credential\0" + tenant.encode()).derive(key)
-    )
 
 
 __all__ = ["CredentialsKeyMissing", "KeyFile", "Vault"]

@@ -184,6 +184,7 @@ class Accounts:
         """Return the account of an address and password; None if they do not fit."""
         wanted = account.c.email == email.strip().lower()
         row = self._database.first(SERVER, _ACCOUNT.add_columns(account.c.password).where(wanted))
+        # Also if there is no such account, so that the time of the answer does not tell.
         good = verify_password(password, None if row is None else row[-1])
         return Account(*row[:-1]) if good and row is not None else None
 

@@ -47,9 +47,9 @@ class Credentials:
             if self._vault.sealed(stored) or holds_credentials(from_json(text)):
                 column = _column(table)
                 change = table.update().where(where & (column == stored))
-                with self._database.writing(tenant) as connection:
-                    values = {column.name: self._vault.seal(tenant, text)}
-                    done += connection.execute(change.values(values)).rowcount
+                done += self._database.run(
+                    tenant, change.values({column.name: self._vault.seal(tenant, text)})
+                )
         return done
 
     def forget(self) -> int:
@@ -62,8 +62,7 @@ class Credentials:
             try:
                 self._vault.open(tenant, stored)
             except StorageError:
-                with self._database.writing(tenant) as connection:
-                    done += connection.execute(table.delete().where(where)).rowcount
+                done += self._database.run(tenant, table.delete().where(where))
         return done
 
     def _all(self) -> Iterator[tuple[sa.Table, Any, str, bytes]]:
@@ -74,8 +73,7 @@ class Credentials:
                 chosen = sa.select(*keys, _column(table)).order_by(*keys).limit(_AT_ONCE)
                 if last is not None:
                     chosen = chosen.where(sa.tuple_(*keys) > sa.tuple_(*last))
-                with self._database.reading(SERVER) as connection:
-                    rows = connection.execute(chosen).all()
+                rows = self._database.rows(SERVER, chosen)
                 for row in rows:
                     last = tuple(row[:-1])
                     where = sa.and_(*(key == value for key, value in zip(keys, last, strict=True)))

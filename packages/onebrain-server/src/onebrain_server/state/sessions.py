@@ -79,6 +79,7 @@ class Sessions:
         moment, fresh = now_micros(), ""
         with self._database.writing(SERVER) as connection:
             where = (session.c.token_hash == _hash(token)) & (session.c.expires_at > moment)
+            # Locked, for of two requests with one token only the first may get another.
             row = connection.execute(
                 sa.select(session.c.tenant, session.c.id).where(where).with_for_update()
             ).first()

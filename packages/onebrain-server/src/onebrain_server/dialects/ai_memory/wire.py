@@ -37,33 +37,37 @@ class Wire(wire.Wire):
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-def _told(kind: str, **facts: Any) -> WithJsonSchema:
+def _documented(kind: str, **facts: Any) -> WithJsonSchema:
     """Return the OpenAPI schema of a field that the format checks by itself."""
     return WithJsonSchema({"type": kind, **facts})
 
 
 _TEXT: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
-Title = Annotated[str, _told("string", minLength=1, maxLength=rules.MOST_TITLE, pattern=_TEXT)]
-Content = Annotated[str, _told("string", minLength=1, maxLength=rules.MOST_CONTENT_BYTES, pattern=_TEXT)]
-Words = Annotated[str, _told("string", minLength=1, pattern=r"\S")]
+Title = Annotated[str, _documented("string", minLength=1, maxLength=rules.MOST_TITLE, pattern=_TEXT)]
+Content = Annotated[
+    str, _documented("string", minLength=1, maxLength=rules.MOST_CONTENT_BYTES, pattern=_TEXT)
+]
+Words = Annotated[str, _documented("string", minLength=1, pattern=r"\S")]
 Tags = Annotated[
     list[str],
-    _told(
+    _documented(
         "array",
         items={"type": "string", "minLength": 1, "maxLength": rules.MOST_TAG_BYTES, "pattern": _TEXT},
         maxItems=rules.MOST_TAGS,
     ),
 ]
 _PART: Final = r"[^\s/\\\x00-\x1f\x7f-\x9f]+"
-Namespace = Annotated[str, _told("string", maxLength=512, pattern=rf"^{_PART}(/{_PART}){{0,7}}$")]
-AgentId = Annotated[str, _told("string", pattern=r"^[A-Za-z0-9_\-:@./]{1,128}$")]
-AgentType = Annotated[str, _told("string", maxLength=64, pattern=r"^(human|system|ai:[A-Za-z0-9_.-]+)$")]
-Priority = Annotated[int, _told("integer", minimum=1, maximum=10)]
-Confidence = Annotated[float, _told("number", minimum=0, maximum=1)]
-Seconds = Annotated[int, _told("integer", minimum=1, maximum=rules.MOST_TTL_SECONDS)]
-Source = Annotated[str, _told("string", enum=sorted(rules.SOURCES))]
-Scope = Annotated[str, _told("string", enum=sorted(rules.SCOPES))]
-Relation = Annotated[str, _told("string", enum=list(RELATIONS))]
+Namespace = Annotated[str, _documented("string", maxLength=512, pattern=rf"^{_PART}(/{_PART}){{0,7}}$")]
+AgentId = Annotated[str, _documented("string", pattern=r"^[A-Za-z0-9_\-:@./]{1,128}$")]
+AgentType = Annotated[
+    str, _documented("string", maxLength=64, pattern=r"^(human|system|ai:[A-Za-z0-9_.-]+)$")
+]
+Priority = Annotated[int, _documented("integer", minimum=1, maximum=10)]
+Confidence = Annotated[float, _documented("number", minimum=0, maximum=1)]
+Seconds = Annotated[int, _documented("integer", minimum=1, maximum=rules.MOST_TTL_SECONDS)]
+Source = Annotated[str, _documented("string", enum=sorted(rules.SOURCES))]
+Scope = Annotated[str, _documented("string", enum=sorted(rules.SCOPES))]
+Relation = Annotated[str, _documented("string", enum=list(RELATIONS))]
 
 
 def row_by_row(schema: dict[str, Any]) -> None:

@@ -235,6 +235,7 @@ def given_status(fields: MemoryFields) -> MemoryStatus:
 
 def id_of(digest: str) -> str:
     """Return the id that an idempotency key gives a memory, so that a repeated request cannot store it twice."""
+    # In the form of a UUID of version 5, which is made of a name, since clients may take no other ids.
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-{digest[20:32]}"
 
 

@@ -245,6 +245,7 @@ def credential(call: Call, operation: Operation) -> Caller | Callable[[], Caller
         raise _unauthorized(
             "INVALID_AUTH_SCHEME", "Invalid authorization scheme", 'Use "ApiKey <key>" or "Bearer <jwt>"'
         )
+    # Many HTTP libraries know bearer tokens only, so that a key is taken as one, too.
     if scheme == "Bearer" and not value.startswith("ob_"):
         if operation.keys_only:
             raise _key_required()
@@ -260,6 +261,7 @@ def _by_cookie(call: Call, operation: Operation) -> Caller | Callable[[], Caller
         raise _unauthorized(
             "TOKEN_REQUIRED", "No API token provided", "Register or sign in to make an API key"
         )
+    # A browser sends cookies with any page's form, but this header for no page of an origin that is not allowed.
     if call.header("x-requested-with") is None:
         raise Problem(403, "CSRF_VALIDATION", "Requests with a cookie need the header X-Requested-With")
     return _by_token(call, cookie)

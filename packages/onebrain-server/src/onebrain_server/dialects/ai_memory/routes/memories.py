@@ -345,15 +345,8 @@ def update_memory(call: Call, id: str, body: MemoryChanges) -> dict[str, Any]:
     check_fields(given)
     with memories.writing(call):
         old = memories.own(call, id)
-        if (
-            "namespace" in given
-            and given["namespace"] != old.namespace
-            and "_"
-            in (
-                given["namespace"][0],
-                old.namespace[0],
-            )
-        ):
+        target = given.get("namespace", old.namespace)
+        if target != old.namespace and "_" in (target[0], old.namespace[0]):
             raise refused("namespace: those that begin with _ are the server's own")
         if "metadata" in given:
             given["metadata"], lifted = _lifted(given["metadata"])

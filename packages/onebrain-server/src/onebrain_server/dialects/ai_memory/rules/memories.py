@@ -210,6 +210,7 @@ def change(call: Call, old: Row, new: Row) -> Row:
     other = titled(call, new.namespace, [new.title]).get(new.title) if new.to is None else None
     if other is not None and other.id != old.id:
         raise taken(call, other)
+    # Stored there before it is deleted here, so that a failure between the two loses nothing.
     save(call, [new])
     if new.namespace != old.namespace:
         call.memories.delete([old.id], Scope(space=old.namespace))

@@ -49,6 +49,7 @@ _OWN_MODES: Final = {theirs: ours for ours, theirs in _ENGINE_MODES.items()}
 def store_memory(call: Call, body: StoreFields) -> dict[str, Any]:
     """Store a memory; it is found at once. A text that the workspace holds already is refused."""
     draft = memories.draft(call, body)
+    # Else two requests with the same text could both find that it is new.
     with call.server.changing(call.tenant_id, draft.ids[0]):
         [stored] = memories.store(call, [draft])
     if isinstance(stored, Problem):

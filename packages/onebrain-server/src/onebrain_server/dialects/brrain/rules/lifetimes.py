@@ -21,10 +21,8 @@ from onebrain_server.http.requests import Call
 _ARCHIVES_AT: Final = "archives_at"
 _DELETED_AT: Final = "deleted_at"
 _SOME_DAY: Final = Cmp(f"$extra.{_ARCHIVES_AT}", "exists", True)
-_AT_ONCE: Final = (
-    # How many one search archives; the others wait for the next one, and are left out all the same.
-    100
-)
+# Memories that one search archives at most; the others wait for the next one, and are left out all the same.
+_AT_ONCE: Final = 100
 # Microseconds, in the year 2255: up to here numbers are exact everywhere.
 _FAR: Final = 2**53
 

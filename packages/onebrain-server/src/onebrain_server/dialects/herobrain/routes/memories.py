@@ -141,6 +141,7 @@ def list_memories(call: Call, query: ListQuery) -> dict[str, Any]:
     )
     found = call.memories.list(request, skip=(query.page - 1) * query.limit)
     if len(found.data) < query.limit and found.meta.has_more:
+        # A page by number cannot be shorter than its limit: the next one would begin behind rows that nobody saw.
         raise Problem(
             413,
             "PAYLOAD_TOO_LARGE",

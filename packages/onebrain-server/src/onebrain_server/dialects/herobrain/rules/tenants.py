@@ -52,7 +52,7 @@ def tenant_of(call: Call, *named: str | None, required: bool = False) -> str | N
     given = {name for name in named if name is not None}
     if len(given) > 1:
         raise _mismatch("The request names two tenants")
-    bound = bound_to(call.known)
+    bound = binding(call.known.scopes)
     tenant = next(iter(given), None)
     if tenant is None:
         if required and call.server.settings.strict:
@@ -71,13 +71,8 @@ def scope_of(tenant: str | None) -> Scope:
     return EVERYTHING if tenant is None else Scope(space=tenant)
 
 
-def bound_to(caller: Caller) -> str | None:
-    """Return the tenant that a caller's key was made for; None for all of the account's."""
-    return binding(caller.scopes)
-
-
 def binding(scopes: frozenset[str] | tuple[str, ...]) -> str | None:
-    """Return the tenant that a key with these scopes was made for."""
+    """Return the tenant that a key with these scopes was made for; None for all of the account's."""
     found = next((scope for scope in scopes if scope.startswith(_BOUND)), None)
     return None if found is None else unquote(found.removeprefix(_BOUND))
 

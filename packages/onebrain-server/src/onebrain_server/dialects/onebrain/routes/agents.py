@@ -202,6 +202,7 @@ def register_agent(call: Call, body: AgentFields) -> dict[str, Any]:
     """Register an agent: an empty brain of its own, and a key that may read it for ninety days."""
     if not call.server.settings.registration:
         raise Problem(403, "FORBIDDEN", "This server takes no registrations")
+    # An account has an address; no mail is ever sent to this domain.
     slug = "".join(letter if letter.isalnum() else "-" for letter in body.name.lower())[:60]
     try:
         account = call.server.accounts.register(f"{slug}@agents.localhost", None, body.name, "en")

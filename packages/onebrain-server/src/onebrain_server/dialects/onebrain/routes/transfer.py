@@ -42,14 +42,12 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
         for relation in graph.relations(entity.id):
             relations[relation.id] = entities.relation_row(relation)
     rows = mapping.rows(reversed(everything), call)
-    for row in rows:
-        del row["userId"]
     return {
         "format": "onebrain-export",
         "version": VERSION,
         "exportedAt": iso(now()),
         "profile": {name: profile.body[name] for name in ("summary", "traits", "preferences")},
-        "memories": rows,
+        "memories": [_of_nobody(row) for row in rows],
         "tags": [
             {
                 "id": tag.id,
@@ -61,7 +59,7 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
         ],
         "entities": [
             {
-                **{name: value for name, value in entities.row(call, entity).items() if name != "userId"},
+                **_of_nobody(entities.row(call, entity)),
                 "links": [entities.link_row(link) for link in graph.links(entity_id=entity.id)],
             }
             for entity in reversed(kept)
@@ -69,7 +67,7 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
         "relations": list(relations.values()),
         "projects": [
             {
-                **{name: value for name, value in projects.row(call, project).items() if name != "userId"},
+                **_of_nobody(projects.row(call, project)),
                 "memoryLinks": [
                     entities.link_row(link) for link in records.links(tenant, "project", owner_id=project.id)
                 ],
@@ -81,6 +79,11 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
             for skill in reversed(records.all(tenant, "skill"))
         ],
     }
+
+
+def _of_nobody(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without its owner, who will be another one where an export is taken in."""
+    return {name: value for name, value in row.items() if name != "userId"}
 
 
 class Export(Wire):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -256,30 +256,36 @@ def fit(structured: dict[str, Any], most: int) -> tuple[str, int, bool]:
     text, estimate = measure(structured)
     if estimate <= most:
         return text, estimate, False
+    for _ in _shortened(structured):
+        text, estimate = measure(structured)
+        if estimate <= most:
+            return text, estimate, True
+    summary = structured.get("profile", {}).get("summary")
+    if summary:
+        # The profile stays, its beginning at least.
+        over = (estimate - most) * 4
+        structured["profile"]["summary"] = shorten(summary, max(40, len(summary) - over))
+        text, estimate = measure(structured)
+    return text, estimate, True
+
+
+def _shortened(structured: dict[str, Any]) -> Iterator[None]:
+    """Shorten a context in place, one step at a time, until nothing but the profile is left."""
     bodies = [row["body"] for row in structured["memories"]]
     for cut in _CUTS:
         for row, body in zip(structured["memories"], bodies, strict=True):
             row["body"] = shorten(body, cut)
-        text, estimate = measure(structured)
-        if estimate <= most:
-            return text, estimate, True
+        yield
     for row in (*structured["entities"], *structured["projects"]):
         row["description"] = None
-    text, estimate = measure(structured)
+    yield
     for rows in (structured[name] for name in ("memories", "skills", "entities", "projects")):
-        while estimate > most and rows:
+        while rows:
+            # The rows are in the order of their worth.
             rows.pop()
-            text, estimate = measure(structured)
-    if estimate > most and "stats" in structured:
-        del structured["stats"]
-        text, estimate = measure(structured)
-    if estimate > most and structured.get("profile", {}).get("summary"):
-        # The profile stays, its beginning at least.
-        over = (estimate - most) * 4
-        summary = structured["profile"]["summary"]
-        structured["profile"]["summary"] = shorten(summary, max(40, len(summary) - over))
-        text, estimate = measure(structured)
-    return text, estimate, True
+            yield
+    structured.pop("stats", None)
+    yield
 
 
 def shorten(text: str, most: int) -> str:

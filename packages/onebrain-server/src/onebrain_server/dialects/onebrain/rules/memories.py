@@ -158,6 +158,7 @@ def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
     there = keep(call, ids, scope)
     if not there:
         return 0
+    # Before they are gone: an agent may miss no deletion, and a note for a memory that is still there is not shown.
     call.server.journal.bury(call.tenant_id, there)
     count = call.memories.delete(there, scope)
     call.server.records.forget_memories(call.tenant_id, there)

@@ -16,7 +16,7 @@ from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.collections import Right
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Name, Query, Routes, Tag, Wire, unconfigured
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
 from onebrain_server.state.records import Record
@@ -79,7 +79,7 @@ def _one(call: Call, id: str, right: Right) -> Record:
     partition = partition_of(call)
     record = partition.records.get(partition.tenant, KIND, id)
     if record is None:
-        raise Problem(404, "NOT_FOUND", "Connection not found")
+        raise not_found("Connection")
     if not _reaches(call, record.body["collection"], right):
         raise _shut()
     return record

@@ -32,7 +32,7 @@ from onebrain_server.dialects.rememberos.wire import (
 )
 from onebrain_server.files import FILE_LIMIT, PDF_SECONDS, file_text
 from onebrain_server.http.operation import Answer, File, Form
-from onebrain_server.http.problems import Problem, from_engine, invalid_input
+from onebrain_server.http.problems import Problem, from_engine, invalid_input, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record
 
@@ -368,7 +368,7 @@ def attach_file(call: Call, collection: str, id: str, form: Form) -> NoReturn:
 def detach_file(call: Call, collection: str, id: str, index: str) -> NoReturn:
     """Detach a file from a memory; no memory here has one."""
     memories.one(partition_of(call), writable(call, collection), id)
-    raise Problem(404, "NOT_FOUND", "File not found")
+    raise not_found("File")
 
 
 class FileToPut(Wire):

@@ -14,7 +14,7 @@ from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.collections import Collection, readable
 from onebrain_server.dialects.rememberos.rules.partition import partition_of
 from onebrain_server.dialects.rememberos.wire import Routes, Wire
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memory/collections/{name}/grants", "grants")
@@ -53,7 +53,7 @@ def put_grant(call: Call, name: str, body: GrantFields) -> dict[str, Any]:
     """Let an agent use a collection; the first grant shuts all others out, the caller included."""
     partition, found = partition_of(call), _one(call, name)
     if not any(key.id == body.agent_key_id for key in keys.agents(call)):
-        raise Problem(404, "NOT_FOUND", "Agent not found")
+        raise not_found("Agent")
     changed = collections.grant(
         partition, found, body.agent_key_id, {"can_read": body.can_read, "can_write": body.can_write}
     )
@@ -72,7 +72,7 @@ def revoke_grant(call: Call, name: str, agent_key_id: str) -> dict[str, Any]:
     """Take an agent's grant away; without the last one, the collection is open to every agent again."""
     found = _one(call, name)
     if agent_key_id not in found.grants:
-        raise Problem(404, "NOT_FOUND", "Grant not found")
+        raise not_found("Grant")
     changed = collections.grant(partition_of(call), found, agent_key_id, None)
     call.audit("rememberos.grant.revoke", f"{found.id} {agent_key_id}")
     return _answer(changed)

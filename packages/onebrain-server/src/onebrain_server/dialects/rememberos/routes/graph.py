@@ -143,7 +143,7 @@ def extract(
     if not facts and whole:
         facts = [(text, "other") for text in pieces(asked.content)]
     claims: list[Claim | None] = [None for _ in facts] if skipped else claims_of([text for text, _ in facts])
-    # Before the lock, for a model takes its time.
+    # Before the lock, since a model takes its time.
     verdicts = _verdicts(partition, collection, asked.container_tag, [text for text, _ in facts], claims)
     # Two texts at once must see each other's facts.
     with partition.server.changing(partition.tenant, collection.id):

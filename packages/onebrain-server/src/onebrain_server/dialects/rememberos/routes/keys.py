@@ -13,7 +13,7 @@ from pydantic import Field
 from onebrain_server.clock import iso_or_none
 from onebrain_server.dialects.rememberos.wire import NAME, NAME_PATTERN, Query, Routes, Wire
 from onebrain_server.http.credentials import permissions
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
 from onebrain_server.state.accounts import Caller, Key
@@ -133,7 +133,7 @@ def _revoke(call: Call, id: str) -> dict[str, Any]:
     active = [key for key in agents(call) if key.is_active]
     key = next((key for key in active if key.id == id), None)
     if key is None:
-        raise Problem(404, "NOT_FOUND", "Key not found")
+        raise not_found("Key")
     if not all(scope.startswith(f"{NAME}:") for scope in key.scopes):
         raise Problem(
             403, "FORBIDDEN", "This is a key of the account itself: revoke it at DELETE /v1/api-keys/{id}"

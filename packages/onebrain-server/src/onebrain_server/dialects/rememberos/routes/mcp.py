@@ -42,7 +42,7 @@ from onebrain_server.dialects.rememberos.wire import (
     Wire,
 )
 from onebrain_server.http.operation import Answer
-from onebrain_server.http.problems import Problem, from_engine, sentences
+from onebrain_server.http.problems import Problem, from_engine, not_found, sentences
 from onebrain_server.http.requests import Call
 from onebrain_server.json_values import is_array, is_object
 
@@ -156,7 +156,7 @@ def related_memory(call: Call, given: RelatedMemory) -> Any:
     """Return the memories nearest in meaning to one, in the collection that it is in."""
     found = partition_of(call).memories.get([given.id], EVERYTHING)
     if not found:
-        raise Problem(404, "NOT_FOUND", "Memory not found")
+        raise not_found("Memory")
     return memories.related_memories(
         call, collection=found[0].scope.space, id=given.id, query=RelatedQuery(limit=given.limit)
     )

@@ -27,7 +27,7 @@ from onebrain_server.dialects.rememberos.wire import (
     Text,
     Wire,
 )
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 
 routes = Routes("/memory/collections/{collection}", "memories")
@@ -116,7 +116,7 @@ def delete_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[s
     partition, found = partition_of(call), writable(call, collection)
     memory = memories.one(partition, found, id, query.container_tag)
     if not memories.remove(partition, found, [memory.id]):
-        raise Problem(404, "NOT_FOUND", "Memory not found")
+        raise not_found("Memory")
     return {"deleted": True}
 
 

@@ -172,7 +172,7 @@ def _remembered(call: Call, body: ChatFields, question: str) -> list[str]:
             return []
         found = readable(call, body.collection)
     asked = SearchFields(query=question[:_ASKED], limit=body.memory_limit, container_tag=body.container_tag)
-    answer = search.found(partition, asked, found, hidden(call) if found is None else ())
+    answer = search.ranked(partition, asked, found, hidden(call) if found is None else ())
     results: list[dict[str, Any]] = answer["results"]
     return [row["text"] for row in results]
 

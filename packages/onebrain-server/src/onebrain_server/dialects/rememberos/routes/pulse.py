@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 routes = Routes("", "pulse")
 
-EVERY: Final = (
-    # Seconds between two times of writing down what was counted; what a crash takes with it is not missed.
-    5
-)
+# Seconds between two times of writing the counts down; nobody misses those that a crash takes with it.
+EVERY: Final = 5
 KEPT_DAYS: Final = 90
 _KIND: Final = "rememberos.views"
 # The pageviews are no tenant's.

@@ -95,14 +95,14 @@ def _search(call: Call, asked: SearchFields, collection: Collection | None) -> d
     metrics.event("search_cache_miss" if kept is None else "search_cache_hit")
     if kept is not None:
         return {**kept, "search_ms": _since(started), "query_embedding_ms": 0.0, "cached": True}
-    answer = found(partition, asked, collection, shut)
+    answer = ranked(partition, asked, collection, shut)
     call.server.contexts.put(key, current, answer)
     metrics.timed("search", answer["search_ms"] / 1000)
     metrics.timed("embed", answer["query_embedding_ms"] / 1000)
     return answer
 
 
-def found(
+def ranked(
     partition: Partition, asked: SearchFields, collection: Collection | None, shut: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the matches in one collection, or in all but those in `shut`."""
@@ -143,6 +143,7 @@ def _near_enough(partition: Partition, request: SearchRequest, threshold: float)
     hits = partition.memories.search(request).hits
     if request.mode == "keyword" or threshold == 0 or not hits:
         return hits
+    # Which part made a hit is not told, so that both are asked for these few again.
     these = replace(
         request,
         filter=every(request.filter, Cmp("$id", "in", [hit.memory.id for hit in hits])),

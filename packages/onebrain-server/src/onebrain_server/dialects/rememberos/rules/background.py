@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from onebrain_server.clock import now_micros
 from onebrain_server.dialects.rememberos.rules import collections
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
 from onebrain_server.state.records import Record
@@ -61,7 +61,7 @@ class Queue:
         partition = partition_of(call)
         job = partition.records.get(partition.tenant, self._kind, id)
         if job is None:
-            raise Problem(404, "NOT_FOUND", "Job not found")
+            raise not_found("Job")
         if collections.find(partition, job.body["collection"]) is not None:
             collections.readable(call, job.body["collection"])
         return job

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from onebrain.memory.models import Scope
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.state.records import Record, Taken
 
@@ -142,7 +142,7 @@ def grant(
 
 def unknown() -> Problem:
     """Return the failure for a collection that is not there."""
-    return Problem(404, "NOT_FOUND", "Collection not found")
+    return not_found("Collection")
 
 
 def _there(partition: Partition, name: str) -> Collection:

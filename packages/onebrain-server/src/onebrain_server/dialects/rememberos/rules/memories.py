@@ -14,7 +14,7 @@ from onebrain_server.dialects.rememberos.mapping import row
 from onebrain_server.dialects.rememberos.rules import events
 from onebrain_server.dialects.rememberos.rules.collections import Collection
 from onebrain_server.dialects.rememberos.rules.partition import Partition
-from onebrain_server.http.problems import Problem
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.listing import every_memory
 
 CURRENT: Final = Cmp("$extra.superseded_by", "exists", False)
@@ -27,7 +27,7 @@ def one(partition: Partition, collection: Collection, id: str, container_tag: st
     """Return a memory of a collection, and of a sub-namespace where one is named; raise if there is none."""
     found = partition.memories.get([id], collection.tagged(container_tag))
     if not found:
-        raise Problem(404, "NOT_FOUND", "Memory not found")
+        raise not_found("Memory")
     return found[0]
 
 
