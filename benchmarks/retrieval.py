@@ -3,7 +3,7 @@
     python benchmarks/retrieval.py --data locomo.json [--json] [--url sqlite://]
 
 Every turn of a conversation is stored as one memory. Every question with evidence is searched once, in the scope of its
-conversation, with default settings. Recall@k is the share of a question's evidence among the first k hits. nDCG@10 weighs
+conversation, with default settings. A turn may have its own `date_time`, as in REALTALK. Recall@k is the share of a question's evidence among the first k hits. nDCG@10 weighs
 hits by their rank. Both are averaged over questions: categories 1 to 4 together, and 5 separately.
 """
 
@@ -43,7 +43,7 @@ def turns(conversation: dict[str, Any], sample: str) -> list[NewMemory]:
                 NewMemory(
                     content=text,
                     scope=Scope(space=sample, session=f"session_{number}"),
-                    created_at=when,
+                    created_at=datetime.fromisoformat(turn["date_time"]) if "date_time" in turn else when,
                     metadata={"dia_id": turn["dia_id"]},
                 )
             )
