@@ -60,6 +60,8 @@ class Checked:
                 )
         self.embedder = embedder
         self.fingerprint = _fingerprint(embedder)
+        weight = getattr(embedder, "evidence_weight", None)
+        self.evidence_weight = float(weight) if isinstance(weight, int | float) else 1.0
 
     def documents(self, texts: list[str]) -> Floats:
         """Return the vectors of texts to store, scaled to length one."""

@@ -42,11 +42,12 @@ from onebrain_engine.index.selecting import Selection
 from onebrain_engine.index.slots import Indexed
 from onebrain_engine.index.statistics import WordStatistics
 from onebrain_engine.index.text import Analysis, analyse, least_turns
+from onebrain_engine.index.times import NO_TIMES, Times
 from onebrain_engine.index.vectors import Vectors
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import At, Entry, Space, now_in_micros
 from onebrain_engine.store.runs import leads_to
-from onebrain_engine.views import COUNTED, Listed, ask_of, asks_nothing
+from onebrain_engine.views import COUNTED, Listed, ask_of, asks_nothing, timed
 
 if TYPE_CHECKING:
     from onebrain_engine.store.postgres_large import LargeSpace, Selected
@@ -212,7 +213,8 @@ class InDatabase:
         if asks_nothing(request):
             found = self._in_order(selected, request.filter, "-created_at", None, limit)
             return Ranked.newest([row for _, row in found], [key for key, _ in found], request.mode)
-        ask, problem = self._ask(request, vectors, limit)
+        request, times = timed(request, lambda event: self._find(event, vectors, selected))
+        ask, problem = self._ask(request, vectors, limit, times)
         rows = self._candidates(ask, selected, request.filter)
         if problem is not None and not rows and not self._large.some(selected, 1):
             problem = None
@@ -222,10 +224,11 @@ class InDatabase:
         """Return the number of memories that a search finds; beyond 10,000, with a least score 2,000, not all are counted."""
         if asks_nothing(request):
             return self.count(request.scope, request.filter, request.include_archived)
-        ask, _ = self._ask(request, vectors, COUNTED)
+        selected = self._selected(request.scope, request.include_archived)
+        request, times = timed(request, lambda event: self._find(event, vectors, selected))
+        ask, _ = self._ask(request, vectors, COUNTED, times)
         if request.min_score <= 0 and ask.vector is not None:
             return self.count(request.scope, request.filter, request.include_archived)
-        selected = self._selected(request.scope, request.include_archived)
         if request.min_score <= 0:
             assert ask.query is not None
             words, _ = self._by_words(ask.query.terms, selected, None, COUNTED, COUNTED)
@@ -235,9 +238,14 @@ class InDatabase:
         return int(np.count_nonzero(ranked.scores >= request.min_score))
 
     def _ask(
-        self, request: SearchRequest, vectors: QueryVectors, limit: int
+        self, request: SearchRequest, vectors: QueryVectors, limit: int, times: Times
     ) -> tuple[RankRequest, EmbedderMismatch | None]:
-        return ask_of(self._service, request, vectors, self.space, self._speakers_among, limit)
+        return ask_of(self._service, request, vectors, self.space, self._speakers_among, limit, times)
+
+    def _find(self, request: SearchRequest, vectors: QueryVectors, selected: Selected) -> Ranked:
+        """Return the best memory of a selection, by words and vectors alone."""
+        ask, _ = self._ask(request, vectors, 1, NO_TIMES)
+        return self._rank(ask, request, self._candidates(ask, selected, request.filter))
 
     def _speakers_among(self, terms: Sequence[str]) -> list[str]:
         speakers = self._known().speakers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from onebrain.memory.driver import Found, SearchRequest
-from onebrain.memory.models import Hit, SearchMode
+from onebrain.memory.models import Explanation, Hit, SearchMode
 from onebrain_engine.embedding import QueryVectors, Unembedded, Vectorizer
 from onebrain_engine.index.ranker import Ranked
 from onebrain_engine.pages import Pages
@@ -30,6 +30,17 @@ class Explained(Found):
     """
 
     parts: Sequence[Sequence[float]] = ()
+
+
+class _Ranked(NamedTuple):
+    """A memory of one of the spaces, ranked."""
+
+    score: float
+    tie: float
+    row: int
+    space: Space
+    parts: Sequence[float]
+    explanation: Explanation | None
 
 
 class Searching:
@@ -76,20 +87,23 @@ class Searching:
             ranked = _merged(answers, request.min_score)
             page = ranked[request.offset : wanted]
             memories, fitting = self._pages.page(
-                read, tenant, [(hit[2], hit[3]) for hit in page], request.with_embeddings
+                read, tenant, [(hit.row, hit.space) for hit in page], request.with_embeddings
             )
         more = len(ranked) > wanted or fitting < len(page)
-        page = [hit for hit in page[:fitting] if hit[2] in memories]
+        page = [hit for hit in page[:fitting] if hit.row in memories]
         unfit = [space for space, seen in answers if seen.mismatch is not None]
         by_words = [
             space for space, seen in answers if seen.mismatch is None and by_words_alone(request, space, seen)
         ]
         fallbacks: list[SearchMode] = [seen.mode for _, seen in answers if seen.mode != request.mode]
         return Explained(
-            hits=[Hit.trusted({"memory": memories[hit[2]], "score": hit[0]}) for hit in page],
+            hits=[
+                Hit.trusted({"memory": memories[hit.row], "score": hit.score, "explanation": hit.explanation})
+                for hit in page
+            ],
             more=more,
             mode=fallbacks[-1] if fallbacks else request.mode,
-            parts=[hit[4] for hit in page],
+            parts=[hit.parts for hit in page],
             without_vectors=[space.name or "default" for space in (*unfit, *by_words)],
         )
 
@@ -102,10 +116,8 @@ class Searching:
             return sum(count for _, count in answers)
 
 
-def _merged(
-    answers: Sequence[tuple[Space, Ranked]], min_score: float
-) -> list[tuple[float, float, int, Space, Sequence[float]]]:
-    """Return score, tie, row, space and parts of the ranked memories of all spaces, best first.
+def _merged(answers: Sequence[tuple[Space, Ranked]], min_score: float) -> list[_Ranked]:
+    """Return the ranked memories of all spaces, best first.
 
     Raises:
         EmbedderMismatch: The spaces that hold vectors of another kind are all that the scope has.
@@ -113,13 +125,33 @@ def _merged(
     problems = [seen.mismatch for _, seen in answers if seen.mismatch is not None]
     if problems and not any(len(seen.rows) for _, seen in answers if seen.mismatch is None):
         raise problems[0]
-    ranked: list[tuple[float, float, int, Space, Sequence[float]]] = []
+    ranked: list[_Ranked] = []
     for space, seen in answers:
-        columns = (seen.scores.tolist(), seen.ties.tolist(), seen.rows.tolist(), seen.parts.tolist())
+        columns = (
+            seen.scores.tolist(),
+            seen.ties.tolist(),
+            seen.rows.tolist(),
+            seen.parts.tolist(),
+            _explained(seen),
+        )
         ranked.extend(
-            (score, tie, row, space, part)
-            for score, tie, row, part in zip(*columns, strict=True)
+            _Ranked(score, tie, row, space, parts, explanation)
+            for score, tie, row, parts, explanation in zip(*columns, strict=True)
             if score >= min_score
         )
-    ranked.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
+    ranked.sort(key=lambda hit: (-hit.score, -hit.tie, -hit.row))
     return ranked
+
+
+def _explained(seen: Ranked) -> Sequence[Explanation | None]:
+    """Return the explanation of each memory's score, None for each if none was asked for."""
+    if seen.explained is None:
+        return [None] * len(seen.rows)
+    columns = {name: values.tolist() for name, values in seen.explained.items()}
+    return [
+        Explanation(
+            parts={name: values[at] for name, values in columns.items() if values[at]},
+            total=sum(values[at] for values in columns.values()),
+        )
+        for at in range(len(seen.rows))
+    ]

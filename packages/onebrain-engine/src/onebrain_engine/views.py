@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -26,11 +27,13 @@ from onebrain_engine.index.partition import Partition
 from onebrain_engine.index.ranker import Ranked, RankRequest
 from onebrain_engine.index.selecting import Selection
 from onebrain_engine.index.text import analyse_query, without_terms
+from onebrain_engine.index.times import NO_TIMES, Times, read_times
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import Space, now_in_micros
 
 COUNTED: Final = 10_000  # matches of one search that are counted
+_SURE: Final = 0.5  # score from which a memory is the event that a query names, as in "before the move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class InMemory:
                 return Ranked.newest(
                     index.slots.row.view[slots], index.slots.created.view[slots], request.mode
                 )
-            ask, problem = self._ask(request, vectors, index, limit)
+            request, times = timed(request, lambda event: self._find(event, vectors, index, selection))
+            ask, problem = self._ask(request, vectors, index, limit, times)
             ranked = index.rank(selection, ask)
             return replace(ranked, mismatch=problem) if problem is not None and selection.size else ranked
 
@@ -114,15 +118,27 @@ class InMemory:
         with self._selecting(request.scope, request.filter, request.include_archived) as (index, selection):
             if asks_nothing(request):
                 return selection.size
-            ask, _ = self._ask(request, vectors, index, min(selection.size, COUNTED))
+            request, times = timed(request, lambda event: self._find(event, vectors, index, selection))
+            ask, _ = self._ask(request, vectors, index, min(selection.size, COUNTED), times)
             if request.min_score <= 0 and ask.mode != "keyword" and index.slots.vectors is not None:
                 return selection.size  # by meaning everything is found, the unlike last
             return int(np.count_nonzero(index.rank(selection, ask).scores >= request.min_score))
 
     def _ask(
-        self, request: SearchRequest, vectors: QueryVectors, index: Partition, limit: int
+        self, request: SearchRequest, vectors: QueryVectors, index: Partition, limit: int, times: Times
     ) -> tuple[RankRequest, EmbedderMismatch | None]:
-        return ask_of(self._service, request, vectors, self.space, index.frequencies.speakers_among, limit)
+        return ask_of(
+            self._service, request, vectors, self.space, index.frequencies.speakers_among, limit, times
+        )
+
+    def _find(
+        self, request: SearchRequest, vectors: QueryVectors, index: Partition, selection: Selection
+    ) -> Ranked:
+        """Return the best memory of a selection, by words and vectors alone; none if all are in sessions."""
+        conversations = index.slots.conversations.code.view
+        if (conversations if selection.slots is None else conversations[selection.slots]).all():
+            return Ranked.newest((), (), request.mode)
+        return index.rank(selection, self._ask(request, vectors, index, 1, NO_TIMES)[0])
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return a part of the selected memories, in the request's order."""
@@ -181,6 +197,7 @@ def ask_of(
     space: Space,
     speakers_among: Callable[[Sequence[str]], Sequence[str]],
     limit: int,
+    times: Times,
 ) -> tuple[RankRequest, EmbedderMismatch | None]:
     """Return a search in the index's terms; without a vector that fits, by keywords alone.
 
@@ -213,7 +230,35 @@ def ask_of(
         mode = "vector"
     elif vector is None and mode == "hybrid":
         mode = "keyword"
-    return RankRequest(query, vector, mode, request.alpha, limit), problem
+    return RankRequest(
+        query,
+        vector,
+        mode,
+        request.alpha,
+        limit,
+        times=times,
+        prefer_newer=request.prefer_newer,
+        evidence_weight=getattr(vectors.embedder, "evidence_weight", 1.0),
+        explain=request.explain,
+    ), problem
+
+
+def timed(request: SearchRequest, find: Callable[[SearchRequest], Ranked]) -> tuple[SearchRequest, Times]:
+    """Return a search and the time that its query asks for.
+
+    If the query names an event, as in "before the move", `find` returns the best memory for it. If that has no session and
+    is likely to be the event, its time is the border. The rest of the query is then searched for, because the event's own
+    words would find the event.
+    """
+    if request.query is None or request.mode == "vector":
+        return request, NO_TIMES
+    times = read_times(request.query, request.now or datetime.now(UTC))
+    if times.event is None:
+        return request, times
+    found = find(replace(request, query=times.event, embedding=None, prefer_newer=False, explain=False))
+    if not len(found.rows) or found.scores[0] < _SURE or found.outside is None or not found.outside[0]:
+        return request, replace(times, event=None, side=None)
+    return replace(request, query=times.rest or request.query), times.at(int(found.created[0]))
 
 
 def _offered(request: SearchRequest, vectors: QueryVectors, space: Space) -> tuple[str, int | None] | None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from onebrain.memory.filters import F
     from onebrain.memory.models import (
         Context,
+        Explanation,
         ForgetResult,
         Hit,
         Memory,
@@ -88,6 +89,7 @@ _HOMES = {
     "onebrain.memory.filters": ("F",),
     "onebrain.memory.models": (
         "Context",
+        "Explanation",
         "ForgetResult",
         "Hit",
         "Memory",
@@ -146,6 +148,7 @@ __all__ = [
     "EmbedderError",
     "EmbedderMismatch",
     "Entity",
+    "Explanation",
     "F",
     "ForgetResult",
     "HeroBrain",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, cast
@@ -12,18 +12,17 @@ import numpy.typing as npt
 
 from onebrain.errors import EmbedderMismatch
 from onebrain.memory.models import SearchMode
-from onebrain_engine.index import ranking
+from onebrain_engine.index import ordering, ranking
 from onebrain_engine.index.growable import Growable
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.postings import Postings
 from onebrain_engine.index.selecting import Selection, inside
 from onebrain_engine.index.slots import Floats, Ints, Slots
 from onebrain_engine.index.statistics import Frequencies, WordStatistics
-from onebrain_engine.index.text import Query
+from onebrain_engine.index.text import CHANGES, Query
+from onebrain_engine.index.times import NO_TIMES, Times
 
 Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-
-_DAY: Final = 86_400_000_000  # microseconds
 
 # Memories up to which every one is ranked in full; beyond, candidates are picked first.
 FULL = 4_000
@@ -33,7 +32,15 @@ _FEW: Final = 32  # postings for each candidate up to which they are looked at o
 
 @dataclass(frozen=True, slots=True)
 class RankRequest:
-    """A search as the index sees it; `statistics` are those of the space if the index holds only its candidates."""
+    """A search as the index sees it.
+
+    Attributes:
+        statistics: Those of the space if the index holds only its candidates.
+        times: The time that the query asks for.
+        prefer_newer: Whether a newer memory comes before the one that it replaces by all appearance; see `ordering`.
+        evidence_weight: How much more vectors decide outside of sessions where words tell little; see `ranking.rank`.
+        explain: Whether the parts of each score are wanted.
+    """
 
     query: Query | None
     vector: Floats | None
@@ -41,6 +48,10 @@ class RankRequest:
     alpha: float | None
     limit: int
     statistics: WordStatistics | None = None
+    times: Times = NO_TIMES
+    prefer_newer: bool = True
+    evidence_weight: float = 1.0
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,10 @@ class Ranked:
         ties: The order of equal scores, the largest first, before the row decides.
         parts: [n, 2] the score by words alone and the score by vectors alone, each 0..1.
         mode: The mode that answered.
+        created: When each was created, in microseconds.
         mismatch: Why the vectors of the memories were not compared with the query's; None if they were.
+        outside: Whether each has no session; None if all have one, or nobody looked.
+        explained: [n] each: the parts that a score before `ranking.confidence` is made of, if they were asked for.
     """
 
     rows: Ints
@@ -61,15 +75,16 @@ class Ranked:
     ties: npt.NDArray[Any]
     parts: npt.NDArray[np.float64]
     mode: SearchMode
+    created: npt.NDArray[Any]
     mismatch: EmbedderMismatch | None = None
+    outside: npt.NDArray[np.bool_] | None = None
+    explained: Mapping[str, npt.NDArray[Any]] | None = None
 
     @classmethod
     def newest(cls, rows: Sequence[int] | Ints, created: Sequence[Any] | Ints, mode: SearchMode) -> Ranked:
         """Return rows that nothing was asked of, in the order of their creation."""
-        count = len(rows)
-        return cls(
-            np.array(rows, np.int64), np.zeros(count), np.array(created, np.int64), np.zeros((count, 2)), mode
-        )
+        count, times = len(rows), np.array(created, np.int64)
+        return cls(np.array(rows, np.int64), np.zeros(count), times, np.zeros((count, 2)), mode, times)
 
 
 class Ranker:
@@ -119,7 +134,10 @@ class Ranker:
         shown = np.clip(scores, 0, 1)
         parts = np.column_stack([np.zeros_like(shown), shown])
         # Below 0 the scores are cut off, but still tell the order of memories that are all unlike the query.
-        return Ranked(rows[order], shown, np.minimum(scores, 0), parts, request.mode)
+        ties = np.minimum(scores, 0)
+        explained = {"vector": shown} if request.explain else None
+        created: Ints = self._slots.created.view[slots[order]]
+        return Ranked(rows[order], shown, ties, parts, request.mode, created, explained=explained)
 
     def _rank_by_words(self, selection: Selection, request: RankRequest, query: Query) -> Ranked:
         terms = np.array(self._lexicon.find(query.terms), np.int64)
@@ -136,23 +154,85 @@ class Ranker:
             slots = self._candidates(selection, request, lists, ranking.rarity(frequency, count))
             memories = self._prepare(slots, self._informative_of(slots), known.speakers())
             hits = self._hits(slots, lists)
-        wanted = ranking.Wanted(terms, frequency, count, query.wants, query.year, query.month, query.day)
+        times = request.times
+        wanted = ranking.Wanted(
+            terms,
+            frequency,
+            count,
+            query.wants,
+            query.year,
+            query.month,
+            query.day,
+            times.start,
+            times.end,
+            times.dated,
+        )
         similarity = None
         if request.mode == "hybrid" and self._slots.vectors is not None and request.vector is not None:
             similarity = self._slots.vectors.similarity(request.vector, slots)
-        scores, matched, by_words = ranking.rank(memories, wanted, hits, similarity, alpha=request.alpha)
+        scores = ranking.rank(
+            memories,
+            wanted,
+            hits,
+            similarity,
+            alpha=request.alpha,
+            evidence_weight=request.evidence_weight,
+        )
         rows = self._slots.row.view if slots is None else self._slots.row.view[slots]
-        if similarity is None:
-            positions = np.flatnonzero(matched)
-            positions = positions[_best_first(scores[positions], rows[positions], request.limit)]
-        else:
-            positions = _best_first(scores, rows, request.limit)
+        positions, totals, ties = self._in_order(
+            request, scores, memories, hits, slots, rows, len(terms), similarity is not None
+        )
         parts = np.zeros((len(positions), 2))
-        parts[:, 0] = by_words[positions]
+        parts[:, 0] = scores.by_words[positions]
         if similarity is not None:
             parts[:, 1] = np.clip(similarity[positions], 0, 1)
-        confidence = ranking.confidence(scores[positions])
-        return Ranked(rows[positions], confidence, np.zeros(len(positions)), parts, request.mode)
+        return Ranked(
+            rows[positions],
+            ranking.confidence(totals),
+            ties,
+            parts,
+            request.mode,
+            memories.created[positions],
+            outside=None if memories.outside is None else memories.outside[positions],
+            explained=_explained(scores, positions, totals) if request.explain else None,
+        )
+
+    def _in_order(
+        self,
+        request: RankRequest,
+        scores: ranking.Scores,
+        memories: ranking.Memories,
+        hits: ranking.Hits,
+        slots: Ints | None,
+        rows: Ints,
+        terms: int,
+        by_vector: bool,
+    ) -> tuple[Ints, Floats, npt.NDArray[np.float64]]:
+        """Return the positions of the best memories, with their scores, descending, and the order of equal scores."""
+        limit, order = request.limit, request.times.order
+        newer_first = request.prefer_newer and by_vector
+        reorders = memories.outside is not None and (newer_first or order is not None)
+        most = max(limit, ordering.WINDOW) if reorders else limit
+        if by_vector:
+            positions = _best_first(scores.total, rows, most)
+        else:
+            positions = np.flatnonzero(scores.matched)
+            positions = positions[_best_first(scores.total[positions], rows[positions], most)]
+        totals = scores.total[positions]
+        if not reorders or memories.outside is None:
+            return positions, totals, np.zeros(len(positions))
+        first = positions[: ordering.WINDOW]
+        vectors = self._slots.vectors
+        top = ordering.Top(
+            totals,
+            memories.created[first],
+            memories.outside[first],
+            (memories.flags[first] & CHANGES) != 0,
+            hits.held(first, len(memories.flags), terms),
+            None if vectors is None else vectors.take(first if slots is None else slots[first]),
+        )
+        moved, totals, ties = ordering.reorder(top, order=order, prefer_newer=newer_first)
+        return positions[moved][:limit], totals[:limit], ties[:limit]
 
     def _all(
         self, selection: Selection, terms: Ints, statistics: WordStatistics | None
@@ -215,7 +295,7 @@ class Ranker:
             previous=previous,
             following=following,
             sessions=np.where(conversations > 0, conversations, -1),
-            days=created // _DAY,
+            created=created,
         )
 
     @contextmanager
@@ -308,6 +388,15 @@ class Ranker:
     def nbytes(self) -> int:
         """The number of bytes it takes."""
         return self._positions.nbytes + (0 if self.postings is None else self.postings.nbytes)
+
+
+def _explained(
+    scores: ranking.Scores, positions: Ints, totals: Floats
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Return the parts of some scores, and how far their order was changed."""
+    parts = {name: part[positions].astype(np.float64) for name, part in scores.parts.items()}
+    parts["order"] = (totals - scores.total[positions]).astype(np.float64)
+    return parts
 
 
 def _best_first(scores: npt.NDArray[Any], rows: Ints, limit: int) -> Ints:

@@ -2,7 +2,7 @@
 
 Two stages. When the scope is large, plain BM25 and the nearest vectors pick about a thousand candidates
 (``bm25``, ``best``, ``with_neighbours``, ``take_rows``); then ``rank`` scores those, or the whole scope when it
-is small, with a sum of eight parts:
+is small, with a sum of nine parts:
 
     keyword     BM25 over the memory and, at falling weight, its neighbours in the session
     vector      cosine of the memory and, at falling weight, its neighbours
@@ -12,13 +12,17 @@ is small, with a sum of eight parts:
     cue         "when" wants a time, "how many" a number, "who" or "where" a name
     informative rare words over small talk
     asking      a question at the end counts against: its answer is elsewhere
+    time        the query asks for a time ("last week"): memories from then
 
 Each part is zero, or the same for all, where a memory has no session, neighbour, speaker or date.
+
+The weights were learned on conversations. A memory outside of sessions shares fewer words with a question and has no
+neighbours that do, so the less of the query's words any of these memories holds, the more their vectors decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,9 +48,15 @@ DATE = 1.5
 CUE = 0.5
 INFORMATIVE = 0.5
 ASKING = -0.1
+TIME = 1.0
+
+# Added to VECTOR outside of sessions where no memory holds a word of the query.
+UNEVIDENCED = 5.0
 
 HALF = 1.25  # score whose confidence is one half: a full keyword match and little else
 STEEPNESS = 2.0  # of the confidence around HALF
+
+_DAY = 86_400_000_000  # microseconds
 
 # text.py's flags
 _ENDS_ASKING, _ASKS, _HAS_TIME, _HAS_NUMBER, _HAS_NAME = 1, 2, 4, 8, 16
@@ -61,7 +71,7 @@ class Memories:
 
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
     speakers: Ints  # [n] term id of the speaker's name, -1 for none
-    days: Ints  # [n] created, in days since 1970
+    created: Ints  # [n] in microseconds since 1970
     # [4, n] rows of the memories before, after, two before and two after; n for none. None where no memory has any.
     around: Ints | None
     before: Floats  # [n + 1] weight of the memory before: NEAR, or more where it asks something; 0 for none
@@ -70,6 +80,7 @@ class Memories:
     informative: Floats  # [n] mean rarity of the terms, 0 to 1
     sessions: Ints  # [n] 0 to s - 1, s for none
     session_damping: Floats  # [s] BM25's length term of each session
+    outside: npt.NDArray[np.bool_] | None  # [n] whether a memory has no session; None if all have one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,16 @@ class Hits:
     term: Ints
     row: Ints
     count: Floats
+
+    def held(self, rows: Ints, size: int, terms: int) -> npt.NDArray[np.bool_]:
+        """Return which of `terms` terms each of some rows, out of `size`, holds: [rows, terms]."""
+        position = np.full(size, -1, np.int64)
+        position[rows] = np.arange(len(rows))
+        at = position[self.row]
+        here = at >= 0
+        held = np.zeros((len(rows), terms), bool)
+        held[at[here], self.term[here]] = True
+        return held
 
 
 NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -160,7 +181,7 @@ def prepare(
     previous: Ints,
     following: Ints,
     sessions: Ints,
-    days: Ints,
+    created: Ints,
 ) -> Memories:
     """Prepare memories for ``rank``.
 
@@ -178,7 +199,7 @@ def prepare(
     return Memories(
         flags,
         speakers,
-        days,
+        created,
         around,
         before,
         _smooth(np.ones(n, np.float32), around),
@@ -186,6 +207,7 @@ def prepare(
         informative,
         session,
         _damping(session_lengths),
+        None if known.all() else ~known,
     )
 
 
@@ -229,6 +251,10 @@ class Wanted:
     year: int | None = None
     month: int | None = None
     day: int | None = None
+    # The first microsecond asked for, and the first one after it; both None where the query asks for no time.
+    start: int | None = None
+    end: int | None = None
+    dated: bool = False  # whether it names the year: in sessions the part for dates serves that
 
 
 def rarity(frequency: npt.NDArray[np.generic], count: int) -> Floats:
@@ -269,6 +295,23 @@ def _share(idf: Floats) -> Floats:
     return share
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of memories.
+
+    Attributes:
+        total: [n] The score.
+        parts: [n] each: the parts by name, which add up to the score. A part that is zero for all is left out.
+        matched: [n] Whether a memory holds a word of the query itself.
+        by_words: [n] The score by words alone, 0 to 1.
+    """
+
+    total: Floats
+    parts: Mapping[str, Floats]
+    matched: npt.NDArray[np.bool_]
+    by_words: Floats
+
+
 def rank(
     memories: Memories,
     query: Wanted,
@@ -276,41 +319,72 @@ def rank(
     similarity: Floats | None,
     *,
     alpha: float | None = None,
-) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
-    """Return each memory's score, whether it holds a word of the query itself, and its score by words alone, 0 to 1.
+    evidence_weight: float = 1.0,
+) -> Scores:
+    """Return the scores of memories.
 
-    ``hits`` are those of the query's terms, ``similarity`` [n] is the cosine to the query, None without vectors. ``alpha``, 0 to 1, shifts weight from keywords
-    to vectors; the default is ``VECTOR / (1 + VECTOR)``.
+    Args:
+        memories: The memories.
+        query: The query.
+        hits: Where the query's terms stand.
+        similarity: [n] The cosine to the query; None without vectors.
+        alpha: 0 to 1, shifts weight from keywords to vectors; the default is ``VECTOR / (1 + VECTOR)``.
+        evidence_weight: How much more the vectors decide outside of sessions where words tell little, in units of the
+            default embedder's.
     """
-    keyword, session, matched = _keywords(memories, query, hits)
+    keyword, session, matched, evidence = _keywords(memories, query, hits)
     by_keyword, by_vector = np.float32(1), np.float32(VECTOR)
     if alpha is not None:
         by_keyword, by_vector = np.float32((1 - alpha) * (1 + VECTOR)), np.float32(alpha * (1 + VECTOR))
-    relevance = by_keyword * keyword
+    parts = {"keyword": by_keyword * keyword}
+    relevance = parts["keyword"]
     if similarity is not None:
-        relevance += by_vector * _smooth(similarity, memories.around) / memories.span
-    score: Floats = (relevance + np.float32(SESSION) * session).astype(np.float32, copy=False)
+        parts["vector"] = by_vector * _smooth(similarity, memories.around) / memories.span
+        relevance = relevance + parts["vector"]
+        if memories.outside is not None and alpha is None and evidence_weight > 0:
+            lifted = (
+                np.float32(UNEVIDENCED * evidence_weight * (1 - evidence) ** 2)
+                * similarity
+                * memories.outside
+            )
+            relevance += lifted
+            # The most similar memory keeps its score, so that a score says as much as before.
+            parts["vector"] += lifted - lifted.max() * memories.outside
+    parts["session"] = np.float32(SESSION) * session
     spoken = _spoken(memories.speakers, query.terms)
     if spoken is not None:
-        score += np.float32(SPEAKER) * spoken
+        parts["speaker"] = np.float32(SPEAKER) * spoken
     if query.year is not None or query.month is not None:
-        score += np.float32(DATE) * _dates(memories.days, query)
+        parts["date"] = np.float32(DATE) * _dates(memories.created, query)
     if query.wants:
         # a time in a memory about something else answers nothing: worth as much as the memory is relevant
         fits = (memories.flags & query.wants) != 0
-        score += np.float32(CUE) * fits * np.clip(relevance, 0, 1)
-    score += np.float32(INFORMATIVE) * memories.informative
-    score += np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
-    return score, matched, np.minimum(keyword / np.float32(K1 + 1), np.float32(1))
+        parts["cue"] = np.float32(CUE) * fits * np.clip(relevance, 0, 1)
+    parts["informative"] = np.float32(INFORMATIVE) * memories.informative
+    parts["asking"] = np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
+    if query.start is not None or query.end is not None:
+        inside = _within(memories.created, query.start, query.end)
+        if query.dated:
+            inside &= False if memories.outside is None else memories.outside
+        parts["time"] = np.float32(TIME) * inside
+    total = np.zeros(len(keyword), np.float32)
+    for part in parts.values():
+        total += part
+    return Scores(total, parts, matched, np.minimum(keyword / np.float32(K1 + 1), np.float32(1)))
 
 
-def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-    """The keyword and the session part of each memory, and whether it holds a word of the query itself."""
+def _keywords(
+    memories: Memories, query: Wanted, hits: Hits
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_], float]:
+    """The keyword and the session part of each memory, whether it holds a word of the query itself, and the evidence.
+
+    The evidence is the largest share of the query's words, weighed by rarity, that one memory outside of sessions holds.
+    """
     n, q = len(memories.flags), len(query.terms)
     matched = np.zeros(n, bool)
     if not len(hits.term):
         nothing = np.zeros(n, np.float32)
-        return nothing, nothing, matched
+        return nothing, nothing, matched, 0.0
     slot, row, count = hits.term, hits.row, hits.count
 
     if query.frequency is None:
@@ -319,16 +393,20 @@ def _keywords(memories: Memories, query: Wanted, hits: Hits) -> tuple[Floats, Fl
         idf = rarity(query.frequency, query.count)
     matched[row] = True
     sessions = _sessions(memories, slot, row, count, q)
+    evidence = 0.0
+    if memories.outside is not None:
+        held = np.bincount(row, (_share(idf) / np.float32(K1 + 1))[slot], minlength=n)
+        evidence = min(float((held * memories.outside).max()), 1.0)
     if memories.around is None:  # each hit counts for its own memory alone
         parts = _share(idf)[slot] * count / (count + memories.damping[row])
-        return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, matched
+        return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, matched, evidence
     # each hit counts for its own memory and for those around it; column n takes the hits outside a session
     before, after, before2, after2 = memories.around[:, row]
     cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
     near, far = np.float32(NEAR) * count, np.float32(FAR) * count
     weights = np.concatenate([count, memories.before[after] * count, near, far, far])
     found = np.bincount(cells.ravel(), weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
-    return _saturated(found[:, :-1], memories.damping, idf), sessions, matched
+    return _saturated(found[:, :-1], memories.damping, idf), sessions, matched, evidence
 
 
 def confidence(score: Floats) -> npt.NDArray[np.float64]:
@@ -366,8 +444,9 @@ def _spoken(speakers: Ints, terms: Ints) -> Floats | None:
     return named - ((speakers >= 0) & ~named).astype(np.float32)
 
 
-def _dates(days: Ints, query: Wanted) -> Floats:
+def _dates(created: Ints, query: Wanted) -> Floats:
     """1 for the very day, a quarter for the month or the year only."""
+    days = created // _DAY
     date = days.astype("datetime64[D]")
     month = date.astype("datetime64[M]")
     match = np.ones(len(days), bool)
@@ -379,6 +458,16 @@ def _dates(days: Ints, query: Wanted) -> Floats:
     if query.month is not None and query.day is not None:
         share[match & ((date - month).astype(np.int64) == query.day - 1)] = 1
     return share
+
+
+def _within(created: Ints, start: int | None, end: int | None) -> npt.NDArray[np.bool_]:
+    """Whether a memory was created from `start` on and before `end`."""
+    inside = np.ones(len(created), bool)
+    if start is not None:
+        inside &= created >= start
+    if end is not None:
+        inside &= created < end
+    return inside
 
 
 def bm25(

@@ -33,7 +33,7 @@ from onebrain_engine.store.records import Space
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_FORMAT: Final = f"onebrain-index-1-{VERSION}"
+_FORMAT: Final = f"onebrain-index-2-{VERSION}"
 _ALIGN: Final = 64
 
 

@@ -16,7 +16,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["VERSION", "Analysis", "Query", "analyse", "analyse_query", "split_label", "stem", "without_terms"]
+__all__ = [
+    "VERSION",
+    "Analysis",
+    "Query",
+    "analyse",
+    "analyse_query",
+    "fold",
+    "split_label",
+    "stem",
+    "without_terms",
+]
 
 # Raise it whenever a text would be analysed differently: analyses that were kept are then made anew.
 VERSION = 1
@@ -27,6 +37,7 @@ ASKS = 2  # a question anywhere in the text: the next memory may answer it
 HAS_TIME = 4  # says when something happened: "last week", "yesterday", "in June", "2019"
 HAS_NUMBER = 8  # holds a quantity: "3", "three", "twice"
 HAS_NAME = 16  # names something within a sentence: "in Chicago"; not "Thanks, Jon!"
+CHANGES = 32  # says that something is no longer as it was: "now", "moved", "no longer"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -111,9 +122,33 @@ _PERIODS = _words(
 )
 _BEFORE_PERIOD = _words("last next this past previous few couple several two three four five six other")
 
+# Words that say that something has changed, and those that say it only behind one of others.
+_CHANGES = _words(
+    """
+    now instead anymore new since switch switched moved replaced changed became turned sold swapped renamed migrated
+    upgraded transferred handed promoted raised lowered increased reduced extended quit retired left divorced ended
+    stopped cancelled
+    jetzt nun stattdessen gezogen umgezogen gewechselt ahora nuevo nueva cambio dejo maintenant desormais nouveau nouvelle
+    adesso ora nuovo nuova agora novo nova
+    """
+)
+_CHANGES_BEHIND = _words("longer more up over mehr")
+_BEFORE_CHANGES = _words("no any gave given took taken nicht")
+
 _LONGEST_KEPT, _WORDS_KEPT = 64, 1 << 16  # characters of a word, and words, that the cache keeps
 
-_FLAG_TIME, _FLAG_PERIOD, _FLAG_BEFORE_PERIOD, _FLAG_NUMBER = 1, 2, 4, 8  # of one word, see _word
+# Flags of one word, see _word.
+_FLAG_TIME, _FLAG_PERIOD, _FLAG_BEFORE_PERIOD, _FLAG_NUMBER = 1, 2, 4, 8
+_FLAG_CHANGES, _FLAG_CHANGES_BEHIND, _FLAG_BEFORE_CHANGES = 16, 32, 64
+_FLAGGED: tuple[tuple[frozenset[str], int], ...] = (
+    (frozenset(_TIMES), _FLAG_TIME),
+    (_PERIODS, _FLAG_PERIOD),
+    (_BEFORE_PERIOD, _FLAG_BEFORE_PERIOD),
+    (_QUANTITIES, _FLAG_NUMBER),
+    (_CHANGES, _FLAG_CHANGES),
+    (_CHANGES_BEHIND, _FLAG_CHANGES_BEHIND),
+    (_BEFORE_CHANGES, _FLAG_BEFORE_CHANGES),
+)
 
 # Scripts written without spaces are cut into overlapping pairs of characters, the usual stand-in for words.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -249,16 +284,15 @@ def stem(word: str) -> str:
 
 
 def _analysed(word: str) -> tuple[str | None, int]:
-    """Stem of a word (None for a stop word) and its flags of time and number."""
+    """Stem of a word (None for a stop word) and its flags of time, number and change."""
     flags = 0
-    if word in _TIMES or (len(word) == 4 and word.isdecimal() and word[:2] in ("19", "20")):
-        flags |= _FLAG_TIME
-    if word in _PERIODS:
-        flags |= _FLAG_PERIOD
-    if word in _BEFORE_PERIOD:
-        flags |= _FLAG_BEFORE_PERIOD
-    if word.isdecimal() or word in _QUANTITIES:
+    for words, flag in _FLAGGED:
+        if word in words:
+            flags |= flag
+    if word.isdecimal():
         flags |= _FLAG_NUMBER
+        if len(word) == 4 and word[:2] in ("19", "20"):
+            flags |= _FLAG_TIME
     base, _, tail = word.partition("'")
     if tail:  # "don't" and "Maria's" are "do" and "Maria"
         base = base.removesuffix("n") if tail == "t" else base
@@ -283,7 +317,7 @@ class _WordCache(dict[str, tuple[str | None, int]]):
 _word = _WordCache().__getitem__
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Lower case, without accents, with plain apostrophes."""
     text = text.casefold().replace("’", "'")
     if text.isascii():
@@ -318,19 +352,28 @@ def split_label(text: str) -> tuple[str | None, str]:
     return (found.group(1), text[found.end() :]) if found else (None, text)
 
 
+def _said(kind: int, before: int) -> int:
+    """Return the flags of a text that a word of some kind adds, behind a word of another."""
+    flags = 0
+    if kind & _FLAG_TIME or (kind & _FLAG_PERIOD and before & _FLAG_BEFORE_PERIOD):
+        flags |= HAS_TIME
+    if kind & _FLAG_NUMBER:
+        flags |= HAS_NUMBER
+    if kind & _FLAG_CHANGES or (kind & _FLAG_CHANGES_BEHIND and before & _FLAG_BEFORE_CHANGES):
+        flags |= CHANGES
+    return flags
+
+
 def analyse(text: str) -> Analysis:
     """Analyse a text to be stored."""
     label, rest = split_label(text)
     body = len(text) - len(rest)
     counts: dict[str, int] = {}
     flags = before = 0
-    for word in _split(_fold(text)):
+    for word in _split(fold(text)):
         term, kind = _word(word)
         if kind:
-            if kind & _FLAG_TIME or (kind & _FLAG_PERIOD and before & _FLAG_BEFORE_PERIOD):
-                flags |= HAS_TIME
-            if kind & _FLAG_NUMBER:
-                flags |= HAS_NUMBER
+            flags |= _said(kind, before)
         before = kind
         if term is not None:
             counts[term] = counts.get(term, 0) + 1
@@ -344,7 +387,7 @@ def analyse(text: str) -> Analysis:
         flags |= HAS_NAME
     name = None
     if label is not None:
-        name = next((t for w in _split(_fold(label)) if (t := _word(w)[0]) is not None), None)
+        name = next((t for w in _split(fold(label)) if (t := _word(w)[0]) is not None), None)
     return Analysis(counts, sum(counts.values()), flags, name)
 
 
@@ -376,7 +419,7 @@ def _date(folded: str, raw: str) -> tuple[int | None, int | None, int | None]:
 
 def analyse_query(text: str) -> Query:
     """Analyse a query."""
-    folded = _fold(text)
+    folded = fold(text)
     terms = dict.fromkeys(term for word in _split(folded) if (term := _word(word)[0]) is not None)
     wants = 0
     if _WHEN.search(folded):
@@ -396,5 +439,5 @@ def without_terms(text: str, terms: Collection[str]) -> str:
     """
     if not terms:
         return text
-    kept = [w for w in text.split() if not any(_word(p)[0] in terms for p in _split(_fold(w)))]
+    kept = [w for w in text.split() if not any(_word(p)[0] in terms for p in _split(fold(w)))]
     return " ".join(kept) or text

@@ -43,7 +43,8 @@ class SearchRequest:
     """A search: at most `limit` hits from `offset` on, best first; without query and embedding, newest first.
 
     `filter` holds only comparisons that the driver declared; `offset` is 0 unless it declared ``search_offset``; `cursor` is the one
-    of the driver's last answer to the same search.
+    of the driver's last answer to the same search. `now`, `prefer_newer` and `explain` are for a driver that ranks by time and
+    can explain its scores; any other ignores them.
     """
 
     query: str | None = None
@@ -58,6 +59,9 @@ class SearchRequest:
     min_score: float = 0.0
     include_archived: bool = False
     with_embeddings: bool = False
+    now: datetime | None = None
+    prefer_newer: bool = True
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -279,16 +279,34 @@ class NewMemory(Model, frozen=True):
         return cls.model_validate(values)
 
 
+class Explanation(Model, frozen=True):
+    """The parts of a hit's score, as the embedded engine ranks.
+
+    Attributes:
+        parts: The parts by name; those that are 0 are left out. ``keyword`` and ``vector`` are the words and the meaning of
+            the memory, ``session`` the words of its conversation, ``speaker``, ``date`` and ``time`` who and when the query
+            names, ``cue`` the kind of answer that it wants, ``informative`` rare words, ``asking`` a question at the end, and
+            ``order`` the place of an older memory that it took.
+        total: The sum of the parts. The score is ``.5 + .5 * x / sqrt(1 + x * x)`` where ``x = 2 * (total - 1.25)``; in vector
+            mode it is the total.
+    """
+
+    parts: Mapping[str, float]
+    total: float
+
+
 class Hit(Model, frozen=True):
     """A memory that a search found.
 
     Attributes:
         memory: The memory.
         score: 0..1, higher is better. 0 for every hit where nothing was ranked, that is without a query.
+        explanation: The parts of the score, if they were asked for and the service tells them.
     """
 
     memory: Memory
     score: float
+    explanation: Explanation | None = None
 
     @property
     def id(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from onebrain._core.endpoint import endpoint
 from onebrain._core.paging import Page
 from onebrain._core.steps import Mode, Steps
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.acceptance import vector
+from onebrain.memory.acceptance import instant, vector
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_function, check_range, check_whole
 from onebrain.memory.context import CountTokens, build
@@ -139,6 +140,9 @@ class Searching(Verbs[Mode]):
         include_archived: bool = False,
         with_embeddings: bool = False,
         budget: int = DEFAULT_BUDGET,
+        now: datetime | str | None = None,
+        prefer_newer: bool = True,
+        explain: bool = False,
     ) -> Steps[SearchResult]:
         """Find the memories that answer a query, best first.
 
@@ -157,6 +161,11 @@ class Searching(Verbs[Mode]):
             with_embeddings: Return each memory's vector.
             budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
                 up the result says ``exhausted=False``.
+            now: What a time in the query, such as "last week", is counted from; the default is the clock. Memories from then
+                rank higher, where the service understands times.
+            prefer_newer: Let a newer memory come before the older one that it replaces, as far as their words and vectors
+                tell, where the service does so.
+            explain: Return the parts of each score, where the service tells them: `Hit.explanation`.
 
         Raises:
             OneBrainValidationError: An argument or the filter is wrong.
@@ -189,6 +198,9 @@ class Searching(Verbs[Mode]):
             min_score=min_score,
             include_archived=include_archived,
             with_embeddings=with_embeddings,
+            now=moment(now),
+            prefer_newer=prefer_newer,
+            explain=explain,
         )
         filtered = residual != TRUE
         if listed and not can.newest:
@@ -319,6 +331,8 @@ class Searching(Verbs[Mode]):
         mode: SearchMode | None = None,
         min_score: float = 0.0,
         count_tokens: CountTokens | None = None,
+        now: datetime | str | None = None,
+        prefer_newer: bool = True,
     ) -> Steps[Context]:
         """Return the memories that matter for a query as text for a prompt, within a token budget.
 
@@ -334,6 +348,8 @@ class Searching(Verbs[Mode]):
             mode: The search mode.
             min_score: Only hits with at least this score, 0..1.
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+            now: What a time in the query is counted from; see `search`.
+            prefer_newer: Let a newer memory come before the older one that it replaces; see `search`.
         """
         check_scope(scope)
         check_whole("max_tokens", max_tokens, 0)
@@ -345,7 +361,15 @@ class Searching(Verbs[Mode]):
             (yield from self._pinned(scope, condition, min(limit, 20))) if can.archive and can.list else []
         )
         found = yield from Searching.search.plan(
-            self, query, scope=scope, limit=limit, filter=condition, mode=mode, min_score=min_score
+            self,
+            query,
+            scope=scope,
+            limit=limit,
+            filter=condition,
+            mode=mode,
+            min_score=min_score,
+            now=now,
+            prefer_newer=prefer_newer,
         )
         chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
@@ -372,6 +396,19 @@ def _vector(value: Any) -> tuple[float, ...]:
         return vector(value)
     except ValueError as error:
         raise OneBrainValidationError(f"embedding: {error}") from None
+
+
+def moment(now: Any) -> datetime | None:
+    """Return `now` as a datetime with a time zone; one without is UTC."""
+    try:
+        read = now if isinstance(now, datetime) else instant(now)
+    except ValueError:
+        read = now
+    if read is None:
+        return None
+    if not isinstance(read, datetime):
+        raise OneBrainValidationError("now: must be a datetime or ISO 8601 text")
+    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 def query_text(query: str | None) -> str | None:
