@@ -326,7 +326,7 @@ def connect_large() -> Callable[..., object]:
                 return verb
 
             def settled(*args: Any, **kwargs: Any) -> Any:
-                assert self._background.settle(60)
+                assert self._background.settle(300)
                 return verb(*args, **kwargs)
 
             return settled

@@ -196,4 +196,4 @@ def test_one_session_of_the_server_is_enough_for_what_is_not_large(pooled, direc
     with onebrain.connect(pooled(direct, size=1), tenant=new_tenant(), embedder=None) as brain:
         engine: Engine = brain.driver.engine
         assert side_by_side(lambda name: exercise(brain, name)) == []
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)

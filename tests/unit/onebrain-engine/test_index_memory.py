@@ -91,7 +91,7 @@ def test_an_index_worth_it_is_kept_on_disk_before_it_goes(tmp_path):
     assert len(found(engine, "large")) == 1
     for _ in range(2):  # it is measured at the next call
         found(engine, "small")
-    assert engine.background.settle(30)
+    assert engine.background.settle(300)
     assert len(list(folder.iterdir())) == 1
     with engine.store.reading() as read:
         [space] = read.spaces("large")

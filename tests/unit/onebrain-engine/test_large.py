@@ -199,7 +199,7 @@ def test_a_filling_whose_process_is_killed_goes_on_in_the_next_one(database, new
     with engine_closing(database.url, 0) as engine:
         engine.tenant(name).delete([str(n) for n in range(0, 500, 7)], EVERYTHING)
         engine.tenant(name).search(SearchRequest(query="lamp"))
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         assert database.spaces(name)[0][3]
         assert database.words(name) == database.expected(name)
         assert ids(engine.tenant(name).search(SearchRequest(query="number499"))) == ["499"]
@@ -221,8 +221,8 @@ def test_two_engines_that_fill_one_space_fill_it_once(database, new_tenant, monk
             thread.start()
         for thread in threads:
             thread.join()
-        assert one.background.settle(60)
-        assert other.background.settle(60)
+        assert one.background.settle(300)
+        assert other.background.settle(300)
         [(key, filled, filling, served)] = database.spaces(name)
         assert served
         assert filled == filling
@@ -238,12 +238,12 @@ def test_a_space_below_the_size_stays_in_memory_and_one_that_grows_moves(databas
         tenant = engine.tenant(name)
         fill(tenant, 49)
         tenant.search(SearchRequest(query="lamp"))
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         assert database.spaces(name)[0][1:] == (None, None, False)
         assert len(engine.indexes.partitions.values()) == 1
         tenant.store([NewMemory(id=f"more {n}", content=f"lamp {n}") for n in range(20)])
         tenant.search(SearchRequest(query="lamp"))
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         assert database.spaces(name)[0][3]
         assert len(ids(tenant.search(SearchRequest(query="lamp", limit=100)))) > 20
         assert len(engine.indexes.partitions.values()) == 0
@@ -253,19 +253,19 @@ def test_vectors_that_come_later_get_their_index_too(own_database):
     with engine_closing(own_database.url, 0) as engine:
         tenant = engine.tenant("acme")
         tenant.store([NewMemory(content="lamp")])
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         [(key, *_)] = own_database.spaces("acme")
         assert "near_3" not in own_database.indexes(key)
         tenant.store([NewMemory(id="v", content="river", embedding=(1.0, 2.0, 3.0))])
         assert ids(tenant.search(SearchRequest(embedding=(1.0, 2.0, 3.0), mode="vector")))[0] == "v"
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         assert "near_3" in own_database.indexes(key)
 
 
 def test_an_index_that_was_not_finished_is_made_anew(postgres, own_database):
     with engine_closing(own_database.url, 0) as engine:
         engine.tenant("acme").store([NewMemory(id="a", content="lamp")])
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
     [(key, *_)] = own_database.spaces("acme")
     name = psycopg.conninfo.conninfo_to_dict(own_database.url)["dbname"]
     # As a process leaves it that is killed meanwhile.
@@ -279,7 +279,7 @@ def test_an_index_that_was_not_finished_is_made_anew(postgres, own_database):
         connection.execute(f"DROP INDEX onebrain.large_{key}_talk")
     with engine_closing(own_database.url, 0) as engine:
         assert ids(engine.tenant("acme").search(SearchRequest(query="lamp", mode="keyword"))) == ["a"]
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         space = engine.filling._space("acme", "")
         assert engine.filling._upkeep.missing(space) == []
         assert ids(engine.tenant("acme").search(SearchRequest(query="lamp", mode="keyword"))) == ["a"]
@@ -333,7 +333,7 @@ def crowded(postgres, vectors):
             ]
         )
     tenant.search(SearchRequest(query="lamp", mode="keyword"))
-    assert engine.background.settle(120)
+    assert engine.background.settle(300)
     yield engine, tenant, database
     engine.close()
 
@@ -499,7 +499,7 @@ def test_no_query_sees_words_of_another_tenant_or_without_asking_for_them(databa
     with engine_closing(database.url, 0) as engine:
         for tenant in (name, other):
             engine.tenant(tenant).store([NewMemory(content="a secret lighthouse")])
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
     count = "SELECT count(*) FROM onebrain.word"
     assert database.rows(name, count) == [(1,)]
     assert database.rows(name, count, words="'lighthous'") == [(1,)]
@@ -519,7 +519,7 @@ def test_forgetting_a_tenant_leaves_neither_words_nor_indexes(own_database):
     with engine_closing(own_database.url, 0) as engine:
         for name in ("kept", "gone"):
             fill(engine.tenant(name), 50)
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         [(kept, *_)], [(gone, *_)] = own_database.spaces("kept"), own_database.spaces("gone")
         before = own_database.words("kept")
         engine.forget_tenant("gone")
@@ -535,7 +535,7 @@ def test_once_a_cipher_is_given_nothing_stands_there_in_clear(own_database):
     with engine_closing(own_database.url, 0) as engine:
         fill(engine.tenant("acme"), 60)
         engine.tenant("acme").search(SearchRequest(query="lamp"))
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         assert len(own_database.words("acme")) == 60
     [(key, *_)] = own_database.spaces("acme")
     sealed = Engine(PostgresStore(own_database.url, cipher=Cipher(KEY)), large=0, embedder=None)
@@ -547,7 +547,7 @@ def test_once_a_cipher_is_given_nothing_stands_there_in_clear(own_database):
             "sealed",
             "5",
         ]
-        assert sealed.background.settle(60)
+        assert sealed.background.settle(300)
         assert own_database.indexes(key) == set()
     finally:
         sealed.close()
@@ -562,7 +562,7 @@ def test_an_older_pgvector_leaves_spaces_in_memory_and_says_so_once(
         for _ in range(3):
             engine.tenant(name).store([NewMemory(content="lamp")])
             assert len(engine.tenant(name).search(SearchRequest(query="lamp")).hits) > 0
-            assert engine.background.settle(60)
+            assert engine.background.settle(300)
         assert database.spaces(name)[0][1:] == (None, None, False)
     [record] = [record for record in caplog.records if "stay in memory" in record.getMessage()]
     assert "older than 0.8" in record.getMessage()
@@ -624,7 +624,7 @@ def test_a_superuser_whom_policies_let_through_gets_the_same_answers(postgres, o
     with engine_closing(psycopg.conninfo.make_conninfo(postgres.admin_url, dbname=name), 0) as engine:
         for tenant in ("acme", "other"):
             fill(engine.tenant(tenant), 40)
-        assert engine.background.settle(60)
+        assert engine.background.settle(300)
         acme = engine.tenant("acme")
         assert ids(acme.search(SearchRequest(query="number7", mode="keyword"))) == ["7"]
         assert acme.matching(SearchRequest(query="number7", mode="keyword")) == 1
