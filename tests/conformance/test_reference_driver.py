@@ -183,9 +183,16 @@ class TestBare(Emulated):
         return Brain(ReferenceDriver(bare))
 
 
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Pytest with no plugin that happens to be installed: loading them takes seconds."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return pytester
+
+
 def test_a_skip_names_what_the_driver_declares(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_file("replace(REFERENCE, update=False)"))
-    result = pytester.runpytest_inprocess("-p", "no:asyncio", "-rs", "-k", "test_tags_are_replaced")
+    result = pytester.runpytest_inprocess("-rs", "-k", "test_tags_are_replaced")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*reference declares update=False*"])
 
@@ -201,7 +208,7 @@ class Forgetful(ReferenceDriver):
         return super().delete(ids, Scope())
 """
     pytester.makepyfile(source.replace("\nclass Test", broken + "\nclass Test"))
-    result = pytester.runpytest_inprocess("-p", "no:asyncio", "-k", "cannot_be_got_changed_or_deleted")
+    result = pytester.runpytest_inprocess("-k", "cannot_be_got_changed_or_deleted")
     result.assert_outcomes(failed=8)
 
 
