@@ -28,6 +28,7 @@ CASES = {
     ),
     "import onebrain_engine": ("import numpy, httpx; from pydantic import BaseModel", None, None),
     "import onebrain_llamaindex": ("import llama_index.core, httpx, pydantic", None, None),
+    "import onebrain_openai_agents": ("import agents, httpx, pydantic", None, None),
 }
 
 

@@ -6,9 +6,11 @@ Whatever deletes is found by its name, so that a new method, command or tool wit
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
@@ -31,6 +33,13 @@ from onebrain.services.brrain import Brrain
 from onebrain.services.herobrain import HeroBrain
 from onebrain.services.rememberos import RememberOS
 
+ROOT = Path(__file__).resolve().parents[2]
+CORE = {"onebrain_engine", "onebrain_server"}
+FRAMEWORKS = [
+    importlib.import_module(folder.name)
+    for folder in ROOT.glob("packages/*/src/onebrain_*")
+    if folder.name not in CORE
+]
 DELETING = re.compile(
     r"(?:a|async_)?(?:archive|clear|collect|consolidate|delete|disconnect|discard|dismiss|drop|empty|erase|expire|flush"
     r"|forget|gc|merge|pop|prune|purge|remove|reset|revoke|unlink|unsubscribe|wipe)(?:_|$)"
@@ -252,7 +261,7 @@ BESIDE = {
 def test_every_component_that_deletes_has_a_row():
     found = {
         f"{module.__name__.removeprefix('onebrain_')}.{name}.{method}"
-        for module in (lc, li, oa)
+        for module in FRAMEWORKS
         for name in module.__all__
         if inspect.isclass(kind := getattr(module, name))
         for method in dir(kind)

@@ -34,7 +34,8 @@ FRAMEWORKS = {
     "smolagents",
     "strands",
 }
-SERVICES = re.compile(r"ai[-_ ]?memory|herobrain|remember_?os|brrain", re.IGNORECASE)
+# "OpenAI memory" and "Pydantic AI memory" are no service.
+SERVICES = re.compile(r"(?<![a-z])ai[-_]?memory|herobrain|remember_?os|brrain", re.IGNORECASE)
 CORE = {"onebrain-sdk", "onebrain-engine", "onebrain-server"}
 
 

@@ -6,6 +6,7 @@ import onebrain
 import onebrain_engine
 import onebrain_langchain
 import onebrain_llamaindex
+import onebrain_openai_agents
 import onebrain_server
 
 PACKAGES: list[ModuleType] = [
@@ -13,5 +14,6 @@ PACKAGES: list[ModuleType] = [
     onebrain_engine,
     onebrain_langchain,
     onebrain_llamaindex,
+    onebrain_openai_agents,
     onebrain_server,
 ]

@@ -53,8 +53,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(service, i
 
 @pytest.mark.parametrize("service", CLIENTS)
 def test_a_key_from_the_environment_is_checked_alike(service, monkeypatch):
-    names = {"onebrain": "ONEBRAIN", "ai-memory": "AI_MEMORY", "herobrain": "HEROBRAIN", "brrain": "BRRAIN"}
-    name = names.get(service, "REMEMBEROS") + "_API_KEY"
+    name = service.upper().replace("-", "_") + "_API_KEY"
     monkeypatch.setenv(name, f"{SECRET} {SECRET}")
     with pytest.raises(ConfigurationError, match=f"{name}: holds a space") as caught:
         CLIENTS[service](None, "http://127.0.0.1:9")

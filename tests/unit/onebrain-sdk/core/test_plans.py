@@ -11,7 +11,7 @@ import pytest
 
 from onebrain._core.endpoint import endpoint, listing
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.steps import Async, Call, Coloured, Mode, Plan, Send, Sleep, Steps, Sync, done
+from onebrain._core.steps import Async, Call, Coloured, Delegate, Mode, Send, Sleep, Steps, Sync, done
 from onebrain._core.transport import Request, Response
 
 
@@ -56,7 +56,7 @@ class Numbers(Coloured[Mode]):
 
 
 def test_an_endpoint_is_a_method_a_coroutine_function_or_a_plan_by_colour():
-    sync, asynchronous, plan = Numbers(Sync()), Numbers(Async()), Numbers(Plan())
+    sync, asynchronous, plan = Numbers(Sync()), Numbers(Async()), Numbers(Delegate())
     assert sync.double(21) == 42
     assert not inspect.iscoroutinefunction(sync.double)
     assert inspect.iscoroutinefunction(asynchronous.double)
@@ -67,7 +67,7 @@ def test_an_endpoint_is_a_method_a_coroutine_function_or_a_plan_by_colour():
 
 
 def test_an_endpoint_keeps_its_name_its_parameters_and_its_docstring():
-    for mode in (Sync(), Async(), Plan()):
+    for mode in (Sync(), Async(), Delegate()):
         method = Numbers(mode).double
         assert method.__name__ == "double"
         assert method.__doc__ == "Double a number."
@@ -80,7 +80,7 @@ def test_an_endpoint_delegates_to_another_in_every_colour():
     assert asyncio.run(Numbers(Async()).quadruple(3)) == 12
 
 
-@pytest.mark.parametrize("mode", [Sync(), Async(), Plan()], ids=["sync", "async", "plan"])
+@pytest.mark.parametrize("mode", [Sync(), Async(), Delegate()], ids=["sync", "async", "plan"])
 def test_a_wrong_keyword_raises_at_the_call(mode):
     numbers = Numbers(mode)
     for method in (numbers.every, numbers.some):
@@ -105,7 +105,7 @@ def test_a_listing_iterates_over_all_pages_in_both_colours():
 
 
 def test_a_listing_in_plan_mode_is_the_plan_of_one_page():
-    page = Sync().drive(Numbers(Plan()).every(cursor="3"))
+    page = Sync().drive(Numbers(Delegate()).every(cursor="3"))
     assert page.data == (3, 4, 5)
     assert Sync().drive(Numbers.every.plan(Numbers(Sync()), cursor="9")).data == (9,)
 
