@@ -1,7 +1,7 @@
 """The descriptors that show one plan in every colour: `endpoint` for a single call, `listing` for all rows of a list.
 
 On a class whose mode is `Sync` an endpoint is a method that returns ``T``; on `Async` it is a coroutine function that
-returns ``T``; on `Plan` it returns the plan, for another plan to delegate to. Type checkers and editors see each form
+returns ``T``; on `Delegate` it returns the plan, for another plan to delegate to. Type checkers and editors see each form
 with the parameters and the docstring of the plan.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from onebrain._core.former import translated
 from onebrain._core.misuse import misuse
 from onebrain._core.paging import Page
-from onebrain._core.steps import Async, Coloured, Plan, Steps, Sync
+from onebrain._core.steps import Async, Coloured, Delegate, Steps, Sync
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class endpoint(Generic[P, T]):
             return await me._mode.drive(steps)
 
         self.name = plan.__name__
-        self._faces: dict[type, Callable[..., Any]] = {Sync: call, Async: acall, Plan: plan}
+        self._faces: dict[type, Callable[..., Any]] = {Sync: call, Async: acall, Delegate: plan}
         self.__doc__ = plan.__doc__
         self.__wrapped__ = plan
         self.__name__ = plan.__name__
@@ -65,7 +65,7 @@ class endpoint(Generic[P, T]):
     @overload
     def __get__(self, obj: Coloured[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     @overload
-    def __get__(self, obj: Coloured[Plan], owner: type) -> Callable[P, Steps[T]]: ...
+    def __get__(self, obj: Coloured[Delegate], owner: type) -> Callable[P, Steps[T]]: ...
     # Inside a class that is generic over its mode, a method that delegates to another sees the plan.
     @overload
     def __get__(self, obj: Coloured[Any], owner: type) -> Any: ...
@@ -117,7 +117,7 @@ class listing(Generic[P, T]):
 
             return walk()
 
-        self._faces: dict[type, Callable[..., Any]] = {Sync: rows, Async: arows, Plan: plan}
+        self._faces: dict[type, Callable[..., Any]] = {Sync: rows, Async: arows, Delegate: plan}
         self.name = plan.__name__
         self.__doc__ = plan.__doc__
         self.__wrapped__ = plan
@@ -140,7 +140,7 @@ class listing(Generic[P, T]):
     @overload
     def __get__(self, obj: Coloured[Async], owner: type) -> Callable[P, AsyncIterator[T]]: ...
     @overload
-    def __get__(self, obj: Coloured[Plan], owner: type) -> Callable[P, Steps[Page[T]]]: ...
+    def __get__(self, obj: Coloured[Delegate], owner: type) -> Callable[P, Steps[Page[T]]]: ...
     @overload
     def __get__(self, obj: Coloured[Any], owner: type) -> Any: ...
     def __get__(self, obj: Any, owner: type) -> Any:

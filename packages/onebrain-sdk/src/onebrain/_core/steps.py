@@ -1,7 +1,7 @@
 """Plans and the modes that drive them.
 
 A plan is a generator that yields effects, receives their results and returns a value. It has no colour: `Sync` runs
-its effects in place, `Async` awaits them, and `Plan` hands the plan itself to another plan, which delegates with
+its effects in place, `Async` awaits them, and `Delegate` hands the plan itself to another plan, which delegates with
 ``yield from``. Everything above this module is therefore written once.
 
 A plan must run to its end or be closed, so it holds no resources; those belong to a mode's transport.
@@ -172,11 +172,11 @@ class Async:
             await self.transport.close()
 
 
-class Plan:
+class Delegate:
     """Drives nothing: methods of a client in this mode return their plans, for other plans to delegate to."""
 
 
-Mode = TypeVar("Mode", bound="Sync | Async | Plan", covariant=True)
+Mode = TypeVar("Mode", bound="Sync | Async | Delegate", covariant=True)
 
 
 class Coloured(Generic[Mode]):

@@ -32,7 +32,7 @@ from urllib.parse import quote
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import to_json
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.steps import Plan, Steps
+from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
     OneBrainConflictError,
     OneBrainError,
@@ -139,7 +139,7 @@ class AiMemoryDriver(HttpDriver):
     ) -> None:
         super().__init__(options or ClientOptions(), CAPABILITIES)
         service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=self._options)
-        self._api = Client(Plan(), service, agent_id=agent_id)
+        self._api = Client(Delegate(), service, agent_id=agent_id)
         self._agent_id = agent_id
         self._turns = Turns()
 

@@ -27,7 +27,7 @@ from typing import Any, Final, Unpack, cast
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import is_sequence
 from onebrain._core.paging import Page
-from onebrain._core.steps import Plan, Steps
+from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
     ConfigurationError,
     OneBrainConflictError,
@@ -126,13 +126,13 @@ def driver(
         raise ConfigurationError("use a URL such as brrain+https://api.brrain.io", service=NAME)
     options = client_options("driver", keywords)
     service = make_service(base_url, api_key=api_key, options=options)
-    return BrrainDriver(Client(Plan(), service), options=options)
+    return BrrainDriver(Client(Delegate(), service), options=options)
 
 
 class BrrainDriver(HttpDriver):
     """Keeps memories in bRRAIn."""
 
-    def __init__(self, client: Client[Plan], *, options: ClientOptions) -> None:
+    def __init__(self, client: Client[Delegate], *, options: ClientOptions) -> None:
         super().__init__(options, CAPABILITIES)
         self._client = client
 

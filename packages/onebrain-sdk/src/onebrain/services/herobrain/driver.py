@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, Unpack
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page, PageMeta
-from onebrain._core.steps import Plan, Steps
+from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
     ConfigurationError,
     OneBrainNotFoundError,
@@ -105,7 +105,7 @@ class HeroBrainDriver(HttpDriver):
     ) -> None:
         super().__init__(options or ClientOptions(), CAPABILITIES)
         service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=self._options)
-        self._api = Client(Plan(), service).memories
+        self._api = Client(Delegate(), service).memories
         self._tenant_id = service.tenant_id
         self._turns = Turns()
 

@@ -35,7 +35,7 @@ from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.codec import UNSET, is_object
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
-from onebrain._core.steps import Plan, Steps
+from onebrain._core.steps import Delegate, Steps
 from onebrain._core.wire import read, rows
 from onebrain.errors import (
     ConfigurationError,
@@ -164,7 +164,7 @@ class OneBrainDriver(HttpDriver):
     ) -> None:
         super().__init__(options, replace(CAPABILITIES, scan_limit=scan_limit))
         self._service = service
-        self._api = Client(Plan(), service)
+        self._api = Client(Delegate(), service)
         self._turns = Turns()
         self._owners = (
             (

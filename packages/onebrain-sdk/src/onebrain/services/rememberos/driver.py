@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, Unpack
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
 from onebrain._core.paging import Page
-from onebrain._core.steps import Plan, Steps
+from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
     ConfigurationError,
     OneBrainError,
@@ -130,7 +130,7 @@ def driver(
         raise ConfigurationError("collection: must not be blank", service=NAME)
     options = client_options("driver", keywords)
     service = make_service(base_url, api_key=api_key, options=options)
-    return RememberOSDriver(Client(Plan(), service), collection=collection, options=options)
+    return RememberOSDriver(Client(Delegate(), service), collection=collection, options=options)
 
 
 class RememberOSDriver(HttpDriver):
@@ -138,7 +138,7 @@ class RememberOSDriver(HttpDriver):
 
     def __init__(
         self,
-        client: Client[Plan],
+        client: Client[Delegate],
         *,
         collection: str = DEFAULT_COLLECTION,
         options: ClientOptions,
