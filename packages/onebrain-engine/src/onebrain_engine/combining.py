@@ -1,4 +1,4 @@
-"""Work of several threads done at once: whoever comes while some is under way is taken along by the next to go."""
+"""The work of several threads in one transaction: work that arrives during a transaction joins the next one."""
 
 from __future__ import annotations
 

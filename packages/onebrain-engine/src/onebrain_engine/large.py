@@ -4,11 +4,11 @@ The database finds candidates, more than are asked for. The code that ranks an i
 over an index of the candidates alone. So scope, archived, expiry and filter are as exact as in memory, and so are counts
 and lists. These may differ:
 
-- Of vectors, HNSW misses a few of a hundred. Where it finds fewer than asked for, every vector is compared.
-- Words are told by how often they stand in the whole space, not in the scope; how rare a memory's words are is judged by
-  a sample of the space.
-- Words that stand in more than 10,000 memories together find candidates only where rarer ones find fewer than 50 or than
-  are asked for: those with all of them first, then those with most; of the others 10,000 are looked at, whichever.
+- HNSW misses a few of a hundred vectors. If it finds fewer than requested, every vector is compared.
+- The document frequency of a word is that of the whole space, not of the scope. The rarity of a memory's words is
+  estimated from a sample of the space.
+- Words that occur in more than 10,000 memories together select candidates only if rarer words select fewer than 50, or
+  fewer than requested. Memories with all of the words come first, then those with most; of the others, any 10,000 are read.
 - `matching` of a search with a least score ranks 2,000 candidates of each kind.
 
 A filter is evaluated here. Where too few of the nearest 200 memories match, 2,000 and 20,000 are tried, and then every

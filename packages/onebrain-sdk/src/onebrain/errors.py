@@ -73,7 +73,7 @@ __all__ = [
     "redact",
 ]
 
-# Keys of the five services, JWTs, and whatever stands behind an authentication scheme or in a URL's user part.
+# Keys of the services, JWTs, and whatever stands behind an authentication scheme or in a URL's user part.
 _SECRETS = re.compile(
     r"\bob_[0-9A-Za-z]{2,}[_:][0-9A-Za-z]+"
     r"|\b(?:hb|brr)_[a-z]+_[0-9A-Za-z_-]+"

@@ -67,7 +67,7 @@ class Settings:
         model_key: Its key.
         model_name: Its model.
         public_url: The server's address as agents are told it; where None, the request's own host.
-        strict: Whether the four services' formats ask for all that their documents require, even where this server could do
+        strict: Whether the other services' formats ask for all that their documents require, even where this server could do
             without it: for testing clients.
         brrain_idempotent_replay: bRRAIn's format only: whether a repeated ``idempotency_key`` is answered as it was the first
             time, instead of 409.

@@ -89,7 +89,10 @@ class _Column:
         return code
 
     def decide(self, comparison: Cmp, start: int) -> Mask:
-        """Decide a comparison for the distinct values from `start` on."""
+        """Decide a comparison for the distinct values from `start` on.
+
+        The branches are shortcuts of some operators. `compare` decides every other one.
+        """
         op, wanted = comparison.op, comparison.value
         values = self.values[start:]
         wanted_kind = kind(wanted)

@@ -58,7 +58,7 @@ class Partition:
 
     @property
     def at(self) -> At:
-        """The state of the space that it has come to."""
+        """The state of the space as of the last change that it has read."""
         return self.through, self.run
 
     @property

@@ -1,4 +1,4 @@
-"""The abilities of a service, declared by its driver; `Brain` emulates the others in the open, or refuses them."""
+"""The abilities of a service, declared by its driver; `Brain` emulates the others as documented, or raises `Unsupported`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final, Literal
 from onebrain.memory.filters import OPERATORS, Cmp, Logic, Operator, kind
 from onebrain.memory.models import Order, SearchMode
 
-# How a filter field is stored: in the caller's metadata, or as one of the memory's own fields.
 ALL_OPERATORS: Final[frozenset[Operator]] = OPERATORS
 ALL_MODES: Final[frozenset[SearchMode]] = frozenset({"hybrid", "keyword", "vector"})
 

@@ -1,12 +1,12 @@
-"""The contract between `Brain` and a memory service: the requests that a driver gets, and the answers that it owes.
+"""The contract between `Brain` and a memory service: the requests that a driver receives, and the answers that it returns.
 
-A driver translates; it holds no colour, no state of a call and no policy. Its methods are plans, so one driver serves
-`Brain` and `AsyncBrain`. `Brain` asks it only for abilities that its `Capabilities` declare: filters arrive as the part that it said
-it can evaluate, and everything else is done in `onebrain.memory.brain`, once for all services.
+A driver translates. It has no state of a call and no policy. Its methods are plans, so one driver serves `Brain` and
+`AsyncBrain`. `Brain` requests only abilities that the driver's `Capabilities` declare. A filter arrives as the part that
+the driver can evaluate; `onebrain.memory.verbs` does everything else, once for all services.
 
-Third parties register a driver under the entry-point group ``onebrain.drivers``, by the name that stands before the
-``+`` or ``:`` of its URLs, as a function ``(url, *, api_key=None, **options) -> Driver``, and prove it with
-`onebrain.testing.conformance`.
+Third parties register a driver under the entry-point group ``onebrain.drivers``. The entry's name precedes the ``+`` or
+``:`` of its URLs, and its object is a function ``(url, *, api_key=None, **options) -> Driver``.
+`onebrain.testing.conformance` tests a driver.
 """
 
 from __future__ import annotations

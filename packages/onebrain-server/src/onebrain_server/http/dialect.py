@@ -76,7 +76,7 @@ class Dialect:
     Attributes:
         name: The service's name.
         prefix: Where all its paths begin; empty for the server's own format, whose memories are the account's. Every
-            other service has a partition of its own in each account, so that no service's rules can be gone round by another.
+            other service has a partition of its own in each account, so that no service can evade the rules of another.
         operations: Everything it offers.
         failure: Writes the answer to a request that failed, from the problem and the request's id.
         unknown: Writes the answer for a route that does not exist (404) or not for this method (405), from method, path
