@@ -1,4 +1,4 @@
-"""`Brains`: a memory in both colours, from whatever a user has at hand; what every framework component holds."""
+"""`Brains`: the sync and the async brain of a framework component, made from a brain, a URL or options."""
 
 from __future__ import annotations
 
