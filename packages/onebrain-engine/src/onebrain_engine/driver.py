@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from onebrain.errors import ConfigurationError, MissingDependency
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
 from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest
 from onebrain.memory.filters import Filter
-from onebrain.memory.models import ForgetResult, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.models import ForgetResult, Memory, NewMemory, ReembedResult, Scope, StoreResult
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine.embedding import Embedder
@@ -54,6 +54,7 @@ def capabilities(service: str) -> Capabilities:
         filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
         logic=frozenset({"all", "any", "not"}),
         entities=True,
+        reembed=True,
     )
 
 
@@ -61,7 +62,7 @@ def driver(
     url: str,
     *,
     api_key: str | None = None,
-    embedder: Embedder | Any | None = ...,
+    embedder: str | Embedder | Any | None = ...,
     tenant: str = "default",
     durability: Durability | None = None,
     busy_timeout: float = 30.0,
@@ -79,8 +80,9 @@ def driver(
             ``postgresql://user:password@host/database``; of the latter also the spellings of other libraries, such as
             ``postgres://`` and ``postgresql+psycopg://``.
         api_key: Not used; the embedded engine needs no key, so giving one is an error.
-        embedder: An object with ``embed_documents`` and ``embed_query``; the default works offline. None for no vectors
-            but the caller's own.
+        embedder: A name such as ``"fastembed:BAAI/bge-small-en-v1.5"``, an object with ``embed_documents`` and ``embed_query``,
+            or a LlamaIndex embedding; see `onebrain_engine.embedders.from_name`. The default is the one that
+            ``$ONEBRAIN_EMBEDDER`` names, else one that works offline. None for no vectors but the caller's own.
         tenant: Whose memories; those of other tenants are invisible.
         durability: SQLite only: ``normal``, the default, survives a killed process, ``full`` a power failure.
         busy_timeout: Seconds to wait for other writers.
@@ -236,6 +238,24 @@ class EngineDriver:
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
         """Remove an entity from the notes of memories."""
         return (yield from call(self.tenant.forget_mentions, entity_id, memories))
+
+    def reembed(
+        self,
+        embedder: Any,
+        space: str | None,
+        /,
+        *,
+        replace: bool,
+        progress: Callable[[int, int], object] | None,
+    ) -> Steps[ReembedResult]:
+        """Give spaces another embedder."""
+        made = yield from call(self.tenant.reembed, embedder, space=space, replace=replace, progress=progress)
+        return ReembedResult(
+            embedder=made.embedder,
+            count=made.count,
+            spaces=tuple(name or None for name in made.spaces),
+            skipped=tuple(name or None for name in made.skipped),
+        )
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of memories."""

@@ -39,6 +39,16 @@ class Vectorizer(Protocol):
         """The identity of the embedder; vectors of two fingerprints are never compared."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether the fingerprint is known without loading a model or asking a server."""
+        ...
+
+    @property
+    def evidence_weight(self) -> float:
+        """How much more its vectors tell than static ones where the words of a query are missing; 1.0 for static vectors."""
+        ...
+
     def documents(self, texts: list[str]) -> Floats:
         """Return the vectors of texts to store."""
         ...
@@ -59,9 +69,21 @@ class Checked:
                     f"has no {method}"
                 )
         self.embedder = embedder
-        self.fingerprint = _fingerprint(embedder)
-        weight = getattr(embedder, "evidence_weight", None)
+        self._known = _fingerprint(embedder) if getattr(embedder, "ready", True) else None
+        weight = getattr(embedder, "evidence_weight", 1.0)
         self.evidence_weight = float(weight) if isinstance(weight, int | float) else 1.0
+
+    @property
+    def fingerprint(self) -> str:
+        """The embedder's own fingerprint, or its class and model name; a named embedder loads its model for it."""
+        if self._known is None:
+            self._known = self._made(_fingerprint, self.embedder)
+        return cast("str", self._known)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the fingerprint is known without loading a model or asking a server."""
+        return self._known is not None or bool(getattr(self.embedder, "ready", True))
 
     def documents(self, texts: list[str]) -> Floats:
         """Return the vectors of texts to store, scaled to length one."""
@@ -109,45 +131,54 @@ class Unembedded(Exception):
 
     Attributes:
         text: The query.
+        embedder: The embedder that makes it.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, embedder: Vectorizer) -> None:
         super().__init__("the query has no vector yet")
         self.text = text
+        self.embedder = embedder
 
 
 class QueryVectors:
     """The vectors of one search's query.
 
-    A space may leave the names of its speakers out of the query, so that one search needs one vector or a few. An
-    embedder may take as long as a network does, so a vector is made while no lock and no connection is held.
+    A space may leave the names of its speakers out of the query, and may have an embedder of its own, so that one search
+    needs one vector or a few. An embedder may take as long as a network does, so a vector is made while no lock and no
+    connection is held.
 
     Args:
-        embedder: Makes the vectors.
-        at_once: Whether the embedder is so fast that a vector may be made where it is needed.
+        choose: Returns the embedder for a space with the vectors of a given one; None for no vectors but the caller's own.
+        quick: Whether an embedder is so fast that a vector may be made where it is needed.
     """
 
-    def __init__(self, embedder: Vectorizer | None, *, at_once: bool) -> None:
-        self.embedder = embedder
-        self._at_once = at_once
-        self._made: dict[str, Floats] = {}
+    def __init__(
+        self,
+        choose: Callable[[str | None], Vectorizer | None],
+        *,
+        quick: Callable[[Vectorizer], bool] = lambda _: False,
+    ) -> None:
+        self.embedder = choose
+        self._quick = quick
+        self._made: dict[tuple[int, str], Floats] = {}
 
-    def of(self, text: str) -> Floats:
+    def of(self, text: str, embedder: Vectorizer) -> Floats:
         """Return the vector of a text.
 
         Raises:
             Unembedded: It has to be made first, by `make`.
         """
-        if text not in self._made:
-            if not self._at_once:
-                raise Unembedded(text)
-            self.make(text)
-        return self._made[text]
+        made = self._made.get((id(embedder), text))
+        if made is None:
+            if not self._quick(embedder):
+                raise Unembedded(text, embedder)
+            made = self.make(text, embedder)
+        return made
 
-    def make(self, text: str) -> None:
+    def make(self, text: str, embedder: Vectorizer) -> Floats:
         """Make the vector of a text."""
-        assert self.embedder is not None
-        self._made[text] = self.embedder.query(text)
+        made = self._made[id(embedder), text] = embedder.query(text)
+        return made
 
 
 def _fingerprint(embedder: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from onebrain.errors import ConfigurationError, OneBrainValidationError
 from onebrain_engine.background import Background
 from onebrain_engine.bounds import Bounds
-from onebrain_engine.embedding import Checked, Embedder
+from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.filling import Filling
 from onebrain_engine.index.snapshots import Snapshots
@@ -21,12 +21,13 @@ from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake
 from onebrain_engine.notes import Notes
 from onebrain_engine.pages import Pages
+from onebrain_engine.reembedding import Reembedding
 from onebrain_engine.searching import Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.tenant import Parts, Tenant
 from onebrain_engine.updating import Updating
-from onebrain_engine.wordllama import WordLlama, default_embedder
+from onebrain_engine.vectorizers import Vectorizers, vectorizer
 
 LARGE_SPACE: Final = 1_000_000  # memories of one space beyond which its database serves it
 INDEX_BYTES: Final = 4 * 2**30
@@ -37,7 +38,10 @@ class Engine:
 
     Args:
         store: Where memories are kept.
-        embedder: Makes vectors of texts; the default is `WordLlama`. None for no vectors but the caller's own.
+        embedder: Makes vectors of texts: a name such as ``"fastembed:BAAI/bge-small-en-v1.5"`` (see
+            `onebrain_engine.embedders.from_name`), an object with ``embed_documents`` and ``embed_query``, or a LlamaIndex
+            embedding. The default is the one that ``$ONEBRAIN_EMBEDDER`` names, else `WordLlama`. None for no vectors but
+            the caller's own.
         snapshots: Where indexes are kept between processes; None for nowhere.
         large: Number of memories at which a space is served by the indexes of its database instead of one in memory; None for
             never, as it is on SQLite, with encryption, and with a pgvector older than 0.8.
@@ -58,7 +62,7 @@ class Engine:
         self,
         store: Store,
         *,
-        embedder: Embedder | Any | None = ...,
+        embedder: str | Embedder | Any | None = ...,
         snapshots: Snapshots | None = None,
         large: int | None = LARGE_SPACE,
         index_bytes: int = INDEX_BYTES,
@@ -68,10 +72,9 @@ class Engine:
             index_bytes = formerly("memory", memory)
         if (large is not None and large < 0) or index_bytes < 0:
             raise ConfigurationError("large and index_bytes: must not be negative", service=store.service)
-        if embedder is ...:
-            embedder = default_embedder()
         self.store = store
-        self.embedder = embedder if embedder is None or isinstance(embedder, WordLlama) else Checked(embedder)
+        self.embedder = vectorizer(embedder)
+        embedders = Vectorizers(self.embedder)
         self.bounds = Bounds()
         self.background = Background()
         self.filling = Filling(store, large, self.background)
@@ -81,13 +84,14 @@ class Engine:
         expiry = Expiry()
         self._parts = Parts(
             store=store,
-            embedder=self.embedder,
+            embedders=embedders,
             indexes=self.indexes,
             spaces=self.spaces,
             pages=pages,
-            intake=Intake(store, self.embedder, self.bounds, self.indexes, expiry),
-            searching=Searching(store, self.embedder, self.spaces, pages),
-            updating=Updating(store, self.embedder, self.bounds, self.indexes),
+            intake=Intake(store, embedders, self.bounds, self.indexes, expiry),
+            searching=Searching(store, embedders, self.spaces, pages),
+            updating=Updating(store, embedders, self.bounds, self.indexes),
+            reembedding=Reembedding(store, embedders, self.filling),
             notes=Notes(store),
             expiry=expiry,
         )

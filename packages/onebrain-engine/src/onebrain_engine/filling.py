@@ -115,6 +115,20 @@ class Filling:
             self._looked.pop((tenant, key), None)
             self._complete.pop((tenant, key), None)
 
+    @contextmanager
+    def without_vectors(self, space: Space) -> Generator[bool, None, None]:
+        """Drop the index of a space's vectors, and keep others from making it for the block.
+
+        False means that somebody is making indexes of the space, and nothing was done.
+        """
+        if self._upkeep is None:
+            yield True
+            return
+        with self._upkeep.alone(space.key) as alone:
+            if alone:
+                self._upkeep.drop_vectors(space.key)
+            yield alone
+
     def _see_to(self, tenant: str, name: str, stop: threading.Event) -> None:
         upkeep = self._upkeep
         assert upkeep is not None

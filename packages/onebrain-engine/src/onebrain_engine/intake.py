@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,7 @@ from onebrain_engine.store.records import (
     to_datetime,
     to_micros,
 )
+from onebrain_engine.vectorizers import Vectorizers
 
 _TOGETHER: Final = 500  # memories that calls share a transaction for
 
@@ -46,7 +47,9 @@ class Piece:
         bare: Whether it is to have no vector.
         embedder: Whose vector it brings, or is to have; None for the caller's own, or this engine's.
         draft: The memory; None where `error` says why it cannot be stored.
-        made: The vector that the embedder made of it.
+        made: The vector that an embedder made of it.
+        maker: The embedder that made it.
+        holds: The embedder of the space that it was refused for.
         caller: Who waits for it.
         entry: The stored memory, once it is stored.
         fresh: Whether it is new, once it is stored.
@@ -58,6 +61,8 @@ class Piece:
     draft: Draft | None = None
     error: OneBrainError | None = None
     made: bytes | None = None
+    maker: Vectorizer | None = None
+    holds: str | None = None
     caller: Caller | None = None
     entry: Entry | None = None
     fresh: bool = False
@@ -86,7 +91,7 @@ class Intake:
 
     Args:
         store: The store.
-        embedder: Makes vectors of memories that bring none; None for no vectors but the caller's own.
+        embedders: Make the vectors of memories that bring none.
         bounds: The most that memories may hold.
         indexes: The indexes that learn of stored memories.
         expiry: Removes expired memories in the same transactions.
@@ -95,13 +100,13 @@ class Intake:
     def __init__(
         self,
         store: Store,
-        embedder: Vectorizer | None,
+        embedders: Vectorizers,
         bounds: Bounds,
         indexes: Indexes,
         expiry: Expiry,
     ) -> None:
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._bounds = bounds
         self._indexes = indexes
         self._expiry = expiry
@@ -119,13 +124,12 @@ class Intake:
     def restore(self, tenant: str, copies: Sequence[Copied]) -> list[Piece]:
         """Store memories as they were in another brain; a bad one fails alone."""
         now, caller = now_in_micros(), this_caller()
-        own = None if self._embedder is None else self._embedder.fingerprint
         pieces = [self._piece(copied.item, now, caller) for copied in copies]
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is None or piece.bare:
                 continue
             piece.embedder = copied.embedder
-            if piece.draft.vector is None and copied.embedder not in (None, own):
+            if piece.draft.vector is None and copied.embedder not in (None, self._fingerprint(tenant, piece)):
                 piece.error = EmbedderMismatch(
                     f"the vector was made by the embedder {copied.embedder}; connect with that one as embedder=, which makes "
                     "it again",
@@ -148,9 +152,29 @@ class Intake:
 
     def _embed_and_write(self, tenant: str, pieces: list[Piece]) -> None:
         # Vectors are made before the transaction begins, so that other writers need not wait for them.
-        if self._embedder is not None:
-            self._embed(self._embedder, pieces)
+        self._embed(tenant, pieces)
         self._combiner.run(tenant, pieces)
+        if self._embedders.several:
+            # Their space was given another embedder while theirs made the vectors.
+            late = [piece for piece in pieces if self._is_late(tenant, piece)]
+            if late:
+                self._embed(tenant, late)
+                self._combiner.run(tenant, late)
+
+    def _is_late(self, tenant: str, piece: Piece) -> bool:
+        """Return whether a refused piece can be stored by the embedder that its space has by now."""
+        embedder = self._embedders.holding(piece.holds)
+        if embedder is None or embedder is piece.maker:
+            return False
+        self._embedders.assign(tenant, piece.space, embedder)
+        piece.error, piece.holds, piece.made = None, None, None
+        assert piece.draft is not None
+        piece.draft.vector = None
+        return True
+
+    def _fingerprint(self, tenant: str, piece: Piece) -> str | None:
+        embedder = self._embedders.for_new(tenant, piece.space)
+        return None if embedder is None else embedder.fingerprint
 
     def _piece(self, item: NewMemory, now: int, caller: Caller | None) -> Piece:
         piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=caller)
@@ -162,8 +186,7 @@ class Intake:
             piece.error, piece.draft = error, None
         return piece
 
-    @staticmethod
-    def _embed(embedder: Vectorizer, pieces: Sequence[Piece]) -> None:
+    def _embed(self, tenant: str, pieces: Sequence[Piece]) -> None:
         """Make vectors for the memories that bring none, in the spaces where no memory brings its own."""
         # Where some bring vectors of the caller's own, ours would not fit.
         own = {piece.space for piece in pieces if piece.draft is not None and piece.draft.vector is not None}
@@ -172,10 +195,22 @@ class Intake:
             for piece in pieces
             if piece.draft is not None and piece.error is None and not piece.bare and piece.space not in own
         ]
-        if bare:
-            vectors = embedder.documents([draft.content for _, draft in bare])
-            for (piece, _), vector in zip(bare, vectors, strict=True):
-                piece.made = vector.tobytes()
+        for embedder, some in self._by_embedder(tenant, bare):
+            vectors = embedder.documents([draft.content for _, draft in some])
+            for (piece, _), vector in zip(some, vectors, strict=True):
+                piece.made, piece.maker = vector.tobytes(), embedder
+
+    def _by_embedder(
+        self, tenant: str, bare: Sequence[tuple[Piece, Draft]]
+    ) -> Iterable[tuple[Vectorizer, Sequence[tuple[Piece, Draft]]]]:
+        if not self._embedders.several:
+            return [(self._embedders.own, bare)] if bare and self._embedders.own is not None else []
+        groups: dict[int, tuple[Vectorizer, list[tuple[Piece, Draft]]]] = {}
+        for piece, draft in bare:
+            embedder = self._embedders.for_new(tenant, piece.space)
+            if embedder is not None:
+                groups.setdefault(id(embedder), (embedder, []))[1].append((piece, draft))
+        return groups.values()
 
     @persistent
     def _write(self, tenant: Hashable, calls: Sequence[list[Piece]]) -> None:
@@ -225,6 +260,7 @@ class Intake:
             try:
                 space = self._fit(write, tenant, space, piece)
             except EmbedderMismatch as error:
+                piece.holds = space.embedder
                 refused[id(piece)] = error
         return space
 
@@ -241,8 +277,8 @@ class Intake:
         elif piece.made is None:
             return space
         else:
-            assert self._embedder is not None
-            embedder, vector = self._embedder.fingerprint, piece.made
+            assert piece.maker is not None
+            embedder, vector = piece.maker.fingerprint, piece.made
         space = claimed(self._store.service, write, tenant, space, embedder, len(vector) // 4)
         draft.vector = vector
         return space

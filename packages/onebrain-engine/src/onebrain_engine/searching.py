@@ -8,13 +8,14 @@ from typing import NamedTuple, TypeVar
 
 from onebrain.memory.driver import Found, SearchRequest
 from onebrain.memory.models import Explanation, Hit, SearchMode
-from onebrain_engine.embedding import QueryVectors, Unembedded, Vectorizer
+from onebrain_engine.embedding import QueryVectors, Unembedded
 from onebrain_engine.index.ranker import Ranked
 from onebrain_engine.pages import Pages
 from onebrain_engine.retrying import persistent
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.records import Space
+from onebrain_engine.vectorizers import Vectorizers
 from onebrain_engine.views import by_words_alone
 from onebrain_engine.wordllama import WordLlama
 
@@ -48,14 +49,14 @@ class Searching:
 
     Args:
         store: The store.
-        embedder: Makes vectors of queries; None for no vectors but the caller's own.
+        embedders: Make the vectors of queries.
         spaces: Ranks the memories that a scope selects.
         pages: Reads memories.
     """
 
-    def __init__(self, store: Store, embedder: Vectorizer | None, spaces: Spaces, pages: Pages) -> None:
+    def __init__(self, store: Store, embedders: Vectorizers, spaces: Spaces, pages: Pages) -> None:
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._spaces = spaces
         self._pages = pages
 
@@ -69,13 +70,15 @@ class Searching:
 
     def _with_vectors(self, ask: Callable[[QueryVectors], T]) -> T:
         """Ask, and ask again with each vector that turns out to be needed."""
-        vectors = QueryVectors(self._embedder, at_once=isinstance(self._embedder, WordLlama))
+        vectors = QueryVectors(
+            self._embedders.for_vectors, quick=lambda embedder: isinstance(embedder, WordLlama)
+        )
         while True:
             try:
                 return ask(vectors)
             except Unembedded as missing:
-                text = missing.text
-            vectors.make(text)
+                text, embedder = missing.text, missing.embedder
+            vectors.make(text, embedder)
 
     @persistent
     def _search(self, tenant: str, request: SearchRequest, vectors: QueryVectors) -> Explained:

@@ -14,18 +14,20 @@ from onebrain.memory.filters import Filter
 from onebrain.memory.models import EVERYTHING, ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine import cursors
-from onebrain_engine.embedding import Vectorizer
+from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake, Piece
 from onebrain_engine.notes import Notes
 from onebrain_engine.pages import Pages
+from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
 from onebrain_engine.updating import Revision, Updating
+from onebrain_engine.vectorizers import Vectorizers, vectorizer
 
 _ALTOGETHER: Final = 4  # pages that memories which are asked for by their ids may take
 
@@ -35,13 +37,14 @@ class Parts:
     """The parts of an engine that the verbs of a tenant use; all tenants share them."""
 
     store: Store
-    embedder: Vectorizer | None
+    embedders: Vectorizers
     indexes: Indexes
     spaces: Spaces
     pages: Pages
     intake: Intake
     searching: Searching
     updating: Updating
+    reembedding: Reembedding
     notes: Notes
     expiry: Expiry
 
@@ -71,7 +74,7 @@ class Tenant:
     @persistent
     def embedders(self) -> Embedders:
         """Return whose vectors the spaces hold."""
-        own = self._parts.embedder
+        own = self._parts.embedders.for_new(self.name, "")
         with self._store.reading() as read:
             spaces = {
                 space.name or None: space.embedder
@@ -255,6 +258,34 @@ class Tenant:
         with self._store.writing() as write:
             spaces = write.forget_tenant(self.name)
         self._parts.indexes.forget_snapshots(spaces)
+
+    # ---- embedder ---------------------------------------------------------------------------------------------------
+
+    def reembed(
+        self,
+        embedder: str | Embedder | Any | None = None,
+        *,
+        space: str | None = None,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Reembedded:
+        """Give spaces another embedder, and their memories its vectors.
+
+        The former vectors serve until the last new one is made. A run that was stopped or killed goes on where it was, if it
+        is begun again with the same embedder.
+
+        Args:
+            embedder: The embedder, as `Engine` takes it; None for the engine's own.
+            space: The name of a space; None for all spaces, except those with vectors of the caller's own.
+            replace: Whether to discard what an unfinished run with another embedder has made.
+            progress: Called with the number of memories that have their new vector, and the number of all.
+
+        Raises:
+            ReembedConflict: A run with another embedder is unfinished.
+            EmbedderMismatch: The space holds vectors of the caller's own.
+        """
+        made = self._parts.embedders.own if embedder is None else vectorizer(embedder)
+        return self._parts.reembedding.run(self.name, made, space, replace, progress)
 
     # ---- entities ---------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from onebrain._core.codec import to_json
-from onebrain.errors import OneBrainNotFoundError
+from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError
 from onebrain.memory.driver import Changes, several_with_id
 from onebrain.memory.models import EVERYTHING, Memory, Scope
 from onebrain.memory.moments import dump_object
@@ -19,6 +19,7 @@ from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Store, Writing
 from onebrain_engine.store.records import Entry, Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.vectorizers import Vectorizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +39,72 @@ class Revision:
     at: datetime
 
 
+class Made(NamedTuple):
+    """A vector, and the fingerprint of the embedder that made it."""
+
+    vector: bytes
+    embedder: str
+
+
 class Updating:
     """Changes memories, with their vectors and their entries in the index.
 
     Args:
         store: The store.
-        embedder: Makes vectors of new contents; None for no vectors but the caller's own.
+        embedders: Make the vectors of new contents.
         bounds: The most that a memory may hold.
         indexes: The indexes that learn of each change.
     """
 
-    def __init__(self, store: Store, embedder: Vectorizer | None, bounds: Bounds, indexes: Indexes) -> None:
+    def __init__(self, store: Store, embedders: Vectorizers, bounds: Bounds, indexes: Indexes) -> None:
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._bounds = bounds
         self._indexes = indexes
 
-    @persistent
     def update(
         self, tenant: str, id: str, changes: Changes, scope: Scope, at: datetime | None = None
     ) -> Memory:
         """Change one memory and return it; `at` is the time of the change, by default now."""
+        if "content" not in changes.fields or "embedding" in changes.fields:
+            return self._update(tenant, id, changes, scope, at, None)
+        embedder = self._embedder(tenant, id, scope)
+        try:
+            return self._update(tenant, id, changes, scope, at, embedder)
+        except EmbedderMismatch:
+            # Its space may have been given another embedder while this one made the vector.
+            other = self._embedder(tenant, id, scope)
+            if other is embedder:
+                raise
+            return self._update(tenant, id, changes, scope, at, other)
+
+    def _embedder(self, tenant: str, id: str, scope: Scope) -> Vectorizer | None:
+        """Return the embedder for the new text of a memory."""
+        if not self._embedders.several:
+            return self._embedders.own
+        with self._store.reading() as read:
+            found = read.find(tenant, [id], scope, now=now_in_micros())
+        space = found[0][1] if found else None
+        if space is None or space.embedder is None:
+            return self._embedders.for_new(tenant, "" if space is None else space.name)
+        return self._embedders.for_vectors(space.embedder)
+
+    @persistent
+    def _update(
+        self,
+        tenant: str,
+        id: str,
+        changes: Changes,
+        scope: Scope,
+        at: datetime | None,
+        embedder: Vectorizer | None,
+    ) -> Memory:
         given = dict(changes.fields)
-        made: bytes | None = None
-        if "content" in given and "embedding" not in given and self._embedder is not None:
-            made = self._embedder.documents([given["content"]])[0].tobytes()
+        made = (
+            None
+            if embedder is None
+            else Made(embedder.documents([given["content"]])[0].tobytes(), embedder.fingerprint)
+        )
         now = now_in_micros()
         with self._store.writing() as write:
             row, space = self._located(write, tenant, id, scope, now)
@@ -112,7 +154,7 @@ class Updating:
         return found[0]
 
     def _vector(
-        self, write: Writing, tenant: str, space: Space, given: Mapping[str, Any], made: bytes | None
+        self, write: Writing, tenant: str, space: Space, given: Mapping[str, Any], made: Made | None
     ) -> tuple[Space, bytes | None]:
         """Return the new vector of a memory, and the space that holds vectors of its kind."""
         service = self._store.service
@@ -123,8 +165,7 @@ class Updating:
         else:
             if space.embedder == CALLER:
                 raise mismatch(service, space, "new content without a vector", None)
-            assert self._embedder is not None
-            embedder, vector = self._embedder.fingerprint, made
+            embedder, vector = made.embedder, made.vector
         return claimed(service, write, tenant, space, embedder, len(vector) // 4), vector
 
 

@@ -20,7 +20,7 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Scope
 from onebrain_engine.agreement import Behind
-from onebrain_engine.embedding import Floats, QueryVectors, unit
+from onebrain_engine.embedding import Floats, QueryVectors, Vectorizer, unit
 from onebrain_engine.fitting import CALLER, mismatch
 from onebrain_engine.index.columns import Unread
 from onebrain_engine.index.partition import Partition
@@ -212,14 +212,17 @@ def ask_of(
     mode = request.mode
     vector: Floats | None = None
     problem: EmbedderMismatch | None = None
+    weight = 1.0
     if mode != "keyword" and space.dimension is not None:
         offered = _offered(request, vectors, space)
         if offered is not None:
             problem = mismatch(service, space, *offered)
         elif request.embedding is not None:
             vector = unit(np.array([request.embedding], np.float32))[0]
-        elif _compared_by_vector(vectors, space) and request.query is not None and query is not None:
-            made = vectors.of(without_terms(request.query, speakers_among(query.terms)))
+        elif (embedder := _compared_by(vectors, space)) is not None and request.query is not None:
+            weight = embedder.evidence_weight
+            terms = () if query is None else query.terms
+            made = vectors.of(without_terms(request.query, speakers_among(terms)), embedder)
             if len(made) == space.dimension:
                 vector = made
             else:  # an embedder whose length changed, or that has another one for queries
@@ -238,7 +241,7 @@ def ask_of(
         limit,
         times=times,
         prefer_newer=request.prefer_newer,
-        evidence_weight=getattr(vectors.embedder, "evidence_weight", 1.0),
+        evidence_weight=weight,
         explain=request.explain,
     ), problem
 
@@ -266,17 +269,18 @@ def _offered(request: SearchRequest, vectors: QueryVectors, space: Space) -> tup
     if request.embedding is not None:
         length = len(request.embedding)
         return (CALLER, length) if length != space.dimension else None
-    if not _compared_by_vector(vectors, space):
+    embedder = _compared_by(vectors, space)
+    if embedder is None:
         # Words find something in a hybrid search; a search by vectors alone would find nothing.
         return ("a query without a vector", None) if request.mode == "vector" else None
-    assert vectors.embedder is not None
-    fingerprint = vectors.embedder.fingerprint
-    return (fingerprint, None) if space.embedder != fingerprint else None
+    if not embedder.ready and request.query is not None:
+        vectors.of(request.query, embedder)  # which loads the embedder, outside of this transaction
+    return (embedder.fingerprint, None) if space.embedder != embedder.fingerprint else None
 
 
-def _compared_by_vector(vectors: QueryVectors, space: Space) -> bool:
-    """Return whether the text of a query can have a vector for a space."""
-    return vectors.embedder is not None and space.embedder != CALLER
+def _compared_by(vectors: QueryVectors, space: Space) -> Vectorizer | None:
+    """Return the embedder that compares the text of a query with a space; None if it can have no vector."""
+    return None if space.embedder == CALLER else vectors.embedder(space.embedder)
 
 
 def by_words_alone(request: SearchRequest, space: Space, ranked: Ranked) -> bool:

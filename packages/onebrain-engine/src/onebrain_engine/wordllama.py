@@ -42,6 +42,8 @@ class WordLlama:
 
     fingerprint = "wordllama:l2_supercat_256"
     dimension = 256
+    ready = True
+    evidence_weight = 1.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

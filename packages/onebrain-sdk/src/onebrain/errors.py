@@ -22,6 +22,7 @@
     │   └── MissingDependency            an optional part is not installed (is an ImportError)
     ├── EmbedderError                    the embedder given by the caller failed
     ├── EmbedderMismatch                 vectors of another embedder or dimension than the space has
+    ├── ReembedConflict                  an unfinished reembed makes vectors of another embedder
     ├── WebhookVerificationError         a webhook's signature is missing, wrong, too old or too new
     └── StorageError                     the embedded brain's database
         ├── DatabaseBusy                 other writers held it for too long
@@ -65,6 +66,7 @@ __all__ = [
     "OneBrainTransportError",
     "OneBrainValidationError",
     "QuotaExceeded",
+    "ReembedConflict",
     "SchemaTooNew",
     "StorageError",
     "Unsupported",
@@ -274,6 +276,10 @@ class EmbedderError(OneBrainError):
 
 class EmbedderMismatch(OneBrainError, ValueError):
     """Vectors of another embedder or dimension than the ones a space already holds; the message names both."""
+
+
+class ReembedConflict(OneBrainError):
+    """An unfinished `reembed` of a space makes vectors of another embedder; the message names both."""
 
 
 class WebhookVerificationError(OneBrainError, ValueError):

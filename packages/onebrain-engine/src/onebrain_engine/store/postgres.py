@@ -25,7 +25,7 @@ from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, t
 from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
 from onebrain_engine.store.postgres_schema import Vectors, find_vectors, prepare
 from onebrain_engine.store.protocol import Contention
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space, Unembedded
 from onebrain_engine.store.runs import Runs
 
 _log = logging.getLogger("onebrain_engine")
@@ -37,7 +37,7 @@ _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _ENTER = "LOCK TABLE onebrain.space IN ROW SHARE MODE"
 _MARK = "(SELECT value FROM onebrain.setting WHERE name = 'encryption')"
 
-_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.filled, s.filling, s.served"
+_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.next_embedder, s.filled, s.filling, s.served"
 _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
     "m.archived, v.data, m.sealed, v.sealed"
@@ -501,6 +501,36 @@ class _Reading:
         """Return a space as the database's own indexes know it."""
         return LargeSpace(self._session, tenant, space)
 
+    def unembedded(self, tenant: str, space: Space, after: int, limit: int) -> Sequence[Unembedded]:
+        """Return memories that have a vector, but none of the next embedder as they are now."""
+        return [
+            Unembedded(
+                row, seq, content if sealed is None else self._seal.memory(tenant, space.key, row, sealed)[0]
+            )
+            for row, seq, content, sealed in self._session.run(
+                tenant,
+                'SELECT m."row", m.seq, m.content, m.sealed FROM onebrain.memory AS m '
+                'JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v."row" = m."row" '
+                'LEFT JOIN onebrain.next_vector AS n ON n.tenant = m.tenant AND n."row" = m."row" '
+                "WHERE m.tenant = %s AND m.space = %s AND m.seq > %s AND n.seq IS DISTINCT FROM m.seq "
+                "ORDER BY m.seq LIMIT %s",
+                (tenant, space.key, after, limit),
+                binary=True,
+            )
+        ]
+
+    def next_count(self, tenant: str, space: Space) -> tuple[int, int]:
+        """Return the number of memories with a vector of the next embedder, and of those with any vector."""
+        found = self._session.run(
+            tenant,
+            'SELECT count(n."row"), count(*) FROM onebrain.memory AS m '
+            'JOIN onebrain.vector AS v ON v.tenant = m.tenant AND v."row" = m."row" '
+            'LEFT JOIN onebrain.next_vector AS n ON n.tenant = m.tenant AND n."row" = m."row" AND n.seq = m.seq '
+            "WHERE m.tenant = %s AND m.space = %s",
+            (tenant, space.key),
+        ).fetchone()
+        return (0, 0) if found is None else (int(found[0]), int(found[1]))
+
     def size(self, tenant: str) -> int:
         """Return the bytes of text and metadata of a tenant."""
         parts = " + ".join(f"COALESCE(octet_length({name}), 0)" for name in (*SEALED, "sealed"))
@@ -594,7 +624,7 @@ class _Writing(_Reading):
         for space in spaces:
             if space.filled is not None:
                 self.large(tenant, space).reset()
-        for table in ("note", "vector", "memory", "gone", "run", "space"):
+        for table in ("note", "vector", "next_vector", "memory", "gone", "run", "space"):
             self._session.run(tenant, f"DELETE FROM onebrain.{table} WHERE tenant = %s", (tenant,))
         return spaces
 
@@ -813,6 +843,12 @@ class _Writing(_Reading):
                 'INSERT INTO onebrain.gone (tenant, space, seq, "row") SELECT %s, %s::int8, %s::int8, unnest(%s::int8[])',
                 (tenant, space.key, seq, gone),
             )
+            if space.next_embedder is not None:
+                self._session.run(
+                    tenant,
+                    'DELETE FROM onebrain.next_vector WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+                    (tenant, space.key, gone),
+                )
             if space.filled is not None:
                 self.large(tenant, space).take_out(gone)
             self._set_seq(tenant, space, seq)
@@ -841,6 +877,84 @@ class _Writing(_Reading):
                 (tenant, now, list(spaces)),
             )
         ]
+
+    # ---- another embedder -------------------------------------------------------------------------------------------
+
+    def begin_next(self, tenant: str, space: Space, embedder: str) -> None:
+        """Note the embedder that a space is to have."""
+        self._session.run(
+            tenant,
+            "UPDATE onebrain.space SET next_embedder = %s WHERE tenant = %s AND key = %s",
+            (embedder, tenant, space.key),
+        )
+
+    def keep_next(self, tenant: str, space: Space, vectors: Sequence[tuple[int, int, bytes]]) -> None:
+        """Keep vectors of the next embedder."""
+        rows, seqs = [row for row, _, _ in vectors], [seq for _, seq, _ in vectors]
+        cipher = self._seal.cipher
+        data: list[Any]
+        if cipher is None:
+            column, data, kind = "data", [Vector(data) for _, _, data in vectors], "%b"
+        else:
+            column, kind = "sealed", "%s::bytea[]"
+            data = [cipher.seal("vector", tenant, space.key, row, data) for row, _, data in vectors]
+        self._session.run(
+            tenant,
+            # Of a memory that was changed or removed since it was read, nothing is kept.
+            f'INSERT INTO onebrain.next_vector (tenant, space, "row", seq, {column}) '
+            f'SELECT m.tenant, m.space, m."row", m.seq, n.{column} '
+            f'FROM unnest(%s::int8[], %s::int8[], {kind}) AS n ("row", seq, {column}) '
+            'JOIN onebrain.memory AS m ON m.tenant = %s AND m.space + 0 = %s AND m."row" = n."row" AND m.seq = n.seq '
+            'ON CONFLICT (tenant, "row") DO UPDATE SET seq = excluded.seq, data = excluded.data, '
+            "sealed = excluded.sealed",
+            (rows, seqs, data, tenant, space.key),
+        )
+
+    def adopt_next(self, tenant: str, space: Space, dimension: int) -> Space:
+        """Replace the vectors of a space by those of the next embedder."""
+        seq = space.seq + 1
+        run = self._runs.begin(space, seq)
+        key = (tenant, space.key)
+        for statement, values in (
+            ("DELETE FROM onebrain.vector WHERE tenant = %s AND space = %s", key),
+            (
+                'INSERT INTO onebrain.vector (tenant, space, "row", data, sealed) '
+                'SELECT n.tenant, n.space, n."row", n.data, n.sealed FROM onebrain.next_vector AS n '
+                'JOIN onebrain.memory AS m ON m.tenant = n.tenant AND m."row" = n."row" AND m.seq = n.seq '
+                "WHERE n.tenant = %s AND n.space = %s",
+                key,
+            ),
+            ("DELETE FROM onebrain.next_vector WHERE tenant = %s AND space = %s", key),
+            # No earlier state leads to this one, not even one from before runs were noted.
+            ("DELETE FROM onebrain.run WHERE tenant = %s AND space = %s", key),
+            (
+                "INSERT INTO onebrain.run (tenant, space, since, run) VALUES (%s, %s, 0, %s)",
+                (*key, run),
+            ),
+            (
+                "UPDATE onebrain.space SET seq = %s, run = %s, embedder = next_embedder, dimension = %s, "
+                "next_embedder = NULL, snapshot = NULL WHERE tenant = %s AND key = %s",
+                (seq, run, dimension, *key),
+            ),
+        ):
+            self._session.run(tenant, statement, values)
+        return replace(
+            space,
+            seq=seq,
+            run=run,
+            embedder=space.next_embedder,
+            dimension=dimension,
+            next_embedder=None,
+            snapshot=None,
+        )
+
+    def discard_next(self, tenant: str, space: Space) -> None:
+        """Remove the vectors of the next embedder."""
+        key = (tenant, space.key)
+        self._session.run(tenant, "DELETE FROM onebrain.next_vector WHERE tenant = %s AND space = %s", key)
+        self._session.run(
+            tenant, "UPDATE onebrain.space SET next_embedder = NULL WHERE tenant = %s AND key = %s", key
+        )
 
     def _set_seq(self, tenant: str, space: Space, seq: int) -> Space:
         """Note how far a space has come, and return it so."""

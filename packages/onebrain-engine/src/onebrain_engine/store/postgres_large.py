@@ -623,12 +623,20 @@ class Upkeep:
         """Remove all indexes of spaces, beside whatever goes on."""
         with self._connection() as connection:
             for key in keys:
-                names = connection.execute(
-                    "SELECT indexname FROM pg_indexes WHERE schemaname = 'onebrain' AND starts_with(indexname, %s)",
-                    (f"large_{key}_",),
-                ).fetchall()
-                for (name,) in names:
-                    self._drop(connection, name)
+                self._drop_all(connection, f"large_{key}_")
+
+    def drop_vectors(self, key: int) -> None:
+        """Remove the indexes of a space's vectors, beside whatever goes on."""
+        with self._connection() as connection:
+            self._drop_all(connection, f"large_{key}_near_")
+
+    def _drop_all(self, connection: Connection, prefix: str) -> None:
+        names = connection.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = 'onebrain' AND starts_with(indexname, %s)",
+            (prefix,),
+        ).fetchall()
+        for (name,) in names:
+            self._drop(connection, name)
 
     def _drop(self, connection: Connection, name: str) -> None:
         connection.execute(

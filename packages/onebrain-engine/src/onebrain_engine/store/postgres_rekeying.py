@@ -107,6 +107,9 @@ def _seal_all(connection: Connection, where: str, new: Cipher, old: Cipher | Non
     for tenant in _tenants(connection):
         connection.execute("SELECT set_config('onebrain.tenant', %s, true)", (tenant,))
         forget_words(connection, tenant)
+        # Unfinished vectors of another embedder are made again, since their memories are sealed anew.
+        connection.execute("DELETE FROM onebrain.next_vector WHERE tenant = %s", (tenant,))
+        connection.execute("UPDATE onebrain.space SET next_embedder = NULL WHERE tenant = %s", (tenant,))
         count += _seal_tenant(connection, tenant, which, present, new)
     connection.execute(
         "INSERT INTO onebrain.setting VALUES ('encryption', %s) "
@@ -172,7 +175,7 @@ def _sweep(connection: Connection) -> None:
     if not behind_pooler(connection):  # where a setting would stay behind in a session of others
         connection.execute(f"SET lock_timeout = '{_TIMEOUT}s'".encode())
         full = "FULL "
-    statements += [f"VACUUM {full}onebrain.{table}" for table in (*_CHANGES, "word")]
+    statements += [f"VACUUM {full}onebrain.{table}" for table in (*_CHANGES, "next_vector", "word")]
     for statement in statements:
         try:
             connection.execute(statement.encode())

@@ -171,6 +171,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A value that no row has.
         "THEN $$!'@'$$ ELSE current_setting('onebrain.words', true) END)::tsquery)",
     ),
+    (
+        # The vectors of the embedder that a space is to have, until all are made; `seq` is the change of the memory that one
+        # was made at.
+        "ALTER TABLE onebrain.space ADD COLUMN next_embedder text",
+        """CREATE TABLE onebrain.next_vector (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            seq bigint NOT NULL,
+            data {vectors}.vector,
+            sealed bytea,
+            PRIMARY KEY (tenant, "row")
+        )""",
+        "ALTER TABLE onebrain.next_vector ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE onebrain.next_vector FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY own_tenant ON onebrain.next_vector USING ({OWN}) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    ),
 )
 
 

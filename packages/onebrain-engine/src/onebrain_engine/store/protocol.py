@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from onebrain.errors import DatabaseBusy
 from onebrain.memory.models import Scope
-from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space
+from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space, Unembedded
 
 
 class Reading(Protocol):
@@ -60,6 +60,17 @@ class Reading(Protocol):
         """Return the notes of rows; a row without a note is left out."""
         ...
 
+    def unembedded(self, tenant: str, space: Space, after: int, limit: int) -> Sequence[Unembedded]:
+        """Return memories that have a vector, but none of the next embedder as they are now, by their last change.
+
+        Only those that changed after number `after` are returned.
+        """
+        ...
+
+    def next_count(self, tenant: str, space: Space) -> tuple[int, int]:
+        """Return the number of memories with a vector of the next embedder, and of those with any vector."""
+        ...
+
 
 class Writing(Reading, Protocol):
     """A transaction: all of it happens, or none."""
@@ -74,6 +85,22 @@ class Writing(Reading, Protocol):
 
     def claim_vectors(self, tenant: str, space: Space, embedder: str, dimension: int) -> Space:
         """Note whose vectors a space holds."""
+        ...
+
+    def begin_next(self, tenant: str, space: Space, embedder: str) -> None:
+        """Note the embedder that a space is to have."""
+        ...
+
+    def keep_next(self, tenant: str, space: Space, vectors: Sequence[tuple[int, int, bytes]]) -> None:
+        """Keep vectors of the next embedder, each with its row and the change of the memory that it was made at."""
+        ...
+
+    def adopt_next(self, tenant: str, space: Space, dimension: int) -> Space:
+        """Replace the vectors of a space by those of the next embedder; every index of the space is then read anew."""
+        ...
+
+    def discard_next(self, tenant: str, space: Space) -> None:
+        """Remove the vectors of the next embedder, and forget that there is to be one."""
         ...
 
     def new_rows(self, tenant: str, count: int) -> Sequence[int]:

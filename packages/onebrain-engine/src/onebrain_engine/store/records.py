@@ -100,6 +100,7 @@ class Space:
         snapshot: The token of the newest snapshot of its index.
         run: The run of changes that its last change belongs to, see `onebrain_engine.store.runs`; None where it has none
             since runs are noted.
+        next_embedder: The fingerprint of the embedder that an unfinished `reembed` makes vectors of; None if there is none.
         filled: The change up to which its words are in the database's own index; None where they are not kept there.
         filling: The change that this has to reach; later ones are kept by those who make them.
         served: Whether the database's own indexes are complete, and serve it.
@@ -112,6 +113,7 @@ class Space:
     dimension: int | None
     snapshot: str | None
     run: int | None = None
+    next_embedder: str | None = None
     filled: int | None = None
     filling: int | None = None
     served: bool = False
@@ -125,8 +127,8 @@ class Space:
         """Return the space after a change."""
         # Four times as fast as dataclasses.replace(), on the way of every store.
         return Space(
-            self.key, self.name, seq, self.embedder, self.dimension, self.snapshot, run, self.filled, self.filling,
-            self.served,
+            self.key, self.name, seq, self.embedder, self.dimension, self.snapshot, run, self.next_embedder, self.filled,
+            self.filling, self.served,
         )  # fmt: skip
 
 
@@ -146,6 +148,15 @@ class Changes:
     entries: Sequence[Entry]
     gone: Sequence[int]
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unembedded:
+    """A memory that has no vector yet of the embedder that its space is to have, with its last change."""
+
+    row: int
+    seq: int
+    content: str
 
 
 def by_space(located: Iterable[tuple[int, Space]]) -> list[tuple[Space, list[int]]]:

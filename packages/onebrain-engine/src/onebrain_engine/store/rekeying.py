@@ -95,6 +95,9 @@ def _seal_all(database: sqlite3.Connection, path: str, new: Cipher, old: Cipher 
         count += len(rows)
         if len(rows) < _CHUNK:
             break
+    # Unfinished vectors of another embedder are made again, since their memories are sealed anew.
+    database.execute("DELETE FROM next_vector")
+    database.execute("UPDATE space SET next_embedder = NULL")
     database.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('encryption', ?)", (mark,))
     return count
 

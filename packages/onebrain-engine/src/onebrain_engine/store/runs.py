@@ -38,6 +38,16 @@ class Runs:
         self._lock = threading.Lock()
         self._mine: OrderedDict[int, tuple[int, int]] = OrderedDict()  # the run, and its last change
 
+    def begin(self, space: Space, seq: int) -> int:
+        """Return a new run for a change after which a space has another history."""
+        if self._pid != os.getpid():
+            self._start()
+        with self._lock:
+            run = int.from_bytes(os.urandom(8)) >> 1
+            self._mine.pop(space.key, None)
+            self._mine[space.key] = (run, seq)
+            return run
+
     def extend(self, space: Space, seq: int) -> tuple[int, bool]:
         """Return the run of a change that brings a space to `seq`, and whether it begins with it.
 

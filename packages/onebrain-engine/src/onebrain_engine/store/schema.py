@@ -81,6 +81,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (space, since)
         ) WITHOUT ROWID""",
     ),
+    (
+        # The vectors of the embedder that a space is to have, until all are made; `seq` is the change of the memory that one
+        # was made at.
+        "ALTER TABLE space ADD COLUMN next_embedder TEXT",
+        """CREATE TABLE next_vector (
+            row INTEGER PRIMARY KEY,
+            space INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            data BLOB NOT NULL
+        )""",
+    ),
 )
 
 

@@ -24,7 +24,7 @@ from onebrain.memory.sqlite_urls import MEMORY
 from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.files import make_file, make_folder
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space
+from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space, Unembedded
 from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 Durability = Literal["normal", "full"]
 
-_SPACE = "key, name, seq, embedder, dimension, snapshot, run"
+_SPACE = "key, name, seq, embedder, dimension, snapshot, run, next_embedder"
 _ENTRY = (
     "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
     "m.sealed"
@@ -424,6 +424,30 @@ class _Reading:
                 found[row] = self._seal.vector(tenant, space.key, row, data) if sealed else data
         return found
 
+    def unembedded(self, tenant: str, space: Space, after: int, limit: int) -> Sequence[Unembedded]:
+        """Return memories that have a vector, but none of the next embedder as they are now."""
+        return [
+            Unembedded(
+                row, seq, content if sealed is None else self._seal.memory(tenant, space.key, row, sealed)[0]
+            )
+            for row, seq, content, sealed in self._db.execute(
+                "SELECT m.row, m.seq, m.content, m.sealed FROM memory AS m INDEXED BY memory_change "
+                "JOIN vector AS v ON v.row = m.row LEFT JOIN next_vector AS n ON n.row = m.row "
+                "WHERE m.tenant = ? AND m.space = ? AND m.seq > ? AND (n.seq IS NULL OR n.seq <> m.seq) "
+                "ORDER BY m.seq LIMIT ?",
+                (tenant, space.key, after, limit),
+            )
+        ]
+
+    def next_count(self, tenant: str, space: Space) -> tuple[int, int]:
+        """Return the number of memories with a vector of the next embedder, and of those with any vector."""
+        found = self._db.execute(
+            "SELECT count(n.row), count(*) FROM memory AS m JOIN vector AS v ON v.row = m.row "
+            "LEFT JOIN next_vector AS n ON n.row = m.row AND n.seq = m.seq WHERE m.tenant = ? AND m.space = ?",
+            (tenant, space.key),
+        ).fetchone()
+        return int(found[0]), int(found[1])
+
     def size(self, tenant: str) -> int:
         """Return the bytes of text and metadata of a tenant."""
         parts = " + ".join(f"COALESCE(LENGTH(CAST({name} AS BLOB)), 0)" for name in (*SEALED, "sealed"))
@@ -566,7 +590,7 @@ class _Writing(_Reading):
             self._db.execute(
                 f"DELETE FROM {table} WHERE row IN (SELECT row FROM memory WHERE tenant = ?)", (tenant,)
             )
-        for table in ("gone", "run"):
+        for table in ("gone", "run", "next_vector"):
             self._db.execute(
                 f"DELETE FROM {table} WHERE space IN (SELECT key FROM space WHERE tenant = ?)", (tenant,)
             )
@@ -727,6 +751,8 @@ class _Writing(_Reading):
             ).rowcount
             self._db.execute(f"DELETE FROM vector WHERE row IN ({marks})", chunk)
             self._db.execute(f"DELETE FROM note WHERE row IN ({marks})", chunk)
+            if space.next_embedder is not None:
+                self._db.execute(f"DELETE FROM next_vector WHERE row IN ({marks})", chunk)
         seq = space.seq + 1
         self._db.executemany(
             "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, r) for r in rows]
@@ -745,6 +771,74 @@ class _Writing(_Reading):
                 (tenant, now),
             )
         ]
+
+    # ---- another embedder -------------------------------------------------------------------------------------------
+
+    def begin_next(self, tenant: str, space: Space, embedder: str) -> None:
+        """Note the embedder that a space is to have."""
+        self._db.execute("UPDATE space SET next_embedder = ? WHERE key = ?", (embedder, space.key))
+
+    def keep_next(self, tenant: str, space: Space, vectors: Sequence[tuple[int, int, bytes]]) -> None:
+        """Keep vectors of the next embedder."""
+        sealed = self._sealed_rows([row for row, _, _ in vectors])
+        self._db.executemany(
+            # Of a memory that was changed or removed since it was read, nothing is kept.
+            "INSERT OR REPLACE INTO next_vector (row, space, seq, data) "
+            "SELECT row, space, seq, ? FROM memory WHERE row = ? AND space = ? AND seq = ?",
+            [
+                (
+                    self._sealed_vector(tenant, space, row, data) if row in sealed else data,
+                    row,
+                    space.key,
+                    seq,
+                )
+                for row, seq, data in vectors
+            ],
+        )
+
+    def _sealed_rows(self, rows: Sequence[int]) -> set[int]:
+        """Return which of some memories are sealed; those stored before the encryption are not."""
+        if self._seal.cipher is None:
+            return set()
+        return {
+            row
+            for start in range(0, len(rows), _CHUNK)
+            for (row,) in self._db.execute(
+                f"SELECT row FROM memory WHERE row IN ({_marks(len(rows[start : start + _CHUNK]))}) "
+                "AND sealed IS NOT NULL",
+                rows[start : start + _CHUNK],
+            )
+        }
+
+    def adopt_next(self, tenant: str, space: Space, dimension: int) -> Space:
+        """Replace the vectors of a space by those of the next embedder."""
+        seq = space.seq + 1
+        run = self._runs.begin(space, seq)
+        self._db.execute(
+            "DELETE FROM vector WHERE row IN (SELECT row FROM memory WHERE space = ?)", (space.key,)
+        )
+        self._db.execute(
+            "INSERT INTO vector (row, data) SELECT m.row, n.data FROM memory AS m JOIN next_vector AS n "
+            "ON n.row = m.row AND n.seq = m.seq WHERE m.space = ?",
+            (space.key,),
+        )
+        self._db.execute("DELETE FROM next_vector WHERE space = ?", (space.key,))
+        # No earlier state leads to this one, not even one from before runs were noted.
+        self._db.execute("DELETE FROM run WHERE space = ?", (space.key,))
+        self._db.execute("INSERT INTO run (space, since, run) VALUES (?, 0, ?)", (space.key, run))
+        self._db.execute(
+            "UPDATE space SET seq = ?, run = ?, embedder = next_embedder, dimension = ?, next_embedder = NULL, "
+            "snapshot = NULL WHERE key = ?",
+            (seq, run, dimension, space.key),
+        )
+        found = self.space(tenant, space.name)
+        assert found is not None
+        return found
+
+    def discard_next(self, tenant: str, space: Space) -> None:
+        """Remove the vectors of the next embedder."""
+        self._db.execute("DELETE FROM next_vector WHERE space = ?", (space.key,))
+        self._db.execute("UPDATE space SET next_embedder = NULL WHERE key = ?", (space.key,))
 
     def _set_seq(self, space: Space, seq: int) -> Space:
         """Note how far a space has come, and return it so."""

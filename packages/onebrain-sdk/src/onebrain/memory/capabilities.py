@@ -44,6 +44,7 @@ class Capabilities:
         consistency: ``immediate`` where a memory is found as soon as it is stored, ``eventual`` where that takes time.
         tags: Tags are kept.
         importance: Importance is kept.
+        reembed: The embedder of stored memories can be changed.
         entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
     """
 
@@ -72,6 +73,7 @@ class Capabilities:
     tags: bool = True
     importance: bool = True
     entities: bool = False
+    reembed: bool = False
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""

@@ -11,7 +11,7 @@ Third parties register a driver under the entry-point group ``onebrain.drivers``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -32,6 +32,7 @@ from onebrain.memory.models import (
     Memory,
     NewMemory,
     Order,
+    ReembedResult,
     Scope,
     SearchMode,
     StoreResult,
@@ -130,7 +131,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Forgets`, a `Counts`, a `Settles` or a `Names`.
+    A driver may also be a `Forgets`, a `Counts`, a `Settles`, a `Names` or a `Reembeds`.
     """
 
     @property
@@ -236,6 +237,23 @@ class Names(Protocol):
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
         """Remove an entity from memories; return their number."""
+        ...
+
+
+@runtime_checkable
+class Reembeds(Protocol):
+    """A driver that can change the embedder of spaces; one that declares ``reembed`` must be it."""
+
+    def reembed(
+        self,
+        embedder: Any,
+        space: str | None,
+        /,
+        *,
+        replace: bool,
+        progress: Callable[[int, int], object] | None,
+    ) -> Steps[ReembedResult]:
+        """Give a space, or all spaces, another embedder; None means the driver's own."""
         ...
 
 

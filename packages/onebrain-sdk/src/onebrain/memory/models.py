@@ -421,3 +421,19 @@ class ForgetResult(Model, frozen=True):
     count: int = 0
     dry_run: bool = False
     ids: tuple[str, ...] = ()
+
+
+class ReembedResult(Model, frozen=True):
+    """The spaces that `reembed` gave another embedder.
+
+    Attributes:
+        embedder: The fingerprint of the embedder.
+        count: The number of vectors made by this call. Those of an interrupted earlier one are not counted.
+        spaces: The spaces that hold its vectors now; None is the default space.
+        skipped: The spaces that were left as they are, as they hold vectors of the caller's own.
+    """
+
+    embedder: str
+    count: int = 0
+    spaces: tuple[str | None, ...] = ()
+    skipped: tuple[str | None, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from onebrain.memory.acceptance import expiry
 from onebrain.memory.checks import check_id
 from onebrain.memory.driver import (
     Changes,
+    Reembeds,
     several_with_id,
     unsupported,
 )
@@ -24,6 +25,7 @@ from onebrain.memory.models import (
     EVERYTHING,
     ForgetResult,
     Memory,
+    ReembedResult,
     Scope,
 )
 from onebrain.memory.verbs.base import (
@@ -116,6 +118,50 @@ class Changing(Verbs[Mode]):
                 known, Changes(fields=changes, merge_metadata=not replace_metadata), scope
             )
         )
+
+    @endpoint
+    def reembed(
+        self,
+        *,
+        embedder: Any = None,
+        scope: Scope = EVERYTHING,
+        replace: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Steps[ReembedResult]:
+        """Give a space another embedder, and all of its memories that have a vector a vector of that one.
+
+        Searches use the former vectors until the last new one is made, and memories can be stored and changed meanwhile. A call
+        that was interrupted goes on where it was if it is made again. Afterwards this brain uses the new embedder for these
+        spaces; programs that start later have to name it as their ``embedder``.
+
+        Args:
+            embedder: The embedder, as `onebrain.connect` takes it; None for the one that this brain was opened with.
+            scope: The space, ``Scope(space=...)``; without one all spaces, except those with vectors of the caller's own.
+            replace: Whether to discard the vectors of an unfinished call with another embedder.
+            progress: Called after each batch with the number of memories that have their new vector and the number of all; in
+                another thread if the brain is async.
+
+        Raises:
+            Unsupported: The service chooses its embedder itself.
+            ReembedConflict: An unfinished call makes vectors of another embedder.
+            EmbedderMismatch: The space holds vectors of the caller's own.
+
+        Example:
+            >>> import onebrain
+            >>> with onebrain.connect("sqlite://") as brain:
+            ...     _ = brain.store("Maria prefers window seats")
+            ...     brain.reembed(embedder="wordllama").embedder
+            'wordllama:l2_supercat_256'
+        """
+        check_scope(scope)
+        if scope.user is not None or scope.agent is not None or scope.session is not None:
+            raise OneBrainValidationError(
+                "reembed(): all memories of a space have one embedder; give a scope with a space only"
+            )
+        driver = self._driver
+        if not (self.capabilities.reembed and isinstance(driver, Reembeds)):
+            raise unsupported(self.capabilities, "changing the embedder", "it is a setting of the service")
+        return (yield from driver.reembed(embedder, scope.space, replace=replace, progress=progress))
 
     @endpoint
     def delete(self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING) -> Steps[int]:
