@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from onebrain.errors import OneBrainError
 from onebrain_engine.background import Background
+from onebrain_engine.index.text import VERSION
 from onebrain_engine.store.protocol import Reading, Store
 from onebrain_engine.store.records import Space
 
@@ -90,7 +91,7 @@ class Filling:
             if space.filled is None and key in self._looked:
                 return
         elif space.served:
-            if self._complete.get(key, -1) == space.dimension:
+            if self._complete.get(key, -1) == space.dimension and space.analysis == VERSION:
                 return
         elif space.filled is None:
             seen = self._looked.get(key)
@@ -198,7 +199,9 @@ class Filling:
             if not begun:
                 self._looked[tenant, space.key] = space.seq
             return not begun
-        if not _is_filled(space):
+        if space.analysis != VERSION:
+            self._refill(tenant, space)
+        elif not _is_filled(space):
             self._fill_in(tenant, space)
         elif missing:
             upkeep.build(space, missing[0], stop)
@@ -221,6 +224,12 @@ class Filling:
                 and space.filled is None
                 and large_of(write, tenant, space).begin(self.large)
             )
+
+    def _refill(self, tenant: str, space: Space) -> None:
+        with self._store.writing() as write:
+            current = write.space(tenant, space.name)
+            if current is not None and current.key == space.key and current.analysis == space.analysis:
+                large_of(write, tenant, current).refill()
 
     def _fill_in(self, tenant: str, space: Space) -> None:
         with self._store.reading() as read:

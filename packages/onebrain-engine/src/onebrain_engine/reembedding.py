@@ -119,17 +119,20 @@ class Reembedding:
             return 0
         count, seq = 0, 0
         done, total = self._extent(run) if progress is not None else (0, 0)
-        for _ in range(_ROUNDS):
-            while batch := self._batch(run, seq):
+        rounds = 0
+        while True:
+            batch, more = self._batch(run, seq)
+            if batch:
                 self._keep(run, batch, _embedded(run, batch))
                 count += len(batch)
                 seq = batch[-1].seq
                 if progress is not None:
                     progress(min(done + count, total), total)
-            rest = self._adopt(run, wait=False)
-            if rest is not None:
-                return count + rest
-        return count + (self._adopt(run, wait=True) or 0)
+            if not more:
+                rest = self._adopt(run, wait=rounds == _ROUNDS)
+                if rest is not None:
+                    return count + rest
+                rounds += 1
 
     @persistent
     def _begin(self, run: _Run, replace: bool) -> bool:
@@ -157,12 +160,12 @@ class Reembedding:
             return (0, 0) if space is None else read.next_count(run.tenant, space)
 
     @persistent
-    def _batch(self, run: _Run, after: int) -> Sequence[Unembedded]:
-        """Return memories without a new vector, in the order of their changes behind one."""
+    def _batch(self, run: _Run, after: int) -> tuple[Sequence[Unembedded], bool]:
+        """Return memories without a new vector, in the order of their changes behind one, and whether more may follow."""
         with self._store.reading() as read:
             space = read.space(run.tenant, run.name)
             if space is None or space.next_embedder != run.fingerprint:
-                return []
+                return [], False
             found = read.unembedded(run.tenant, space, after, _BATCH)
         size, kept = 0, list[Unembedded]()
         for memory in found:
@@ -170,7 +173,7 @@ class Reembedding:
             if kept and size > _BATCH_BYTES:
                 break
             kept.append(memory)
-        return kept
+        return kept, len(kept) < len(found) or len(found) == _BATCH
 
     @persistent
     def _keep(self, run: _Run, batch: Sequence[Unembedded], vectors: Floats) -> None:

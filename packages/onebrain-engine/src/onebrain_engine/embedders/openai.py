@@ -113,8 +113,9 @@ class OpenAICompatible(NamedEmbedder):
         body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "float"}
         if self._dimensions is not None:
             body["dimensions"] = self._dimensions
+        response = self._post(body)
         try:
-            answer: Any = self._post(body).json()
+            answer: Any = response.json()
         except ValueError as error:
             raise self._unreadable("it is no JSON") from error
         return self._rows(answer, len(texts))

@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from onebrain.errors import DatabaseCorrupt, StorageError
 from onebrain_engine.index import ranking
+from onebrain_engine.index.languages import stemmer_version
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Partition
 from onebrain_engine.index.postings import Postings
@@ -33,7 +35,6 @@ from onebrain_engine.store.records import Space
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_FORMAT: Final = f"onebrain-index-2-{VERSION}"
 _ALIGN: Final = 64
 
 
@@ -60,7 +61,7 @@ class Snapshots:
         """Write a snapshot and return its token; None where the folder cannot be written. The caller holds the lock."""
         token = os.urandom(12).hex()
         header, arrays = _squeeze(partition, lexicon)
-        header |= {"format": _FORMAT, "token": token, "seq": partition.through, "run": partition.run}
+        header |= {"format": _format(), "token": token, "seq": partition.through, "run": partition.run}
         path = self._path(partition.space)
         beside = path.with_suffix(f".{token}.tmp")
         try:
@@ -84,7 +85,7 @@ class Snapshots:
         except (OSError, ValueError, KeyError, DatabaseCorrupt):
             return False
         if (
-            header.get("format") != _FORMAT
+            header.get("format") != _format()
             or header.get("token") != space.snapshot
             or header["seq"] > space.seq
         ):
@@ -113,6 +114,12 @@ class Snapshots:
 
     def _path(self, space: Space) -> Path:
         return self._folder / f"space-{space.key}.idx"
+
+
+@cache
+def _format() -> str:
+    """Return the format of snapshots; stems of another analysis do not fit queries of this one."""
+    return f"onebrain-index-2-{VERSION}-{stemmer_version()}"
 
 
 def _squeeze(partition: Partition, lexicon: Lexicon) -> tuple[dict[str, Any], Arrays]:

@@ -1,8 +1,8 @@
 """Text analysis for ranking: words to stems, stop words, small flags, and the kind of answer that a question wants.
 
-Pure functions over strings, no dependency. The stemmer is Porter's (1980), written out here rather than
+Pure functions over strings. The stemmer is Porter's (1980), written out here rather than
 imported, because stems are kept in the store: a stemmer that changes with a library's version would silently
-break every index. A dictionary remembers each word's analysis, so a text costs a regular expression and one
+break every index. A text in another language has the stems of that language, too; see ``languages``. A dictionary remembers each word's analysis, so a text costs a regular expression and one
 look-up per word.
 
 ``ranking`` uses the flags; each is zero for texts it does not fit.
@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from onebrain_engine.index.languages import STOP_WORDS as FOREIGN_STOP_WORDS
+from onebrain_engine.index.languages import language_of, marks_of, stem_in
 
 __all__ = [
     "VERSION",
@@ -29,7 +33,7 @@ __all__ = [
 ]
 
 # Raise it whenever a text would be analysed differently: analyses that were kept are then made anew.
-VERSION = 1
+VERSION = 2
 
 # Flags of a memory, kept as one small integer.
 ENDS_ASKING = 1  # the last sentence is a question: the answer is more likely in the next memory than here
@@ -137,9 +141,10 @@ _BEFORE_CHANGES = _words("no any gave given took taken nicht")
 
 _LONGEST_KEPT, _WORDS_KEPT = 64, 1 << 16  # characters of a word, and words, that the cache keeps
 
-# Flags of one word, see _word.
+# Flags of one word, see _word. The last one is that of function words of other languages, if they are no stop words
+# of English.
 _FLAG_TIME, _FLAG_PERIOD, _FLAG_BEFORE_PERIOD, _FLAG_NUMBER = 1, 2, 4, 8
-_FLAG_CHANGES, _FLAG_CHANGES_BEHIND, _FLAG_BEFORE_CHANGES = 16, 32, 64
+_FLAG_CHANGES, _FLAG_CHANGES_BEHIND, _FLAG_BEFORE_CHANGES, _FLAG_FOREIGN = 16, 32, 64, 128
 _FLAGGED: tuple[tuple[frozenset[str], int], ...] = (
     (frozenset(_TIMES), _FLAG_TIME),
     (_PERIODS, _FLAG_PERIOD),
@@ -284,7 +289,7 @@ def stem(word: str) -> str:
 
 
 def _analysed(word: str) -> tuple[str | None, int]:
-    """Stem of a word (None for a stop word) and its flags of time, number and change."""
+    """Stem of a word (None for a stop word) and its flags of time, number, change and language."""
     flags = 0
     for words, flag in _FLAGGED:
         if word in words:
@@ -298,6 +303,8 @@ def _analysed(word: str) -> tuple[str | None, int]:
         base = base.removesuffix("n") if tail == "t" else base
     if base in STOP_WORDS or word in STOP_WORDS:
         return None, flags
+    if marks_of(word):
+        flags |= _FLAG_FOREIGN
     return stem(base), flags
 
 
@@ -369,11 +376,13 @@ def analyse(text: str) -> Analysis:
     label, rest = split_label(text)
     body = len(text) - len(rest)
     counts: dict[str, int] = {}
-    flags = before = 0
-    for word in _split(fold(text)):
+    flags = before = foreign = 0
+    words = _split(fold(text))
+    for word in words:
         term, kind = _word(word)
         if kind:
             flags |= _said(kind, before)
+            foreign |= kind & _FLAG_FOREIGN
         before = kind
         if term is not None:
             counts[term] = counts.get(term, 0) + 1
@@ -385,10 +394,53 @@ def analyse(text: str) -> Analysis:
             flags |= ENDS_ASKING
     if _NAME.search(text, body) or _TITLE.search(text, body):
         flags |= HAS_NAME
-    name = None
-    if label is not None:
-        name = next((t for w in _split(fold(label)) if (t := _word(w)[0]) is not None), None)
+    name = None if label is None else _speaker(label)
+    if foreign and (language := _language(words, text)) is not None:
+        terms, length = _terms_in(language, words)
+        return Analysis(terms, length, flags, name)
     return Analysis(counts, sum(counts.values()), flags, name)
+
+
+def _speaker(label: str) -> str | None:
+    """Return the stem of the first word of a label."""
+    return next((term for word in _split(fold(label)) if (term := _word(word)[0]) is not None), None)
+
+
+def _language(words: Sequence[str], text: str) -> int | None:
+    """Return the number of the language that a text with some words is in; None for English."""
+    marked: list[str] = []
+    english = 0
+    for word in words:
+        term, kind = _word(word)
+        if term is None:
+            # A stop word of other languages, too, says nothing.
+            english += not marks_of(word)
+        elif kind & _FLAG_FOREIGN:
+            marked.append(word)
+    spanish = not text.isascii() and ("¿" in text or "¡" in text)
+    return language_of(marked, english, len(words), spanish=spanish)
+
+
+def _terms_in(language: int, words: Sequence[str]) -> tuple[Mapping[str, int], int]:
+    """Return the terms of a text in another language than English, and their number."""
+    terms = Counter(term for word in words if (term := _own_term(language, word)) is not None)
+    length = sum(terms.values())
+    # The stems of the language stand beside them, and do not count as further words.
+    terms.update(_other_terms(language, words))
+    return dict(terms), length
+
+
+def _own_term(language: int, word: str) -> str | None:
+    """Return the term of a word in a text of a language, as a text in English has it; None for a stop word of it."""
+    return None if word in FOREIGN_STOP_WORDS[language] else _word(word)[0]
+
+
+def _other_terms(language: int, words: Iterable[str]) -> Iterator[str]:
+    """Yield the stems of words in a language, where they differ from those in English."""
+    for word in words:
+        found = stem_in(language, word)
+        if found is not None and found != _word(word)[0]:
+            yield found
 
 
 _PERIOD = "date|day|year|month|week|weekend|time|season"
@@ -420,7 +472,13 @@ def _date(folded: str, raw: str) -> tuple[int | None, int | None, int | None]:
 def analyse_query(text: str) -> Query:
     """Analyse a query."""
     folded = fold(text)
-    terms = dict.fromkeys(term for word in _split(folded) if (term := _word(word)[0]) is not None)
+    words = _split(folded)
+    language = _language(words, text) if any(_word(word)[1] & _FLAG_FOREIGN for word in words) else None
+    if language is None:
+        terms = dict.fromkeys(term for word in words if (term := _word(word)[0]) is not None)
+    else:
+        terms = dict.fromkeys(term for word in words if (term := _own_term(language, word)) is not None)
+        terms.update(dict.fromkeys(_other_terms(language, words)))
     wants = 0
     if _WHEN.search(folded):
         wants |= HAS_TIME

@@ -37,7 +37,10 @@ _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _ENTER = "LOCK TABLE onebrain.space IN ROW SHARE MODE"
 _MARK = "(SELECT value FROM onebrain.setting WHERE name = 'encryption')"
 
-_SPACE = "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.next_embedder, s.filled, s.filling, s.served"
+_SPACE = (
+    "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.next_embedder, s.filled, s.filling, s.served, "
+    "s.analysis"
+)
 _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
     "m.archived, v.data, m.sealed, v.sealed"

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from onebrain.memory.models import Scope
-from onebrain_engine.index.text import analyse
+from onebrain_engine.index.text import VERSION, analyse
 from onebrain_engine.store.postgres_codec import Vector, digest
 from onebrain_engine.store.postgres_connections import Connection, behind_pooler
 from onebrain_engine.store.postgres_errors import translated
@@ -362,15 +362,19 @@ class LargeSpace:
         """Remove all words of the space, and serve it from memory again."""
         self._see(_EVERYTHING)
         self._run("DELETE FROM onebrain.word WHERE tenant = %s AND space = %s", [self._space.key])
-        self._state("filled = NULL, filling = NULL, served = false")
+        self._state("filled = NULL, filling = NULL, served = false, analysis = NULL")
 
     def begin(self, large: int) -> bool:
         """Begin to keep the words of the space, if it is large and nothing in it is sealed; it must be locked."""
         sealed = self._run(f"SELECT 1 {self._from} AND m.sealed IS NOT NULL LIMIT 1", []).fetchone()
         if sealed is not None or not self.at_least(large):
             return False
-        self._state("filled = 0, filling = seq, served = false")
+        self._state("filled = 0, filling = seq, served = false, analysis = %s", VERSION)
         return True
+
+    def refill(self) -> None:
+        """Begin to replace the words of an earlier analysis; these serve until then. The space must be locked."""
+        self._state("filled = 0, filling = seq, analysis = %s", VERSION)
 
     def unfilled(self, limit: int) -> tuple[list[MemoryWords], int]:
         """Return the words of the next memories to fill in, and the change up to which that is all."""
@@ -399,8 +403,20 @@ class LargeSpace:
 
     def fill(self, batch: Sequence[MemoryWords], through: int) -> None:
         """Keep the words of older memories; those that have changed since they were read have been kept by then."""
+        self._take_out_unchanged(batch)
         self._insert(batch)
         self._state("filled = %s", through)
+
+    def _take_out_unchanged(self, batch: Sequence[MemoryWords]) -> None:
+        """Remove the words that an earlier analysis made of memories, unless they have changed since they were read."""
+        self._see(_EVERYTHING)
+        self._run(
+            'DELETE FROM onebrain.word AS w USING unnest(%s::int8[], %s::int8[]) AS n ("row", seq) '
+            f'JOIN onebrain.memory AS m ON m.tenant = %s AND m.space + 0 = {self._space.key} AND m."row" = n."row" '
+            'AND m.seq = n.seq WHERE w.tenant = %s AND w."row" = m."row"',
+            [[memory.row for memory in batch], [memory.seq for memory in batch], self._tenant, self._tenant],
+            leading=False,
+        )
 
     def serve(self) -> None:
         """Note that everything is there: from now on the database serves the space."""
@@ -529,7 +545,7 @@ def forget_words(connection: Connection, tenant: str) -> None:
     connection.execute("SELECT set_config('onebrain.words', %s, true)", (_EVERYTHING,))
     connection.execute("DELETE FROM onebrain.word WHERE tenant = %s", (tenant,))
     connection.execute(
-        "UPDATE onebrain.space SET filled = NULL, filling = NULL, served = false "
+        "UPDATE onebrain.space SET filled = NULL, filling = NULL, served = false, analysis = NULL "
         "WHERE tenant = %s AND filled IS NOT NULL",
         (tenant,),
     )

@@ -175,6 +175,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The vectors of the embedder that a space is to have, until all are made; `seq` is the change of the memory that one
         # was made at.
         "ALTER TABLE onebrain.space ADD COLUMN next_embedder text",
+        # The version of the analysis that made the words of a large space.
+        "ALTER TABLE onebrain.space ADD COLUMN analysis integer",
         """CREATE TABLE onebrain.next_vector (
             tenant text NOT NULL,
             space bigint NOT NULL,

@@ -103,6 +103,7 @@ class Space:
         next_embedder: The fingerprint of the embedder that an unfinished `reembed` makes vectors of; None if there is none.
         filled: The change up to which its words are in the database's own index; None where they are not kept there.
         filling: The change that this has to reach; later ones are kept by those who make them.
+        analysis: The version of the text analysis that made the words there; None where none are kept.
         served: Whether the database's own indexes are complete, and serve it.
     """
 
@@ -117,6 +118,7 @@ class Space:
     filled: int | None = None
     filling: int | None = None
     served: bool = False
+    analysis: int | None = None
 
     @property
     def at(self) -> At:
@@ -128,7 +130,7 @@ class Space:
         # Four times as fast as dataclasses.replace(), on the way of every store.
         return Space(
             self.key, self.name, seq, self.embedder, self.dimension, self.snapshot, run, self.next_embedder, self.filled,
-            self.filling, self.served,
+            self.filling, self.served, self.analysis,
         )  # fmt: skip
 
 
