@@ -158,7 +158,7 @@ class QueryVectors:
         *,
         quick: Callable[[Vectorizer], bool] = lambda _: False,
     ) -> None:
-        self.embedder = choose
+        self.embedder_of = choose
         self._quick = quick
         self._made: dict[tuple[int, str], Floats] = {}
 

@@ -280,7 +280,7 @@ def _offered(request: SearchRequest, vectors: QueryVectors, space: Space) -> tup
 
 def _compared_by(vectors: QueryVectors, space: Space) -> Vectorizer | None:
     """Return the embedder that compares the text of a query with a space; None if it can have no vector."""
-    return None if space.embedder == CALLER else vectors.embedder(space.embedder)
+    return None if space.embedder == CALLER else vectors.embedder_of(space.embedder)
 
 
 def by_words_alone(request: SearchRequest, space: Space, ranked: Ranked) -> bool:

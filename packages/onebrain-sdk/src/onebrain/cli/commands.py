@@ -287,6 +287,34 @@ def list_memories(where: Where, limit: int, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--url", help="The brain. Default: $ONEBRAIN_URL, else the embedded brain.")
+@click.option("--space", help="The space. Default: all spaces.")
+@click.option(
+    "--replace", is_flag=True, help="Discard what an unfinished call with another embedder has made."
+)
+@click.argument("embedder")
+def reembed(url: str | None, space: str | None, replace: bool, embedder: str) -> None:
+    """Give memories the vectors of another embedder, such as use-m3 or fastembed:BAAI/bge-small-en-v1.5.
+
+    The former vectors serve until the last new one is made. An interrupted command goes on where it was if it is repeated.
+    Afterwards set $ONEBRAIN_EMBEDDER to the name.
+    """
+
+    def show_progress(done: int, total: int) -> None:
+        click.echo(f"\r{done} of {total}", nl=False, err=True)
+
+    with opened(url, None) as brain:
+        result = brain.reembed(embedder=embedder, scope=Scope(space), replace=replace, progress=show_progress)
+    if result.count:
+        click.echo(err=True)
+    for name in result.skipped:
+        click.echo(
+            f"space {name or 'default'!r} is left as it is: it holds vectors of the caller's own", err=True
+        )
+    click.echo(f"{result.count} vectors of {result.embedder}")
+
+
+@cli.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="-")
 @brain_options
 def export(where: Where, file: Path) -> None:
