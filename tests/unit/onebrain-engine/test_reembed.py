@@ -294,6 +294,9 @@ def test_every_tenant_has_its_own(options, many):
         a.reembed(embedder=new)
         all_are_of(a, new)
         all_are_of(b, old)
+        results = a.driver.engine.reembed(new)
+        assert {tenant: result.count for tenant, result in results.items()} == {"a": 0, "b": 5}
+        all_are_of(b, new)
 
 
 def test_new_vectors_of_sealed_memories_are_sealed(tmp_path, many):

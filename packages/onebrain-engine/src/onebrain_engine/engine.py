@@ -8,6 +8,7 @@ up at each call with the changes of others, and can be thrown away at any time.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Final
 
 from onebrain.errors import ConfigurationError, OneBrainValidationError
@@ -21,7 +22,7 @@ from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake
 from onebrain_engine.notes import Notes
 from onebrain_engine.pages import Pages
-from onebrain_engine.reembedding import Reembedding
+from onebrain_engine.reembedding import Reembedded, Reembedding
 from onebrain_engine.searching import Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
@@ -106,6 +107,23 @@ class Engine:
         if not name:
             raise OneBrainValidationError("a tenant needs a name")
         return Tenant(self._parts, name)
+
+    def reembed(
+        self, embedder: str | Embedder | Any | None = None, *, replace: bool = False
+    ) -> Mapping[str, Reembedded]:
+        """Give all spaces of all tenants another embedder, as `Tenant.reembed` does; return the results by tenant.
+
+        Example:
+            >>> from onebrain_engine import Engine, SqliteStore
+            >>> from onebrain.memory.models import NewMemory
+            >>> engine = Engine(SqliteStore(":memory:"), embedder="wordllama")
+            >>> _ = engine.tenant("acme").store([NewMemory(content="Maria prefers window seats")])
+            >>> engine.reembed("wordllama")["acme"].embedder
+            'wordllama:l2_supercat_256'
+            >>> engine.close()
+        """
+        made = self.embedder if embedder is None else vectorizer(embedder)
+        return {name: self.tenant(name).reembed(made, replace=replace) for name in self.store.tenants()}
 
     def forget_tenant(self, name: str) -> None:
         """Remove everything of a tenant: memories with their notes, spaces, and snapshots of their indexes.

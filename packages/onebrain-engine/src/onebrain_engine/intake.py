@@ -129,7 +129,9 @@ class Intake:
             if piece.draft is None or piece.bare:
                 continue
             piece.embedder = copied.embedder
-            if piece.draft.vector is None and copied.embedder not in (None, self._fingerprint(tenant, piece)):
+            if piece.draft.vector is not None or copied.embedder is None:
+                continue
+            if copied.embedder != self._fingerprint(tenant, piece):
                 piece.error = EmbedderMismatch(
                     f"the vector was made by the embedder {copied.embedder}; connect with that one as embedder=, which makes "
                     "it again",

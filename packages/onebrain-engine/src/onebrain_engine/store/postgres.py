@@ -21,7 +21,7 @@ from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest, knows_types
 from onebrain_engine.store.postgres_connections import Connection, Connections, target
-from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, translate
+from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, translate, translated
 from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
 from onebrain_engine.store.postgres_schema import Vectors, find_vectors, prepare
 from onebrain_engine.store.protocol import Contention
@@ -224,6 +224,20 @@ class PostgresStore:
             session.commit()
         finally:
             self.connections.give(session.connection)
+
+    def tenants(self) -> Sequence[str]:
+        """Return the names of all tenants that have a space."""
+        with self.reading() as read:
+            read.space("", "")  # which brings the database up to date
+        connection = self.connections.open()
+        try:
+            with translated(self.where), connection.transaction():
+                # Policies show all tenants to a dump only.
+                connection.execute("SET LOCAL application_name = 'pg_dump'")
+                found = connection.execute("SELECT DISTINCT tenant FROM onebrain.space").fetchall()
+        finally:
+            connection.close()
+        return sorted(tenant for (tenant,) in found)
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""

@@ -174,6 +174,10 @@ class Store(Protocol):
         """Open a transaction; it commits at the end of the block and rolls back where the block raises."""
         ...
 
+    def tenants(self) -> Sequence[str]:
+        """Return the names of all tenants that have a space."""
+        ...
+
     def close(self) -> None:
         """Release files and connections; a second call does nothing."""
         ...

@@ -294,6 +294,11 @@ class SqliteStore:
                 raise
             self._require(wrote=True)
 
+    def tenants(self) -> Sequence[str]:
+        """Return the names of all tenants that have a space."""
+        with self.reading() as read:
+            return read.tenants()
+
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
         with self._write_lock, self._readers_lock:
@@ -358,6 +363,10 @@ class _Reading:
                 f"SELECT {_SPACE} FROM space WHERE tenant = ? ORDER BY key", (tenant,)
             )
         ]
+
+    def tenants(self) -> Sequence[str]:
+        """Return the names of all tenants that have a space."""
+        return [tenant for (tenant,) in self._db.execute("SELECT DISTINCT tenant FROM space ORDER BY tenant")]
 
     def changes(self, tenant: str, space: Space, after: int) -> Changes:
         """Return the changes of a space after one."""
