@@ -41,11 +41,11 @@ _LANGUAGES: Final[tuple[_Language, ...]] = (
     _Language(
         ("german_stemmer", "GermanStemmer"),
         """
-        aber auch auf aus bei beim bist das dass dein deine deinem deinen deiner dich dir doch durch ein eine einem einen einer
-        eines euch eure fur gegen gestern habe haben hatte hatten heute ich ihm ihn ihnen ihr ihre ihrem ihren ihrer immer
-        ist jede jedem jeden jeder jedes jetzt kein keine keinem keinen keiner konnen konnte mein meine meinem meinen meiner
-        mich mir muss mussen nach nicht nichts noch nur oder ohne schon sehr sein seine seinem seinen seiner seit sich sind
-        soll sollen uber und uns unser unsere unserem unseren vom wann warum weil welche welchem welchen welcher welches wenn
+        aber auch auf aus bei beim bist das dass dem dein deine deinem deinen deiner dich dir doch durch ein eine einem einen einer
+        eines euch eure fur gegen gestern habe haben hatte hatten heute ich ihm ihn ihnen ihr ihre ihrem ihren ihrer ihres immer
+        ist jede jedem jeden jeder jedes jetzt kein keine keinem keinen keiner keines konnen konnte mein meine meinem meinen meiner meines
+        mich mir muss mussen nach nicht nichts noch nur oder ohne schon sehr sein seine seinem seinen seiner seines seit sich sind
+        soll sollen uber und uns unser unsere unserem unseren unserer unseres vom wann warum weil welche welchem welchen welcher welches wenn
         wer wem wen werden wie wieder wird wir wo woher wohin wollen wurde wurden zum zur zwischen
         """,
         "als alle am an bin bis da dann den der des die du er es hat im in ins kann man mit ob sie so um unter von vor war was zu",
