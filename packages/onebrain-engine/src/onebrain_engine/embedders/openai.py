@@ -128,8 +128,10 @@ class OpenAICompatible(NamedEmbedder):
         key = self._api_key()
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         client = self._client()
-        for attempt in range(_TRIES):
-            last = attempt == _TRIES - 1
+        attempt = 0
+        while True:
+            attempt += 1
+            last = attempt == _TRIES
             try:
                 response = client.post(f"{self._url}/embeddings", json=body, headers=headers)
             except httpx.HTTPError as error:
@@ -139,11 +141,11 @@ class OpenAICompatible(NamedEmbedder):
                         f"the embedder {self.name!r} at {self._url} cannot be reached ({type(error).__name__}); nothing was "
                         "stored. Start its server, or try again"
                     ) from None
-                time.sleep(0.5 * 2**attempt)
+                time.sleep(0.25 * 2**attempt)
                 continue
             if response.status_code not in _AGAIN or last:
                 break
-            time.sleep(_pause(response, 0.5 * 2**attempt))
+            time.sleep(_pause(response, 0.25 * 2**attempt))
         if response.status_code != 200:
             raise self._refused(response.status_code)
         return response
