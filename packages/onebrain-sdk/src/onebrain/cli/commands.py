@@ -303,8 +303,9 @@ def reembed(url: str | None, space: str | None, replace: bool, embedder: str) ->
     def show_progress(done: int, total: int) -> None:
         click.echo(f"\r{done} of {total}", nl=False, err=True)
 
-    with opened(url, None) as brain:
-        result = brain.reembed(embedder=embedder, scope=Scope(space), replace=replace, progress=show_progress)
+    where = Where(url=url, api_key=None, space=space, user=None, agent=None, session=None)
+    with opened(where) as brain:
+        result = brain.reembed(embedder=embedder, scope=where.scope, replace=replace, progress=show_progress)
     if result.count:
         click.echo(err=True)
     for name in result.skipped:
