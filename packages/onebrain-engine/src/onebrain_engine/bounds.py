@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Final
 
 from onebrain.errors import OneBrainValidationError
-from onebrain_engine.store.records import MEMORY_COLUMNS, Draft, Record
+from onebrain_engine.store.records import Draft, Record
 
 _BESIDE: Final = ("tags", "metadata", "extra")
 _TEXTS: Final = ("content", "title", *_BESIDE)
-_NUMBERS: Final = frozenset(
-    ("row", "importance", "pinned", "archived", "created_at", "updated_at", "expires_at")
-)
-# Every memory of every page is measured: no step of that is Python's own.
-_texts_of: Final = itemgetter(
-    *(place for place, name in enumerate(MEMORY_COLUMNS.split(", ")) if name not in _NUMBERS)
-)
 
 
 @dataclass(slots=True)
@@ -71,8 +63,11 @@ def draft_bytes(draft: Draft) -> int:
 
 def record_bytes(record: Record) -> int:
     """Return the same of a stored memory."""
-    texts: Iterable[str | None] = _texts_of(record)
-    return sum(map(len, filter(None, texts)))
+    # Written out, for every memory of every page is measured.
+    _, id, user, agent, session, content, title, type, tags, metadata, _, source, *_, extra = record
+    needed = len(id) + len(content) + len(tags) + len(metadata) + len(extra)
+    whose = len(user or "") + len(agent or "") + len(session or "")
+    return needed + whose + len(title or "") + len(type or "") + len(source or "")
 
 
 def _bytes(text: str) -> int:

@@ -76,8 +76,11 @@ class Pages:
             )
             for row, record in records.items():
                 if sizes is not None:
-                    sizes[row] = record_bytes(record) + 4 * len(vectors.get(row, b""))
+                    sizes[row] = record_bytes(record)
                 memories[row] = to_memory(record, space.name, vectors.get(row))
+            if sizes is not None:
+                for row, vector in vectors.items():
+                    sizes[row] = sizes.get(row, 0) + 4 * len(vector)
         return memories
 
     def _records(self, read: Reading, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
