@@ -363,12 +363,10 @@ def rank(
     parts["informative"] = np.float32(INFORMATIVE) * memories.informative
     parts["asking"] = np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
     if query.start is not None or query.end is not None:
-        inside = _within(memories.created, query.start, query.end)
-        if query.dated:
-            inside &= False if memories.outside is None else memories.outside
-        parts["time"] = np.float32(TIME) * inside
-    total = np.zeros(len(keyword), np.float32)
-    for part in parts.values():
+        parts["time"] = np.float32(-TIME) * _at_another_time(memories, query)
+    first, *others = parts.values()
+    total = first.astype(np.float32)
+    for part in others:
         total += part
     return Scores(total, parts, matched, np.minimum(keyword / np.float32(K1 + 1), np.float32(1)))
 
@@ -458,6 +456,19 @@ def _dates(created: Ints, query: Wanted) -> Floats:
     if query.month is not None and query.day is not None:
         share[match & ((date - month).astype(np.int64) == query.day - 1)] = 1
     return share
+
+
+def _at_another_time(memories: Memories, query: Wanted) -> npt.NDArray[np.bool_]:
+    """Whether a memory is not of the time asked for, if any is.
+
+    The others lose, so that a memory of the time that answers nothing scores no higher for it.
+    """
+    n = len(memories.flags)
+    inside = _within(memories.created, query.start, query.end)
+    counts = np.ones(n, bool)
+    if query.dated:
+        counts = np.zeros(n, bool) if memories.outside is None else memories.outside
+    return counts & ~inside if (counts & inside).any() else np.zeros(n, bool)
 
 
 def _within(created: Ints, start: int | None, end: int | None) -> npt.NDArray[np.bool_]:
