@@ -436,3 +436,23 @@ def test_a_brain_of_an_earlier_version_gets_another_embedder(tmp_path):
         assert brain.reembed(embedder=new).count == 3
         all_are_of(brain, new)
         assert brain.search("window seats", scope=Scope(user="maria"))[0].id == "seats"
+
+
+def test_the_command_gives_another_embedder(tmp_path):
+    testing = pytest.importorskip("click.testing")
+    from onebrain.cli.commands import cli
+
+    url = f"sqlite:///{tmp_path}/brain.db"
+    with onebrain.connect(url, embedder=Hashed("old")) as brain:
+        brain.store("Maria prefers window seats")
+        brain.store("of the caller", embedding=[1.0, 0.0], scope=Scope(space="own"))
+    done = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "wordllama"])
+    assert done.exit_code == 0
+    assert "1 of 1" in done.output
+    assert "space 'own' is left as it is" in done.output
+    assert "1 vectors of wordllama:l2_supercat_256" in done.output
+    with onebrain.connect(url) as brain:
+        assert brain.search("window", mode="vector")[0].content.startswith("Maria")
+    wrong = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "nonsense:x"])
+    assert wrong.exit_code == 1
+    assert "no kind 'nonsense'" in wrong.output
