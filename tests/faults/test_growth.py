@@ -38,7 +38,9 @@ from onebrain_server.security.content import looks_like_instructions, without_se
 
 # ---- adversarial texts, and how CPU time grows with their length ---------------------------------------------------
 
-MOST_GROWTH = 2.5
+# Work in proportion to a text grows by 2 with each doubling, its square by 4. Caches, allocation and other work of the
+# machine add to the first.
+MOST_GROWTH = 2.8
 _TRIED, _LONGEST = (300, 1_200), 400_000
 _DOUBLINGS = 3
 # CPU seconds below which a clock says nothing.
@@ -189,12 +191,12 @@ def _measured(
 ) -> float:
     """Return the growth for each of some doublings, measured between the first length and the last.
 
-    Caches, allocation and other work of the machine make the work of one doubling 2.6 times as long now and then, but not that
-    of three doublings 15.6 times, while a square takes 64 times as long.
+    The work of three doublings is 8 times as much, and 64 times as much for a square. So a disturbance has to make a
+    measurement 2.7 times as long, each time that it is repeated, to be taken for more than it is.
     """
     short, long = _grown(parts, length), _grown(parts, length << doublings)
     least = most = found = float("inf")
-    for _ in range(4):
+    for _ in range(8):
         least = min(least, seconds(use, short, 2))
         most = min(most, seconds(use, long, 1))
         found = (most / least) ** (1 / doublings)

@@ -98,8 +98,8 @@ tops = st.integers(0, 12).flatmap(
             np.array(days, np.int64) * 86_400_000_000,
             np.array(outside, bool),
             np.array(changes, bool),
-            np.array(held, bool).reshape(n, 3),
-            _units(n, seed),
+            lambda: np.array(held, bool).reshape(n, 3),
+            lambda: _units(n, seed),
         ),
         *(st.lists(values, min_size=n, max_size=n) for values in (
             st.floats(0, 3, width=32), st.integers(0, 20), st.booleans(), st.booleans(),

@@ -392,9 +392,10 @@ def test_a_killed_run_loses_no_vector_that_it_kept(tmp_path):
         )
 
 
-def test_a_large_space_is_served_with_new_vectors(postgres_url):
+def test_a_large_space_is_served_with_new_vectors(postgres):
     import psycopg
 
+    postgres_url = postgres.new_database()
     old, new = Hashed("old"), Hashed("new", 64)
     with onebrain.connect(postgres_url, embedder=old, large_space=50) as brain:
         brain.store_many([f"fact{n} about tea" for n in range(200)], scope=SPACE)

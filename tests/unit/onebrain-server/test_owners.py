@@ -89,7 +89,7 @@ def test_every_change_is_seen_at_once_by_every_process(processes, seed):
     found, tenant = processes
     chance = random.Random(seed)
     seen = set()
-    for _ in range(40):
+    for _ in range(60):
         kinds = changes(chance.choice(found), tenant, chance)
         likely = ("about", "context", "likes") if chance.random() < 0.5 else tuple(kinds)
         with suppress(OneBrainNotFoundError, OneBrainConflictError, Taken):

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from onebrain.memory.models import Memory
-from onebrain_engine.bounds import Bounds, record_bytes
+from onebrain_engine.bounds import Bounds
+from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Record, Space, by_space, to_memory
+from onebrain_engine.store.records import Space, by_space, to_memory
 
 _FIRST: Final = 20  # memories of a page that are read before their size is known
 
@@ -74,25 +75,26 @@ class Pages:
             vectors: Mapping[int, bytes] = (
                 read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
             )
-            for row, record in records.items():
-                if sizes is not None:
-                    sizes[row] = record_bytes(record)
+            for row, (record, _) in records.items():
                 memories[row] = to_memory(record, space.name, vectors.get(row))
             if sizes is not None:
+                sizes.update((row, size) for row, (_, size) in records.items())
                 for row, vector in vectors.items():
                     sizes[row] = sizes.get(row, 0) + 4 * len(vector)
         return memories
 
-    def _records(self, read: Reading, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
-        """Return records by row, from the index if it remembers them."""
+    def _records(
+        self, read: Reading, tenant: str, space: Space, rows: Sequence[int]
+    ) -> Mapping[int, Measured]:
+        """Return records by row with their sizes, from the index if it remembers them."""
         partition = self._indexes.loaded(tenant, space)
         if partition is None:
-            return read.records(tenant, space, rows)
+            return measured(read.records(tenant, space, rows))
         with partition.lock:
             known = partition.recall(rows, space.at)
         missing = [row for row in rows if row not in known]
         if missing:
-            fresh = read.records(tenant, space, missing)
+            fresh = measured(read.records(tenant, space, missing))
             with partition.lock:
                 partition.remember(fresh, space.at)
             known.update(fresh)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Final
 
 from onebrain_engine.store.records import to_datetime
+
+# Numbers of two and of three digits as text.
+_TWO: Final = tuple(f"{number:02}" for number in range(60))
+_THREE: Final = tuple(f"{number:03}" for number in range(1000))
 
 
 def now_micros() -> int:
@@ -15,7 +20,10 @@ def now_micros() -> int:
 
 def iso(moment: datetime) -> str:
     """Return a moment in UTC as the wire writes it."""
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+    # Faster than isoformat(), for each memory of a page.
+    day = f"{moment.year:04}-{_TWO[moment.month]}-{_TWO[moment.day]}"
+    time = f"{_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]}"
+    return f"{day}T{time}.{_THREE[moment.microsecond // 1000]}Z"
 
 
 def iso_micros(micros: int) -> str:

@@ -28,17 +28,17 @@ _PASSAGES: Final = Prefixes("Represent this sentence for searching relevant pass
 _TASK: Final = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
 
 # The first pattern that the name contains decides. Sources are the models' own cards.
-_KNOWN: Final[tuple[tuple[str, Prefixes], ...]] = (
-    (r"\be5-mistral|\be5-\w+-instruct|multilingual-e5-large-instruct", Prefixes(f"{_TASK} ")),
-    (r"(?:\b|multilingual-)e5-(?:small|base|large)", Prefixes("query: ", "passage: ")),
-    (r"\bbge-(?:small|base|large)-zh", Prefixes("为这个句子生成表示以用于检索相关文章：")),
-    (r"\bbge-(?:small|base|large)", _PASSAGES),
-    (r"\bnomic-embed-text", Prefixes("search_query: ", "search_document: ")),
-    (r"\bmxbai-embed-large|\buae-large", _PASSAGES),
-    (r"\bsnowflake-arctic-embed-?(?:[ml]-v2|2)", Prefixes("query: ")),
-    (r"\bsnowflake-arctic-embed", _PASSAGES),
-    (r"\bembeddinggemma", Prefixes("task: search result | query: ", "title: none | text: ")),
-    (r"\bqwen3-embedding", Prefixes(_TASK)),
+_KNOWN: Final[tuple[tuple[re.Pattern[str], Prefixes], ...]] = (
+    (re.compile(r"\be5-mistral|\be5-\w+-instruct|multilingual-e5-large-instruct"), Prefixes(f"{_TASK} ")),
+    (re.compile(r"(?:\b|multilingual-)e5-(?:small|base|large)"), Prefixes("query: ", "passage: ")),
+    (re.compile(r"\bbge-(?:small|base|large)-zh"), Prefixes("为这个句子生成表示以用于检索相关文章：")),
+    (re.compile(r"\bbge-(?:small|base|large)"), _PASSAGES),
+    (re.compile(r"\bnomic-embed-text"), Prefixes("search_query: ", "search_document: ")),
+    (re.compile(r"\bmxbai-embed-large|\buae-large"), _PASSAGES),
+    (re.compile(r"\bsnowflake-arctic-embed-?(?:[ml]-v2|2)"), Prefixes("query: ")),
+    (re.compile(r"\bsnowflake-arctic-embed"), _PASSAGES),
+    (re.compile(r"\bembeddinggemma"), Prefixes("task: search result | query: ", "title: none | text: ")),
+    (re.compile(r"\bqwen3-embedding"), Prefixes(_TASK)),
 )
 
 
@@ -54,4 +54,4 @@ def known_prefixes(model: str) -> Prefixes:
         Prefixes(query='', document='')
     """
     name = model.lower()
-    return next((prefixes for pattern, prefixes in _KNOWN if re.search(pattern, name)), NONE)
+    return next((prefixes for pattern, prefixes in _KNOWN if pattern.search(name)), NONE)

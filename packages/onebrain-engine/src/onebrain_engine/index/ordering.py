@@ -9,6 +9,7 @@ Only the first `WINDOW` hits are looked at, whatever the limit of a search: a pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -37,29 +38,30 @@ class Top:
         created: [n] In microseconds.
         outside: [n] Whether a memory has no session.
         changes: [n] Whether it says that something changed.
-        held: [n, q] Which words of the query it holds.
-        vectors: [n, d] Unit vectors; None for none.
+        held: Returns [n, q] which words of the query it holds; asked only if some memory may pass another.
+        vectors: Returns [n, d] unit vectors; None if there are none.
     """
 
     totals: Floats
     created: npt.NDArray[Any]
     outside: Flags
     changes: Flags
-    held: Flags
-    vectors: Floats | None
+    held: Callable[[], Flags]
+    vectors: Callable[[], Floats] | None
 
 
 def reorder(
     top: Top, *, order: Literal["latest", "earliest"] | None, prefer_newer: bool
 ) -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.float64]]:
     """Return the positions in their new order, with the score of each, descending, and the order of equal scores."""
-    positions = list(range(len(top.created)))
+    count = len(top.totals)
+    pairs = _replaced(top) if prefer_newer and top.vectors is not None else []
+    if not pairs and order is None:
+        return np.arange(count), top.totals, np.zeros(count)
     totals = top.totals.copy()
-    if prefer_newer and top.vectors is not None:
-        positions = _newer_first(_replaced(top), positions, totals)
+    positions = _newer_first(pairs, list(range(len(top.created))), totals)
     if order is not None:
         positions = _by_time(top, positions, totals, latest=order == "latest")
-    count = len(top.totals)
     moved = np.array([*positions, *range(len(positions), count)], np.int64)
     ties = np.zeros(count)
     ties[: len(positions)] = np.arange(len(positions), 0, -1)
@@ -72,15 +74,19 @@ def _replaced(top: Top) -> list[tuple[int, int]]:
     """Return the pairs of positions, older and newer, of which the newer one is to pass."""
     n = len(top.created)
     totals, created = top.totals[:n], top.created
+    # Most pages are of one time, or in sessions.
+    if not n or int(created.max()) - int(created.min()) < APART or not top.outside.any():
+        return []
     may = np.triu(np.ones((n, n), bool), 1) & np.logical_and.outer(top.outside, top.outside)
     may &= np.subtract.outer(totals, totals) <= np.where(top.changes, GAP_CHANGED, GAP)
     may &= np.subtract.outer(created, created) <= -APART
     if not may.any():
         return []
-    lacks = (top.held[:, None, :] & ~top.held[None, :, :]).any(axis=2)
-    older, newer = np.nonzero(may & (~lacks | top.changes))
     assert top.vectors is not None
-    alike = np.vecdot(top.vectors[older], top.vectors[newer])
+    held, vectors = top.held(), top.vectors()
+    lacks = (held[:, None, :] & ~held[None, :, :]).any(axis=2)
+    older, newer = np.nonzero(may & (~lacks | top.changes))
+    alike = np.vecdot(vectors[older], vectors[newer])
     passes = alike >= np.where(top.changes[newer], np.float32(ALIKE_CHANGED), np.float32(ALIKE))
     return list(zip(older[passes].tolist(), newer[passes].tolist(), strict=True))
 

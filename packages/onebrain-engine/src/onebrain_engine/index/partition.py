@@ -17,11 +17,11 @@ from onebrain.memory.models import Scope
 from onebrain_engine.index.columns import Fetch
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.ranker import Ranked, Ranker, RankRequest
-from onebrain_engine.index.remembered import RecordCache
+from onebrain_engine.index.remembered import Measured, RecordCache
 from onebrain_engine.index.selecting import Selection, Selector
 from onebrain_engine.index.slots import Indexed, Ints, Slots
 from onebrain_engine.index.statistics import Frequencies
-from onebrain_engine.store.records import At, Record, Space
+from onebrain_engine.store.records import At, Space
 
 _PENDING_BYTES: Final = 4_000  # of a memory that waits to be taken, approximately
 
@@ -128,7 +128,7 @@ class Partition:
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
-    def recall(self, rows: Sequence[int], at: At) -> dict[int, Record]:
+    def recall(self, rows: Sequence[int], at: At) -> dict[int, Measured]:
         """Return the records that are remembered of rows and are true in a state of the space."""
         seq, run = at
         # In an older state, or between runs, a remembered record may have changed.
@@ -136,7 +136,7 @@ class Partition:
             return {}
         return self._records.get(rows, seq)
 
-    def remember(self, records: Mapping[int, Record], at: At) -> None:
+    def remember(self, records: Mapping[int, Measured], at: At) -> None:
         """Keep records that were read in a state of the space; they go when their memory changes."""
         if self.at == at:  # else one of them may have changed since
             self._records.add(records, at[0])

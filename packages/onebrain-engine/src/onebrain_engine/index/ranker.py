@@ -228,8 +228,8 @@ class Ranker:
             memories.created[first],
             memories.outside[first],
             (memories.flags[first] & CHANGES) != 0,
-            hits.held(first, len(memories.flags), terms),
-            None if vectors is None else vectors.take(first if slots is None else slots[first]),
+            lambda: hits.held(first, len(memories.flags), terms),
+            None if vectors is None else lambda: vectors.take(first if slots is None else slots[first]),
         )
         moved, totals, ties = ordering.reorder(top, order=order, prefer_newer=newer_first)
         return positions[moved][:limit], totals[:limit], ties[:limit]

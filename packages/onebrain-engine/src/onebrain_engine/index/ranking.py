@@ -99,12 +99,13 @@ class Hits:
 
     def held(self, rows: Ints, size: int, terms: int) -> npt.NDArray[np.bool_]:
         """Return which of `terms` terms each of some rows, out of `size`, holds: [rows, terms]."""
-        position = np.full(size, -1, np.int64)
+        wanted = np.zeros(size, bool)
+        wanted[rows] = True
+        here = np.flatnonzero(wanted[self.row])
+        position = np.empty(size, np.int64)
         position[rows] = np.arange(len(rows))
-        at = position[self.row]
-        here = at >= 0
         held = np.zeros((len(rows), terms), bool)
-        held[at[here], self.term[here]] = True
+        held[position[self.row[here]], self.term[here]] = True
         return held
 
 

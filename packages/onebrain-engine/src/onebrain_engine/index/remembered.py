@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from onebrain_engine.bounds import record_bytes
 from onebrain_engine.store.records import MEMORY_COLUMNS, Record
+
+# A record, and its approximate number of bytes.
+Measured = tuple[Record, int]
 
 _RECORDS, _LONGEST = 2_000, 8_000  # records that are kept, and characters of their longest text
 _RECORD_BYTES: Final = 2_000  # of a record, approximately
 _CONTENT: Final = MEMORY_COLUMNS.split(", ").index("content")
 
 
+def measured(records: Mapping[int, Record]) -> dict[int, Measured]:
+    """Return records with their sizes."""
+    return {row: (record, record_bytes(record)) for row, record in records.items()}
+
+
 class RecordCache:
-    """Keeps records of one space with the change at which they were read, the oldest first."""
+    """Keeps records of one space, measured, with the change at which they were read, the oldest first."""
 
     def __init__(self) -> None:
-        self._records: dict[int, tuple[int, Record]] = {}
+        self._records: dict[int, tuple[int, Measured]] = {}
 
-    def get(self, rows: Sequence[int], seq: int) -> dict[int, Record]:
+    def get(self, rows: Sequence[int], seq: int) -> dict[int, Measured]:
         """Return the records of rows that were read at change `seq` or before."""
         records = self._records
         return {row: known[1] for row in rows if (known := records.get(row)) is not None and known[0] <= seq}
 
-    def add(self, records: Mapping[int, Record], seq: int) -> None:
+    def add(self, records: Mapping[int, Measured], seq: int) -> None:
         """Keep records that were read at change `seq`."""
         kept = self._records
-        kept.update(
-            (row, (seq, record)) for row, record in records.items() if len(record[_CONTENT]) <= _LONGEST
-        )
+        kept.update((row, (seq, one)) for row, one in records.items() if len(one[0][_CONTENT]) <= _LONGEST)
         while len(kept) > _RECORDS:
             del kept[next(iter(kept))]
 

@@ -253,6 +253,7 @@ _OF_YEAR = r"(?:,? (?:of |in )?(?P<year>(?:19|20)\d\d)\b)?"
 _COUNT = rf"\b(?P<count>\d{{1,3}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})(?: of)?"
 _WEEKDAY = "|".join(_WEEKDAYS)
 _MANY = "day|week|month|quarter|year"
+_FRENCH = r"qu\w{0,9}|ou|avec|nous|je|le|les|on|comment|combien"
 # The words that a phrase needs, the phrase, and its reader. The first phrase that fits is read, so the longer one stands
 # before the shorter one in it.
 _READERS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Read], ...]] = tuple(
@@ -277,9 +278,8 @@ _READERS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Read], ...]] = tupl
         ("yesterday gestern ayer anoche hier ieri ontem",
          r"\byesterday\b|\bgestern\b|\bayer\b|\banoche\b|\bhier soir\b|\bd'hier\b|\bieri\b|\bontem\b|昨天|昨晚|昨日"
          r"|昨夜|きのう", _back("day")),
-        # "Hier" is German for "here": it is yesterday only beside a French word.
-        ("hier", r"\bhier\b(?=.* (?:qu\w*|ou|avec|nous|je|le|les|on|comment|combien)\b)"
-         r"|\b(?:qu\w*|ou|avec|nous|je|le|les|on|comment|combien)\b.* hier\b", _back("day")),
+        # "Hier" is German for "here": it is yesterday only near a French word.
+        ("hier", rf"\bhier\b(?=.{{0,80}} (?:{_FRENCH})\b)|\b(?:{_FRENCH})\b.{{0,80}} hier\b", _back("day")),
         ("wochenende pasado dernier scorso passado",
          r"\b(?:letzte|vergangene|vorige)[ns]? wochenende\b|\bfin de semana pasado\b|\bweek-?end dernier\b"
          r"|\b(?:fine settimana|weekend) scorso\b|\bfim de semana passado\b|上周末|上週末|上个周末|先週末", _back("weekend")),
