@@ -333,7 +333,8 @@ def rank(
         evidence_weight: How much more the vectors decide outside of sessions where words tell little, in units of the
             default embedder's.
     """
-    keyword, session, matched, evidence = _keywords(memories, query, hits)
+    by_evidence = similarity is not None and alpha is None and evidence_weight > 0
+    keyword, session, matched, evidence = _keywords(memories, query, hits, by_evidence)
     by_keyword, by_vector = np.float32(1), np.float32(VECTOR)
     if alpha is not None:
         by_keyword, by_vector = np.float32((1 - alpha) * (1 + VECTOR)), np.float32(alpha * (1 + VECTOR))
@@ -342,7 +343,7 @@ def rank(
     if similarity is not None:
         parts["vector"] = by_vector * _smooth(similarity, memories.around) / memories.span
         relevance = relevance + parts["vector"]
-        if memories.outside is not None and alpha is None and evidence_weight > 0:
+        if memories.outside is not None and by_evidence:
             lifted = (
                 np.float32(UNEVIDENCED * evidence_weight * (1 - evidence) ** 2)
                 * similarity
@@ -373,11 +374,12 @@ def rank(
 
 
 def _keywords(
-    memories: Memories, query: Wanted, hits: Hits
+    memories: Memories, query: Wanted, hits: Hits, by_evidence: bool
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_], float]:
     """The keyword and the session part of each memory, whether it holds a word of the query itself, and the evidence.
 
-    The evidence is the largest share of the query's words, weighed by rarity, that one memory outside of sessions holds.
+    The evidence is the largest share of the query's words, weighed by rarity, that one memory outside of sessions holds; 0
+    if it is not wanted.
     """
     n, q = len(memories.flags), len(query.terms)
     matched = np.zeros(n, bool)
@@ -393,7 +395,7 @@ def _keywords(
     matched[row] = True
     sessions = _sessions(memories, slot, row, count, q)
     evidence = 0.0
-    if memories.outside is not None:
+    if by_evidence and memories.outside is not None:
         held = np.bincount(row, (_share(idf) / np.float32(K1 + 1))[slot], minlength=n)
         evidence = min(float((held * memories.outside).max()), 1.0)
     if memories.around is None:  # each hit counts for its own memory alone
