@@ -180,14 +180,7 @@ class Reembedding:
         with self._store.writing() as write:
             space = self._ours(write, run)
             if space is not None:
-                write.keep_next(
-                    run.tenant,
-                    space,
-                    [
-                        (memory.row, memory.seq, vector.tobytes())
-                        for memory, vector in zip(batch, vectors, strict=True)
-                    ],
-                )
+                write.keep_next(run.tenant, space, _rows(batch, vectors))
 
     def _ours(self, write: Writing, run: _Run) -> Space | None:
         """Return the space of a run; None if another process has finished it, or the space is gone.
@@ -220,15 +213,7 @@ class Reembedding:
             while missing := write.unembedded(run.tenant, space, 0, _BATCH):
                 if not wait:
                     return None
-                vectors = _embedded(run, missing)
-                write.keep_next(
-                    run.tenant,
-                    space,
-                    [
-                        (memory.row, memory.seq, vector.tobytes())
-                        for memory, vector in zip(missing, vectors, strict=True)
-                    ],
-                )
+                write.keep_next(run.tenant, space, _rows(missing, _embedded(run, missing)))
                 made += len(missing)
             after = write.adopt_next(run.tenant, space, run.dimension)
         self._filling.consider(run.tenant, after)
@@ -262,3 +247,8 @@ class Reembedding:
 
 def _embedded(run: _Run, batch: Sequence[Unembedded]) -> Floats:
     return run.embedder.documents([memory.content for memory in batch])
+
+
+def _rows(batch: Sequence[Unembedded], vectors: Floats) -> list[tuple[int, int, bytes]]:
+    """Return the vectors of memories, each with the memory's row and the change that it was made at."""
+    return [(memory.row, memory.seq, vector.tobytes()) for memory, vector in zip(batch, vectors, strict=True)]
