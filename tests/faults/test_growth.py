@@ -45,6 +45,8 @@ _TRIED, _LONGEST = (300, 1_200), 400_000
 _DOUBLINGS = 3
 # CPU seconds below which a clock says nothing.
 _FLOOR = 0.002
+# A clock can tell of no time at all: the least that is taken for one.
+_TICK = 1e-6
 _PLAIN = [*" \n\t\0aA1é<([{\"'.?!:-/@\\_|*#,=&;"]
 
 
@@ -161,7 +163,7 @@ def worst_growth(
             for parts in inputs
         ]
         slowest = nlargest(2, tried, key=lambda one: one[1])
-        steepest = nlargest(3, (one for one in tried if one[1] > 5e-5), key=lambda one: one[1] / one[0])
+        steepest = nlargest(3, (one for one in tried if one[1] > 5e-5), key=lambda one: one[1] / (one[0] or _TICK))
         worst = (0.0, "")
         for parts in dict.fromkeys(parts for _, _, parts in (*slowest, *steepest)):
             growth = _growth(use, parts, longest)
@@ -199,7 +201,7 @@ def _measured(
     for _ in range(8):
         least = min(least, seconds(use, short, 2))
         most = min(most, seconds(use, long, 1))
-        found = (most / least) ** (1 / doublings)
+        found = (most / (least or _TICK)) ** (1 / doublings)
         if found <= MOST_GROWTH:
             break
     return found

@@ -285,7 +285,7 @@ def test_openapi_metrics_and_health_are_open(onebrain_server_url):
 def test_a_context_ends_with_the_first_memory_that_expires(client, path):
     for seconds in (1, 4, 16, 64):
         expires = datetime.now(UTC) + timedelta(seconds=seconds)
-        fields = {"title": "Door", "body": "The code of the door is 4711", "expires_at": expires.isoformat()}
+        fields = {"title": "Door", "body": "The word for the door is nightjar", "expires_at": expires.isoformat()}
         stored = client.post("/v1/memory", json=fields)
         # On a slow machine it has expired before the server reads it, and is refused.
         if stored.status_code != 400:
@@ -293,7 +293,7 @@ def test_a_context_ends_with_the_first_memory_that_expires(client, path):
     data(stored, 201)
     assert client.get(path).status_code == 200
     time.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()) + 0.01)
-    assert "4711" not in client.get(path).text
+    assert "nightjar" not in client.get(path).text
 
 
 def test_a_memory_that_has_expired_already_is_refused(client):

@@ -45,12 +45,12 @@ def test_a_key_is_accepted_with_a_colon_and_with_bearer(client, onebrain_api_key
     ("value", "code"),
     [
         (None, "TOKEN_REQUIRED"),
-        ("Basic abc", "INVALID_AUTH_SCHEME"),
+        ("Basic not-a-login", "INVALID_AUTH_SCHEME"),
         ("apikey ob_aa_bb", "INVALID_AUTH_SCHEME"),
         ("ApiKey  ob_aaaa_bb", "INVALID_AUTH_SCHEME"),
-        ("ApiKey abc", "INVALID_API_KEY"),
+        ("ApiKey not-a-key", "INVALID_API_KEY"),
         ("ApiKey ob_deadbeef_00", "INVALID_API_KEY"),
-        ("Bearer abc", "TOKEN_EXPIRED"),
+        ("Bearer not-a-key", "TOKEN_EXPIRED"),
     ],
 )
 def test_a_bad_login_is_refused_without_repeating_it(onebrain_server_url, value, code):

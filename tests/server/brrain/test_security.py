@@ -37,11 +37,11 @@ def name(operation):
     ("login", "code"),
     [
         (None, "unauthenticated"),
-        ("Basic abc", "unauthenticated"),
+        ("Basic not-a-login", "unauthenticated"),
         ("Bearer", "unauthenticated"),
         ("Bearer brr_live_YOUR_API_KEY", "invalid_token"),
         ("Bearer ob_deadbeefdeadbeef_00", "invalid_token"),
-        ("Bearer abc", "invalid_token"),
+        ("Bearer not-a-key", "invalid_token"),
     ],
 )
 def test_every_route_wants_a_good_key(address, refused, operation, login, code):

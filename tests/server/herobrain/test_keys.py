@@ -134,9 +134,9 @@ def test_an_expired_key_is_refused(client, client_of, data, errors, live):
     ("value", "code"),
     [
         (None, "AUTH_REQUIRED"),
-        ("Basic abc", "AUTH_REQUIRED"),
+        ("Basic not-a-login", "AUTH_REQUIRED"),
         ("Bearer", "AUTH_REQUIRED"),
-        ("Bearer abc", "AUTH_INVALID"),
+        ("Bearer not-a-key", "AUTH_INVALID"),
         ("Bearer hb_your_api_key_here", "AUTH_INVALID"),
         ("Bearer hb_prod_0123456789abcdef_00", "AUTH_INVALID"),
         ("Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9...", "AUTH_INVALID"),

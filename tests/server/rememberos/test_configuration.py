@@ -139,7 +139,8 @@ def test_there_is_nothing_to_bring(client, kind, body, default):
     answer = client.put(path, json=body)
     assert answer.status_code == 503
     assert "nothing was saved" in answer.json()["detail"]
-    assert "-1" not in answer.text
+    assert "pw-1" not in answer.text
+    assert "SK-1" not in answer.text
     assert client.put(path, json={}).status_code == 400
     assert client.get(path).json() == default
     assert client.delete(path).json() == {"deleted": False}
