@@ -401,12 +401,17 @@ def tasks_of(sets: Sets, embedder: Any) -> dict[str, Callable[[Subject], Report]
     return tasks
 
 
+# The names of packages in the index, where they are not those of their modules.
+INSTALLED_WITH = {"mem0": "mem0ai langchain"}
+
+
 def measure(task: Callable[[Subject], Report], subject: Subject) -> Report:
     """Return a report, or the reason why there is none."""
     try:
         return task(subject)
     except ImportError as error:
-        return {"skipped": f"not installed: pip install {error.name}"}
+        missing = INSTALLED_WITH.get(error.name or "", error.name)
+        return {"skipped": f"not installed: pip install {missing}" if missing else f"not installed: {error}"}
 
 
 # ---- output ---------------------------------------------------------------------------------------------------------
