@@ -36,14 +36,14 @@ FEWEST = (
 )
 K1 = 1.2  # BM25: how soon repeating a word stops to count
 B = 0.4  # BM25: how much a long text is held against its matches; low, as memories are short
-NEAR = 0.5  # weight of the previous and the next memory of the session
+NEAR = 0.4  # weight of the previous and the next memory of the session
 FAR = 0.25  # weight of the ones after those
 ANSWER = 0.75  # added to NEAR where the previous memory asks something: this one may answer it
 
 # Weights of the parts, in units of the keyword part: 1 is every query word once in a memory of average length.
 VECTOR = 1.5
 SESSION = 0.4
-SPEAKER = 0.3
+SPEAKER = 0.35
 DATE = 1.5
 CUE = 0.5
 INFORMATIVE = 0.5
