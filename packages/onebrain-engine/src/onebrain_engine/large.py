@@ -392,7 +392,7 @@ class InDatabase:
                     np.array([frequencies[term] for term in terms], np.int64),
                     known.count,
                     known.information(lexicon.words),
-                    np.array(lexicon.find(known.speakers), np.int64),
+                    frozenset(lexicon.find(known.speakers)) - {-1},
                 ),
             )
         return index.rank(selection, ask)

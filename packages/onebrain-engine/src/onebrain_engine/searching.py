@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from itertools import repeat
+from typing import TypeAlias, TypeVar
 
 from onebrain.memory.driver import Found, SearchRequest
 from onebrain.memory.models import Explanation, Hit, SearchMode
@@ -33,15 +34,8 @@ class Explained(Found):
     parts: Sequence[Sequence[float]] = ()
 
 
-class _Ranked(NamedTuple):
-    """A memory of one of the spaces, ranked."""
-
-    score: float
-    tie: float
-    row: int
-    space: Space
-    parts: Sequence[float]
-    explanation: Explanation | None
+# A memory of one of the spaces: its score, the order of equal scores, the row, the space, the parts and the explanation.
+_Ranked: TypeAlias = tuple[float, float, int, Space, Sequence[float], Explanation | None]
 
 
 class Searching:
@@ -90,23 +84,26 @@ class Searching:
             ranked = _merged(answers, request.min_score)
             page = ranked[request.offset : wanted]
             memories, fitting = self._pages.page(
-                read, tenant, [(hit.row, hit.space) for hit in page], request.with_embeddings
+                read, tenant, [(row, space) for _, _, row, space, _, _ in page], request.with_embeddings
             )
         more = len(ranked) > wanted or fitting < len(page)
-        page = [hit for hit in page[:fitting] if hit.row in memories]
         unfit = [space for space, seen in answers if seen.mismatch is not None]
         by_words = [
             space for space, seen in answers if seen.mismatch is None and by_words_alone(request, space, seen)
         ]
         fallbacks: list[SearchMode] = [seen.mode for _, seen in answers if seen.mode != request.mode]
+        hits: list[Hit] = []
+        parts: list[Sequence[float]] = []
+        for score, _, row, _, part, explanation in page[:fitting]:
+            memory = memories.get(row)
+            if memory is not None:
+                hits.append(Hit.trusted({"memory": memory, "score": score, "explanation": explanation}))
+                parts.append(part)
         return Explained(
-            hits=[
-                Hit.trusted({"memory": memories[hit.row], "score": hit.score, "explanation": hit.explanation})
-                for hit in page
-            ],
+            hits=hits,
             more=more,
             mode=fallbacks[-1] if fallbacks else request.mode,
-            parts=[hit.parts for hit in page],
+            parts=parts,
             without_vectors=[space.name or "default" for space in (*unfit, *by_words)],
         )
 
@@ -128,28 +125,34 @@ def _merged(answers: Sequence[tuple[Space, Ranked]], min_score: float) -> list[_
     problems = [seen.mismatch for _, seen in answers if seen.mismatch is not None]
     if problems and not any(len(seen.rows) for _, seen in answers if seen.mismatch is None):
         raise problems[0]
-    ranked: list[_Ranked] = []
-    for space, seen in answers:
-        columns = (
-            seen.scores.tolist(),
-            seen.ties.tolist(),
-            seen.rows.tolist(),
-            seen.parts.tolist(),
-            _explained(seen),
-        )
-        ranked.extend(
-            _Ranked(score, tie, row, space, parts, explanation)
-            for score, tie, row, parts, explanation in zip(*columns, strict=True)
-            if score >= min_score
-        )
-    ranked.sort(key=lambda hit: (-hit.score, -hit.tie, -hit.row))
+    if len(answers) == 1:
+        space, seen = answers[0]
+        ranked = _of_space(space, seen)
+        return ranked if min_score <= 0 else [hit for hit in ranked if hit[0] >= min_score]
+    ranked = [hit for space, seen in answers for hit in _of_space(space, seen) if hit[0] >= min_score]
+    ranked.sort(key=lambda hit: (-hit[0], -hit[1], -hit[2]))
     return ranked
 
 
-def _explained(seen: Ranked) -> Sequence[Explanation | None]:
+def _of_space(space: Space, seen: Ranked) -> list[_Ranked]:
+    """Return the memories that one space found, best first."""
+    return list(
+        zip(
+            seen.scores.tolist(),
+            seen.ties.tolist(),
+            seen.rows.tolist(),
+            repeat(space),
+            seen.parts.tolist(),
+            _explained(seen),
+            strict=False,  # the space and the missing explanations have no end
+        )
+    )
+
+
+def _explained(seen: Ranked) -> Iterable[Explanation | None]:
     """Return the explanation of each memory's score, None for each if none was asked for."""
     if seen.explained is None:
-        return [None] * len(seen.rows)
+        return repeat(None)
     columns = {name: values.tolist() for name, values in seen.explained.items()}
     return [
         Explanation(

@@ -28,8 +28,10 @@ ALIKE_CHANGED, GAP_CHANGED = 0.5, 1.0
 APART: Final = 60_000_000  # microseconds
 EQUAL: Final = 0.3  # of the scores of memories that are equally good
 
+_BEHIND: Final = np.triu(np.ones((WINDOW, WINDOW), bool), 1)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Top:
     """The first memories of a ranking, the best first; at most `WINDOW` of them count.
 
@@ -77,9 +79,11 @@ def _replaced(top: Top) -> list[tuple[int, int]]:
     # Most pages are of one time, or in sessions.
     if not n or int(created.max()) - int(created.min()) < APART or not top.outside.any():
         return []
-    may = np.triu(np.ones((n, n), bool), 1) & np.logical_and.outer(top.outside, top.outside)
-    may &= np.subtract.outer(totals, totals) <= np.where(top.changes, GAP_CHANGED, GAP)
-    may &= np.subtract.outer(created, created) <= -APART
+    may = created[:, None] - created <= -APART
+    may &= _BEHIND[:n, :n]
+    may &= totals[:, None] - totals <= np.where(top.changes, GAP_CHANGED, GAP)
+    if not top.outside.all():
+        may &= top.outside[:, None] & top.outside
     if not may.any():
         return []
     assert top.vectors is not None

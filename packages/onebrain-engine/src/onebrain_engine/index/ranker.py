@@ -30,7 +30,7 @@ _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbou
 _FEW: Final = 32  # postings for each candidate up to which they are looked at one by one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RankRequest:
     """A search as the index sees it.
 
@@ -54,7 +54,7 @@ class RankRequest:
     explain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ranked:
     """Memories of one space that a search found, best first.
 
@@ -177,15 +177,16 @@ class Ranker:
             similarity,
             alpha=request.alpha,
             evidence_weight=request.evidence_weight,
+            explain=request.explain,
         )
         rows = self._slots.row.view if slots is None else self._slots.row.view[slots]
         positions, totals, ties = self._in_order(
             request, scores, memories, hits, slots, rows, len(terms), similarity is not None
         )
         parts = np.zeros((len(positions), 2))
-        parts[:, 0] = scores.by_words[positions]
+        parts[:, 0] = scores.by_words(positions)
         if similarity is not None:
-            parts[:, 1] = np.clip(similarity[positions], 0, 1)
+            parts[:, 1] = np.minimum(np.maximum(similarity[positions], 0), 1)
         return Ranked(
             rows[positions],
             ranking.confidence(totals),
@@ -210,13 +211,14 @@ class Ranker:
     ) -> tuple[Ints, Floats, npt.NDArray[np.float64]]:
         """Return the positions of the best memories, with their scores, descending, and the order of equal scores."""
         limit, order = request.limit, request.times.order
-        newer_first = request.prefer_newer and by_vector
+        # Most memories of one import are of one time.
+        newer_first = request.prefer_newer and by_vector and memories.spread >= ordering.APART
         reorders = memories.outside is not None and (newer_first or order is not None)
         most = max(limit, ordering.WINDOW) if reorders else limit
         if by_vector:
             positions = _best_first(scores.total, rows, most)
         else:
-            positions = np.flatnonzero(scores.matched)
+            positions = hits.matched(len(memories.flags))
             positions = positions[_best_first(scores.total[positions], rows[positions], most)]
         totals = scores.total[positions]
         if not reorders or memories.outside is None:
@@ -247,9 +249,9 @@ class Ranker:
             else:
                 rarities, speakers = statistics.information, statistics.speakers
             selection.memories = self._prepare(selection.slots, words.informative(rarities), speakers)
-        elif selection.words.by_term is None:
+        elif isinstance(selection.words, ranking.ForwardIndex):
             # A second query: more may follow, for which sorting the terms once pays.
-            selection.words = selection.words.indexed()
+            selection.words = selection.words.inverted()
         return selection.memories, selection.words.hits(terms)
 
     def _words(self, slots: Ints | None) -> ranking.ForwardIndex:
@@ -271,7 +273,7 @@ class Ranker:
             self._informative[slots] = means
         return means
 
-    def _prepare(self, slots: Ints | None, informative: Floats, speakers: Ints) -> ranking.Memories:
+    def _prepare(self, slots: Ints | None, informative: Floats, speakers: frozenset[int]) -> ranking.Memories:
         """Prepare slots for ranking; neighbours that are not among them lend nothing."""
         known = self._slots
         previous, following = known.conversations.previous.view, known.conversations.following.view
@@ -291,7 +293,8 @@ class Ranker:
             lengths=lengths,
             informative=informative,
             flags=flags,
-            speakers=np.where(np.isin(labels, speakers), labels, -1),
+            labels=labels,
+            speakers=speakers,
             previous=previous,
             following=following,
             sessions=np.where(conversations > 0, conversations, -1),
@@ -315,11 +318,10 @@ class Ranker:
 
     def _hits(self, slots: Ints, lists: Sequence[Posting]) -> ranking.Hits:
         """Return where a query's terms stand among slots, from the terms' postings."""
-        terms: list[Ints] = []
         rows: list[Ints] = []
         counts: list[npt.NDArray[Any]] = []
         with self._positions_of(slots) as position:
-            for term, (holding, amounts) in enumerate(lists):
+            for holding, amounts in lists:
                 # Looking each slot up beats looking at each posting if there are many more of those.
                 if len(holding) > _FEW * len(slots):
                     at = np.searchsorted(holding, slots)
@@ -329,13 +331,16 @@ class Ranker:
                     row = position[holding]
                     kept = row >= 0
                     row, amounts = row[kept], amounts[kept]
-                terms.append(np.full(len(row), term, np.int64))
                 rows.append(row)
                 counts.append(amounts)
-        if not terms:
-            return ranking.NO_HITS
+        frequency = np.array([len(row) for row in rows], np.int64)
+        if not frequency.any():
+            return ranking.no_hits(len(lists))
         return ranking.Hits(
-            np.concatenate(terms), np.concatenate(rows), np.concatenate(counts).astype(np.float32)
+            np.arange(len(lists)).repeat(frequency),
+            np.concatenate(rows),
+            np.concatenate(counts).astype(np.float32),
+            frequency,
         )
 
     def _candidates(
@@ -394,7 +399,7 @@ def _explained(
     scores: ranking.Scores, positions: Ints, totals: Floats
 ) -> Mapping[str, npt.NDArray[np.float64]]:
     """Return the parts of some scores, and how far their order was changed."""
-    parts = {name: part[positions].astype(np.float64) for name, part in scores.parts.items()}
+    parts = {name: part[positions].astype(np.float64) for name, part in (scores.parts or {}).items()}
     parts["order"] = (totals - scores.total[positions]).astype(np.float64)
     return parts
 

@@ -22,8 +22,8 @@ neighbours that do, so the less of the query's words any of these memories holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -70,17 +70,21 @@ class Memories:
     """
 
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
-    speakers: Ints  # [n] term id of the speaker's name, -1 for none
+    labels: Ints  # [n] term id of the label, -1 for none
+    speakers: frozenset[int]  # the labels that are the name of a speaker
     created: Ints  # [n] in microseconds since 1970
     # [4, n] rows of the memories before, after, two before and two after; n for none. None where no memory has any.
     around: Ints | None
     before: Floats  # [n + 1] weight of the memory before: NEAR, or more where it asks something; 0 for none
     span: Floats  # [n] sum of the weights of a memory and its neighbours
     damping: Floats  # [n] BM25's length term, with neighbours
-    informative: Floats  # [n] mean rarity of the terms, 0 to 1
+    informative: Floats  # [n] the part for the mean rarity of the terms
+    asking: Floats  # [n] the part for a question at the end
     sessions: Ints  # [n] 0 to s - 1, s for none
     session_damping: Floats  # [s] BM25's length term of each session
     outside: npt.NDArray[np.bool_] | None  # [n] whether a memory has no session; None if all have one
+    all_outside: bool  # whether none has a session
+    spread: int  # microseconds between the first and the last memory without a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,19 @@ class Hits:
         term: [h] which of the query's terms it is.
         row: [h] row of the memory.
         count: [h] occurrences.
+        frequency: [q] number of memories with each of the query's terms.
     """
 
-    term: Ints
-    row: Ints
+    term: npt.NDArray[np.intp]
+    row: npt.NDArray[np.intp]
     count: Floats
+    frequency: Ints
+
+    def matched(self, size: int) -> npt.NDArray[np.intp]:
+        """Return the rows, out of `size`, that hold a term, ascending."""
+        found = np.zeros(size, bool)
+        found[self.row] = True
+        return np.flatnonzero(found)
 
     def held(self, rows: Ints, size: int, terms: int) -> npt.NDArray[np.bool_]:
         """Return which of `terms` terms each of some rows, out of `size`, holds: [rows, terms]."""
@@ -109,7 +121,49 @@ class Hits:
         return held
 
 
-NO_HITS = Hits(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+def no_hits(terms: int) -> Hits:
+    """Return that none of some terms stands anywhere."""
+    nowhere = np.zeros(0, np.intp)
+    return Hits(nowhere, nowhere, np.zeros(0, np.float32), np.zeros(terms, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class InvertedIndex:
+    """The rows that hold each term.
+
+    Attributes:
+        terms: [v] term ids, ascending.
+        bounds: [v + 1] where the entries of each term begin; the end of the last one.
+        rows: [t] rows, ascending for each term.
+        counts: [t] occurrences.
+    """
+
+    terms: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.intp]
+    rows: npt.NDArray[np.intp]
+    counts: Floats
+
+    def hits(self, query: Ints) -> Hits:
+        """Return where a query's terms stand; -1 among them is a word that is not known."""
+        if not len(self.terms):
+            return no_hits(len(query))
+        at = self.terms.searchsorted(query)
+        at[at == len(self.terms)] = 0
+        known = np.flatnonzero(self.terms[at] == query)
+        if not len(known):
+            return no_hits(len(query))
+        at = at[known]
+        firsts, lasts = self.bounds[at], self.bounds[at + 1]
+        sizes = lasts - firsts
+        frequency = np.zeros(len(query), np.int64)
+        frequency[known] = sizes
+        runs = [slice(first, last) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+        return Hits(
+            known.repeat(sizes),
+            np.concatenate([self.rows[run] for run in runs]),
+            np.concatenate([self.counts[run] for run in runs]),
+            frequency,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +175,12 @@ class ForwardIndex:
         counts: [t] occurrences.
         rows: [t] row of each.
         size: The number of rows.
-        by_term: [t] the terms sorted, and where each stands; see `indexed`.
     """
 
     terms: Ints
     counts: Floats
     rows: Ints
     size: int
-    by_term: tuple[Ints, Ints] | None = None
 
     @classmethod
     def of(cls, starts: Ints, terms: Ints, counts: npt.NDArray[np.generic]) -> ForwardIndex:
@@ -136,10 +188,17 @@ class ForwardIndex:
         rows = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
         return cls(terms, counts.astype(np.float32), rows, len(starts) - 1)
 
-    def indexed(self) -> ForwardIndex:
+    def inverted(self) -> InvertedIndex:
         """Return an index that finds a query's terms by a search instead of a pass over all: for the second query on."""
         order = np.argsort(self.terms, kind="stable")
-        return replace(self, by_term=(self.terms[order], order))
+        terms = self.terms[order].astype(np.int64)
+        first = np.flatnonzero(np.append(True, terms[1:] != terms[:-1])[: len(terms)])
+        return InvertedIndex(
+            terms[first],
+            np.append(first, len(terms)),
+            self.rows[order].astype(np.intp),
+            self.counts[order],
+        )
 
     def informative(self, information: Floats) -> Floats:
         """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
@@ -152,20 +211,14 @@ class ForwardIndex:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
         known = np.flatnonzero(query >= 0)
         if not len(known) or not len(self.terms):
-            return NO_HITS
-        if self.by_term is None:
-            slots = np.full(int(max(query.max(), self.terms.max())) + 1, -1, np.int16)
-            slots[query[known]] = known
-            term = slots[self.terms]
-            positions = np.flatnonzero(term >= 0)
-            term = term[positions].astype(np.int64)
-        else:
-            ordered, order = self.by_term
-            wanted = query[known].astype(ordered.dtype)
-            firsts, lasts = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, "right")
-            runs = [order[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
-            positions, term = np.concatenate(runs), np.repeat(known, lasts - firsts)
-        return Hits(term, self.rows[positions], self.counts[positions])
+            return no_hits(len(query))
+        slots = np.full(int(max(query.max(), self.terms.max())) + 1, -1, np.int16)
+        slots[query[known]] = known
+        term = slots[self.terms]
+        positions = np.flatnonzero(term >= 0)
+        known = term[positions].astype(np.intp)
+        frequency = np.bincount(known, minlength=len(query))
+        return Hits(known, self.rows[positions].astype(np.intp), self.counts[positions], frequency)
 
 
 def _damping(lengths: Floats) -> Floats:
@@ -178,7 +231,8 @@ def prepare(
     lengths: Floats,
     informative: Floats,
     flags: npt.NDArray[np.uint8],
-    speakers: Ints,
+    labels: Ints,
+    speakers: frozenset[int],
     previous: Ints,
     following: Ints,
     sessions: Ints,
@@ -187,28 +241,38 @@ def prepare(
     """Prepare memories for ``rank``.
 
     ``lengths`` are in words, ``informative`` is the mean rarity of each memory's terms. ``previous`` and ``following``
-    are rows, ``sessions`` any numbers, ``speakers`` term ids; -1 for none.
+    are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none. ``speakers`` are the labels that name a speaker.
     """
     n = len(flags)
     around, before = _neighbours(previous, following, (flags & _ASKS) != 0)
     known = sessions >= 0
-    inverse, count = _numbered(sessions[known])
-    session = np.full(n, count, np.int64)
-    session[known] = inverse
-    session_lengths = np.bincount(session, lengths, minlength=count + 1)[:count].astype(np.float32)
+    all_outside = not known.any()
+    if all_outside:
+        session, session_lengths = np.zeros(n, np.int64), np.zeros(0, np.float32)
+    else:
+        inverse, count = _numbered(sessions[known])
+        session = np.full(n, count, np.int64)
+        session[known] = inverse
+        session_lengths = np.bincount(session, lengths, minlength=count + 1)[:count].astype(np.float32)
+    outside = None if known.all() else ~known
+    times = created if all_outside else created[~known]
 
     return Memories(
         flags,
+        labels,
         speakers,
         created,
         around,
         before,
         _smooth(np.ones(n, np.float32), around),
         _damping(_smooth(lengths, around)),
-        informative,
+        np.float32(INFORMATIVE) * informative,
+        np.float32(ASKING) * ((flags & _ENDS_ASKING) != 0),
         session,
         _damping(session_lengths),
-        None if known.all() else ~known,
+        outside,
+        all_outside,
+        int(times.max()) - int(times.min()) if len(times) else 0,
     )
 
 
@@ -239,7 +303,7 @@ def _numbered(names: Ints) -> tuple[Ints, int]:
     return numbers, int(numbers[order[-1]]) + 1 if len(names) else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wanted:
     """A query, in the numbers of the store it is put to."""
 
@@ -296,21 +360,31 @@ def _share(idf: Floats) -> Floats:
     return share
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scores:
     """The scores of memories.
 
     Attributes:
         total: [n] The score.
-        parts: [n] each: the parts by name, which add up to the score. A part that is zero for all is left out.
-        matched: [n] Whether a memory holds a word of the query itself.
-        by_words: [n] The score by words alone, 0 to 1.
+        keyword: [n] The score by words alone; ``K1 + 1`` is its limit.
+        parts: [n] each: the parts by name, which add up to the score; None if they are not asked for. A part that is zero
+            for all may be left out.
     """
 
     total: Floats
-    parts: Mapping[str, Floats]
-    matched: npt.NDArray[np.bool_]
-    by_words: Floats
+    keyword: Floats
+    parts: dict[str, Floats] | None
+
+    def add(self, name: str, part: Floats) -> None:
+        """Add a part to the score."""
+        self.total += part
+        if self.parts is not None:
+            self.parts[name] = part
+
+    def by_words(self, rows: Ints) -> Floats:
+        """Return the score by words alone of some memories, 0 to 1."""
+        shares: Floats = np.minimum(self.keyword[rows] / np.float32(K1 + 1), np.float32(1))
+        return shares
 
 
 def rank(
@@ -321,6 +395,7 @@ def rank(
     *,
     alpha: float | None = None,
     evidence_weight: float = 1.0,
+    explain: bool = False,
 ) -> Scores:
     """Return the scores of memories.
 
@@ -332,82 +407,89 @@ def rank(
         alpha: 0 to 1, shifts weight from keywords to vectors; the default is ``VECTOR / (1 + VECTOR)``.
         evidence_weight: How much more the vectors decide outside of sessions where words tell little, in units of the
             default embedder's.
+        explain: Whether the parts of each score are wanted.
     """
-    by_evidence = similarity is not None and alpha is None and evidence_weight > 0
-    keyword, session, matched, evidence = _keywords(memories, query, hits, by_evidence)
-    by_keyword, by_vector = np.float32(1), np.float32(VECTOR)
-    if alpha is not None:
-        by_keyword, by_vector = np.float32((1 - alpha) * (1 + VECTOR)), np.float32(alpha * (1 + VECTOR))
-    parts = {"keyword": by_keyword * keyword}
-    relevance = parts["keyword"]
+    by_evidence = (
+        similarity is not None and memories.outside is not None and alpha is None and evidence_weight > 0
+    )
+    keyword, session, evidence = _keywords(memories, query, hits, by_evidence)
+    by_words = keyword.copy() if alpha is None else np.float32((1 - alpha) * (1 + VECTOR)) * keyword
+    scores = Scores(by_words, keyword, {"keyword": by_words.copy()} if explain else None)
+    relevance = by_words.copy() if query.wants else None
     if similarity is not None:
-        parts["vector"] = by_vector * _smooth(similarity, memories.around) / memories.span
-        relevance = relevance + parts["vector"]
-        if memories.outside is not None and by_evidence:
-            lifted = (
-                np.float32(UNEVIDENCED * evidence_weight * (1 - evidence) ** 2)
-                * similarity
-                * memories.outside
-            )
-            relevance += lifted
-            # The most similar memory keeps its score, so that a score says as much as before.
-            parts["vector"] += lifted - lifted.max() * memories.outside
-    parts["session"] = np.float32(SESSION) * session
-    spoken = _spoken(memories.speakers, query.terms)
+        weight = VECTOR if alpha is None else alpha * (1 + VECTOR)
+        # A product of the memory's own cosine, if none has a neighbour.
+        vector = np.float32(weight) * _smooth(similarity, memories.around)
+        if memories.around is not None:
+            vector /= memories.span
+        lifted = np.float32(UNEVIDENCED * evidence_weight * (1 - evidence) ** 2) if by_evidence else None
+        if relevance is not None:
+            relevance += vector
+        if lifted:
+            _lift(memories, vector, lifted * similarity, relevance)
+        scores.add("vector", vector)
+    if session is not None:
+        scores.add("session", np.float32(SESSION) * session)
+    spoken = _spoken(memories, query)
     if spoken is not None:
-        parts["speaker"] = np.float32(SPEAKER) * spoken
+        scores.add("speaker", np.float32(SPEAKER) * spoken)
     if query.year is not None or query.month is not None:
-        parts["date"] = np.float32(DATE) * _dates(memories.created, query)
-    if query.wants:
+        scores.add("date", np.float32(DATE) * _dates(memories.created, query))
+    if relevance is not None:
         # a time in a memory about something else answers nothing: worth as much as the memory is relevant
         fits = (memories.flags & query.wants) != 0
-        parts["cue"] = np.float32(CUE) * fits * np.clip(relevance, 0, 1)
-    parts["informative"] = np.float32(INFORMATIVE) * memories.informative
-    parts["asking"] = np.float32(ASKING) * ((memories.flags & _ENDS_ASKING) != 0)
+        scores.add("cue", np.float32(CUE) * fits * np.minimum(np.maximum(relevance, 0), 1))
+    scores.add("informative", memories.informative)
+    scores.add("asking", memories.asking)
     if query.start is not None or query.end is not None:
-        parts["time"] = np.float32(-TIME) * _at_another_time(memories, query)
-    first, *others = parts.values()
-    total = first.astype(np.float32)
-    for part in others:
-        total += part
-    return Scores(total, parts, matched, np.minimum(keyword / np.float32(K1 + 1), np.float32(1)))
+        scores.add("time", np.float32(-TIME) * _at_another_time(memories, query))
+    return scores
+
+
+def _lift(memories: Memories, vector: Floats, lifted: Floats, relevance: Floats | None) -> None:
+    """Let vectors decide more outside of sessions."""
+    if not memories.all_outside:
+        assert memories.outside is not None
+        lifted *= memories.outside
+    if relevance is not None:
+        relevance += lifted
+    # The most similar memory keeps its score, so that a score says as much as before.
+    most = lifted.max()
+    vector += lifted - (most if memories.all_outside else most * memories.outside)
 
 
 def _keywords(
     memories: Memories, query: Wanted, hits: Hits, by_evidence: bool
-) -> tuple[Floats, Floats, npt.NDArray[np.bool_], float]:
-    """The keyword and the session part of each memory, whether it holds a word of the query itself, and the evidence.
+) -> tuple[Floats, Floats | None, float]:
+    """The keyword and the session part of each memory, and the evidence.
 
-    The evidence is the largest share of the query's words, weighed by rarity, that one memory outside of sessions holds; 0
-    if it is not wanted.
+    The session part is None if it is zero for all. The evidence is the largest share of the query's words, weighed by rarity,
+    that one memory outside of sessions holds; 0 if it is not wanted.
     """
     n, q = len(memories.flags), len(query.terms)
-    matched = np.zeros(n, bool)
     if not len(hits.term):
-        nothing = np.zeros(n, np.float32)
-        return nothing, nothing, matched, 0.0
+        return np.zeros(n, np.float32), None, 0.0
     slot, row, count = hits.term, hits.row, hits.count
 
-    if query.frequency is None:
-        idf = rarity(np.bincount(slot, minlength=q), n)
-    else:
-        idf = rarity(query.frequency, query.count)
-    matched[row] = True
+    idf = rarity(hits.frequency, n) if query.frequency is None else rarity(query.frequency, query.count)
     sessions = _sessions(memories, slot, row, count, q)
+    share = _share(idf)[slot]
     evidence = 0.0
     if by_evidence and memories.outside is not None:
-        held = np.bincount(row, (_share(idf) / np.float32(K1 + 1))[slot], minlength=n)
-        evidence = min(float((held * memories.outside).max()), 1.0)
+        held = np.bincount(row, share, minlength=n)
+        if not memories.all_outside:
+            held *= memories.outside
+        evidence = min(float(held.max()) / (K1 + 1), 1.0)
     if memories.around is None:  # each hit counts for its own memory alone
-        parts = _share(idf)[slot] * count / (count + memories.damping[row])
-        return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, matched, evidence
+        parts = share * count / (count + memories.damping[row])
+        return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, evidence
     # each hit counts for its own memory and for those around it; column n takes the hits outside a session
     before, after, before2, after2 = memories.around[:, row]
     cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
     near, far = np.float32(NEAR) * count, np.float32(FAR) * count
     weights = np.concatenate([count, memories.before[after] * count, near, far, far])
     found = np.bincount(cells.ravel(), weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
-    return _saturated(found[:, :-1], memories.damping, idf), sessions, matched, evidence
+    return _saturated(found[:, :-1], memories.damping, idf), sessions, evidence
 
 
 def confidence(score: Floats) -> npt.NDArray[np.float64]:
@@ -420,11 +502,11 @@ def confidence(score: Floats) -> npt.NDArray[np.float64]:
     return 0.5 + 0.5 * x / np.sqrt(1 + x * x)
 
 
-def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) -> Floats:
-    """BM25 of the session of each memory as one text, 0 outside of sessions."""
+def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) -> Floats | None:
+    """BM25 of the session of each memory as one text, 0 outside of sessions; None if no two sessions are to be told apart."""
     size = len(memories.session_damping)
-    if size < 2:  # nothing to tell apart
-        return np.zeros(len(memories.sessions), np.float32)
+    if size < 2:
+        return None
     cells = slot * (size + 1) + memories.sessions[row]
     found = (
         np.bincount(cells, count, minlength=q * (size + 1)).astype(np.float32).reshape(q, size + 1)[:, :-1]
@@ -433,16 +515,23 @@ def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) 
     return np.append(_saturated(found, memories.session_damping, idf), np.float32(0))[memories.sessions]
 
 
-def _spoken(speakers: Ints, terms: Ints) -> Floats | None:
+def _spoken(memories: Memories, query: Wanted) -> Floats | None:
     """1 where the query names the speaker, -1 where it names another one; None where it names none."""
-    if speakers.max(initial=-1) < 0:
+    names = memories.speakers.intersection(query.terms.tolist()) if memories.speakers else ()
+    if not names:
         return None
-    named = np.zeros(len(speakers), bool)
-    for term in terms[terms >= 0].tolist():
-        named |= speakers == term
+    named = _labelled(memories.labels, names)
     if not named.any():
         return None
-    return named - ((speakers >= 0) & ~named).astype(np.float32)
+    return named - (_labelled(memories.labels, memories.speakers) & ~named).astype(np.float32)
+
+
+def _labelled(labels: Ints, names: Collection[int]) -> npt.NDArray[np.bool_]:
+    """Return which labels are among some names; there are no more than a few speakers."""
+    found = np.zeros(len(labels), bool)
+    for name in names:
+        found |= labels == name
+    return found
 
 
 def _dates(created: Ints, query: Wanted) -> Floats:

@@ -29,14 +29,14 @@ class Selection:
         slots: Ascending; None for every slot of the index.
         until: When it stops to be true because something in it expires, in microseconds.
         memories: The prepared memories, once a search needed them.
-        words: Their words.
+        words: Their words, by memory for the first search and by word for further ones.
     """
 
     slots: Ints | None
     size: int
     until: int = NEVER
     memories: ranking.Memories | None = field(default=None, repr=False)
-    words: ranking.ForwardIndex | None = field(default=None, repr=False)
+    words: ranking.ForwardIndex | ranking.InvertedIndex | None = field(default=None, repr=False)
 
 
 class Selector:

@@ -27,7 +27,7 @@ class WordStatistics:
     frequency: Ints
     count: int
     information: Floats
-    speakers: Ints
+    speakers: frozenset[int]
 
 
 class Frequencies:
@@ -44,7 +44,7 @@ class Frequencies:
         self._of_words: Ints | None = None
         self._of_labels: dict[int, int] | None = None
         self._information: tuple[Floats, float] | None = None
-        self._speakers: Ints | None = None
+        self._speakers: frozenset[int] | None = None
 
     def restored(self, of_words: Ints) -> None:
         """Take over the frequencies that a snapshot holds."""
@@ -78,7 +78,7 @@ class Frequencies:
             )
         return self._information
 
-    def speakers(self) -> Ints:
+    def speakers(self) -> frozenset[int]:
         """Return the words that are a speaker's name, by the rule of `least_turns`."""
         if self._of_labels is None:
             labels = self._slots.label.view
@@ -86,13 +86,14 @@ class Frequencies:
             self._of_labels = {int(label): int(counted[label]) for label in np.flatnonzero(counted)}
         if self._speakers is None:
             least = least_turns(self.count)
-            names = [label for label, count in self._of_labels.items() if count >= least]
-            self._speakers = np.array(names, np.int64)
+            self._speakers = frozenset(label for label, count in self._of_labels.items() if count >= least)
         return self._speakers
 
     def speakers_among(self, terms: Sequence[str]) -> list[str]:
         """Return the words among some that are the name of a speaker."""
         known = self.speakers()
+        if not known:
+            return []
         return [
             term for term, number in zip(terms, self._lexicon.find(terms), strict=True) if number in known
         ]

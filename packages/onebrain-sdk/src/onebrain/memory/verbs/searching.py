@@ -61,23 +61,21 @@ class _Hits:
 
     def add(self, hits: Iterable[Hit]) -> None:
         """Take the hits that pass and that are new."""
+        request, condition, seen = self._request, self._condition, self._seen
         for hit in hits:
-            name = identity(hit.memory)
-            if name in self._seen or not self._selects(hit.memory):
+            memory = hit.memory
+            name = identity(memory)
+            if name in seen or not request.scope.covers(memory.scope):
+                continue
+            if memory.archived and not request.include_archived:
+                continue
+            if condition is not None and not memory_matches(condition, memory):
                 continue
             if hit.score < self.least:
                 self.least = hit.score
-            if hit.score >= self._request.min_score:
-                self._seen.add(name)
+            if hit.score >= request.min_score:
+                seen.add(name)
                 self.hits.append(hit)
-
-    def _selects(self, memory: Memory) -> bool:
-        request = self._request
-        return (
-            request.scope.covers(memory.scope)
-            and (request.include_archived or not memory.archived)
-            and (self._condition is None or memory_matches(self._condition, memory))
-        )
 
 
 class _Window:
@@ -91,12 +89,9 @@ class _Window:
         self.filtering = budget if filtered else None
         self._can = can
         self._budget = budget if filtered else max(limit, budget)
-        self._first = min(max(4 * limit, 50), budget) if filtered else limit
+        # The number of hits that the first request asks for.
+        self.first = self._capped(min(max(4 * limit, 50), budget) if filtered else limit)
         self._looked = 0
-
-    def first(self, request: SearchRequest) -> SearchRequest:
-        """Return the first request."""
-        return replace(request, limit=self._capped(self._first))
 
     def after(self, request: SearchRequest, found: Found, kept: int) -> SearchRequest | None:
         """Return the next request, or None if enough hits are kept or the budget is used up."""
@@ -188,11 +183,14 @@ class Searching(Verbs[Mode]):
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
         pushed, residual = self._split(condition)
+        filtered = residual != TRUE
+        window = _Window(can, limit, budget, filtered=filtered)
         request = SearchRequest(
             query=query,
             embedding=own_vector,
             scope=scope,
             filter=pushed,
+            limit=window.first,
             mode=chosen,
             alpha=alpha,
             min_score=min_score,
@@ -202,10 +200,8 @@ class Searching(Verbs[Mode]):
             prefer_newer=prefer_newer,
             explain=explain,
         )
-        filtered = residual != TRUE
         if listed and not can.newest:
             return (yield from self._newest(request, condition, limit, budget if filtered else None))
-        window = _Window(can, limit, budget, filtered=filtered)
         return (yield from self._ranked(request, condition, residual, window))
 
     def _ranked(
@@ -215,7 +211,6 @@ class Searching(Verbs[Mode]):
         limit = window.limit
         kept = _Hits(request, condition if self.capabilities.rechecked else residual)
         exhausted = False
-        request = window.first(request)
         while True:
             found: Found = yield from self._driver.search(request)
             kept.add(found.hits)
