@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         EmbedderError,
         EmbedderMismatch,
         MissingDependency,
+        ModelError,
         OneBrainArgumentError,
         OneBrainAuthenticationError,
         OneBrainConflictError,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         StoreResult,
         StoreResults,
     )
+    from onebrain.memory.remembering.chat import ChatModel
     from onebrain.memory.sqlite_urls import sqlite_url
     from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
     from onebrain.services.brrain import AsyncBrrain, Brrain
@@ -102,6 +104,7 @@ _HOMES = {
         "StoreResult",
         "StoreResults",
     ),
+    "onebrain.memory.remembering.chat": ("ChatModel",),
     "onebrain.memory.sqlite_urls": ("sqlite_url",),
     "onebrain.services.ai_memory": (
         "AiMemoryClient",
@@ -141,6 +144,7 @@ __all__ = [
     "Brain",
     "Brrain",
     "Capabilities",
+    "ChatModel",
     "ClientOptions",
     "ConfigurationError",
     "Context",
@@ -159,6 +163,7 @@ __all__ = [
     "HttpOptions",
     "Memory",
     "MissingDependency",
+    "ModelError",
     "NewMemory",
     "OneBrain",
     "OneBrainArgumentError",

@@ -22,6 +22,7 @@
     │   └── MissingDependency            an optional part is not installed (is an ImportError)
     ├── EmbedderError                    the embedder given by the caller failed
     ├── EmbedderMismatch                 vectors of another embedder or dimension than the space has
+    ├── ModelError                       the language model given by the caller failed, or its answer cannot be used
     ├── ReembedConflict                  an unfinished reembed makes vectors of another embedder
     ├── WebhookVerificationError         a webhook's signature is missing, wrong, too old or too new
     └── StorageError                     the embedded brain's database
@@ -52,6 +53,7 @@ __all__ = [
     "DatabaseReadOnly",
     "EmbedderMismatch",
     "MissingDependency",
+    "ModelError",
     "OneBrainArgumentError",
     "OneBrainAuthenticationError",
     "OneBrainConflictError",
@@ -276,6 +278,10 @@ class EmbedderError(OneBrainError):
 
 class EmbedderMismatch(OneBrainError, ValueError):
     """Vectors of another embedder or dimension than the ones a space already holds; the message names both."""
+
+
+class ModelError(OneBrainError):
+    """The language model given by the caller failed, or its answer cannot be used; no message was lost."""
 
 
 class ReembedConflict(OneBrainError):

@@ -10,12 +10,15 @@ A plan must run to its end or be closed, so it holds no resources; those belong 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from onebrain._core.background import Background
     from onebrain._core.transport import AsyncTransport, Request, SyncTransport
 
 P = ParamSpec("P")
@@ -38,14 +41,28 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a function that may block: in place in sync code, in a worker thread in async code."""
+    """Call a function that may block: in place in sync code, in a worker thread in async code.
+
+    If there is a `coroutine` function, async code awaits that one instead, with the same arguments.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    coroutine: Callable[..., Awaitable[Any]] | None = None
 
 
-Effect: TypeAlias = Send | Sleep | Call
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin a plan in the background: in a thread of the mode in sync code, as a task of the event loop in async code.
+
+    Nobody receives its result or its failure, so the plan has to keep both. Closing the mode waits for its end.
+    """
+
+    steps: Generator[Any, Any, None]
+
+
+Effect: TypeAlias = Send | Sleep | Call | Begin
 
 
 class Caller:
@@ -83,6 +100,7 @@ class Sync:
 
     def __init__(self, transport: SyncTransport | None = None) -> None:
         self.transport = transport
+        self._background: Background | None = None
 
     def drive(self, steps: Generator[Any, Any, T]) -> T:
         """Run a plan to its end and return its value."""
@@ -112,10 +130,26 @@ class Sync:
             return self.transport.send(effect.request)
         if type(effect) is Sleep:
             return time.sleep(effect.seconds)
+        if type(effect) is Begin:
+            return self._begin(effect.steps)
         raise TypeError(f"not an effect: {effect!r}")
 
+    def _begin(self, steps: Generator[Any, Any, None]) -> None:
+        if self._background is None:
+            # Imported here, because few programs do anything in the background.
+            from onebrain._core.background import Background
+
+            self._background = Background()
+        self._background.begin(lambda: self.drive(steps))
+
+    def finish(self) -> None:
+        """Wait for the end of all that was begun in the background."""
+        if self._background is not None:
+            self._background.finish()
+
     def close(self) -> None:
-        """Close the transport, if there is one."""
+        """Wait for what was begun in the background, and close the transport, if there is one."""
+        self.finish()
         if self.transport is not None:
             self.transport.close()
 
@@ -125,6 +159,8 @@ class Async:
 
     def __init__(self, transport: AsyncTransport | None = None) -> None:
         self.transport = transport
+        # The event loop itself holds no task.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def drive(self, steps: Generator[Any, Any, T]) -> T:
         """Run a plan to its end and return its value."""
@@ -148,6 +184,8 @@ class Async:
         # Imported here, because programs without an event loop need not load it.
         import asyncio
 
+        if type(effect) is Call and effect.coroutine is not None:
+            return await effect.coroutine(*effect.args, **effect.kwargs)
         if type(effect) is Call:
             me = Caller()
             outer = caller.set(me)
@@ -164,10 +202,25 @@ class Async:
             return await self.transport.send(effect.request)
         if type(effect) is Sleep:
             return await asyncio.sleep(effect.seconds)
+        if type(effect) is Begin:
+            task = asyncio.ensure_future(self.drive(effect.steps))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return None
         raise TypeError(f"not an effect: {effect!r}")
 
+    async def finish(self) -> None:
+        """Wait for the end of all that was begun in the background of the running event loop."""
+        import asyncio
+
+        here = asyncio.get_running_loop()
+        while mine := [task for task in self._tasks if task.get_loop() is here]:
+            await asyncio.wait(mine)
+
     async def close(self) -> None:
-        """Close the transport, if there is one."""
+        """Wait for what was begun in the background, and close the transport, if there is one."""
+        if self._tasks:
+            await self.finish()
         if self.transport is not None:
             await self.transport.close()
 

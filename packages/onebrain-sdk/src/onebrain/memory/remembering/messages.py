@@ -1,0 +1,176 @@
+"""Messages as `remember` takes them, and the memories that keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from onebrain._core.codec import is_object, to_json
+from onebrain.errors import OneBrainValidationError
+from onebrain.memory.acceptance import instant
+from onebrain.memory.capabilities import Capabilities
+from onebrain.memory.checks import check_id
+from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.remembering.model import joined
+
+Messages: TypeAlias = "str | Memory | Mapping[str, Any] | Iterable[str | Memory | Mapping[str, Any]]"
+
+# The type of a memory that keeps a message, and the kind in its metadata by which deletions know it.
+TYPE: Final = "message"
+KIND: Final = "message"
+# The key of its metadata that holds what calls of `remember` found.
+RECORD: Final = "remembered"
+# The key of its metadata under which a service without ids of the caller's keeps its id.
+OWN_ID: Final = "message_id"
+
+_MOST: Final = 200
+# Of all messages together. Models take about four characters to a token, and few more than 100,000 tokens.
+_LONGEST: Final = 400_000
+_KEYS: Final = frozenset({"role", "content", "id", "created_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message.
+
+    Attributes:
+        id: The id of the memory that keeps it, or that is to keep it.
+        role: Who said it.
+        text: The words.
+        at: When it was said.
+        told: Whether the caller told when it was said.
+        memory: The memory that keeps it, if the caller gave one.
+    """
+
+    id: str
+    role: str
+    text: str
+    at: datetime
+    told: bool
+    memory: Memory | None = field(default=None, repr=False)
+
+    def draft(self, scope: Scope, can: Capabilities) -> NewMemory:
+        """Return the memory that is to keep this message."""
+        metadata: dict[str, Any] = {"kind": KIND, "role": self.role}
+        if not can.client_ids:
+            metadata[OWN_ID] = self.id
+        if self.told and not can.created_at:
+            metadata["said_at"] = self.at.isoformat()
+        return NewMemory.checked(
+            id=self.id if can.client_ids else None,
+            content=self.text,
+            scope=scope,
+            type=TYPE,
+            source="chat",
+            created_at=self.at if self.told and can.created_at else None,
+            metadata=metadata,
+        )
+
+
+def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now: datetime) -> list[Message]:
+    """Return messages in the order given.
+
+    A message without an id gets one of its scope, role, text, time and, among equal ones, position.
+
+    Raises:
+        OneBrainValidationError: They are not messages, or too many.
+    """
+    if not isinstance(given, Iterable | Memory) or isinstance(given, bytes):
+        raise OneBrainValidationError(
+            f"messages: must be text or a list of messages with role and content, not {type(given).__name__}"
+        )
+    rows: Iterable[Any] = [given] if isinstance(given, str | Memory | Mapping) else given
+    found: list[Message] = []
+    alike: Counter[str] = Counter()
+    for position, row in enumerate(rows):
+        if position == _MOST:
+            raise OneBrainValidationError(f"messages: at most {_MOST} in one call; split them")
+        try:
+            found.append(_message(row, scope, created_at, now, alike))
+        except (ValueError, TypeError) as error:
+            raise OneBrainValidationError(f"messages: number {position + 1} {_reason(error)}") from None
+    if not found:
+        raise OneBrainValidationError("messages: there are none")
+    if sum(len(message.text) for message in found) > _LONGEST:
+        raise OneBrainValidationError(f"messages: at most {_LONGEST} characters in one call; split them")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, OneBrainValidationError) else str(error)
+
+
+def _message(
+    row: Any, scope: Scope, created_at: datetime | None, now: datetime, alike: Counter[str]
+) -> Message:
+    if isinstance(row, Memory):
+        if not scope.covers(row.scope):
+            raise ValueError("is a memory of another scope")
+        role = row.metadata.get("role")
+        said = created_at or row.created_at or now
+        return Message(row.id, role if isinstance(role, str) else "user", row.content, said, True, row)
+    fields = {"content": row} if isinstance(row, str) else row
+    if not is_object(fields):
+        raise ValueError(f"must be text, a dict with role and content, or a Memory, not {type(row).__name__}")
+    unknown = ", ".join(sorted(str(key) for key in fields.keys() - _KEYS)[:5])
+    if unknown:
+        raise ValueError(f"has unknown keys: {unknown:.100}; there are role, content, id and created_at")
+    text = joined(fields.get("content"))
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("has no text; leave it out")
+    role = fields.get("role", "user")
+    if not isinstance(role, str) or not role.strip() or len(role) > 64:
+        raise ValueError("has a role that is not a short text")
+    given: Any = instant(fields.get("created_at"))
+    if given is not None and not isinstance(given, datetime):
+        raise ValueError("has a created_at that is neither a datetime nor ISO 8601 text")
+    at: datetime | None = given or created_at
+    own = fields.get("id")
+    if own is not None:
+        id = check_id("id", own)
+    else:
+        name = _digest([*_parts(scope), role, text, None if at is None else at.isoformat()])
+        id = f"message:{_digest([name, alike[name]])[:40]}"
+        alike[name] += 1
+    return Message(id, role, text, at or now, at is not None)
+
+
+def _parts(scope: Scope) -> tuple[str | None, ...]:
+    return scope.space, scope.user, scope.agent, scope.session
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(to_json(value, what="a message").encode()).hexdigest()
+
+
+def key_of(messages: Iterable[Message], *parts: Any) -> str:
+    """Return the key of one call: the same for the same messages, and the same `parts` beside them."""
+    return _digest([[(message.id, message.text) for message in messages], *parts])[:32]
+
+
+def fact_id(scope: Scope, normalized: str) -> str:
+    """Return the id of a fact of one user in one space."""
+    return f"fact:{_digest([scope.space, scope.user, normalized])[:40]}"
+
+
+def is_source(memory: Memory) -> bool:
+    """Return whether facts may have been drawn from a memory."""
+    return memory.metadata.get("kind") == KIND or RECORD in memory.metadata
+
+
+__all__ = [
+    "KIND",
+    "OWN_ID",
+    "RECORD",
+    "TYPE",
+    "Message",
+    "Messages",
+    "fact_id",
+    "is_source",
+    "key_of",
+    "messages_of",
+]
