@@ -43,11 +43,11 @@ class Filtering(Emulated):
 
 
 class _Plain:
-    """Hides what is optional in the contract of a driver: `forget`, `count` and entities."""
+    """Hides what is optional in the contract of a driver: `forget`, `count`, entities and links."""
 
     def __init__(self, driver: ReferenceDriver) -> None:
         self._driver = driver
-        self.capabilities = replace(driver.capabilities, entities=False)
+        self.capabilities = replace(driver.capabilities, entities=False, supersede=False)
         for verb in ("transports", "store", "search", "get", "list", "update", "delete", "close"):
             setattr(self, verb, getattr(driver, verb))
 
@@ -55,7 +55,7 @@ class _Plain:
 class TestPlain(Filtering):
     """Only what every driver must have."""
 
-    driver = "no forget, no count, no entities"
+    driver = "no forget, no count, no entities, no links"
 
     @pytest.fixture
     def empty_brain(self):

@@ -55,6 +55,8 @@ def capabilities(service: str) -> Capabilities:
         logic=frozenset({"all", "any", "not"}),
         entities=True,
         reembed=True,
+        supersede=True,
+        validity=True,
     )
 
 
@@ -256,6 +258,10 @@ class EngineDriver:
             spaces=tuple(name or None for name in made.spaces),
             skipped=tuple(name or None for name in made.skipped),
         )
+
+    def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
+        """Return a memory with all that it replaces and that replace it."""
+        return (yield from call(self.tenant.history, id, scope))
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of memories."""

@@ -27,6 +27,7 @@ from onebrain_engine.searching import Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Store
 from onebrain_engine.tenant import Parts, Tenant
+from onebrain_engine.timeline import Timelines
 from onebrain_engine.updating import Updating
 from onebrain_engine.vectorizers import Vectorizers, vectorizer
 
@@ -80,8 +81,9 @@ class Engine:
         self.background = Background()
         self.filling = Filling(store, large, self.background)
         self.indexes = Indexes(store, snapshots, self.filling, self.background, index_bytes)
-        self.spaces = Spaces(store.service, self.indexes, self.filling)
-        pages = Pages(self.indexes, self.bounds)
+        timelines = Timelines()
+        self.spaces = Spaces(store.service, self.indexes, self.filling, timelines)
+        pages = Pages(self.indexes, timelines, self.bounds)
         expiry = Expiry()
         self._parts = Parts(
             store=store,
@@ -94,6 +96,7 @@ class Engine:
             updating=Updating(store, embedders, self.bounds, self.indexes),
             reembedding=Reembedding(store, embedders, self.filling),
             notes=Notes(store),
+            timelines=timelines,
             expiry=expiry,
         )
 

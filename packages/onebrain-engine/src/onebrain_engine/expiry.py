@@ -7,6 +7,7 @@ from typing import Final
 
 from onebrain_engine.store.protocol import Writing
 from onebrain_engine.store.records import by_space
+from onebrain_engine.succession import Succession
 
 _EVERY: Final = 60.0  # seconds between removals within other transactions
 
@@ -30,5 +31,5 @@ class Expiry:
         for space, rows in by_space(write.expired(tenant, now)):
             current = write.space(tenant, space.name)
             assert current is not None
-            removed += write.remove(tenant, current, rows)
+            removed += Succession(write, tenant, current, now).remove(rows)
         return removed

@@ -22,6 +22,7 @@ from onebrain_engine.expiry import Expiry
 from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
+from onebrain_engine.store.lives import Life, Wanted
 from onebrain_engine.store.protocol import Store, Writing
 from onebrain_engine.store.records import (
     Draft,
@@ -33,6 +34,7 @@ from onebrain_engine.store.records import (
     to_datetime,
     to_micros,
 )
+from onebrain_engine.succession import Succession
 from onebrain_engine.vectorizers import Vectorizers
 
 _TOGETHER: Final = 500  # memories that calls share a transaction for
@@ -53,6 +55,7 @@ class Piece:
         caller: Who waits for it.
         entry: The stored memory, once it is stored.
         fresh: Whether it is new, once it is stored.
+        life: When it holds and what it replaces, once it is stored; None if nothing is said of it.
     """
 
     space: str
@@ -66,6 +69,7 @@ class Piece:
     caller: Caller | None = None
     entry: Entry | None = None
     fresh: bool = False
+    life: Life | None = None
 
     @property
     def row(self) -> int:
@@ -231,9 +235,11 @@ class Intake:
         with self._store.writing() as write:
             # All writers take spaces in one order, so that none waits in a circle.
             spaces = {
-                name: self._open(write, tenant, name, group, refused)
+                name: self._open(write, tenant, name, group, refused, now)
                 for name, group in sorted(groups.items())
             }
+            for name, space in spaces.items():
+                self._check_lives(write, tenant, space, groups[name], refused, now)
             # Rows are numbered in the order given, whatever the space.
             drafts = [piece.draft for piece in pieces if piece.draft is not None and id(piece) not in refused]
             for draft, row in zip(drafts, write.new_rows(tenant, len(drafts)), strict=True):
@@ -255,9 +261,15 @@ class Intake:
         name: str,
         group: Sequence[Piece],
         refused: dict[int, OneBrainError],
+        now: int,
     ) -> Space:
         """Return a space that holds the vectors of a group; pieces whose vectors do not fit it are refused."""
         space = write.open_space(tenant, name)
+        if space.timed:
+            succession = Succession(write, tenant, space, now)
+            drafts = (piece.draft for piece in group if piece.draft is not None)
+            succession.remove_expired([(draft.id, draft.user) for draft in drafts if draft.given_id])
+            space = succession.space
         for piece in group:
             try:
                 space = self._fit(write, tenant, space, piece)
@@ -265,6 +277,29 @@ class Intake:
                 piece.holds = space.embedder
                 refused[id(piece)] = error
         return space
+
+    def _check_lives(
+        self,
+        write: Writing,
+        tenant: str,
+        space: Space,
+        group: Sequence[Piece],
+        refused: dict[int, OneBrainError],
+        now: int,
+    ) -> None:
+        """Refuse the pieces of a group that replace a memory which is not there, or themselves."""
+        good = [
+            (piece, piece.draft) for piece in group if piece.draft is not None and id(piece) not in refused
+        ]
+        if not any(draft.life is not None for _, draft in good):
+            return
+        wanted = {(draft.id, draft.user): draft.life or Wanted() for _, draft in good}
+        problems = Succession(write, tenant, space, now).refused(wanted)
+        for piece, draft in good:
+            error = problems.get((draft.id, draft.user))
+            if error is not None:
+                error.service = self._store.service
+                refused[id(piece)] = error
 
     def _fit(self, write: Writing, tenant: str, space: Space, piece: Piece) -> Space:
         """Give a draft the vector that is stored with it, and return the space that holds vectors of that kind."""
@@ -292,7 +327,30 @@ def _put(write: Writing, tenant: str, space: Space, pieces: Sequence[Piece], now
     fresh, entries, after = write.put(tenant, space, drafts, now)
     for piece, new, entry in zip(pieces, fresh, entries, strict=True):
         piece.fresh, piece.entry = new, entry
+    lives = [
+        (Life(entry.row, draft.id, entry.created_at, entry.expires_at), draft.life)
+        for draft, new, entry in zip(drafts, fresh, entries, strict=True)
+        if draft.life is not None or not new
+    ]
+    if lives:
+        succession = Succession(write, tenant, after, now)
+        known = succession.give(lives, users={entry.row: entry.user for entry in entries})
+        for piece in pieces:
+            piece.life = known.get(piece.row)
+        after = succession.space
     return Put(space, after, entries)
+
+
+def _life(item: NewMemory) -> Wanted | None:
+    """Return the life that an item is to have, or None if it says nothing of it."""
+    if item.valid_from is None and item.valid_until is None and not item.supersedes and not item.sources:
+        return None
+    return Wanted(
+        None if item.valid_from is None else to_micros(item.valid_from),
+        None if item.valid_until is None else to_micros(item.valid_until),
+        item.supersedes,
+        item.sources,
+    )
 
 
 def _draft(item: NewMemory, now: int) -> Draft:
@@ -318,4 +376,5 @@ def _draft(item: NewMemory, now: int) -> Draft:
         expires_at=None if expires is None else to_micros(expires),
         extra=dump_object(item.extra, what="extra") if item.extra else "{}",
         vector=vector_bytes(item.embedding) if item.embedding else None,
+        life=_life(item),
     )

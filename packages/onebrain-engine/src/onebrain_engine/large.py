@@ -416,6 +416,14 @@ class InDatabase:
         """Return the rows of all memories that match, archived ones included."""
         return sorted(self._all(self._selected(scope, True), filter))
 
+    def among(self, rows: Sequence[int], scope: Scope, filter: Filter, include_archived: bool) -> set[int]:
+        """Return which rows match."""
+        return (
+            set(self._matching(list(rows), self._selected(scope, include_archived), filter))
+            if rows
+            else set()
+        )
+
     def _in_order(
         self, selected: Selected, filter: Filter, order: str, after: tuple[Any, int] | None, limit: int
     ) -> list[tuple[Any, int]]:

@@ -10,7 +10,8 @@ from onebrain_engine.bounds import Bounds
 from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Space, by_space, to_memory
+from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory
+from onebrain_engine.timeline import Timelines
 
 _FIRST: Final = 20  # memories of a page that are read before their size is known
 
@@ -20,11 +21,13 @@ class Pages:
 
     Args:
         indexes: The indexes, which remember records that were read before.
+        timelines: When memories hold, and what they replace.
         bounds: The most bytes of a page.
     """
 
-    def __init__(self, indexes: Indexes, bounds: Bounds) -> None:
+    def __init__(self, indexes: Indexes, timelines: Timelines, bounds: Bounds) -> None:
         self._indexes = indexes
+        self._timelines = timelines
         self._bounds = bounds
 
     def page(
@@ -75,8 +78,10 @@ class Pages:
             vectors: Mapping[int, bytes] = (
                 read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
             )
+            timeline = self._timelines.of(read, tenant, space)
+            now = now_in_micros() if timeline.lives else 0
             for row, (record, _) in records.items():
-                memories[row] = to_memory(record, space.name, vectors.get(row))
+                memories[row] = to_memory(record, space.name, vectors.get(row), timeline.life(row, now))
             if sizes is not None:
                 sizes.update((row, size) for row, (_, size) in records.items())
                 for row, vector in vectors.items():

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 from onebrain.memory.models import Scope
 from onebrain_engine.agreement import Agreement
 from onebrain_engine.filling import Filling, large_of
+from onebrain_engine.holding import Holding
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.large import InDatabase, Known
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import Space
+from onebrain_engine.timeline import Timelines
 from onebrain_engine.views import InMemory, View
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ class Spaces:
         service: The name of the store in errors.
         indexes: The indexes in memory.
         filling: Tells which spaces the database's own indexes serve.
+        timelines: Tell which memories hold.
     """
 
-    def __init__(self, service: str, indexes: Indexes, filling: Filling) -> None:
+    def __init__(self, service: str, indexes: Indexes, filling: Filling, timelines: Timelines) -> None:
         self._service = service
         self._indexes = indexes
         self._filling = filling
+        self._timelines = timelines
         self._agreement = Agreement(service)
         self.known = Known()
 
@@ -56,7 +60,11 @@ class Spaces:
         )
 
     def view(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
-        """Return the view through which a scope sees a space, within a transaction."""
+        """Return the view of the memories of a space that hold, for a scope and within a transaction."""
+        return Holding(self._whole(read, tenant, space, scope), self._timelines.of(read, tenant, space))
+
+    def _whole(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
+        """Return the view of all memories of a space."""
         self._filling.consider(tenant, space)
         if not space.served or not self._filling.possible:
             return InMemory(self._service, self._indexes, read, tenant, space)

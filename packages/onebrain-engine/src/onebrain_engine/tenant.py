@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import OneBrainValidationError
@@ -24,8 +24,10 @@ from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
-from onebrain_engine.store.protocol import Store
+from onebrain_engine.store.protocol import Store, Writing
 from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.succession import Succession
+from onebrain_engine.timeline import Timelines
 from onebrain_engine.updating import Revision, Updating
 from onebrain_engine.vectorizers import Vectorizers, vectorizer
 
@@ -46,6 +48,7 @@ class Parts:
     updating: Updating
     reembedding: Reembedding
     notes: Notes
+    timelines: Timelines
     expiry: Expiry
 
 
@@ -94,8 +97,12 @@ class Tenant:
             if piece.error is not None:
                 raise piece.error
         # A memory that was given twice is stored as it was given last.
-        last = {piece.row: piece.record for piece in pieces}
-        return [to_memory(last[piece.row], piece.space) for piece in pieces]
+        last = {piece.row: (piece.record, piece.life) for piece in pieces}
+        return [
+            to_memory(record, piece.space, life=life)
+            for piece in pieces
+            for record, life in (last[piece.row],)
+        ]
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
@@ -128,6 +135,19 @@ class Tenant:
                 service=self._store.service,
             )
         return list(memories.values())
+
+    @persistent
+    def history(self, id: str, scope: Scope) -> list[Memory]:
+        """Return the memories with an id in a scope and all that they replace or are replaced by, oldest first."""
+        with self._store.reading() as read:
+            memories: list[Memory] = []
+            now = now_in_micros()
+            for row, space in read.find(self.name, [id], scope, now=now):
+                chain = self._parts.timelines.of(read, self.name, space).chain(row, now)
+                rows = [life.row for life in chain] or [row]
+                some = self._parts.pages.memories(read, self.name, [(one, space) for one in rows], False)
+                memories += [some[one] for one in rows if one in some]
+        return memories
 
     @persistent
     def changes(self) -> dict[str, int]:
@@ -221,10 +241,11 @@ class Tenant:
     @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:
         """Remove memories by id; return the number of those that were there."""
+        now = now_in_micros()
         with self._store.writing() as write:
             return sum(
-                write.remove(self.name, space, rows)
-                for space, rows in by_space(write.find(self.name, ids, scope, now=now_in_micros()))
+                Succession(write, self.name, space, now).remove(rows)
+                for space, rows in by_space(write.find(self.name, ids, scope, now=now))
             )
 
     @persistent
@@ -240,7 +261,7 @@ class Tenant:
                     continue
                 ids.extend(id for _, id in access.columns(self.name, space, ["id"], wanted))
                 if not dry_run:
-                    access.remove(self.name, space, wanted)  # type: ignore[attr-defined]
+                    Succession(cast("Writing", access), self.name, space, now_in_micros()).remove(wanted)
         return ForgetResult(count=len(ids), dry_run=dry_run, ids=tuple(ids))
 
     @persistent

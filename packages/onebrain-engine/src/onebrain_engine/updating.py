@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from onebrain._core.codec import to_json
-from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError
+from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.driver import Changes, several_with_id
 from onebrain.memory.models import EVERYTHING, Memory, Scope
 from onebrain.memory.moments import dump_object
@@ -17,9 +17,14 @@ from onebrain_engine.embedding import Vectorizer
 from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
+from onebrain_engine.store.lives import Life, Wanted
 from onebrain_engine.store.protocol import Store, Writing
-from onebrain_engine.store.records import Entry, Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import Entry, Record, Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.succession import Succession
 from onebrain_engine.vectorizers import Vectorizers
+
+# The fields of a memory that its life holds.
+LIFE: Final = ("valid_from", "valid_until", "supersedes", "sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,18 @@ class Updating:
             self._bounds.check_changes(values, record, tenant)
             if "embedding" in given or (made is not None and given["content"] != old.content):
                 space, values["vector"] = self._vector(write, tenant, space, given, made)
+            life = self._life(write, tenant, space, record, given, now)
             entry, after = write.change(tenant, space, row, values, now if at is None else to_micros(at))
-            memory = to_memory(write.records(tenant, space, [row])[row], space.name)
+            if life is not None:
+                bare = Life(row, old.id, entry.created_at, entry.expires_at)
+                succession = Succession(write, tenant, after, now)
+                succession.give([(bare, life)], users={row: old.scope.user})
+                after = succession.space
+            memory = to_memory(
+                write.records(tenant, space, [row])[row],
+                space.name,
+                life=known_life(write, tenant, after, row),
+            )
         self._indexes.note_changed(tenant, entry, space, after)
         return memory
 
@@ -153,6 +168,36 @@ class Updating:
             raise several_with_id(self._store.service)
         return found[0]
 
+    def _life(
+        self, write: Writing, tenant: str, space: Space, record: Record, given: Mapping[str, Any], now: int
+    ) -> Wanted | None:
+        """Return the life that a memory is to have, or None if it stays as it is."""
+        changes = {name: given[name] for name in LIFE if name in given}
+        if not changes:
+            return None
+        known = known_life(write, tenant, space, record[0])
+        before = Wanted()
+        if known is not None:
+            olds = tuple(link.id for link in known.supersedes)
+            before = Wanted(known.valid_from, known.valid_until, olds, known.sources)
+        values: dict[str, Any] = {
+            name: (() if name in ("supersedes", "sources") else None)
+            if value is None
+            else (value if isinstance(value, tuple) else to_micros(value))
+            for name, value in changes.items()
+        }
+        life = replace(before, **values)
+        if None not in (life.valid_from, life.valid_until) and life.valid_until <= life.valid_from:  # type: ignore[operator]
+            raise OneBrainValidationError(
+                "valid_until: must be later than valid_from", service=self._store.service
+            )
+        name = (record[1], record[2] or None)
+        problem = Succession(write, tenant, space, now).refused({name: life}).get(name)
+        if problem is not None:
+            problem.service = self._store.service
+            raise problem
+        return life
+
     def _vector(
         self, write: Writing, tenant: str, space: Space, given: Mapping[str, Any], made: Made | None
     ) -> tuple[Space, bytes | None]:
@@ -174,8 +219,14 @@ def _columns(changes: Changes, old: Memory) -> dict[str, Any]:
     return {
         name: _column(name, value, old, merge=changes.merge_metadata)
         for name, value in changes.fields.items()
-        if name != "embedding"
+        if name != "embedding" and name not in LIFE
     }
+
+
+def known_life(write: Writing, tenant: str, space: Space, row: int) -> Life | None:
+    """Return the life of a memory, or None if nothing is said of it."""
+    found = write.lives(tenant, space, rows=[row]) if space.timed else ()
+    return found[0] if found else None
 
 
 def _column(name: str, value: Any, old: Memory, *, merge: bool) -> Any:

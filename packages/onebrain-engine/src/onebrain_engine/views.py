@@ -70,6 +70,10 @@ class View(Protocol):
         """Return the rows of all memories that match, archived ones included."""
         ...
 
+    def among(self, rows: Sequence[int], scope: Scope, filter: Filter, include_archived: bool) -> set[int]:
+        """Return which rows match."""
+        ...
+
 
 class InMemory:
     """A space through its index in this process.
@@ -156,6 +160,16 @@ class InMemory:
         with self._selecting(scope, filter, True) as (index, selection):
             rows: Sequence[int] = rows_of(index, selection).tolist()
             return rows
+
+    def among(self, rows: Sequence[int], scope: Scope, filter: Filter, include_archived: bool) -> set[int]:
+        """Return which rows match."""
+        with self._selecting(scope, filter, include_archived) as (index, selection):
+            known = index.slots.of_rows()
+            slots = {row: known[row] for row in rows if row in known}
+            if selection.slots is None:
+                return set(slots)
+            kept = np.isin(np.array(list(slots.values()), np.int64), selection.slots)
+            return {row for row, inside in zip(slots, kept.tolist(), strict=True) if inside}
 
     @contextmanager
     def _selecting(

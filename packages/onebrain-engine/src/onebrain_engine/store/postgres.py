@@ -19,6 +19,7 @@ from onebrain.errors import ConfigurationError, OneBrainConnectionError
 from onebrain.memory.models import Scope
 from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
+from onebrain_engine.store.lives import Life
 from onebrain_engine.store.postgres_codec import Vector, adapt_text, adapt_vectors, digest, knows_types
 from onebrain_engine.store.postgres_connections import Connection, Connections, target
 from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, translate, translated
@@ -39,7 +40,7 @@ _MARK = "(SELECT value FROM onebrain.setting WHERE name = 'encryption')"
 
 _SPACE = (
     "s.key, s.name, s.seq, s.embedder, s.dimension, s.snapshot, s.run, s.next_embedder, s.filled, s.filling, s.served, "
-    "s.analysis"
+    "s.analysis, s.timed"
 )
 _ENTRY = (
     'm."row", m."user", m.agent, m.session, m.content, m.created_at, m.updated_at, m.expires_at, m.importance, '
@@ -455,6 +456,36 @@ class _Reading:
             )
         }
 
+    def lives(
+        self, tenant: str, space: Space, *, after: int = 0, rows: Sequence[int] | None = None
+    ) -> Sequence[Life]:
+        """Return the lives of memories that changed after a change, or of rows."""
+        condition, value = ("m.seq > %s", after) if rows is None else ('l."row" = ANY(%s)', list(rows))
+        found = self._session.run(
+            tenant,
+            'SELECT l."row", m.id, m.created_at, m.expires_at, l.valid_from, l.valid_until, l.links '
+            'FROM onebrain.life AS l JOIN onebrain.memory AS m ON m.tenant = l.tenant AND m."row" = l."row" '
+            f"WHERE l.tenant = %s AND l.space = %s AND {condition}",
+            (tenant, space.key, value),
+        )
+        return [Life.of(*record) for record in found]
+
+    def identified(
+        self, tenant: str, space: Space, names: Sequence[tuple[str, str | None]], *, now: int | None = None
+    ) -> Mapping[tuple[str, str | None], int]:
+        """Return the rows of ids and users."""
+        rows = {
+            (id, user or None): row
+            for id, user, row in self._session.run(
+                tenant,
+                'SELECT id, "user", "row" FROM onebrain.memory '
+                "WHERE tenant = %s AND identity = ANY(%s) AND space + 0 = %s "
+                "AND (expires_at IS NULL OR expires_at > %s)",
+                (tenant, [digest(id) for id, _ in names], space.key, -(2**63) if now is None else now),
+            )
+        }
+        return {name: rows[name] for name in names if name in rows}
+
     def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
         """Return vectors by row."""
         return {
@@ -641,7 +672,7 @@ class _Writing(_Reading):
         for space in spaces:
             if space.filled is not None:
                 self.large(tenant, space).reset()
-        for table in ("note", "vector", "next_vector", "memory", "gone", "run", "space"):
+        for table in ("note", "vector", "next_vector", "life", "memory", "gone", "run", "space"):
             self._session.run(tenant, f"DELETE FROM onebrain.{table} WHERE tenant = %s", (tenant,))
         return spaces
 
@@ -840,6 +871,35 @@ class _Writing(_Reading):
         changed["sealed"] = cipher.seal_memory(tenant, space.key, row, clear)
         return changed
 
+    def set_lives(self, tenant: str, space: Space, lives: Sequence[Life]) -> Space:
+        """Keep lives in place of those before."""
+        seqs = list(range(space.seq + 1, space.seq + 1 + len(lives)))
+        # One with nothing in it stays, so that timelines which know the one before learn of the change.
+        kept = [(life.row, *life.stored()) for life in lives]
+        with self._session.of(tenant).pipeline():
+            self._session.run(
+                tenant,
+                'INSERT INTO onebrain.life (tenant, space, "row", valid_from, valid_until, links) '
+                "SELECT %s, %s::int8, * FROM unnest(%s::int8[], %s::int8[], %s::int8[], %s::text[]) "
+                'ON CONFLICT (tenant, space, "row") DO UPDATE SET valid_from = excluded.valid_from, '
+                "valid_until = excluded.valid_until, links = excluded.links",
+                (tenant, space.key, *_arrays(kept)),
+            )
+            self._session.run(
+                tenant,
+                'UPDATE onebrain.memory AS m SET seq = new.seq FROM unnest(%s::int8[], %s::int8[]) AS new ("row", seq) '
+                'WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = new."row"',
+                ([life.row for life in lives], seqs, tenant, space.key),
+            )
+            if not space.timed:
+                self._session.run(
+                    tenant,
+                    "UPDATE onebrain.space SET timed = true WHERE tenant = %s AND key = %s",
+                    (tenant, space.key),
+                )
+            after = self._set_seq(tenant, space, space.seq + len(lives))
+        return replace(after, timed=True)
+
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
         """Remove rows."""
         gone, seq = list(rows), space.seq + 1
@@ -864,6 +924,12 @@ class _Writing(_Reading):
                 self._session.run(
                     tenant,
                     'DELETE FROM onebrain.next_vector WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
+                    (tenant, space.key, gone),
+                )
+            if space.timed:
+                self._session.run(
+                    tenant,
+                    'DELETE FROM onebrain.life WHERE tenant = %s AND space = %s AND "row" = ANY(%s)',
                     (tenant, space.key, gone),
                 )
             if space.filled is not None:

@@ -191,6 +191,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         f"CREATE POLICY own_tenant ON onebrain.next_vector USING ({OWN}) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     ),
+    (
+        # When a memory holds and what it replaces, see `lives`; kept beside it like its vector, and removed with it.
+        """CREATE TABLE onebrain.life (
+            tenant text NOT NULL,
+            space bigint NOT NULL,
+            "row" bigint NOT NULL,
+            valid_from bigint,
+            valid_until bigint,
+            links text NOT NULL,
+            PRIMARY KEY (tenant, space, "row")
+        )""",
+        "ALTER TABLE onebrain.space ADD COLUMN timed boolean NOT NULL DEFAULT false",
+        "ALTER TABLE onebrain.life ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE onebrain.life FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY own_tenant ON onebrain.life USING ({OWN}) "
+        "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from onebrain.errors import DatabaseBusy
 from onebrain.memory.models import Scope
+from onebrain_engine.store.lives import Life
 from onebrain_engine.store.records import Changes, Draft, Entry, Record, Space, Unembedded
 
 
@@ -36,6 +37,18 @@ class Reading(Protocol):
 
     def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
         """Return memories as records of `MEMORY_COLUMNS`, in clear, by row; rows that are gone are left out."""
+        ...
+
+    def lives(
+        self, tenant: str, space: Space, *, after: int = 0, rows: Sequence[int] | None = None
+    ) -> Sequence[Life]:
+        """Return the lives of memories that changed after a change of a `timed` space, or of rows; most have none."""
+        ...
+
+    def identified(
+        self, tenant: str, space: Space, names: Sequence[tuple[str, str | None]], *, now: int | None = None
+    ) -> Mapping[tuple[str, str | None], int]:
+        """Return the row of each id and user that a memory of a space has; those that have expired by `now` have none."""
         ...
 
     def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
@@ -125,6 +138,10 @@ class Writing(Reading, Protocol):
         Returns:
             Its entry for the index, and the space as it is then.
         """
+        ...
+
+    def set_lives(self, tenant: str, space: Space, lives: Sequence[Life]) -> Space:
+        """Keep lives in place of those before, and count their memories as changed; return the space as it is then."""
         ...
 
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:

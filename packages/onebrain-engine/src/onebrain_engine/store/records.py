@@ -15,6 +15,7 @@ from onebrain._core.codec import from_json
 from onebrain.memory.acceptance import LATEST
 from onebrain.memory.models import Memory, Scope
 from onebrain.memory.moments import load_object
+from onebrain_engine.store.lives import Life, Wanted
 
 Record: TypeAlias = tuple[Any, ...]  # a memory's `MEMORY_COLUMNS`
 At: TypeAlias = tuple[int, int | None]  # a state of a space: its last change, and the run of that
@@ -69,6 +70,7 @@ class Draft:
     vector: bytes | None
     row: int = 0
     updated_at: int | None = None  # of a memory that was changed elsewhere; None for now
+    life: Wanted | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +109,7 @@ class Space:
         filling: The change that this has to reach; later ones are kept by those who make them.
         analysis: The version of the text analysis that made the words there; None where none are kept.
         served: Whether the database's own indexes are complete, and serve it.
+        timed: Whether any of its memories has had a time for which it holds, or a link to another one.
     """
 
     key: int
@@ -121,6 +124,7 @@ class Space:
     filling: int | None = None
     served: bool = False
     analysis: int | None = None
+    timed: bool = False
 
     @property
     def at(self) -> At:
@@ -132,7 +136,7 @@ class Space:
         # Four times as fast as dataclasses.replace(), on the way of every store.
         return Space(
             self.key, self.name, seq, self.embedder, self.dimension, self.snapshot, run, self.next_embedder, self.filled,
-            self.filling, self.served, self.analysis,
+            self.filling, self.served, self.analysis, self.timed,
         )  # fmt: skip
 
 
@@ -184,12 +188,15 @@ def _scope(space: str, user: str | None, agent: str | None, session: str | None)
     return Scope.trusted({"space": space or None, "user": user or None, "agent": agent, "session": session})
 
 
-def to_memory(record: Record, space: str, vector: bytes | None = None) -> Memory:
-    """Return the memory of a record, with the floats of its vector if given; the store's own data needs no validation."""
+def to_memory(record: Record, space: str, vector: bytes | None = None, life: Life | None = None) -> Memory:
+    """Return the memory of a record, with its life and the floats of its vector if given.
+
+    The store's own data needs no validation.
+    """
     created = updated = to_datetime(record[14])
     if record[15] != record[14]:
         updated = to_datetime(record[15])
-    return Memory.trusted(
+    memory = Memory.trusted(
         {
             "id": record[1],
             "content": record[5],
@@ -205,7 +212,24 @@ def to_memory(record: Record, space: str, vector: bytes | None = None) -> Memory
             "created_at": created,
             "updated_at": updated,
             "expires_at": None if record[16] is None else to_datetime(record[16]),
+            "valid_from": None,
+            "valid_until": None,
+            "supersedes": (),
+            "superseded_by": None,
+            "superseded_at": None,
+            "sources": (),
             "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
             "extra": {} if record[17] == "{}" else load_object(record[17]),
         }
     )
+    if life is not None:
+        last = life.successors[-1] if life.successors else None
+        memory.__dict__.update(
+            valid_from=None if life.valid_from is None else to_datetime(life.valid_from),
+            valid_until=None if life.valid_until is None else to_datetime(life.valid_until),
+            supersedes=tuple(link.id for link in life.supersedes),
+            superseded_by=None if last is None else last.id,
+            superseded_at=None if last is None else to_datetime(last.recorded),
+            sources=life.sources,
+        )
+    return memory

@@ -92,6 +92,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             data BLOB NOT NULL
         )""",
     ),
+    (
+        # When a memory holds and what it replaces, see `lives`; kept beside it like its vector, and removed with it.
+        "CREATE TABLE life (row INTEGER PRIMARY KEY, valid_from INTEGER, valid_until INTEGER, links TEXT NOT NULL)",
+        "ALTER TABLE space ADD COLUMN timed INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

@@ -11,9 +11,10 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from weakref import WeakSet
@@ -24,6 +25,7 @@ from onebrain.memory.sqlite_urls import MEMORY
 from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.files import make_file, make_folder
+from onebrain_engine.store.lives import Life
 from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space, Unembedded
 from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
@@ -34,7 +36,7 @@ T = TypeVar("T")
 
 Durability = Literal["normal", "full"]
 
-_SPACE = "key, name, seq, embedder, dimension, snapshot, run, next_embedder"
+_SPACE = "key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed"
 _ENTRY = (
     "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
     "m.sealed"
@@ -42,6 +44,7 @@ _ENTRY = (
 _LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
+_EVER = -(2**63)  # before all times
 
 _INSERT = """INSERT INTO memory
     (row, tenant, space, seq, id, user, agent, session, content, title, type, tags, metadata, importance, source,
@@ -353,12 +356,12 @@ class _Reading:
         found = self._db.execute(
             f"SELECT {_SPACE} FROM space WHERE tenant = ? AND name = ?", (tenant, name)
         ).fetchone()
-        return Space(*found) if found else None
+        return _space(found) if found else None
 
     def spaces(self, tenant: str) -> Sequence[Space]:
         """Return all spaces of a tenant."""
         return [
-            Space(*found)
+            _space(found)
             for found in self._db.execute(
                 f"SELECT {_SPACE} FROM space WHERE tenant = ? ORDER BY key", (tenant,)
             )
@@ -419,6 +422,45 @@ class _Reading:
             ):
                 found[record[0]] = self._seal.record(tenant, space.key, record, sealed)
         return found
+
+    def lives(
+        self, tenant: str, space: Space, *, after: int = 0, rows: Sequence[int] | None = None
+    ) -> Sequence[Life]:
+        """Return the lives of memories that changed after a change, or of rows."""
+        columns = "row, m.id, m.created_at, m.expires_at, l.valid_from, l.valid_until, l.links"
+        if rows is None:
+            # From the beginning, the lives are read; later on, the few memories that changed.
+            first, then = ("life AS l", "memory AS m") if after == 0 else ("memory AS m", "life AS l")
+            found: Iterable[Sequence[Any]] = self._db.execute(
+                f"SELECT {columns} FROM {first} CROSS JOIN {then} USING (row) "
+                f"WHERE {'+' if after == 0 else ''}m.space = ? AND m.tenant = ? AND m.seq > ?",
+                (space.key, tenant, after),
+            )
+        else:
+            found = chain.from_iterable(
+                self._db.execute(
+                    f"SELECT {columns} FROM life AS l CROSS JOIN memory AS m USING (row) "
+                    f"WHERE row IN ({_marks(len(some))}) AND +m.tenant = ? AND +m.space = ?",
+                    (*some, tenant, space.key),
+                )
+                for some in _chunks(rows)
+            )
+        return [Life.of(*record) for record in found]
+
+    def identified(
+        self, tenant: str, space: Space, names: Sequence[tuple[str, str | None]], *, now: int | None = None
+    ) -> Mapping[tuple[str, str | None], int]:
+        """Return the rows of ids and users."""
+        rows = {
+            (id, user or None): row
+            for some in _chunks([id for id, _ in names])
+            for id, user, row in self._db.execute(
+                f"SELECT id, user, row FROM memory WHERE tenant = ? AND id IN ({_marks(len(some))}) AND space = ? "
+                "AND (expires_at IS NULL OR expires_at > ?)",
+                (tenant, *some, space.key, _EVER if now is None else now),
+            )
+        }
+        return {name: rows[name] for name in names if name in rows}
 
     def vectors(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, bytes]:
         """Return vectors by row."""
@@ -483,7 +525,7 @@ class _Reading:
                 f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
                 (tenant, *chunk, now, *values),
             ):
-                found.append((row, Space(*space)))
+                found.append((row, _space(space)))
         return found
 
     def columns(
@@ -595,7 +637,7 @@ class _Writing(_Reading):
                 "SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
                 (_LAST_SPACE, max(space.key for space in spaces)),
             )
-        for table in ("vector", "note"):
+        for table in ("vector", "note", "life"):
             self._db.execute(
                 f"DELETE FROM {table} WHERE row IN (SELECT row FROM memory WHERE tenant = ?)", (tenant,)
             )
@@ -748,6 +790,21 @@ class _Writing(_Reading):
         changed["sealed"] = cipher.seal_memory(tenant, space.key, row, clear)
         return changed
 
+    def set_lives(self, tenant: str, space: Space, lives: Sequence[Life]) -> Space:
+        """Keep lives in place of those before."""
+        # One with nothing in it stays, so that timelines which know the one before learn of the change.
+        self._db.executemany(
+            "INSERT OR REPLACE INTO life (row, valid_from, valid_until, links) VALUES (?, ?, ?, ?)",
+            [(life.row, *life.stored()) for life in lives],
+        )
+        self._db.executemany(
+            "UPDATE memory SET seq = ? WHERE row = ? AND tenant = ?",
+            [(seq, life.row, tenant) for seq, life in enumerate(lives, space.seq + 1)],
+        )
+        if not space.timed:
+            self._db.execute("UPDATE space SET timed = 1 WHERE key = ?", (space.key,))
+        return replace(self._set_seq(space, space.seq + len(lives)), timed=True)
+
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
         """Remove rows."""
         count = 0
@@ -762,6 +819,8 @@ class _Writing(_Reading):
             self._db.execute(f"DELETE FROM note WHERE row IN ({marks})", chunk)
             if space.next_embedder is not None:
                 self._db.execute(f"DELETE FROM next_vector WHERE row IN ({marks})", chunk)
+            if space.timed:
+                self._db.execute(f"DELETE FROM life WHERE row IN ({marks})", chunk)
         seq = space.seq + 1
         self._db.executemany(
             "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, r) for r in rows]
@@ -773,7 +832,7 @@ class _Writing(_Reading):
         """Return rows whose time is over."""
         columns = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
         return [
-            (row, Space(*space))
+            (row, _space(space))
             for row, *space in self._db.execute(
                 f"SELECT m.row, {columns} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 "WHERE m.tenant = ? AND m.expires_at <= ? LIMIT 10000",
@@ -858,6 +917,18 @@ class _Writing(_Reading):
             )
         self._db.execute("UPDATE space SET seq = ?, run = ? WHERE key = ?", (seq, run, space.key))
         return space.moved(seq, run)
+
+
+def _space(record: Sequence[Any]) -> Space:
+    """Return a space of its columns."""
+    key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed = record
+    return Space(key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed=bool(timed))
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Return values in pieces that each fit into one statement."""
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
 
 
 def _marks(count: int) -> str:

@@ -330,6 +330,7 @@ def export(where: Where, file: Path) -> None:
             scope=where.scope,
             order="sequence",
             include_archived=True,
+            include_superseded=True,
             with_embeddings=can.embeddings,
         )
         with click.open_file(str(file), "w", encoding="utf-8") as out:

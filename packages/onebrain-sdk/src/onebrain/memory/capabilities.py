@@ -46,6 +46,8 @@ class Capabilities:
         importance: Importance is kept.
         reembed: The embedder of stored memories can be changed.
         entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
+        supersede: A memory can replace others, which are kept and left out of searches.
+        validity: A memory can have a time from which and until which it holds.
     """
 
     service: str
@@ -74,6 +76,8 @@ class Capabilities:
     importance: bool = True
     entities: bool = False
     reembed: bool = False
+    supersede: bool = False
+    validity: bool = False
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""

@@ -59,6 +59,8 @@ class SearchRequest:
     alpha: float | None = None
     min_score: float = 0.0
     include_archived: bool = False
+    include_superseded: bool = False
+    at: datetime | None = None
     with_embeddings: bool = False
     now: datetime | None = None
     prefer_newer: bool = True
@@ -96,6 +98,8 @@ class ListRequest:
     limit: int = 100
     cursor: str | None = None
     include_archived: bool = False
+    include_superseded: bool = False
+    at: datetime | None = None
     with_embeddings: bool = False
 
 
@@ -131,7 +135,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Forgets`, a `Counts`, a `Settles`, a `Names` or a `Reembeds`.
+    A driver may also be a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes` or a `Reembeds`.
     """
 
     @property
@@ -237,6 +241,15 @@ class Names(Protocol):
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
         """Remove an entity from memories; return their number."""
+        ...
+
+
+@runtime_checkable
+class Supersedes(Protocol):
+    """A driver that keeps which memory replaces which; one that declares ``supersede`` must be it."""
+
+    def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
+        """Return the memory with an id in a scope and all that links of `supersedes` connect it with, oldest first."""
         ...
 
 

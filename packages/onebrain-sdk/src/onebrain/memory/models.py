@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ from onebrain._core.models import LazyModel
 from onebrain._core.rows import RowsOf
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant, json_object, text, vector
-from onebrain.memory.ids import Id, as_id
+from onebrain.memory.ids import Id, as_id, is_id
 
 SearchMode = Literal["hybrid", "keyword", "vector"]
 Order = Literal[
@@ -30,6 +30,9 @@ Order = Literal[
 ]
 Status = Literal["created", "updated", "unchanged", "duplicate", "pending", "failed"]
 
+
+# The most ids that one memory may supersede, or be drawn from.
+MOST_LINKS: Final = 100
 
 # pydantic keeps these three in slots, which are set fastest by their own descriptors.
 _set_attribute = object.__setattr__
@@ -99,10 +102,29 @@ def _tags(value: Any) -> Any:
         raise ValueError("must be a list of strings") from None
 
 
+def _ids(value: Any) -> Any:
+    """Accept one id or an iterable of ids; drop repeats, keep the order."""
+    if value is None:
+        return ()
+    given = [value] if is_id(value) else value
+    if isinstance(given, bytes | Mapping):
+        raise ValueError("must be a list of ids")
+    try:
+        found = tuple(dict.fromkeys(text(as_id(one)) for one in given))
+    except TypeError:
+        raise ValueError("must be a list of ids") from None
+    if len(found) > MOST_LINKS:
+        raise ValueError(f"must hold at most {MOST_LINKS} ids")
+    if not all(0 < len(one) <= 512 for one in found):
+        raise ValueError("must hold ids of 1 to 512 characters")
+    return found
+
+
 Text: TypeAlias = Annotated[str, BeforeValidator(text)]
 Part: TypeAlias = Annotated[str | None, BeforeValidator(_part)]
 Instant: TypeAlias = Annotated[datetime, BeforeValidator(instant)]
 Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_tags)]
+Ids: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_ids)]
 Metadata: TypeAlias = dict[str, Any]
 JsonObject: TypeAlias = Annotated[dict[str, Any], BeforeValidator(json_object)]
 Vector: TypeAlias = Annotated[tuple[float, ...] | Literal[False], BeforeValidator(_vector)]
@@ -190,6 +212,12 @@ class Memory(Model, frozen=True):
         created_at: When it was made: the caller's time where one was given.
         updated_at: When it was last changed.
         expires_at: When it vanishes from every answer, where it does.
+        valid_from: When it began to hold in the world; None where `created_at` says it.
+        valid_until: When it ceased to hold, this moment excluded; None for a memory that still holds.
+        supersedes: The ids of the memories that it replaces, of the same user and space.
+        superseded_by: The id of the memory that replaces it, the one recorded last; None while it holds.
+        superseded_at: When that was recorded.
+        sources: The ids of the memories that it was drawn from.
         embedding: Its vector, only where one was asked for.
         extra: Further fields of the service, by its own names.
     """
@@ -208,6 +236,12 @@ class Memory(Model, frozen=True):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     expires_at: datetime | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    supersedes: tuple[str, ...] = ()
+    superseded_by: str | None = None
+    superseded_at: datetime | None = None
+    sources: tuple[str, ...] = ()
     embedding: tuple[float, ...] | None = Field(default=None, repr=False)
     extra: Metadata = Field(default_factory=dict, repr=False)
 
@@ -226,6 +260,11 @@ class NewMemory(Model, frozen=True):
         embedding: The caller's own vector; None lets the brain make one where it can. False stores the memory without a
             vector, also among others of the caller's own: it is found by words, filters and lists.
         created_at: When it happened, for history that is stored later; the default is now.
+        valid_from: When it begins to hold in the world, if that is not `created_at`.
+        valid_until: When it ceases to hold, this moment excluded. It is kept, but searches leave it out from then on.
+        supersedes: The ids of memories that this one replaces, of the same user and space, at most 100. They are kept, and
+            searches leave them out while this memory is there.
+        sources: The ids of memories that this one was drawn from, at most 100.
         extra: Fields of the service behind the brain, by its own names.
     """
 
@@ -243,6 +282,10 @@ class NewMemory(Model, frozen=True):
     created_at: Instant | None = None
     expires_at: Instant | None = None
     ttl: Annotated[timedelta | None, Field(gt=timedelta(0))] = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    supersedes: Ids = ()
+    sources: Ids = ()
     embedding: Vector | None = Field(default=None, repr=False)
     extra: JsonObject = Field(default_factory=dict)
 
@@ -264,6 +307,14 @@ class NewMemory(Model, frozen=True):
             raise OneBrainValidationError("content: must not be blank")
         if self.ttl is not None and self.expires_at is not None:
             raise OneBrainValidationError("ttl and expires_at: give one of the two")
+        if (
+            self.valid_until is not None
+            and self.valid_from is not None
+            and self.valid_until <= self.valid_from
+        ):
+            raise OneBrainValidationError("valid_until: must be later than valid_from")
+        if self.id is not None and self.id in self.supersedes:
+            raise OneBrainValidationError("supersedes: a memory cannot supersede itself")
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

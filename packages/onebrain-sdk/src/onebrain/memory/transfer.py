@@ -23,6 +23,9 @@ from onebrain.memory.moments import moments_of, with_moments
 
 # Keys of a line that say no field of a new memory.
 _BESIDE: Final = frozenset({"updated_at", "embedder"})
+# What the memory that supersedes another one says of it; and fields that a line leaves out if they are empty.
+_DERIVED: Final = {"superseded_by", "superseded_at"}
+_LINKS: Final = ("supersedes", "sources")
 # Objects of a memory that may hold dates, and the key of a line that says where. A line of another program may have a key
 # of this name for something else, so it counts only where it has this form.
 _OBJECTS: Final = ("metadata", "extra")
@@ -75,6 +78,31 @@ class Copies(Protocol):
         ...
 
 
+def in_order_of_links(copies: Sequence[Copied]) -> list[int]:
+    """Return the positions of memories in the order of storing: as they are, but none before one that it supersedes."""
+    waiting = [copied for copied in copies if copied.item.supersedes]
+    if not waiting:
+        return list(range(len(copies)))
+    position = {_named(copied.item, copied.item.id): index for index, copied in enumerate(copies)}
+    order: dict[int, None] = {}
+    for start in range(len(copies)):
+        ahead = [start]
+        while ahead:
+            index = ahead[-1]
+            item = copies[index].item
+            older = [position.get(_named(item, id)) for id in item.supersedes]
+            missing = [one for one in older if one is not None and one not in order and one not in ahead]
+            if missing:
+                ahead.append(missing[0])
+            else:
+                order[ahead.pop()] = None
+    return list(order)
+
+
+def _named(item: NewMemory, id: str | None) -> tuple[str | None, str | None, str | None]:
+    return item.scope.space, item.scope.user, id
+
+
 def line(memory: Memory, embedders: Embedders | None) -> str:
     """Return a memory as a line, without its end.
 
@@ -82,7 +110,10 @@ def line(memory: Memory, embedders: Embedders | None) -> str:
         memory: The memory, with its vector where the brain gives vectors.
         embedders: Whose vectors the brain holds; None where it does not say.
     """
-    row = memory.model_dump(mode="json", exclude_none=True)
+    row = memory.model_dump(mode="json", exclude_none=True, exclude=_DERIVED)
+    for field in _LINKS:
+        if not row[field]:
+            del row[field]
     dates = {name: found for name in _OBJECTS if (found := moments_of(getattr(memory, name), what=name))}
     if dates:
         row[_DATES] = dates

@@ -19,7 +19,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Steps, done
 from onebrain._core.transport import AsyncTransport, SyncTransport
-from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
+from onebrain.errors import EmbedderMismatch, OneBrainError, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.brain import Brain
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
 from onebrain.memory.driver import (
@@ -61,6 +61,8 @@ REFERENCE = Capabilities(
     filters={"*": ALL_OPERATORS, "$*": ALL_OPERATORS},
     logic=frozenset({"all", "any", "not"}),
     entities=True,
+    supersede=True,
+    validity=True,
 )
 
 
@@ -95,6 +97,8 @@ class ReferenceDriver:
         self._numbers = itertools.count(1)
         # The names in each memory, with its sequence number and text at the time of the extraction.
         self._named: dict[Identity, tuple[int, str, Names]] = {}
+        # The links from new memories to those that they supersede, with the time of recording, in its order.
+        self._links: dict[tuple[Identity, Identity], datetime] = {}
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
 
@@ -123,8 +127,13 @@ class ReferenceDriver:
             self._check_dimension(item.embedding or None, item.scope, but=key)
         except EmbedderMismatch as error:
             return StoreResult(id=None, status="failed", error=error)
+        try:
+            self._check_links(key, item.supersedes)
+        except OneBrainError as error:
+            return StoreResult(id=None, status="failed", error=error)
         if old is None:
             self._sequence[key] = next(self._numbers)
+        self._link(key, item.supersedes, now)
         self._rows[key] = Memory(
             id=id,
             content=item.content,
@@ -140,10 +149,91 @@ class ReferenceDriver:
             created_at=item.created_at or (old.created_at if old else now),
             updated_at=now,
             expires_at=expiry(item, now),
+            valid_from=item.valid_from,
+            valid_until=item.valid_until,
+            sources=item.sources,
             embedding=item.embedding or None,
             extra=extra,
         )
         return StoreResult(id=id, status="updated" if old else "created")
+
+    def _check_links(self, key: Identity, supersedes: Iterable[str]) -> None:
+        """Raise if a memory cannot supersede others of its user and space."""
+        ahead = [(key[0], key[1], id) for id in supersedes]
+        if not all(old in self._rows for old in ahead):
+            raise OneBrainNotFoundError(
+                "supersedes: this user has no memory with such an id in this space", service="reference"
+            )
+        while ahead:
+            if key in ahead:
+                raise OneBrainValidationError(
+                    "supersedes: a memory would supersede itself, by way of others", service="reference"
+                )
+            ahead = [old for new, old in self._links if new in ahead]
+
+    def _link(self, key: Identity, supersedes: Iterable[str], now: datetime) -> None:
+        """Record the memories that one supersedes; a link that stands keeps its time."""
+        olds = [(key[0], key[1], id) for id in supersedes]
+        for new, old in list(self._links):
+            if new == key and old not in olds:
+                del self._links[new, old]
+        for old in olds:
+            self._links.setdefault((key, old), now)
+
+    def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
+        """Return a memory with all that links connect it with."""
+        with self._lock:
+            chain = {_identity(row) for row in self._find([id], scope)}
+            size = 0
+            while size != len(chain):
+                size = len(chain)
+                chain |= {end for link in self._links if chain & set(link) for end in link}
+            rows = [self._rows[key] for key in chain]
+            rows.sort(
+                key=lambda row: (_instant(row.valid_from or row.created_at), self._sequence[_identity(row)])
+            )
+            return done([self._shown(row, False) for row in rows])
+
+    def _shown(self, row: Memory, with_embedding: bool) -> Memory:
+        """Return a memory with its links."""
+        key = _identity(row)
+        newer = [(moment, new) for (new, old), moment in self._links.items() if old == key]
+        return row.model_copy(
+            update={
+                "supersedes": tuple(old[2] for new, old in self._links if new == key),
+                "superseded_by": newer[-1][1][2] if newer else None,
+                "superseded_at": newer[-1][0] if newer else None,
+                "embedding": row.embedding if with_embedding else None,
+            }
+        )
+
+    def _standing(self, row: Memory, rows: Sequence[Memory]) -> Identity | None:
+        """Return the memory of a chain that is among those that hold: this one, a newer one, or else an older one."""
+        holding = {_identity(one) for one in rows}
+        for newer in (True, False):
+            ahead, seen = [_identity(row)], set[Identity]()
+            while ahead:
+                key = ahead.pop()
+                if key in holding:
+                    return key
+                if key not in seen:
+                    seen.add(key)
+                    ahead += [
+                        new if newer else old for new, old in self._links if key == (old if newer else new)
+                    ]
+        return None
+
+    def _holds(self, row: Memory, at: datetime | None, include_superseded: bool, now: datetime) -> bool:
+        """Return whether a memory holds at a moment, by default now."""
+        if at is None and include_superseded:
+            return True
+        moment = at or now
+        begins = row.valid_from or (row.created_at if at else None)
+        ends = [row.valid_until] if row.valid_until else []
+        if not include_superseded:
+            newer = [self._rows[new] for new, old in self._links if old == _identity(row)]
+            ends += [_instant(new.valid_from or new.created_at) for new in newer]
+        return (begins is None or begins <= moment) and all(moment < end for end in ends)
 
     def _check_dimension(
         self, vector: Sequence[float] | None, scope: Scope, *, but: Identity | None = None
@@ -162,19 +252,34 @@ class ReferenceDriver:
         """Rank by the share of query words that a memory contains, or by cosine."""
         with self._lock:
             self._check_dimension(request.embedding, request.scope)
-            rows = self._select(request.scope, request.filter, request.include_archived)
+            rows = self._select(
+                request.scope,
+                request.filter,
+                request.include_archived,
+                include_superseded=request.include_superseded,
+                at=request.at,
+            )
+            members = self._select(
+                request.scope, request.filter, request.include_archived, include_superseded=True
+            )
         if request.query is None and request.embedding is None:
             rows.reverse()
             rows.sort(key=lambda row: _instant(row.created_at), reverse=True)
             scored = [(0.0, row) for row in rows]
         else:
-            ranked = ((_score(request, row), row) for row in rows)
+            best: dict[Identity, float] = {}
+            for row in members:
+                score, standing = _score(request, row), self._standing(row, rows)
+                if score is not None and standing is not None:
+                    best[standing] = max(score, best.get(standing, 0.0))
             scored = sorted(
-                ((score, row) for score, row in ranked if score is not None), key=lambda pair: -pair[0]
+                ((best[_identity(row)], row) for row in rows if _identity(row) in best),
+                key=lambda pair: -pair[0],
             )
         page = scored[request.offset : request.offset + request.limit]
         hits = [
-            Hit(memory=_shown(row, request.with_embeddings), score=max(0.0, score)) for score, row in page
+            Hit(memory=self._shown(row, request.with_embeddings), score=max(0.0, score))
+            for score, row in page
         ]
         return done(Found(hits=hits, more=request.offset + request.limit < len(scored), mode=request.mode))
 
@@ -183,12 +288,18 @@ class ReferenceDriver:
     ) -> Steps[Sequence[Memory]]:
         """Return the memories with these ids."""
         with self._lock:
-            return done([_shown(row, with_embeddings) for row in self._find(ids, scope)])
+            return done([self._shown(row, with_embeddings) for row in self._find(ids, scope)])
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of the sorted memories."""
         with self._lock:
-            rows = self._select(request.scope, request.filter, request.include_archived)
+            rows = self._select(
+                request.scope,
+                request.filter,
+                request.include_archived,
+                include_superseded=request.include_superseded,
+                at=request.at,
+            )
             sequence = dict(self._sequence)
         descending = request.order.startswith("-")
         keyed = [(_sort_key(row, request.order), sequence[_identity(row)], row) for row in rows]
@@ -200,7 +311,7 @@ class ReferenceDriver:
         page = keyed[: request.limit]
         more = len(keyed) > request.limit
         cursor = to_json(page[-1][:2]) if more else None
-        shown = tuple(_shown(row, request.with_embeddings) for _, _, row in page)
+        shown = tuple(self._shown(row, request.with_embeddings) for _, _, row in page)
         return done(Page(shown, PageMeta(more, cursor, len(rows))))
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
@@ -219,27 +330,37 @@ class ReferenceDriver:
                 fields["embedding"] = fields["embedding"] or None
                 self._check_dimension(fields["embedding"], row.scope, but=_identity(row))
             fields = {
-                name: () if name == "tags" and value is None else value for name, value in fields.items()
+                name: () if name in ("tags", "sources", "supersedes") and value is None else value
+                for name, value in fields.items()
             }
+            begins, ends = (fields.get(name, getattr(row, name)) for name in ("valid_from", "valid_until"))
+            if begins is not None and ends is not None and ends <= begins:
+                raise OneBrainValidationError(
+                    "valid_until: must be later than valid_from", service="reference"
+                )
+            if "supersedes" in fields:
+                supersedes = fields.pop("supersedes")
+                self._check_links(_identity(row), supersedes)
+                self._link(_identity(row), supersedes, self._clock())
             changed = row.model_copy(update={**fields, "updated_at": self._clock()})
             self._rows[_identity(row)] = changed
-            return done(_shown(changed, False))
+            return done(self._shown(changed, False))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove the memories with these ids."""
         with self._lock:
             gone = self._find(ids, scope)
             for row in gone:
-                del self._rows[_identity(row)]
+                self._remove(row)
             return done(len(gone))
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
         """Remove the matching memories."""
         with self._lock:
-            rows = self._select(scope, filter, True)
+            rows = self._select(scope, filter, True, include_superseded=True)
             if not dry_run:
                 for row in rows:
-                    del self._rows[_identity(row)]
+                    self._remove(row)
             ids = tuple(row.id for row in rows)
             return done(ForgetResult(count=len(ids), dry_run=dry_run, ids=ids))
 
@@ -297,17 +418,32 @@ class ReferenceDriver:
         for row in [
             row for row in self._rows.values() if row.expires_at is not None and row.expires_at <= now
         ]:
-            del self._rows[_identity(row)]
+            self._remove(row)
         return self._rows
 
-    def _select(self, scope: Scope, filter: Filter, include_archived: bool) -> Rows:
-        rows: Iterable[Memory] = self._alive(self._clock()).values()
+    def _remove(self, row: Memory) -> None:
+        key = _identity(row)
+        del self._rows[key]
+        self._links = {link: moment for link, moment in self._links.items() if key not in link}
+
+    def _select(
+        self,
+        scope: Scope,
+        filter: Filter,
+        include_archived: bool,
+        *,
+        include_superseded: bool = False,
+        at: datetime | None = None,
+    ) -> Rows:
+        now = self._clock()
+        rows: Iterable[Memory] = self._alive(now).values()
         return [
             row
             for row in rows
             if scope.covers(row.scope)
             and (include_archived or not row.archived)
             and memory_matches(filter, row)
+            and self._holds(row, at, include_superseded, now)
         ]
 
 
@@ -321,10 +457,6 @@ def _identity(row: Memory) -> Identity:
 
 def _json(value: Any) -> dict[str, Any]:
     return load_object(dump_object(value))
-
-
-def _shown(row: Memory, with_embedding: bool) -> Memory:
-    return row if with_embedding or row.embedding is None else row.model_copy(update={"embedding": None})
 
 
 def _instant(value: datetime | None) -> datetime:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any, TypeAlias, get_args
 
 from onebrain._core.paging import Page
 from onebrain._core.steps import Coloured, Mode, Steps
 from onebrain.errors import OneBrainValidationError
+from onebrain.memory.acceptance import instant
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
-from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles
+from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles, unsupported
 from onebrain.memory.filters import Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
 from onebrain.memory.models import Memory, Order, Scope
@@ -19,6 +21,7 @@ from onebrain.memory.transfer import Copies
 
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 Embedding: TypeAlias = Sequence[float]
+Moment: TypeAlias = datetime | date | str
 Identity: TypeAlias = tuple[str | None, str | None, str]
 
 LIST_PAGE = 200
@@ -67,8 +70,33 @@ class Verbs(Coloured[Mode]):
                 by_id.setdefault(memory.id, []).append(memory)
         return [memory for id in ids for memory in by_id.get(id, ())]
 
+    def _moment(self, at: Moment | None) -> datetime | None:
+        """Return the moment that an answer is about, as a datetime in UTC; None means now.
+
+        Raises:
+            Unsupported: The service knows no validity.
+        """
+        if at is None:
+            return None
+        if not self.capabilities.validity:
+            raise unsupported(self.capabilities, "answers about another time", "leave `at` out")
+        try:
+            moment = instant(at)
+        except ValueError as error:
+            raise OneBrainValidationError(f"at: {error}") from None
+        if not isinstance(moment, datetime):
+            raise OneBrainValidationError("at: must be a datetime or ISO 8601 text")
+        return moment
+
     def _listing(
-        self, scope: Scope, condition: Filter, include_archived: bool, with_embeddings: bool
+        self,
+        scope: Scope,
+        condition: Filter,
+        include_archived: bool,
+        with_embeddings: bool,
+        *,
+        include_superseded: bool = False,
+        at: datetime | None = None,
     ) -> tuple[ListRequest, Callable[[Memory], bool]]:
         """Return the request for a list, oldest first if the service can, and the check of each row."""
         can = self.capabilities
@@ -88,6 +116,8 @@ class Verbs(Coloured[Mode]):
             order=first_of(can.orders, *OLDEST, *NEWEST, *ORDERS) or "created_at",
             limit=LIST_PAGE,
             include_archived=include_archived,
+            include_superseded=include_superseded,
+            at=at,
             with_embeddings=with_embeddings,
         )
         return request, keep

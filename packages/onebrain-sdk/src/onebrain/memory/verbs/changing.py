@@ -62,6 +62,10 @@ class Changing(Verbs[Mode]):
         created_at: datetime | Unset = UNSET,
         expires_at: datetime | Unset | None = UNSET,
         ttl: float | timedelta | Unset = UNSET,
+        valid_from: datetime | Unset | None = UNSET,
+        valid_until: datetime | Unset | None = UNSET,
+        supersedes: Id | Iterable[Id] | Unset = UNSET,
+        sources: Id | Iterable[Id] | Unset = UNSET,
         embedding: Embedding | Literal[False] | Unset = UNSET,
         extra: Mapping[str, Any] | Unset = UNSET,
     ) -> Steps[Memory]:
@@ -94,6 +98,10 @@ class Changing(Verbs[Mode]):
                 "created_at": created_at,
                 "expires_at": expires_at,
                 "ttl": ttl,
+                "valid_from": valid_from,
+                "valid_until": valid_until,
+                "supersedes": supersedes,
+                "sources": sources,
                 "embedding": embedding,
                 "extra": extra,
             }.items()
@@ -207,7 +215,7 @@ class Changing(Verbs[Mode]):
             return (yield from self._forgets.forget(scope, condition, dry_run=dry_run))
         if not can.list:
             raise unsupported(can, "forgetting by scope or filter", "search, and delete by id")
-        rows = yield from self._walk(*self._listing(scope, condition, True, False))
+        rows = yield from self._walk(*self._listing(scope, condition, True, False, include_superseded=True))
         ids = tuple(memory.id for memory in rows)
         count = len(ids)
         if ids and not dry_run:

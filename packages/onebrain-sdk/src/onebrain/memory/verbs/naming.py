@@ -148,7 +148,7 @@ class EntityVerbs(Searching[Mode]):
             Unsupported: The service has no entities.
         """
         driver = self._namer(scope)
-        memories = yield from self._walk(*self._listing(scope, TRUE, True, False))
+        memories = yield from self._walk(*self._listing(scope, TRUE, True, False, include_superseded=True))
         mentions = (yield from driver.mentions(memories)) if memories else ()
         entity = self._picked((yield from call(gather, mentions, whole=False)), name)
         behind = [mention.memory for mention in mentions if mention.entity.id == entity.id]

@@ -27,6 +27,7 @@ from onebrain.memory.verbs.base import (
     LIST_PAGE,
     ORDERS,
     FilterLike,
+    Moment,
     Verbs,
     check_scope,
     id_list,
@@ -71,6 +72,8 @@ class Reading(Verbs[Mode]):
         limit: int = 100,
         cursor: str | None = None,
         include_archived: bool = False,
+        include_superseded: bool = False,
+        at: Moment | None = None,
         with_embeddings: bool = False,
     ) -> Steps[Page[Memory]]:
         """Return one page of memories; ``page.meta.cursor`` asks for the next one.
@@ -86,6 +89,8 @@ class Reading(Verbs[Mode]):
                 limit=limit,
                 cursor=cursor,
                 include_archived=include_archived,
+                include_superseded=include_superseded,
+                at=at,
                 with_embeddings=with_embeddings,
             )
         )
@@ -99,6 +104,8 @@ class Reading(Verbs[Mode]):
         limit: int | None,
         cursor: str | None,
         include_archived: bool,
+        include_superseded: bool,
+        at: Moment | None,
         with_embeddings: bool,
     ) -> Steps[Page[Memory]]:
         """Return a page of at most `limit` memories; None leaves its size to the cost of making it."""
@@ -109,7 +116,14 @@ class Reading(Verbs[Mode]):
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
         _check_order(order)
-        request, keep = self._listing(scope, parse(filter), include_archived, with_embeddings)
+        request, keep = self._listing(
+            scope,
+            parse(filter),
+            include_archived,
+            with_embeddings,
+            include_superseded=include_superseded,
+            at=self._moment(at),
+        )
         if limit == 0:
             return Page((), PageMeta(has_more=False))
         if order in can.orders:
@@ -136,19 +150,30 @@ class Reading(Verbs[Mode]):
 
     @endpoint
     def count(
-        self, *, scope: Scope = EVERYTHING, filter: FilterLike | None = None, include_archived: bool = False
+        self,
+        *,
+        scope: Scope = EVERYTHING,
+        filter: FilterLike | None = None,
+        include_archived: bool = False,
+        include_superseded: bool = False,
+        at: Moment | None = None,
     ) -> Steps[int]:
-        """Return the number of memories in `scope` that match `filter`."""
+        """Return the number of memories in `scope` that match `filter`; the arguments are those of `list`."""
         check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
-        if self._counts is not None and self._split(condition)[1] == TRUE:
+        moment = self._moment(at)
+        usual = moment is None and not (include_superseded and can.supersede)
+        if usual and self._counts is not None and self._split(condition)[1] == TRUE:
             number = yield from self._counts.count(scope, condition, include_archived=include_archived)
             if number is not None:
                 return number
         if not can.list:
             raise unsupported(can, "counting memories")
-        return len((yield from self._walk(*self._listing(scope, condition, include_archived, False))))
+        listing = self._listing(
+            scope, condition, include_archived, False, include_superseded=include_superseded, at=moment
+        )
+        return len((yield from self._walk(*listing)))
 
     def _list(
         self,
@@ -158,6 +183,8 @@ class Reading(Verbs[Mode]):
         order: Order = "-created_at",
         limit: int | None = None,
         include_archived: bool = False,
+        include_superseded: bool = False,
+        at: Moment | None = None,
         with_embeddings: bool = False,
         cursor: str | None = None,
     ) -> Steps[Page[Memory]]:
@@ -171,6 +198,8 @@ class Reading(Verbs[Mode]):
                 is the order of ``created_at``.
             limit: The most memories over all pages.
             include_archived: Archived memories, too.
+            include_superseded: Memories that others supersede, or that no longer hold, too.
+            at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
             with_embeddings: Return each memory's vector.
             cursor: Go on from here, as given by `page`.
         """
@@ -187,6 +216,8 @@ class Reading(Verbs[Mode]):
             limit=limit if limit == 0 or not (sparse or order not in self.capabilities.orders) else None,
             cursor=cursor,
             include_archived=include_archived,
+            include_superseded=include_superseded,
+            at=at,
             with_embeddings=with_embeddings,
         )
         return Page(page.data[:limit], page.meta)

@@ -37,6 +37,7 @@ from onebrain.memory.verbs.base import (
     Embedding,
     FilterLike,
     Identity,
+    Moment,
     Verbs,
     check_scope,
     first_of,
@@ -133,6 +134,8 @@ class Searching(Verbs[Mode]):
         min_score: float = 0.0,
         embedding: Embedding | None = None,
         include_archived: bool = False,
+        include_superseded: bool = False,
+        at: Moment | None = None,
         with_embeddings: bool = False,
         budget: int = DEFAULT_BUDGET,
         now: datetime | str | None = None,
@@ -153,6 +156,8 @@ class Searching(Verbs[Mode]):
             min_score: Only hits with at least this score, 0..1.
             embedding: Your own vector to search by, instead of or together with the query.
             include_archived: Look at archived memories, too.
+            include_superseded: Look at memories that others supersede, or that no longer hold, too.
+            at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
             with_embeddings: Return each memory's vector.
             budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
                 up the result says ``exhausted=False``.
@@ -179,6 +184,7 @@ class Searching(Verbs[Mode]):
         listed = query is None and embedding is None
         if listed and not can.list:
             raise unsupported(can, "listing memories without a query", "search for something")
+        then = self._moment(at)
         own_vector = None if embedding is None else _vector(embedding)
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
@@ -195,6 +201,8 @@ class Searching(Verbs[Mode]):
             alpha=alpha,
             min_score=min_score,
             include_archived=include_archived,
+            include_superseded=include_superseded,
+            at=then,
             with_embeddings=with_embeddings,
             now=moment(now),
             prefer_newer=prefer_newer,
@@ -279,7 +287,12 @@ class Searching(Verbs[Mode]):
         """
         can = self.capabilities
         asked, keep = self._listing(
-            request.scope, condition, request.include_archived, request.with_embeddings
+            request.scope,
+            condition,
+            request.include_archived,
+            request.with_embeddings,
+            include_superseded=request.include_superseded,
+            at=request.at,
         )
         newest = first_of(can.orders, *NEWEST)
         asked = replace(asked, order=newest or asked.order, limit=min(asked.limit, budget or asked.limit))
@@ -325,6 +338,7 @@ class Searching(Verbs[Mode]):
         filter: FilterLike | None = None,
         mode: SearchMode | None = None,
         min_score: float = 0.0,
+        at: Moment | None = None,
         count_tokens: CountTokens | None = None,
         now: datetime | str | None = None,
         prefer_newer: bool = True,
@@ -342,6 +356,7 @@ class Searching(Verbs[Mode]):
             filter: Which memories count.
             mode: The search mode.
             min_score: Only hits with at least this score, 0..1.
+            at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
             now: What a time in the query is counted from; see `search`.
             prefer_newer: Let a newer memory come before the older one that it replaces; see `search`.
@@ -353,7 +368,9 @@ class Searching(Verbs[Mode]):
         can = self.capabilities
         condition = parse(filter)
         pinned = (
-            (yield from self._pinned(scope, condition, min(limit, 20))) if can.archive and can.list else []
+            (yield from self._pinned(scope, condition, min(limit, 20), self._moment(at)))
+            if can.archive and can.list
+            else []
         )
         found = yield from Searching.search.plan(
             self,
@@ -365,13 +382,18 @@ class Searching(Verbs[Mode]):
             min_score=min_score,
             now=now,
             prefer_newer=prefer_newer,
+            at=at,
         )
         chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
 
-    def _pinned(self, scope: Scope, condition: Filter, limit: int) -> Steps[list[Memory]]:
+    def _pinned(
+        self, scope: Scope, condition: Filter, limit: int, at: datetime | None
+    ) -> Steps[list[Memory]]:
         """Return up to `limit` pinned memories, the newest first where the service lists by age."""
-        request, keep = self._listing(scope, every(Cmp("$pinned", "eq", True), condition), False, False)
+        request, keep = self._listing(
+            scope, every(Cmp("$pinned", "eq", True), condition), False, False, at=at
+        )
         newest = first_of(self.capabilities.orders, *NEWEST) or request.order
         request = replace(request, order=newest)
         pinned: dict[Identity, Memory] = {}

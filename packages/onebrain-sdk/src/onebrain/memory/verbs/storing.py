@@ -24,7 +24,7 @@ from onebrain.memory.models import (
     StoreResult,
     StoreResults,
 )
-from onebrain.memory.transfer import Copied, Embedders
+from onebrain.memory.transfer import Copied, Embedders, in_order_of_links
 from onebrain.memory.translation import drafts_of, in_order
 from onebrain.memory.verbs.base import (
     Embedding,
@@ -59,6 +59,10 @@ class Storing(Verbs[Mode]):
         created_at: datetime | None = None,
         expires_at: datetime | None = None,
         ttl: float | timedelta | None = None,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+        supersedes: Id | Iterable[Id] = (),
+        sources: Id | Iterable[Id] = (),
         embedding: Embedding | Literal[False] | None = None,
         extra: Mapping[str, Any] | None = None,
         wait: bool = False,
@@ -82,6 +86,11 @@ class Storing(Verbs[Mode]):
             created_at: When it happened; the default is now.
             expires_at: When it vanishes.
             ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
+            valid_from: When it begins to hold in the world, if that is not `created_at`.
+            valid_until: When it ceases to hold. It is kept; searches leave it out from then on.
+            supersedes: The id or ids of memories that it replaces, of the same user and space. They are kept; searches leave
+                them out while this memory is there.
+            sources: The id or ids of memories that it was drawn from.
             embedding: Your own vector for it.
             extra: Fields of the service behind the brain, by its own names.
             wait: Wait until it can be read, where the service takes its time. If that takes more than a minute the
@@ -90,6 +99,7 @@ class Storing(Verbs[Mode]):
         Raises:
             OneBrainValidationError: The memory is not valid; nothing was stored.
             Unsupported: The service cannot keep a given field, such as an id of your own.
+            OneBrainNotFoundError: A memory that it supersedes does not exist; nothing was stored.
         """
         given: dict[str, Any] = {
             "id": id,
@@ -104,6 +114,10 @@ class Storing(Verbs[Mode]):
             "created_at": created_at,
             "expires_at": expires_at,
             "ttl": ttl,
+            "valid_from": valid_from,
+            "valid_until": valid_until,
+            "supersedes": supersedes or None,
+            "sources": sources or None,
             "embedding": embedding,
             "extra": extra,
         }
@@ -224,15 +238,18 @@ class Storing(Verbs[Mode]):
             raise OneBrainValidationError(
                 f"{'; '.join(problems[:5])}{more}. Nothing was stored", service=self.capabilities.service
             )
-        results: list[StoreResult] = []
+        results: dict[int, StoreResult] = {}
+        order = in_order_of_links(rows)
         size = self._batch_size
         for start in range(0, len(rows), size):
-            some = rows[start : start + size]
+            positions = order[start : start + size]
+            some = [rows[position] for position in positions]
             if self._copies is not None:
-                results.extend((yield from self._copies.restore(some)))
+                stored: Sequence[StoreResult] = yield from self._copies.restore(some)
             else:
-                results.extend((yield from self._store_batch([row.item for row in some], EVERYTHING)))
-        return StoreResults.trusted({"results": tuple(results)})
+                stored = yield from self._store_batch([row.item for row in some], EVERYTHING)
+            results.update(zip(positions, stored, strict=True))
+        return StoreResults.trusted({"results": tuple(results[position] for position in range(len(rows)))})
 
     def _settle(self, results: list[StoreResult]) -> Steps[list[StoreResult]]:
         """Wait, up to about a minute, until every stored memory can be read, and set its status."""
@@ -276,6 +293,16 @@ def check_storable(can: Capabilities, item: NewMemory) -> None:
         ((item.pinned or item.archived) and not can.archive, "pinned or archived memories", ""),
         (bool(item.tags) and not can.tags, "tags", ""),
         (item.importance is not None and not can.importance, "importance", ""),
+        (
+            bool(item.supersedes or item.sources) and not can.supersede,
+            "links between memories",
+            "leave `supersedes` and `sources` out",
+        ),
+        (
+            (item.valid_from or item.valid_until) is not None and not can.validity,
+            "a time for which a memory holds",
+            "leave `valid_from` and `valid_until` out",
+        ),
     )
     for lacking, what, hint in given:
         if lacking:

@@ -42,6 +42,7 @@ pytest.register_assert_rewrite(
             "searching",
             "sharing",
             "storing",
+            "superseding",
             "vectors",
         )
     )
@@ -57,6 +58,7 @@ from onebrain.testing.conformance.searching import SearchSuite  # noqa: E402
 from onebrain.testing.conformance.sharing import ErrorSuite, SharingSuite  # noqa: E402
 from onebrain.testing.conformance.storing import StoreSuite  # noqa: E402
 from onebrain.testing.conformance.suite import Suite, only  # noqa: E402
+from onebrain.testing.conformance.superseding import SupersedeSuite  # noqa: E402
 from onebrain.testing.conformance.vectors import VectorSuite  # noqa: E402
 
 __all__ = ["DriverConformance", "Suite", "only"]
@@ -67,6 +69,7 @@ class DriverConformance(
     ErrorSuite,
     SharingSuite,
     EntitySuite,
+    SupersedeSuite,
     ContextSuite,
     ForgetSuite,
     DeleteSuite,

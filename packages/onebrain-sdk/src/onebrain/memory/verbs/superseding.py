@@ -1,0 +1,149 @@
+"""Replacing memories by newer ones, which keeps the old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from onebrain._core.codec import UNSET, Unset
+from onebrain._core.endpoint import endpoint
+from onebrain._core.steps import Mode, Steps
+from onebrain.errors import OneBrainNotFoundError
+from onebrain.memory.checks import check_id
+from onebrain.memory.driver import Supersedes, several_with_id, unsupported
+from onebrain.memory.ids import Id
+from onebrain.memory.models import EVERYTHING, Memory, Scope, StoreResult
+from onebrain.memory.verbs.base import Embedding, check_scope
+from onebrain.memory.verbs.storing import Storing
+
+
+class Superseding(Storing[Mode]):
+    """Replacing memories by newer ones."""
+
+    @endpoint
+    def supersede(
+        self,
+        old: Id,
+        content: str,
+        *,
+        scope: Scope = EVERYTHING,
+        id: Id | None = None,
+        title: str | None = None,
+        type: str | Unset | None = UNSET,
+        tags: Iterable[str] | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset | None = UNSET,
+        importance: float | None = None,
+        source: str | None = None,
+        created_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | timedelta | None = None,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+        sources: Id | Iterable[Id] = (),
+        embedding: Embedding | Literal[False] | None = None,
+    ) -> Steps[StoreResult]:
+        """Store a memory that replaces an older one, and return its id and status.
+
+        The old memory is kept as it is. Searches, contexts and lists leave it out from the time on at which the new one
+        begins to hold; `history` and ``include_superseded=True`` find it. It holds again once the new one is deleted.
+
+        Args:
+            old: The id of the memory to replace.
+            content: The new text.
+            scope: Where the old memory is.
+            id: An id of your own for the new memory.
+            title: A short heading.
+            type: A kind such as ``"fact"``; the default is the old memory's, as it is for `tags` and `metadata`.
+            tags: Labels.
+            metadata: A JSON object of your own.
+            importance: 0..1.
+            source: Where it came from.
+            created_at: When it happened; the default is now.
+            expires_at: When it vanishes; the old memory then holds again.
+            ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
+            valid_from: When it begins to hold in the world, if that is not `created_at`.
+            valid_until: When it ceases to hold.
+            sources: The id or ids of memories that it was drawn from.
+            embedding: Your own vector for it.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with the id `old`.
+            OneBrainConflictError: It has several; name the one by its space and user.
+            Unsupported: The service keeps no links between memories.
+
+        Example:
+            >>> import onebrain
+            >>> brain = onebrain.connect("sqlite://")
+            >>> old = brain.store("Ewa works at the bakery").id
+            >>> new = brain.supersede(old, "Ewa works at the hospital's dispensary")
+            >>> [hit.content for hit in brain.search("where does Ewa work?")]
+            ["Ewa works at the hospital's dispensary"]
+        """
+        check_scope(scope)
+        self._check_links()
+        memories = yield from self._get([check_id("old", old)], scope, False)
+        if not memories:
+            raise OneBrainNotFoundError(
+                "no memory with this id in this scope", service=self.capabilities.service
+            )
+        if len(memories) > 1:
+            raise several_with_id(self.capabilities.service)
+        before = memories[0]
+        return (
+            yield from Storing.store.plan(
+                self,
+                content,
+                scope=before.scope,
+                id=id,
+                title=title,
+                type=before.type if isinstance(type, Unset) else type,
+                tags=before.tags if isinstance(tags, Unset) else tags,
+                metadata=before.metadata if isinstance(metadata, Unset) else metadata,
+                importance=importance,
+                source=source,
+                created_at=created_at,
+                expires_at=expires_at,
+                ttl=ttl,
+                valid_from=valid_from,
+                valid_until=valid_until,
+                supersedes=before.id,
+                sources=sources,
+                embedding=embedding,
+            )
+        )
+
+    @endpoint
+    def history(self, id: Id, *, scope: Scope = EVERYTHING) -> Steps[list[Memory]]:
+        """Return a memory with all that it superseded and all that superseded it, oldest first.
+
+        Archived memories are included; those outside `scope` are left out.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+            OneBrainConflictError: It has several: an id is unique for one user in one space.
+            Unsupported: The service keeps no links between memories.
+        """
+        check_scope(scope)
+        driver = self._check_links()
+        known = check_id("id", id)
+        found = yield from self._get([known], scope, False)
+        if not found:
+            raise OneBrainNotFoundError(
+                "no memory with this id in this scope", service=self.capabilities.service
+            )
+        if len(found) > 1:
+            raise several_with_id(self.capabilities.service)
+        own = Scope(found[0].scope.space, found[0].scope.user)
+        chain = yield from driver.history(known, own.within(scope))
+        return [memory for memory in chain if scope.covers(memory.scope)]
+
+    def _check_links(self) -> Supersedes:
+        driver = self._driver
+        if not self.capabilities.supersede or not isinstance(driver, Supersedes):
+            raise unsupported(
+                self.capabilities,
+                "links between memories",
+                "update the memory, or store the new one beside it",
+            )
+        return driver

@@ -1,0 +1,287 @@
+"""Tests that a memory replaces others, which are kept, and that memories hold when they say so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from onebrain.errors import OneBrainError, OneBrainNotFoundError, OneBrainValidationError, Unsupported
+from onebrain.memory.brain import Brain
+from onebrain.memory.filters import F
+from onebrain.memory.models import Scope
+from onebrain.testing.conformance.suite import Suite, found, ids, keep, keep_all, listed, needs
+
+EWA, OTHER = Scope(user="ewa"), Scope(user="olek")
+SPRING, SUMMER, AUTUMN = (datetime(2021, month, 1, tzinfo=UTC) for month in (3, 6, 9))
+MOMENT = timedelta(microseconds=1)
+
+
+def chain(brain: Brain, **fields: Any) -> tuple[str, str, str]:
+    """Store a memory, one that replaces it, and one that replaces that."""
+    first = keep(brain, "Ewa works at the bakery", scope=EWA, created_at=SPRING, **fields)
+    second = keep(brain, "Ewa bakes at the mill", scope=EWA, created_at=SUMMER, supersedes=first, **fields)
+    third = keep(
+        brain, "Ewa moved to the harbour", scope=EWA, created_at=AUTUMN, supersedes=[second], **fields
+    )
+    return first, second, third
+
+
+class SupersedeSuite(Suite):
+    """Tests of `supersede`, `history` and validity."""
+
+    verb: ClassVar[str] = "supersede"
+
+    def test_a_service_without_links_refuses(self, brain: Brain) -> None:
+        if brain.capabilities.supersede:
+            pytest.skip(f"{brain.capabilities.service} declares supersede=True")
+        old = keep(brain, "the old one")
+        with pytest.raises(Unsupported):
+            brain.supersede(old, "the new one")
+        with pytest.raises(Unsupported):
+            brain.store("the new one", supersedes=old)
+        with pytest.raises(Unsupported):
+            brain.history(old)
+        assert brain.get(old).content == "the old one"
+
+    def test_a_service_without_validity_refuses(self, brain: Brain) -> None:
+        if brain.capabilities.validity:
+            pytest.skip(f"{brain.capabilities.service} declares validity=True")
+        with pytest.raises(Unsupported):
+            brain.store("a sale", valid_until=SPRING)
+        with pytest.raises(Unsupported):
+            brain.search("a sale", at=SPRING)
+
+    def test_the_new_memory_is_found_and_the_old_one_is_kept(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede")
+        old = keep(brain, "Ewa works at the bakery", scope=EWA, tags=["job"], metadata={"n": 1}, type="fact")
+        before = brain.get(old)
+        result = brain.supersede(old, "Ewa works at the harbour", scope=EWA)
+        assert result.id is not None
+        new = brain.get(result.id)
+        assert (new.scope, new.tags, new.metadata, new.type) == (EWA, ("job",), {"n": 1}, "fact")
+        assert new.supersedes == (old,)
+        after = brain.get(old)
+        assert (after.superseded_by, after.superseded_at is not None) == (new.id, True)
+        assert after.model_copy(update={"superseded_by": None, "superseded_at": None}) == before
+        assert found(brain, "Where does Ewa work?", scope=EWA) == {new.id}
+        assert listed(brain, scope=EWA) == {new.id}
+        assert (brain.count(scope=EWA), brain.count(scope=EWA, include_superseded=True)) == (1, 2)
+        assert found(brain, "Ewa works", include_superseded=True) == {old, new.id}
+        assert listed(brain, include_superseded=True) == {old, new.id}
+        assert "bakery" not in brain.context("Where does Ewa work?", scope=EWA).text
+
+    def test_a_chain_ranks_as_one_by_its_best_member(self, brain: Brain) -> None:
+        needs(brain, "supersede", "created_at")
+        keep_all(brain, ["the bakery opens at six", "the mill is closed"], scope=EWA)
+        first, second, third = chain(brain)
+        hits = brain.search("Ewa works at the bakery", scope=EWA)
+        assert hits[0].id == third
+        assert not {first, second} & set(ids(hits))
+        if "keyword" in brain.capabilities.modes:
+            assert ids(brain.search("Ewa bakery", scope=EWA, mode="keyword", limit=1)) == [third]
+        assert brain.search("Ewa bakery", scope=EWA, limit=2)[1].id not in {first, second, third}
+
+    def test_history_is_the_whole_chain_from_any_of_it(self, brain: Brain) -> None:
+        needs(brain, "supersede", "created_at")
+        members = chain(brain)
+        alone = keep(brain, "the mill is closed", scope=EWA)
+        for id in members:
+            assert tuple(ids(brain.history(id, scope=EWA))) == members
+        assert ids(brain.history(alone)) == [alone]
+        with pytest.raises(OneBrainNotFoundError):
+            brain.history(members[0], scope=OTHER)
+        with pytest.raises(OneBrainNotFoundError):
+            brain.history("nothing")
+
+    def test_deleting_the_new_one_opens_the_old_one_again(self, brain: Brain) -> None:
+        needs(brain, "list", "delete", "supersede", "created_at")
+        first, second, third = chain(brain)
+        brain.delete(third)
+        assert listed(brain) == {second}
+        assert brain.get(second).superseded_by is None
+        brain.forget(filter=F("$id").eq(second), scope=EWA)
+        assert listed(brain) == {first}
+        assert found(brain, "Ewa works at the bakery") == {first}
+
+    def test_deleting_the_old_one_leaves_the_new_one(self, brain: Brain) -> None:
+        needs(brain, "list", "delete", "supersede", "created_at")
+        first, second, third = chain(brain)
+        brain.delete(second)
+        assert listed(brain) == {first, third}
+        assert brain.get(third).supersedes == ()
+        assert brain.get(first).superseded_by is None
+
+    def test_a_link_can_be_taken_back(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "update", "created_at")
+        first, second, third = chain(brain)
+        assert brain.update(second, supersedes=[]).supersedes == ()
+        assert listed(brain) == {first, third}
+        assert brain.update(second, supersedes=first).supersedes == (first,)
+        assert listed(brain) == {third}
+        brain.update(third, content="Ewa moved to the lighthouse")
+        assert listed(brain) == {third}
+
+    def test_storing_again_without_the_link_opens_the_old_one(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "client_ids")
+        keep(brain, "old", id="old", scope=EWA)
+        for _ in range(2):
+            keep(brain, "new", id="new", scope=EWA, supersedes="old")
+            assert listed(brain) == {"new"}
+        keep(brain, "new", id="new", scope=EWA)
+        assert listed(brain) == {"old", "new"}
+        assert brain.get("old").superseded_by is None
+
+    def test_of_two_that_replace_one_the_later_record_wins(self, brain: Brain) -> None:
+        needs(brain, "list", "delete", "supersede", "created_at")
+        old = keep(brain, "Ewa works at the bakery", scope=EWA, created_at=SPRING)
+        one = keep(brain, "alpha", scope=EWA, created_at=AUTUMN, supersedes=old)
+        two = keep(brain, "omega", scope=EWA, created_at=SUMMER, supersedes=old)
+        assert brain.get(old).superseded_by == two
+        assert listed(brain) == {one, two}
+        assert ids(brain.search("Ewa works at the bakery", scope=EWA, limit=1)) == [two]
+        brain.delete(two)
+        assert brain.get(old).superseded_by == one
+
+    def test_what_cannot_be_replaced_is_an_error_and_nothing_is_stored(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "client_ids")
+        keep(brain, "old", id="old", scope=EWA)
+        keep(brain, "new", id="new", scope=EWA, supersedes="old")
+        for wrong in ("nothing", "new"):
+            with pytest.raises(OneBrainError):
+                brain.store("newest", id="new" if wrong == "new" else "newest", scope=EWA, supersedes=wrong)
+        with pytest.raises(OneBrainValidationError, match="itself"):
+            brain.store("old again", id="old", scope=EWA, supersedes="new")
+        with pytest.raises(OneBrainNotFoundError):
+            brain.store("somebody else's", scope=OTHER, supersedes="old")
+        with pytest.raises(OneBrainNotFoundError):
+            brain.store("elsewhere", scope=Scope(space="work", user="ewa"), supersedes="old")
+        with pytest.raises(OneBrainNotFoundError):
+            brain.supersede("old", "somebody else's", scope=OTHER)
+        assert listed(brain, include_superseded=True) == {"old", "new"}
+        assert brain.get("old").content == "old"
+        results = brain.store_many(
+            [{"content": "good", "id": "good"}, {"content": "bad", "supersedes": ["nothing"]}], scope=EWA
+        )
+        assert results.failed == (1,)
+        assert brain.get("good").content == "good"
+
+    def test_a_batch_may_hold_a_whole_chain(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "client_ids")
+        items = [
+            {"content": f"step {n}", "id": f"{n}", "supersedes": [f"{n - 1}"] if n else []} for n in range(4)
+        ]
+        assert keep_all(brain, items, scope=EWA) == ["0", "1", "2", "3"]
+        assert listed(brain) == {"3"}
+        assert ids(brain.history("0")) == ["0", "1", "2", "3"]
+
+    def test_the_scope_of_a_search_is_never_left(self, brain: Brain) -> None:
+        needs(brain, "supersede")
+        old = keep(brain, "Ewa works at the bakery", scope=Scope(user="ewa", session="one"))
+        new = keep(brain, "a harbour", scope=Scope(user="ewa", session="two"), supersedes=old)
+        assert found(brain, "Ewa works at the bakery", scope=Scope(session="one")) == set()
+        assert found(brain, "Ewa works at the bakery", scope=Scope(session="two")) <= {new}
+        assert ids(brain.history(old, scope=Scope(session="one"))) == [old]
+
+    def test_a_filter_counts_for_the_memory_that_is_returned(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede")
+        old = keep(brain, "Ewa works at the bakery", scope=EWA, metadata={"kind": "job"})
+        new = keep(brain, "a harbour", scope=EWA, metadata={"kind": "place"}, supersedes=old)
+        assert listed(brain, filter=F("kind").eq("job")) == set()
+        assert found(brain, "Ewa works at the bakery", filter=F("kind").eq("job")) == set()
+        assert listed(brain, filter=F("kind").eq("place")) == {new}
+
+    def test_pages_are_full_beside_what_is_left_out(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "client_ids")
+        items = [
+            {"content": f"note {n}", "id": f"{n}", "supersedes": [f"{n - 1}"] if n % 2 else []}
+            for n in range(20)
+        ]
+        keep_all(brain, items, scope=EWA)
+        page = brain.page(order="sequence", limit=4)
+        rows = ids(page.data)
+        while page.meta.has_more:
+            assert len(page.data) == 4
+            page = brain.page(order="sequence", limit=4, cursor=page.meta.cursor)
+            rows += ids(page.data)
+        assert rows == [f"{n}" for n in range(1, 20, 2)]
+        assert len(brain.search("note", limit=10)) == 10
+
+    def test_validity_at_its_borders(self, brain: Brain) -> None:
+        needs(brain, "list", "validity", "created_at")
+        sale = keep(brain, "the sale", scope=EWA, created_at=SPRING, valid_from=SUMMER, valid_until=AUTUMN)
+        memory = brain.get(sale)
+        assert (memory.valid_from, memory.valid_until) == (SUMMER, AUTUMN)
+        for at, holds in (
+            (SPRING, False),
+            (SUMMER - MOMENT, False),
+            (SUMMER, True),
+            (AUTUMN - MOMENT, True),
+            (AUTUMN, False),
+            (None, False),
+        ):
+            assert (sale in found(brain, "the sale", at=at)) is holds
+            assert (sale in listed(brain, at=at)) is holds
+            assert (brain.count(at=at) == 1) is holds
+        assert listed(brain, include_superseded=True) == {sale}
+
+    def test_a_memory_holds_from_its_creation_unless_it_says_otherwise(self, brain: Brain) -> None:
+        needs(brain, "list", "validity", "created_at")
+        plain = keep(brain, "plain", scope=EWA, created_at=SUMMER)
+        told_later = keep(brain, "told later", scope=EWA, created_at=AUTUMN, valid_from=SPRING)
+        assert listed(brain, at=SPRING) == {told_later}
+        assert listed(brain, at=SUMMER - MOMENT) == {told_later}
+        assert listed(brain, at=SUMMER.isoformat()) == {plain, told_later}
+        assert found(brain, "plain told later", at=SPRING) == {told_later}
+
+    def test_a_plan_replaces_only_once_it_begins(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "validity")
+        now = datetime.now(UTC)
+        old = keep(brain, "Ewa lives in Gdynia", scope=EWA)
+        plan = keep(
+            brain, "Ewa lives in Utrecht", scope=EWA, supersedes=old, valid_from=now + timedelta(days=9)
+        )
+        assert listed(brain) == {old}
+        assert listed(brain, at=now + timedelta(days=10)) == {plan}
+        assert found(brain, "Ewa lives in Utrecht") == {old}
+
+    def test_at_shows_the_member_that_held_then(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "validity", "created_at")
+        first, second, third = chain(brain)
+        for at, holding in ((SPRING, first), (SUMMER - MOMENT, first), (SUMMER, second), (AUTUMN, third)):
+            assert listed(brain, at=at) == {holding}
+            for query in ("Ewa works at the bakery", "Ewa moved to the harbour"):
+                assert found(brain, query, at=at, scope=EWA) == {holding}
+        assert listed(brain, at=SPRING - MOMENT) == set()
+        assert listed(brain, at=AUTUMN, include_superseded=True) == {first, second, third}
+
+    def test_one_that_expires_opens_the_old_one_again(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "expiry")
+        old = keep(brain, "Ewa lives in Gdynia", scope=EWA)
+        keep(brain, "a holiday", scope=EWA, supersedes=old, expires_at=datetime.now(UTC) - timedelta(days=1))
+        assert listed(brain) == {old}
+        assert brain.get(old).superseded_by is None
+
+    def test_what_is_wrong_about_time_is_an_error(self, brain: Brain) -> None:
+        needs(brain, "list", "validity")
+        with pytest.raises(OneBrainValidationError, match="valid_until"):
+            brain.store("backwards", valid_from=AUTUMN, valid_until=SPRING)
+        with pytest.raises(OneBrainValidationError, match="at"):
+            brain.search("anything", at="soon")
+        with pytest.raises(OneBrainValidationError, match="at"):
+            brain.page(at=3)  # type: ignore[arg-type]
+        if not brain.capabilities.update:
+            return
+        id = keep(brain, "forwards", valid_from=SPRING)
+        with pytest.raises(OneBrainValidationError, match="valid_until"):
+            brain.update(id, valid_until=SPRING)
+        assert brain.update(id, valid_from=None, valid_until=SPRING).valid_from is None
+        assert listed(brain) == set()
+
+    def test_sources_are_kept(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede")
+        raw = keep(brain, "Ewa: I started at the harbour", scope=EWA)
+        fact = keep(brain, "Ewa works at the harbour", scope=EWA, sources=[raw])
+        assert brain.get(fact).sources == (raw,)
+        assert listed(brain) == {raw, fact}
