@@ -163,7 +163,9 @@ def worst_growth(
             for parts in inputs
         ]
         slowest = nlargest(2, tried, key=lambda one: one[1])
-        steepest = nlargest(3, (one for one in tried if one[1] > 5e-5), key=lambda one: one[1] / (one[0] or _TICK))
+        steepest = nlargest(
+            3, (one for one in tried if one[1] > 5e-5), key=lambda one: one[1] / (one[0] or _TICK)
+        )
         worst = (0.0, "")
         for parts in dict.fromkeys(parts for _, _, parts in (*slowest, *steepest)):
             growth = _growth(use, parts, longest)

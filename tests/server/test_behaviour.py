@@ -285,7 +285,11 @@ def test_openapi_metrics_and_health_are_open(onebrain_server_url):
 def test_a_context_ends_with_the_first_memory_that_expires(client, path):
     for seconds in (1, 4, 16, 64):
         expires = datetime.now(UTC) + timedelta(seconds=seconds)
-        fields = {"title": "Door", "body": "The word for the door is nightjar", "expires_at": expires.isoformat()}
+        fields = {
+            "title": "Door",
+            "body": "The word for the door is nightjar",
+            "expires_at": expires.isoformat(),
+        }
         stored = client.post("/v1/memory", json=fields)
         # On a slow machine it has expired before the server reads it, and is refused.
         if stored.status_code != 400:

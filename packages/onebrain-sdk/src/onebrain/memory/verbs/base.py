@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias, get_args
 
 from onebrain._core.paging import Page
 from onebrain._core.steps import Coloured, Mode, Steps
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.acceptance import instant
+from onebrain.memory.acceptance import in_utc, instant
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
 from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles, unsupported
@@ -81,12 +81,9 @@ class Verbs(Coloured[Mode]):
         if not self.capabilities.validity:
             raise unsupported(self.capabilities, "answers about another time", "leave `at` out")
         try:
-            moment = instant(at)
+            return in_utc(moment("at", at))
         except ValueError as error:
             raise OneBrainValidationError(f"at: {error}") from None
-        if not isinstance(moment, datetime):
-            raise OneBrainValidationError("at: must be a datetime or ISO 8601 text")
-        return moment
 
     def _listing(
         self,
@@ -144,6 +141,17 @@ def check_scope(scope: Scope) -> None:
         raise OneBrainValidationError(
             f"scope: must be a Scope, such as Scope(user='maria'), not {type(scope).__name__}"
         )
+
+
+def moment(name: str, value: object) -> datetime:
+    """Return a moment as a datetime in its own time zone; one without is in UTC."""
+    try:
+        read = value if isinstance(value, datetime) else instant(value)
+    except ValueError:
+        read = None
+    if not isinstance(read, datetime):
+        raise OneBrainValidationError(f"{name}: must be a datetime or ISO 8601 text")
+    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 def check_iterable(name: str, value: object) -> None:

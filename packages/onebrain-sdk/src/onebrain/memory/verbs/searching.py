@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from onebrain._core.endpoint import endpoint
 from onebrain._core.paging import Page
 from onebrain._core.steps import Mode, Steps
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.acceptance import instant, vector
+from onebrain.memory.acceptance import vector
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_function, check_range, check_whole
 from onebrain.memory.context import CountTokens, build
@@ -42,6 +42,7 @@ from onebrain.memory.verbs.base import (
     check_scope,
     first_of,
     identity,
+    moment,
 )
 from onebrain.memory.words import share_of
 
@@ -204,7 +205,7 @@ class Searching(Verbs[Mode]):
             include_superseded=include_superseded,
             at=then,
             with_embeddings=with_embeddings,
-            now=moment(now),
+            now=None if now is None else moment("now", now),
             prefer_newer=prefer_newer,
             explain=explain,
         )
@@ -413,19 +414,6 @@ def _vector(value: Any) -> tuple[float, ...]:
         return vector(value)
     except ValueError as error:
         raise OneBrainValidationError(f"embedding: {error}") from None
-
-
-def moment(now: Any) -> datetime | None:
-    """Return `now` as a datetime with a time zone; one without is UTC."""
-    try:
-        read = now if isinstance(now, datetime) else instant(now)
-    except ValueError:
-        read = now
-    if read is None:
-        return None
-    if not isinstance(read, datetime):
-        raise OneBrainValidationError("now: must be a datetime or ISO 8601 text")
-    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 def query_text(query: str | None) -> str | None:
