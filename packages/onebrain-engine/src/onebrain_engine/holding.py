@@ -41,6 +41,9 @@ class Holding:
 
     def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
         """Return at least the `limit` best memories of a search, or all."""
+        # Most spaces know of no times and no links, and a search of them pays for nothing else.
+        if request.at is None and not self._timeline.lives:
+            return self._view.search(request, vectors, limit)
         request, hidden = self._asked(request)
         if not hidden:
             return self._view.search(request, vectors, limit)

@@ -9,6 +9,7 @@ from onebrain.memory.models import Memory
 from onebrain_engine.bounds import Bounds
 from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
+from onebrain_engine.store.lives import Life
 from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory
 from onebrain_engine.timeline import Timelines
@@ -79,9 +80,11 @@ class Pages:
                 read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
             )
             timeline = self._timelines.of(read, tenant, space)
-            now = now_in_micros() if timeline.lives else 0
+            lives = timeline.living(records, now_in_micros()) if timeline.lives else dict[int, Life]()
             for row, (record, _) in records.items():
-                memories[row] = to_memory(record, space.name, vectors.get(row), timeline.life(row, now))
+                memories[row] = to_memory(
+                    record, space.name, vectors.get(row), lives.get(row) if lives else None
+                )
             if sizes is not None:
                 sizes.update((row, size) for row, (_, size) in records.items())
                 for row, vector in vectors.items():

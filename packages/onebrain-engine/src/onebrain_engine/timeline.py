@@ -127,6 +127,10 @@ class Timeline:
                     )
         return None
 
+    def living(self, rows: Iterable[int], now: int) -> dict[int, Life]:
+        """Return the lives of those of some memories that have one."""
+        return {row: life for row in rows if (life := self.life(row, now)) is not None}
+
     def life(self, row: int, now: int) -> Life | None:
         """Return the life of a memory without links to expired ones; None if nothing is said of it."""
         life = self.lives.get(row)

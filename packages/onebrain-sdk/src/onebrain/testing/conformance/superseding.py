@@ -54,7 +54,7 @@ class SupersedeSuite(Suite):
             brain.search("a sale", at=SPRING)
 
     def test_the_new_memory_is_found_and_the_old_one_is_kept(self, brain: Brain) -> None:
-        needs(brain, "list", "supersede")
+        needs(brain, "list", "supersede", "tags")
         old = keep(brain, "Ewa works at the bakery", scope=EWA, tags=["job"], metadata={"n": 1}, type="fact")
         before = brain.get(old)
         result = brain.supersede(old, "Ewa works at the harbour", scope=EWA)
