@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from onebrain_engine import WordLlama
 from onebrain_engine.wordllama import Vocabulary, _folder, _tokenizer_file
 
+EMBEDDER = WordLlama()
 CONVERSATION = Path(__file__).parents[3] / "cookbooks" / "data" / "conversation.jsonl"
 
 
@@ -49,6 +50,50 @@ def test_a_conversation_is_cut_as_the_library_cuts_it(library, vocabulary):
 @settings(deadline=None, max_examples=500)
 def test_any_text_is_cut_as_the_library_cuts_it(library, vocabulary, text):
     assert vocabulary.cut(text) == library(text)
+
+
+@given(
+    text=st.lists(
+        st.one_of(
+            st.text(max_size=8),
+            st.sampled_from(
+                [
+                    "",
+                    " ",
+                    "the",
+                    "walls",
+                    "\u2581",
+                    "\u2581\u2581",
+                    "<s>",
+                    "<",
+                    "a\u2581",
+                    "\u2581b",
+                    "être",
+                    "日本",
+                    "🙂",
+                    "\n",
+                    "x" * 50,
+                ]
+            ),
+        ),
+        max_size=12,
+    ).map(" ".join)
+)
+@settings(deadline=None, max_examples=500)
+def test_any_text_is_cut_word_by_word_as_the_library_cuts_it(library, text):
+    embedder = EMBEDDER
+    embedder.embed_documents(["loads the", "library"])
+    assert embedder._cut(text) == library(text)
+    assert embedder._cut(text) == library(text)  # from the words that are known by now
+
+
+def test_no_more_words_are_kept_than_a_bound(library, monkeypatch):
+    monkeypatch.setattr("onebrain_engine.wordllama._WORDS_KEPT", 3)
+    embedder = WordLlama()
+    embedder.embed_documents(["loads the", "library"])
+    text = "one two three four five six one two"
+    assert embedder._cut(text) == library(text)
+    assert len(embedder._words) <= 3
 
 
 def test_what_may_be_a_special_token_is_left_to_the_library(vocabulary):

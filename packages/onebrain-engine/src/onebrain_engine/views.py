@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -269,7 +268,7 @@ def timed(request: SearchRequest, find: Callable[[SearchRequest], Ranked]) -> tu
     """
     if request.query is None or request.mode == "vector":
         return request, NO_TIMES
-    times = read_times(request.query, request.now or datetime.now(UTC))
+    times = read_times(request.query, request.now)
     if times.event is None:
         return request, times
     found = find(replace(request, query=times.event, embedding=None, prefer_newer=False, explain=False))

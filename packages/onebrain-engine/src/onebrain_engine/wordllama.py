@@ -27,6 +27,7 @@ _QUICK: Final = 8  # texts that are cut here before the library is loaded
 _SHORT: Final = 200  # characters; merging here takes time that grows with the square
 _SPACE: Final = "\u2581"  # the vocabulary's sign for a space
 _NEVER: Final = 1 << 62
+_LONGEST_WORD, _WORDS_KEPT = 40, 1 << 16  # characters of a word, and words, whose tokens are kept
 
 
 class WordLlama:
@@ -50,6 +51,7 @@ class WordLlama:
         self._quickly: tuple[Vocabulary, npt.NDArray[np.float16]] | None = None
         self._tokenizer: Any = None
         self._table: Floats | None = None
+        self._words: dict[str, list[int]] = {}
         self._quick = 0
 
     def documents(self, texts: list[str]) -> Floats:
@@ -81,7 +83,32 @@ class WordLlama:
             if ids is not None:
                 return _unit(rows[ids].astype(np.float32).sum(axis=0))
         table = self._load()
-        return _unit(table[self._tokenizer.encode(text, add_special_tokens=False).ids].sum(axis=0))
+        return _unit(table[self._cut(text)].sum(axis=0))
+
+    def _cut(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens, word by word: no token holds the end of one word and the beginning of the next.
+
+        That is not so of several spaces, of their sign, and of special tokens, so texts with those are cut as a whole.
+        """
+        words = text.split(" ")
+        if "" in words or _SPACE in text or "<" in text:
+            return self._encoded(text)
+        known = self._words
+        ids: list[int] = []
+        for word in words:
+            found = known.get(word)
+            if found is None:
+                found = self._encoded(word)
+                if len(word) <= _LONGEST_WORD:
+                    if len(known) >= _WORDS_KEPT:
+                        known.clear()
+                    known[word] = found
+            ids += found
+        return ids
+
+    def _encoded(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def _read(self) -> tuple[Vocabulary, npt.NDArray[np.float16]]:
         with self._lock:

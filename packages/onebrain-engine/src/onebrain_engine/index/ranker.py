@@ -131,8 +131,9 @@ class Ranker:
         rows: Ints = self._slots.row.view[slots]
         order = _best_first(scores, rows, request.limit)
         scores = scores[order]
-        shown = np.clip(scores, 0, 1)
-        parts = np.column_stack([np.zeros_like(shown), shown])
+        shown = np.minimum(np.maximum(scores, 0), 1)
+        parts = np.zeros((len(shown), 2))
+        parts[:, 1] = shown
         # Below 0 the scores are cut off, but still tell the order of memories that are all unlike the query.
         ties = np.minimum(scores, 0)
         explained = {"vector": shown} if request.explain else None

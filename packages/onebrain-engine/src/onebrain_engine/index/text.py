@@ -473,10 +473,14 @@ def analyse_query(text: str) -> Query:
     """Analyse a query."""
     folded = fold(text)
     words = _split(folded)
-    language = _language(words, text) if any(_word(word)[1] & _FLAG_FOREIGN for word in words) else None
-    if language is None:
-        terms = dict.fromkeys(term for word in words if (term := _word(word)[0]) is not None)
-    else:
+    terms: dict[str, None] = {}
+    kinds = 0
+    for word in words:
+        term, kind = _word(word)
+        kinds |= kind
+        if term is not None:
+            terms[term] = None
+    if kinds & _FLAG_FOREIGN and (language := _language(words, text)) is not None:
         terms = dict.fromkeys(term for word in words if (term := _own_term(language, word)) is not None)
         terms.update(dict.fromkeys(_other_terms(language, words)))
     wants = 0

@@ -328,18 +328,21 @@ _SIDES: Final[Mapping[str, Literal["before", "after", "around"]]] = {
 }  # fmt: skip
 
 
-def read_times(text: str, now: datetime) -> Times:
+def read_times(text: str, now: datetime | None = None) -> Times:
     """Return the time that a query asks for; `NO_TIMES` if it asks for none.
 
     Args:
         text: The query.
-        now: The moment that "yesterday" is counted from; days begin at midnight in its time zone.
+        now: The moment that "yesterday" is counted from; days begin at midnight in its time zone. The default is the clock,
+            in UTC.
     """
     folded = fold(text)
     words = set(_WORDS.findall(folded))
     unspaced = not folded.isascii() and _UNSPACED.search(folded) is not None
     if not unspaced and _NEEDED.isdisjoint(words):
         return NO_TIMES
+    if now is None:
+        now = datetime.now(UTC)
     named = _span(folded, text, now.date(), None if unspaced else words)
     rest = folded if named is None else f"{folded[: named[1].start()]} {folded[named[1].end() :]}"
     order: Literal["latest", "earliest"] | None = (
