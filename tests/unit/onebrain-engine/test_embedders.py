@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 import onebrain
 from onebrain import ConfigurationError, EmbedderError, EmbedderMismatch, OneBrainError, Scope
+from onebrain_engine.store.protocol import Contention
+from onebrain_engine.store.sqlite import SqliteStore
 
 WAIT = 60.0
 
@@ -238,3 +241,35 @@ def test_a_vector_of_another_length_is_a_typed_error_in_every_verb(broken, verb,
         return
     with pytest.raises(EmbedderMismatch, match=f"8 dimensions; this is broken, {length} dimensions"):
         verb(brain)
+
+
+def test_a_transaction_that_is_repeated_embeds_no_text_again(monkeypatch):
+    class Counting(Other):
+        texts = 0
+
+        def embed_documents(self, texts):
+            self.texts += len(texts)
+            return super().embed_documents(texts)
+
+    embedder, undone = Counting(), []
+
+    @contextmanager
+    def undoing(self):
+        with writing(self) as write:
+            yield write
+            if len(undone) % 3 < 2:
+                undone.append(True)
+                error = Contention("undone", service="sqlite")
+                error.patience = 60.0
+                raise error
+            undone.append(False)
+
+    with onebrain.connect("sqlite://", embedder=embedder) as brain:
+        brain.store("an anchor", id="m")
+        writing = SqliteStore.writing
+        monkeypatch.setattr(SqliteStore, "writing", undoing)
+        for content in ("a bridge", "a canal"):
+            assert brain.update("m", content=content).content == content
+        brain.store_many(["a dam", "an eyot"])
+        assert undone == [True, True, False] * 3
+    assert embedder.texts == 5

@@ -73,15 +73,17 @@ class Updating:
         """Change one memory and return it; `at` is the time of the change, by default now."""
         if "content" not in changes.fields or "embedding" in changes.fields:
             return self._update(tenant, id, changes, scope, at, None)
+        content: str = changes.fields["content"]
+        # Made before the transaction, which may have to be repeated: a vector may be paid for.
         embedder = self._embedder(tenant, id, scope)
         try:
-            return self._update(tenant, id, changes, scope, at, embedder)
+            return self._update(tenant, id, changes, scope, at, _made(embedder, content))
         except EmbedderMismatch:
             # Its space may have been given another embedder while this one made the vector.
             other = self._embedder(tenant, id, scope)
             if other is embedder:
                 raise
-            return self._update(tenant, id, changes, scope, at, other)
+            return self._update(tenant, id, changes, scope, at, _made(other, content))
 
     def _embedder(self, tenant: str, id: str, scope: Scope) -> Vectorizer | None:
         """Return the embedder for the new text of a memory."""
@@ -102,14 +104,9 @@ class Updating:
         changes: Changes,
         scope: Scope,
         at: datetime | None,
-        embedder: Vectorizer | None,
+        made: Made | None,
     ) -> Memory:
         given = dict(changes.fields)
-        made = (
-            None
-            if embedder is None
-            else Made(embedder.documents([given["content"]])[0].tobytes(), embedder.fingerprint)
-        )
         now = now_in_micros()
         with self._store.writing() as write:
             row, space = self._located(write, tenant, id, scope, now)
@@ -212,6 +209,13 @@ class Updating:
                 raise mismatch(service, space, "new content without a vector", None)
             embedder, vector = made.embedder, made.vector
         return claimed(service, write, tenant, space, embedder, len(vector) // 4), vector
+
+
+def _made(embedder: Vectorizer | None, content: str) -> Made | None:
+    """Return the vector of a text, None without an embedder."""
+    if embedder is None:
+        return None
+    return Made(embedder.documents([content])[0].tobytes(), embedder.fingerprint)
 
 
 def _columns(changes: Changes, old: Memory) -> dict[str, Any]:
