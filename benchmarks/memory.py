@@ -13,6 +13,7 @@ cranfield*.json (documents) and facts*.json, in the shape of `facts.json`.
 | facts | each fact alone; then the other facts as well | in other words; and with the name | hit@1 and hit@5 |
 | abstention | all facts | the same, and questions that nothing answers | AUC, and answers kept where 1 of 10 negatives passes |
 | updates | all facts, what changed, and what only looks like it | about what changed | whether the new fact comes first |
+| | the same, each new fact with `supersedes` | the same | the same, and whether an old one is found |
 | supersession | the same | for suggestions of what replaces what | those that are right |
 | candidates | the same | each new fact | whether the one that it replaces is found |
 | time | all facts, and the same event at three times | with a time, such as "last week" | hit@1 and hit@3 |
@@ -326,7 +327,27 @@ def updates_task(subject: Subject, data: dict[str, Any]) -> Report:
             else:
                 single["single answer first"] += found[:1] == [rows[other["answer"]]]
                 single["n"] += 1
-    return {**first, "non-updates": {**single}, "non-updates, both": {**both}}
+    report: Report = {**first, "non-updates": {**single}, "non-updates, both": {**both}}
+    if subject.name == "brain":
+        report["with supersedes"] = linked_updates(subject, data)
+    return report
+
+
+def linked_updates(subject: Subject, data: dict[str, Any]) -> Row:
+    """Ask for what changed, where each new fact names the one that it supersedes."""
+    memories, chains, _ = changing(data)
+    olds = {new: old for chain in chains for old, new in pairwise(chain)}
+    linked = [
+        memory.model_copy(update={"id": f"{row}", "supersedes": (f"{olds[row]}",) if row in olds else ()})
+        for row, memory in enumerate(memories)
+    ]
+    counts = {"new first": 0, "old among the hits": 0, "n": len(chains)}
+    with subject.open(linked) as ask:
+        for update, chain in zip(data["updates"], chains, strict=True):
+            found = ask(update["question"], 10).rows
+            counts["new first"] += found[:1] == [chain[-1]]
+            counts["old among the hits"] += bool(set(chain[:-1]) & set(found))
+    return {**counts}
 
 
 def supersession_task(subject: Subject, data: dict[str, Any], embedder: Any) -> Report:
