@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         SearchResult,
         StoreResult,
         StoreResults,
+        Suggestion,
     )
     from onebrain.memory.remembering.chat import ChatModel
     from onebrain.memory.sqlite_urls import sqlite_url
@@ -103,6 +104,7 @@ _HOMES = {
         "SearchResult",
         "StoreResult",
         "StoreResults",
+        "Suggestion",
     ),
     "onebrain.memory.remembering.chat": ("ChatModel",),
     "onebrain.memory.sqlite_urls": ("sqlite_url",),
@@ -192,6 +194,7 @@ __all__ = [
     "StorageError",
     "StoreResult",
     "StoreResults",
+    "Suggestion",
     "Tier",
     "Unsupported",
     "UnsupportedByServer",

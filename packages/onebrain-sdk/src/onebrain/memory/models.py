@@ -474,6 +474,22 @@ class ForgetResult(Model, frozen=True):
     ids: tuple[str, ...] = ()
 
 
+class Suggestion(Model, frozen=True):
+    """A memory that another one seems to supersede; nothing was changed.
+
+    Attributes:
+        new: The newer memory.
+        old: The older one.
+        reason: The rule that says so: ``"same beginning"`` or ``"word of change"``.
+        score: Their similarity, 0..1. It is no probability.
+    """
+
+    new: Memory
+    old: Memory
+    reason: str
+    score: float
+
+
 class ReembedResult(Model, frozen=True):
     """The spaces that `reembed` gave another embedder.
 

@@ -285,3 +285,19 @@ class SupersedeSuite(Suite):
         fact = keep(brain, "Ewa works at the harbour", scope=EWA, sources=[raw])
         assert brain.get(fact).sources == (raw,)
         assert listed(brain) == {raw, fact}
+
+    def test_suggestions_name_what_seems_to_be_replaced_and_change_nothing(self, brain: Brain) -> None:
+        old = keep(brain, "Ewa works at the bakery", scope=EWA)
+        keep(brain, "Ewa works at the bakery", scope=OTHER)
+        keep(brain, "the mill is closed", scope=EWA)
+        new = keep(brain, "Ewa works at the harbour now", scope=EWA)
+        for suggestions in [brain.suggest_supersessions(new)] + [
+            brain.suggest_supersessions(EWA) for _ in range(brain.capabilities.list)
+        ]:
+            (one,) = suggestions
+            assert (one.new.id, one.old.id, one.reason) == (new, old, "same beginning")
+            assert 0 <= one.score <= 1
+        assert brain.suggest_supersessions(old) == []
+        assert brain.get(old).superseded_by is None
+        with pytest.raises(OneBrainNotFoundError):
+            brain.suggest_supersessions(new, scope=OTHER)
