@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         Suggestion,
     )
     from onebrain.memory.remembering.chat import ChatModel
+    from onebrain.memory.remembering.results import Fact, RememberResult
     from onebrain.memory.sqlite_urls import sqlite_url
     from onebrain.services.ai_memory import AiMemoryClient, AsyncAiMemoryClient, Tier
     from onebrain.services.brrain import AsyncBrrain, Brrain
@@ -107,6 +108,7 @@ _HOMES = {
         "Suggestion",
     ),
     "onebrain.memory.remembering.chat": ("ChatModel",),
+    "onebrain.memory.remembering.results": ("Fact", "RememberResult"),
     "onebrain.memory.sqlite_urls": ("sqlite_url",),
     "onebrain.services.ai_memory": (
         "AiMemoryClient",
@@ -159,6 +161,7 @@ __all__ = [
     "Entity",
     "Explanation",
     "F",
+    "Fact",
     "ForgetResult",
     "HeroBrain",
     "Hit",
@@ -187,6 +190,7 @@ __all__ = [
     "ReembedResult",
     "Relation",
     "RememberOS",
+    "RememberResult",
     "RetryPolicy",
     "SchemaTooNew",
     "Scope",

@@ -13,16 +13,18 @@ from typing import Any, Self
 from onebrain._core.steps import Async, Mode, Sync
 from onebrain.errors import redact
 from onebrain.memory.driver import Driver
+from onebrain.memory.remembering.results import RememberResult
 from onebrain.memory.sqlite_urls import is_in_memory
 from onebrain.memory.urls import make_driver
 from onebrain.memory.verbs.changing import Changing
 from onebrain.memory.verbs.naming import EntityVerbs
 from onebrain.memory.verbs.reading import Reading
+from onebrain.memory.verbs.remembering import Remembering
 from onebrain.memory.verbs.searching import DEFAULT_BUDGET as DEFAULT_BUDGET
 from onebrain.memory.verbs.superseding import Superseding
 
 
-class _Brain(Superseding[Mode], Reading[Mode], Changing[Mode], EntityVerbs[Mode]):
+class _Brain(Superseding[Mode], Remembering[Mode], Reading[Mode], Changing[Mode], EntityVerbs[Mode]):
     """All verbs, without colour."""
 
     def __init__(self, mode: Mode, driver: Driver, *, origin: tuple[str, Mapping[str, Any]] | None) -> None:
@@ -80,8 +82,13 @@ class Brain(_Brain[Sync]):
         """Return an `AsyncBrain` on the same memory; closing it leaves this brain open."""
         return AsyncBrain(self._driver, origin=self._origin, owner=False)
 
+    def flush(self) -> list[RememberResult]:
+        """Wait for what `remember` began in the background, and return the results that were not returned yet."""
+        self._mode.finish()
+        return self._results()
+
     def close(self) -> None:
-        """Release connections and files; a second call does nothing."""
+        """Wait for what was begun in the background, and release connections and files; a second call does nothing."""
         self._mode.close()
         if self._owner:
             self._driver.close()
@@ -116,8 +123,13 @@ class AsyncBrain(_Brain[Async]):
         """Return a `Brain` on the same memory; closing it leaves this brain open."""
         return Brain(self._driver, origin=self._origin, owner=False)
 
+    async def flush(self) -> list[RememberResult]:
+        """Wait for what `remember` began in the background, and return the results that were not returned yet."""
+        await self._mode.finish()
+        return self._results()
+
     async def close(self) -> None:
-        """Release connections and files; a second call does nothing."""
+        """Wait for what was begun in the background, and release connections and files; a second call does nothing."""
         await self._mode.close()
         if self._owner:
             import asyncio

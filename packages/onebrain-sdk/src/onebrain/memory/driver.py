@@ -135,7 +135,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes` or a `Reembeds`.
+    A driver may also be an `Extracts`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes` or a `Reembeds`.
     """
 
     @property
@@ -250,6 +250,15 @@ class Supersedes(Protocol):
 
     def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
         """Return the memory with an id in a scope and all that links of `supersedes` connect it with, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Extracts(Protocol):
+    """A driver of a service that finds facts in messages by a model of its own."""
+
+    def extract(self, messages: Sequence[tuple[str, str]], scope: Scope, /) -> Steps[Sequence[str]]:
+        """Return the facts in messages, each a pair of role and text, without storing them for the caller."""
         ...
 
 

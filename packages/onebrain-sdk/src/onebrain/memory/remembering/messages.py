@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from onebrain._core.codec import is_object, to_json
+from onebrain._core.codec import as_array, is_object, to_json
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import instant
 from onebrain.memory.capabilities import Capabilities
@@ -26,6 +26,8 @@ KIND: Final = "message"
 RECORD: Final = "remembered"
 # The key of its metadata under which a service without ids of the caller's keeps its id.
 OWN_ID: Final = "message_id"
+# The key of a fact's metadata with the ids of the messages that it was drawn from.
+SOURCES: Final = "sources"
 
 _MOST: Final = 200
 # Of all messages together. Models take about four characters to a token, and few more than 100,000 tokens.
@@ -162,10 +164,16 @@ def is_source(memory: Memory) -> bool:
     return memory.metadata.get("kind") == KIND or RECORD in memory.metadata
 
 
+def sources_of(fact: Memory) -> tuple[str, ...]:
+    """Return the ids of the messages that a fact was drawn from."""
+    return tuple(id for id in as_array(fact.metadata.get(SOURCES)) if isinstance(id, str))
+
+
 __all__ = [
     "KIND",
     "OWN_ID",
     "RECORD",
+    "SOURCES",
     "TYPE",
     "Message",
     "Messages",
@@ -173,4 +181,5 @@ __all__ = [
     "is_source",
     "key_of",
     "messages_of",
+    "sources_of",
 ]

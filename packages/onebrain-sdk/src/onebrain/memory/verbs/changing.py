@@ -19,7 +19,7 @@ from onebrain.memory.driver import (
     several_with_id,
     unsupported,
 )
-from onebrain.memory.filters import TRUE
+from onebrain.memory.filters import TRUE, Filter, every
 from onebrain.memory.ids import Id
 from onebrain.memory.models import (
     EVERYTHING,
@@ -31,16 +31,16 @@ from onebrain.memory.models import (
 from onebrain.memory.verbs.base import (
     Embedding,
     FilterLike,
-    Verbs,
     check_scope,
     id_list,
     identity,
     is_storable_id,
 )
+from onebrain.memory.verbs.deriving import MAY_BE_SOURCE, Deriving
 from onebrain.memory.verbs.storing import check_storable, new_memory
 
 
-class Changing(Verbs[Mode]):
+class Changing(Deriving[Mode]):
     """Changing and removing memories."""
 
     @endpoint
@@ -172,15 +172,40 @@ class Changing(Verbs[Mode]):
         return (yield from driver.reembed(embedder, scope.space, replace=replace, progress=progress))
 
     @endpoint
-    def delete(self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING) -> Steps[int]:
-        """Remove one or several memories by id, in `scope` only; return the number removed."""
+    def delete(
+        self, ids: Id | Iterable[Id], *, scope: Scope = EVERYTHING, keep_facts: bool = False
+    ) -> Steps[int]:
+        """Remove one or several memories by id, in `scope` only; return the number of those that were there.
+
+        The facts that `remember` drew from them go, too, unless they have another source.
+
+        Args:
+            ids: The id or ids.
+            scope: Where the memories are.
+            keep_facts: Keep the facts.
+        """
         check_scope(scope)
         if not self.capabilities.delete:
             raise unsupported(self.capabilities, "deleting memories")
         wanted = [id for id in dict.fromkeys(id_list(ids)) if is_storable_id(id)]
         if not wanted:
             return 0
+        gone = [] if keep_facts else (yield from self._sources_among(wanted, scope))
+        if not gone:
+            return (yield from self._driver.delete(wanted, scope))
+        alone, shared = yield from self._derived(gone)
+        yield from self._let_go(shared, gone)
+        # The facts first: if this is interrupted, the call can be made again.
+        named = set(wanted)
+        yield from self._delete_derived([fact for fact in alone if fact.id not in named])
         return (yield from self._driver.delete(wanted, scope))
+
+    def _delete_derived(self, facts: Sequence[Memory]) -> Steps[None]:
+        owners: dict[Scope, list[Memory]] = {}
+        for fact in facts:
+            owners.setdefault(Scope(fact.scope.space, fact.scope.user), []).append(fact)
+        for owner, some in owners.items():
+            yield from self._delete_rows(some, owner)
 
     @endpoint
     def forget(
@@ -190,6 +215,7 @@ class Changing(Verbs[Mode]):
         scope: Scope = EVERYTHING,
         dry_run: bool = False,
         everything: bool = False,
+        keep_facts: bool = False,
     ) -> Steps[ForgetResult]:
         """Remove every memory in `scope` that matches `filter`, archived ones included, and return their number and ids.
 
@@ -198,6 +224,8 @@ class Changing(Verbs[Mode]):
                 unless `everything` is given, too.
             scope: Where.
             dry_run: Remove nothing; return the memories that would go.
+            keep_facts: Keep the facts that `remember` drew from these memories; otherwise they go, too, and are counted, unless
+                they have another source.
             everything: Needed where neither a filter nor a scope is given, so that nobody empties a brain by accident.
         """
         check_scope(scope)
@@ -208,9 +236,34 @@ class Changing(Verbs[Mode]):
             raise OneBrainValidationError(
                 "forget() without a filter and a scope would remove every memory; pass everything=True to mean that"
             )
+        if not self.capabilities.delete:
+            raise unsupported(self.capabilities, "deleting memories")
+        alone: list[Memory] = []
+        # Facts have no session and no agent: a scope without them has the facts of its messages as well.
+        if not keep_facts and (filter is not None or scope.session is not None or scope.agent is not None):
+            alone = yield from self._facts_to_forget(scope, condition, dry_run)
+        result = yield from self._forget(scope, condition, dry_run)
+        more = [fact.id for fact in alone if fact.id not in set(result.ids)]
+        if not more:
+            return result
+        return ForgetResult(count=result.count + len(more), dry_run=dry_run, ids=(*result.ids, *more))
+
+    def _facts_to_forget(self, scope: Scope, condition: Filter, dry_run: bool) -> Steps[list[Memory]]:
+        """Remove, unless `dry_run`, the facts that have no other source than memories which are to be forgotten."""
+        if not self.capabilities.list:
+            return []
+        wanted = every(condition, MAY_BE_SOURCE)
+        gone = yield from self._walk(*self._listing(scope, wanted, True, False, include_superseded=True))
+        if not gone:
+            return []
+        alone, shared = yield from self._derived(gone)
+        if not dry_run:
+            yield from self._let_go(shared, gone)
+            yield from self._delete_derived(alone)
+        return alone
+
+    def _forget(self, scope: Scope, condition: Filter, dry_run: bool) -> Steps[ForgetResult]:
         can = self.capabilities
-        if not can.delete:
-            raise unsupported(can, "deleting memories")
         if self._forgets is not None and self._split(condition)[1] == TRUE:
             return (yield from self._forgets.forget(scope, condition, dry_run=dry_run))
         if not can.list:

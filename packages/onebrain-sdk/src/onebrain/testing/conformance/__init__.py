@@ -38,6 +38,7 @@ pytest.register_assert_rewrite(
             "entities",
             "filtering",
             "listing",
+            "remembering",
             "scoping",
             "searching",
             "sharing",
@@ -53,6 +54,7 @@ from onebrain.testing.conformance.contexts import ContextSuite  # noqa: E402
 from onebrain.testing.conformance.entities import EntitySuite  # noqa: E402
 from onebrain.testing.conformance.filtering import FilterSuite  # noqa: E402
 from onebrain.testing.conformance.listing import GetSuite, ListSuite  # noqa: E402
+from onebrain.testing.conformance.remembering import RememberSuite  # noqa: E402
 from onebrain.testing.conformance.scoping import ScopeSuite  # noqa: E402
 from onebrain.testing.conformance.searching import SearchSuite  # noqa: E402
 from onebrain.testing.conformance.sharing import ErrorSuite, SharingSuite  # noqa: E402
@@ -69,6 +71,7 @@ class DriverConformance(
     ErrorSuite,
     SharingSuite,
     EntitySuite,
+    RememberSuite,
     SupersedeSuite,
     ContextSuite,
     ForgetSuite,
