@@ -57,6 +57,8 @@ class Holding:
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return the number of memories that a search finds."""
+        if request.at is None and not self._timeline.lives:
+            return self._view.matching(request, vectors)
         request, hidden = self._asked(request)
         if not hidden:
             return self._view.matching(request, vectors)
@@ -68,6 +70,8 @@ class Holding:
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return the first `limit` memories in an order, or behind a key and row."""
+        if request.at is None and not self._timeline.lives:
+            return self._view.list(request, after, limit)
         request, hidden = self._asked(request)
         listed = self._view.list(request, after, limit)
         if not hidden:
@@ -87,6 +91,8 @@ class Holding:
     def count(self, scope: Scope, filter: Filter, include_archived: bool) -> int:
         """Return the number of matching memories that hold now."""
         total = self._view.count(scope, filter, include_archived)
+        if not self._timeline.lives:
+            return total
         hidden = self._timeline.present(now_in_micros()).hidden
         return (
             total - len(self._view.among(list(hidden), scope, filter, include_archived)) if hidden else total

@@ -165,7 +165,7 @@ class Partition:
         return (
             self.slots.stamp,
             self._selector.stamp,
-            self.ranker.postings is None,
+            self.ranker.stamp,
             len(self._pending),
             len(self._records) // 64,
         )

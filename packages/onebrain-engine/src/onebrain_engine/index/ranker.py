@@ -103,10 +103,11 @@ class Ranker:
         self.postings: Postings | None = None
         self._positions = Growable(np.int64)
         self._informative: Floats | None = None
+        self._damping: Floats | None = None
 
     def changed(self) -> None:
         """Forget everything derived from all slots together."""
-        self._informative = None
+        self._informative = self._damping = None
 
     def rank(self, selection: Selection, request: RankRequest) -> Ranked:
         """Return the `limit` best memories of a selection.
@@ -213,7 +214,7 @@ class Ranker:
         """Return the positions of the best memories, with their scores, descending, and the order of equal scores."""
         limit, order = request.limit, request.times.order
         # Most memories of one import are of one time.
-        newer_first = request.prefer_newer and by_vector and memories.spread >= ordering.APART
+        newer_first = request.prefer_newer and by_vector and memories.spread() >= ordering.APART
         reorders = memories.outside is not None and (newer_first or order is not None)
         most = max(limit, ordering.WINDOW) if reorders else limit
         if by_vector:
@@ -326,7 +327,7 @@ class Ranker:
                 # Looking each slot up beats looking at each posting if there are many more of those.
                 if len(holding) > _FEW * len(slots):
                     at = np.searchsorted(holding, slots)
-                    row = np.flatnonzero(holding[np.minimum(at, len(holding) - 1)] == slots)
+                    row = (holding[np.minimum(at, len(holding) - 1)] == slots).nonzero()[0]
                     amounts = amounts[at[row]]
                 else:
                     row = position[holding]
@@ -349,8 +350,10 @@ class Ranker:
     ) -> Ints:
         """Return the slots of a large selection worth ranking in full."""
         known = self._slots
-        lengths = cast("Floats", known.length.view)
-        scores = ranking.bm25(lists, idf, lengths, self._frequencies.information()[1])
+        if self._damping is None:
+            lengths = cast("Floats", known.length.view)
+            self._damping = ranking.damping(lengths, self._frequencies.information()[1])
+        scores = ranking.bm25(lists, idf, self._damping)
         chosen = scores if selection.slots is None else scores[selection.slots]
         picked = ranking.best(chosen, max(_BY_KEYWORD, 2 * request.limit))
         if selection.slots is not None:
@@ -380,7 +383,7 @@ class Ranker:
         lists: list[Posting] = []
         for term in terms.tolist():
             slots, counts = postings.of(term)
-            at = np.flatnonzero(tail_terms == term)
+            at = (tail_terms == term).nonzero()[0]
             if len(at):
                 if tail_slots is None:
                     sizes = np.diff(known.starts.view[postings.sealed :])
@@ -391,9 +394,15 @@ class Ranker:
         return lists
 
     @property
+    def stamp(self) -> tuple[object, ...]:
+        """A value that stays equal as long as `nbytes` is about the same."""
+        return self.postings is None, self._damping is None, self._informative is None
+
+    @property
     def nbytes(self) -> int:
         """The number of bytes it takes."""
-        return self._positions.nbytes + (0 if self.postings is None else self.postings.nbytes)
+        kept = (self._informative, self._damping, self.postings)
+        return self._positions.nbytes + sum(part.nbytes for part in kept if part is not None)
 
 
 def _explained(
@@ -407,9 +416,10 @@ def _explained(
 
 def _best_first(scores: npt.NDArray[Any], rows: Ints, limit: int) -> Ints:
     """Return the positions of the `limit` highest scores, descending; of equal ones the newest row first."""
+    positions: Ints
     if len(scores) > limit:
         cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        positions = np.flatnonzero(scores >= cut)
+        positions = (scores >= cut).nonzero()[0]
     else:
         positions = np.arange(len(scores))
     return positions[np.lexsort((-rows[positions], -scores[positions]))][:limit]

@@ -24,12 +24,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.integer]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 FEWEST = (
     100  # memories at least assumed when judging how rare a word is: among five texts every word looks common
@@ -84,7 +86,13 @@ class Memories:
     session_damping: Floats  # [s] BM25's length term of each session
     outside: npt.NDArray[np.bool_] | None  # [n] whether a memory has no session; None if all have one
     all_outside: bool  # whether none has a session
-    spread: int  # microseconds between the first and the last memory without a session
+
+    def spread(self) -> int:
+        """Return the microseconds between the first and the last memory without a session; 0 if there are none."""
+        if self.outside is None:
+            return 0
+        times = self.created if self.all_outside else self.created[self.outside]
+        return int(times.max()) - int(times.min())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ class Hits:
         """Return the rows, out of `size`, that hold a term, ascending."""
         found = np.zeros(size, bool)
         found[self.row] = True
-        return np.flatnonzero(found)
+        return found.nonzero()[0]
 
     def held(self, rows: Ints, size: int, terms: int) -> npt.NDArray[np.bool_]:
         """Return which of `terms` terms each of some rows, out of `size`, holds: [rows, terms]."""
@@ -149,7 +157,7 @@ class InvertedIndex:
             return no_hits(len(query))
         at = self.terms.searchsorted(query)
         at[at == len(self.terms)] = 0
-        known = np.flatnonzero(self.terms[at] == query)
+        known = (self.terms[at] == query).nonzero()[0]
         if not len(known):
             return no_hits(len(query))
         at = at[known]
@@ -222,8 +230,7 @@ class ForwardIndex:
 
 
 def _damping(lengths: Floats) -> Floats:
-    average = float(lengths.sum()) / max(len(lengths), 1)
-    return np.float32(K1 * (1 - B)) + np.float32(K1 * B / max(average, 1e-9)) * lengths
+    return damping(lengths, float(lengths.sum()) / max(len(lengths), 1))
 
 
 def prepare(
@@ -254,8 +261,7 @@ def prepare(
         session = np.full(n, count, np.int64)
         session[known] = inverse
         session_lengths = np.bincount(session, lengths, minlength=count + 1)[:count].astype(np.float32)
-    outside = None if known.all() else ~known
-    times = created if all_outside else created[~known]
+    outside = None if not all_outside and known.all() else ~known
 
     return Memories(
         flags,
@@ -272,7 +278,6 @@ def prepare(
         _damping(session_lengths),
         outside,
         all_outside,
-        int(times.max()) - int(times.min()) if len(times) else 0,
     )
 
 
@@ -286,9 +291,18 @@ def _neighbours(previous: Ints, following: Ints, asks: npt.NDArray[np.bool_]) ->
     hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
     around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
     around[around < 0] = n
-    asks = np.append(asks, False)
-    before = np.append(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)), np.float32(0))
+    asks = _padded(asks)
+    before = _padded(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)))
     return around, before
+
+
+def _padded(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return values with a zero behind them."""
+    # Three times as fast as numpy's append().
+    padded = np.empty(len(values) + 1, values.dtype)
+    padded[:-1] = values
+    padded[-1] = 0
+    return padded
 
 
 def _numbered(names: Ints) -> tuple[Ints, int]:
@@ -299,7 +313,9 @@ def _numbered(names: Ints) -> tuple[Ints, int]:
     order = np.argsort(names)
     ordered = names[order]
     numbers = np.empty(len(names), np.int64)
-    numbers[order] = np.cumsum(np.append(np.zeros(1, bool), ordered[1:] != ordered[:-1])[: len(names)])
+    changes = np.zeros(len(names), bool)
+    changes[1:] = ordered[1:] != ordered[:-1]
+    numbers[order] = changes.cumsum()
     return numbers, int(numbers[order[-1]]) + 1 if len(names) else 0
 
 
@@ -339,8 +355,7 @@ def _smooth(values: Floats, around: Ints | None) -> Floats:
     """Weighted sum of each memory's value and its neighbours'."""
     if around is None:
         return values
-    padded = np.append(values, np.float32(0))
-    near = padded[around]
+    near = _padded(values)[around]
     total: Floats = values + np.float32(NEAR) * (near[0] + near[1]) + np.float32(FAR) * (near[2] + near[3])
     return total
 
@@ -512,7 +527,7 @@ def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) 
         np.bincount(cells, count, minlength=q * (size + 1)).astype(np.float32).reshape(q, size + 1)[:, :-1]
     )
     idf = rarity((found > 0).sum(axis=1), size)
-    return np.append(_saturated(found, memories.session_damping, idf), np.float32(0))[memories.sessions]
+    return _padded(_saturated(found, memories.session_damping, idf))[memories.sessions]
 
 
 def _spoken(memories: Memories, query: Wanted) -> Floats | None:
@@ -573,21 +588,23 @@ def _within(created: Ints, start: int | None, end: int | None) -> npt.NDArray[np
     return inside
 
 
-def bm25(
-    postings: Sequence[tuple[Ints, npt.NDArray[np.generic]]], idf: Floats, lengths: Floats, average: float
-) -> Floats:
+def damping(lengths: Floats, average: float) -> Floats:
+    """Return the length term of ``bm25`` for all memories."""
+    return np.float32(K1 * (1 - B)) + np.float32(K1 * B / max(average, 1e-9)) * lengths
+
+
+def bm25(postings: Sequence[tuple[Ints, npt.NDArray[np.generic]]], idf: Floats, damping: Floats) -> Floats:
     """Plain BM25 of all memories, to pick candidates; ``postings`` are the rows and counts of each term."""
-    scores = np.zeros(len(lengths), np.float32)
-    base, slope = np.float32(K1 * (1 - B)), np.float32(K1 * B / max(average, 1e-9))
+    scores = np.zeros(len(damping), np.float32)
     for (rows, counts), weight in zip(postings, idf, strict=True):
         tf = counts.astype(np.float32)
-        scores[rows] += weight * tf / (tf + base + slope * lengths[rows])
+        scores[rows] += weight * tf / (tf + damping[rows])
     return scores
 
 
 def best(scores: Floats, limit: int) -> Ints:
     """Rows of the ``limit`` largest scores above zero, in no order."""
-    rows = np.flatnonzero(scores > 0)
+    rows = (scores > 0).nonzero()[0]
     if len(rows) > 16 * limit:
         # Partitioning a hundred thousand scores costs more than computing them. A sample tells about where the cut
         # lies; only scores above a cautious guess are partitioned.
@@ -614,7 +631,9 @@ def with_neighbours(rows: Ints, previous: Ints, following: Ints) -> npt.NDArray[
         far = pointer[near]
         parts += [near, far[far >= 0]]
     chosen = np.sort(np.concatenate(parts).astype(np.int64, copy=False))
-    return chosen[np.append(True, chosen[1:] != chosen[:-1])] if len(chosen) else chosen
+    fresh = np.ones(len(chosen), bool)
+    fresh[1:] = chosen[1:] != chosen[:-1]
+    return chosen[fresh]
 
 
 def take_rows(

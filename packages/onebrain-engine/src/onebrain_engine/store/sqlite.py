@@ -41,6 +41,7 @@ _ENTRY = (
     "row, user, agent, session, content, created_at, updated_at, expires_at, importance, archived, v.data, "
     "m.sealed"
 )
+_SPACE_JOINED = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
 _LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
@@ -516,11 +517,10 @@ class _Reading:
             if value is not None:
                 conditions, values = f"{conditions} AND {column} = ?", [*values, value]
         found: list[tuple[int, Space]] = []
-        columns = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
             for row, *space in self._db.execute(
-                f"SELECT m.row, {columns} FROM memory AS m JOIN space AS s ON s.key = m.space "
+                f"SELECT m.row, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 f"WHERE m.tenant = ? AND m.id IN ({_marks(len(chunk))}) "
                 f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
                 (tenant, *chunk, now, *values),
@@ -830,11 +830,10 @@ class _Writing(_Reading):
 
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
         """Return rows whose time is over."""
-        columns = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
         return [
             (row, _space(space))
             for row, *space in self._db.execute(
-                f"SELECT m.row, {columns} FROM memory AS m JOIN space AS s ON s.key = m.space "
+                f"SELECT m.row, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 "WHERE m.tenant = ? AND m.expires_at <= ? LIMIT 10000",
                 (tenant, now),
             )

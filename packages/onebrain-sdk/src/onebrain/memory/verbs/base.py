@@ -14,7 +14,7 @@ from onebrain.memory.acceptance import in_utc, instant
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
 from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles, unsupported
-from onebrain.memory.filters import Filter, memory_matches, split
+from onebrain.memory.filters import TRUE, Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
 from onebrain.memory.models import Memory, Order, Scope
 from onebrain.memory.transfer import Copies
@@ -99,12 +99,13 @@ class Verbs(Coloured[Mode]):
         can = self.capabilities
         pushed, residual = self._split(condition)
         checked = condition if can.rechecked else residual
+        everything = checked == TRUE
 
         def keep(memory: Memory) -> bool:
             return (
                 scope.covers(memory.scope)
                 and (include_archived or not memory.archived)
-                and memory_matches(checked, memory)
+                and (everything or memory_matches(checked, memory))
             )
 
         request = ListRequest(
