@@ -139,12 +139,10 @@ class Holding:
     def _folded(self, request: SearchRequest, ranked: Ranked, hidden: Hidden) -> Ranked:
         """Return a ranking without the memories that do not hold; what stands in their place has the best score of all."""
         rows = ranked.rows.tolist()
-        ahead = {hidden[row] for row in rows if row in hidden} - {None}
-        if asks_nothing(request):
-            ahead = set()
-        standing = self._view.among(
-            [row for row in ahead if row is not None], request.scope, request.filter, request.include_archived
-        )
+        ahead: set[int] = set()
+        if not asks_nothing(request):
+            ahead = {shown for row in rows if (shown := hidden.get(row)) is not None}
+        standing = self._view.among(list(ahead), request.scope, request.filter, request.include_archived)
         chosen: dict[int, int] = {}
         for position, row in enumerate(rows):
             shown = hidden.get(row, row)

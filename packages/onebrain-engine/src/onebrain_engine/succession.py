@@ -76,11 +76,9 @@ class Succession:
             seen.update(ahead)
             following = [old for name in ahead if name in olds for old in olds[name]]
             stored = [name for name in ahead if name not in olds]
-            rows = (
-                self._write.identified(self._tenant, self.space, stored, now=self._now)
-                if self.space.timed and stored
-                else {}
-            )
+            rows: Mapping[Name, int] = {}
+            if self.space.timed and stored:
+                rows = self._write.identified(self._tenant, self.space, stored, now=self._now)
             users = {row: user for (_, user), row in rows.items()}
             following += [
                 (link.id, users[life.row]) for life in self._lives(list(users)) for link in life.supersedes
@@ -108,7 +106,9 @@ class Succession:
         last = {life.row: (life, wanted) for life, wanted in stored}
         lives = {life.row: life for life in self._lives(list(last))}
         pairs = {(id, users[row]) for row, (_, wanted) in last.items() if wanted for id in wanted.supersedes}
-        rows = self._write.identified(self._tenant, self.space, list(pairs)) if pairs else {}
+        rows: Mapping[Name, int] = {}
+        if pairs:
+            rows = self._write.identified(self._tenant, self.space, list(pairs))
         changed: dict[int, Life] = {}
         touched = self._fetch(
             {
@@ -123,7 +123,7 @@ class Succession:
             before = touched[row]
             asked = wanted or Wanted()
             kept = {link.row: link for link in before.supersedes}
-            links = []
+            links: list[Link] = []
             for id in asked.supersedes:
                 old = rows[id, users[row]]
                 links.append(kept.get(old) or Link(old, id, self._now))

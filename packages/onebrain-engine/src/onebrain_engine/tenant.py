@@ -331,7 +331,12 @@ def _results(pieces: Sequence[Piece]) -> list[StoreResult]:
         StoreResult(id=None, status="failed", error=piece.error)
         if piece.draft is None or piece.error is not None
         else StoreResult.trusted(
-            {"id": piece.draft.id, "status": "created" if piece.fresh else "updated", "error": None}
+            {
+                "id": piece.draft.id,
+                "status": "created" if piece.fresh else "updated",
+                "error": None,
+                "similar": (),
+            }
         )
         for piece in pieces
     ]

@@ -399,9 +399,10 @@ class StoreResult(Model, frozen=True):
 
     Attributes:
         id: Its id; None only where `status` is failed.
-        status: ``created``, ``updated`` (the id existed), ``unchanged``, ``duplicate`` (the service refused a second
-            copy; `id` is the first one's), ``pending`` (accepted, not yet readable), or ``failed``.
+        status: ``created``, ``updated`` (the id existed), ``unchanged``, ``duplicate`` (there is one already, and
+            `id` is its id), ``pending`` (accepted, not yet readable), or ``failed``.
         error: Why, where it failed.
+        similar: The most similar memories, as far as `similar` of `store` asks for them; the likeliest first.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -409,6 +410,7 @@ class StoreResult(Model, frozen=True):
     id: str | None
     status: Status = "created"
     error: OneBrainError | None = None
+    similar: tuple[Hit, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -1,8 +1,13 @@
-"""The words of a query in a text."""
+"""The words of a query in a text, and texts that say exactly the same."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
+from typing import Final
+
+_CLOSING: Final = re.compile(r"[\s.!?;,:\u3002\uff01\uff1f\u2026]+$")
 
 
 def share_of(words: Sequence[str], text: str) -> float:
@@ -14,3 +19,16 @@ def share_of(words: Sequence[str], text: str) -> float:
     """
     lowered = text.casefold()
     return sum(word in lowered for word in words) / len(words) if words else 0.0
+
+
+def normalized(text: str) -> str:
+    """Return the form in which two texts that say exactly the same are equal.
+
+    Case, white space, closing punctuation and Unicode's compatibility forms make no difference.
+
+    Example:
+        >>> normalized("Ewa  likes tea.") == normalized("ewa likes TEA")
+        True
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return _CLOSING.sub("", folded) or folded

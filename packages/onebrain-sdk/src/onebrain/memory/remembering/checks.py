@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -13,13 +11,13 @@ from onebrain.memory.models import Memory
 from onebrain.memory.remembering.answers import Proposed, storable
 from onebrain.memory.remembering.dates import Evidence, numbers_of
 from onebrain.memory.remembering.prompt import Said
+from onebrain.memory.words import normalized as normalized
 
 LONGEST_FACT: Final = 500  # characters
 # Known facts that one new fact may replace: a model that names more is wrong.
 MOST_REPLACED: Final = 3
 # Letters and digits of the shortest quote. Shorter ones are in every message.
 _SHORTEST_QUOTE: Final = 3
-_CLOSING: Final = re.compile(r"[\s.!?;,:\u3002\uff01\uff1f\u2026]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +78,6 @@ def checked(one: Proposed, messages: Sequence[Said], known: Sequence[Memory]) ->
         why=one.why if one.why is not None and storable(one.why) else None,
         left_out=left_out,
     )
-
-
-def normalized(text: str) -> str:
-    """Return the form in which two texts that say exactly the same are equal.
-
-    Case, white space, closing punctuation and Unicode's compatibility forms make no difference.
-
-    Example:
-        >>> normalized("Ewa  likes tea.") == normalized("ewa likes TEA")
-        True
-    """
-    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return _CLOSING.sub("", folded) or folded
 
 
 def _spaced(text: str) -> str:

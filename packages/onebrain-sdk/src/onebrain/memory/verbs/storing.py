@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from onebrain._core.codec import is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Mode, Sleep, Steps
 from onebrain.errors import OneBrainError, OneBrainValidationError
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.checks import check_function
+from onebrain.memory.checks import check_function, check_whole
 from onebrain.memory.driver import (
     unsupported,
 )
 from onebrain.memory.ids import Id
 from onebrain.memory.models import (
     EVERYTHING,
+    Hit,
     NewMemory,
     Scope,
     StoreResult,
@@ -28,17 +29,24 @@ from onebrain.memory.transfer import Copied, Embedders, in_order_of_links
 from onebrain.memory.translation import drafts_of, in_order
 from onebrain.memory.verbs.base import (
     Embedding,
-    Verbs,
     check_iterable,
     check_scope,
 )
+from onebrain.memory.verbs.searching import Searching
+from onebrain.memory.words import normalized
 
 Storable: TypeAlias = NewMemory | Mapping[str, Any] | str
 
+Dedupe: TypeAlias = Literal["exact"]
+# The scope and the normalized text of a memory: memories are duplicates if these are equal.
+_Said: TypeAlias = tuple[Scope, str]
+
 _STORE_BATCH = 1000
+_COPIES: Final = 20  # hits of a search for a text among which a copy of it is looked for
+_QUERY: Final = 2000  # characters of a text that are searched for
 
 
-class Storing(Verbs[Mode]):
+class Storing(Searching[Mode]):
     """Storing memories."""
 
     @endpoint
@@ -66,6 +74,8 @@ class Storing(Verbs[Mode]):
         embedding: Embedding | Literal[False] | None = None,
         extra: Mapping[str, Any] | None = None,
         wait: bool = False,
+        dedupe: Dedupe | None = None,
+        similar: int = 0,
     ) -> Steps[StoreResult]:
         """Store one memory and return its id and status.
 
@@ -95,6 +105,11 @@ class Storing(Verbs[Mode]):
             extra: Fields of the service behind the brain, by its own names.
             wait: Wait until it can be read, where the service takes its time. If that takes more than a minute the
                 result's status is ``pending``.
+            dedupe: ``"exact"`` stores nothing if the same scope has a memory of the same text that holds, and is not
+                archived. The status is then ``duplicate``, and the id is that memory's. Case, white space, closing
+                punctuation and compatibility forms of Unicode make no difference. The copy is found by a search, so two
+                calls at the same time may both store. None, the default, stores whatever is given.
+            similar: The number of similar memories of this user and space to return beside the result, as a hint.
 
         Raises:
             OneBrainValidationError: The memory is not valid; nothing was stored.
@@ -122,14 +137,39 @@ class Storing(Verbs[Mode]):
             "extra": extra,
         }
         check_scope(scope)
+        check_dedupe(dedupe)
+        check_whole("similar", similar, 0)
         item = new_memory(content, scope, {name: value for name, value in given.items() if value is not None})
         check_storable(self.capabilities, item)
-        (result,) = yield from self._driver.store([item])
-        if result.error is not None:
-            raise result.error
-        if wait:
-            (result,) = yield from self._settle([result])
+        copy = None if dedupe is None else (yield from self._copy_of(item))
+        if copy is not None:
+            result = StoreResult(id=copy, status="duplicate")
+        else:
+            (result,) = yield from self._driver.store([item])
+            if result.error is not None:
+                raise result.error
+            if wait:
+                (result,) = yield from self._settle([result])
+        if similar:
+            hits = yield from self._similar(item, similar, but=result.id)
+            result = result.model_copy(update={"similar": hits})
         return result
+
+    def _copy_of(self, item: NewMemory) -> Steps[str | None]:
+        """Return the id of a memory of the same scope that says the same; None if there is none, or only itself."""
+        wanted = _said(item)
+        query = item.content[:_QUERY]
+        found = yield from Searching.search.plan(self, query, scope=item.scope, limit=_COPIES)
+        for hit in found:
+            if (hit.memory.scope, normalized(hit.content)) == wanted and hit.id != item.id:
+                return hit.id
+        return None
+
+    def _similar(self, item: NewMemory, count: int, *, but: str | None) -> Steps[tuple[Hit, ...]]:
+        """Return memories of the same user and space that are similar to one."""
+        own = Scope(space=item.scope.space, user=item.scope.user)
+        found = yield from Searching.search.plan(self, item.content[:_QUERY], scope=own, limit=count + 1)
+        return tuple(hit for hit in found if hit.id != but)[:count]
 
     @endpoint
     def store_many(
@@ -140,6 +180,7 @@ class Storing(Verbs[Mode]):
         on_progress: Callable[[int], object] | None = None,
         wait: bool = False,
         atomic: bool = False,
+        dedupe: Dedupe | None = None,
     ) -> Steps[StoreResults]:
         """Store many memories in batches and return one result for each, in order.
 
@@ -157,9 +198,13 @@ class Storing(Verbs[Mode]):
             atomic: Check every item before the first one is stored, and raise an error instead of returning it. One
                 batch is stored whole or not at all where the capability ``atomic_batch`` says so; an earlier batch
                 stays.
+            dedupe: ``"exact"`` stores a text once for each scope, as in `store`, also if `items` have it several times;
+                this takes a search for each item.
         """
         check_scope(scope)
         check_function("on_progress", on_progress)
+        check_dedupe(dedupe)
+        known: dict[_Said, str] | None = None if dedupe is None else {}
         results: list[StoreResult] = []
         stopped: OneBrainError | None = None
         stored: list[StoreResult] = []
@@ -167,7 +212,7 @@ class Storing(Verbs[Mode]):
         while batch := list(islice(pending, self._batch_size)):
             if stopped is None:
                 try:
-                    stored = yield from self._store_batch(batch, scope)
+                    stored = yield from self._store_batch(batch, scope, known)
                 except OneBrainError as error:
                     if atomic or not any(result.ok for result in results):
                         raise
@@ -195,12 +240,40 @@ class Storing(Verbs[Mode]):
     def _batch_size(self) -> int:
         return max(1, min(self.capabilities.batch_size, _STORE_BATCH))
 
-    def _store_batch(self, batch: Sequence[Storable], scope: Scope) -> Steps[list[StoreResult]]:
+    def _store_batch(
+        self, batch: Sequence[Storable], scope: Scope, known: dict[_Said, str] | None = None
+    ) -> Steps[list[StoreResult]]:
+        """Store a batch; a text of `known` is a duplicate, and texts that are stored are added to it."""
         results, good = drafts_of(batch, lambda raw: self._storable(raw, scope))
-        if good:
-            stored = yield from self._driver.store(list(good.values()))
-            results.update(zip(good, stored, strict=True))
+        copies = {} if known is None else (yield from self._copies_among(good, known))
+        fresh = {index: item for index, item in good.items() if index not in copies}
+        if fresh:
+            stored = yield from self._driver.store(list(fresh.values()))
+            results.update(zip(fresh, stored, strict=True))
+        for index, first in copies.items():
+            results[index] = _duplicate(results[first] if isinstance(first, int) else first)
+        if known is not None:
+            known.update(
+                (_said(item), id) for index, item in fresh.items() if (id := results[index].id) is not None
+            )
         return in_order(results)
+
+    def _copies_among(
+        self, items: Mapping[int, NewMemory], known: Mapping[_Said, str]
+    ) -> Steps[dict[int, int | str]]:
+        """Return the positions of items that say what another memory says, with its id, or the position of an earlier item."""
+        firsts: dict[_Said, int] = {}
+        copies: dict[int, int | str] = {}
+        for index, item in items.items():
+            said = _said(item)
+            copy = known.get(said) or (yield from self._copy_of(item))
+            if copy is not None and copy != item.id:
+                copies[index] = copy
+            elif said in firsts and (item.id is None or item.id != items[firsts[said]].id):
+                copies[index] = firsts[said]
+            else:
+                firsts[said] = index
+        return copies
 
     def _storable(self, raw: Storable, scope: Scope) -> NewMemory:
         """Return `raw` as a memory that the service can keep, or raise."""
@@ -277,6 +350,23 @@ class Storing(Verbs[Mode]):
             else result
             for result in results
         ]
+
+
+def check_dedupe(dedupe: object) -> None:
+    """Refuse anything but ``"exact"`` and None."""
+    if dedupe not in (None, "exact"):
+        raise OneBrainValidationError('dedupe: must be "exact" or None')
+
+
+def _said(item: NewMemory) -> _Said:
+    return item.scope, normalized(item.content)
+
+
+def _duplicate(first: StoreResult | str) -> StoreResult:
+    """Return the result for a memory that says what another one says; it fails with the other one."""
+    if isinstance(first, str):
+        return StoreResult(id=first, status="duplicate")
+    return first if first.id is None else StoreResult(id=first.id, status="duplicate")
 
 
 def check_storable(can: Capabilities, item: NewMemory) -> None:

@@ -24,7 +24,7 @@ from onebrain.memory.verbs.storing import Storing
 _CANDIDATES: Final = 5
 
 
-class Superseding(Storing[Mode], Searching[Mode]):
+class Superseding(Storing[Mode]):
     """Replacing memories by newer ones."""
 
     @endpoint

@@ -358,3 +358,31 @@ class StoreSuite(Suite):
         for name in fields.keys() - kept.keys():
             with pytest.raises(Unsupported):
                 brain.store("x", **{name: fields[name]})
+
+    def test_a_text_is_stored_once_if_the_caller_wants_that(self, brain: Brain) -> None:
+        ewa, olek = Scope(user="ewa"), Scope(user="olek")
+        first = keep(brain, "Ewa likes tea.", scope=ewa)
+        for text in ("Ewa likes tea.", "ewa  likes TEA", " Ewa likes tea!"):
+            result = brain.store(text, scope=ewa, dedupe="exact", wait=True)
+            assert (result.id, result.status) == (first, "duplicate")
+        other = brain.store("Ewa likes tea.", scope=olek, dedupe="exact", wait=True)
+        assert other.id not in (None, first)
+        results = brain.store_many(
+            ["the mill is closed", "Ewa likes tea", "The mill is closed.", "Ewa likes teas"],
+            scope=ewa,
+            dedupe="exact",
+            wait=True,
+        )
+        assert [result.status == "duplicate" for result in results] == [False, True, True, False]
+        assert results[1].id == first
+        assert results[0].id == results[2].id
+        with pytest.raises(OneBrainValidationError, match="dedupe"):
+            brain.store("anything", dedupe="alike")  # type: ignore[arg-type]
+
+    def test_similar_memories_are_returned_as_a_hint(self, brain: Brain) -> None:
+        known = keep(brain, "Ewa likes green tea")
+        keep(brain, "somebody else likes green tea", scope=Scope(space="elsewhere"))
+        result = brain.store("Ewa likes green tea with mint", similar=1, wait=True)
+        assert result.status == "created"
+        assert [hit.id for hit in result.similar] == [known]
+        assert brain.store("Ewa likes green tea with milk", wait=True).similar == ()
