@@ -10,6 +10,7 @@ import onebrain
 from onebrain import F, Scope
 from onebrain_engine.pages import Pages
 from onebrain_engine.spaces import Spaces
+from onebrain_engine.timeline import Timelines
 
 FRUIT = F("kind").eq("apple")
 OTHERS = F("kind").ne("apple")
@@ -104,7 +105,7 @@ def test_forgetting_the_others_keeps_what_was_stored_beside_a_reader(brain, mean
 
 def test_what_is_remembered_of_a_memory_is_what_the_view_shows(brain):
     engine = brain.driver.engine
-    pages = Pages(engine.indexes, engine.bounds)
+    pages = Pages(engine.indexes, Timelines(), engine.bounds)
     brain.get("a")
     with engine.store.reading() as read:
         space = read.spaces("default")[0]
