@@ -90,7 +90,7 @@ async def store(make):
 
 
 async def tools(make):
-    toolkit = make(OneBrainToolkit)
+    toolkit = make(OneBrainToolkit, model=lambda prompt: '{"facts": []}')
     arguments = {
         "onebrain_search": {"query": "x"},
         "onebrain_context": {"query": "x"},
@@ -98,6 +98,8 @@ async def tools(make):
         "onebrain_write": {"content": "x"},
         "onebrain_update": {"id": "x", "content": "y"},
         "onebrain_forget": {"ids": ["x"]},
+        "onebrain_supersede": {"id": "x", "content": "y"},
+        "onebrain_remember": {"text": "x"},
     }
     for tool in toolkit.get_tools():
         await tool.ainvoke(arguments[tool.name])

@@ -48,6 +48,43 @@ async def test_what_one_conversation_was_told_the_next_one_knows(brain, call, sc
     ]
 
 
+async def test_facts_of_a_turn_are_looked_for_behind_its_answer(brain, call, scripted):
+    asked = []
+    answer = '{"facts": [{"text": "Maria likes window seats", "quote": "I like window seats", "from": 1}]}'
+    finder = scripted(*[lambda messages: (asked.append(messages[0].content), answer)[1]] * 2)
+    memory = OneBrainMiddleware(brain=brain, scope_from={"user": "user_id"}, remember=finder)
+    agent = create_agent(scripted("Noted.", "Sure."), middleware=[memory], context_schema=dict)
+    await call(
+        agent.invoke, {"messages": [("user", "I like window seats.")]}, context=MARIA, config=thread("t1")
+    )
+    await call(memory.flush)
+    [fact] = [one for one in brain.list(scope=Scope(user="maria")) if one.type == "fact"]
+    assert (fact.content, fact.metadata["session"]) == ("Maria likes window seats", "t1")
+    assert "User: I like window seats." in asked[0]
+    assert "Assistant: Noted." in asked[0]
+    # The turns are kept as without a model, and no turn is read twice.
+    assert contents(brain, session="t1") == ["User: I like window seats.", "Assistant: Noted."]
+    assert len(asked) == 1
+
+
+async def test_a_model_that_finds_nothing_is_not_in_the_way(brain, call, scripted, caplog):
+    def broken(prompt):
+        raise RuntimeError(prompt)
+
+    memory = OneBrainMiddleware(brain=brain, scope=Scope(user="maria"), remember=broken)
+    agent = create_agent(scripted("Noted."), middleware=[memory])
+    state = await call(agent.invoke, {"messages": [("user", "I like window seats.")]})
+    assert state["messages"][-1].content == "Noted."
+    await call(memory.flush)
+    assert "window seats" not in caplog.text
+    assert contents(brain, user="maria") == ["User: I like window seats.", "Assistant: Noted."]
+
+
+def test_a_model_that_is_none_is_refused_at_once(brain):
+    with pytest.raises(onebrain.ConfigurationError):
+        OneBrainMiddleware(brain=brain, remember=7)
+
+
 async def test_nobody_sees_the_memories_of_another_user(brain, call, scripted):
     model = scripted("Noted.", "I do not know.")
     memory = OneBrainMiddleware(brain=brain, scope_from={"user": "user_id"})

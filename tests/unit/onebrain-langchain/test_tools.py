@@ -53,7 +53,8 @@ def test_the_model_sees_no_scope_brain_or_key(brain):
         }
         assert not words & {"maria", "scope", "api_key"}
     assert names == {
-        f"onebrain_{verb}" for verb in ("search", "context", "entity", "write", "update", "forget")
+        f"onebrain_{verb}"
+        for verb in ("search", "context", "entity", "write", "supersede", "update", "forget")
     }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from blockbuster import blockbuster_ctx
-from llama_index.core.llms import ChatMessage
+from llama_index.core import Settings
+from llama_index.core.llms import ChatMessage, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.memory import InsertMethod, Memory
 from llama_index.core.memory.types import BaseMemory
 
@@ -286,3 +289,52 @@ async def test_unknown_arguments_and_filters_raise(sqlite, call):
     for component in (OneBrainMemory, OneBrainMemoryBlock):
         with pytest.raises(ConfigurationError, match="mystery"):
             component(brain=sqlite, filters={"$mystery": 1})
+
+
+# ---- facts -----------------------------------------------------------------------------------------------------------
+
+
+def fact_llm(prompts):
+    class Finder(CustomLLM):
+        @property
+        def metadata(self):
+            return LLMMetadata(model_name="finder")
+
+        def complete(self, prompt, formatted=False, **kwargs):
+            prompts.append(prompt)
+            rows = [{"text": "Maria likes window seats", "quote": "I like window seats", "from": 1}]
+            return CompletionResponse(text=json.dumps({"facts": rows}))
+
+        def stream_complete(self, prompt, formatted=False, **kwargs):
+            raise NotImplementedError
+
+    return Finder()
+
+
+async def test_a_block_with_a_model_finds_the_facts_of_what_it_keeps(brain, call):
+    prompts = []
+    block = OneBrainMemoryBlock(brain=brain, scope=MARIA, llm=fact_llm(prompts))
+    chat = [ChatMessage("I like window seats"), ChatMessage("Noted.", role="assistant")]
+    await call(block, "save", chat, session_id="monday")
+    await call(block, "save", chat, session_id="monday")
+    [fact] = [memory for memory in brain.list(scope=MARIA) if memory.type == "fact"]
+    assert (fact.content, fact.metadata["session"]) == ("Maria likes window seats", "monday")
+    assert fact.metadata["model"] == "finder"
+    assert len(prompts) == 1
+    assert brain.count(scope=MARIA) == 3
+
+
+async def test_a_block_finds_facts_of_flushed_messages_in_the_background(sqlite, monkeypatch):
+    prompts = []
+    monkeypatch.setattr(Settings, "_llm", fact_llm(prompts))
+    block = OneBrainMemoryBlock(brain=sqlite, scope=MARIA, llm=True)
+    await block.aput([ChatMessage("I like window seats")], from_short_term_memory=True)
+    await block.aflush()
+    assert [memory.content for memory in sqlite.list(scope=MARIA, filter={"$type": "fact"})] == [
+        "Maria likes window seats"
+    ]
+
+
+def test_a_model_that_is_none_is_refused_at_once(sqlite):
+    with pytest.raises(ConfigurationError):
+        OneBrainMemoryBlock(brain=sqlite, llm=7)

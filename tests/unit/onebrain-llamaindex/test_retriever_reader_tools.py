@@ -169,6 +169,7 @@ def test_every_tool_has_a_name_a_description_and_a_schema(tools):
         "write_memory",
         "get_context",
         "list_entities",
+        "supersede_memory",
         "update_memory",
         "forget_memory",
     ]
@@ -199,6 +200,24 @@ async def test_an_agent_writes_finds_corrects_and_forgets(brain, tools, call):
     assert brain.get(memory.id).content == "Maria prefers the aisle"
     assert "forgotten" in await use(tools["forget_memory"], call, memory_id=memory.id)
     assert list(brain.list(scope=MARIA)) == []
+
+
+async def test_an_agent_supersedes_and_remembers(brain, call):
+    def llm(prompt):
+        return '{"facts": [{"text": "Maria sits at the window", "quote": "window seats, always", "from": 1}]}'
+
+    spec = OneBrainToolSpec(brain=brain, scope=MARIA, llm=llm)
+    tools = {tool.metadata.name: tool for tool in spec.to_tool_list()}
+    answer = await use(tools["remember_message"], call, text="I take window seats, always.")
+    assert "Kept word for word" in answer
+    assert "Maria sits at the window" in answer
+    [fact] = brain.list(scope=MARIA, filter={"$type": "fact"})
+    answer = await use(tools["supersede_memory"], call, memory_id=fact.id, content="Maria sits at the aisle")
+    assert "remembered" in answer
+    assert [one.content for one in brain.list(scope=MARIA, filter={"$type": "fact"})] == [
+        "Maria sits at the aisle"
+    ]
+    assert "no memory" in await use(tools["supersede_memory"], call, memory_id="x", content="changed")
 
 
 async def test_tools_never_reach_another_users_memory(brain, tools, call):

@@ -120,7 +120,8 @@ async def use(brain, *calls, context=CONTEXT, **options):
 
 
 def test_each_tool_is_the_shared_one_and_shows_no_scope(brain):
-    tools = memory_tools(brain=brain, scope=MARIA)
+    tools = memory_tools(brain=brain, scope=MARIA, model=lambda prompt: "")
+    assert "onebrain_remember" not in {tool.name for tool in memory_tools(brain=brain, scope=MARIA)}
     assert [(tool.name, tool.description, tool.params_json_schema) for tool in tools] == [
         (shared.name, shared.description, shared.schema) for shared in ALL
     ]
@@ -145,6 +146,21 @@ async def test_an_agent_writes_finds_corrects_and_forgets(sqlite):
     assert memory.id in found
     assert (changed, gone) == (f"Updated id={memory.id}", "Forgot 1 of 1")
     assert sqlite.count() == 0
+
+
+async def test_an_agent_supersedes_and_remembers(sqlite):
+    def model(prompt):
+        return '{"facts": [{"text": "Maria sits at the window", "quote": "window seats, always", "from": 1}]}'
+
+    [kept] = await use(sqlite, ("onebrain_remember", {"text": "I take window seats, always."}), model=model)
+    assert kept.startswith("Kept word for word")
+    [fact] = sqlite.list(scope=MARIA, filter={"$type": "fact"})
+    assert fact.id in kept
+    [answer] = await use(
+        sqlite, ("onebrain_supersede", {"id": fact.id, "content": "Maria sits at the aisle"})
+    )
+    assert answer.endswith(f"in place of id={fact.id}")
+    assert sqlite.get(fact.id).superseded_by is not None
 
 
 async def test_no_tool_leaves_the_scope(known):
@@ -198,6 +214,27 @@ async def test_the_hooks_store_each_finished_turn_once(brain):
         "Assistant: At the window.",
     ]
     session.close()
+
+
+async def test_the_hooks_look_for_facts_in_a_turn_behind_its_answer(brain):
+    prompts = []
+
+    async def finder(prompt):
+        prompts.append(prompt)
+        return '{"facts": [{"text": "Maria likes window seats", "quote": "I like window seats", "from": 1}]}'
+
+    hooks = OneBrainRunHooks(brain=brain, scope_from=SCOPE_FROM, remember=finder)
+    with blockbuster_ctx(excluded_modules=["agents"]):
+        await Runner.run(
+            scripted([assistant_message("Noted.")]), "I like window seats.", hooks=hooks, context=CONTEXT
+        )
+    await hooks.aflush()
+    assert sorted(stored(brain)) == [
+        "Assistant: Noted.",
+        "Maria likes window seats",
+        "User: I like window seats.",
+    ]
+    assert len(prompts) == 1
 
 
 async def test_a_turn_with_tools_is_stored_without_them_and_equal_turns_are_kept_apart(brain):

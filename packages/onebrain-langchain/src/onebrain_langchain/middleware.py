@@ -14,8 +14,9 @@ from onebrain import Context, F, Scope
 from onebrain.frameworks.connection import Method
 from onebrain.frameworks.plans import Plan
 from onebrain.frameworks.recall import Recaller, RecallerOptions, said
-from onebrain.frameworks.turns import Spoken, TurnRecorder
+from onebrain.frameworks.turns import Spoken, TurnRecorder, model_or_none
 from onebrain.memory.filters import TRUE
+from onebrain.memory.remembering.model import ModelLike
 from onebrain_langchain.messages import text_of
 
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
@@ -42,7 +43,8 @@ class OneBrainMiddleware(Recaller, AgentMiddleware[AgentState[Any], Any, Any]):
         scope_from: Whose memory, from the run: ``{"user": "user_id"}`` takes the user from ``user_id`` in the runtime
             context or the config; a function is given the context. A run that does not say is refused.
         recall: Whether to recall.
-        remember: Whether to store.
+        remember: Whether to store. With a model, as `onebrain.Brain.remember` takes it, the facts in each turn are looked for
+            as well, in the background once the agent has answered; closing the memory waits for them.
         max_tokens: The most tokens that recalled memories may cost in one call.
         limit: The most memories to consider.
         min_score: Only memories with at least this score, 0..1.
@@ -70,14 +72,15 @@ class OneBrainMiddleware(Recaller, AgentMiddleware[AgentState[Any], Any, Any]):
         self,
         *,
         recall: bool = True,
-        remember: bool = True,
+        remember: ModelLike | bool = True,
         name: str = "OneBrainMiddleware",
         **options: Unpack[RecallerOptions],
     ) -> None:
         super().__init__(**options)
         self.tools = []
         self._recalls = recall
-        self._remembers = remember
+        self._remembers = remember is not False
+        self._model = model_or_none(remember)
         self._recorder = TurnRecorder()
         self._name = name
 
@@ -131,8 +134,12 @@ class OneBrainMiddleware(Recaller, AgentMiddleware[AgentState[Any], Any, Any]):
         return self._store(state["messages"], runtime, _answered)
 
     def _store_rest(self, state: AgentState[Any], runtime: Runtime[Any]) -> Plan[dict[str, Any] | None]:
-        """Store every message that is not stored yet."""
-        return self._store(state["messages"], runtime, _answered)
+        """Store every message that is not stored yet, and look for facts in the turn that ends."""
+        messages = state["messages"]
+        yield from self._store(messages, runtime, _answered)
+        if self._model is not None:
+            yield from self._recorder.remember(_spoken(_turn(messages)), self._scope_of(runtime), self._model)
+        return None
 
     before_agent = Method(_store_question).sync
     abefore_agent = Method(_store_question).asynchronous
@@ -188,6 +195,14 @@ def _asked(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
     while start > 0 and messages[start - 1].type == "human":
         start -= 1
     return messages[start:]
+
+
+def _turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return the last question and all that follows it."""
+    end = len(messages)
+    while end > 0 and messages[end - 1].type != "human":
+        end -= 1
+    return [*_asked(messages[:end]), *messages[end:]]
 
 
 def _answered(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:

@@ -20,7 +20,9 @@ from onebrain.frameworks.tools import (
     ENTITY,
     FORGET,
     MISTAKES,
+    REMEMBER,
     SEARCH,
+    SUPERSEDE,
     UPDATE,
     WRITE,
     Answer,
@@ -235,6 +237,55 @@ class OneBrainUpdateTool(BrainTool):
     metadata: dict[str, Any] | None = hints(UPDATE)
 
 
+class OneBrainSupersedeTool(BrainTool):
+    """Lets an agent replace a memory of its scope by what is true now; the old one is kept as history.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> _ = brain.store("Maria prefers window seats", id="seat")
+        >>> supersede = OneBrainSupersedeTool(brain=brain)
+        >>> supersede.invoke({"id": "seat", "content": "Maria prefers aisle seats"})
+        'Stored with id=..., in place of id=seat'
+        >>> [memory.content for memory in brain.list()]
+        ['Maria prefers aisle seats']
+        >>> brain.close()
+    """
+
+    tool = SUPERSEDE
+
+    name: str = SUPERSEDE.name
+    description: str = SUPERSEDE.description
+    args_schema: Any = SUPERSEDE.arguments
+    metadata: dict[str, Any] | None = hints(SUPERSEDE)
+
+
+class OneBrainRememberTool(BrainTool):
+    """Lets an agent keep what was said word for word, and the facts that a model finds in it.
+
+    Attributes:
+        model: The model, as `onebrain.Brain.remember` takes it; None keeps the words only.
+
+    Example:
+        >>> import onebrain
+        >>> brain = onebrain.connect("sqlite://")
+        >>> OneBrainRememberTool(brain=brain).invoke({"text": "I always sit by the window."})
+        'Kept word for word, with id=...'
+        >>> brain.close()
+    """
+
+    tool = REMEMBER
+
+    name: str = REMEMBER.name
+    description: str = REMEMBER.description
+    args_schema: Any = REMEMBER.arguments
+    metadata: dict[str, Any] | None = hints(REMEMBER)
+    model: Any = Field(default=None, exclude=True, repr=False)
+
+    def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
+        return self.tool.answer(scope, **{"model": self.model, **arguments})
+
+
 class OneBrainForgetTool(BrainTool):
     """Lets an agent remove memories of its scope, by id.
 
@@ -262,6 +313,8 @@ class OneBrainToolkit(Scoped, BaseToolkit):
         scope: Whose memory, where that is the same for all runs.
         scope_from: Whose memory, from the run, as for each tool.
         read_only: Only the tools that change nothing.
+        model: The model with which the tool that remembers finds facts, as `onebrain.Brain.remember` takes it; None leaves
+            that tool out.
 
     Example:
         >>> import onebrain
@@ -275,15 +328,19 @@ class OneBrainToolkit(Scoped, BaseToolkit):
     model_config = STRICT
 
     read_only: bool = False
+    model: Any = Field(default=None, exclude=True, repr=False)
 
     def get_tools(self) -> list[BaseTool]:
         """Return the tools."""
         kinds: list[type[BrainTool]] = [OneBrainSearchTool, OneBrainContextTool, OneBrainEntityTool]
         if not self.read_only:
-            kinds += [OneBrainWriteTool, OneBrainUpdateTool, OneBrainForgetTool]
+            kinds += [OneBrainWriteTool, OneBrainSupersedeTool, OneBrainUpdateTool, OneBrainForgetTool]
         shared: Mapping[str, Any] = {
             "brain": self._connection.brains,
             "scope": self.scope,
             "scope_from": self.scope_from,
         }
-        return [kind(**shared) for kind in kinds]
+        tools: list[BaseTool] = [kind(**shared) for kind in kinds]
+        if self.model is not None and not self.read_only:
+            tools.append(OneBrainRememberTool(**shared, model=self.model))
+        return tools

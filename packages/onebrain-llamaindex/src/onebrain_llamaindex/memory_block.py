@@ -8,12 +8,15 @@ from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.memory import BaseMemoryBlock, Memory
+from llama_index.core.settings import Settings
 from pydantic import Field
 
-from onebrain import Context, NewMemory, Scope
+from onebrain import Capabilities, Context, NewMemory, RememberResult, Scope
+from onebrain import Memory as Kept
 from onebrain.frameworks.connection import Method
-from onebrain.frameworks.ids import digest, store_under_ids
+from onebrain.frameworks.ids import digest, store_under_ids, with_ids
 from onebrain.frameworks.plans import Plan, ask, call
+from onebrain.frameworks.turns import model_or_none
 from onebrain.memory.context import estimate_tokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import every, negate
@@ -44,6 +47,9 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         min_score: Only memories with at least this score, 0..1.
         filters: Which memories count: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
         count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
+        llm: The model that finds the facts in the messages which are kept, as `onebrain.Brain.remember` takes it; True for
+            ``Settings.llm``, None for no facts. `save` waits for them; those of flushed messages are looked for in the
+            background.
 
     Example:
         >>> import asyncio, onebrain
@@ -69,11 +75,14 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     filters: Any = Field(default=None, exclude=True)
     count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
+    llm: Any = Field(default=None, exclude=True, repr=False)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Check the filters; open nothing."""
+        """Check the filters and the model; open nothing."""
         super().model_post_init(context)
         translate(self.filters)
+        if self.llm is not None and self.llm is not True:
+            model_or_none(self.llm)
 
     @classmethod
     def class_name(cls) -> str:
@@ -87,7 +96,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
             messages: Sequence[ChatMessage] = yield call(chat.get_all, chat.aget_all)
         else:
             messages = chat
-        yield from self._keep(messages, session_id)
+        yield from self._keep(messages, session_id, wait=True)
 
     save = Method(_save).sync
     asave = Method(_save).asynchronous
@@ -105,7 +114,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         return await self._recalled(query, self.max_tokens)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        await self._connection.arun(self._keep(messages, None))
+        await self._connection.arun(self._keep(messages, None, wait=False))
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
         """Recall again within fewer tokens, so that the best memories stay; None where nothing fits any more.
@@ -142,7 +151,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         )
         return found
 
-    def _keep(self, messages: Sequence[ChatMessage], session_id: Id | None) -> Plan[None]:
+    def _keep(self, messages: Sequence[ChatMessage], session_id: Id | None, *, wait: bool) -> Plan[None]:
         items: list[NewMemory] = []
         for message in messages:
             if not is_spoken(message):
@@ -163,7 +172,35 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
                     metadata={"role": message.role.value, RESERVED: {"kept": True}},
                 )
             )
-        yield from store_under_ids(items, self.scope, RESERVED)
+        if self.llm is None:
+            yield from store_under_ids(items, self.scope, RESERVED)
+            return
+        for scope in dict.fromkeys(item.scope for item in items):
+            yield from self._remember([item for item in items if item.scope == scope], scope, wait=wait)
+
+    def _remember(self, items: Sequence[NewMemory], scope: Scope, *, wait: bool) -> Plan[None]:
+        """Keep messages of one session, and look for facts in them."""
+        there = yield from self._there(items, scope)
+        known = {memory.content for memory in there}
+        # Storing a message again would lose what is noted beside it: that its facts are known.
+        new = [item for item in items if item.content not in known]
+        if new:
+            yield from store_under_ids(new, self.scope, RESERVED)
+            there = yield from self._there(items, scope)
+        position = {item.content: number for number, item in enumerate(items)}
+        there.sort(key=lambda memory: position.get(memory.content, 0))
+        if there:
+            model = Settings.llm if self.llm is True else self.llm
+            result: RememberResult = yield ask("remember", there, scope=scope, model=model, wait=wait)
+            if wait:
+                result.raise_for_error()
+
+    def _there(self, items: Sequence[NewMemory], scope: Scope) -> Plan[list[Kept]]:
+        """Return the memories that keep messages already."""
+        can: Capabilities = yield ask("capabilities")
+        ids = [str(item.id) for item in items]
+        found: list[Kept] = yield ask("list", scope=scope, filter=with_ids(can, ids, RESERVED))
+        return found
 
 
 def _said(message: ChatMessage) -> str:

@@ -1,11 +1,11 @@
 """`OneBrainToolSpec`: a brain's verbs as tools for an agent."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from pydantic import SecretStr
 
-from onebrain import OneBrainNotFoundError
+from onebrain import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.frameworks import tools
 from onebrain.frameworks.connection import AnyBrain, Component, Connection, Method, ScopeLike, as_scope
 from onebrain.frameworks.plans import Plan
@@ -16,6 +16,9 @@ from onebrain_llamaindex.filters import Filters, translate
 class BrainToolSpec(Component, BaseToolSpec):
     """The base of the tools of a brain: one memory, one scope, one filter."""
 
+    # The further tools of a specification with a model.
+    with_llm: ClassVar[list[SPEC_FUNCTION_TYPE]] = []
+
     def __init__(
         self,
         *,
@@ -25,10 +28,14 @@ class BrainToolSpec(Component, BaseToolSpec):
         base_url: str | None = None,
         scope: ScopeLike | None = None,
         filters: Filters | None = None,
+        llm: Any = None,
     ) -> None:
         self._connection = Connection(brain, url=url, api_key=api_key, base_url=base_url)
         self._scope = as_scope(scope)
         self._filter = translate(filters)
+        self._llm = llm
+        if llm is not None:
+            self.spec_functions = [*self.spec_functions, *self.with_llm]
 
     def _found(self, query: str, limit: int) -> Plan[str]:
         return _text(tools.search(self._scope, query=query, top_k=limit, filter=self._filter))
@@ -66,6 +73,9 @@ class OneBrainToolSpec(BrainToolSpec):
         scope: Whose memories the tools see, and where they write.
         filters: Which memories the tools find: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
 
+        llm: The model with which the tool that remembers messages finds facts, as `onebrain.Brain.remember` takes it; None
+            leaves that tool out.
+
     Example:
         >>> tools = OneBrainToolSpec(url="sqlite://", scope={"user": "maria"})
         >>> write, search = tools.to_tool_list()[1], tools.to_tool_list()[0]
@@ -80,9 +90,11 @@ class OneBrainToolSpec(BrainToolSpec):
         ("write_memory", "awrite_memory"),
         ("get_context", "aget_context"),
         ("list_entities", "alist_entities"),
+        ("supersede_memory", "asupersede_memory"),
         ("update_memory", "aupdate_memory"),
         ("forget_memory", "aforget_memory"),
     ]
+    with_llm: ClassVar[list[SPEC_FUNCTION_TYPE]] = [("remember_message", "aremember_message")]
 
     # The docstrings below are read by the model.
 
@@ -102,8 +114,22 @@ class OneBrainToolSpec(BrainToolSpec):
         """List what long-term memory is about: entities, topics (tags), kinds and people, with the number of memories."""
         return _text(tools.entities(self._scope, limit=check_whole("limit", limit), filter=self._filter))
 
+    def _supersede_memory(self, memory_id: str, content: str) -> Plan[str]:
+        """Replace a memory that is no longer true by what is true now, and keep the old one. Search first to get its id."""
+        try:
+            answer = yield from tools.supersede(self._scope, id=memory_id, content=content)
+        except OneBrainNotFoundError:
+            return f"There is no memory with the id {memory_id}; nothing was changed."
+        except OneBrainValidationError as error:
+            return error.message
+        return f"remembered (id {answer.data['id']})"
+
+    def _remember_message(self, text: str, role: str = "user") -> Plan[str]:
+        """Keep what somebody said, word for word, and the facts in it."""
+        return _text(tools.remember(self._scope, text=text, role=role, model=self._llm))
+
     def _update_memory(self, memory_id: str, content: str) -> Plan[str]:
-        """Correct a memory: replace its text. Search first to get its id."""
+        """Correct a mistake in a memory: replace its text. Search first to get its id."""
         try:
             yield from tools.update(self._scope, id=memory_id, content=content)
         except OneBrainNotFoundError:
@@ -126,6 +152,10 @@ class OneBrainToolSpec(BrainToolSpec):
     aget_context = Method(_get_context).asynchronous
     list_entities = Method(_list_entities).sync
     alist_entities = Method(_list_entities).asynchronous
+    supersede_memory = Method(_supersede_memory).sync
+    asupersede_memory = Method(_supersede_memory).asynchronous
+    remember_message = Method(_remember_message).sync
+    aremember_message = Method(_remember_message).asynchronous
     update_memory = Method(_update_memory).sync
     aupdate_memory = Method(_update_memory).asynchronous
     forget_memory = Method(_forget_memory).sync

@@ -10,7 +10,8 @@ from agents import Agent, AgentHookContext, RunHooks
 from onebrain.frameworks.plans import to_the_end
 from onebrain.frameworks.recall import said
 from onebrain.frameworks.scope import Scoped, ScopedOptions
-from onebrain.frameworks.turns import Spoken, TurnRecorder
+from onebrain.frameworks.turns import Spoken, TurnRecorder, model_or_none
+from onebrain.memory.remembering.model import ModelLike
 from onebrain_openai_agents.items import context_of, spoken_in
 
 
@@ -20,6 +21,8 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
     Use it with a session of another kind or without one; a `OneBrainSession` stores its items itself.
 
     Args:
+        remember: A model that finds the facts in each turn, as `onebrain.Brain.remember` takes it; they are looked for in the
+            background. None stores the words only.
         options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
             `onebrain.frameworks.scope.Scoped`.
 
@@ -37,8 +40,9 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
         >>> brain.close()
     """
 
-    def __init__(self, **options: Unpack[ScopedOptions]) -> None:
+    def __init__(self, *, remember: ModelLike | None = None, **options: Unpack[ScopedOptions]) -> None:
         super().__init__(**options)
+        self._model = None if remember is None else model_or_none(remember)
         self._recorder = TurnRecorder()
 
     async def on_agent_end(self, context: AgentHookContext[Any], agent: Agent[Any], output: Any) -> None:
@@ -57,3 +61,5 @@ class OneBrainRunHooks(Scoped, RunHooks[Any]):
             turn.append(Spoken(answer, "assistant", "Assistant", f"{run}/answer"))
         scope = self.scope_of(context_of(context))
         await to_the_end(self.arun(self._recorder.record(turn, scope)))
+        if self._model is not None:
+            await to_the_end(self.arun(self._recorder.remember(turn, scope, self._model)))

@@ -10,19 +10,23 @@ from agents import FunctionTool
 from agents.tool_context import ToolContext
 
 from onebrain.frameworks.scope import Scoped, ScopedOptions
-from onebrain.frameworks.tools import ALL, MISTAKES, MemoryTool
+from onebrain.frameworks.tools import ALL, MISTAKES, REMEMBER, MemoryTool
 from onebrain.frameworks.values import is_object
 from onebrain_openai_agents.items import context_of
 
 
-def memory_tools(*, read_only: bool = False, **options: Unpack[ScopedOptions]) -> list[FunctionTool]:
-    """Return the tools: search, context, entity, entities, write, update and forget.
+def memory_tools(
+    *, read_only: bool = False, model: Any = None, **options: Unpack[ScopedOptions]
+) -> list[FunctionTool]:
+    """Return the tools: search, context, entity, entities, write, supersede, update and forget, and remember with a model.
 
     Whose memory they use is set here, or taken from the run; the model neither sees nor chooses it. The model is told
     about its own mistakes, such as an unknown id; all other errors are raised.
 
     Args:
         read_only: Only the tools that change nothing.
+        model: The model with which the tool that remembers finds facts, as `onebrain.Brain.remember` takes it; None leaves
+            that tool out.
         options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
             `onebrain.frameworks.scope.Scoped`.
 
@@ -36,12 +40,16 @@ def memory_tools(*, read_only: bool = False, **options: Unpack[ScopedOptions]) -
         >>> brain.close()
     """
     memory = Scoped(**options)
-    return [_wrapped(tool, memory) for tool in ALL if tool.read_only or not read_only]
+    return [
+        _wrapped(tool, memory, {"model": model} if tool is REMEMBER else {})
+        for tool in ALL
+        if (tool.read_only or not read_only) and (tool is not REMEMBER or model is not None)
+    ]
 
 
-def _wrapped(tool: MemoryTool, memory: Scoped) -> FunctionTool:
+def _wrapped(tool: MemoryTool, memory: Scoped, more: Mapping[str, Any]) -> FunctionTool:
     async def invoke(context: ToolContext[Any], arguments: str) -> str:
-        plan = tool.called(memory.scope_of(context_of(context)), _parsed(arguments))
+        plan = tool.called(memory.scope_of(context_of(context)), _parsed(arguments), **more)
         try:
             return (await memory.arun(plan)).text
         except MISTAKES as error:

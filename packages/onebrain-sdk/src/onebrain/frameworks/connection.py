@@ -94,6 +94,16 @@ class Connection:
         """Run a plan on the memory for async code."""
         return await arun(await self.open(), plan)
 
+    def flush(self) -> None:
+        """Wait for what sync code began in the background, such as looking for facts."""
+        if self._opened:
+            self._brains.sync.flush()
+
+    async def aflush(self) -> None:
+        """Wait for what async code began in the background of the running event loop."""
+        if self._opened:
+            await self._brains.asynchronous.flush()
+
     def close(self) -> None:
         """Close the memory if it was opened here; a brain that was given stays open."""
         self._brains.close()
@@ -142,6 +152,14 @@ class Closing:
             if isinstance(method, FunctionType) and _FROM_PLAN in method.__dict__:
                 method.__name__ = name
                 method.__qualname__ = f"{cls.__qualname__}.{name}"
+
+    def flush(self) -> None:
+        """Wait for what this component began in the background in sync code."""
+        self._connection.flush()
+
+    async def aflush(self) -> None:
+        """Wait for what this component began in the background of the running event loop."""
+        await self._connection.aflush()
 
     def close(self) -> None:
         """Close the memory if this component opened it; a brain that was given stays open."""

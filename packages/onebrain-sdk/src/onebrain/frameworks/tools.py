@@ -33,6 +33,7 @@ from onebrain.memory.models import (
     StoreResult,
     problems,
 )
+from onebrain.memory.remembering.results import RememberResult
 
 # Errors that the model can correct: a tool answers with their message. All others are raised.
 MISTAKES: Final = (OneBrainNotFoundError, OneBrainValidationError)
@@ -163,6 +164,22 @@ class UpdateInput(_Arguments):
     content: str = Field(description="Its new text.")
 
 
+class SupersedeInput(_Arguments):
+    """The arguments of a replacement."""
+
+    id: str = Field(description="The id of the memory that is no longer true, as a search returned it.")
+    content: str = Field(
+        description="What is true instead: one complete sentence that can be understood on its own."
+    )
+
+
+class RememberInput(_Arguments):
+    """The arguments of remembering what was said."""
+
+    text: str = Field(description="What was said, word for word.")
+    role: str = Field(default="user", description="Who said it: user or assistant.")
+
+
 class ForgetInput(_Arguments):
     """The arguments of a removal."""
 
@@ -271,6 +288,42 @@ def update(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
     return Answer(f"Updated id={memory.id}", row(memory))
 
 
+def supersede(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
+    """Store what is true now in place of a memory that no longer is, and keep that one as history."""
+    can: Capabilities = yield ask("capabilities")
+    if not can.supersede:
+        raise OneBrainValidationError(
+            "this memory service cannot keep what a memory replaces; update the memory instead"
+        )
+    result: StoreResult = yield ask("supersede", id, content, scope=scope, source="agent")
+    return Answer(
+        f"Stored with id={result.id}, in place of id={id}",
+        {"id": result.id, "status": result.status, "supersedes": [id]},
+    )
+
+
+def remember(scope: Scope, *, text: str, role: str = "user", model: Any = None) -> Plan[Answer]:
+    """Store what was said word for word, and the facts that a model finds in it; without a model, the words alone."""
+    result: RememberResult = yield ask(
+        "remember", [{"role": role, "content": text}], scope=scope, model=model
+    )
+    raw = result.raw[0]
+    if raw.error is not None:
+        raise raw.error
+    lines = [
+        f"- id={on_one_line(fact.id)} ({fact.status}) {on_one_line(fact.content)}\n" for fact in result.facts
+    ]
+    head = f"Kept word for word, with id={raw.id}"
+    if model is not None and result.error is not None:
+        head += ". No facts could be looked for in it"
+    data = {
+        "id": raw.id,
+        "status": raw.status,
+        "facts": [fact.model_dump(mode="json") for fact in result.facts],
+    }
+    return Answer(f"{head}\n{fence(''.join(lines))}" if lines else head, data)
+
+
 def forget(scope: Scope, *, ids: Sequence[str]) -> Plan[Answer]:
     """Remove memories."""
     wanted = list(dict.fromkeys(check_ids("ids", ids)))
@@ -298,7 +351,7 @@ SEARCH: Final = MemoryTool(
 WRITE: Final = MemoryTool(
     "write",
     "Store something in long-term memory: a fact, preference, decision or goal that should be known in later "
-    "conversations, too.",
+    "conversations, too. If it makes a memory untrue that you know, supersede that one instead.",
     WriteInput,
     write,
     read_only=False,
@@ -324,11 +377,28 @@ ENTITIES: Final = MemoryTool(
 )
 UPDATE: Final = MemoryTool(
     "update",
-    "Correct a memory: replace its text, by the id that a search returned.",
+    "Correct a mistake in a memory: replace its text, by the id that a search returned. If the world has changed, supersede it "
+    "instead.",
     UpdateInput,
     update,
     read_only=False,
     destructive=True,
+)
+SUPERSEDE: Final = MemoryTool(
+    "supersede",
+    "Replace a memory that is no longer true by what is true now, by the id that a search returned. The old one is kept as "
+    "history. Use it instead of writing something that contradicts a memory.",
+    SupersedeInput,
+    supersede,
+    read_only=False,
+)
+REMEMBER: Final = MemoryTool(
+    "remember",
+    "Keep what somebody said, word for word, and the facts in it. Use it when the words themselves may matter later; to store "
+    "one fact in your own words, write it.",
+    RememberInput,
+    remember,
+    read_only=False,
 )
 FORGET: Final = MemoryTool(
     "forget",
@@ -339,7 +409,7 @@ FORGET: Final = MemoryTool(
     destructive=True,
 )
 READING: Final = (SEARCH, CONTEXT, ENTITY, ENTITIES)
-ALL: Final = (*READING, WRITE, UPDATE, FORGET)
+ALL: Final = (*READING, WRITE, REMEMBER, SUPERSEDE, UPDATE, FORGET)
 
 
 def listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:

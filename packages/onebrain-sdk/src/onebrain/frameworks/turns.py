@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onebrain.errors import OneBrainError
 from onebrain.frameworks.ids import encode
 from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.models import Memory, NewMemory, Scope, StoreResults
+from onebrain.memory.remembering.model import ModelLike, asked
 
 # Messages that are looked up at a time, from the last one back, to find the end of those that are stored already.
 _LOOK_BACK = 50
 # Messages that are known to be stored without a question to the brain.
 _KNOWN = 10_000
+_log = logging.getLogger("onebrain")
 
 
 def facts(memory: Memory) -> dict[str, Any]:
@@ -54,6 +58,20 @@ class Spoken:
     role: str
     speaker: str
     id: str | None = None
+
+
+def model_or_none(remember: ModelLike | bool) -> ModelLike | None:
+    """Return the model in an option that is True, False or a model; None if it is none.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if isinstance(remember, bool):
+        return None
+    # Whether sync code can ask it is not known before it is asked.
+    if remember != "service":
+        asked(remember, asynchronous=True)
+    return remember
 
 
 class TurnRecorder:
@@ -111,6 +129,23 @@ class TurnRecorder:
         stored: StoreResults = yield ask("store_many", items)
         for message, id in zip(new, stored.ids, strict=True):
             self._note(self._id(scope, message.id), message.text, id)
+
+    def remember(self, messages: Sequence[Spoken], scope: Scope, model: ModelLike) -> Plan[None]:
+        """Look for facts in messages that are recorded, in the background; a failure is logged.
+
+        Args:
+            messages: The messages of one turn.
+            scope: The scope of the conversation.
+            model: The model that finds facts, as `onebrain.Brain.remember` takes it.
+        """
+        ids = self.memory_ids([message.id for message in messages if message.id], scope)
+        try:
+            memories: list[Memory] = yield ask("get_many", ids, scope=scope)
+            if memories:
+                yield ask("remember", memories, scope=scope, model=model, wait=False)
+        except OneBrainError as error:
+            # The answer of the agent is there, and its words are kept.
+            _log.warning("facts of a turn were not looked for: %s", error)
 
     def _unstored(self, messages: Sequence[Spoken], scope: Scope) -> Plan[list[Spoken]]:
         """Return the messages that are not stored yet, in order; all messages before a stored one are stored, too."""
