@@ -419,7 +419,7 @@ def test_where_every_word_is_common_those_with_all_of_them_come_first(crowded, m
     whole = sum(wanted <= set(memory.content.split()) for memory in everything)
     with engine.store.reading() as read:
         space = read.space("acme", "")
-        view = engine.spaces.view(read, "acme", space, EVERYTHING)
+        view = engine.spaces._whole(read, "acme", space, EVERYTHING)
         rows, complete = view._by_words(tuple(wanted), None, None, 300, 300)
         texts = {row: set(content.split()) for row, content in read.columns("acme", space, ["content"], rows)}
         frequencies = view._frequencies(["lamp", "word7"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Final, cast
 
 from onebrain._core.paging import Page, PageMeta
@@ -179,14 +180,18 @@ class Tenant:
         after = cursors.decode(request.cursor, request.order)
         end = skip + request.limit
         candidates: list[tuple[Any, int, Space]] = []
+        merged = False
         total = 0
         with self._store.reading() as read:
             for space, seen in self._spaces.ask(
                 read, self.name, request.scope, lambda view: view.list(request, after, end + 1)
             ):
                 total += seen.total
-                candidates.extend((key, row, space) for key, row in zip(seen.keys, seen.rows, strict=True))
-            candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
+                merged = merged or bool(candidates)
+                candidates.extend(zip(seen.keys, seen.rows, repeat(space), strict=False))
+            # Those of one space are in order.
+            if merged:
+                candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
             page = candidates[skip:end]
             memories, fitting = self._parts.pages.page(
                 read, self.name, [(row, space) for _, row, space in page], request.with_embeddings

@@ -271,7 +271,7 @@ class ReferenceDriver:
             for row in members:
                 score, standing = _score(request, row), self._standing(row, rows)
                 if score is not None and standing is not None:
-                    best[standing] = max(score, best.get(standing, 0.0))
+                    best[standing] = max(score, best.get(standing, score))
             scored = sorted(
                 ((best[_identity(row)], row) for row in rows if _identity(row) in best),
                 key=lambda pair: -pair[0],
