@@ -114,9 +114,10 @@ def brain_subject(embedder: Any) -> Subject:
                 prefer_newer: bool = True,
                 sure: bool = False,
             ) -> Answer:
-                result = brain.search(question, limit=limit, now=now, prefer_newer=prefer_newer)
-                confidence = getattr(result, "confidence", None) if sure else None
-                return Answer([(rows[hit.id], hit.score) for hit in result], confidence)
+                result = brain.search(
+                    question, limit=limit, now=now, prefer_newer=prefer_newer, confidence=sure
+                )
+                return Answer([(rows[hit.id], hit.score) for hit in result], result.confidence)
 
             yield ask
 
@@ -154,9 +155,9 @@ def embedder_of(name: str) -> Any:
     try:
         made = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError):
-        from onebrain_engine import embedders  # type: ignore[attr-defined]
+        from onebrain_engine import embedders
 
-        return embedders.named(name)
+        return embedders.from_name(name)
     return made() if inspect.isclass(made) or inspect.isfunction(made) else made
 
 

@@ -30,7 +30,7 @@ MACHINE_PATH = re.compile(
 
 
 # Extras that install model libraries.
-MODELS = {"fastembed", "model2vec", "sentence-transformers", "use-m3"}
+MODELS = {"fastembed", "flashrank", "model2vec", "sentence-transformers", "use-m3"}
 
 
 def names_of(requirements):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def capabilities(service: str) -> Capabilities:
         reembed=True,
         supersede=True,
         validity=True,
+        confidence=True,
     )
 
 
@@ -206,6 +208,12 @@ class EngineDriver:
     def search(self, request: SearchRequest, /) -> Steps[Found]:
         """Search."""
         return (yield from call(self.tenant.search, request))
+
+    def confidence(
+        self, query: str, memories: Sequence[Memory], now: datetime | None, /
+    ) -> Steps[float | None]:
+        """Return how likely the answer is among memories that a search found."""
+        return (yield from call(self.tenant.confidence, query, memories, now))
 
     def get(
         self, ids: Sequence[str], scope: Scope, /, *, with_embeddings: bool = False

@@ -7,7 +7,7 @@ An embedder is any object with ``embed_documents(texts)`` and ``embed_query(text
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,22 @@ class Embedder(Protocol):
         ...
 
 
+class Scale(NamedTuple):
+    """The logistic curve that makes a confidence of the cosines of an embedder.
+
+    Attributes:
+        midpoint: The value that becomes .5.
+        slope: The steepness of the curve.
+        base: The cosine of unrelated texts, which counts as 0.
+        static: Whether its vectors are means of word vectors, in which function words only blur the others.
+    """
+
+    midpoint: float
+    slope: float
+    base: float = 0.0
+    static: bool = False
+
+
 class Vectorizer(Protocol):
     """An embedder as the engine sees it: unit vectors as numpy arrays."""
 
@@ -47,6 +63,11 @@ class Vectorizer(Protocol):
     @property
     def evidence_weight(self) -> float:
         """How much more its vectors tell than static ones where the words of a query are missing; 1.0 for static vectors."""
+        ...
+
+    @property
+    def scale(self) -> Scale | None:
+        """The curve of its confidence; None if none was fitted."""
         ...
 
     def documents(self, texts: list[str]) -> Floats:
@@ -72,6 +93,12 @@ class Checked:
         self._known = _fingerprint(embedder) if getattr(embedder, "ready", True) else None
         weight = getattr(embedder, "evidence_weight", 1.0)
         self.evidence_weight = float(weight) if isinstance(weight, int | float) else 1.0
+
+    @property
+    def scale(self) -> Scale | None:
+        """The curve of the embedder's confidence; None if it has none."""
+        own = getattr(self.embedder, "scale", None)
+        return own if isinstance(own, Scale) else None
 
     @property
     def fingerprint(self) -> str:

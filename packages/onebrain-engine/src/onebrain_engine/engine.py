@@ -14,6 +14,7 @@ from typing import Any, Final
 from onebrain.errors import ConfigurationError, OneBrainValidationError
 from onebrain_engine.background import Background
 from onebrain_engine.bounds import Bounds
+from onebrain_engine.confidence import Confidence
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.filling import Filling
@@ -93,6 +94,7 @@ class Engine:
             pages=pages,
             intake=Intake(store, embedders, self.bounds, self.indexes, expiry),
             searching=Searching(store, embedders, self.spaces, pages),
+            confidence=Confidence(store, embedders),
             updating=Updating(store, embedders, self.bounds, self.indexes),
             reembedding=Reembedding(store, embedders, self.filling),
             notes=Notes(store),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any, Final, cast
 
@@ -15,6 +15,7 @@ from onebrain.memory.filters import Filter
 from onebrain.memory.models import EVERYTHING, ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine import cursors
+from onebrain_engine.confidence import Confidence
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.indexes import Indexes
@@ -46,6 +47,7 @@ class Parts:
     pages: Pages
     intake: Intake
     searching: Searching
+    confidence: Confidence
     updating: Updating
     reembedding: Reembedding
     notes: Notes
@@ -121,6 +123,14 @@ class Tenant:
     def matching(self, request: SearchRequest) -> int:
         """Return the number of memories on all pages of a search; beyond 10,000 not all are counted."""
         return self._parts.searching.matching(self.name, request)
+
+    def confidence(self, query: str, memories: Sequence[Memory], now: datetime | None = None) -> float | None:
+        """Return how likely the answer to a query is among memories that a search found, 0..1.
+
+        The best memories come first. Returns None if there are no vectors to tell by. `now` is what a time in the query is
+        counted from; the default is the clock.
+        """
+        return self._parts.confidence.of(self.name, query, memories, now or datetime.now(UTC))
 
     # ---- read -------------------------------------------------------------------------------------------------------
 

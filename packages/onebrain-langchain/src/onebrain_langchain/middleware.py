@@ -48,6 +48,8 @@ class OneBrainMiddleware(Recaller, AgentMiddleware[AgentState[Any], Any, Any]):
         max_tokens: The most tokens that recalled memories may cost in one call.
         limit: The most memories to consider.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: Recall nothing but pinned memories if the answer is less likely than this to be among them, 0..1. None
+            is the default of `Brain.context`, which leaves out memories that have nothing to do with the message; 0 turns it off.
         filter: Which memories may be recalled.
         search_mode: ``hybrid``, ``keyword`` or ``vector``.
         count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.

@@ -33,6 +33,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
         alpha: 0..1, the weight of meaning against keywords in hybrid mode.
         filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
         min_score: Only memories with at least this score.
+        min_confidence: No documents if the answer is less likely than this to be among them, 0..1. If it is set, the metadata
+            holds the ``confidence``.
         include_archived: Look at archived memories, too.
 
     Example:
@@ -53,6 +55,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
     alpha: float | None = Field(default=None, ge=0, le=1, strict=True)
     filter: FilterLike | None = None
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
+    min_confidence: float = Field(default=0.0, ge=0, le=1, strict=True)
     include_archived: bool = False
 
     @field_validator("filter")
@@ -81,7 +84,11 @@ class OneBrainRetriever(Connected, BaseRetriever):
     def _documents(self, query: str, **kwargs: Any) -> Plan[list[Document]]:
         found: SearchResult = yield ask("search", query, **self._arguments(**kwargs))
         warn_of_words(found)
-        return [self._document(hit) for hit in found]
+        documents = [self._document(hit) for hit in found]
+        if found.confidence is not None:
+            for one in documents:
+                one.metadata["confidence"] = found.confidence
+        return documents
 
     def _document(self, hit: Hit) -> Document:
         return document(hit.memory, hit.score)
@@ -96,6 +103,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         alpha: float | None = None,
         filter: FilterLike | None = None,
         min_score: float | None = None,
+        min_confidence: float | None = None,
         include_archived: bool | None = None,
         verbose: bool = False,
         **unknown: Any,
@@ -112,6 +120,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
             "mode": search_mode or self.search_mode,
             "alpha": self.alpha if alpha is None else alpha,
             "min_score": self.min_score if min_score is None else min_score,
+            "min_confidence": self.min_confidence if min_confidence is None else min_confidence,
             "include_archived": self.include_archived if include_archived is None else include_archived,
         }
 

@@ -105,6 +105,8 @@ class OneBrainSearchTool(BrainTool):
         search_mode: ``hybrid``, ``keyword`` or ``vector``.
         filter: Which memories count.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: Answer with nothing if the answer is less likely than this to be among them, 0..1. None
+            is the default of `Brain.context`; 0 turns it off.
 
     Example:
         >>> import onebrain
@@ -127,9 +129,15 @@ class OneBrainSearchTool(BrainTool):
     search_mode: SearchMode | None = None
     filter: Any = None
     min_score: float = Field(default=0.0, ge=0, le=1)
+    min_confidence: float | None = Field(default=None, ge=0, le=1)
 
     def _answer(self, scope: Scope, /, **arguments: Any) -> Plan[Answer]:
-        options = {"mode": self.search_mode, "filter": self.filter, "min_score": self.min_score}
+        options = {
+            "mode": self.search_mode,
+            "filter": self.filter,
+            "min_score": self.min_score,
+            "min_confidence": self.min_confidence,
+        }
         return self.tool.answer(scope, **{**options, **arguments})
 
 

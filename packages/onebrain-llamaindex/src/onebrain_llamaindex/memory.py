@@ -47,6 +47,8 @@ class OneBrainMemory(Connected, BaseMemory):
         recall_tokens: How long the recalled text may be; 0 recalls nothing.
         recall_limit: How many memories to consider at most.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: Recall nothing but pinned memories if the answer is less likely than this to be among them, 0..1. None
+            is the default of `Brain.context`; 0 turns it off.
         filters: Which memories count: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
         count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
 
@@ -72,6 +74,7 @@ class OneBrainMemory(Connected, BaseMemory):
     recall_tokens: int = Field(default=1000, ge=0, strict=True)
     recall_limit: int = Field(default=20, ge=0, strict=True)
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
+    min_confidence: float | None = Field(default=None, ge=0, le=1, strict=True)
     filters: Any = Field(default=None, exclude=True)
     count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
 
@@ -136,6 +139,7 @@ class OneBrainMemory(Connected, BaseMemory):
             max_tokens=self.recall_tokens,
             limit=self.recall_limit,
             min_score=self.min_score,
+            min_confidence=self.min_confidence,
             filter=every(translate(self.filters), F.id.not_in(known)),
             count_tokens=self.count_tokens,
         )

@@ -45,6 +45,8 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
         max_tokens: How long the recalled text may be.
         limit: How many memories to consider at most.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: Recall nothing but pinned memories if the answer is less likely than this to be among them, 0..1. None
+            is the default of `Brain.context`, which leaves out memories that have nothing to do with the message; 0 turns it off.
         filters: Which memories count: `MetadataFilters`, a brain's filter, or a Mongo-style dict.
         count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
         llm: The model that finds the facts in the messages which are kept, as `onebrain.Brain.remember` takes it; True for
@@ -73,6 +75,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
     max_tokens: int = Field(default=1000, ge=0, strict=True)
     limit: int = Field(default=20, ge=0, strict=True)
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
+    min_confidence: float | None = Field(default=None, ge=0, le=1, strict=True)
     filters: Any = Field(default=None, exclude=True)
     count_tokens: Callable[[str], int] | None = Field(default=None, exclude=True)
     llm: Any = Field(default=None, exclude=True, repr=False)
@@ -146,6 +149,7 @@ class OneBrainMemoryBlock(Connected, BaseMemoryBlock[str]):
             max_tokens=max_tokens,
             limit=self.limit,
             min_score=self.min_score,
+            min_confidence=self.min_confidence,
             filter=condition,
             count_tokens=self.count_tokens,
         )

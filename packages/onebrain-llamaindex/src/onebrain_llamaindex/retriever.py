@@ -39,6 +39,8 @@ class OneBrainRetriever(Component, BaseRetriever):
         mode: ``hybrid``, ``keyword`` or ``vector``; the default is the best that the memory has.
         alpha: 0..1, the weight of meaning against words in hybrid mode.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: No nodes if the answer is less likely than this to be among them, 0..1. If it is set, the metadata holds
+            the ``confidence``.
         include_archived: Archived memories, too.
 
     Example:
@@ -67,6 +69,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         mode: SearchMode | None = None,
         alpha: float | None = None,
         min_score: float = 0.0,
+        min_confidence: float = 0.0,
         include_archived: bool = False,
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
@@ -80,6 +83,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         self._mode = mode
         self._alpha = alpha
         self._min_score = min_score
+        self._min_confidence = min_confidence
         self._include_archived = include_archived
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # the base leaves a dict's types open
             callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose
@@ -95,10 +99,15 @@ class OneBrainRetriever(Component, BaseRetriever):
             mode=self._mode,
             alpha=self._alpha,
             min_score=self._min_score,
+            min_confidence=self._min_confidence,
             include_archived=self._include_archived,
         )
         warn_of_words(found)
-        return [self._node(hit) for hit in found]
+        nodes = [self._node(hit) for hit in found]
+        if found.confidence is not None:
+            for one in nodes:
+                one.node.metadata["confidence"] = found.confidence
+        return nodes
 
     _retrieve = Method(_search).sync
     _aretrieve = Method(_search).asynchronous

@@ -24,7 +24,8 @@ def memory_filter(*, session_id: str | None = None, **options: Unpack[RecallerOp
         session_id: The running conversation, whose memories the model sees already; they are not recalled. The default
             is the session of the scope.
         options: ``brain``, ``url``, ``api_key``, ``base_url``, ``scope`` and ``scope_from``, as for
-            `onebrain.frameworks.scope.Scoped`; ``max_tokens`` (1500), ``limit`` (20), ``min_score`` (0), ``filter``,
+            `onebrain.frameworks.scope.Scoped`; ``max_tokens`` (1500), ``limit`` (20), ``min_score`` (0),
+            ``min_confidence`` (None, the default of `Brain.context`; 0 turns it off), ``filter``,
             ``search_mode`` and ``count_tokens``, as for `onebrain.frameworks.recall.Recall`.
 
     Example:

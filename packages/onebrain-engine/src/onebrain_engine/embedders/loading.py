@@ -18,7 +18,8 @@ import numpy as np
 
 from onebrain.errors import ConfigurationError, EmbedderError, MissingDependency, OneBrainError
 from onebrain_engine.embedders.prefixes import NONE, Prefixes, known_prefixes
-from onebrain_engine.embedding import Floats, unit
+from onebrain_engine.embedders.scales import fitted
+from onebrain_engine.embedding import Floats, Scale, unit
 
 T = TypeVar("T")
 
@@ -99,6 +100,11 @@ class NamedEmbedder(ABC):
     def ready(self) -> bool:
         """Whether the model is loaded."""
         return self._loaded is not None
+
+    @property
+    def scale(self) -> Scale | None:
+        """The curve of its confidence; None if none was fitted for the model."""
+        return fitted(self.name)
 
     @property
     def fingerprint(self) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "Query",
     "analyse",
     "analyse_query",
+    "content_words",
     "fold",
     "split_label",
     "stem",
@@ -343,6 +344,11 @@ def _split(folded: str) -> list[str]:
         else:
             words.append(word)
     return words
+
+
+def content_words(text: str) -> list[tuple[str, str]]:
+    """Return the folded words of a text that are no stop words, each with its stem."""
+    return [(word, term) for word in _split(fold(text)) if (term := _word(word)[0]) is not None]
 
 
 def least_turns(memories: int) -> int:

@@ -38,7 +38,7 @@ _SYNONYMS: Final[Mapping[str, Collection[str]]] = {
     "id": {"memory_id", "key", "uid", "uuid"},
     "ids": {"id", "memory_id", "memory_ids", "keys"},
     "metadata": {"meta", "metadatas"},
-    "min_score": {"score_threshold", "threshold", "min_confidence"},
+    "min_score": {"score_threshold", "threshold"},
     "max_tokens": {"token_limit", "budget"},
     "mode": {"search_mode", "search_type"},
     "embedding": {"vector", "embeddings"},

@@ -14,7 +14,7 @@ from typing import Any, Unpack, cast
 from onebrain.errors import ConfigurationError, Unsupported
 from onebrain.frameworks.plans import Plan, ask
 from onebrain.frameworks.scope import Scoped, ScopedOptions
-from onebrain.memory.checks import check_whole
+from onebrain.memory.checks import check_range, check_whole
 from onebrain.memory.context import CountTokens
 from onebrain.memory.fence import unfence
 from onebrain.memory.filters import TRUE, F, Filter, every, parse
@@ -39,6 +39,8 @@ class Recall:
         max_tokens: The most tokens of recalled text.
         limit: The most memories to consider.
         min_score: Only memories with at least this score, 0..1.
+        min_confidence: Recall nothing but pinned memories if the answer is less likely than this to be among them, 0..1. None
+            is the default of `Brain.context`, which leaves out memories that have nothing to do with the message; 0 turns it off.
         filter: Which memories may be recalled.
         search_mode: ``hybrid``, ``keyword`` or ``vector``.
         count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
@@ -50,17 +52,21 @@ class Recall:
         max_tokens: int = 1500,
         limit: int = 20,
         min_score: float = 0.0,
+        min_confidence: float | None = None,
         filter: Any = None,
         search_mode: SearchMode | None = None,
         count_tokens: CountTokens | None = None,
     ) -> None:
         check_whole("max_tokens", max_tokens, error=ConfigurationError)
         check_whole("limit", limit, error=ConfigurationError)
+        if min_confidence is not None:
+            check_range("min_confidence", min_confidence, 0, 1)
         self._filter = parse(filter)
         self._options: dict[str, Any] = {
             "max_tokens": max_tokens,
             "limit": limit,
             "min_score": min_score,
+            "min_confidence": min_confidence,
             "mode": search_mode,
             "count_tokens": count_tokens,
         }
@@ -83,6 +89,7 @@ class RecallerOptions(ScopedOptions, total=False):
     max_tokens: int
     limit: int
     min_score: float
+    min_confidence: float | None
     filter: Any
     search_mode: SearchMode | None
     count_tokens: CountTokens | None

@@ -18,6 +18,7 @@ from onebrain.frameworks.ids import digest, encode
 from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_ids
+from onebrain.memory.confidence import abstaining
 from onebrain.memory.context import line
 from onebrain.memory.entities import Entity
 from onebrain.memory.fence import fence, on_one_line
@@ -194,10 +195,22 @@ def search(
     mode: SearchMode | None = None,
     filter: Any = None,
     min_score: float = 0.0,
+    min_confidence: float | None = None,
 ) -> Plan[Answer]:
-    """Answer with the best memories for a query."""
+    """Answer with the best memories for a query; with none if the answer is hardly among them.
+
+    `min_confidence` is as for `Brain.context`.
+    """
+    can: Capabilities = yield ask("capabilities")
     found: SearchResult = yield ask(
-        "search", query, scope=scope, limit=top_k, mode=mode, filter=filter, min_score=min_score
+        "search",
+        query,
+        scope=scope,
+        limit=top_k,
+        mode=mode,
+        filter=filter,
+        min_score=min_score,
+        min_confidence=abstaining(can, min_confidence),
     )
     return listed(found)
 
@@ -234,10 +247,13 @@ def context(
     query: str | None = None,
     max_tokens: int = 1500,
     filter: Any = None,
+    min_confidence: float | None = None,
     nothing: str = "Nothing is known about that yet.",
 ) -> Plan[Answer]:
     """Answer with the best memories for a query as one text, oldest first, within a token budget."""
-    found: Context = yield ask("context", query, scope=scope, max_tokens=max_tokens, filter=filter)
+    found: Context = yield ask(
+        "context", query, scope=scope, max_tokens=max_tokens, filter=filter, min_confidence=min_confidence
+    )
     return Answer(found.text or nothing, [row(memory) for memory in found.memories])
 
 

@@ -45,6 +45,9 @@ class Capabilities:
         tags: Tags are kept.
         importance: Importance is kept.
         reembed: The embedder of stored memories can be changed.
+        confidence: The service estimates from vectors how likely the answer is among the hits; otherwise `Brain` does, from
+            scores and words.
+        rerank: The service can order the best hits anew by a model of its own.
         entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
         supersede: A memory can replace others, which are kept and left out of searches.
         validity: A memory can have a time from which and until which it holds.
@@ -78,6 +81,8 @@ class Capabilities:
     reembed: bool = False
     supersede: bool = False
     validity: bool = False
+    confidence: bool = False
+    rerank: bool = False
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""

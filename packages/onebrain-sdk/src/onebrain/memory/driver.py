@@ -45,7 +45,7 @@ class SearchRequest:
 
     `filter` holds only comparisons that the driver declared; `offset` is 0 unless it declared ``search_offset``; `cursor` is the one
     of the driver's last answer to the same search. `now`, `prefer_newer` and `explain` are for a driver that ranks by time and
-    can explain its scores; any other ignores them.
+    can explain its scores; any other ignores them. `rerank` is for one that declared it.
     """
 
     query: str | None = None
@@ -65,6 +65,7 @@ class SearchRequest:
     now: datetime | None = None
     prefer_newer: bool = True
     explain: bool = False
+    rerank: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Found:
         cursor: The point where the search goes on, for a service that pages by cursor.
         partial: Whether the service searched only a part of its memories, so that a short answer proves nothing.
         mode: The mode that really answered.
+        reranked: Whether the service's own reranker ordered the hits; None if it was not asked to.
         without_vectors: The names of spaces that were not searched by vectors, as the query's do not fit theirs.
     """
 
@@ -86,6 +88,7 @@ class Found:
     partial: bool = False
     mode: SearchMode = "hybrid"
     without_vectors: Sequence[str] = ()
+    reranked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,8 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be an `Extracts`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes` or a `Reembeds`.
+    A driver may also be an `Extracts`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`, a `Judges` or a
+    `Reembeds`.
     """
 
     @property
@@ -220,6 +224,17 @@ class Settles(Protocol):
 
     def settled(self, ids: Sequence[str], /) -> Steps[Sequence[str]]:
         """Return those of `ids` that a search can find by now."""
+        ...
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """A driver that estimates how likely a search found the answer; one that declares ``confidence`` must be it."""
+
+    def confidence(
+        self, query: str, memories: Sequence[Memory], now: datetime | None, /
+    ) -> Steps[float | None]:
+        """Return the probability that the answer to a query is among memories, the best first; None if it is not known."""
         ...
 
 

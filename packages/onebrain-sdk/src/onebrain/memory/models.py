@@ -379,6 +379,8 @@ class SearchResult(RowsOf[Hit], Model, Sequence[Hit], frozen=True):  # type: ign
         mode: The search mode that really answered, which may be less than the one asked for.
         without_vectors: The spaces with vectors that the query's could not be compared with, as another embedder or the
             caller made them. They were searched by words alone, or left out of a search by vectors alone.
+        confidence: How likely the answer is among the hits, 0..1; None if it was not asked for, or nothing tells.
+        reranked: Whether the reranker ordered the hits; False if it failed, None if there was none.
     """
 
     _rows: ClassVar[str] = "hits"
@@ -387,6 +389,8 @@ class SearchResult(RowsOf[Hit], Model, Sequence[Hit], frozen=True):  # type: ign
     exhausted: bool = True
     mode: SearchMode = "hybrid"
     without_vectors: tuple[str, ...] = ()
+    confidence: float | None = None
+    reranked: bool | None = None
 
     @property
     def memories(self) -> tuple[Memory, ...]:

@@ -13,7 +13,7 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import in_utc, instant
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
-from onebrain.memory.driver import Counts, Driver, Forgets, ListRequest, Names, Settles, unsupported
+from onebrain.memory.driver import Counts, Driver, Forgets, Judges, ListRequest, Names, Settles, unsupported
 from onebrain.memory.filters import TRUE, Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
 from onebrain.memory.models import Memory, Order, Scope
@@ -41,6 +41,7 @@ class Verbs(Coloured[Mode]):
         self._counts = driver if isinstance(driver, Counts) else None
         self._copies = driver if isinstance(driver, Copies) else None
         self._settles = driver if isinstance(driver, Settles) else None
+        self._judges = driver if isinstance(driver, Judges) else None
         self._names = driver if isinstance(driver, Names) else None
 
     @property

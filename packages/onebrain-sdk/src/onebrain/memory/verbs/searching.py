@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from onebrain._core.endpoint import endpoint
 from onebrain._core.paging import Page
-from onebrain._core.steps import Mode, Steps
+from onebrain._core.steps import Async, Mode, Steps
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import vector
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_function, check_range, check_whole
+from onebrain.memory.confidence import abstaining, from_scores
 from onebrain.memory.context import CountTokens, build
 from onebrain.memory.driver import (
     Found,
@@ -32,6 +33,7 @@ from onebrain.memory.models import (
     SearchMode,
     SearchResult,
 )
+from onebrain.memory.reranking.asking import CANDIDATES, Asked, RerankerLike, reranker_of
 from onebrain.memory.verbs.base import (
     NEWEST,
     Embedding,
@@ -142,6 +144,9 @@ class Searching(Verbs[Mode]):
         now: datetime | str | None = None,
         prefer_newer: bool = True,
         explain: bool = False,
+        confidence: bool = False,
+        min_confidence: float = 0.0,
+        rerank: RerankerLike | bool | None = None,
     ) -> Steps[SearchResult]:
         """Find the memories that answer a query, best first.
 
@@ -167,15 +172,25 @@ class Searching(Verbs[Mode]):
             prefer_newer: Let a newer memory come before the older one that it replaces, as far as their words and vectors
                 tell, where the service does so.
             explain: Return the parts of each score, where the service tells them: `Hit.explanation`.
+            confidence: Return how likely the answer is among the hits: `SearchResult.confidence`. The embedded engine embeds
+                the texts of the first hits for it; on a service it is made of their scores and words.
+            min_confidence: Return no hit if that is less, 0..1. A search whose confidence is not known keeps its hits.
+            rerank: Orders the hits anew: a name such as ``"fastembed:Xenova/ms-marco-MiniLM-L-6-v2"`` (see
+                `onebrain.memory.reranking.from_name`), an object with ``rerank(query, texts)``, or such a function. It sees the
+                first 50 hits, 2,000 characters of each, once. If it fails, the hits keep their order, and
+                `SearchResult.reranked` is False. True lets the service itself do it, where it can. `min_score` is a limit of the
+                scores before.
 
         Raises:
+            ConfigurationError: The reranker is none, or lacks a library or a model.
             OneBrainValidationError: An argument or the filter is wrong.
-            Unsupported: The service has no such mode, or takes no vectors.
+            Unsupported: The service has no such mode, takes no vectors, or has no reranker.
         """
         check_scope(scope)
         check_whole("limit", limit, 0)
         check_whole("budget", budget, 1)
         check_range("min_score", min_score, 0, 1)
+        check_range("min_confidence", min_confidence, 0, 1)
         if alpha is not None:
             check_range("alpha", alpha, 0, 1)
         can = self.capabilities
@@ -189,9 +204,11 @@ class Searching(Verbs[Mode]):
         own_vector = None if embedding is None else _vector(embedding)
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
+        reranker = self._reranker(rerank)
         pushed, residual = self._split(condition)
         filtered = residual != TRUE
-        window = _Window(can, limit, budget, filtered=filtered)
+        wanted = limit if reranker is None or query is None else max(limit, CANDIDATES)
+        window = _Window(can, wanted, budget, filtered=filtered)
         request = SearchRequest(
             query=query,
             embedding=own_vector,
@@ -208,10 +225,39 @@ class Searching(Verbs[Mode]):
             now=None if now is None else moment("now", now),
             prefer_newer=prefer_newer,
             explain=explain,
+            rerank=rerank is True,
         )
         if listed and not can.newest:
             return (yield from self._newest(request, condition, limit, budget if filtered else None))
-        return (yield from self._ranked(request, condition, residual, window))
+        found = yield from self._ranked(request, condition, residual, window)
+        if reranker is not None and query is not None:
+            found = yield from _reranked(reranker, query, found, limit)
+        if confidence or min_confidence:
+            found = yield from self._judged(request, found, min_confidence)
+        return found
+
+    def _reranker(self, rerank: RerankerLike | bool | None) -> Asked | None:
+        """Return the reranker to ask here; None if there is none, or the service itself does it."""
+        if rerank is None or rerank is False:
+            return None
+        if rerank is True:
+            if not self.capabilities.rerank:
+                raise unsupported(
+                    self.capabilities, "reranking by itself", "pass a reranker or its name as rerank="
+                )
+            return None
+        return reranker_of(rerank, asynchronous=isinstance(self._mode, Async))
+
+    def _judged(self, request: SearchRequest, found: SearchResult, least: float) -> Steps[SearchResult]:
+        """Return a result with its confidence, and without its hits if that is less than `least`."""
+        if request.query is None:
+            return found
+        if self._judges is not None:
+            sure = yield from self._judges.confidence(request.query, found.memories[:5], request.now)
+        else:
+            sure = from_scores(request.query, found.hits)
+        hits = () if sure is not None and sure < least else found.hits
+        return found.model_copy(update={"confidence": sure, "hits": hits})
 
     def _ranked(
         self, request: SearchRequest, condition: Filter, residual: Filter, window: _Window
@@ -240,6 +286,8 @@ class Searching(Verbs[Mode]):
                 "exhausted": exhausted,
                 "mode": found.mode,
                 "without_vectors": tuple(found.without_vectors),
+                "confidence": None,
+                "reranked": found.reranked,
             }
         )
 
@@ -275,6 +323,8 @@ class Searching(Verbs[Mode]):
                 "exhausted": complete and len(kept.hits) <= limit,
                 "mode": request.mode,
                 "without_vectors": (),
+                "confidence": None,
+                "reranked": None,
             }
         )
 
@@ -343,6 +393,7 @@ class Searching(Verbs[Mode]):
         count_tokens: CountTokens | None = None,
         now: datetime | str | None = None,
         prefer_newer: bool = True,
+        min_confidence: float | None = None,
     ) -> Steps[Context]:
         """Return the memories that matter for a query as text for a prompt, within a token budget.
 
@@ -361,12 +412,16 @@ class Searching(Verbs[Mode]):
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
             now: What a time in the query is counted from; see `search`.
             prefer_newer: Let a newer memory come before the older one that it replaces; see `search`.
+            min_confidence: The least confidence that the answer is among the hits; below it the text holds pinned memories
+                alone. The default is .25 on the embedded engine, which leaves out hits that have nothing to do with the
+                query, and 0 on services. 0 turns it off.
         """
         check_scope(scope)
         check_whole("max_tokens", max_tokens, 0)
         check_function("count_tokens", count_tokens)
         check_whole("limit", limit, 0)
         can = self.capabilities
+        least = abstaining(can, min_confidence)
         condition = parse(filter)
         pinned = (
             (yield from self._pinned(scope, condition, min(limit, 20), self._moment(at)))
@@ -384,6 +439,7 @@ class Searching(Verbs[Mode]):
             now=now,
             prefer_newer=prefer_newer,
             at=at,
+            min_confidence=least,
         )
         chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
@@ -407,6 +463,21 @@ class Searching(Verbs[Mode]):
                 break
             request = replace(request, cursor=page.meta.cursor)
         return list(islice(pinned.values(), limit))
+
+
+def _reranked(reranker: Asked, query: str, found: SearchResult, limit: int) -> Steps[SearchResult]:
+    """Return the best `limit` hits in the order of a reranker."""
+    reranked = bool(found.hits)
+    hits: Sequence[Hit] = found.hits
+    if hits:
+        hits, reranked = yield from reranker.order(query, hits)
+    return found.model_copy(
+        update={
+            "hits": tuple(hits[:limit]),
+            "exhausted": found.exhausted and len(hits) <= limit,
+            "reranked": reranked,
+        }
+    )
 
 
 def _vector(value: Any) -> tuple[float, ...]:

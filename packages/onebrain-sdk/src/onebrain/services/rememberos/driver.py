@@ -99,6 +99,7 @@ CAPABILITIES: Final = RememberOSCapabilities(
     created_at=True,
     archive=True,
     search_limit=MAX_SEARCH,
+    rerank=True,
     newest=False,
     rechecked=True,
     batch_size=MAX_BULK,
@@ -260,6 +261,7 @@ class RememberOSDriver(HttpDriver):
                 metadata_filter=wanted or None,
                 container_tag=request.scope.user,
                 include_archived=request.include_archived,
+                rerank=request.rerank,
             )
         except OneBrainNotFoundError:
             # There is no such collection.
@@ -267,7 +269,8 @@ class RememberOSDriver(HttpDriver):
         # Scores of a fusion have no fixed scale.
         scale = max(1.0, *(row.score or 0.0 for row in answer.results), 0.0)
         hits = [self._hit(row, request.scope, scale) for row in answer.results]
-        return Found(hits=hits, more=len(answer.results) >= limit, mode=request.mode)
+        reranked = bool(answer.reranked) if request.rerank else None
+        return Found(hits=hits, more=len(answer.results) >= limit, mode=request.mode, reranked=reranked)
 
     def _hit(self, row: models.Hit, scope: Scope, scale: float) -> Hit:
         collection = scope.space or row.collection

@@ -83,12 +83,16 @@ class Hit(Memory):
 
 
 class SearchResults(Record):
-    """The answer to a search, best first; `cached` says that it came from the cache of exact repeats."""
+    """The answer to a search, best first; `cached` says that it came from the cache of exact repeats.
+
+    `reranked` says whether a language model ordered the hits.
+    """
 
     results: tuple[Hit, ...]
     query_embedding_ms: float | None = None
     search_ms: float | None = None
     cached: bool | None = None
+    reranked: bool | None = None
 
 
 class BulkResult(Record):

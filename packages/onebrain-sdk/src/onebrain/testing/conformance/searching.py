@@ -202,9 +202,30 @@ class SearchSuite(Suite):
             {"alpha": -1},
             {"budget": 0},
             {"min_score": float("nan")},
+            {"min_confidence": 1.5},
+            {"min_confidence": float("nan")},
         ],
         ids=str,
     )
     def test_an_option_out_of_its_range_is_refused(self, brain: Brain, options: dict[str, Any]) -> None:
         with pytest.raises(OneBrainValidationError):
             brain.search("lighthouse", **options)
+
+    def test_a_confidence_is_returned_if_it_is_asked_for(self, brain: Brain) -> None:
+        keep_all(brain, [{"content": "the lighthouse keeper paints the door red"}])
+        assert brain.search("lighthouse keeper").confidence is None
+        sure = brain.search("lighthouse keeper", confidence=True).confidence
+        assert sure is None or 0 <= sure <= 1
+        if brain.capabilities.confidence:
+            assert sure is not None
+            assert brain.search("quantum telescope", confidence=True).confidence < sure  # type: ignore[operator]
+
+    def test_hits_with_less_than_the_least_confidence_are_left_out(self, brain: Brain) -> None:
+        keep_all(brain, [{"content": "the lighthouse keeper paints the door red"}])
+        result = brain.search("lighthouse keeper", confidence=True)
+        assert result.hits
+        for least in (0.0, 0.5, 1.0):
+            found = brain.search("lighthouse keeper", min_confidence=least)
+            sure = result.confidence
+            assert bool(found.hits) is (least == 0 or sure is None or sure >= least)
+        assert brain.context("lighthouse keeper").memories
