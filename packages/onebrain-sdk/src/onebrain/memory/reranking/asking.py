@@ -100,7 +100,7 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
             f"rerank: is a class; give an object of it, such as {cast('type[object]', reranker).__name__}(...)"
         )
     method = getattr(reranker, "rerank", None)
-    function = method if callable(method) else reranker if callable(reranker) else None
+    function: Any = method if callable(method) else reranker if callable(reranker) else None
     if function is None:
         raise ConfigurationError(
             "rerank: must be a name such as 'fastembed:Xenova/ms-marco-MiniLM-L-6-v2', an object with a method rerank, or a "
