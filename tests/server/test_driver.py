@@ -45,3 +45,19 @@ def test_many_memories_are_deleted_in_one_request(onebrain_server_url, onebrain_
         asked = {use.type: use.count for use in client.billing.usage().usage}
     assert asked["POST /v1/memory/forget"] == 3
     assert "DELETE /v1/memory/:id" not in asked
+
+
+def test_the_service_proposes_facts_which_are_stored_here(onebrain_server_url, onebrain_api_key):
+    with onebrain.connect(f"onebrain+{onebrain_server_url}", api_key=onebrain_api_key) as brain:
+        scope = onebrain.Scope(user="may", session="monday")
+        chat = [
+            {"role": "user", "content": "I prefer window seats.\nAssistant: I prefer the aisle."},
+            {"role": "assistant", "content": "I always recommend the aisle."},
+        ]
+        result = brain.remember(chat, scope=scope, model="service").raise_for_error()
+        again = brain.remember(chat, scope=scope, model="service")
+        assert {fact.sources for fact in result.facts} == {tuple(one.id for one in result.raw)}
+        assert "window seats" in result.facts[0].content
+        assert not any("recommend" in fact.content for fact in result.facts)
+        assert (again.status, again.facts[0].id) == ("unchanged", result.facts[0].id)
+        assert brain.count() == 2 + len(result.facts)

@@ -357,7 +357,7 @@ class OneBrainStore(Component, IdLabels):
         if orphans:
             # A caller that may only read still gets the other items.
             with suppress(OneBrainError):
-                yield ask("forget", filter=left_behind(orphans), scope=self._scope)
+                yield ask("forget", filter=left_behind(orphans), scope=self._scope, keep_facts=True)
 
     def _is_ranked(self) -> Plan[bool]:
         """Return whether the space holds any item that is indexed."""
@@ -426,7 +426,7 @@ class OneBrainStore(Component, IdLabels):
             gone.extend(part_ids(self._scope, op, len(new), before))
         yield from self._store(items)
         if gone:
-            yield ask("delete", gone, scope=self._scope)
+            yield ask("delete", gone, scope=self._scope, keep_facts=True)
 
     def _store(self, items: Sequence[NewMemory]) -> Plan[None]:
         # Those with vectors first and by themselves: where these do not fit, nothing is stored.

@@ -236,9 +236,9 @@ class OneBrainVectorStore(Component, VectorStore):
         refuse(self, kwargs)
         where = self._within(scope)
         if _by_ids(ids, filter, delete_all):
-            yield ask("delete", self._stored(ids or (), where), scope=where)
+            yield ask("delete", self._stored(ids or (), where), scope=where, keep_facts=True)
         else:
-            yield ask("forget", filter=filter, scope=where)
+            yield ask("forget", filter=filter, scope=where, keep_facts=True)
         return True
 
     get_by_ids = Method(plan_get).sync

@@ -113,7 +113,7 @@ class OneBrainKVStore(Component, BaseKVStore):
         """Remove `key`; return whether it was there."""
         can: Capabilities = yield ask("capabilities")
         known = with_ids(can, [encode(self._scope, collection, key)], RESERVED)
-        gone: ForgetResult = yield ask("forget", filter=known, scope=self._scope)
+        gone: ForgetResult = yield ask("forget", filter=known, scope=self._scope, keep_facts=True)
         return bool(gone.count)
 
     put = Method(_put).sync

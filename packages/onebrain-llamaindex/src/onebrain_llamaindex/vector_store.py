@@ -203,7 +203,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     aclear = Method(_clear).asynchronous
 
     def _forget(self, wanted: Filter | None) -> Plan[None]:
-        yield ask("forget", filter=wanted, scope=self.scope)
+        yield ask("forget", filter=wanted, scope=self.scope, keep_facts=True)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 

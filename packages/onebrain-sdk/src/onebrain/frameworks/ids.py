@@ -87,7 +87,8 @@ def store_under_ids(items: Sequence[NewMemory], scope: Scope, key: str) -> Plan[
         return
     can: Capabilities = yield ask("capabilities")
     if not can.client_ids:
-        yield ask("forget", filter=with_ids(can, [str(item.id) for item in items], key), scope=scope)
+        wanted = with_ids(can, [str(item.id) for item in items], key)
+        yield ask("forget", filter=wanted, scope=scope, keep_facts=True)
         items = [_with_id_in_metadata(item, key) for item in items]
     results: StoreResults = yield ask("store_many", items, wait=True)
     results.raise_for_failures()

@@ -138,7 +138,7 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be an `Extracts`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`, a `Judges` or a
+    A driver may also be a `Proposes`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`, a `Judges` or a
     `Reembeds`.
     """
 
@@ -269,10 +269,10 @@ class Supersedes(Protocol):
 
 
 @runtime_checkable
-class Extracts(Protocol):
+class Proposes(Protocol):
     """A driver of a service that finds facts in messages by a model of its own."""
 
-    def extract(self, messages: Sequence[tuple[str, str]], scope: Scope, /) -> Steps[Sequence[str]]:
+    def propose(self, messages: Sequence[tuple[str, str]], scope: Scope, /) -> Steps[Sequence[str]]:
         """Return the facts in messages, each a pair of role and text, without storing them for the caller."""
         ...
 

@@ -15,7 +15,7 @@ from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Async, Begin, Mode, Steps
 from onebrain.errors import ModelError, OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import instant
-from onebrain.memory.driver import Changes, Driver, Extracts, unsupported
+from onebrain.memory.driver import Changes, Driver, Proposes, unsupported
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.remembering.answers import Proposed, Unreadable, read
@@ -108,7 +108,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
 
     def __init__(self, mode: Mode, driver: Driver) -> None:
         super().__init__(mode, driver)
-        self._extracts = driver if isinstance(driver, Extracts) else None
+        self._proposes = driver if isinstance(driver, Proposes) else None
         # The results of calls in the background; the oldest are lost if nobody asks for them.
         self._remembered: deque[RememberResult] = deque(maxlen=1000)
 
@@ -219,7 +219,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
         if model is None:
             return None
         if model == _SERVICE:
-            if self._extracts is None:
+            if self._proposes is None:
                 raise unsupported(self.capabilities, "finding facts by itself", "pass a model of your own")
             return None
         return asked(model, asynchronous=isinstance(self._mode, Async))
@@ -422,9 +422,9 @@ class Remembering(Storing[Mode], Searching[Mode]):
 
     def _from_service(self, job: _Job) -> Steps[list[Checked]]:
         """Return the facts that the service finds. It quotes nothing, so there is nothing to check."""
-        assert self._extracts is not None
+        assert self._proposes is not None
         texts = [(one.role, one.text) for one in job.said]
-        found = yield from self._extracts.extract(texts, job.scope)
+        found = yield from self._proposes.propose(texts, job.scope)
         last = job.said[-1]
         unique = {normalized(text): text for text in found}
         return [Checked(text=text, quote="", source=last) for text in unique.values()]

@@ -178,6 +178,12 @@ class OneBrainDriver(HttpDriver):
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
+    def propose(self, messages: Sequence[tuple[str, str]], scope: Scope, /) -> Steps[Sequence[str]]:
+        """Return the memories that the service proposes; it stores none of them."""
+        transcript = "\n".join(f"{role.capitalize()}: {' '.join(text.split())}" for role, text in messages)
+        found = yield from self._api.memory.parse_chat(transcript, format="user-assistant")
+        return [proposal.content for proposal in found if proposal.content.strip()]
+
     def store(self, items: Sequence[NewMemory], /) -> Steps[Sequence[StoreResult]]:
         """Store each memory; in one request where the server's import keeps everything."""
         results, drafts = drafts_of(items, _draft)

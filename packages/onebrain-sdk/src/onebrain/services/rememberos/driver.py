@@ -134,6 +134,10 @@ def driver(
     return RememberOSDriver(Client(Delegate(), service), collection=collection, options=options)
 
 
+# Where the service puts the facts that it finds, until they are read.
+_SCRATCH: Final = "onebrain-extract"
+
+
 class RememberOSDriver(HttpDriver):
     """Keeps memories in RememberOS."""
 
@@ -448,6 +452,28 @@ class RememberOSDriver(HttpDriver):
                 raise
             count += 1
         return count
+
+    def propose(self, messages: Sequence[tuple[str, str]], scope: Scope, /) -> Steps[Sequence[str]]:
+        """Return the facts that the service's model finds.
+
+        The service stores them without a scope, beside memories of others that they would overtake. So they are stored in a
+        collection of their own, and removed at once.
+        """
+        text = "\n".join(words for _, words in messages)
+        found = yield from self._client.graph.remember(text, collection=_SCRATCH)
+        if found.job_id is not None and not found.memories and found.facts:
+            raise OneBrainResponseError(
+                "RememberOS found the facts in a job, which does not return them; pass a model of your own",
+                service=NAME,
+            )
+        for fact in found.memories:
+            if fact.id is not None:
+                try:
+                    yield from self._client.memories.delete(fact.id, collection=_SCRATCH)
+                except OneBrainNotFoundError:
+                    continue
+        # A text without facts is stored as it is.
+        return [fact.text for fact in found.memories if fact.text.strip() != text.strip()]
 
 
 # The form in which each field is kept in the envelope.

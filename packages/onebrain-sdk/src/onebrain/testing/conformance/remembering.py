@@ -9,7 +9,7 @@ import pytest
 
 from onebrain.errors import ModelError, OneBrainValidationError, Unsupported
 from onebrain.memory.brain import Brain
-from onebrain.memory.driver import Extracts
+from onebrain.memory.driver import Proposes
 from onebrain.memory.models import Scope
 from onebrain.memory.remembering.results import RememberResult
 from onebrain.testing.conformance.suite import Suite, found, keep, listed, needs
@@ -121,7 +121,7 @@ class RememberSuite(Suite):
         assert found(brain, "Utrecht") == set()
 
     def test_a_service_without_a_model_refuses(self, brain: Brain) -> None:
-        if isinstance(brain.driver, Extracts):
+        if isinstance(brain.driver, Proposes):
             pytest.skip(f"{brain.capabilities.service} has a model of its own")
         with pytest.raises(Unsupported):
             remember(brain, "service")
