@@ -57,7 +57,7 @@ async def test_facts_of_a_turn_are_looked_for_behind_its_answer(brain, call, scr
     await call(
         agent.invoke, {"messages": [("user", "I like window seats.")]}, context=MARIA, config=thread("t1")
     )
-    await call(memory.flush)
+    await call(memory.finish_background)
     [fact] = [one for one in brain.list(scope=Scope(user="maria")) if one.type == "fact"]
     assert (fact.content, fact.metadata["session"]) == ("Maria likes window seats", "t1")
     assert "User: I like window seats." in asked[0]
@@ -75,7 +75,7 @@ async def test_a_model_that_finds_nothing_is_not_in_the_way(brain, call, scripte
     agent = create_agent(scripted("Noted."), middleware=[memory])
     state = await call(agent.invoke, {"messages": [("user", "I like window seats.")]})
     assert state["messages"][-1].content == "Noted."
-    await call(memory.flush)
+    await call(memory.finish_background)
     assert "window seats" not in caplog.text
     assert contents(brain, user="maria") == ["User: I like window seats.", "Assistant: Noted."]
 

@@ -329,7 +329,7 @@ async def test_a_block_finds_facts_of_flushed_messages_in_the_background(sqlite,
     monkeypatch.setattr(Settings, "_llm", fact_llm(prompts))
     block = OneBrainMemoryBlock(brain=sqlite, scope=MARIA, llm=True)
     await block.aput([ChatMessage("I like window seats")], from_short_term_memory=True)
-    await block.aflush()
+    await block.afinish_background()
     assert [memory.content for memory in sqlite.list(scope=MARIA, filter={"$type": "fact"})] == [
         "Maria likes window seats"
     ]

@@ -228,7 +228,7 @@ async def test_the_hooks_look_for_facts_in_a_turn_behind_its_answer(brain):
         await Runner.run(
             scripted([assistant_message("Noted.")]), "I like window seats.", hooks=hooks, context=CONTEXT
         )
-    await hooks.aflush()
+    await hooks.afinish_background()
     assert sorted(stored(brain)) == [
         "Assistant: Noted.",
         "Maria likes window seats",

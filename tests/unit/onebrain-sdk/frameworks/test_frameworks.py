@@ -354,7 +354,17 @@ def test_diverse_hits_are_relevant_and_different():
 def test_each_tool_has_a_name_a_description_and_a_schema_without_the_scope():
     assert [tool.name for tool in tools.ALL] == [
         f"onebrain_{verb}"
-        for verb in ("search", "context", "entity", "entities", "write", "update", "forget")
+        for verb in (
+            "search",
+            "context",
+            "entity",
+            "entities",
+            "write",
+            "remember",
+            "supersede",
+            "update",
+            "forget",
+        )
     ]
     for tool in tools.ALL:
         assert len(tool.description) > 40

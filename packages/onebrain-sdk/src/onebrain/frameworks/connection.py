@@ -94,15 +94,15 @@ class Connection:
         """Run a plan on the memory for async code."""
         return await arun(await self.open(), plan)
 
-    def flush(self) -> None:
+    def finish_background(self) -> None:
         """Wait for what sync code began in the background, such as looking for facts."""
         if self._opened:
-            self._brains.sync.flush()
+            self._brains.sync.finish_background()
 
-    async def aflush(self) -> None:
+    async def afinish_background(self) -> None:
         """Wait for what async code began in the background of the running event loop."""
         if self._opened:
-            await self._brains.asynchronous.flush()
+            await self._brains.asynchronous.finish_background()
 
     def close(self) -> None:
         """Close the memory if it was opened here; a brain that was given stays open."""
@@ -153,13 +153,13 @@ class Closing:
                 method.__name__ = name
                 method.__qualname__ = f"{cls.__qualname__}.{name}"
 
-    def flush(self) -> None:
+    def finish_background(self) -> None:
         """Wait for what this component began in the background in sync code."""
-        self._connection.flush()
+        self._connection.finish_background()
 
-    async def aflush(self) -> None:
+    async def afinish_background(self) -> None:
         """Wait for what this component began in the background of the running event loop."""
-        await self._connection.aflush()
+        await self._connection.afinish_background()
 
     def close(self) -> None:
         """Close the memory if this component opened it; a brain that was given stays open."""

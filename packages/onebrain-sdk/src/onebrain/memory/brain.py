@@ -82,7 +82,7 @@ class Brain(_Brain[Sync]):
         """Return an `AsyncBrain` on the same memory; closing it leaves this brain open."""
         return AsyncBrain(self._driver, origin=self._origin, owner=False)
 
-    def flush(self) -> list[RememberResult]:
+    def finish_background(self) -> list[RememberResult]:
         """Wait for what `remember` began in the background, and return the results that were not returned yet."""
         self._mode.finish()
         return self._results()
@@ -123,7 +123,7 @@ class AsyncBrain(_Brain[Async]):
         """Return a `Brain` on the same memory; closing it leaves this brain open."""
         return Brain(self._driver, origin=self._origin, owner=False)
 
-    async def flush(self) -> list[RememberResult]:
+    async def finish_background(self) -> list[RememberResult]:
         """Wait for what `remember` began in the background, and return the results that were not returned yet."""
         await self._mode.finish()
         return self._results()

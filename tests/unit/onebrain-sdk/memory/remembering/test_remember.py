@@ -54,7 +54,7 @@ def test_async_code_asks_the_same_model(model_server):
             again = await brain.remember(SAID, scope=EWA, model=model, created_at=DAY)
             pending = await brain.remember(f"{SAID}!", scope=EWA, model=model, created_at=DAY, wait=False)
             await model.aclose()
-            return first, again, pending, await brain.flush()
+            return first, again, pending, await brain.finish_background()
 
     first, again, pending, [done] = asyncio.run(main())
     assert [first.status, again.status, pending.status, done.status] == [
@@ -98,7 +98,7 @@ def test_a_failure_in_the_background_is_logged_and_returned(brain, caplog):
         raise RuntimeError(prompt)
 
     brain.remember(SAID, scope=EWA, model=model, wait=False)
-    [result] = brain.flush()
+    [result] = brain.finish_background()
     assert isinstance(result.error, ModelError)
     assert "RuntimeError" in caplog.text
     assert SAID not in caplog.text

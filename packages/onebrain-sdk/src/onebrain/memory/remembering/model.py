@@ -6,7 +6,6 @@ object with ``complete`` (LlamaIndex, and `Model` itself), a function.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -144,6 +143,9 @@ def _of(
 
 def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def answer(prompt: str) -> Any:
+        # Imported here, because programs without an event loop need not load it.
+        import asyncio
+
         return await asyncio.wait_for(ask(prompt), TIMEOUT)
 
     return answer

@@ -152,7 +152,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
             prompt: An instruction in place of the built-in one; ``{date}`` and ``{schema}`` in it are filled in.
             supersede: ``"suggest"`` keeps with a fact which older ones it replaces in the model's opinion. ``"auto"`` replaces
                 them, at most three for each fact. ``"off"`` does not ask for it.
-            wait: Wait for the facts. If False they are looked for in the background; `flush` waits for them.
+            wait: Wait for the facts. If False they are looked for in the background; `finish_background` waits for them.
             force: Ask the model again. Facts of earlier calls that it does not find again are superseded or archived.
 
         Raises:

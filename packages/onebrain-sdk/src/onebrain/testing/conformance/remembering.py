@@ -217,9 +217,9 @@ class RememberSuite(Suite):
         result = remember(brain, Scripted([HOME]), wait=False)
         assert (result.status, result.facts) == ("pending", ())
         assert brain.get(str(result.raw[0].id)).content == SAID
-        [done] = brain.flush()
+        [done] = brain.finish_background()
         assert [fact.content for fact in done.facts] == [HOME["text"]]
-        assert brain.flush() == []
+        assert brain.finish_background() == []
 
     def test_messages_of_a_chat_have_roles_ids_and_times(self, brain: Brain) -> None:
         chat = [
