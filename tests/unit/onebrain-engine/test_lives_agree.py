@@ -41,6 +41,7 @@ class Lives(RuleBasedStateMachine):
         self.brains = [onebrain.connect(url, **options), onebrain.connect(url, **options)]
         self.model = reference_brain()
         self.turn = 0
+        self.moments: list[datetime] = []
         for number, word in enumerate(WORDS):
             self.both(
                 lambda brain, number=number, word=word: brain.store(
@@ -66,6 +67,10 @@ class Lives(RuleBasedStateMachine):
             else:
                 outcomes.append(None)
         assert outcomes[0] == outcomes[1]
+        # A moment that no change happens in.
+        self.moments.append(datetime.now(UTC) + timedelta(microseconds=1))
+        while datetime.now(UTC) <= self.moments[-1]:
+            pass
 
     @rule(
         id=IDS,
@@ -118,9 +123,10 @@ class Lives(RuleBasedStateMachine):
     def the_answers_are_those_of_the_reference(self) -> None:
         if not hasattr(self, "brains"):
             return
-        expected = answers(self.model)
+        earlier = self.moments[len(self.moments) // 2]
+        expected = answers(self.model, earlier)
         for brain in self.brains:
-            assert answers(brain) == expected
+            assert answers(brain, earlier) == expected
 
     def teardown(self) -> None:
         if hasattr(self, "brains"):
@@ -130,7 +136,7 @@ class Lives(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def answers(brain: onebrain.Brain) -> list[object]:
+def answers(brain: onebrain.Brain, earlier: datetime) -> list[object]:
     """Return everything that a caller sees of time and links."""
     seen: list[object] = []
     for scope in (Scope(), Scope(user="ewa"), Scope(user="ewa", session="one")):
@@ -152,6 +158,11 @@ def answers(brain: onebrain.Brain) -> list[object]:
         for word in WORDS:
             hits = brain.search(word, mode="keyword", scope=Scope(user="ewa"), at=at)
             seen.append(sorted(hit.id for hit in hits))
+    for at in (None, DAYS[3]):
+        rows = list(brain.list(order="sequence", at=at, as_of=earlier))
+        seen.append([(row.id, sorted(row.supersedes), row.superseded_by) for row in rows])
+        hits = brain.search("apple bakery", mode="keyword", limit=50, at=at, as_of=earlier)
+        seen.append((sorted(hit.id for hit in hits), brain.count(at=at, as_of=earlier)))
     for number in range(len(WORDS)):
         try:
             seen.append([row.id for row in brain.history(f"id-{number}", scope=Scope(user="ewa"))])

@@ -59,6 +59,7 @@ def capabilities(service: str) -> Capabilities:
         supersede=True,
         validity=True,
         confidence=True,
+        as_of=True,
     )
 
 

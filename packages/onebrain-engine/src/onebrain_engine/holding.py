@@ -13,8 +13,9 @@ from onebrain.memory.filters import Cmp, Filter, either, every
 from onebrain.memory.models import Scope
 from onebrain_engine.embedding import QueryVectors
 from onebrain_engine.index.ranker import Ranked
+from onebrain_engine.store.protocol import Reading
 from onebrain_engine.store.records import now_in_micros, to_micros
-from onebrain_engine.timeline import Timeline
+from onebrain_engine.timeline import Known, Timeline, known_at
 from onebrain_engine.views import COUNTED, Listed, View, asks_nothing
 
 _FURTHER: Final = 4  # times as many are asked for where too few of those found hold
@@ -32,17 +33,21 @@ class Holding:
     Args:
         view: The space with all memories.
         timeline: When they hold.
+        read: The transaction.
+        tenant: Whose space it is.
     """
 
-    def __init__(self, view: View, timeline: Timeline) -> None:
+    def __init__(self, view: View, timeline: Timeline, read: Reading, tenant: str) -> None:
         self.space = view.space
         self._view = view
         self._timeline = timeline
+        self._read = read
+        self._tenant = tenant
 
     def search(self, request: SearchRequest, vectors: QueryVectors, limit: int) -> Ranked:
         """Return at least the `limit` best memories of a search, or all."""
         # Most spaces know of no times and no links, and a search of them pays for nothing else.
-        if request.at is None and not self._timeline.lives:
+        if request.at is None and request.as_of is None and not self._timeline.lives:
             return self._view.search(request, vectors, limit)
         request, hidden = self._asked(request)
         if not hidden:
@@ -57,7 +62,7 @@ class Holding:
 
     def matching(self, request: SearchRequest, vectors: QueryVectors) -> int:
         """Return the number of memories that a search finds."""
-        if request.at is None and not self._timeline.lives:
+        if request.at is None and request.as_of is None and not self._timeline.lives:
             return self._view.matching(request, vectors)
         request, hidden = self._asked(request)
         if not hidden:
@@ -70,7 +75,7 @@ class Holding:
 
     def list(self, request: ListRequest, after: tuple[Any, int] | None, limit: int) -> Listed:
         """Return the first `limit` memories in an order, or behind a key and row."""
-        if request.at is None and not self._timeline.lives:
+        if request.at is None and request.as_of is None and not self._timeline.lives:
             return self._view.list(request, after, limit)
         request, hidden = self._asked(request)
         listed = self._view.list(request, after, limit)
@@ -109,12 +114,19 @@ class Holding:
     def _asked(self, request: Any) -> tuple[Any, Hidden]:
         """Return a request for memories of its moment, and those of them that do not hold then."""
         now = now_in_micros()
+        if request.as_of is None:
+            return self._held(request, now, None)
+        known = known_at(self._read, self._tenant, self.space, to_micros(request.as_of))
+        asked, hidden = self._held(request, now, known)
+        return asked, {**hidden, **dict.fromkeys(known.later)}
+
+    def _held(self, request: Any, now: int, known: Known | None) -> tuple[Any, Hidden]:
         if request.at is None:
             if request.include_superseded:
                 return request, {}
-            return request, self._timeline.present(now).hidden
+            return request, self._timeline.present(now, known=known).hidden
         moment = to_micros(request.at)
-        present = self._timeline.present(now, moment, links=not request.include_superseded)
+        present = self._timeline.present(now, moment, links=not request.include_superseded, known=known)
         # Those that were made later, and yet hold, or lend their score to one that does.
         named = [
             life

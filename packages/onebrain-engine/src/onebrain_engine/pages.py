@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from onebrain.memory.models import Memory
@@ -11,8 +12,8 @@ from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.lives import Life
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory
-from onebrain_engine.timeline import Timelines
+from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.timeline import Timelines, known_at
 
 _FIRST: Final = 20  # memories of a page that are read before their size is known
 
@@ -38,10 +39,11 @@ class Pages:
         located: Sequence[tuple[int, Space]],
         with_embeddings: bool,
         pages: int = 1,
+        as_of: datetime | None = None,
     ) -> tuple[dict[int, Memory], int]:
         """Return the memories of the first rows, as many as `pages` pages may hold, and the number of those rows."""
         if self._bounds.page is None:
-            return self.memories(read, tenant, located, with_embeddings), len(located)
+            return self.memories(read, tenant, located, with_embeddings, as_of=as_of), len(located)
         most = self._bounds.page * pages
         memories: dict[int, Memory] = {}
         sizes: dict[int, int] = {}
@@ -49,7 +51,7 @@ class Pages:
         step = _FIRST
         while done < len(located):
             asked = located[done : done + step]
-            some = self.memories(read, tenant, asked, with_embeddings, sizes)
+            some = self.memories(read, tenant, asked, with_embeddings, sizes, as_of=as_of)
             # Most pages fit at once.
             if len(asked) == len(located) and sum(sizes.values()) <= most:
                 return {row: some[row] for row, _ in asked if row in some}, len(asked)
@@ -71,8 +73,12 @@ class Pages:
         located: Sequence[tuple[int, Space]],
         with_embeddings: bool,
         sizes: dict[int, int] | None = None,
+        as_of: datetime | None = None,
     ) -> dict[int, Memory]:
-        """Return the memories of rows, and put their bytes into `sizes`; removed rows are left out."""
+        """Return the memories of rows, and put their bytes into `sizes`; removed rows are left out.
+
+        Links that were recorded after `as_of` are left out, too.
+        """
         memories: dict[int, Memory] = {}
         for space, rows in by_space(located):
             records = self._records(read, tenant, space, rows)
@@ -80,6 +86,8 @@ class Pages:
                 read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
             )
             timeline = self._timelines.of(read, tenant, space)
+            if as_of is not None and timeline.lives:
+                timeline = timeline.as_known(known_at(read, tenant, space, to_micros(as_of)))
             lives = timeline.living(records, now_in_micros()) if timeline.lives else dict[int, Life]()
             for row, (record, _) in records.items():
                 memories[row] = to_memory(

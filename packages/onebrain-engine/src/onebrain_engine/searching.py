@@ -84,7 +84,11 @@ class Searching:
             ranked = _merged(answers, request.min_score)
             page = ranked[request.offset : wanted]
             memories, fitting = self._pages.page(
-                read, tenant, [(row, space) for _, _, row, space, _, _ in page], request.with_embeddings
+                read,
+                tenant,
+                [(row, space) for _, _, row, space, _, _ in page],
+                request.with_embeddings,
+                as_of=request.as_of,
             )
         more = len(ranked) > wanted or fitting < len(page)
         unfit = [space for space, seen in answers if seen.mismatch is not None]

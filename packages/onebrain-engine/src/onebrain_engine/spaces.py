@@ -61,7 +61,9 @@ class Spaces:
 
     def view(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
         """Return the view of the memories of a space that hold, for a scope and within a transaction."""
-        return Holding(self._whole(read, tenant, space, scope), self._timelines.of(read, tenant, space))
+        return Holding(
+            self._whole(read, tenant, space, scope), self._timelines.of(read, tenant, space), read, tenant
+        )
 
     def _whole(self, read: Reading, tenant: str, space: Space, scope: Scope) -> View:
         """Return the view of all memories of a space."""

@@ -204,7 +204,11 @@ class Tenant:
                 candidates.sort(key=lambda candidate: candidate[:2], reverse=request.order.startswith("-"))
             page = candidates[skip:end]
             memories, fitting = self._parts.pages.page(
-                read, self.name, [(row, space) for _, row, space in page], request.with_embeddings
+                read,
+                self.name,
+                [(row, space) for _, row, space in page],
+                request.with_embeddings,
+                as_of=request.as_of,
             )
             more = len(candidates) > end or fitting < len(page)
             page = page[:fitting]

@@ -29,6 +29,23 @@ class Present:
     until: int
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The knowledge of a space at a moment.
+
+    Attributes:
+        at: The moment, in microseconds.
+        later: The rows of memories that were stored after it.
+    """
+
+    at: int
+    later: frozenset[int]
+
+    def has(self, link: Link) -> bool:
+        """Return whether a link was recorded by then."""
+        return link.recorded <= self.at and link.row not in self.later
+
+
 NOTHING: Final = Present({}, NEVER)
 
 
@@ -67,21 +84,39 @@ class Timeline:
                 mortal[life.row] = life
         return Timeline(lives, mortal, at)
 
-    def present(self, now: int, at: int | None = None, *, links: bool = True) -> Present:
+    def present(
+        self, now: int, at: int | None = None, *, links: bool = True, known: Known | None = None
+    ) -> Present:
         """Return the memories that do not hold at a moment, by default now.
 
         Args:
             now: The present, in microseconds; a memory that has expired by then replaces nothing.
             at: Another moment. Only then `created_at` stands in for a missing `valid_from`.
             links: Whether a memory that is replaced ceases to hold.
+            known: Leaves out later links and memories; the default is the present knowledge.
         """
-        if at is not None or not links:
-            return self._made(now, now if at is None else at, self.lives, told=at is None, links=links)
-        known = self._present
-        if known is None or not self._asked_at <= now < known.until:
-            known = self._made(now, now, self._mortal, told=True, links=True)
-            self._present, self._asked_at = known, now
-        return known
+        if at is not None or not links or known is not None:
+            moment = now if at is None else at
+            view = self if known is None else self.as_known(known)
+            return view._made(now, moment, view.lives, told=at is None, links=links)
+        cached = self._present
+        if cached is None or not self._asked_at <= now < cached.until:
+            cached = self._made(now, now, self._mortal, told=True, links=True)
+            self._present, self._asked_at = cached, now
+        return cached
+
+    def as_known(self, known: Known) -> Timeline:
+        """Return the timeline without the links that were recorded after a moment, and without memories stored after it."""
+        lives = {
+            row: replace(
+                life,
+                supersedes=tuple(link for link in life.supersedes if known.has(link)),
+                successors=tuple(link for link in life.successors if known.has(link)),
+            )
+            for row, life in self.lives.items()
+            if row not in known.later
+        }
+        return Timeline(lives, {}, self.at)
 
     def _made(self, now: int, moment: int, among: Mapping[int, Life], *, told: bool, links: bool) -> Present:
         """Return which memories do not hold; `told` says that only a given `valid_from` counts."""
@@ -159,6 +194,13 @@ class Timeline:
 
 
 _EMPTY: Final = Timeline({}, {}, (0, None))
+
+
+def known_at(read: Reading, tenant: str, space: Space, at: int) -> Known:
+    """Return the knowledge of a space at a moment; `created_at` stands in where the time of storing is unknown."""
+    columns = read.columns(tenant, space, ["stored_at", "created_at"], None)
+    later = (row for row, stored, created in columns if (created if stored is None else stored) > at)
+    return Known(at, frozenset(later))
 
 
 class Timelines:

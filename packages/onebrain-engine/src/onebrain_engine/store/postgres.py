@@ -76,8 +76,9 @@ _WRITTEN: Mapping[str, str] = {
     "expires_at": "int8",
     "extra": "text",
     "sealed": "bytea",
+    "stored_at": "int8",
 }
-_KEPT = ("row", "identity", "owner", "id", "user")  # of a memory that is stored again
+_KEPT = ("row", "identity", "owner", "id", "user", "stored_at")  # of a memory that is stored again
 
 
 def _quoted(names: Sequence[str], table: str = "") -> str:
@@ -730,7 +731,7 @@ class _Writing(_Reading):
             target[row] = (
                 row, seq, identity, owner, draft.id, draft.user or "", draft.agent, draft.session, content, title,
                 type, tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, updated,
-                draft.expires_at, extra, sealed,
+                draft.expires_at, extra, sealed, now,
             )  # fmt: skip
             if draft.given_id and old is None:
                 known[identity, owner] = (row, created)

@@ -208,6 +208,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         f"CREATE POLICY own_tenant ON onebrain.life USING ({OWN}) "
         "WITH CHECK (tenant = current_setting('onebrain.tenant', true))",
     ),
+    (
+        # When a memory was first stored here, whatever its own times say; unknown of those that are there already.
+        "ALTER TABLE onebrain.memory ADD COLUMN stored_at bigint",
+    ),
 )
 
 

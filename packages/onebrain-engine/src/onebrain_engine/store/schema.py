@@ -97,6 +97,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE life (row INTEGER PRIMARY KEY, valid_from INTEGER, valid_until INTEGER, links TEXT NOT NULL)",
         "ALTER TABLE space ADD COLUMN timed INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # When a memory was first stored here, whatever its own times say; unknown of those that are there already.
+        "ALTER TABLE memory ADD COLUMN stored_at INTEGER",
+    ),
 )
 
 

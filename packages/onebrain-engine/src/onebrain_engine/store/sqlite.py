@@ -49,8 +49,8 @@ _EVER = -(2**63)  # before all times
 
 _INSERT = """INSERT INTO memory
     (row, tenant, space, seq, id, user, agent, session, content, title, type, tags, metadata, importance, source,
-     pinned, archived, created_at, updated_at, expires_at, extra, sealed)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+     pinned, archived, created_at, updated_at, expires_at, extra, sealed, stored_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _REPLACE = """UPDATE memory SET seq = ?, agent = ?, session = ?, content = ?, title = ?, type = ?, tags = ?,
     metadata = ?, importance = ?, source = ?, pinned = ?, archived = ?, created_at = ?, updated_at = ?,
     expires_at = ?, extra = ?, sealed = ? WHERE row = ?"""
@@ -681,7 +681,7 @@ class _Writing(_Reading):
                     (
                         row, tenant, space.key, seq, draft.id, user, draft.agent, draft.session, content, title, type,
                         tags, metadata, draft.importance, source, draft.pinned, draft.archived, created, updated,
-                        draft.expires_at, extra, sealed,
+                        draft.expires_at, extra, sealed, now,
                     )
                 )  # fmt: skip
                 if draft.given_id:

@@ -51,6 +51,7 @@ class Capabilities:
         entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
         supersede: A memory can replace others, which are kept and left out of searches.
         validity: A memory can have a time from which and until which it holds.
+        as_of: Searches and lists can leave out what was stored after a moment.
     """
 
     service: str
@@ -83,6 +84,7 @@ class Capabilities:
     validity: bool = False
     confidence: bool = False
     rerank: bool = False
+    as_of: bool = False
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""

@@ -61,6 +61,7 @@ class SearchRequest:
     include_archived: bool = False
     include_superseded: bool = False
     at: datetime | None = None
+    as_of: datetime | None = None
     with_embeddings: bool = False
     now: datetime | None = None
     prefer_newer: bool = True
@@ -103,6 +104,7 @@ class ListRequest:
     include_archived: bool = False
     include_superseded: bool = False
     at: datetime | None = None
+    as_of: datetime | None = None
     with_embeddings: bool = False
 
 

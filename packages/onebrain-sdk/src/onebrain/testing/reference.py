@@ -6,12 +6,14 @@ everything about a search but its quality. Use it in tests of code that uses a `
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -63,6 +65,7 @@ REFERENCE = Capabilities(
     entities=True,
     supersede=True,
     validity=True,
+    as_of=True,
 )
 
 
@@ -99,6 +102,7 @@ class ReferenceDriver:
         self._named: dict[Identity, tuple[int, str, Names]] = {}
         # The links from new memories to those that they supersede, with the time of recording, in its order.
         self._links: dict[tuple[Identity, Identity], datetime] = {}
+        self._stored: dict[Identity, datetime] = {}
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
 
@@ -133,6 +137,7 @@ class ReferenceDriver:
             return StoreResult(id=None, status="failed", error=error)
         if old is None:
             self._sequence[key] = next(self._numbers)
+            self._stored[key] = now
         self._link(key, item.supersedes, now)
         self._rows[key] = Memory(
             id=id,
@@ -194,6 +199,18 @@ class ReferenceDriver:
             )
             return done([self._shown(row, False) for row in rows])
 
+    def _as_of(self, moment: datetime) -> ReferenceDriver:
+        """Return a driver with the memories and links that this one had at a moment."""
+        with self._lock:
+            then = copy.copy(self)
+            then._rows = {key: row for key, row in self._rows.items() if self._stored[key] <= moment}
+            then._links = {
+                link: recorded
+                for link, recorded in self._links.items()
+                if recorded <= moment and all(end in then._rows for end in link)
+            }
+            return then
+
     def _shown(self, row: Memory, with_embedding: bool) -> Memory:
         """Return a memory with its links."""
         key = _identity(row)
@@ -250,6 +267,8 @@ class ReferenceDriver:
 
     def search(self, request: SearchRequest, /) -> Steps[Found]:
         """Rank by the share of query words that a memory contains, or by cosine."""
+        if request.as_of is not None:
+            return self._as_of(request.as_of).search(replace(request, as_of=None))
         with self._lock:
             self._check_dimension(request.embedding, request.scope)
             rows = self._select(
@@ -292,6 +311,8 @@ class ReferenceDriver:
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of the sorted memories."""
+        if request.as_of is not None:
+            return self._as_of(request.as_of).list(replace(request, as_of=None))
         with self._lock:
             rows = self._select(
                 request.scope,
@@ -424,6 +445,7 @@ class ReferenceDriver:
     def _remove(self, row: Memory) -> None:
         key = _identity(row)
         del self._rows[key]
+        self._stored.pop(key, None)
         self._links = {link: moment for link, moment in self._links.items() if key not in link}
 
     def _select(

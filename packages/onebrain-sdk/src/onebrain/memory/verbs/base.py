@@ -86,6 +86,21 @@ class Verbs(Coloured[Mode]):
         except ValueError as error:
             raise OneBrainValidationError(f"at: {error}") from None
 
+    def _knowledge(self, as_of: Moment | None) -> datetime | None:
+        """Return the moment whose knowledge is asked for, as a datetime in UTC; None means now.
+
+        Raises:
+            Unsupported: The service does not say when a memory was stored.
+        """
+        if as_of is None:
+            return None
+        if not self.capabilities.as_of:
+            raise unsupported(self.capabilities, "answers from earlier knowledge", "leave `as_of` out")
+        try:
+            return in_utc(moment("as_of", as_of))
+        except ValueError as error:
+            raise OneBrainValidationError(f"as_of: {error}") from None
+
     def _listing(
         self,
         scope: Scope,
@@ -95,6 +110,7 @@ class Verbs(Coloured[Mode]):
         *,
         include_superseded: bool = False,
         at: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> tuple[ListRequest, Callable[[Memory], bool]]:
         """Return the request for a list, oldest first if the service can, and the check of each row."""
         can = self.capabilities
@@ -117,6 +133,7 @@ class Verbs(Coloured[Mode]):
             include_archived=include_archived,
             include_superseded=include_superseded,
             at=at,
+            as_of=as_of,
             with_embeddings=with_embeddings,
         )
         return request, keep

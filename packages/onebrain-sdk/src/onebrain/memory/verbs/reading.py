@@ -74,6 +74,7 @@ class Reading(Verbs[Mode]):
         include_archived: bool = False,
         include_superseded: bool = False,
         at: Moment | None = None,
+        as_of: Moment | None = None,
         with_embeddings: bool = False,
     ) -> Steps[Page[Memory]]:
         """Return one page of memories; ``page.meta.cursor`` asks for the next one.
@@ -91,6 +92,7 @@ class Reading(Verbs[Mode]):
                 include_archived=include_archived,
                 include_superseded=include_superseded,
                 at=at,
+                as_of=as_of,
                 with_embeddings=with_embeddings,
             )
         )
@@ -106,6 +108,7 @@ class Reading(Verbs[Mode]):
         include_archived: bool,
         include_superseded: bool,
         at: Moment | None,
+        as_of: Moment | None,
         with_embeddings: bool,
     ) -> Steps[Page[Memory]]:
         """Return a page of at most `limit` memories; None leaves its size to the cost of making it."""
@@ -123,6 +126,7 @@ class Reading(Verbs[Mode]):
             with_embeddings,
             include_superseded=include_superseded,
             at=self._moment(at),
+            as_of=self._knowledge(as_of),
         )
         if limit == 0:
             return Page((), PageMeta(has_more=False))
@@ -157,13 +161,14 @@ class Reading(Verbs[Mode]):
         include_archived: bool = False,
         include_superseded: bool = False,
         at: Moment | None = None,
+        as_of: Moment | None = None,
     ) -> Steps[int]:
         """Return the number of memories in `scope` that match `filter`; the arguments are those of `list`."""
         check_scope(scope)
         can = self.capabilities
         condition = parse(filter)
-        moment = self._moment(at)
-        usual = moment is None and not (include_superseded and can.supersede)
+        moment, known = self._moment(at), self._knowledge(as_of)
+        usual = moment is None and known is None and not (include_superseded and can.supersede)
         if usual and self._counts is not None and self._split(condition)[1] == TRUE:
             number = yield from self._counts.count(scope, condition, include_archived=include_archived)
             if number is not None:
@@ -171,7 +176,13 @@ class Reading(Verbs[Mode]):
         if not can.list:
             raise unsupported(can, "counting memories")
         listing = self._listing(
-            scope, condition, include_archived, False, include_superseded=include_superseded, at=moment
+            scope,
+            condition,
+            include_archived,
+            False,
+            include_superseded=include_superseded,
+            at=moment,
+            as_of=known,
         )
         return len((yield from self._walk(*listing)))
 
@@ -185,6 +196,7 @@ class Reading(Verbs[Mode]):
         include_archived: bool = False,
         include_superseded: bool = False,
         at: Moment | None = None,
+        as_of: Moment | None = None,
         with_embeddings: bool = False,
         cursor: str | None = None,
     ) -> Steps[Page[Memory]]:
@@ -200,6 +212,7 @@ class Reading(Verbs[Mode]):
             include_archived: Archived memories, too.
             include_superseded: Memories that others supersede, or that no longer hold, too.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
             with_embeddings: Return each memory's vector.
             cursor: Go on from here, as given by `page`.
         """
@@ -218,6 +231,7 @@ class Reading(Verbs[Mode]):
             include_archived=include_archived,
             include_superseded=include_superseded,
             at=at,
+            as_of=as_of,
             with_embeddings=with_embeddings,
         )
         return Page(page.data[:limit], page.meta)

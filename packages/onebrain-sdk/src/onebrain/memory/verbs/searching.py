@@ -139,6 +139,7 @@ class Searching(Verbs[Mode]):
         include_archived: bool = False,
         include_superseded: bool = False,
         at: Moment | None = None,
+        as_of: Moment | None = None,
         with_embeddings: bool = False,
         budget: int = DEFAULT_BUDGET,
         now: datetime | str | None = None,
@@ -164,6 +165,7 @@ class Searching(Verbs[Mode]):
             include_archived: Look at archived memories, too.
             include_superseded: Look at memories that others supersede, or that no longer hold, too.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
             with_embeddings: Return each memory's vector.
             budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
                 up the result says ``exhausted=False``.
@@ -200,7 +202,7 @@ class Searching(Verbs[Mode]):
         listed = query is None and embedding is None
         if listed and not can.list:
             raise unsupported(can, "listing memories without a query", "search for something")
-        then = self._moment(at)
+        then, known = self._moment(at), self._knowledge(as_of)
         own_vector = None if embedding is None else _vector(embedding)
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
@@ -221,6 +223,7 @@ class Searching(Verbs[Mode]):
             include_archived=include_archived,
             include_superseded=include_superseded,
             at=then,
+            as_of=known,
             with_embeddings=with_embeddings,
             now=None if now is None else moment("now", now),
             prefer_newer=prefer_newer,
@@ -344,6 +347,7 @@ class Searching(Verbs[Mode]):
             request.with_embeddings,
             include_superseded=request.include_superseded,
             at=request.at,
+            as_of=request.as_of,
         )
         newest = first_of(can.orders, *NEWEST)
         asked = replace(asked, order=newest or asked.order, limit=min(asked.limit, budget or asked.limit))
@@ -390,6 +394,7 @@ class Searching(Verbs[Mode]):
         mode: SearchMode | None = None,
         min_score: float = 0.0,
         at: Moment | None = None,
+        as_of: Moment | None = None,
         count_tokens: CountTokens | None = None,
         now: datetime | str | None = None,
         prefer_newer: bool = True,
@@ -409,6 +414,7 @@ class Searching(Verbs[Mode]):
             mode: The search mode.
             min_score: Only hits with at least this score, 0..1.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
             now: What a time in the query is counted from; see `search`.
             prefer_newer: Let a newer memory come before the older one that it replaces; see `search`.
@@ -424,7 +430,11 @@ class Searching(Verbs[Mode]):
         least = abstaining(can, min_confidence)
         condition = parse(filter)
         pinned = (
-            (yield from self._pinned(scope, condition, min(limit, 20), self._moment(at)))
+            (
+                yield from self._pinned(
+                    scope, condition, min(limit, 20), self._moment(at), self._knowledge(as_of)
+                )
+            )
             if can.archive and can.list
             else []
         )
@@ -440,16 +450,17 @@ class Searching(Verbs[Mode]):
             prefer_newer=prefer_newer,
             at=at,
             min_confidence=least,
+            as_of=as_of,
         )
         chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
 
     def _pinned(
-        self, scope: Scope, condition: Filter, limit: int, at: datetime | None
+        self, scope: Scope, condition: Filter, limit: int, at: datetime | None, as_of: datetime | None
     ) -> Steps[list[Memory]]:
         """Return up to `limit` pinned memories, the newest first where the service lists by age."""
         request, keep = self._listing(
-            scope, every(Cmp("$pinned", "eq", True), condition), False, False, at=at
+            scope, every(Cmp("$pinned", "eq", True), condition), False, False, at=at, as_of=as_of
         )
         newest = first_of(self.capabilities.orders, *NEWEST) or request.order
         request = replace(request, order=newest)

@@ -28,6 +28,15 @@ def chain(brain: Brain, **fields: Any) -> tuple[str, str, str]:
     return first, second, third
 
 
+def later_than(brain: Brain, id: str) -> datetime:
+    """Return a moment after a memory was changed, and before the next one is."""
+    moment = brain.get(id).updated_at
+    assert moment is not None
+    while datetime.now(UTC) <= moment + MOMENT:
+        pass
+    return moment + MOMENT
+
+
 class SupersedeSuite(Suite):
     """Tests of `supersede`, `history` and validity."""
 
@@ -255,6 +264,42 @@ class SupersedeSuite(Suite):
                 assert found(brain, query, at=at, scope=EWA) == {holding}
         assert listed(brain, at=SPRING - MOMENT) == set()
         assert listed(brain, at=AUTUMN, include_superseded=True) == {first, second, third}
+
+    def test_as_of_leaves_out_what_was_stored_or_linked_later(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "as_of", "created_at", "update")
+        first = keep(brain, "Ewa works at the bakery", scope=EWA, created_at=SUMMER)
+        one = later_than(brain, first)
+        # It says of itself that it is older, but it was stored later.
+        second = keep(brain, "Ewa works at the mill", scope=EWA, created_at=SPRING)
+        two = later_than(brain, second)
+        brain.update(first, supersedes=second)
+        before = one - timedelta(seconds=60)
+        for as_of, holding, all_known in (
+            (before, set[str](), set[str]()),
+            (one, {first}, {first}),
+            (two, {first, second}, {first, second}),
+            (None, {first}, {first, second}),
+        ):
+            for query in ("Ewa works at the bakery", "Ewa works at the mill"):
+                assert found(brain, query, as_of=as_of) == holding
+            assert listed(brain, as_of=as_of) == holding
+            assert brain.count(as_of=as_of) == len(holding)
+            assert listed(brain, as_of=as_of, include_superseded=True) == all_known
+        # Both axes: in spring the second one held, and nothing was known of it before it was stored.
+        assert listed(brain, at=SPRING, as_of=two) == {second}
+        assert listed(brain, at=SPRING, as_of=one.isoformat()) == set()
+        assert listed(brain, at=SUMMER, as_of=two) == {first, second}
+        (old,) = brain.list(filter=F("$id").eq(second), as_of=two)
+        assert (old.superseded_by, brain.get(second).superseded_by) == (None, first)
+        assert "mill" not in brain.context("Where does Ewa work?", as_of=one).text
+        with pytest.raises(OneBrainValidationError, match="as_of"):
+            brain.search("anything", as_of="soon")
+
+    def test_a_service_that_does_not_know_when_it_stored_refuses(self, brain: Brain) -> None:
+        if brain.capabilities.as_of:
+            pytest.skip(f"{brain.capabilities.service} declares as_of=True")
+        with pytest.raises(Unsupported):
+            brain.search("anything", as_of=SPRING)
 
     def test_one_that_expires_opens_the_old_one_again(self, brain: Brain) -> None:
         needs(brain, "list", "supersede", "expiry")
