@@ -158,7 +158,7 @@ class Timeline:
                     ahead += (
                         [new.row for new in self._successors(life, now)]
                         if newer
-                        else [link.row for link in life.supersedes]
+                        else [link.row for link in life.supersedes if self._lives_on(link, now)]
                     )
         return None
 

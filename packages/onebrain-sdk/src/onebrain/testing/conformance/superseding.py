@@ -308,6 +308,13 @@ class SupersedeSuite(Suite):
         assert listed(brain) == {old}
         assert brain.get(old).superseded_by is None
 
+    def test_an_expired_memory_stands_for_no_other(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "validity", "created_at", "expiry", "update")
+        olds = [keep(brain, f"old {n}", scope=EWA, created_at=SPRING) for n in range(2)]
+        keep(brain, "the marathon", scope=EWA, created_at=AUTUMN, supersedes=olds)
+        brain.update(olds[1], expires_at=datetime.now(UTC) - timedelta(days=1), scope=EWA)
+        assert ids(brain.search("the marathon", scope=EWA, at=SUMMER)) == [olds[0]]
+
     def test_what_is_wrong_about_time_is_an_error(self, brain: Brain) -> None:
         needs(brain, "list", "validity")
         with pytest.raises(OneBrainValidationError, match="valid_until"):
