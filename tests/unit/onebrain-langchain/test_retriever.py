@@ -146,3 +146,20 @@ async def test_a_loader_yields_every_memory(brain):
     assert (document.id, document.metadata["year"]) == ("maria-2021", 2021)
     assert "score" not in document.metadata
     assert await some.aload() == [document]
+
+
+async def test_superseded_memories_and_other_times(brain, call):
+    scope = Scope(user="ewa")
+    old = brain.store("Ewa lives in Gdynia", scope=scope, created_at=datetime(2021, 1, 1, tzinfo=UTC)).id
+    new = brain.supersede(
+        old, "Ewa lives in Utrecht", scope=scope, valid_from=datetime(2022, 1, 1, tzinfo=UTC)
+    ).id
+    retriever = OneBrainRetriever(brain=brain, scope=scope)
+    assert await found(call, retriever, "Ewa lives") == [new]
+    assert await found(call, retriever, "Ewa lives", at="2021-06-01") == [old]
+    assert await found(call, retriever, "Ewa lives", include_superseded=True) == sorted([old, new])
+    past = OneBrainRetriever(brain=brain, scope=scope, at=datetime(2021, 6, 1), include_superseded=True)
+    (document,) = await call(past.invoke, "Ewa lives")
+    assert document.metadata["superseded_by"] == new
+    (document,) = await call(retriever.invoke, "Ewa lives")
+    assert document.metadata["valid_from"] == "2022-01-01T00:00:00+00:00"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from blockbuster import blockbuster_ctx
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -242,3 +244,19 @@ async def test_a_memory_cannot_close_the_fence_of_a_tools_answer(brain, tools, c
     assert answer.endswith(CLOSING)
     assert fence(answer) == answer
     assert "&lt;" in answer
+
+
+async def test_the_retriever_shows_superseded_memories_and_other_times(brain, call):
+    scope = Scope(user="ewa")
+    old = brain.store("Ewa lives in Gdynia", scope=scope, created_at=datetime(2021, 1, 1, tzinfo=UTC)).id
+    new = brain.supersede(
+        old, "Ewa lives in Utrecht", scope=scope, valid_from=datetime(2022, 1, 1, tzinfo=UTC)
+    ).id
+    for options, expected in (
+        ({}, {"Ewa lives in Utrecht": None}),
+        ({"at": "2021-06-01"}, {"Ewa lives in Gdynia": new}),
+        ({"include_superseded": True}, {"Ewa lives in Utrecht": None, "Ewa lives in Gdynia": new}),
+    ):
+        retriever = OneBrainRetriever(brain=brain, scope=scope, **options)
+        nodes = await call(retriever, "retrieve", "Where does Ewa live?")
+        assert {one.text: one.node.metadata.get("superseded_by") for one in nodes} == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -36,6 +37,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
         min_confidence: No documents if the answer is less likely than this to be among them, 0..1. If it is set, the metadata
             holds the ``confidence``.
         include_archived: Look at archived memories, too.
+        include_superseded: Look at memories that others supersede, too; ``superseded_by`` in the metadata marks them.
+        at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
 
     Example:
         >>> import onebrain
@@ -57,6 +60,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     min_confidence: float = Field(default=0.0, ge=0, le=1, strict=True)
     include_archived: bool = False
+    include_superseded: bool = False
+    at: datetime | str | None = None
 
     @field_validator("filter")
     @classmethod
@@ -105,6 +110,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
         min_score: float | None = None,
         min_confidence: float | None = None,
         include_archived: bool | None = None,
+        include_superseded: bool | None = None,
+        at: datetime | str | None = None,
         verbose: bool = False,
         **unknown: Any,
     ) -> dict[str, Any]:
@@ -122,6 +129,10 @@ class OneBrainRetriever(Connected, BaseRetriever):
             "min_score": self.min_score if min_score is None else min_score,
             "min_confidence": self.min_confidence if min_confidence is None else min_confidence,
             "include_archived": self.include_archived if include_archived is None else include_archived,
+            "include_superseded": self.include_superseded
+            if include_superseded is None
+            else include_superseded,
+            "at": self.at if at is None else at,
         }
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:

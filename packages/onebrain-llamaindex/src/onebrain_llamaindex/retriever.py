@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -42,6 +43,8 @@ class OneBrainRetriever(Component, BaseRetriever):
         min_confidence: No nodes if the answer is less likely than this to be among them, 0..1. If it is set, the metadata holds
             the ``confidence``.
         include_archived: Archived memories, too.
+        include_superseded: Memories that others supersede, too; ``superseded_by`` in the metadata marks them.
+        at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
 
     Example:
         >>> import onebrain
@@ -71,6 +74,8 @@ class OneBrainRetriever(Component, BaseRetriever):
         min_score: float = 0.0,
         min_confidence: float = 0.0,
         include_archived: bool = False,
+        include_superseded: bool = False,
+        at: datetime | str | None = None,
         callback_manager: CallbackManager | None = None,
         object_map: dict[str, Any] | None = None,
         objects: list[IndexNode] | None = None,
@@ -85,6 +90,8 @@ class OneBrainRetriever(Component, BaseRetriever):
         self._min_score = min_score
         self._min_confidence = min_confidence
         self._include_archived = include_archived
+        self._include_superseded = include_superseded
+        self._at = at
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # the base leaves a dict's types open
             callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose
         )
@@ -101,6 +108,8 @@ class OneBrainRetriever(Component, BaseRetriever):
             min_score=self._min_score,
             min_confidence=self._min_confidence,
             include_archived=self._include_archived,
+            include_superseded=self._include_superseded,
+            at=self._at,
         )
         warn_of_words(found)
         nodes = [self._node(hit) for hit in found]

@@ -25,17 +25,17 @@ _log = logging.getLogger("onebrain")
 def facts(memory: Memory) -> dict[str, Any]:
     """Return the known facts about a memory as JSON: the metadata of a document that it becomes.
 
-    The facts are ``title``, ``type``, ``source``, ``importance``, ``tags``, ``created_at`` and ``updated_at`` (ISO 8601)
-    and the parts of the scope. A fact that is not known has no key, and a key of the memory's own metadata wins.
+    The facts are ``title``, ``type``, ``source``, ``importance``, ``superseded_by``, ``tags``, ``created_at``,
+    ``updated_at``, ``valid_from`` and ``valid_until`` (ISO 8601), and the parts of the scope. A fact that is not known has no key, and a key of the memory's own metadata wins.
     """
     known: dict[str, Any] = {}
-    for name in ("title", "type", "source", "importance"):
+    for name in ("title", "type", "source", "importance", "superseded_by"):
         value = getattr(memory, name)
         if value is not None:
             known[name] = value
     if memory.tags:
         known["tags"] = list(memory.tags)
-    for name in ("created_at", "updated_at"):
+    for name in ("created_at", "updated_at", "valid_from", "valid_until"):
         moment = getattr(memory, name)
         if moment is not None:
             known[name] = moment.isoformat()
