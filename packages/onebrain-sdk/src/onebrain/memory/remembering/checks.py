@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from onebrain.memory.models import Memory
 from onebrain.memory.remembering.answers import Proposed, storable
-from onebrain.memory.remembering.dates import Evidence, numbers_of
 from onebrain.memory.remembering.prompt import Said
 from onebrain.memory.words import normalized as normalized
+
+if TYPE_CHECKING:
+    from onebrain.memory.remembering.dates import Evidence
 
 LONGEST_FACT: Final = 500  # characters
 # Known facts that one new fact may replace: a model that names more is wrong.
@@ -55,6 +57,9 @@ def checked(one: Proposed, messages: Sequence[Said], known: Sequence[Memory]) ->
         messages: The messages that the model was shown, in order.
         known: The facts that it was shown.
     """
+    # Imported here, because its patterns take longer to compile than the rest of the brain to import.
+    from onebrain.memory.remembering.dates import Evidence
+
     if len(one.text) > LONGEST_FACT:
         return f"has {len(one.text)} characters, more than {LONGEST_FACT}"
     if not storable(one.text):
@@ -134,6 +139,8 @@ def _same(one: Proposed, known: Sequence[Memory]) -> Memory | None:
         return exact
     if one.same is None or not 1 <= one.same <= len(known):
         return None
+    from onebrain.memory.remembering.dates import numbers_of
+
     named = known[one.same - 1]
     return named if numbers_of(one.text) <= numbers_of(named.content) else None
 
