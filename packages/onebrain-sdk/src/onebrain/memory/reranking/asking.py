@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -117,6 +116,9 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
 
 def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def answer(query: str, texts: list[str]) -> Any:
+        # Imported here, because programs without an event loop need not load it.
+        import asyncio
+
         return await asyncio.wait_for(ask(query, texts), TIMEOUT)
 
     return answer
