@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,8 +59,17 @@ def rows(url):
     return {
         name: count
         for name, count in counts.items()
-        if name not in ("server_schema", "graph_schema", "migration")
+        if name not in ("server_schema", "graph_schema", "graph_revision", "migration")
     }
+
+
+def expected(rows):
+    """Return how many rows each table has at least after the entities have moved among the server's tables."""
+    moved = {f"graph_{name}": f"server_{name}" for name in ("entity", "link", "relation")}
+    found = Counter()
+    for name, count in rows.items():
+        found[moved.get(name, name)] += count
+    return found
 
 
 @pytest.fixture
@@ -94,7 +104,7 @@ def check(url):
 
 
 def test_a_database_of_an_earlier_version_moves_whole_however_many_replicas_start(before):
-    known = rows(before)
+    known = expected(rows(before))
     with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
         for server in pool.map(Server, [settings(before)] * 3):
             stack.callback(server.close)
@@ -108,7 +118,7 @@ def test_a_database_of_an_earlier_version_moves_whole_however_many_replicas_star
 def check_wall(url):
     """Look whether row-level security still hides what is another tenant's from the tables' own owner."""
     with psycopg.connect(url) as connection:
-        for table in ("memory", "space", "vector", "server_record", "server_api_key", "graph_entity"):
+        for table in ("memory", "space", "vector", "server_record", "server_api_key", "server_entity"):
             assert connection.execute(f"SELECT count(*) FROM onebrain.{table}").fetchone() == (0,), table
             connection.execute("SELECT set_config('onebrain.tenant', 'somebody-else', true)")
             assert connection.execute(f"SELECT count(*) FROM onebrain.{table}").fetchone() == (0,), table

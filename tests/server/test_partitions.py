@@ -89,10 +89,13 @@ def test_an_account_that_is_deleted_leaves_nothing_in_any_partition(tmp_path):
             for partition in PARTITIONS:
                 name = partition_name(account, partition)
                 [stored] = server.engine.tenant(name).store([NewMemory(content=TEXT)])
-                entity = server.graph.tenant(name).add("Maria", "person")
-                server.graph.tenant(name).link(entity.id, stored.id, "about")
                 service = partition or "onebrain"
+                server.links.add(account, f"{service}.thing", service, stored.id, "about")
                 server.records.add(account, f"{service}.thing", {"text": TEXT})
+            entities = server.entities(account)
+            people = [entities.add(name, "person").id for name in ("Maria", "Ana")]
+            entities.link(people[0], stored.id, "about")
+            server.relations(account).add(*people, "knows")
             server.deliveries.add(
                 account, "onebrain", "target", url="https://127.0.0.1/", secret="s", body="{}"
             )

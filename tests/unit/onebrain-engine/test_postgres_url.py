@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import onebrain
 from onebrain.errors import ConfigurationError, OneBrainError
-from onebrain_engine.graph import Graph
 from onebrain_engine.store.postgres_connections import target
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_server.settings import Settings
@@ -127,7 +126,6 @@ def test_no_error_traceback_or_log_holds_a_part_of_a_password(special, caplog):
     url = f"postgresql://app:hunter{special}{SECRET}@127.0.0.1:1/db"
     uses = (
         lambda: onebrain.connect(url, embedder=None).store("x"),
-        lambda: Graph.open(url),
         lambda: Database(url),
     )
     for use in uses:

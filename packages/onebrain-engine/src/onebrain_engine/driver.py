@@ -247,7 +247,7 @@ class EngineDriver:
         return (yield from call(self.tenant.mentions, memories))
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory], /) -> Steps[int]:
-        """Remove an entity from the notes of memories."""
+        """Remove an entity from the mentions of memories."""
         return (yield from call(self.tenant.forget_mentions, entity_id, memories))
 
     def reembed(

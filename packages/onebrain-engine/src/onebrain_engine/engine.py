@@ -21,7 +21,7 @@ from onebrain_engine.filling import Filling
 from onebrain_engine.index.snapshots import Snapshots
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake
-from onebrain_engine.notes import Notes
+from onebrain_engine.mentions import Mentions
 from onebrain_engine.pages import Pages
 from onebrain_engine.reembedding import Reembedded, Reembedding
 from onebrain_engine.searching import Searching
@@ -97,7 +97,7 @@ class Engine:
             confidence=Confidence(store, embedders),
             updating=Updating(store, embedders, self.bounds, self.indexes),
             reembedding=Reembedding(store, embedders, self.filling),
-            notes=Notes(store),
+            mentions=Mentions(store),
             timelines=timelines,
             expiry=expiry,
         )
@@ -131,7 +131,7 @@ class Engine:
         return {name: self.tenant(name).reembed(made, replace=replace) for name in self.store.tenants()}
 
     def forget_tenant(self, name: str) -> None:
-        """Remove everything of a tenant: memories with their notes, spaces, and snapshots of their indexes.
+        """Remove everything of a tenant: memories with their mentions, spaces, and snapshots of their indexes.
 
         Raises:
             StorageError: The database cannot be written, and all is as it was; or everything is removed but a

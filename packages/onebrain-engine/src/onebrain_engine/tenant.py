@@ -20,7 +20,7 @@ from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake, Piece
-from onebrain_engine.notes import Notes
+from onebrain_engine.mentions import Mentions
 from onebrain_engine.pages import Pages
 from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
@@ -50,7 +50,7 @@ class Parts:
     confidence: Confidence
     updating: Updating
     reembedding: Reembedding
-    notes: Notes
+    mentions: Mentions
     timelines: Timelines
     expiry: Expiry
 
@@ -330,19 +330,19 @@ class Tenant:
     # ---- entities ---------------------------------------------------------------------------------------------------
 
     def extract(self, memories: Sequence[Memory]) -> int:
-        """Note the entities of memories that have no note of their present text; return the number of notes made.
+        """Read the memories whose present text was not read yet, and keep their mentions; return the number of those.
 
         All of it happens in one transaction; memories changed or removed meanwhile are left for the next time.
         """
-        return self._parts.notes.extract(self.name, memories)
+        return self._parts.mentions.extract(self.name, memories)
 
     def mentions(self, memories: Sequence[Memory]) -> Sequence[Mention]:
-        """Return the noted entities of memories."""
-        return self._parts.notes.mentions(self.name, memories)
+        """Return the mentions that were kept of memories."""
+        return self._parts.mentions.of(self.name, memories)
 
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory]) -> int:
-        """Remove an entity from the notes of memories; return the number of notes changed."""
-        return self._parts.notes.forget(self.name, entity_id, memories)
+        """Remove an entity from the mentions of memories; return the number of memories changed."""
+        return self._parts.mentions.forget(self.name, entity_id, memories)
 
 
 def _results(pieces: Sequence[Piece]) -> list[StoreResult]:

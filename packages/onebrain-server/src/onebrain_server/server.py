@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from onebrain.errors import ConfigurationError, OneBrainError
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.driver import driver
-from onebrain_engine.graph import Graph
 from onebrain_engine.graph.model import ChatModel
 from onebrain_engine.store.files import close_to_others
 from onebrain_server.cache import Cache
@@ -36,11 +35,14 @@ from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.attempts import Attempts
 from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database
+from onebrain_server.state.entities import Entities
 from onebrain_server.state.history import History
 from onebrain_server.state.journal import Journal
+from onebrain_server.state.links import Links
 from onebrain_server.state.outbox import Outbox
 from onebrain_server.state.owners import Owners
 from onebrain_server.state.records import Records
+from onebrain_server.state.relations import Relations
 from onebrain_server.state.sessions import Sessions
 
 T = TypeVar("T")
@@ -104,14 +106,7 @@ class Server:
         try:
             # A server that cannot work says so now, rather than at every request.
             self.engine.check()
-            self.graph = Graph.open(
-                settings.database_url, seal=self.sealer.seal, open=self.sealer.open, digest=self.sealer.digest
-            )
-            try:
-                self.database = Database(settings.database_url)
-            except BaseException:
-                self.graph.close()
-                raise
+            self.database = Database(settings.database_url)
         except BaseException:
             self._driver.close()
             raise
@@ -124,7 +119,8 @@ class Server:
         self.vault = Vault(_credential_keys(settings), self.sealer)
         self.credentials = Credentials(self.database, self.vault)
         self.records = Records(self.database, self.sealer, self.vault)
-        self.owners = Owners(self.graph, self.records, one_database=not self.database.in_memory)
+        self.links = Links(self.database)
+        self.owners = Owners(self.database)
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
@@ -278,6 +274,14 @@ class Server:
         others = [name for name in self.documents if name != "onebrain"]
         return [partition_name(tenant, service) for service in (None, *others)]
 
+    def entities(self, tenant: str) -> Entities:
+        """Return the entities of an account."""
+        return Entities(self.database, self.sealer, tenant)
+
+    def relations(self, tenant: str) -> Relations:
+        """Return the relations between an account's entities."""
+        return Relations(self.database, tenant)
+
     def forget_account(self, tenant: str) -> None:
         """Remove an account and everything it owns, in every service's partition.
 
@@ -287,7 +291,8 @@ class Server:
         self.accounts.close(tenant)
         for partition in self.partitions(tenant):
             self.engine.forget_tenant(partition)
-            self.graph.tenant(partition).forget_all()
+        self.entities(tenant).forget_tenant()
+        self.links.forget_tenant(tenant)
         self.records.forget_tenant(tenant)
         self.history.forget_tenant(tenant)
         self.deliveries.forget_tenant(tenant)
@@ -320,6 +325,5 @@ class Server:
         self._do(self.flush, "flush")
         if self.model is not None:
             self.model.close()
-        self.graph.close()
         self.database.close()
         self._driver.close()

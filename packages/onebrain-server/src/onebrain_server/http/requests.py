@@ -11,9 +11,10 @@ from onebrain_server.state.accounts import Caller
 
 if TYPE_CHECKING:
     from onebrain_engine import Tenant
-    from onebrain_engine.graph import TenantGraph
     from onebrain_engine.graph.model import ChatModel
     from onebrain_server.server import Server
+    from onebrain_server.state.entities import Entities
+    from onebrain_server.state.relations import Relations
 
 
 class Call:
@@ -102,9 +103,14 @@ class Call:
         return self.server.engine.tenant(partition_name(self.tenant_id, self.partition))
 
     @property
-    def graph(self) -> TenantGraph:
-        """The tenant's entities, those of the dialect's partition."""
-        return self.server.graph.tenant(partition_name(self.tenant_id, self.partition))
+    def entities(self) -> Entities:
+        """The entities of the caller's account."""
+        return self.server.entities(self.tenant_id)
+
+    @property
+    def relations(self) -> Relations:
+        """The relations between them."""
+        return self.server.relations(self.tenant_id)
 
     def model(self, purpose: str) -> ChatModel | None:
         """Return the server's language model, whose tokens are counted for this tenant and purpose; None for no model."""

@@ -16,8 +16,7 @@ from onebrain_server.ids import random_id
 from onebrain_server.security import keys
 from onebrain_server.security.passwords import hash_password, verify_password
 from onebrain_server.security.scopes import ALL, SCOPES
-from onebrain_server.state.database import SERVER, Database
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import SERVER, Database, Taken
 from onebrain_server.state.tables import account, api_key, session, setting
 
 # A key or account that another replica changes is known here after this many seconds; this process knows at once.

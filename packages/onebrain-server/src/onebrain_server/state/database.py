@@ -29,7 +29,8 @@ from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_file import DatabaseFiles
-from onebrain_server.state import tables
+from onebrain_server.state import former_graph, tables
+from onebrain_server.state.queries import PostgresQueries, Queries, SqliteQueries
 
 _ADVISORY_LOCK: Final = 0x0B5A1008
 
@@ -41,22 +42,36 @@ def _create_all(connection: Connection) -> None:
 
 def _second_wall(connection: Connection) -> None:
     """Let PostgreSQL itself hide other tenants' rows, should a query ever forget to."""
+    # Tables of later migrations may not be there yet; those migrations build their walls.
+    there = sa.inspect(connection).get_table_names() if connection.dialect.name == "postgresql" else ()
     for table in tables.metadata.sorted_tables:
-        if "tenant" in table.columns:
+        if "tenant" in table.columns and table.name in there:
             _wall(connection, table.name)
 
 
-def _history(connection: Connection) -> None:
-    """Create `server_revision` where it is not there, with its wall."""
-    tables.revision.create(connection, checkfirst=True)
-    for index in tables.revision.indexes:
+def _create(connection: Connection, table: sa.Table) -> None:
+    """Create a table where it is not there, with its wall."""
+    table.create(connection, checkfirst=True)
+    for index in table.indexes:
         index.create(connection, checkfirst=True)
-    _wall(connection, tables.revision.name)
+    _wall(connection, table.name)
+
+
+def _history(connection: Connection) -> None:
+    """Create `server_revision` where it is not there."""
+    _create(connection, tables.revision)
 
 
 def _attempts(connection: Connection) -> None:
     """Create `server_attempt` where it is not there."""
     tables.attempt.create(connection, checkfirst=True)
+
+
+def _entities(connection: Connection) -> None:
+    """Create the tables of entities where they are not there, and take in the entities that the engine kept."""
+    _create(connection, tables.entity)
+    _create(connection, tables.relation)
+    former_graph.take_in(connection)
 
 
 def _wall(connection: Connection, table: str) -> None:
@@ -83,10 +98,19 @@ MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
     _attempts,
     # Which lets pg_dump see all since then.
     _second_wall,
+    _entities,
 )
 
 # The tenant of the server's own queries, or those for all: finding who a key belongs to, jobs, tidying up.
 SERVER: Final = "*"
+
+
+class Taken(Exception):
+    """Another record of this kind has this name; `existing_id` says which."""
+
+    def __init__(self, existing_id: str | None = None) -> None:
+        super().__init__(existing_id)
+        self.existing_id = existing_id
 
 
 class Database:
@@ -101,11 +125,14 @@ class Database:
         self._lock: threading.RLock | None = None
         self._files: DatabaseFiles | None = None
         self._names: sa.Engine | None = None
+        self._queries: Queries | None = None
+        self._closed = False
         file: str | None = None
         if self.postgres:
             self._reader = self._writer = _postgres(url)
             # Of their own: who holds a name needs another connection, and must not wait for those who wait for the name.
             self._names = _postgres(url)
+            self._queries = PostgresQueries(url)
         elif url.startswith("sqlite:"):
             path = sqlite_path(url)
             if path == MEMORY:
@@ -125,6 +152,7 @@ class Database:
             raise
         if file is not None:
             self._files = DatabaseFiles(file)
+            self._queries = SqliteQueries(file)
 
     @contextmanager
     def reading(self, tenant: str) -> Generator[Connection, None, None]:
@@ -165,6 +193,22 @@ class Database:
         """Return the first value of the first row of one query; None if there is no row."""
         with self.reading(tenant) as connection:
             return connection.execute(query).scalar()
+
+    def value(self, statement: str, values: Sequence[Any]) -> Any:
+        """Return the first value of the first row of a query, None if there is no row; see `queries`.
+
+        Args:
+            statement: Reads rows that belong to no tenant, with ``?`` for each value.
+            values: The values.
+        """
+        self._require()
+        if self._queries is None:
+            # In memory there is one connection.
+            with self.reading(SERVER) as connection:
+                return connection.exec_driver_sql(statement, tuple(values)).scalar()
+        with _translated():
+            row = self._queries.first(statement, values)
+        return None if row is None else row[0]
 
     def probe(self, size: int) -> None:
         """Write a mark, and a number of bytes that are removed again; raise if that cannot be done."""
@@ -216,13 +260,18 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        self._closed = True
         self._reader.dispose()
         self._writer.dispose()
         if self._names is not None:
             self._names.dispose()
+        if self._queries is not None:
+            self._queries.close()
 
     def _require(self, *, wrote: bool = False) -> None:
-        """Raise `StorageError` where the database's file is no longer the one that is open."""
+        """Raise `StorageError` where the database is closed, or its file is no longer the one that is open."""
+        if self._closed:
+            raise StorageError("the server's database is closed")
         if self._files is not None:
             self._files.require(wrote=wrote)
 
@@ -331,6 +380,8 @@ def _translated() -> Generator[None, None, None]:
         ) from None
     except DBAPIError as error:
         raise _ours(error.orig) from None
+    except sqlite3.Error as error:
+        raise _ours(error) from None
     except OneBrainConnectionError as error:
         # Of a connection that could not be opened.
         raise StorageError(error.message, code=error.code) from None

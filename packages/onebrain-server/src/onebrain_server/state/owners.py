@@ -5,20 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from onebrain_engine.graph import Graph, TenantGraph
-from onebrain_server.state.records import Records
-
-Revisions: TypeAlias = tuple[int, int]
+from onebrain_server.state.database import Database
+from onebrain_server.state.entities import ENTITY
+from onebrain_server.state.links import Links
+from onebrain_server.state.revisions import revision_of
 
 # Memories whose owners are remembered, about 200 bytes each.
 _MOST: Final = 100_000
-# The graph's tables and the server's are in one database, except in memory.
-_REVISIONS: Final = (
-    "SELECT COALESCE((SELECT revision FROM graph_revision WHERE tenant = ?), 0), "
-    "COALESCE((SELECT revision FROM server_account WHERE id = ?), 0)"
-)
+_PROJECT: Final = "project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,48 +31,42 @@ NOWHERE: Final = Belonging()
 class Owners:
     """The owners of all tenants' memories; safe to share between threads.
 
-    Owners that were read are good until the tenant's revisions differ. Every change of a link raises one of them in the
-    same transaction, in whichever process it happens, and every call reads them: an answer is never older than the call.
+    Owners that were read are good until the account's revision differs. Every change of a link raises it in the same
+    transaction, in whichever process it happens, and every call reads it: an answer is never older than the call.
 
     Args:
-        graph: Holds the entities.
-        records: Holds the projects.
-        one_database: Whether the tables of both are in one database.
+        database: Where the links are kept.
     """
 
-    def __init__(self, graph: Graph, records: Records, *, one_database: bool) -> None:
-        self._graph = graph
-        self._records = records
-        self._one_database = one_database
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._links = Links(database)
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Revisions, dict[str, Belonging]]] = {}
+        self._known: dict[str, tuple[int, dict[str, Belonging]]] = {}
         self._count = 0
 
-    def revisions(self, graph: TenantGraph) -> Revisions:
-        """Return the revisions of a tenant's graph and records."""
-        if not self._one_database:
-            return graph.revision(), self._records.revision(graph.name)
-        [(of_graph, of_records)] = self._graph.tables.query(graph.name, _REVISIONS, (graph.name, graph.name))
-        return of_graph, of_records
+    def revision(self, tenant: str) -> int:
+        """Return the revision of an account, which every change of its records, entities and links raises."""
+        return revision_of(self._database, tenant)
 
-    def of(self, graph: TenantGraph, memory_ids: Sequence[str]) -> Mapping[str, Belonging]:
-        """Return the owners of memories, by the memories' ids."""
-        # Before the links, so that what is remembered is never older than its revisions.
-        known = self._at(graph.name, self.revisions(graph))
+    def of(self, tenant: str, memory_ids: Sequence[str]) -> Mapping[str, Belonging]:
+        """Return the owners of an account's memories, by the memories' ids."""
+        # Before the links, so that what is remembered is never older than its revision.
+        known = self._at(tenant, self.revision(tenant))
         found = {id: known[id] for id in memory_ids if id in known}
         missing = [id for id in memory_ids if id not in found]
         if missing:
-            read = self._read(graph, missing)
+            read = self._read(tenant, missing)
             found.update(read)
             known.update(read)
             self._note(len(read))
         return found
 
-    def _at(self, tenant: str, revisions: Revisions) -> dict[str, Belonging]:
-        """Return the owners that are known of a tenant as of revisions, for the caller to add to."""
+    def _at(self, tenant: str, revision: int) -> dict[str, Belonging]:
+        """Return the owners that are known of a tenant as of a revision, for the caller to add to."""
         known = self._known.get(tenant)
-        if known is None or known[0] != revisions:
-            known = self._known[tenant] = (revisions, {})
+        if known is None or known[0] != revision:
+            known = self._known[tenant] = (revision, {})
         return known[1]
 
     def _note(self, count: int) -> None:
@@ -86,18 +76,18 @@ class Owners:
             if self._count > _MOST:
                 self._known, self._count = {}, 0
 
-    def _read(self, graph: TenantGraph, memory_ids: Sequence[str]) -> dict[str, Belonging]:
-        entities: dict[str, str] = {}
+    def _read(self, tenant: str, memory_ids: Sequence[str]) -> dict[str, Belonging]:
+        about: dict[str, str] = {}
         others: dict[str, str] = {}
-        for link in graph.links(memory_ids=memory_ids):
-            if link.link_type == "about":
-                entities.setdefault(link.memory_id, link.entity_id)
-            elif link.link_type != "mentions":
-                others.setdefault(link.memory_id, link.entity_id)
-        entities = {**others, **entities}
         projects: dict[str, str] = {}
-        for owned in self._records.links(graph.name, "project", memory_ids=memory_ids):
-            projects.setdefault(owned.memory_id, owned.owner_id)
+        for link in self._links.all(tenant, ENTITY, _PROJECT, memory_ids=memory_ids):
+            if link.kind == _PROJECT:
+                projects.setdefault(link.memory_id, link.owner_id)
+            elif link.link_type == "about":
+                about.setdefault(link.memory_id, link.owner_id)
+            elif link.link_type != "mentions":
+                others.setdefault(link.memory_id, link.owner_id)
+        entities = {**others, **about}
         return {
             id: Belonging(entities.get(id), projects.get(id)) if id in entities or id in projects else NOWHERE
             for id in memory_ids

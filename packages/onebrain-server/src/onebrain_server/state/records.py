@@ -1,8 +1,8 @@
-"""Small documents of many kinds: projects, tags, skills, briefings; and links from them to memories."""
+"""Small documents of many kinds: projects, tags, skills, briefings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -16,13 +16,11 @@ from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.vault import CredentialsKeyMissing, Vault
-from onebrain_server.state.database import SERVER, Database
-from onebrain_server.state.tables import account, link, record
+from onebrain_server.state import links, revisions
+from onebrain_server.state.database import SERVER, Database, Taken
+from onebrain_server.state.tables import link, record
 
 T = TypeVar("T")
-
-# Memories that one statement asks for.
-_CHUNK: Final = 500
 
 # The keys of documents that hold credentials of third parties: a connector's, a model's, and webhooks' secrets.
 CREDENTIALS: Final = ("credentials", "api_key", "secret", "secret_digest", "webhookSecret")
@@ -31,14 +29,6 @@ CREDENTIALS: Final = ("credentials", "api_key", "secret", "secret_digest", "webh
 def holds_credentials(body: Mapping[str, Any]) -> bool:
     """Return whether a document holds a credential of a third party."""
     return any(body.get(name) for name in CREDENTIALS)
-
-
-class Taken(Exception):
-    """Another record of this kind has this name; `existing_id` says which."""
-
-    def __init__(self, existing_id: str | None = None) -> None:
-        super().__init__(existing_id)
-        self.existing_id = existing_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,42 +44,12 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One link from a record to a memory."""
-
-    id: str
-    owner_id: str
-    memory_id: str
-    link_type: str
-    created_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Rows:
     """One page of records."""
 
     rows: Sequence[Record]
     cursor: str | None
     total: int
-
-
-def _links(*, owned: bool, of_memories: bool) -> sa.Executable:
-    """Return the statement that reads links: of one owner, of some memories, of both or of neither."""
-    where = (link.c.tenant == sa.bindparam("tenant")) & (link.c.kind == sa.bindparam("kind"))
-    if owned:
-        where &= link.c.owner_id == sa.bindparam("owner")
-    if of_memories:
-        where &= link.c.memory_id.in_(sa.bindparam("memories", expanding=True))
-    chosen = sa.select(link.c.id, link.c.owner_id, link.c.memory_id, link.c.link_type, link.c.created_at)
-    return chosen.where(where).order_by(link.c.created_at, link.c.id)
-
-
-# Every page of memories reads links, and SQLAlchemy takes longer to build a statement than the database to answer it.
-_LINKS: Final = {
-    (owned, of_memories): _links(owned=owned, of_memories=of_memories)
-    for owned in (False, True)
-    for of_memories in (False, True)
-}
 
 
 class Records:
@@ -135,7 +95,7 @@ class Records:
                 raise Taken(
                     connection.execute(sa.select(record.c.id).where(_all(tenant, kind) & same)).scalar()
                 )
-            _touch(connection, tenant)
+            revisions.touch(connection, tenant)
         return made
 
     def get(self, tenant: str, kind: str, id: str) -> Record | None:
@@ -189,7 +149,7 @@ class Records:
             if digest is not None:
                 values["unique_key"] = digest
             connection.execute(record.update().where(_one(tenant, kind, id)).values(**values))
-            _touch(connection, tenant)
+            revisions.touch(connection, tenant)
             return new
 
         try:
@@ -244,20 +204,18 @@ class Records:
         return bool(self._changing(tenant, kind, id, change))
 
     def forget_tenant(self, tenant: str) -> None:
-        """Remove everything of a tenant."""
+        """Remove all records of a tenant."""
         with self._database.writing(tenant) as connection:
-            for table in (record, link):
-                connection.execute(table.delete().where(table.c.tenant == tenant))
-            _touch(connection, tenant)
+            connection.execute(record.delete().where(record.c.tenant == tenant))
+            revisions.touch(connection, tenant)
 
     def remove(self, tenant: str, kind: str, id: str) -> bool:
         """Remove a record and its links."""
-        owned = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == id)
         with self._database.writing(tenant) as connection:
             gone = connection.execute(record.delete().where(_one(tenant, kind, id))).rowcount > 0
             if gone:
-                connection.execute(link.delete().where(owned))
-                _touch(connection, tenant)
+                connection.execute(link.delete().where(links.owned(tenant, kind, id)))
+                revisions.touch(connection, tenant)
         return gone
 
     def page(
@@ -298,94 +256,6 @@ class Records:
         """Return the tenants that have a record of a kind: for jobs, which work for all of them."""
         tenants = sa.select(record.c.tenant).where(record.c.kind == kind).distinct()
         return [row.tenant for row in self._database.rows(SERVER, tenants)]
-
-    def revision(self, tenant: str) -> int:
-        """Return a number that grows with every change of a tenant's records and links."""
-        return self._database.scalar(tenant, sa.select(account.c.revision).where(account.c.id == tenant)) or 0
-
-    # ---- links ------------------------------------------------------------------------------------------------------
-
-    def link(
-        self,
-        tenant: str,
-        kind: str,
-        owner_id: str,
-        memory_id: str,
-        link_type: str,
-        *,
-        at: int | None = None,
-    ) -> Link:
-        """Link a record to a memory; raise `Taken` if this very link is there."""
-        made = Link(new_id(), owner_id, memory_id, link_type, now_micros() if at is None else at)
-        same = (
-            (link.c.tenant == tenant)
-            & (link.c.kind == kind)
-            & (link.c.owner_id == owner_id)
-            & (link.c.memory_id == memory_id)
-            & (link.c.link_type == link_type)
-        )
-        values = {
-            "tenant": tenant,
-            "kind": kind,
-            "id": made.id,
-            "owner_id": owner_id,
-            "memory_id": memory_id,
-            "link_type": link_type,
-            "created_at": made.created_at,
-        }
-        with self._database.writing(tenant) as connection:
-            if not self._database.insert(connection, link, values):
-                raise Taken(connection.execute(sa.select(link.c.id).where(same)).scalar())
-            _touch(connection, tenant)
-        return made
-
-    def unlink(
-        self,
-        tenant: str,
-        kind: str,
-        owner_id: str,
-        *,
-        link_id: str | None = None,
-        memory_id: str | None = None,
-    ) -> bool:
-        """Remove one link by its id, or all to a memory."""
-        where = (link.c.tenant == tenant) & (link.c.kind == kind) & (link.c.owner_id == owner_id)
-        where &= (link.c.id == link_id) if link_id is not None else (link.c.memory_id == memory_id)
-        with self._database.writing(tenant) as connection:
-            gone = connection.execute(link.delete().where(where)).rowcount > 0
-            if gone:
-                _touch(connection, tenant)
-        return gone
-
-    def links(
-        self, tenant: str, kind: str, *, owner_id: str | None = None, memory_ids: Iterable[str] | None = None
-    ) -> list[Link]:
-        """Return links, oldest first: of one record, or of memories."""
-        values: dict[str, Any] = {"tenant": tenant, "kind": kind}
-        owned = owner_id is not None
-        if owned:
-            values["owner"] = owner_id
-        if memory_ids is None:
-            parts, chosen = [values], _LINKS[owned, False]
-        else:
-            wanted = list(memory_ids)
-            # A database limits the values in one statement.
-            parts = [
-                {**values, "memories": wanted[start : start + _CHUNK]}
-                for start in range(0, len(wanted), _CHUNK)
-            ]
-            chosen = _LINKS[owned, True]
-        with self._database.reading(tenant) as connection:
-            return [Link(*row) for part in parts for row in connection.execute(chosen, part)]
-
-    def forget_memories(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Remove every link to memories of the account itself that are gone; those of a service's partition are its own."""
-        own = (link.c.tenant == tenant) & ~link.c.kind.contains(".")
-        with self._database.writing(tenant) as connection:
-            for start in range(0, len(memory_ids), _CHUNK):
-                some = list(memory_ids[start : start + _CHUNK])
-                connection.execute(link.delete().where(own & link.c.memory_id.in_(some)))
-            _touch(connection, tenant)
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
@@ -429,10 +299,3 @@ def _all(
 
 def _one(tenant: str, kind: str, id: str) -> sa.ColumnElement[bool]:
     return _all(tenant, kind) & (record.c.id == id)
-
-
-def _touch(connection: Connection, tenant: str) -> None:
-    """Raise a tenant's revision; it is a time, so that records restored from a backup never repeat one."""
-    moment, last = now_micros(), account.c.revision
-    new = sa.case((last < moment, moment), else_=last + 1)
-    connection.execute(account.update().where(account.c.id == tenant).values(revision=new))

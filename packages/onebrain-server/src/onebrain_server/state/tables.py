@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.schema import SchemaItem
@@ -92,7 +93,7 @@ record = _owned(
 )
 Index("server_record_newest", record.c.tenant, record.c.kind, record.c.created_at, record.c.id)
 
-# From a record (a project, a tag) to a memory.
+# From an entity or a record (a project, a tag) to a memory.
 link = _owned(
     "server_link",
     Column("id", String(36), primary_key=True),
@@ -105,6 +106,35 @@ link = _owned(
     UniqueConstraint("tenant", "kind", "owner_id", "memory_id", "link_type", name="server_link_unique"),
 )
 Index("server_link_memory", link.c.tenant, link.c.memory_id)
+
+# Entities: the name and all else that is said about one is in `body`, which may be sealed; `name_key` is a digest of name and
+# type. Ids are texts of any length, because an import keeps them.
+entity = Table(
+    "server_entity",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name_key", String(64), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("tenant", "name_key", name="server_entity_unique"),
+)
+Index("server_entity_newest", entity.c.tenant, entity.c.updated_at, entity.c.id)
+
+relation = Table(
+    "server_relation",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("source_id", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("relation", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "source_id", "target_id", "relation", name="server_relation_unique"),
+)
+Index("server_relation_target", relation.c.tenant, relation.c.target_id)
 
 # Deleted memories, for clients that synchronize: an id and a time, none of the text.
 tombstone = _owned(

@@ -249,7 +249,7 @@ def status_of(memory: Memory) -> MemoryStatus:
 
 def row(memory: Memory, call: Call) -> dict[str, Any]:
     """Return a memory as answers show it."""
-    return shown(memory, call.tenant_id, call.server.owners.of(call.graph, [memory.id])[memory.id])
+    return shown(memory, call.tenant_id, call.server.owners.of(call.tenant_id, [memory.id])[memory.id])
 
 
 def shown(memory: Memory, tenant: str, where: Belonging) -> dict[str, Any]:
@@ -286,6 +286,6 @@ def shown(memory: Memory, tenant: str, where: Belonging) -> dict[str, Any]:
 def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     """Return memories as answers show them."""
     found = list(memories)
-    owners = call.server.owners.of(call.graph, [memory.id for memory in found])
+    owners = call.server.owners.of(call.tenant_id, [memory.id for memory in found])
     tenant = call.tenant_id
     return [shown(memory, tenant, owners[memory.id]) for memory in found]

@@ -25,7 +25,8 @@ from onebrain_server.dialects.ai_memory.wire import (
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
 from onebrain_server.state.accounts import Key
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.records import Record
 
 routes = Routes("/api/v1/agents", "agents")
 key_routes = Routes("/api/v1/keys", "keys")

@@ -10,7 +10,8 @@ from onebrain.memory.models import EVERYTHING
 from onebrain_server.dialects.ai_memory.rules.identity import readable, tied
 from onebrain_server.dialects.ai_memory.wire import Wire, written
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Link, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.links import Link
 
 _KIND: Final = "ai-memory.link"
 
@@ -27,7 +28,7 @@ class LinkRow(Wire):
 def add(call: Call, source_id: str, target_id: str, relation: str, *, at: int | None = None) -> bool:
     """Keep a link; return whether it is new."""
     try:
-        call.server.records.link(call.tenant_id, _KIND, source_id, target_id, relation, at=at)
+        call.server.links.add(call.tenant_id, _KIND, source_id, target_id, relation, at=at)
     except Taken:
         return False
     return True
@@ -35,19 +36,19 @@ def add(call: Call, source_id: str, target_id: str, relation: str, *, at: int | 
 
 def cut(call: Call, one: Link) -> bool:
     """Remove a link; return whether it was there."""
-    return call.server.records.unlink(call.tenant_id, _KIND, one.owner_id, link_id=one.id)
+    return call.server.links.remove(call.tenant_id, _KIND, one.owner_id, link_id=one.id)
 
 
 def of(call: Call, id: str) -> list[Link]:
     """Return the links from and to a memory, oldest first."""
-    records, tenant = call.server.records, call.tenant_id
-    found = [*records.links(tenant, _KIND, owner_id=id), *records.links(tenant, _KIND, memory_ids=[id])]
+    links, tenant = call.server.links, call.tenant_id
+    found = [*links.all(tenant, _KIND, owner_id=id), *links.all(tenant, _KIND, memory_ids=[id])]
     return sorted(found, key=lambda one: (one.created_at, one.id))
 
 
 def every_one(call: Call) -> list[Link]:
     """Return all links, oldest first."""
-    return call.server.records.links(call.tenant_id, _KIND)
+    return call.server.links.all(call.tenant_id, _KIND)
 
 
 def shown(call: Call, found: Iterable[Link]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
 from onebrain_server.security.scopes import READ_ONLY
 from onebrain_server.state.accounts import Key
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 routes = Routes("/v1/agents", "agents")
 _NINETY_DAYS = 90 * 86_400 * 1_000_000

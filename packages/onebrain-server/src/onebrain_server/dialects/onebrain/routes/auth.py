@@ -14,7 +14,7 @@ from onebrain_server.http.rows import row_of
 from onebrain_server.security import tokens
 from onebrain_server.security.scopes import ACCOUNT
 from onebrain_server.state.accounts import Account
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 from onebrain_server.state.sessions import Replayed
 
 routes = Routes("/v1/auth", "auth")

@@ -155,7 +155,7 @@ def brain_context(call: Call, query: NarrowQuery) -> dict[str, Any]:
         ],
         "topEntities": [
             {"id": entity.id, "name": entity.name, "type": entity.type, "linkCount": count}
-            for entity, count in call.graph.top(10)
+            for entity, count in call.entities.top(10)
         ],
         "activeProjects": [
             {"id": record.id, "name": record.body["name"], "description": record.body.get("description")}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain.memory.models import EVERYTHING, JsonObject
-from onebrain_engine.graph import Entity, Link, Relation, find_entities
+from onebrain_engine.graph import find_entities
 from onebrain_server.dialects.onebrain.mapping import Id
 from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.rules.documents import unique
@@ -16,7 +16,9 @@ from onebrain_server.http.operation import Answer, Given
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
-from onebrain_server.state.records import Link as RecordLink
+from onebrain_server.state.entities import Entity
+from onebrain_server.state.links import Link
+from onebrain_server.state.relations import Relation
 
 routes = Routes("/v1/entities", "entities")
 
@@ -58,7 +60,7 @@ def row(call: Call, entity: Entity) -> dict[str, Any]:
     return row_of(EntityRow, entity, user_id=call.tenant_id)
 
 
-def link_row(link: Link | RecordLink) -> dict[str, Any]:
+def link_row(link: Link) -> dict[str, Any]:
     """Return a link from an entity, or from a record such as a project, as answers show it."""
     return row_of(LinkRow, link, memory_item_id=link.memory_id)
 
@@ -72,7 +74,7 @@ class ListQuery(Paging):
 @routes.get("", needs="entity.read", answers=Page[EntityRow], quick=True)
 def list_entities(call: Call, query: ListQuery) -> Answer:
     """List entities, last changed first."""
-    found = call.graph.page(type=query.type, limit=query.limit, cursor=query.cursor)
+    found = call.entities.page(type=query.type, limit=query.limit, cursor=query.cursor)
     if found is None:
         raise bad_cursor()
     rows, more, total = found
@@ -92,7 +94,7 @@ class EntityFields(Wire):
 def create_entity(call: Call, body: EntityFields) -> dict[str, Any]:
     """Make an entity; a name can be used once for each type."""
     with unique("an entity with this name and type"):
-        made = call.graph.add(body.name, body.type, description=body.description, metadata=body.metadata)
+        made = call.entities.add(body.name, body.type, description=body.description, metadata=body.metadata)
     return row(call, made)
 
 
@@ -129,7 +131,7 @@ def _graph(
 ) -> dict[str, Any]:
     owned: dict[str, list[dict[str, Any]]] = {}
     for link in links:
-        owned.setdefault(link.entity_id, []).append(link_row(link))
+        owned.setdefault(link.owner_id, []).append(link_row(link))
     titles = {
         memory.id: memory.title or ""
         for memory in call.memories.get(sorted({link.memory_id for link in links}), EVERYTHING)
@@ -141,7 +143,7 @@ def _graph(
         {"source": one.source_id, "target": one.target_id, "relation": one.relation} for one in relations
     ]
     edges += [
-        {"source": link.entity_id, "target": link.memory_id, "relation": link.link_type}
+        {"source": link.owner_id, "target": link.memory_id, "relation": link.link_type}
         for link in links
         if link.memory_id in titles
     ]
@@ -158,15 +160,11 @@ def _graph(
 @routes.get("/graph", needs="entity.read", answers=GraphAnswer)
 def whole_graph(call: Call) -> dict[str, Any]:
     """Return the 200 entities changed last, their relations and their links."""
-    entities = call.graph.all()[:200]
+    entities = call.entities.all()[:200]
     known = {entity.id for entity in entities}
-    relations: dict[str, Relation] = {}
-    for entity in entities:
-        for relation in call.graph.relations(entity.id):
-            if relation.source_id in known and relation.target_id in known:
-                relations[relation.id] = relation
-    links = call.graph.links(entity_ids=[entity.id for entity in entities])
-    return _graph(call, entities, list(relations.values()), links)
+    relations = [one for one in call.relations.all() if one.source_id in known and one.target_id in known]
+    links = [link for link in call.entities.links() if link.owner_id in known]
+    return _graph(call, entities, relations, links)
 
 
 class DuplicateRow(Wire):
@@ -186,7 +184,7 @@ class Duplicates(Wire):
 @routes.get("/duplicates", needs="entity.read", answers=Duplicates)
 def duplicate_entities(call: Call) -> dict[str, Any]:
     """Return pairs of one type with similar names, most similar first."""
-    pairs = call.graph.duplicates()
+    pairs = call.entities.duplicates()
     return {
         "duplicates": [
             {"entityA": row(call, left), "entityB": row(call, right), "similarity": score}
@@ -216,7 +214,7 @@ def merge_entities(call: Call, body: MergeFields) -> dict[str, Any]:
         raise invalid(["removeId"], "must be another entity than keepId")
     memories.entity(call, body.keep_id)
     memories.entity(call, body.remove_id)
-    return {"merged": True, "linksTransferred": call.graph.merge(body.keep_id, body.remove_id)}
+    return {"merged": True, "linksTransferred": call.entities.merge(body.keep_id, body.remove_id)}
 
 
 class ExtractFields(Wire):
@@ -240,7 +238,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     text = memory.content if (memory.title or "") in memory.content else f"{memory.title}. {memory.content}"
     model = call.model("entities")
     named = model.entities(text) if model is not None else None
-    found = call.graph.note(find_entities(text) if named is None else named, memory.id)
+    found = call.entities.note(find_entities(text) if named is None else named, memory.id)
     return {"memoryId": memory.id, "extracted": [row(call, entity) for entity in found], "count": len(found)}
 
 
@@ -248,7 +246,7 @@ def auto_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
 def get_entity(call: Call, id: str) -> dict[str, Any]:
     """Return one entity with its links to memories."""
     entity = memories.entity(call, id)
-    return {**row(call, entity), "links": [link_row(link) for link in call.graph.links(entity_id=id)]}
+    return {**row(call, entity), "links": [link_row(link) for link in call.entities.links(entity_id=id)]}
 
 
 class EntityChanges(Wire):
@@ -266,13 +264,13 @@ def update_entity(call: Call, id: str, body: EntityChanges) -> dict[str, Any]:
     memories.entity(call, id)
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     with unique("an entity with this name and type"):
-        return row(call, call.graph.update(id, **changes))
+        return row(call, call.entities.update(id, **changes))
 
 
 @routes.delete("/{id}", needs="entity.write")
 def delete_entity(call: Call, id: str) -> None:
     """Delete an entity with its links and relations; the memories stay."""
-    if not call.graph.remove(id):
+    if not call.entities.remove(id):
         raise not_found("Entity")
 
 
@@ -295,14 +293,14 @@ def add_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     memories.entity(call, id)
     memories.one(call, body.memory_item_id)
     with unique("such a link"):
-        made = call.graph.link(id, body.memory_item_id, body.link_type)
+        made = call.entities.link(id, body.memory_item_id, body.link_type)
     return {"entityId": id, **link_row(made)}
 
 
 @routes.delete("/{entityId}/links/{linkId}", needs="entity.write")
 def remove_link(call: Call, entityId: str, linkId: str) -> None:
     """Remove a link between an entity and a memory."""
-    if not call.graph.unlink(entityId, linkId):
+    if not call.entities.unlink(entityId, linkId):
         raise not_found("Link")
 
 
@@ -336,20 +334,20 @@ def relate(call: Call, id: str, body: RelationFields) -> dict[str, Any]:
     if id == body.target_id:
         raise invalid(["targetId"], "must be another entity")
     with unique("such a relation"):
-        return relation_row(call.graph.relate(id, body.target_id, body.relation))
+        return relation_row(call.relations.add(id, body.target_id, body.relation))
 
 
 @routes.get("/{id}/relations", needs="entity.read", answers=list[RelationRow])
 def list_relations(call: Call, id: str) -> list[dict[str, Any]]:
     """Return the relations from and to an entity."""
     memories.entity(call, id)
-    return [relation_row(relation) for relation in call.graph.relations(id)]
+    return [relation_row(relation) for relation in call.relations.of(id)]
 
 
 @routes.delete("/{id}/relations/{relationId}", needs="entity.write")
 def remove_relation(call: Call, id: str, relationId: str) -> None:
     """Remove a relation."""
-    if not call.graph.unrelate(id, relationId):
+    if not call.relations.remove(id, relationId):
         raise not_found("Relation")
 
 
@@ -363,4 +361,4 @@ class DepthQuery(Query):
 def entity_graph(call: Call, id: str, query: DepthQuery) -> dict[str, Any]:
     """Return the entities within a number of steps of an entity."""
     memories.entity(call, id)
-    return _graph(call, *call.graph.around(id, query.depth))
+    return _graph(call, *call.entities.around(id, query.depth))

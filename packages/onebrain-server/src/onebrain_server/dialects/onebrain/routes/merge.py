@@ -17,7 +17,8 @@ from onebrain_server.dialects.onebrain.wire import Page, Paging, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import Problem, invalid, not_found
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.records import Record
 
 routes = Routes("/v1/merge", "merge")
 _MOST = 2000

@@ -74,7 +74,7 @@ def create_project(call: Call, body: ProjectFields) -> dict[str, Any]:
 def get_project(call: Call, id: str) -> dict[str, Any]:
     """Return one project with its links to memories."""
     record = PROJECTS.one(call, id)
-    links = call.server.records.links(call.tenant_id, PROJECTS.name, owner_id=id)
+    links = call.server.links.all(call.tenant_id, PROJECTS.name, owner_id=id)
     return {**row(call, record), "memoryLinks": [link_row(link) for link in links]}
 
 
@@ -113,16 +113,14 @@ def add_memory_link(call: Call, id: str, body: LinkFields) -> dict[str, Any]:
     PROJECTS.one(call, id)
     memories.one(call, body.memory_item_id)
     with unique("such a link"):
-        made = call.server.records.link(
-            call.tenant_id, PROJECTS.name, id, body.memory_item_id, body.link_type
-        )
+        made = call.server.links.add(call.tenant_id, PROJECTS.name, id, body.memory_item_id, body.link_type)
     return {"projectId": id, **link_row(made)}
 
 
 @routes.delete("/{projectId}/memory-links/{linkId}", needs="brain.write")
 def remove_memory_link(call: Call, projectId: str, linkId: str) -> None:
     """Take a memory out of a project, by the link's id."""
-    if not call.server.records.unlink(call.tenant_id, PROJECTS.name, projectId, link_id=linkId):
+    if not call.server.links.remove(call.tenant_id, PROJECTS.name, projectId, link_id=linkId):
         raise not_found("Link")
 
 

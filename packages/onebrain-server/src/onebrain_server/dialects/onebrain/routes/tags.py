@@ -14,7 +14,8 @@ from onebrain_server.dialects.onebrain.wire import Routes, Wire
 from onebrain_server.http.problems import not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.records import Record
 
 routes = Routes("/v1", "tags")
 
@@ -57,7 +58,7 @@ def create_tag(call: Call, body: TagFields) -> dict[str, Any]:
 def delete_tag(call: Call, id: str) -> None:
     """Delete a tag, and take it off every memory."""
     record = TAGS.one(call, id)
-    for link in call.server.records.links(call.tenant_id, TAGS.name, owner_id=id):
+    for link in call.server.links.all(call.tenant_id, TAGS.name, owner_id=id):
         _name(call, link.memory_id, record.body["name"], add=False)
     TAGS.remove(call, id)
 
@@ -83,7 +84,7 @@ def tag_memory(call: Call, id: str, body: Tagging) -> dict[str, Any]:
     memories.one(call, id)
     record = TAGS.one(call, body.tag_id)
     with suppress(Taken):
-        call.server.records.link(call.tenant_id, TAGS.name, record.id, id, "tag")
+        call.server.links.add(call.tenant_id, TAGS.name, record.id, id, "tag")
     _name(call, id, record.body["name"], add=True)
     return {
         "memoryItemId": id,
@@ -98,7 +99,7 @@ def untag_memory(call: Call, memoryId: str, tagId: str) -> None:
     """Take a tag off a memory."""
     memories.one(call, memoryId)
     record = TAGS.one(call, tagId)
-    if not call.server.records.unlink(call.tenant_id, TAGS.name, tagId, memory_id=memoryId):
+    if not call.server.links.remove(call.tenant_id, TAGS.name, tagId, memory_id=memoryId):
         raise not_found("Tag")
     _name(call, memoryId, record.body["name"], add=False)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from onebrain.errors import OneBrainConflictError, OneBrainError, OneBrainNotFoundError
+from onebrain.errors import OneBrainError, OneBrainNotFoundError
 from onebrain.memory.models import EVERYTHING, NewMemory
 from onebrain_engine.store.records import to_micros
 from onebrain_server.clock import iso, iso_micros, now
@@ -24,7 +24,7 @@ from onebrain_server.http.operation import Answer
 from onebrain_server.http.pages import page
 from onebrain_server.http.problems import sentences
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 routes = Routes("/v1", "transfer")
 VERSION = 1
@@ -32,15 +32,9 @@ VERSION = 1
 
 def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
     """Return everything that makes a brain, in a form that `take_in` reads."""
-    records, tenant = call.server.records, call.tenant_id
+    records, links, tenant = call.server.records, call.server.links, call.tenant_id
     everything = memories.everything(call, include_archived=archived)
     profile = brain.profile_record(call)
-    graph = call.graph
-    kept = graph.all()
-    relations: dict[str, dict[str, Any]] = {}
-    for entity in kept:
-        for relation in graph.relations(entity.id):
-            relations[relation.id] = entities.relation_row(relation)
     rows = mapping.rows(reversed(everything), call)
     return {
         "format": "onebrain-export",
@@ -53,23 +47,23 @@ def whole(call: Call, *, archived: bool = True) -> dict[str, Any]:
                 "id": tag.id,
                 "name": tag.body["name"],
                 "color": tag.body["color"],
-                "memoryIds": [link.memory_id for link in records.links(tenant, "tag", owner_id=tag.id)],
+                "memoryIds": [link.memory_id for link in links.all(tenant, "tag", owner_id=tag.id)],
             }
             for tag in reversed(records.all(tenant, "tag"))
         ],
         "entities": [
             {
                 **_of_nobody(entities.row(call, entity)),
-                "links": [entities.link_row(link) for link in graph.links(entity_id=entity.id)],
+                "links": [entities.link_row(link) for link in call.entities.links(entity_id=entity.id)],
             }
-            for entity in reversed(kept)
+            for entity in reversed(call.entities.all())
         ],
-        "relations": list(relations.values()),
+        "relations": [entities.relation_row(relation) for relation in call.relations.all()],
         "projects": [
             {
                 **_of_nobody(projects.row(call, project)),
                 "memoryLinks": [
-                    entities.link_row(link) for link in records.links(tenant, "project", owner_id=project.id)
+                    entities.link_row(link) for link in links.all(tenant, "project", owner_id=project.id)
                 ],
             }
             for project in reversed(records.all(tenant, "project"))
@@ -258,25 +252,25 @@ def _belong(call: Call, rows: list[dict[str, Any]], names: Mapping[str, str]) ->
         if isinstance(row.get("id"), str) and (row.get("entityId") or row.get("projectId"))
     ]
     there = _there(call, (row["id"] for row in named))
-    known = {(link.entity_id, link.memory_id) for link in call.graph.links(memory_ids=list(there))}
+    known = {(link.owner_id, link.memory_id) for link in call.entities.links(memory_ids=list(there))}
     for row in named:
         if row["id"] not in there:
             continue
         entity, project = row.get("entityId"), row.get("projectId")
         if isinstance(entity, str) and (names.get(entity, entity), row["id"]) not in known:
-            with suppress(OneBrainConflictError, OneBrainNotFoundError):
-                call.graph.link(names.get(entity, entity), row["id"], "about")
+            with suppress(Taken, OneBrainNotFoundError):
+                call.entities.link(names.get(entity, entity), row["id"], "about")
         if isinstance(project, str):
             _put_into_project(call, project, row["id"])
 
 
 def _put_into_project(call: Call, project: str, memory_id: str) -> None:
     """Link a memory to a project, if there is one with this id and no other link leads to it."""
-    records, tenant = call.server.records, call.tenant_id
-    if records.get(tenant, "project", project) is not None:
-        links = records.links(tenant, "project", memory_ids=[memory_id])
-        if all(link.owner_id != project for link in links):
-            records.link(tenant, "project", project, memory_id, "context")
+    links, tenant = call.server.links, call.tenant_id
+    if call.server.records.get(tenant, "project", project) is not None:
+        known = links.all(tenant, "project", memory_ids=[memory_id])
+        if all(link.owner_id != project for link in known):
+            links.add(tenant, "project", project, memory_id, "context")
 
 
 def _there(call: Call, ids: Iterable[Any]) -> set[str]:
@@ -297,7 +291,7 @@ def _tag(call: Call, row: dict[str, Any]) -> None:
             return
         tag_id = found.id
     links = [{"memoryItemId": id, "linkType": "tag"} for id in row.get("memoryIds", ())]
-    _links(call, links, partial(records.link, tenant, "tag", tag_id))
+    _links(call, links, partial(call.server.links.add, tenant, "tag", tag_id))
 
 
 def _links(call: Call, links: list[dict[str, Any]], link: Callable[[str, str], object]) -> None:
@@ -305,22 +299,22 @@ def _links(call: Call, links: list[dict[str, Any]], link: Callable[[str, str], o
     there = _there(call, (one["memoryItemId"] for one in links))
     for one in links:
         if one["memoryItemId"] in there:
-            with suppress(Taken, OneBrainConflictError):
+            with suppress(Taken):
                 link(one["memoryItemId"], str(one["linkType"])[:100])
 
 
 def _entity(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
     fields = entities.EntityFields.model_validate(row)
-    found = call.graph.find(fields.name, fields.type)
+    found = call.entities.find(fields.name, fields.type)
     if found is None:
         told = {name: getattr(fields, name) for name in ("name", "type", "description", "metadata")}
         try:
-            found = call.graph.add(**told, id=str(row["id"]), created_at=_created(row))
-        except OneBrainConflictError:
+            found = call.entities.add(**told, id=str(row["id"]), created_at=_created(row))
+        except Taken:
             # The id is another entity's by now.
-            found = call.graph.update(str(row["id"]), **told)
+            found = call.entities.update(str(row["id"]), **told)
     names[str(row["id"])] = found.id
-    _links(call, row.get("links", []), partial(call.graph.link, found.id))
+    _links(call, row.get("links", []), partial(call.entities.link, found.id))
 
 
 def _created(row: dict[str, Any]) -> int:
@@ -331,8 +325,8 @@ def _relation(call: Call, row: dict[str, Any], names: dict[str, str]) -> None:
     source, target = str(row["sourceId"]), str(row["targetId"])
     source, target = names.get(source, source), names.get(target, target)
     try:
-        call.graph.relate(source, target, str(row["relation"])[:100])
-    except OneBrainConflictError:
+        call.relations.add(source, target, str(row["relation"])[:100])
+    except Taken:
         return
     except OneBrainNotFoundError:
         raise ValueError("an entity is missing") from None
@@ -344,7 +338,7 @@ def _project(call: Call, row: dict[str, Any]) -> None:
     body = {"name": fields.name, "description": fields.description, "metadata": fields.metadata}
     records, tenant, id = call.server.records, call.tenant_id, str(row["id"])
     records.put(tenant, "project", id, body, status=status, at=_created(row))
-    _links(call, row.get("memoryLinks", []), partial(records.link, tenant, "project", id))
+    _links(call, row.get("memoryLinks", []), partial(call.server.links.add, tenant, "project", id))
 
 
 # The fields of a skill's row that are not of its document, and those of its document that a row may lack.

@@ -28,7 +28,7 @@ def export_user(call: Call) -> dict[str, Any]:
     """Return everything that is stored about the account; once an hour."""
     account = call.known.account
     past = call.server.history.all(call.tenant_id)
-    owners = call.server.owners.of(call.graph, list({memory.id for _, memory in past}))
+    owners = call.server.owners.of(call.tenant_id, list({memory.id for _, memory in past}))
     return {
         "exportedAt": iso(now()),
         "user": {

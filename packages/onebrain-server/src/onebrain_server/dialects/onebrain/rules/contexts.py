@@ -80,10 +80,10 @@ class Asked:
     max_tokens: int | None = None
 
 
-def revision(call: Call) -> tuple[int, int, int]:
+def revision(call: Call) -> tuple[int, int]:
     """Return numbers that change with every change of anything that a context shows."""
     memories = sum(call.memories.changes().values())
-    return memories, *call.server.owners.revisions(call.graph)
+    return memories, call.server.owners.revision(call.tenant_id)
 
 
 def context(call: Call, scope: str, asked: Asked = Asked()) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _structured(
     structured["memories"] = [shown(memory) for memory in chosen]
     structured["entities"] = [
         {"name": entity.name, "type": entity.type, "description": entity.description, "linkCount": count}
-        for entity, count in (call.graph.top(budget.entities) if budget.entities else ())
+        for entity, count in (call.entities.top(budget.entities) if budget.entities else ())
     ]
     projects = active_projects(call, project_id)
     structured["projects"] = [
@@ -184,7 +184,7 @@ def stats(call: Call, memories: int, projects: int) -> dict[str, int | None]:
     """Return the numbers of a brain."""
     return {
         "totalMemories": memories,
-        "totalEntities": call.graph.count(),
+        "totalEntities": call.entities.count(),
         "totalProjects": projects,
         "latestVersion": latest_version(call),
     }

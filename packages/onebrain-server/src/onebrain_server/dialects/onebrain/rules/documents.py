@@ -13,7 +13,8 @@ from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import conflict, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.jobs import briefings
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.records import Record
 
 
 @dataclass(frozen=True, slots=True)

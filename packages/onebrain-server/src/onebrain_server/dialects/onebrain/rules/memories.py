@@ -9,12 +9,12 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
-from onebrain_engine.graph import Entity
 from onebrain_server.dialects.onebrain.mapping import ARCHIVED, UNSEEN, MemoryFields
 from onebrain_server.dialects.onebrain.rules.documents import PROJECTS
 from onebrain_server.http.problems import invalid, not_found
 from onebrain_server.http.requests import Call
 from onebrain_server.listing import every_memory
+from onebrain_server.state.entities import Entity
 
 # Neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
 _WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
@@ -61,7 +61,7 @@ def wanted(
         parts.append(either(Cmp("$title", "icontains", search), Cmp("$content", "icontains", search)))
     if entity_id is not None:
         entity(call, entity_id)
-        linked = [link.memory_id for link in call.graph.links(entity_id=entity_id)]
+        linked = [link.memory_id for link in call.entities.links(entity_id=entity_id)]
         parts.append(Cmp("$id", "in", linked))
     if project_id is not None:
         parts.append(of_project(call, project_id))
@@ -76,7 +76,7 @@ def wanted(
 def entity(call: Call, id: str) -> Entity:
     """Return an entity; raise if there is none with this id."""
     try:
-        return call.graph.get(id)
+        return call.entities.get(id)
     except OneBrainNotFoundError:
         raise not_found("Entity") from None
 
@@ -84,7 +84,7 @@ def entity(call: Call, id: str) -> Entity:
 def of_project(call: Call, id: str) -> Filter:
     """Return the filter for the memories of a project; raise if there is none with this id."""
     PROJECTS.one(call, id)
-    links = call.server.records.links(call.tenant_id, PROJECTS.name, owner_id=id)
+    links = call.server.links.all(call.tenant_id, PROJECTS.name, owner_id=id)
     return Cmp("$id", "in", [link.memory_id for link in links])
 
 
@@ -161,8 +161,7 @@ def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
     # Before they are gone: an agent may miss no deletion, and a note for a memory that is still there is not shown.
     call.server.journal.bury(call.tenant_id, there)
     count = call.memories.delete(there, scope)
-    call.server.records.forget_memories(call.tenant_id, there)
-    call.graph.forget_memories(there)
+    call.server.links.forget_memories(call.tenant_id, there)
     return count
 
 
@@ -183,9 +182,9 @@ def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]
 def link(call: Call, fields: MemoryFields, memory_id: str) -> None:
     """Link a memory to the entity and the project that it was stored for."""
     if fields.entity_id is not None:
-        call.graph.link(fields.entity_id, memory_id, "about")
+        call.entities.link(fields.entity_id, memory_id, "about")
     if fields.project_id is not None:
-        call.server.records.link(call.tenant_id, PROJECTS.name, fields.project_id, memory_id, "context")
+        call.server.links.add(call.tenant_id, PROJECTS.name, fields.project_id, memory_id, "context")
 
 
 def check_links(call: Call, fields: MemoryFields) -> None:

@@ -22,7 +22,7 @@ from onebrain_server.dialects.rememberos.wire import Deleted, Name, Routes, Wire
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.http.rows import row_of
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 routes = Routes("/memory/collections", "collections")
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos.wire import Routes, Wire
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 if TYPE_CHECKING:
     from onebrain_server.server import Server

@@ -22,7 +22,7 @@ from onebrain_server.dialects.rememberos.wire import Name, Routes, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.problems import sentences
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 routes = Routes("/memory/admin", "portability")
 

@@ -14,7 +14,7 @@ from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import new_id
 from onebrain_server.security.addresses import AddressRefused
-from onebrain_server.state.records import Taken
+from onebrain_server.state.database import Taken
 
 routes = Routes("/memory/webhook/config", "webhook")
 

@@ -14,7 +14,8 @@ from onebrain.memory.models import Scope
 from onebrain_server.dialects.rememberos.rules.partition import Partition, partition_of
 from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
-from onebrain_server.state.records import Record, Taken
+from onebrain_server.state.database import Taken
+from onebrain_server.state.records import Record
 
 KIND: Final = "rememberos.collection"
 

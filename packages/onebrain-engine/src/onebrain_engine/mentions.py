@@ -1,4 +1,9 @@
-"""The entities that memories name, noted beside the memories."""
+"""The entities that memories name, kept beside the memories: the engine's only store of entities.
+
+A memory's mentions are what rules found in one text of it. They end with that text or that memory, and an entity is seen
+through its mentions alone, so it ends with the last of them. Entities that an account of a server makes and describes
+itself are records of that server, which outlive every text.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +19,12 @@ from onebrain_engine.retrying import persistent
 from onebrain_engine.store.protocol import Reading, Store
 from onebrain_engine.store.records import Space, by_space, now_in_micros
 
-Pairs: TypeAlias = Sequence[tuple[str, str]]  # names and types
+# Names and types.
+Pairs: TypeAlias = Sequence[tuple[str, str]]
 
 
-class Notes:
-    """Notes beside each memory which entities it names; a note belongs to one text of the memory.
+class Mentions:
+    """The mentions of all tenants' memories.
 
     Args:
         store: The store.
@@ -28,7 +34,7 @@ class Notes:
         self._store = store
 
     def extract(self, tenant: str, memories: Sequence[Memory]) -> int:
-        """Note the entities of memories that have no note of their present text; return the number of notes made."""
+        """Read the memories whose present text was not read yet; return the number of those that were."""
         # Imported late because few programs need its rules.
         from onebrain_engine.graph.extraction import find_entities
 
@@ -40,8 +46,8 @@ class Notes:
         ]
         return self._keep(tenant, unread, texts)
 
-    def mentions(self, tenant: str, memories: Sequence[Memory]) -> Sequence[Mention]:
-        """Return the noted entities of memories."""
+    def of(self, tenant: str, memories: Sequence[Memory]) -> Sequence[Mention]:
+        """Return the mentions that were kept of memories."""
         with self._store.reading() as read:
             notes = self._known(read, tenant, memories)
         # One object for each name, because most names stand in many memories.
@@ -57,7 +63,7 @@ class Notes:
         ]
 
     def forget(self, tenant: str, entity_id: str, memories: Sequence[Memory]) -> int:
-        """Remove an entity from the notes of memories; return the number of notes changed."""
+        """Remove an entity from the mentions of memories; return the number of memories changed."""
         with self._store.reading() as read:
             notes = self._known(read, tenant, memories)
         kept = {
@@ -70,7 +76,7 @@ class Notes:
 
     @persistent
     def _keep(self, tenant: str, memories: Sequence[Memory], texts: Sequence[str]) -> int:
-        """Note texts beside the memories that are still stored; return the number of those."""
+        """Keep texts beside the memories that are still stored; return the number of those."""
         if not memories:
             return 0
         with self._store.writing() as write:
