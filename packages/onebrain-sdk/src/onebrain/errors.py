@@ -81,7 +81,8 @@ __all__ = [
 _SECRETS = re.compile(
     r"\bob_[0-9A-Za-z]{2,}[_:][0-9A-Za-z]+"
     r"|\b(?:hb|brr)_[a-z]+_[0-9A-Za-z_-]+"
-    r"|\b(?:mv|sk|re|whsec)[_-][0-9A-Za-z_-]{6,}"
+    # Not "re-", with which words begin: "re-authenticate" is no key.
+    r"|\b(?:(?:mv|sk|whsec)[_-]|re_)[0-9A-Za-z_-]{6,}"
     # From the beginning of the run that it stands in: to begin anywhere would be to read a run once for each "eyJ".
     r"|(?<![0-9A-Za-z_-])(?>[0-9A-Za-z_-]*?\beyJ)[0-9A-Za-z_-]++\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)?"
     r"|(?<=ApiKey )\S+|(?<=Bearer )\S+|(?<=Basic )\S+"
@@ -146,8 +147,9 @@ class OneBrainError(Exception):
         super().__init__(self.message)
         self.service = service
         self.status_code = status_code
-        self.code = code
-        self.request_id = request_id
+        # A service may repeat the request in any of these.
+        self.code = None if code is None else redact(code, *secrets)
+        self.request_id = None if request_id is None else redact(request_id, *secrets)
         self.retry_after = retry_after
         self.details = _redact_deep(details, secrets)
 
