@@ -262,6 +262,7 @@ class Service:
                 again = again and not isinstance(failure, QuotaExceeded | OneBrainNotFoundError)
                 if response.status == 503 and not self._busy_did_nothing:
                     again = again and safe
+                # An answer below 500 says that this attempt did nothing; one of the server's own failures does not.
                 refused = response.status < 500
                 limited = response.status == 429
             wait = waits.next(asked, limited=limited) if again else None

@@ -11,15 +11,12 @@ metadata is kept a second time, as exact JSON text.
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
 from onebrain._core.codec import from_json, is_array, is_object, to_json
-from onebrain._core.steps import Sleep, Steps
 from onebrain.memory.models import EVERYTHING, Scope
 from onebrain.memory.moments import instant_of, moments_of, with_moments
 
@@ -156,38 +153,3 @@ def _survives(value: Any) -> bool:
 def mark(kind: str, value: str) -> str:
     """Return the tag of one part of a scope: one opaque word, which no query matches."""
     return f"ob{kind}{hashlib.sha256(value.encode()).hexdigest()[:24]}"
-
-
-class Turns:
-    """Lets plans of one driver change one memory after the other, where the service has no atomic change.
-
-    Nothing is blocked: a plan that has to wait sleeps, in its own colour. Other processes are not kept out.
-    """
-
-    def __init__(self) -> None:
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
-
-    def take(self, id: str, plan: Callable[[], Steps[T]]) -> Steps[T]:
-        """Run a plan while no other plan works on `id`."""
-        pause = 0.001
-        while not self._enter(id):
-            yield Sleep(pause)
-            pause = min(2 * pause, 0.02)
-        with self._leave(id):
-            return (yield from plan())
-
-    def _enter(self, id: str) -> bool:
-        with self._lock:
-            if id in self._busy:
-                return False
-            self._busy.add(id)
-            return True
-
-    @contextmanager
-    def _leave(self, id: str) -> Generator[None, None, None]:
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._busy.discard(id)

@@ -39,8 +39,9 @@ from onebrain.memory.driver import (
     several_with_id,
     unsupported,
 )
-from onebrain.memory.envelope import KEY, Turns, mark, unfold
+from onebrain.memory.envelope import KEY, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp
+from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, Status, StoreResult
 from onebrain.memory.translation import (
     address_of,
@@ -139,7 +140,7 @@ class AiMemoryDriver(HttpDriver):
         service = make_service(base_url, api_key=api_key, agent_id=agent_id, options=self._options)
         self._api = Client(Delegate(), service, agent_id=agent_id)
         self._agent_id = agent_id
-        self._turns = Turns()
+        self._lock = KeyedLock()
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -383,7 +384,7 @@ class AiMemoryDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
+        return (yield from self._lock.hold(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
         rows = yield from self._find(id, scope)

@@ -29,8 +29,9 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
-from onebrain.memory.envelope import Turns, fold, unfold
+from onebrain.memory.envelope import fold, unfold
 from onebrain.memory.filters import Cmp, Filter
+from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.translation import (
     address_of,
@@ -107,7 +108,7 @@ class HeroBrainDriver(HttpDriver):
         service = make_service(base_url, api_key=api_key, tenant_id=tenant_id, options=self._options)
         self._api = Client(Delegate(), service).memories
         self._tenant_id = service.tenant_id
-        self._turns = Turns()
+        self._lock = KeyedLock()
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class HeroBrainDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
+        return (yield from self._lock.hold(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
         row = yield from self._row(id, scope)

@@ -55,8 +55,9 @@ from onebrain.memory.driver import (
     unsupported,
 )
 from onebrain.memory.entities import THING, Entity
-from onebrain.memory.envelope import KEY, Turns, fold, mark, unfold
+from onebrain.memory.envelope import KEY, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.translation import (
     addressable,
@@ -165,7 +166,7 @@ class OneBrainDriver(HttpDriver):
         super().__init__(options, replace(CAPABILITIES, scan_limit=scan_limit))
         self._service = service
         self._api = Client(Delegate(), service)
-        self._turns = Turns()
+        self._lock = KeyedLock()
         self._owners = (
             (
                 _Owners("/v1/projects", {}, "/v1/projects/{}/memory-links", "space"),
@@ -368,7 +369,7 @@ class OneBrainDriver(HttpDriver):
 
     def update(self, id: str, changes: Changes, scope: Scope, /) -> Steps[Memory]:
         """Read the memory, change it and write it back; one writer of this process after the other."""
-        return (yield from self._turns.take(id, lambda: self._update(id, changes, scope)))
+        return (yield from self._lock.hold(id, lambda: self._update(id, changes, scope)))
 
     def _update(self, id: str, changes: Changes, scope: Scope) -> Steps[Memory]:
         found = yield from self._api.memory.get_many([id] if addressable(id) else [])

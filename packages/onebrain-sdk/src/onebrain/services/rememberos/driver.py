@@ -32,8 +32,9 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
-from onebrain.memory.envelope import KEY, Envelope, Turns, fold, unfold
+from onebrain.memory.envelope import KEY, Envelope, fold, unfold
 from onebrain.memory.filters import Cmp, Filter, kind
+from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
 from onebrain.memory.translation import (
@@ -151,7 +152,7 @@ class RememberOSDriver(HttpDriver):
         super().__init__(options, CAPABILITIES)
         self._client = client
         self._default = collection
-        self._turns = Turns()
+        self._lock = KeyedLock()
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -431,7 +432,7 @@ class RememberOSDriver(HttpDriver):
                 raise unknown_id(NAME)
             return memory
 
-        return (yield from self._turns.take(_join(collection, own), change))
+        return (yield from self._lock.hold(_join(collection, own), change))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove one by one; whoever names more than a space is asked to prove that the memory is in the scope."""
