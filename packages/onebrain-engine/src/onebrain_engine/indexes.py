@@ -62,10 +62,12 @@ class Indexes:
         partition.flush()
         if partition.at == space.at and partition.space.name == space.name:
             return
+        # Snapshots are of whole spaces, not of the part of one user.
         if partition.through == 0 and self._snapshots is not None and user is None:
             self._snapshots.load(partition, space, self._lexicon)
         if partition.through > space.seq:
             return
+        # In a restored backup another space may have this key.
         strange = partition.space.name != space.name or not leads_to(read, tenant, partition.at, space)
         partition.space = space
         if strange:
@@ -109,6 +111,7 @@ class Indexes:
         """Keep a snapshot of an index; a failure is no harm, for the index can be read from the store."""
         if self._snapshots is None:
             return
+        # The token is stored after its file: a file whose token no space names is not used, and the next one replaces it.
         with partition.lock:
             partition.flush()
             token = self._snapshots.save(partition, self._lexicon)

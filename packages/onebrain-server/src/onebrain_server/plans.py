@@ -181,6 +181,7 @@ class Plans:
             if known is None:
                 _drop_old(stripe.counts)
                 known = stripe.counts[tenant] = _Count()
+            # Half of what was free is left to other replicas, whose memories this one has not counted yet.
             if time.monotonic() > known.until or 2 * (known.granted + wanted) > most - known.stored:
                 known.stored = self.count(tenant) + known.working
                 known.granted = 0

@@ -55,6 +55,7 @@ class Snapshots:
         added = partition.size + partition.waiting - partition.snapshotted
         if closing:
             return added > max(1_000, partition.snapshotted // 20)
+        # A snapshot is written whole. One for each half more keeps the work of all of them in proportion to the memories.
         return added > max(25_000, partition.snapshotted // 2)
 
     def save(self, partition: Partition, lexicon: Lexicon) -> str | None:
@@ -68,6 +69,7 @@ class Snapshots:
             if self._folder.parent.is_dir():  # not where the database's own folder is gone
                 make_folder(self._folder)
             _write(beside, header, arrays, self._sealing(partition.space))
+            # A process that reads meanwhile has the former file or this one, whole.
             beside.replace(path)
         except OSError:
             with contextlib.suppress(OSError):

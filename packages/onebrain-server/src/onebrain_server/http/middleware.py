@@ -126,6 +126,7 @@ class _Exchange:
             elif name == b"content-length":
                 self._length = int(value) if value.isdigit() else None
         text = given.decode("latin-1")
+        # It goes into the log and an answer's headers, where other characters could begin a line.
         self._request_id = text if text and _REQUEST_ID.fullmatch(text) else random_id()
         self._started = time.perf_counter()
         self._state: State | None = None
@@ -182,6 +183,7 @@ class _Exchange:
         if problem.status >= 500 and problem.code != UNCONFIGURED:
             server.log.failure(self._request_id, self._route, error)
         headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        # The rest of the body is left unread, so the connection cannot carry another request.
         if problem.status in (408, 413):
             headers.append((b"connection", b"close"))
         return await self._fail(dialect.failure(problem, self._request_id), problem.status, headers)
@@ -234,6 +236,7 @@ class _Exchange:
         """Note a caller's scopes and use; raise if the caller may not, or not yet, do this."""
         call.scopes = dialect.scopes(caller)
         own = None if caller.key is None else caller.key.rate_limit_per_min
+        # Before the rights are checked, so that requests without them cost their budget, too.
         self._limit(caller.subject, operation, own)
         if caller.service not in (None, dialect.name):
             raise Problem(403, "INSUFFICIENT_SCOPE", "This API key was made for another service's routes")

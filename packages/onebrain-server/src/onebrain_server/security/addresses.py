@@ -168,9 +168,11 @@ class Fetcher:
         """
         async with (
             asyncio.timeout(timeout),
+            # A proxy of the environment would look the host up by itself, after it was checked here.
             httpx.AsyncClient(trust_env=False, follow_redirects=False) as client,
         ):
             for _ in range(redirects + 1):
+                # The connection goes to the address that was checked; the certificate has to be that of the host's name.
                 target, host, authority = await self.resolve(url)
                 request = client.build_request(
                     method,

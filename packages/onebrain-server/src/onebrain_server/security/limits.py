@@ -128,6 +128,7 @@ class Limiter:
         moment = self.clock()
         totals: dict[tuple[str, int], int] = {}
         with self._database.writing(SERVER) as connection:
+            # In one order on every replica: two that lock the same rows in different orders would wait for each other for ever.
             for (who, start), count in sorted(unsent.items()):
                 statement = insert(rate).values(bucket=who[:160], window_start=start, count=count)
                 statement = statement.on_conflict_do_update(
@@ -143,9 +144,11 @@ class Limiter:
                     )
                 ):
                     totals[who, start] = count
+            # The longest window is a day; the hour more is for replicas whose clocks differ.
             connection.execute(rate.delete().where(rate.c.window_start < moment - 90_000))
         with self._lock:
             for who, start in live:
+                # The total has this replica's own requests in it, except those since the exchange began.
                 mine = self._counts.get((who, start), 0) - self._unsent.get((who, start), 0)
                 self._others[who, start] = max(0, totals.get((who[:160], start), 0) - mine)
             self._sweep(moment)

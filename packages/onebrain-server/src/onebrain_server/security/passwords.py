@@ -8,6 +8,7 @@ import hmac
 import os
 from typing import Final
 
+# One of the sets that OWASP's Password Storage Cheat Sheet names; each derivation takes 16 MiB.
 _N, _R, _P = 2**14, 8, 5
 
 

@@ -37,6 +37,7 @@ class Tokens:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 self._secret,
+                # Named here and never taken from the token, which could name none.
                 algorithms=["HS256"],
                 issuer=_ISSUER,
                 options={"require": ["exp", "sub", "sid", "iat"]},

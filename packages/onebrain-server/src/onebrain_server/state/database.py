@@ -142,6 +142,8 @@ class Database:
             else:
                 file = str(Path(path).absolute())
                 self._reader = _sqlite(file, "BEGIN")
+                # Immediate, because a transaction that reads first fails without waiting if another one writes meanwhile. One
+                # connection, because SQLite has one writer: threads wait for the connection, not for the lock of the file.
                 self._writer = _sqlite(file, "BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         else:
             raise ConfigurationError("DATABASE_URL: must begin with sqlite: or postgresql:")
@@ -352,6 +354,7 @@ def _postgres(url: str) -> sa.Engine:
 def _sqlite(path: str, begin: str, **options: Any) -> sa.Engine:
     engine = sa.create_engine(
         sa.URL.create("sqlite+pysqlite", database=path),
+        # Otherwise sqlite3 begins transactions by rules of its own.
         connect_args={"check_same_thread": False, "timeout": 30.0, "isolation_level": None},
         **options,
     )
