@@ -68,13 +68,15 @@ def bodies(key):
 
 
 @pytest.mark.parametrize(("service", "key"), CASES)
-@pytest.mark.parametrize("status", [401, 422, 500])
-def test_an_answer_that_repeats_a_key_shows_it_nowhere(service, key, status):
+def test_an_answer_that_repeats_a_key_shows_it_nowhere(service, key):
     answers = [
         httpx.Response(status, headers={"x-request-id": key, "retry-after": key}, **given)
+        for status in (401, 422, 500)
         for given in ({"text": body} if isinstance(body, str) else {"json": body} for body in bodies(key))
     ]
-    with httpx.Client(transport=httpx.MockTransport(lambda request: answers.pop())) as http_client:
+    with httpx.Client(
+        transport=httpx.MockTransport(lambda request: answers.pop()), trust_env=False
+    ) as http_client:
         made = client(service, http_client)
         while answers:
             with pytest.raises(OneBrainError) as caught:
@@ -93,7 +95,9 @@ def test_a_key_of_whatever_form_is_not_shown_to_its_own_user(service):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(KEYS, service, [own])
         answer = httpx.Response(400, json={"error": {"code": "X", "message": f"{own} was refused"}})
-        with httpx.Client(transport=httpx.MockTransport(lambda request: answer)) as http_client:
+        with httpx.Client(
+            transport=httpx.MockTransport(lambda request: answer), trust_env=False
+        ) as http_client:
             made = client(service, http_client)
             with pytest.raises(OneBrainError) as caught:
                 ask(made)
