@@ -13,13 +13,18 @@ import onebrain
 from onebrain.errors import OneBrainError, redact
 from onebrain_server.security import keys
 
-# Keys as each service makes them, in every form that its API or its documentation knows.
+# As `keys.make` makes them, but the same in every process that collects these tests.
+MADE = {
+    kind: f"{kind}_0123456789abcdef_" + "fedcba9876543210" * 3
+    for kind in ("ob", "hb_prod", "hb_dev", "mv", "brr_live")
+}
+# Keys of each service, in every form that its API or its documentation knows.
 KEYS = {
-    "onebrain": [keys.make("ob")[2], "ob_0123456789abcdef:fedcba9876543210", "ob_eu_0123456789abcdef"],
+    "onebrain": [MADE["ob"], "ob_0123456789abcdef:fedcba9876543210", "ob_eu_0123456789abcdef"],
     "ai_memory": ["sk-0123456789abcdef", "sk_0123456789abcdef"],
-    "herobrain": [keys.make("hb_prod")[2], keys.make("hb_dev")[2]],
-    "rememberos": [keys.make("mv")[2], "mv_0123456789abcdef"],
-    "brrain": [keys.make("brr_live")[2], "brr_test_0123456789abcdef"],
+    "herobrain": [MADE["hb_prod"], MADE["hb_dev"]],
+    "rememberos": [MADE["mv"], "mv_0123456789abcdef"],
+    "brrain": [MADE["brr_live"], "brr_test_0123456789abcdef"],
 }
 # Secrets that no service is alone with: of webhooks, of OAuth, of a login, of a language model.
 SHARED = [
@@ -106,4 +111,6 @@ def test_a_key_of_whatever_form_is_not_shown_to_its_own_user(service):
 
 def test_every_kind_of_key_that_the_server_makes_is_known():
     made = {kind: keys.make(kind)[2] for kind in typing.get_args(keys.Kind)}
+    assert made.keys() == MADE.keys()
+    assert {kind: len(key) for kind, key in made.items()} == {kind: len(key) for kind, key in MADE.items()}
     assert {redact(f"key {key}, refused") for key in made.values()} == {"key ***, refused"}
