@@ -96,7 +96,7 @@ def test_an_answer_that_repeats_a_key_shows_it_nowhere(service, key):
 @pytest.mark.parametrize("service", KEYS)
 def test_a_key_of_whatever_form_is_not_shown_to_its_own_user(service):
     """The client knows its own key, so that a form of which no pattern knows is not shown either."""
-    own = "tiger:lily 17"
+    own = "tiger.lily-17"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(KEYS, service, [own])
         answer = httpx.Response(400, json={"error": {"code": "X", "message": f"{own} was refused"}})
