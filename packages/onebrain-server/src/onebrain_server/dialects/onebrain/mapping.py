@@ -252,13 +252,19 @@ def row(memory: Memory, call: Call) -> dict[str, Any]:
     return shown(memory, call.tenant_id, call.server.owners.of(call.tenant_id, [memory.id])[memory.id])
 
 
-def shown(memory: Memory, tenant: str, where: Belonging) -> dict[str, Any]:
-    """Return a memory of a tenant, whose owners are known, as answers show it."""
+def shown_scope(scope: Scope) -> dict[str, str]:
+    """Return the parts of a scope that are set, as answers show them."""
+    return {name: value for name, value in scope.__dict__.items() if value is not None}
+
+
+def shown(
+    memory: Memory, tenant: str, where: Belonging, scope: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a memory of a tenant, whose owners are known, as answers show it; `scope` is its scope if that is made already."""
     extra = memory.extra
     created, updated, expires = memory.created_at, memory.updated_at, memory.expires_at
     assert created is not None
     assert updated is not None
-    scope = memory.scope
     made = iso(created)
     return {
         "id": memory.id,
@@ -268,13 +274,13 @@ def shown(memory: Memory, tenant: str, where: Belonging) -> dict[str, Any]:
         "body": memory.content,
         "sourceType": extra.get("sourceType", "user_input"),
         "confidence": extra.get("confidence", 1),
-        "status": status_of(memory),
+        "status": status_of(memory) if memory.archived else "active",
         "metadata": memory.metadata or None,
         "createdAt": made,
         "updatedAt": made if updated == created else iso(updated),
         "tags": memory.tags,
         "source": memory.source,
-        "scope": {name: value for name, value in scope.__dict__.items() if value is not None},
+        "scope": shown_scope(memory.scope) if scope is None else scope,
         "entityId": where.entity_id,
         "projectId": where.project_id,
         "importance": memory.importance,
@@ -288,4 +294,7 @@ def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:
     found = list(memories)
     owners = call.server.owners.of(call.tenant_id, [memory.id for memory in found])
     tenant = call.tenant_id
-    return [shown(memory, tenant, owners[memory.id]) for memory in found]
+    # The memories of a page mostly share a few scopes, which are one object each.
+    distinct = {id(memory.scope): memory.scope for memory in found}
+    scopes = {key: shown_scope(scope) for key, scope in distinct.items()}
+    return [shown(memory, tenant, owners[memory.id], scopes[id(memory.scope)]) for memory in found]
