@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from onebrain_langchain.loader import OneBrainLoader
     from onebrain_langchain.memory import OneBrainMemory
     from onebrain_langchain.middleware import OneBrainMiddleware
+    from onebrain_langchain.reranking import CompressorReranker
     from onebrain_langchain.retriever import OneBrainRetriever
     from onebrain_langchain.store import OneBrainStore
     from onebrain_langchain.tools import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "2.0.0"
 
 __all__ = [
+    "CompressorReranker",
     "OneBrainChatMessageHistory",
     "OneBrainContextTool",
     "OneBrainEntityTool",
@@ -55,6 +57,7 @@ __all__ = [
 # The module of each name; the tools share one.
 _MODULES = {
     **dict.fromkeys(__all__, ".tools"),
+    "CompressorReranker": ".reranking",
     "OneBrainChatMessageHistory": ".history",
     "OneBrainIndex": ".index",
     "OneBrainLoader": ".loader",

@@ -18,6 +18,7 @@ from onebrain.memory.models import SearchMode
 from onebrain_langchain.connection import STRICT, Connected
 from onebrain_langchain.documents import document
 from onebrain_langchain.filters import FilterLike, checked, jsonable
+from onebrain_langchain.reranking import reranker
 
 
 class OneBrainRetriever(Connected, BaseRetriever):
@@ -36,6 +37,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         min_score: Only memories with at least this score.
         min_confidence: No documents if the answer is less likely than this to be among them, 0..1. If it is set, the metadata
             holds the ``confidence``.
+        rerank: Orders the documents anew: a `BaseDocumentCompressor`, or what `Brain.search` takes.
         include_archived: Look at archived memories, too.
         include_superseded: Look at memories that others supersede, too; ``superseded_by`` in the metadata marks them.
         at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
@@ -59,6 +61,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
     filter: FilterLike | None = None
     min_score: float = Field(default=0.0, ge=0, le=1, strict=True)
     min_confidence: float = Field(default=0.0, ge=0, le=1, strict=True)
+    rerank: Any = Field(default=None, exclude=True)
     include_archived: bool = False
     include_superseded: bool = False
     at: datetime | str | None = None
@@ -109,6 +112,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         filter: FilterLike | None = None,
         min_score: float | None = None,
         min_confidence: float | None = None,
+        rerank: Any = None,
         include_archived: bool | None = None,
         include_superseded: bool | None = None,
         at: datetime | str | None = None,
@@ -128,6 +132,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
             "alpha": self.alpha if alpha is None else alpha,
             "min_score": self.min_score if min_score is None else min_score,
             "min_confidence": self.min_confidence if min_confidence is None else min_confidence,
+            "rerank": reranker(self.rerank if rerank is None else rerank),
             "include_archived": self.include_archived if include_archived is None else include_archived,
             "include_superseded": self.include_superseded
             if include_superseded is None
@@ -142,6 +147,8 @@ class OneBrainRetriever(Connected, BaseRetriever):
 
     def to_json(self) -> Any:
         """Return LangChain's serialized form."""
+        if self.rerank is not None and not isinstance(self.rerank, str | bool):
+            return self.to_json_not_implemented()
         form = super().to_json()
         if form["type"] == "constructor" and self.filter is not None:
             form["kwargs"]["filter"] = jsonable(self.filter)

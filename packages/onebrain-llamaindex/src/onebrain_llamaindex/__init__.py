@@ -11,6 +11,7 @@ from onebrain_llamaindex.kv_store import OneBrainKVStore
 from onebrain_llamaindex.memory import OneBrainMemory
 from onebrain_llamaindex.memory_block import OneBrainMemoryBlock
 from onebrain_llamaindex.reader import OneBrainReader
+from onebrain_llamaindex.reranking import PostprocessorReranker
 from onebrain_llamaindex.retriever import OneBrainRetriever
 from onebrain_llamaindex.tools import OneBrainToolSpec
 from onebrain_llamaindex.vector_store import OneBrainVectorStore
@@ -26,5 +27,6 @@ __all__ = [
     "OneBrainRetriever",
     "OneBrainToolSpec",
     "OneBrainVectorStore",
+    "PostprocessorReranker",
     "translate",
 ]

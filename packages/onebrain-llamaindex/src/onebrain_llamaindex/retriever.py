@@ -17,6 +17,7 @@ from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.filters import Filters, translate
 from onebrain_llamaindex.nodes import node_of
+from onebrain_llamaindex.reranking import reranker
 
 
 class OneBrainRetriever(Component, BaseRetriever):
@@ -42,6 +43,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         min_score: Only memories with at least this score, 0..1.
         min_confidence: No nodes if the answer is less likely than this to be among them, 0..1. If it is set, the metadata holds
             the ``confidence``.
+        rerank: Orders the nodes anew: a `BaseNodePostprocessor`, or what `Brain.search` takes.
         include_archived: Archived memories, too.
         include_superseded: Memories that others supersede, too; ``superseded_by`` in the metadata marks them.
         at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
@@ -73,6 +75,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         alpha: float | None = None,
         min_score: float = 0.0,
         min_confidence: float = 0.0,
+        rerank: Any = None,
         include_archived: bool = False,
         include_superseded: bool = False,
         at: datetime | str | None = None,
@@ -89,6 +92,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         self._alpha = alpha
         self._min_score = min_score
         self._min_confidence = min_confidence
+        self._rerank = reranker(rerank)
         self._include_archived = include_archived
         self._include_superseded = include_superseded
         self._at = at
@@ -107,6 +111,7 @@ class OneBrainRetriever(Component, BaseRetriever):
             alpha=self._alpha,
             min_score=self._min_score,
             min_confidence=self._min_confidence,
+            rerank=self._rerank,
             include_archived=self._include_archived,
             include_superseded=self._include_superseded,
             at=self._at,

@@ -294,6 +294,12 @@ def test_a_makers_key_goes_to_its_own_address_alone(server, monkeypatch):
     assert from_name("cohere:rerank-v3.5").url == "https://api.cohere.com/v2/rerank"
 
 
+def test_offline_no_other_machine_is_called(brain, monkeypatch):
+    monkeypatch.setenv("ONEBRAIN_OFFLINE", "1")
+    with pytest.raises(ConfigurationError, match="ONEBRAIN_OFFLINE"):
+        brain.search(QUERY, rerank="cohere+http://rerank.example/v2/rerank#m")
+
+
 def test_other_packages_register_kinds(brain, monkeypatch):
     class Point:
         name = "theirs"

@@ -23,7 +23,7 @@ _log = logging.getLogger("onebrain")
 
 @runtime_checkable
 class Reranker(Protocol):
-    """A model that says how well each of some texts answers a query.
+    """A model that says how well each of some texts answers a query; for async code it may have ``arerank`` as well.
 
     Example:
         >>> class Shortest:
@@ -106,7 +106,8 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
             f"function of a query and texts; not {type(reranker).__name__}"
         )
     if not _waits(function):
-        return Asked(function, None)
+        other: Any = getattr(reranker, "arerank", None)
+        return Asked(function, _in_time(other) if _waits(other) else None)
     if not asynchronous:
         raise ConfigurationError(
             "rerank: this one is for asynchronous code only; give it to an AsyncBrain, or give a plain function"

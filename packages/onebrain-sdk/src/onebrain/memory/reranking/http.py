@@ -13,6 +13,7 @@ from onebrain._core.codec import as_array, as_object
 from onebrain.errors import ConfigurationError, redact
 
 KEY: Final = "ONEBRAIN_RERANKER_API_KEY"
+OFFLINE: Final = "ONEBRAIN_OFFLINE"
 _HOSTED: Final = {
     "cohere": ("https://api.cohere.com/v2/rerank", "COHERE_API_KEY"),
     "jina": ("https://api.jina.ai/v1/rerank", "JINA_API_KEY"),
@@ -124,6 +125,16 @@ class RerankAPI:
         return [scores[index] for index in range(count)]
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
+        if not self._local and os.environ.get(OFFLINE, "").strip().lower() not in (
+            "",
+            "0",
+            "no",
+            "false",
+            "off",
+        ):
+            raise ConfigurationError(
+                f"the reranker at {self.url} is on another machine, and ${OFFLINE} forbids to call it"
+            )
         key = self._api_key()
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         # A forked process needs connections of its own.
