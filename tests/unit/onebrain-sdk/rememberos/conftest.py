@@ -143,6 +143,7 @@ class Host:
             "query_embedding_ms": 0.1,
             "search_ms": 0.1,
             "cached": False,
+            **({"reranked": True} if body.get("rerank") else {}),
         }
 
 

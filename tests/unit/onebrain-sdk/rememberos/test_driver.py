@@ -146,3 +146,20 @@ def test_alpha_and_further_fields_are_refused(brain):
 def test_a_wrong_url_or_option_is_refused(url, options):
     with pytest.raises(ConfigurationError):
         onebrain.connect(url, api_key="mv_x", **options)
+
+
+def test_the_services_own_reranker_is_asked_for_and_a_given_one_is_asked_instead(brain):
+    brain.store("window seats")
+    assert brain.search("seats").reranked is None
+    assert brain.search("seats", rerank=True).reranked is True
+    result = brain.search("seats", rerank=lambda query, texts: [0.7])
+    assert result.reranked is True
+    assert result[0].score == 0.7
+
+
+def test_confidence_is_made_of_scores_and_words_and_contexts_leave_nothing_out_by_default(brain):
+    brain.store("Maria prefers window seats, and tea in the morning")
+    assert brain.search("window tea", confidence=True).confidence == 1
+    assert brain.search("weather window", min_confidence=0.9).hits == ()
+    assert brain.context("weather window").memories
+    assert not brain.context("weather window", min_confidence=0.9).memories
