@@ -312,5 +312,5 @@ def test_other_packages_register_kinds(brain, monkeypatch):
         assert group == "onebrain.rerankers"
         return [Point] if name in (None, "theirs") else []
 
-    monkeypatch.setattr("onebrain.memory.reranking.names.entry_points", points)
+    monkeypatch.setattr("importlib.metadata.entry_points", points)
     assert shortest_first(brain.search(QUERY, scope=Scope(), rerank="theirs:model"))

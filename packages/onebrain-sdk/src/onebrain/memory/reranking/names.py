@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import entry_points
 from typing import Any, Final
 
 from onebrain.errors import ConfigurationError, MissingDependency, redact
@@ -48,6 +47,9 @@ def from_name(name: str, **options: Any) -> Any:
             f"rerank: {redact(name)!r:.120} is no name of a reranker; names are KIND:MODEL and KIND+URL#MODEL, such as "
             "fastembed:Xenova/ms-marco-MiniLM-L-6-v2 and vllm+http://localhost:8000/v1/rerank#bge-reranker-v2-m3"
         )
+    # Imported here, because it takes longer than all of this module.
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=GROUP, name=kind):
         return point.load()(model, **options)
     if kind in _LIBRARIES:
