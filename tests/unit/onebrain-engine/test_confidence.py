@@ -177,3 +177,11 @@ def test_without_a_judge_scores_and_words_tell():
     assert from_scores("window seats", hits) == 1
     assert from_scores("how is the weather", hits) == 0.2
     assert from_scores("", []) == 0
+
+
+def test_that_a_memory_is_of_today_tells_little():
+    with onebrain.connect("sqlite://") as brain:
+        brain.store_many(["Maria prefers window seats", "Maria is allergic to hazelnuts"])
+        for query in ("How is the weather today?", "How is the weather this week?"):
+            assert brain.search(query, confidence=True).confidence < ABSTAIN
+            assert brain.context(query).text == ""

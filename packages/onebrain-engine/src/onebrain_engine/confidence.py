@@ -39,7 +39,7 @@ _FLOOR: Final = 0.1
 _RELATED: Final = 0.25
 _NEAR: Final = 0.35  # cosine of the static vectors of two such words
 _LATIN: Final = "\u024f"  # the last letter of the scripts that static vectors know
-_WITHIN: Final = 0.5  # least confidence if a memory is of the time that the query asks for
+_WITHIN: Final = 0.5  # least confidence if a memory is of the past time that the query asks for
 # Fitted with the rests of WordLlama, and of MiniLM and USE m3.
 _STATIC_EXPONENT: Final = 0.5
 _EXPONENT: Final = 0.4
@@ -262,14 +262,15 @@ def _without(text: str, terms: Collection[str]) -> str:
 
 
 def _in_time(query: str, memories: Sequence[Memory], now: datetime) -> bool:
-    """Return whether the query asks for a time and one of the memories is of it."""
+    """Return whether the query asks for a time that is over, and one of the memories is of it."""
     if not analyse_query(query).terms:
         return False
     times = read_times(query, now)
-    if times.start is None and times.end is None:
+    # To be of today tells little: each memory that was stored without a time is of the day that it was stored on.
+    if times.end is None or times.end > to_micros(now):
         return False
     return any(
-        (times.start is None or times.start <= created) and (times.end is None or created < times.end)
+        (times.start is None or times.start <= created) and created < times.end
         for memory in memories
         if memory.created_at is not None
         for created in (to_micros(memory.created_at),)
