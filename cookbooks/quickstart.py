@@ -1,18 +1,20 @@
-"""Long-term memory in one command: stores a long conversation and searches it through two frameworks.
+"""Long-term memory in one command: everyday facts, and a long conversation through two frameworks.
 
-    uv run cookbooks/quickstart.py                        # the sample conversation
+    uv run cookbooks/quickstart.py                        # the samples
     uv run cookbooks/quickstart.py --data chat.jsonl      # yours: {"session", "time", "speaker", "text"} a line
     uv run cookbooks/quickstart.py --data locomo.json     # LoCoMo conversations
     uv run cookbooks/quickstart.py --data notes/          # a folder of Markdown files
     uv run cookbooks/quickstart.py --ask "Who minds the dog?" --ask "When is the race?"
+    uv run cookbooks/quickstart.py --embedder use-m3      # another embedder; see docs/embedders.md
 
-It runs on the embedded brain, without a key, a server or a network. With --db FILE the memory is kept; otherwise it is
-deleted at the end.
+Each question has known answers, so the tables say how often the first memory found was right. It runs on the embedded brain,
+without a key, a server or a network. With --db FILE the memory is kept; otherwise it is deleted at the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import shutil
@@ -24,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +37,13 @@ from onebrain import NewMemory, Scope
 from onebrain_langchain import OneBrainRetriever
 from onebrain_llamaindex import OneBrainVectorStore
 
-HERE = Path(__file__).parent
+SAMPLES = Path(__file__).parent / "data"
 SPACE = "quickstart"
 # The number of memories to find for each question.
 FOUND = 10
+# A search that is less sure than this that it found the answer returns nothing.
+CONFIDENT = 0.3
+MARKS = {True: "✓", False: "✗"}
 
 
 @dataclass
@@ -50,14 +56,13 @@ class Question:
 
 @dataclass
 class Answer:
-    """The result of a framework: the memory that answers the question if it is known, else the first one found."""
+    """What a framework found for a question: the first memory, and the rank of the one that answers it."""
 
     framework: str
     text: str
     when: str
-    score: float
     milliseconds: float
-    # The rank of the answering memory, from 1. None if it is not known or was not found.
+    # From 1. None if it is not known or was not found.
     rank: int | None
 
 
@@ -214,6 +219,54 @@ def own_questions(memories: Sequence[NewMemory], count: int = 8) -> list[Questio
     return questions
 
 
+# ---- everyday facts -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """A question about everyday facts, what came first, and whether that was right."""
+
+    kind: str
+    question: str
+    text: str
+    right: bool
+
+
+def everyday(brain: onebrain.Brain, data: dict[str, Any]) -> list[Asked]:
+    """Store facts, some of which replace others, and ask about them; the right answer of some questions is none."""
+    hanna = Scope(space="everyday", user="hanna")
+    for row in data["memories"]:
+        brain.store(
+            row["text"],
+            id=row["id"],
+            scope=hanna,
+            created_at=row["time"],
+            supersedes=row.get("supersedes", ()),
+        )
+    asked = []
+    for row in data["questions"]:
+        found = brain.search(row["question"], scope=hanna, now=data["now"], min_confidence=CONFIDENT)
+        first = found[0] if found else None
+        text = first.content if first else "(nothing)"
+        asked.append(
+            Asked(row["kind"], row["question"], text, (first.id if first else None) == row["answer"])
+        )
+    return asked
+
+
+def everyday_table(asked: Sequence[Asked]) -> str:
+    """Return the questions with the first memory found, and how many were right."""
+    lines = [
+        f"{'':<12} {'question':<48}   first memory",
+        "─" * 120,
+        *(f"{row.kind:<12} {row.question:<48} {MARKS[row.right]} {row.text}" for row in asked),
+    ]
+    right = Counter(row.kind for row in asked if row.right)
+    kinds = Counter(row.kind for row in asked)
+    shares = ", ".join(f"{kind} {right[kind]} of {count}" for kind, count in kinds.items())
+    return "\n".join([*lines, "", f"{right.total()} of {len(asked)} right: {shares}."])
+
+
 # ---- asking ---------------------------------------------------------------------------------------------------------
 
 
@@ -223,17 +276,17 @@ def ask(brain: onebrain.Brain, questions: Sequence[Question]) -> list[tuple[Ques
     index = VectorStoreIndex.from_vector_store(OneBrainVectorStore(brain=brain, space=SPACE))
     engine = index.as_retriever(similarity_top_k=FOUND)
 
-    def by_langchain(text: str) -> list[tuple[str, dict[str, Any], float]]:
-        return [(hit.page_content, hit.metadata, hit.metadata["score"]) for hit in retriever.invoke(text)]
+    def by_langchain(text: str) -> list[tuple[str, dict[str, Any]]]:
+        return [(hit.page_content, hit.metadata) for hit in retriever.invoke(text)]
 
-    def by_llamaindex(text: str) -> list[tuple[str, dict[str, Any], float]]:
-        return [(hit.text, hit.metadata, hit.score or 0.0) for hit in engine.retrieve(text)]
+    def by_llamaindex(text: str) -> list[tuple[str, dict[str, Any]]]:
+        return [(hit.text, hit.metadata) for hit in engine.retrieve(text)]
 
     by_langchain("warm up"), by_llamaindex("warm up")
     answers = []
     for question in questions:
         row = []
-        frameworks: dict[str, Callable[[str], list[tuple[str, dict[str, Any], float]]]] = {
+        frameworks: dict[str, Callable[[str], list[tuple[str, dict[str, Any]]]]] = {
             "LangChain": by_langchain,
             "LlamaIndex": by_llamaindex,
         }
@@ -242,11 +295,13 @@ def ask(brain: onebrain.Brain, questions: Sequence[Question]) -> list[tuple[Ques
             hits = find(question.text)
             took = (time.perf_counter() - start) * 1000
             right = [
-                n for n, (_, found, _) in enumerate(hits) if str(found.get("position")) in question.evidence
+                rank
+                for rank, (_, found) in enumerate(hits, 1)
+                if str(found.get("position")) in question.evidence
             ]
-            text, metadata, score = hits[right[0] if right else 0] if hits else ("(nothing found)", {}, 0.0)
-            rank = right[0] + 1 if right else None
-            row.append(Answer(name, text, str(metadata.get("created_at", ""))[:10], score, took, rank))
+            text, metadata = hits[0] if hits else ("(nothing)", {})
+            rank = right[0] if right else None
+            row.append(Answer(name, text, str(metadata.get("created_at", ""))[:10], took, rank))
         answers.append((question, row))
     return answers
 
@@ -271,30 +326,51 @@ def progress(total: int) -> Callable[[int], None]:
 
 
 def table(answers: Sequence[tuple[Question, list[Answer]]]) -> str:
-    """Return the answers as a table that fits the terminal."""
+    """Return the answers as a table that fits the terminal: the first memory found, and the rank of the right one.
+
+    Frameworks that found the same share a row.
+    """
     width = max(90, min(shutil.get_terminal_size((120, 24)).columns, 150))
-    asking = (width - 48) * 2 // 5
-    telling = width - 48 - asking
+    asking = (width - 30) * 2 // 5
+    telling = width - 30 - asking
     lines = [
-        f"{'question':<{asking}}  {'memory':<{telling}}  {'date':<10}  {'rank':>5}  {'score':>5}  {'time':>7}  by",
+        f"{'question':<{asking}}    {'first memory':<{telling}}  {'date':<10}  {'answer at':>9}",
         "─" * width,
     ]
     for question, row in answers:
-        left = textwrap.wrap(question.text, asking) or [""]
-        shown: list[tuple[str, str]] = []
-        for number, answer in enumerate(row):
+        same = len({(answer.text, answer.rank) for answer in row}) == 1
+        for answer in row[:1] if same else row:
+            mark = MARKS[answer.rank == 1] if question.evidence else " "
             rank = f"{answer.rank}." if answer.rank else "-" if question.evidence else ""
-            facts = f"{answer.when:<10}  {rank:>5}  {answer.score:5.2f}  {answer.milliseconds:4.1f} ms  {answer.framework}"
-            same = number > 0 and answer.text == row[0].text
-            text = ["(the same)"] if same else textwrap.wrap(" ".join(answer.text.split()), telling)
-            if len(text) > 3:
-                text = [*text[:2], f"{text[2][: telling - 2]} …"]
-            shown.extend((line, facts if at == 0 else "") for at, line in enumerate(text or [""]))
-        for at in range(max(len(left), len(shown))):
-            line, facts = shown[at] if at < len(shown) else ("", "")
-            asked = left[at] if at < len(left) else ""
-            lines.append(f"{asked:<{asking}}  {line:<{telling}}  {facts}".rstrip())
-        lines.append("")
+            asked = question.text if same else f"{question.text} ({answer.framework})"
+            text = textwrap.wrap(" ".join(answer.text.split()), telling) or [""]
+            if len(text) > 2:
+                text = [text[0], f"{text[1][: telling - 2]} …"]
+            for at, (left, right) in enumerate(
+                zip_longest(textwrap.wrap(asked, asking) or [""], text, fillvalue="")
+            ):
+                facts = f"  {answer.when:<10}  {rank:>9}" if at == 0 else ""
+                lines.append(
+                    f"{left:<{asking}}  {mark if at == 0 else ' '} {right:<{telling}}{facts}".rstrip()
+                )
+    return "\n".join(lines)
+
+
+def summary(answers: Sequence[tuple[Question, list[Answer]]]) -> str:
+    """Return how often the right memory was found, and how long a question took."""
+    lines = []
+    known = [row[0].rank for question, row in answers if question.evidence]
+    if known:
+        within = [sum(1 for rank in known if rank and rank <= most) for most in (1, 5, FOUND)]
+        lines.append(
+            f"{within[0]} of {len(known)} answers came first, {within[1]} among the first 5, {within[2]} among the first {FOUND}."
+        )
+    frameworks = list(zip(*(row for _, row in answers), strict=True))
+    times = [
+        f"{found[0].framework} {sorted(answer.milliseconds for answer in found)[len(found) // 2]:.1f} ms"
+        for found in frameworks
+    ]
+    lines.append(f"A question took {', '.join(times)} (median).")
     return "\n".join(lines)
 
 
@@ -303,41 +379,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "conversation.jsonl", metavar="PATH")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="the default is the samples")
     parser.add_argument(
         "--ask", action="append", metavar="QUESTION", help="a question to ask instead; may be repeated"
     )
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep the memory in this file")
+    parser.add_argument("--embedder", metavar="NAME", help="an embedder by name")
     arguments = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A console may have no such letters.
+        sys.stdout.reconfigure(errors="replace")
 
-    memories, questions = read(arguments.data)
+    path = arguments.data or SAMPLES / "conversation.jsonl"
+    memories, questions = read(path)
     if not memories:
-        sys.exit(f"{arguments.data} contains no memories")
+        sys.exit(f"{path} contains no memories")
     questions = (
         [Question(text) for text in arguments.ask] if arguments.ask else questions or own_questions(memories)
     )
+    options = {"embedder": arguments.embedder} if arguments.embedder else {}
 
     with tempfile.TemporaryDirectory() as folder:
-        path = arguments.db or Path(folder) / "brain.db"
-        with onebrain.connect(onebrain.sqlite_url(path)) as brain:
-            if brain.count(scope=Scope(space=SPACE)):
-                # They are from an earlier run with --db.
-                brain.forget(scope=Scope(space=SPACE))
+        file = arguments.db or Path(folder) / "brain.db"
+        with onebrain.connect(onebrain.sqlite_url(file), **options) as brain:
+            for space in (SPACE, "everyday"):
+                if brain.count(scope=Scope(space=space)):
+                    # They are from an earlier run with --db.
+                    brain.forget(scope=Scope(space=space))
+            if arguments.data is None and not arguments.ask:
+                data = json.loads((SAMPLES / "everyday.json").read_text(encoding="utf-8"))
+                print(f"{len(data['memories'])} everyday facts about Hanna, asked on {data['now'][:10]}\n")
+                print(everyday_table(everyday(brain, data)))
+                print("\nA conversation of ten months, through LangChain and LlamaIndex\n")
             draw = progress(len(memories))
             for start in range(0, len(memories), 100):
                 brain.store_many(memories[start : start + 100]).raise_for_failures()
                 draw(min(start + 100, len(memories)))
-            print(f"asking   {len(questions)} questions through LangChain and LlamaIndex\n")
+            print(f"asking   {len(questions)} questions\n")
             answers = ask(brain, questions)
-    print(table(answers))
-    known = [row for question, row in answers if question.evidence]
-    if known:
-        ranks = [row[0].rank for row in known if row[0].rank]
-        times = sorted(answer.milliseconds for _, row in answers for answer in row)
-        print(
-            f"{len(ranks)} of {len(known)} answers among the {FOUND} memories found, {ranks.count(1)} of them first; "
-            f"{times[len(times) // 2]:.1f} ms a question."
-        )
+    print(f"{table(answers)}\n\n{summary(answers)}")
     if arguments.db:
         print(f"The memory is kept in {arguments.db}.")
 
