@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -229,6 +229,10 @@ class EngineDriver:
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove memories by id."""
         return (yield from call(self.tenant.delete, ids, scope))
+
+    def delete_unless(self, ids: Sequence[str], scope: Scope, keys: Collection[str], /) -> Steps[int | None]:
+        """Remove memories by id; None, and none is removed, if the metadata of one may have one of some keys."""
+        return (yield from call(self.tenant.delete_unless, ids, scope, keys))
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
         """Remove memories by scope and filter."""

@@ -11,7 +11,7 @@ Third parties register a driver under the entry-point group ``onebrain.drivers``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -140,8 +140,8 @@ class Changes:
 class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
-    A driver may also be a `Proposes`, a `Forgets`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`, a `Judges` or a
-    `Reembeds`.
+    A driver may also be a `Proposes`, a `Forgets`, a `DeletesUnless`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`,
+    a `Judges` or a `Reembeds`.
     """
 
     @property
@@ -208,6 +208,15 @@ class Forgets(Protocol):
 
     def forget(self, scope: Scope, filter: Filter, /, *, dry_run: bool) -> Steps[ForgetResult]:
         """Remove every memory in `scope` that matches, archived ones included."""
+        ...
+
+
+@runtime_checkable
+class DeletesUnless(Protocol):
+    """A driver that looks at memories within the step that removes them; others have them read first."""
+
+    def delete_unless(self, ids: Sequence[str], scope: Scope, keys: Collection[str], /) -> Steps[int | None]:
+        """Remove memories as `delete` does; None, and none is removed, if the metadata of one may have one of some keys."""
         ...
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import onebrain
-from onebrain import ChatModel, ConfigurationError, ModelError, OneBrainValidationError, Scope
+from onebrain import ChatModel, ConfigurationError, ModelError, NewMemory, OneBrainValidationError, Scope
 
 EWA = Scope(user="ewa", session="chat-7")
 HER = Scope(user="ewa")
@@ -271,3 +271,27 @@ def test_no_answer_loses_a_message_or_leaves_the_scope(brain, answer, supersede)
     assert brain.get(known).superseded_by is None or supersede == "auto"
     assert {memory.scope.user for memory in brain.list()} <= {"ewa", "max"}
     assert brain.count(scope=Scope(user="max")) == 1
+
+
+def test_a_memory_that_is_no_source_is_deleted_without_being_read(monkeypatch):
+    with onebrain.connect("sqlite://") as brain:
+        brain.store_many(
+            [
+                NewMemory(id="plain", content="x", metadata={"topic": "tea"}),
+                NewMemory(id="kind", content="x", metadata={"note": 'about "kind" words'}),
+                NewMemory(id="other", content="x", metadata={"kind": "note"}),
+            ]
+        )
+        read = []
+        get = brain.driver.get
+        monkeypatch.setattr(
+            brain.driver,
+            "get",
+            lambda ids, *args, **options: (read.extend(ids), get(ids, *args, **options))[1],
+        )
+        assert brain.delete(["plain", "absent", "kind"]) == 2
+        assert read == []
+        # It might be one.
+        assert brain.delete("other") == 1
+        assert read == ["other"]
+        assert brain.count() == 0

@@ -13,7 +13,17 @@ from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import in_utc, instant
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
-from onebrain.memory.driver import Counts, Driver, Forgets, Judges, ListRequest, Names, Settles, unsupported
+from onebrain.memory.driver import (
+    Counts,
+    DeletesUnless,
+    Driver,
+    Forgets,
+    Judges,
+    ListRequest,
+    Names,
+    Settles,
+    unsupported,
+)
 from onebrain.memory.filters import TRUE, Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
 from onebrain.memory.models import Memory, Order, Scope
@@ -38,6 +48,7 @@ class Verbs(Coloured[Mode]):
         self._driver = driver
         # The driver by each of its further abilities, asked once, because isinstance() looks for every method of a protocol.
         self._forgets = driver if isinstance(driver, Forgets) else None
+        self._deletes_unless = driver if isinstance(driver, DeletesUnless) else None
         self._counts = driver if isinstance(driver, Counts) else None
         self._copies = driver if isinstance(driver, Copies) else None
         self._settles = driver if isinstance(driver, Settles) else None

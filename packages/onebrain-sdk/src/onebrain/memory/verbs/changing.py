@@ -36,7 +36,7 @@ from onebrain.memory.verbs.base import (
     identity,
     is_storable_id,
 )
-from onebrain.memory.verbs.deriving import MAY_BE_SOURCE, Deriving
+from onebrain.memory.verbs.deriving import MAY_BE_SOURCE, SOURCE_KEYS, Deriving
 from onebrain.memory.verbs.storing import check_storable, new_memory
 
 
@@ -190,6 +190,10 @@ class Changing(Deriving[Mode]):
         wanted = [id for id in dict.fromkeys(id_list(ids)) if is_storable_id(id)]
         if not wanted:
             return 0
+        if not keep_facts and self._deletes_unless is not None:
+            count = yield from self._deletes_unless.delete_unless(wanted, scope, SOURCE_KEYS)
+            if count is not None:
+                return count
         gone = [] if keep_facts else (yield from self._sources_among(wanted, scope))
         if not gone:
             return (yield from self._driver.delete(wanted, scope))

@@ -12,7 +12,8 @@ from onebrain.memory.models import Memory, Scope
 from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, is_source, sources_of
 from onebrain.memory.verbs.base import Identity, Verbs, identity
 
-# What `is_source` says of a memory, as a filter.
+# What `is_source` says of a memory, as keys of its metadata one of which it has, and as a filter.
+SOURCE_KEYS: Final = ("kind", RECORD)
 MAY_BE_SOURCE: Final[Filter] = either(Cmp("kind", "eq", KIND), Cmp(RECORD, "exists", True))
 # Facts of a message that are looked at where the service lists nothing.
 _LOOK: Final = 50
@@ -88,4 +89,4 @@ class Deriving(Verbs[Mode]):
             )
 
 
-__all__ = ["MAY_BE_SOURCE", "Deriving"]
+__all__ = ["MAY_BE_SOURCE", "SOURCE_KEYS", "Deriving"]
