@@ -15,7 +15,8 @@ from onebrain.memory.models import Hit
 from onebrain.memory.words import share_of
 
 # A context leaves its hits out below this confidence. It is low, because an answer that is missing costs more than a memory too
-# many: on facts among others it keeps 19 of 20 answers, and leaves out a quarter of the questions about the world.
+# many. Measured with the default embedder on stores of 5, 15 and 50 facts: of questions about the world it leaves out 9, 7 and 4 of
+# 10; no answer to a question that names somebody; and 4, 3 and 1 of 10 answers that share no word with their question.
 ABSTAIN: Final = 0.25
 
 _FIRST: Final = 5
