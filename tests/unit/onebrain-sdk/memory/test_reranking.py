@@ -316,3 +316,16 @@ def test_other_packages_register_kinds(brain, monkeypatch):
 
     monkeypatch.setattr("importlib.metadata.entry_points", points)
     assert shortest_first(brain.search(QUERY, scope=Scope(), rerank="theirs:model"))
+
+
+def test_the_best_by_a_reranker_fit_into_a_context():
+    texts = [f"Maria keeps the key of gate {n} in the shed" for n in range(8)]
+    with onebrain.connect("sqlite://") as brain:
+        brain.store_many(texts)
+
+        def last(query, found):
+            return [float(text == texts[7]) for text in found]
+
+        context = brain.context("Where is Maria's key of the gate?", max_tokens=45, rerank=last)
+        assert texts[7] in context.text
+        assert len(context.memories) < len(texts)

@@ -196,35 +196,33 @@ def to_memory(record: Record, space: str, vector: bytes | None = None, life: Lif
     created = updated = to_datetime(record[14])
     if record[15] != record[14]:
         updated = to_datetime(record[15])
-    memory = Memory.trusted(
-        {
-            "id": record[1],
-            "content": record[5],
-            "scope": _scope(space, record[2], record[3], record[4]),
-            "title": record[6],
-            "type": record[7],
-            "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
-            "metadata": {} if record[9] == "{}" else load_object(record[9]),
-            "importance": record[10],
-            "source": record[11],
-            "pinned": bool(record[12]),
-            "archived": bool(record[13]),
-            "created_at": created,
-            "updated_at": updated,
-            "expires_at": None if record[16] is None else to_datetime(record[16]),
-            "valid_from": None,
-            "valid_until": None,
-            "supersedes": (),
-            "superseded_by": None,
-            "superseded_at": None,
-            "sources": (),
-            "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
-            "extra": {} if record[17] == "{}" else load_object(record[17]),
-        }
-    )
+    fields: dict[str, Any] = {
+        "id": record[1],
+        "content": record[5],
+        "scope": _scope(space, record[2], record[3], record[4]),
+        "title": record[6],
+        "type": record[7],
+        "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
+        "metadata": {} if record[9] == "{}" else load_object(record[9]),
+        "importance": record[10],
+        "source": record[11],
+        "pinned": bool(record[12]),
+        "archived": bool(record[13]),
+        "created_at": created,
+        "updated_at": updated,
+        "expires_at": None if record[16] is None else to_datetime(record[16]),
+        "valid_from": None,
+        "valid_until": None,
+        "supersedes": (),
+        "superseded_by": None,
+        "superseded_at": None,
+        "sources": (),
+        "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
+        "extra": {} if record[17] == "{}" else load_object(record[17]),
+    }
     if life is not None:
         last = life.successors[-1] if life.successors else None
-        memory.__dict__.update(
+        fields.update(
             valid_from=None if life.valid_from is None else to_datetime(life.valid_from),
             valid_until=None if life.valid_until is None else to_datetime(life.valid_until),
             supersedes=tuple(link.id for link in life.supersedes),
@@ -232,4 +230,4 @@ def to_memory(record: Record, space: str, vector: bytes | None = None, life: Lif
             superseded_at=None if last is None else to_datetime(last.recorded),
             sources=life.sources,
         )
-    return memory
+    return Memory.trusted(fields)

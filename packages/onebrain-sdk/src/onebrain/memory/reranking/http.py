@@ -34,7 +34,7 @@ class RerankAPI:
         model: The model's name; a TEI server has only one, and takes none.
         api_key: Sent as a bearer token. The default is ``$ONEBRAIN_RERANKER_API_KEY``, and the maker's own variable, such as
             ``$COHERE_API_KEY``, for its own address. Servers on the same machine mostly need none.
-        timeout: Seconds for the whole answer.
+        timeout: Seconds to wait for a connection, and for each part of the answer.
         transport: Sends the requests instead of httpx's own.
 
     Raises:

@@ -399,6 +399,7 @@ class Searching(Verbs[Mode]):
         now: datetime | str | None = None,
         prefer_newer: bool = True,
         min_confidence: float | None = None,
+        rerank: RerankerLike | bool | None = None,
     ) -> Steps[Context]:
         """Return the memories that matter for a query as text for a prompt, within a token budget.
 
@@ -421,6 +422,7 @@ class Searching(Verbs[Mode]):
             min_confidence: The least confidence that the answer is among the hits; below it the text holds pinned memories
                 alone. The default is .25 on the embedded engine, which leaves out hits that have nothing to do with the
                 query, and 0 on services. 0 turns it off.
+            rerank: Orders the hits anew, so that the best of them fit into the budget; see `search`.
         """
         check_scope(scope)
         check_whole("max_tokens", max_tokens, 0)
@@ -451,6 +453,7 @@ class Searching(Verbs[Mode]):
             at=at,
             min_confidence=least,
             as_of=as_of,
+            rerank=rerank,
         )
         chosen = {identity(memory): memory for memory in (*pinned, *found.memories)}
         return build(list(chosen.values()), max_tokens=max_tokens, count_tokens=count_tokens)
