@@ -6,18 +6,12 @@ answers, both kinds with the same weight.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from onebrain_engine.embedding import Scale
 
-_FITTED: Final = (
-    (re.compile(r"use-m3"), Scale(midpoint=0.2, slope=13.9)),
-    (
-        re.compile(r"(?:fastembed|sentence-transformers):(?:.*/)?all-MiniLM-L6-v2", re.IGNORECASE),
-        Scale(0.28, 9.0),
-    ),
-)
+_USE_M3: Final = Scale(midpoint=0.2, slope=13.9)
+_MINILM: Final = Scale(midpoint=0.28, slope=9.0)
 
 
 def fitted(name: str) -> Scale | None:
@@ -28,4 +22,8 @@ def fitted(name: str) -> Scale | None:
         0.2
         >>> fitted("openai:text-embedding-3-small")
     """
-    return next((scale for pattern, scale in _FITTED if pattern.fullmatch(name)), None)
+    if name == "use-m3":
+        return _USE_M3
+    library, _, model = name.partition(":")
+    known = library.lower() in ("fastembed", "sentence-transformers")
+    return _MINILM if known and model.lower().rpartition("/")[2] == "all-minilm-l6-v2" else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-_CLOSING: Final = re.compile(r"[\s.!?;,:\u3002\uff01\uff1f\u2026]+$")
+_CLOSING: Final = " .!?;,:\u3002\uff01\uff1f\u2026"
 
 
 def share_of(words: Sequence[str], text: str) -> float:
@@ -31,4 +30,4 @@ def normalized(text: str) -> str:
         True
     """
     folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return _CLOSING.sub("", folded) or folded
+    return folded.rstrip(_CLOSING) or folded

@@ -13,9 +13,11 @@ from onebrain.memory.acceptance import text as without_surrogates
 
 # Facts of one answer that are looked at.
 MOST_FACTS: Final = 50
-_FENCED: Final = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
+_FENCE: Final = "```"
 # A model that thinks aloud may write JSON while it does.
-_THOUGHT: Final = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_THOUGHTS: Final = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
+# Parts of an answer that are tried.
+_MOST_PARTS: Final = 20
 _DECIMAL: Final = re.compile(r"\s*\d{1,6}\s*")
 
 
@@ -115,12 +117,33 @@ def _candidates(answer: str) -> Iterator[str]:
     """Return the parts of an answer that may be the JSON, the likeliest first."""
     answer = answer.lstrip("\ufeff")
     yield answer
-    answer = _THOUGHT.sub("", answer)
-    for found in _FENCED.finditer(answer):
-        yield found[1]
+    for opened, closed in _THOUGHTS:
+        answer = _without(answer, opened, closed)
+    # Every second part is inside of a fence, and begins with the name of a language. One without an end is no block.
+    blocks = answer.split(_FENCE, 2 * _MOST_PARTS)[1:-1:2]
+    for block in blocks:
+        first, line_end, rest = block.partition("\n")
+        yield rest if line_end and not first.strip().startswith(("{", "[")) else block.removeprefix("json")
     start, end = answer.find("{"), answer.rfind("}")
     if 0 <= start < end:
         yield answer[start : end + 1]
+
+
+def _without(answer: str, opened: str, closed: str) -> str:
+    """Return an answer without the parts between two marks; an end that is missing takes nothing away."""
+    lowered = answer.lower()
+    if len(lowered) != len(answer):
+        # Some letters have lower forms of another length, which the marks have not.
+        lowered = answer
+    kept: list[str] = []
+    start = 0
+    while (begin := lowered.find(opened, start)) >= 0:
+        end = lowered.find(closed, begin)
+        if end < 0:
+            break
+        kept.append(answer[start:begin])
+        start = end + len(closed)
+    return "".join([*kept, answer[start:]])
 
 
 def _refused(constant: str) -> Any:

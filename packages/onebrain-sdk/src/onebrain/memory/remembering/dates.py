@@ -127,6 +127,7 @@ _DATES: Final = tuple(
         r"\b(?P<year>(?:19|20)\d\d)\b",
     )
 )  # fmt: skip
+_MARK: Final = re.compile(r"[.,:'\u2019]")
 _ISO: Final = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?(?:[T ].*)?")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
@@ -287,7 +288,7 @@ def _count(word: str, *, every: bool) -> int | None:
 
 def _forms(written: str, *, every: bool) -> Iterator[str]:
     """Return a number without its zeros in front and marks of thousands; `every` with the numbers between its marks."""
-    parts = re.split(r"[.,:'\u2019]", written)
+    parts = _MARK.split(written)
     forms = [_form(written, parts)]
     if every and len(parts) == 2 and ":" not in written:
         # 1.200 is a number of thousands, or one with three decimals.
@@ -304,7 +305,7 @@ def _form(written: str, parts: Sequence[str]) -> str:
         return ":".join([str(int(parts[0])), *parts[1:]])
     grouped = _GROUPED.fullmatch(written)
     if grouped is not None:
-        whole = re.sub(r"\D", "", grouped["whole"])
+        whole = "".join(_MARK.split(grouped["whole"]))
         return _decimal(whole, grouped["rest"] or "")
     return _decimal(*parts) if len(parts) == 2 else written
 
