@@ -8,6 +8,7 @@ import importlib
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from heapq import nlargest
 from itertools import chain
@@ -23,6 +24,9 @@ from onebrain.memory.context import build
 from onebrain.memory.fence import defuse, fence, on_one_line, unfence
 from onebrain.memory.models import Memory
 from onebrain.memory.patterns import matcher
+from onebrain.memory.remembering.answers import Unreadable
+from onebrain.memory.remembering.answers import read as read_answer
+from onebrain.memory.words import normalized
 from onebrain_engine.graph.extraction import find_entities
 from onebrain_engine.graph.likeness import alike_pairs, likeness
 from onebrain_engine.graph.proposals import propose, propose_from_chat, sentences, title_of
@@ -382,8 +386,17 @@ ALPHABET = [
         "i\u0307",
         "\u0301",
         "Maria: x\n",
+        "```json\n",
+        "<think>",
     ),
 ]
+
+
+def _facts(text):
+    with suppress(Unreadable):
+        read_answer(text)
+
+
 FUNCTIONS = {
     "find_entities": find_entities,
     "propose": propose,
@@ -409,6 +422,9 @@ FUNCTIONS = {
     "alike_pairs": lambda text: alike_pairs([text, text[1:], text[:-1]], 0.5),
     "similarity": lambda text: similarity(text, text[1:]),
     "unfence": unfence,
+    "normalized": normalized,
+    "facts of an answer": _facts,
+    "reason of an answer": lambda text: _facts('{"facts": [{"text": "' + text.replace('"', "") + '"}]}'),
 }
 
 
