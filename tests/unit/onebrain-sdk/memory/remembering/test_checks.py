@@ -234,3 +234,13 @@ def test_the_prompt_names_the_day_and_the_wish():
     assert prompt_of([SAID], [], today=DAY, prompt="Now: {date} {schema} {other}").startswith(
         "Now: 2024-11-13, a Wednesday {"
     )
+
+
+@pytest.mark.parametrize("digits", ["9" * 4301, "5:" + "0" * 4301, "1." + "0" * 4301, "1,000," + "1" * 4301])
+def test_a_number_of_thousands_of_digits_is_text(digits):
+    quote = f"the code is {digits} two weeks ago"
+    assert isinstance(checked(Proposed("The code is 7", quote), [Said("1", "user", quote, DAY)], []), str)
+    found = checked(Proposed("There is a code", quote), [Said("1", "user", quote, DAY)], [])
+    assert found.quote == quote
+    assert Evidence(quote, DAY.date()).lacking(quote) is None
+    assert Evidence("at 5", DAY.date()).lacking(f"at {digits}") is not None

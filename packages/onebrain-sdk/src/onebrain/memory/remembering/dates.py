@@ -107,6 +107,8 @@ _AMBIGUOUS: Final = frozenset(
 )
 _TEENS: Final = frozenset(range(20, 100, 10))
 
+# A longer number is text: Python may be told to read none of more digits.
+_LONGEST: Final = 640
 _NUMBER: Final = re.compile(r"\d+(?:[.,:'\u2019]\d+)*")
 # Marks of thousands, and perhaps another mark with decimals behind it.
 _GROUPED: Final = re.compile(
@@ -182,7 +184,7 @@ class Evidence:
         self._words = frozenset(_WORD.findall(self._folded))
         self._months = frozenset(_MONTH_OF[word] for word in self._words if word in _MONTH_OF)
         self._years = frozenset(
-            int(one) for one in self._numbers if one.isdecimal() and 1000 <= int(one) <= 9999
+            int(one) for one in self._numbers if one.isdecimal() and len(one) == 4 and int(one) >= 1000
         )
         self._spans = tuple(_spans(self._folded, self._words, said))
 
@@ -237,7 +239,8 @@ class Evidence:
     def _hour(self, number: str) -> bool:
         """Return whether a time such as 17:00 is "5" in the quote, or the other way round."""
         hour, _, minute = number.partition(":")
-        if not hour.isdecimal() or (minute and not minute.isdecimal()) or int(hour) > 24:
+        # Nothing longer than 17:00 is a time.
+        if len(number) > 5 or not hour.isdecimal() or (minute and not minute.isdecimal()) or int(hour) > 24:
             return False
         tail = f":{minute}" if minute and int(minute) else ""
         other = int(hour) - 12 if int(hour) > 12 else int(hour)
@@ -260,7 +263,7 @@ def _fold(text: str) -> str:
 def _numbers(folded: str, *, every: bool) -> Iterator[str]:
     """Return the numbers of a folded text, each in one form; `every` with parts of them, ordinals and articles."""
     for found in _NUMBER.finditer(folded):
-        yield from _forms(found[0], every=every)
+        yield from [found[0]] if len(found[0]) > _LONGEST else _forms(found[0], every=every)
     before = 0
     for word in _WORD.findall(folded):
         number = _count(word, every=every) or 0
@@ -352,7 +355,11 @@ def _spans(folded: str, words: frozenset[str], said: date) -> Iterator[tuple[dat
                 yield from _shifted(said, shift, shift)
     past, future = bool(_PAST.search(folded)), bool(_FUTURE.search(folded))
     back, forth = past or not future, future or not past
-    counts = {int(one) for one in _numbers(folded, every=True) if one.isdecimal() and 0 < int(one) <= 1000}
+    counts = {
+        int(one)
+        for one in _numbers(folded, every=True)
+        if one.isdecimal() and len(one) <= 4 and 0 < int(one) <= 1000
+    }
     for pattern, days in _UNIT_PATTERNS:
         if pattern.search(folded):
             reach = 2 * days if days > 1 else 1
