@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -235,3 +237,22 @@ async def test_an_async_model_that_never_answers_ends(monkeypatch):
 
     with pytest.raises(ModelError, match="no answer within"):
         await Async().drive(asked(model, asynchronous=True).answer(PROMPT))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"api_key": b"key"}, {"api_key": "schlüssel"}, {"api_key": "a\nb"}, {"api_key": " "}, {"timeout": 0},
+     {"timeout": -1}, {"timeout": "60"}, {"timeout": True}, {"timeout": float("nan")}],
+)  # fmt: skip
+def test_a_key_or_limit_that_cannot_be_used_is_refused(options):
+    with pytest.raises(ConfigurationError) as caught:
+        ChatModel("http://localhost:11434/v1", "llama3.2", **options)
+    assert "schlüssel" not in str(caught.value)
+
+
+def test_a_chat_model_is_not_pickled_with_its_key():
+    model = ChatModel("http://localhost:11434/v1", "llama3.2", "geheim")
+    with pytest.raises(TypeError, match="cannot be pickled") as caught:
+        pickle.dumps(model)
+    assert "geheim" not in str(caught.value)
+    assert copy.copy(model) is copy.deepcopy(model) is model

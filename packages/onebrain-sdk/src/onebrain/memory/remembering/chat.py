@@ -7,6 +7,7 @@ import os
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from onebrain._core.client import ClientOptions
 from onebrain._core.codec import as_array, as_object, from_json, to_json
 from onebrain._core.steps import Async, Send, Steps, Sync
 from onebrain._core.transport import (
@@ -42,7 +43,7 @@ class ChatModel:
         model: The model's name.
         api_key: Sent as a bearer token. The default is ``$ONEBRAIN_MODEL_API_KEY``, and ``$OPENAI_API_KEY`` for OpenAI's own
             API. Servers on the same machine mostly need none.
-        timeout: Seconds for connecting, and again for each read; None for no limit.
+        timeout: Seconds for connecting, and again for each read, above 0; None for no limit.
         http: How connections are made.
         transport: Sends the requests of sync code instead of httpx's own.
         async_transport: Sends those of async code.
@@ -79,6 +80,11 @@ class ChatModel:
             )
         if not isinstance(model, str) or not model.strip():
             raise ConfigurationError(f"model: name the model behind the address, as in {_EXAMPLE}")
+        if api_key is not None:
+            _check_key("api_key", api_key)
+        if timeout is not None:
+            # As the options of a client are checked.
+            ClientOptions(timeout=timeout)
         self.base_url = base_url.rstrip("/")
         self.model = model
         self._own = url is not None and url.hostname == "api.openai.com"
@@ -108,6 +114,15 @@ class ChatModel:
             raise ConfigurationError(f"model: {redact(name)!r:.80} is no name of a model; one is {_EXAMPLE}")
         address, _, model = name.removeprefix(PREFIX).partition("#")
         return cls(address, model)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} cannot be pickled: it may hold a key; make it anew where it is needed")
 
     def __repr__(self) -> str:
         return f"ChatModel({self.base_url!r}, {self.model!r})"
@@ -209,6 +224,12 @@ class ChatModel:
             return self._key
         # OpenAI's key is for OpenAI alone.
         return os.environ.get(KEY) or (os.environ.get("OPENAI_API_KEY") if self._own else None) or None
+
+
+def _check_key(name: str, key: object) -> None:
+    """Raise `ConfigurationError` where a key cannot be sent in a header; the message does not quote it."""
+    if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{name}: must be text of printable ASCII characters that is not blank")
 
 
 def _is_loopback(host: str | None) -> bool:
