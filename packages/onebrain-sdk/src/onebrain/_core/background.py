@@ -6,7 +6,12 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, Final
+
+from onebrain.errors import OneBrainValidationError
+
+# Both modes say this.
+ITSELF: Final = "work in the background cannot wait for its own end; call finish_background and close outside of the model"
 
 
 class Background:
@@ -17,6 +22,7 @@ class Background:
         self._executor: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._waiting: set[Future[Any]] = set()
+        self._thread: int | None = None
 
     def begin(self, function: Callable[[], object]) -> None:
         """Call a function in the background."""
@@ -25,12 +31,22 @@ class Background:
             if self._executor is None or self._process != os.getpid():
                 self._executor, self._process = ThreadPoolExecutor(1, "onebrain-background"), os.getpid()
                 self._waiting = set()
-            future = self._executor.submit(function)
+            future = self._executor.submit(self._run, function)
             self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
 
+    def _run(self, function: Callable[[], object]) -> None:
+        self._thread = threading.get_ident()
+        function()
+
     def finish(self) -> None:
-        """Wait for the end of all that was begun in this process."""
+        """Wait for the end of all that was begun in this process.
+
+        Raises:
+            OneBrainValidationError: The work in the background itself asks for it, and would wait for its own end.
+        """
+        if self._process == os.getpid() and self._thread == threading.get_ident():
+            raise OneBrainValidationError(ITSELF)
         if self._process == os.getpid():
             while waiting := list(self._waiting):
                 wait(waiting)

@@ -80,6 +80,8 @@ class Caller:
 
 # The caller of the function that runs in this thread; None in synchronous code, which waits until the end.
 caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+# The task in the background that this code runs in, also where it runs in a task or thread begun there.
+_background: ContextVar[asyncio.Task[Any] | None] = ContextVar("background", default=None)
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -203,16 +205,31 @@ class Async:
         if type(effect) is Sleep:
             return await asyncio.sleep(effect.seconds)
         if type(effect) is Begin:
-            task = asyncio.ensure_future(self.drive(effect.steps))
+            task = asyncio.ensure_future(self._inside(effect.steps))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return None
         raise TypeError(f"not an effect: {effect!r}")
 
-    async def finish(self) -> None:
-        """Wait for the end of all that was begun in the background of the running event loop."""
+    async def _inside(self, steps: Generator[Any, Any, None]) -> None:
         import asyncio
 
+        _background.set(asyncio.current_task())
+        await self.drive(steps)
+
+    async def finish(self) -> None:
+        """Wait for the end of all that was begun in the background of the running event loop.
+
+        Raises:
+            OneBrainValidationError: The work in the background itself asks for it, and would wait for its own end.
+        """
+        import asyncio
+
+        if _background.get() in self._tasks:
+            from onebrain._core.background import ITSELF
+            from onebrain.errors import OneBrainValidationError
+
+            raise OneBrainValidationError(ITSELF)
         here = asyncio.get_running_loop()
         while mine := [task for task in self._tasks if task.get_loop() is here]:
             await asyncio.wait(mine)

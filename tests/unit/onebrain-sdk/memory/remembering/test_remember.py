@@ -295,3 +295,89 @@ def test_a_memory_that_is_no_source_is_deleted_without_being_read(monkeypatch):
         assert brain.delete("other") == 1
         assert read == ["other"]
         assert brain.count() == 0
+
+
+@pytest.mark.parametrize("option", [{"wait": "no"}, {"force": "false"}, {"wait": None}, {"force": 1}])
+def test_a_switch_that_is_no_bool_is_refused_before_anything_is_stored(brain, option):
+    with pytest.raises(OneBrainValidationError, match="must be True or False"):
+        brain.remember(SAID, scope=EWA, model=lambda prompt: "", **option)
+    assert brain.count() == 0
+
+
+@pytest.mark.parametrize("end", ["finish_background", "close"])
+def test_a_model_in_the_background_does_not_wait_for_itself(brain, end):
+    ended = []
+
+    def model(prompt):
+        with pytest.raises(OneBrainValidationError, match="wait for its own end"):
+            getattr(brain, end)()
+        ended.append(end)
+        return '{"facts": []}'
+
+    brain.remember(SAID, scope=EWA, model=model, wait=False)
+    [result] = brain.finish_background()
+    assert (result.status, ended) == ("done", [end])
+
+
+@pytest.mark.parametrize("end", ["finish_background", "close"])
+def test_a_coroutine_in_the_background_does_not_wait_for_itself(end):
+    ended = []
+
+    async def main():
+        async with onebrain.connect_async("sqlite://") as brain:
+
+            async def model(prompt):
+                with pytest.raises(OneBrainValidationError, match="wait for its own end"):
+                    await asyncio.ensure_future(getattr(brain, end)())
+                ended.append(end)
+                return '{"facts": []}'
+
+            class Asynchronous:
+                acomplete = staticmethod(model)
+
+            await brain.remember(SAID, scope=EWA, model=Asynchronous(), wait=False)
+            return await brain.finish_background()
+
+    [result] = asyncio.run(main())
+    assert (result.status, ended) == ("done", [end])
+
+
+def test_any_failure_in_the_background_is_returned(brain, monkeypatch):
+    def broken(*args, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("onebrain.memory.verbs.remembering.prompt_of", broken)
+    brain.remember(SAID, scope=EWA, model=lambda prompt: "", wait=False)
+    [result] = brain.finish_background()
+    assert (result.status, type(result.error)) == ("failed", ModelError)
+    assert "ZeroDivisionError" in str(result.error)
+
+
+def test_a_fact_that_breaks_the_checks_is_dropped_alone(brain, monkeypatch):
+    from onebrain.memory.verbs import remembering
+
+    checked = remembering.checked
+
+    def fragile(one, said, known):
+        if one.text == "!":
+            raise ValueError
+        return checked(one, said, known)
+
+    monkeypatch.setattr(remembering, "checked", fragile)
+    answer = json.dumps({"facts": [{"text": "!"}, HOME]})
+    result = brain.remember(SAID, scope=EWA, model=lambda prompt: answer, created_at=DAY)
+    assert [fact.content for fact in result.facts] == [HOME["text"]]
+    assert result.dropped == (("!", "could not be checked (ValueError)"),)
+
+
+@pytest.mark.parametrize("at", ["2024-11-13T09:00:00Z", DAY, DAY.date()])
+def test_the_moment_of_messages_may_be_text(brain, at):
+    result = brain.remember(SAID, scope=EWA, created_at=at)
+    assert brain.get(result.raw[0].id).created_at.date() == DAY.date()
+
+
+@pytest.mark.parametrize("at", ["soon", 7, True])
+def test_a_moment_that_is_none_is_refused(brain, at):
+    with pytest.raises(OneBrainValidationError, match="created_at: "):
+        brain.remember(SAID, scope=EWA, created_at=at)
+    assert brain.count() == 0

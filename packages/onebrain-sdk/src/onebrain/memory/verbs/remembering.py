@@ -14,7 +14,7 @@ from onebrain._core.codec import as_array, as_object, is_array, is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Async, Begin, Mode, Steps
 from onebrain.errors import ModelError, OneBrainError, OneBrainValidationError
-from onebrain.memory.acceptance import instant
+from onebrain.memory.acceptance import in_utc
 from onebrain.memory.driver import Changes, Driver, Proposes, unsupported
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
@@ -34,7 +34,7 @@ from onebrain.memory.remembering.messages import (
 from onebrain.memory.remembering.model import Asked, ModelLike, asked
 from onebrain.memory.remembering.prompt import VERSION, Said, again, prompt_of
 from onebrain.memory.remembering.results import Dropped, Fact, RememberResult
-from onebrain.memory.verbs.base import check_scope
+from onebrain.memory.verbs.base import Moment, check_scope, moment
 from onebrain.memory.verbs.searching import Searching
 from onebrain.memory.verbs.storing import Storing
 
@@ -126,7 +126,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
         *,
         scope: Scope = EVERYTHING,
         model: ModelLike | None = None,
-        created_at: datetime | None = None,
+        created_at: Moment | None = None,
         instructions: str | None = None,
         prompt: str | None = None,
         supersede: Supersede = "suggest",
@@ -147,7 +147,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
             model: A name such as ``"openai+http://localhost:11434/v1#llama3.2"``, a `ChatModel`, a chat model of LangChain, an LLM
                 of LlamaIndex, a function from prompt to answer, or ``"service"`` for the model of a service that has one. None
                 keeps the messages only.
-            created_at: When the messages were said, which relative dates are counted from; the default is now.
+            created_at: When the messages were said, a datetime or ISO 8601 text, which relative dates are counted from; the
+                default is now.
             instructions: A wish about what to look for, such as ``"only travel and health"``.
             prompt: An instruction in place of the built-in one; ``{date}`` and ``{schema}`` in it are filled in.
             supersede: ``"suggest"`` keeps with a fact which older ones it replaces in the model's opinion. ``"auto"`` replaces
@@ -173,12 +174,12 @@ class Remembering(Storing[Mode], Searching[Mode]):
             >>> brain.close()
         """
         check_scope(scope)
-        _check_options(supersede, instructions, prompt)
+        _check_options(supersede, instructions, prompt, wait=wait, force=force)
         own = self._model(model)
         if supersede == "auto" and model is not None and not self.capabilities.supersede:
             raise unsupported(self.capabilities, "links between memories", 'use supersede="suggest"')
         now = datetime.now(UTC)
-        rows = messages_of(messages, scope, _moment(created_at), now)
+        rows = messages_of(messages, scope, _said_at(created_at), now)
         owner = _owner(rows, scope)
         said, memories, raw = yield from self._keep(rows, scope)
         problem: OneBrainError | None
@@ -335,7 +336,10 @@ class Remembering(Storing[Mode], Searching[Mode]):
             result = yield from self._found(job)
         except Exception as error:  # nobody else would hear of it
             _log.exception("remember: looking for facts failed (%s)", type(error).__name__)
-            return
+            problem = ModelError(
+                f"looking for facts failed ({type(error).__name__}); the messages are kept. Call remember again"
+            )
+            result = RememberResult(raw=job.raw, status="failed", error=problem)
         if result.error is not None:
             _log.warning("remember: %s", result.error)
         self._remembered.append(result)
@@ -410,7 +414,11 @@ class Remembering(Storing[Mode], Searching[Mode]):
         passed: list[Checked],
         dropped: list[Dropped],
     ) -> None:
-        found = checked(proposal, job.said, known)
+        found: Checked | str
+        try:
+            found = checked(proposal, job.said, known)
+        except Exception as error:  # a model can write anything, and the other facts are good
+            found = f"could not be checked ({type(error).__name__})"
         if isinstance(found, str):
             dropped.append(Dropped(proposal.text, found))
         elif any(normalized(one.text) == normalized(found.text) for one in passed):
@@ -646,17 +654,17 @@ def _owns(owner: Scope, memory: Memory) -> bool:
     return (memory.scope.space, memory.scope.user) == (owner.space, owner.user)
 
 
-def _moment(given: Any) -> datetime | None:
+def _said_at(given: Moment | None) -> datetime | None:
     try:
-        found = None if given is None else instant(given)
+        return None if given is None else in_utc(moment("created_at", given))
     except ValueError as error:
         raise OneBrainValidationError(f"created_at: {error}") from None
-    if found is not None and not isinstance(found, datetime):
-        raise OneBrainValidationError("created_at: must be a datetime or ISO 8601 text")
-    return found
 
 
-def _check_options(supersede: object, instructions: object, prompt: object) -> None:
+def _check_options(supersede: object, instructions: object, prompt: object, **switches: object) -> None:
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise OneBrainValidationError(f"{name}: must be True or False, not {value!r:.40}")
     if supersede not in get_args(Supersede):
         raise OneBrainValidationError(f"supersede: must be 'auto', 'suggest' or 'off', not {supersede!r:.40}")
     for name, value in (("instructions", instructions), ("prompt", prompt)):
