@@ -28,6 +28,25 @@ RECORD: Final = "remembered"
 OWN_ID: Final = "message_id"
 # The key of a fact's metadata with the ids of the messages that it was drawn from.
 SOURCES: Final = "sources"
+# The key of the metadata under which adapters of frameworks keep the identity of a memory.
+ADAPTER: Final = "_onebrain"
+# The keys of metadata that say of one message, or of one fact of `remember`, how it came to be.
+_OF_MESSAGE: Final = frozenset({"kind", "role", "message", OWN_ID, "said_at"})
+_OF_FACT: Final = frozenset(
+    {
+        "session",
+        "agent",
+        "quote",
+        SOURCES,
+        "model",
+        "prompt",
+        "remember_key",
+        "suggested",
+        "reason",
+        "valid_from",
+        "valid_until",
+    }
+)
 
 _MOST: Final = 200
 # Of all messages together. Models take about four characters to a token, and few more than 100,000 tokens.
@@ -169,7 +188,18 @@ def sources_of(fact: Memory) -> tuple[str, ...]:
     return tuple(id for id in as_array(fact.metadata.get(SOURCES)) if isinstance(id, str))
 
 
+def own_metadata(memory: Memory) -> dict[str, Any]:
+    """Return the metadata of a memory without the keys that are about this one memory alone."""
+    private = {ADAPTER, RECORD}
+    if memory.metadata.get("kind") == KIND:
+        private |= _OF_MESSAGE
+    if "remember_key" in memory.metadata:
+        private |= _OF_FACT
+    return {key: value for key, value in memory.metadata.items() if key not in private}
+
+
 __all__ = [
+    "ADAPTER",
     "KIND",
     "OWN_ID",
     "RECORD",
@@ -181,5 +211,6 @@ __all__ = [
     "is_source",
     "key_of",
     "messages_of",
+    "own_metadata",
     "sources_of",
 ]

@@ -92,8 +92,9 @@ class Verbs(Coloured[Mode]):
             return None
         if not self.capabilities.validity:
             raise unsupported(self.capabilities, "answers about another time", "leave `at` out")
+        asked = moment("at", at)
         try:
-            return in_utc(moment("at", at))
+            return in_utc(asked)
         except ValueError as error:
             raise OneBrainValidationError(f"at: {error}") from None
 
@@ -107,8 +108,9 @@ class Verbs(Coloured[Mode]):
             return None
         if not self.capabilities.as_of:
             raise unsupported(self.capabilities, "answers from earlier knowledge", "leave `as_of` out")
+        asked = moment("as_of", as_of)
         try:
-            return in_utc(moment("as_of", as_of))
+            return in_utc(asked)
         except ValueError as error:
             raise OneBrainValidationError(f"as_of: {error}") from None
 

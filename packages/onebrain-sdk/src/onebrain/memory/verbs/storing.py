@@ -42,6 +42,7 @@ Dedupe: TypeAlias = Literal["exact"]
 _Said: TypeAlias = tuple[Scope, str]
 
 _STORE_BATCH = 1000
+_COLLECTIONS: Final = frozenset({list, tuple, set, frozenset})  # of ids
 _COPIES: Final = 20  # hits of a search for a text among which a copy of it is looked for
 _QUERY: Final = 2000  # characters of a text that are searched for
 
@@ -107,8 +108,9 @@ class Storing(Searching[Mode]):
                 result's status is ``pending``.
             dedupe: ``"exact"`` stores nothing if the same scope has a memory of the same text that holds, and is not
                 archived. The status is then ``duplicate``, and the id is that memory's. Case, white space, closing
-                punctuation and compatibility forms of Unicode make no difference. The copy is found by a search, so two
-                calls at the same time may both store. None, the default, stores whatever is given.
+                punctuation and compatibility forms of Unicode make no difference. A memory that supersedes others is
+                a duplicate only of one that supersedes them too. The copy is found by a search, so two calls at the
+                same time may both store. None, the default, stores whatever is given.
             similar: The number of similar memories of this user and space to return beside the result, as a hint.
 
         Raises:
@@ -131,8 +133,8 @@ class Storing(Searching[Mode]):
             "ttl": ttl,
             "valid_from": valid_from,
             "valid_until": valid_until,
-            "supersedes": supersedes or None,
-            "sources": sources or None,
+            "supersedes": _given(supersedes),
+            "sources": _given(sources),
             "embedding": embedding,
             "extra": extra,
         }
@@ -161,7 +163,8 @@ class Storing(Searching[Mode]):
         query = item.content[:_QUERY]
         found = yield from Searching.search.plan(self, query, scope=item.scope, limit=_COPIES)
         for hit in found:
-            if (hit.memory.scope, normalized(hit.content)) == wanted and hit.id != item.id:
+            same = (hit.memory.scope, normalized(hit.content)) == wanted and hit.id != item.id
+            if same and set(item.supersedes) <= set(hit.memory.supersedes):
                 return hit.id
         return None
 
@@ -266,10 +269,12 @@ class Storing(Searching[Mode]):
         copies: dict[int, int | str] = {}
         for index, item in items.items():
             said = _said(item)
-            copy = known.get(said) or (yield from self._copy_of(item))
+            # Of the known ones it is not known here which memories they supersede.
+            copy = None if item.supersedes else known.get(said)
+            copy = copy or (yield from self._copy_of(item))
             if copy is not None and copy != item.id:
                 copies[index] = copy
-            elif said in firsts and (item.id is None or item.id != items[firsts[said]].id):
+            elif said in firsts and _repeats(item, items[firsts[said]]):
                 copies[index] = firsts[said]
             else:
                 firsts[said] = index
@@ -402,6 +407,16 @@ def check_storable(can: Capabilities, item: NewMemory) -> None:
             f"the content has {len(item.content)} characters; {can.service} takes at most {can.content_limit}",
             service=can.service,
         )
+
+
+def _given(ids: object) -> object:
+    """Return ids as they were given, or None for an empty collection; what is no id is refused later."""
+    return None if type(ids) in _COLLECTIONS and not ids else ids
+
+
+def _repeats(item: NewMemory, first: NewMemory) -> bool:
+    """Return whether a memory adds nothing to an earlier one of the same text."""
+    return (item.id is None or item.id != first.id) and set(item.supersedes) <= set(first.supersedes)
 
 
 def new_memory(raw: Any, scope: Scope, given: Mapping[str, Any]) -> NewMemory:

@@ -9,12 +9,13 @@ from typing import Any, Final, Literal
 from onebrain._core.codec import UNSET, Unset
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Mode, Steps
-from onebrain.errors import OneBrainNotFoundError
+from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.checks import check_id
 from onebrain.memory.driver import Supersedes, several_with_id, unsupported
 from onebrain.memory.filters import TRUE
 from onebrain.memory.ids import Id
 from onebrain.memory.models import EVERYTHING, Memory, Scope, StoreResult, Suggestion
+from onebrain.memory.remembering.messages import own_metadata
 from onebrain.memory.suggesting import replaced
 from onebrain.memory.verbs.base import Embedding, check_scope
 from onebrain.memory.verbs.searching import Searching
@@ -39,8 +40,9 @@ class Superseding(Storing[Mode]):
         type: str | Unset | None = UNSET,
         tags: Iterable[str] | Unset = UNSET,
         metadata: Mapping[str, Any] | Unset | None = UNSET,
-        importance: float | None = None,
+        importance: float | Unset | None = UNSET,
         source: str | None = None,
+        pinned: bool | Unset = UNSET,
         created_at: datetime | None = None,
         expires_at: datetime | None = None,
         ttl: float | timedelta | None = None,
@@ -60,11 +62,14 @@ class Superseding(Storing[Mode]):
             scope: Where the old memory is.
             id: An id of your own for the new memory.
             title: A short heading.
-            type: A kind such as ``"fact"``; the default is the old memory's, as it is for `tags` and `metadata`.
+            type: A kind such as ``"fact"``; the default is the old memory's, as it is for `tags`, `metadata`, `importance` and
+                `pinned`.
             tags: Labels.
-            metadata: A JSON object of your own.
+            metadata: A JSON object of your own. The default leaves out the keys that `remember` and the framework adapters keep
+                for the old memory alone.
             importance: 0..1.
             source: Where it came from.
+            pinned: Rank it first in contexts.
             created_at: When it happened; the default is now.
             expires_at: When it vanishes; the old memory then holds again.
             ttl: How long it lives, in seconds or as a timedelta, instead of `expires_at`.
@@ -74,6 +79,7 @@ class Superseding(Storing[Mode]):
             embedding: Your own vector for it.
 
         Raises:
+            OneBrainValidationError: `content` is not text, or a field is not valid.
             OneBrainNotFoundError: `scope` has no memory with the id `old`.
             OneBrainConflictError: It has several; name the one by its space and user.
             Unsupported: The service keeps no links between memories.
@@ -87,6 +93,10 @@ class Superseding(Storing[Mode]):
             ["Ewa works at the hospital's dispensary"]
         """
         check_scope(scope)
+        if not isinstance(content, str):
+            raise OneBrainValidationError(
+                f"content: must be text, not {content.__class__.__name__}; give the other fields as arguments"
+            )
         self._check_links()
         memories = yield from self._get([check_id("old", old)], scope, False)
         if not memories:
@@ -105,9 +115,10 @@ class Superseding(Storing[Mode]):
                 title=title,
                 type=before.type if isinstance(type, Unset) else type,
                 tags=before.tags if isinstance(tags, Unset) else tags,
-                metadata=before.metadata if isinstance(metadata, Unset) else metadata,
-                importance=importance,
+                metadata=own_metadata(before) if isinstance(metadata, Unset) else metadata,
+                importance=before.importance if isinstance(importance, Unset) else importance,
                 source=source,
+                pinned=before.pinned if isinstance(pinned, Unset) else pinned,
                 created_at=created_at,
                 expires_at=expires_at,
                 ttl=ttl,
