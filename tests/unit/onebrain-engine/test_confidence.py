@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import numpy as np
 import pytest
 
@@ -185,3 +187,57 @@ def test_that_a_memory_is_of_today_tells_little():
         for query in ("How is the weather today?", "How is the weather this week?"):
             assert brain.search(query, confidence=True).confidence < ABSTAIN
             assert brain.context(query).text == ""
+
+
+def test_a_memory_is_recalled_by_the_words_of_those_that_it_replaces():
+    with onebrain.connect("sqlite://") as brain:
+        first = brain.store("The user's wifi password is hunter2").id
+        second = brain.supersede(first, "It is now swordfish").id
+        assert "swordfish" in brain.context("What is the wifi password?").text
+        brain.supersede(second, "Changed again, to marlin")
+        assert "marlin" in brain.context("What is the wifi password?").text
+        assert brain.context("How is the weather?").text == ""
+
+
+def test_words_far_into_a_long_memory_count():
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("The deploy needs two people. " * 100 + "The harpsichord stands in Lisbon.")
+        assert "harpsichord" in brain.context("harpsichord?", max_tokens=5000).text
+
+
+@pytest.mark.parametrize("memory", ["窓側の席が好きです", "Мария любит сидеть у окна"])
+def test_an_answer_in_another_script_is_recalled(memory):
+    with onebrain.connect("sqlite://") as brain:
+        brain.store(memory)
+        assert memory in brain.context("Where does she like to sit?").text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "What happened this month?",
+        "What happened since Friday?",
+        "What happened in the last three days?",
+        "What happened this year?",
+    ],
+)
+def test_a_time_that_is_not_over_counts_up_to_the_day_before(query):
+    now = datetime(2024, 5, 12, 9, tzinfo=timezone(timedelta(hours=2)))  # a Sunday
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("We went rowing on the lake", created_at="2024-05-11T21:59:00Z")
+        assert "rowing" in brain.context(query, now=now).text
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("We went rowing on the lake", created_at="2024-05-11T22:01:00Z")  # today, in that zone
+        assert brain.search(query, now=now, confidence=True).confidence < 0.5
+
+
+def test_words_of_asking_and_numbers_make_no_memory_related():
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("I like chess")
+        assert brain.context("What's the weather like tomorrow?").text == ""
+        assert "chess" in brain.context("What do I like?").text
+        assert "chess" in brain.context("What is the thing that I like?").text
+    with onebrain.connect("sqlite://") as brain:
+        brain.store("My size is 42")
+        assert brain.context("What is 2+2?").text == ""
+        assert "42" in brain.context("Who of us has 42?").text

@@ -56,6 +56,7 @@ def span(text: str, now: datetime = NOW) -> tuple[date | None, date | None]:
         ("over Easter weekend 2025", "2025-04-18", "2025-04-22"),
         ("Thanksgiving 2024", "2024-11-28", "2024-12-02"),
         ("since the summer", "2024-06-01", None),
+        ("since Friday", "2025-03-07", None),
         ("before May 2024", None, "2024-05-01"),
         ("after 3 March 2025", "2025-03-04", None),
         ("29 February", "2024-02-29", "2024-03-01"),

@@ -28,11 +28,12 @@ from onebrain_engine.fitting import CALLER
 from onebrain_engine.index.text import analyse_query, content_words
 from onebrain_engine.index.times import read_times
 from onebrain_engine.retrying import persistent
-from onebrain_engine.store.protocol import Store
-from onebrain_engine.store.records import to_micros
+from onebrain_engine.store.protocol import Reading, Store
+from onebrain_engine.store.records import Space, now_in_micros, to_memory, to_micros
 from onebrain_engine.vectorizers import Vectorizers
 
 _FIRST: Final = 5  # memories that are compared
+_REPLACED: Final = 10  # memories that each of them replaces, the nearest first
 _LONGEST: Final = 2_000  # characters of a memory that are compared
 _FLOOR: Final = 0.1
 # Least confidence of a hit that shares a word with the query, or has one of nearly the same meaning.
@@ -64,6 +65,10 @@ _ASKING: Final = frozenset(
         "say",
     }
     | {"something", "tell", "think", "told"}
+)
+# "Like" tells nothing in "What is the weather like?", but a lot in "What do I like?".
+_LIKE: Final = re.compile(
+    r"\bwhat(?:['’]s| is| was)\b(?!.*\b(?:i|you|we|they|would|to|do|does) like\b).*\blike\b", re.IGNORECASE
 )
 _log = logging.getLogger("onebrain_engine")
 
@@ -117,8 +122,8 @@ class Confidence:
     def of(self, tenant: str, query: str, memories: Sequence[Memory], now: datetime) -> float | None:
         """Return the probability that one of the best memories answers a query, 0..1.
 
-        The texts of the query and of the first five memories are embedded, all in one call of the embedder. Returns None if
-        there are no vectors to tell by, the query has no content words, or the embedder fails.
+        The texts of the query, of the first five memories and of those that they replace are embedded, all in one call of the
+        embedder. Returns None if there are no vectors to tell by, the query has no content words, or the embedder fails.
         """
         memories = memories[:_FIRST]
         if not memories:
@@ -130,9 +135,9 @@ class Confidence:
         for name, embedder in zip(names, self._embedders_of(tenant, names), strict=True):
             if embedder is None:
                 continue
-            texts = [_text(memory) for memory in memories if (memory.scope.space or "") == name]
+            chains = self._chains(tenant, name, [one for one in memories if (one.scope.space or "") == name])
             try:
-                judged = self._judged(query, texts, embedder)
+                judged = self._judged(query, chains, embedder)
             except OneBrainError as error:
                 _log.warning("the confidence of a search is not known, as the embedder failed: %s", error)
                 continue
@@ -156,15 +161,30 @@ class Confidence:
             for space in spaces
         ]
 
-    def _judged(self, query: str, texts: Sequence[str], embedder: Vectorizer) -> float | None:
+    @persistent
+    def _chains(self, tenant: str, name: str, memories: Sequence[Memory]) -> list[list[str]]:
+        """Return the text of each memory and those that it replaces, as a search may have found it by their words."""
+        chains = [[_text(memory)] for memory in memories]
+        if any(memory.supersedes for memory in memories):
+            with self._store.reading() as read:
+                space = read.space(tenant, name)
+                for memory, chain in zip(memories, chains, strict=True):
+                    if space is not None and memory.supersedes:
+                        chain += _replaced(read, tenant, space, memory)
+        return chains
+
+    def _judged(self, query: str, chains: Sequence[Sequence[str]], embedder: Vectorizer) -> float | None:
         scale = self._scale(embedder)
         if scale is None:
             return None
+        whole = [text for chain in chains for text in chain]
+        texts = [text[:_LONGEST] for text in whole]
+        first = texts[: len(chains[0])]
         rests = [_rest(query, text, in_place=not scale.static) for text in texts]
         # A memory may be compared with the same rest of the query as another one.
-        wanted = list(dict.fromkeys([query, texts[0], *(part for rest in rests for part in rest if part)]))
+        wanted = list(dict.fromkeys([query, *first, *(part for rest in rests for part in rest if part)]))
         vectors = dict(zip(wanted, embedder.documents(wanted), strict=True))
-        closeness = _cosine(vectors[query], vectors[texts[0]], scale)
+        closeness = max(_cosine(vectors[query], vectors[text], scale) for text in first)
         agreement = max(
             1.0
             if not rest.query
@@ -176,7 +196,7 @@ class Confidence:
         exponent = _STATIC_EXPONENT if scale.static else _EXPONENT
         raw = max(closeness, 0.0) * min(max(agreement, _FLOOR), 1.0) ** exponent
         sure = 1 / (1 + math.exp(min(-scale.slope * (raw - scale.midpoint), 700.0)))
-        if sure < _RELATED and _related(query, texts, embedder if scale.static else None):
+        if sure < _RELATED and _related(query, whole, embedder if scale.static else None):
             return _RELATED
         return sure
 
@@ -208,8 +228,20 @@ def _cosine(left: Floats, right: Floats, scale: Scale) -> float:
 
 
 def _text(memory: Memory) -> str:
-    text = f"{memory.title}\n{memory.content}" if memory.title else memory.content
-    return text[:_LONGEST]
+    return f"{memory.title}\n{memory.content}" if memory.title else memory.content
+
+
+def _replaced(read: Reading, tenant: str, space: Space, memory: Memory) -> list[str]:
+    """Return the texts of the memories that one replaces, directly or through others."""
+    names = [(id, memory.scope.user) for id in memory.supersedes[:_REPLACED]]
+    rows = list(read.identified(tenant, space, names, now=now_in_micros()).values())
+    new = rows
+    while new and len(rows) < _REPLACED:
+        links = {link.row: None for life in read.lives(tenant, space, rows=new) for link in life.supersedes}
+        new = [row for row in links if row not in rows]
+        rows = [*rows, *new]
+    records = read.records(tenant, space, rows[:_REPLACED])
+    return [_text(to_memory(record, space.name)) for record in records.values()]
 
 
 def _subject(query: str) -> list[tuple[str, str]]:
@@ -219,18 +251,31 @@ def _subject(query: str) -> list[tuple[str, str]]:
 
 def _related(query: str, texts: Sequence[str], embedder: Vectorizer | None) -> bool:
     """Return whether a text shares a word with the query, or by the static vectors of `embedder` has one that is near."""
-    asked = _subject(query)
-    told = [pair for text in texts for pair in content_words(text)]
-    if not {term for _, term in asked}.isdisjoint(term for _, term in told):
+    asked = [pair for pair in _subject(query) if pair[0] != "like" or not _LIKE.search(query)]
+    terms = {term for _, term in asked}
+    if any(term in terms for text in texts for _, term in content_words(text)):
         return True
-    if embedder is None or not told:
+    if embedder is None:
         return False
-    letters = [letter for letter in query if letter.isalpha()]
-    if 2 * sum(letter > _LATIN for letter in letters) > len(letters):
+    texts = [text[:_LONGEST] for text in texts]
+    if any(map(_foreign, [query, *texts])):
         return True  # its vectors tell nothing in other scripts
-    mine, theirs = ([*dict.fromkeys(word for word, _ in pairs)] for pairs in (asked, told))
+    told = [pair for text in texts for pair in content_words(text)]
+    mine, theirs = ([*dict.fromkeys(word for word, _ in pairs if _lettered(word))] for pairs in (asked, told))
+    if not mine or not theirs:
+        return False
     vectors = embedder.documents([*mine, *theirs])
     return bool((vectors[: len(mine)] @ vectors[len(mine) :].T).max() >= _NEAR)
+
+
+def _lettered(word: str) -> bool:
+    return any(map(str.isalpha, word))
+
+
+def _foreign(text: str) -> bool:
+    """Return whether most letters of a text are of other scripts than Latin."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum(letter > _LATIN for letter in letters) > len(letters)
 
 
 def _rest(query: str, text: str, *, in_place: bool) -> _Rest:
@@ -248,7 +293,8 @@ def _rest(query: str, text: str, *, in_place: bool) -> _Rest:
             _without(query, theirs) if left else "",
             _without(text, ours) if other else "",
         )
-    return _Rest(" ".join(left), " ".join(other))
+    # The static vectors of all numbers are near to each other.
+    return _Rest(" ".join(left), " ".join(other) if any(map(_lettered, left)) else "")
 
 
 def _without(text: str, terms: Collection[str]) -> str:
@@ -262,15 +308,21 @@ def _without(text: str, terms: Collection[str]) -> str:
 
 
 def _in_time(query: str, memories: Sequence[Memory], now: datetime) -> bool:
-    """Return whether the query asks for a time that is over, and one of the memories is of it."""
+    """Return whether the query asks for a time, and one of the memories is of it.
+
+    In a time that is not over, memories of the present day do not count.
+    """
     if not analyse_query(query).terms:
         return False
     times = read_times(query, now)
-    # To be of today tells little: each memory that was stored without a time is of the day that it was stored on.
-    if times.end is None or times.end > to_micros(now):
+    if times.start is None and times.end is None:
         return False
+    end = times.end
+    if end is None or end > to_micros(now):
+        # To be of today tells little: each memory that was stored without a time is of the day that it was stored on.
+        end = to_micros(now.replace(hour=0, minute=0, second=0, microsecond=0))
     return any(
-        (times.start is None or times.start <= created) and created < times.end
+        (times.start is None or times.start <= created) and created < end
         for memory in memories
         if memory.created_at is not None
         for created in (to_micros(memory.created_at),)

@@ -295,7 +295,7 @@ _READERS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Read], ...]] = tupl
         ("today tonight this heute hoy aujourd oggi hoje",
          r"\btoday\b|\btonight\b|\bthis (?:morning|afternoon|evening)\b|\bheute\b|\bhoy\b|\baujourd'hui\b|\boggi\b|\bhoje\b"
          r"|今天|今日|今朝|今晚", _back("day", 0)),
-        (" ".join(_WEEKDAYS), rf"\bon (?P<unit>{_WEEKDAY})\b", _on),
+        (" ".join(_WEEKDAYS), rf"\b(?:on |(?<=\bsince ))(?P<unit>{_WEEKDAY})\b", _on),
         ("1 2", r"\b(?P<year>(?:19|20)\d\d)\b", _year),
     )
 )  # fmt: skip
