@@ -63,3 +63,26 @@ def test_least_confidence_empties_the_answer_and_confidence_is_in_the_metadata(b
     assert retriever.invoke("How is the weather?") == []
     [first, *_] = retriever.invoke("Which seats does Maria prefer?")
     assert 0.3 <= first.metadata["confidence"] <= 1
+
+
+def test_the_memorys_own_confidence_wins_in_the_metadata(brain):
+    brain.store("Maria prefers aisle seats in the theatre", metadata={"confidence": "hearsay"})
+    found = OneBrainRetriever(brain=brain, min_confidence=0.1).invoke("Which seats does Maria prefer?")
+    own = {one.page_content: one.metadata["confidence"] for one in found}
+    assert own.pop("Maria prefers aisle seats in the theatre") == "hearsay"
+    assert all(isinstance(value, float) for value in own.values())
+
+
+class Last(BaseDocumentCompressor):
+    """Keeps the last document alone, with a score of 0."""
+
+    def compress_documents(self, documents, query, callbacks=None):
+        last = documents[-1]
+        return [Document(last.page_content, metadata={**last.metadata, "relevance_score": 0.0})]
+
+
+def test_what_is_dropped_comes_after_what_is_kept_with_a_score_of_0(brain):
+    last = brain.search("Maria seat")[-1]
+    result = brain.search("Maria seat", rerank=CompressorReranker(Last()))
+    assert result[0].id == last.id
+    assert [hit.score for hit in result] == pytest.approx([0, 0, 0])

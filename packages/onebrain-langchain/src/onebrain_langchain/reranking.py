@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -63,5 +64,7 @@ def _scores(documents: Sequence[Document], count: int) -> list[float]:
     scores = [float(score) for at in order if isinstance(score := own[at], int | float) and 0 <= score <= 1]
     if len(scores) < len(order) or scores != sorted(scores, reverse=True):
         scores = [(count - place) / count for place in range(len(order))]
-    ranked = dict(zip(order, scores, strict=True))
+    # A text that was kept with a score of 0 comes before those that were dropped.
+    least = sys.float_info.min if len(order) < count else 0.0
+    ranked = {at: max(score, least) for at, score in zip(order, scores, strict=True)}
     return [ranked.get(at, 0.0) for at in range(count)]

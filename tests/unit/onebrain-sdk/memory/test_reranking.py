@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import threading
@@ -82,7 +83,20 @@ def test_it_sees_fifty_candidates_of_two_thousand_characters_once():
 
 @pytest.mark.parametrize(
     "answer",
-    [[], [1.0], [1.0, 2.0, math.nan], [1.0, math.inf, 2.0], None, "abc", [1.0, "x", 2.0], [[1.0]] * 3],
+    [
+        [],
+        [1.0],
+        [1.0, 2.0, math.nan],
+        [1.0, math.inf, 2.0],
+        None,
+        "abc",
+        "123",
+        b"123",
+        {1.0, 2.0, 3.0},
+        {1: 0.3, 2: 0.2, 3: 0.1},
+        [1.0, "x", 2.0],
+        [[1.0]] * 3,
+    ],
     ids=repr,
 )
 def test_a_wrong_answer_leaves_the_order(brain, answer):
@@ -127,6 +141,12 @@ def test_something_else_is_refused(brain, wrong):
         brain.search(QUERY, rerank=wrong)
 
 
+def test_it_is_refused_also_by_a_search_for_no_hits(brain):
+    with pytest.raises(ConfigurationError, match="rerank"):
+        brain.search(QUERY, limit=0, rerank=3)
+    assert not brain.search(QUERY, limit=0, rerank=Shortest())
+
+
 def test_the_services_own_reranker_is_unsupported_where_it_has_none(brain):
     with pytest.raises(Unsupported, match="rerank"):
         brain.search(QUERY, rerank=True)
@@ -140,6 +160,22 @@ async def ranked_later(query, texts):
 def test_an_async_function_is_refused_on_a_brain(brain):
     with pytest.raises(ConfigurationError, match="AsyncBrain"):
         brain.search(QUERY, rerank=ranked_later)
+
+
+async def test_a_plain_function_may_return_an_awaitable_in_async_code(brain, monkeypatch):
+    other = brain.to_async()
+    result = await other.search(QUERY, rerank=lambda query, texts: ranked_later(query, texts))
+    assert result.reranked is True
+    assert shortest_first(result)
+    monkeypatch.setattr(asking, "TIMEOUT", 0.01)
+    assert (await other.search(QUERY, rerank=lambda query, texts: asyncio.sleep(60))).reranked is False
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plain_function_that_returns_an_awaitable_is_refused_on_a_brain(brain):
+    with pytest.raises(ConfigurationError, match="AsyncBrain"):
+        brain.search(QUERY, rerank=lambda query, texts: ranked_later(query, texts))
+    gc.collect()
 
 
 async def test_an_async_brain_takes_both_colours(brain, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -18,6 +18,9 @@ CANDIDATES: Final = 50  # hits that a reranker sees
 LONGEST: Final = 2_000  # characters of each
 TIMEOUT: Final = 10.0  # seconds for an async function, and for a request of a reranker behind an API
 
+_ASYNC_ONLY: Final = (
+    "rerank: this one is for asynchronous code only; give it to an AsyncBrain, or give a plain function"
+)
 _log = logging.getLogger("onebrain")
 
 
@@ -60,12 +63,16 @@ class Asked:
         from 0 to 1, and its sigmoid otherwise. Hits behind the first 50 stay behind them.
 
         Raises:
-            ConfigurationError: The reranker cannot be used at all, as a library or a model is missing.
+            ConfigurationError: The reranker cannot be used at all, as a library or a model is missing, or it is for async code
+                only and this is not.
         """
         first, rest = hits[:CANDIDATES], hits[CANDIDATES:]
         texts = [_text(hit) for hit in first]
         try:
             told = yield Call(self.function or _never, (query, texts), coroutine=self.coroutine)
+            if inspect.isawaitable(told):
+                # A plain function that returns a coroutine cannot be told before it is called.
+                told = yield Call(_refuse, (told,), coroutine=_in_time(_awaited))
             values = _numbers(told, len(texts))
         except ConfigurationError:
             raise
@@ -109,18 +116,16 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
         other: Any = getattr(reranker, "arerank", None)
         return Asked(function, _in_time(other) if _waits(other) else None)
     if not asynchronous:
-        raise ConfigurationError(
-            "rerank: this one is for asynchronous code only; give it to an AsyncBrain, or give a plain function"
-        )
+        raise ConfigurationError(_ASYNC_ONLY)
     return Asked(None, _in_time(function))
 
 
 def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def answer(query: str, texts: list[str]) -> Any:
+    async def answer(*args: Any) -> Any:
         # Imported here, because programs without an event loop need not load it.
         import asyncio
 
-        return await asyncio.wait_for(ask(query, texts), TIMEOUT)
+        return await asyncio.wait_for(ask(*args), TIMEOUT)
 
     return answer
 
@@ -129,6 +134,18 @@ def _waits(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - the method of an object, to look at it
     )
+
+
+async def _awaited(told: Awaitable[Any]) -> Any:
+    return await told
+
+
+def _refuse(told: Any) -> Any:
+    close = getattr(told, "close", None)
+    if callable(close):
+        # Otherwise Python warns that the coroutine was never awaited.
+        close()
+    raise ConfigurationError(_ASYNC_ONLY)
 
 
 def _never(*_: Any) -> Any:
@@ -141,6 +158,8 @@ def _text(hit: Hit) -> str:
 
 
 def _numbers(told: Any, count: int) -> list[float]:
+    if isinstance(told, Mapping | Set | str | bytes):
+        raise TypeError("a reranker returns a sequence of numbers")
     values = [float(value) for value in told]
     if len(values) != count or not all(map(math.isfinite, values)):
         raise ValueError("a reranker returns one finite number for each text")

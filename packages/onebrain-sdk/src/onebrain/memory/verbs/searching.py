@@ -204,9 +204,9 @@ class Searching(Verbs[Mode]):
             raise unsupported(can, "listing memories without a query", "search for something")
         then, known = self._moment(at), self._knowledge(as_of)
         own_vector = None if embedding is None else _vector(embedding)
+        reranker = self._reranker(rerank)
         if limit == 0:
             return SearchResult(exhausted=False, mode=chosen)
-        reranker = self._reranker(rerank)
         pushed, residual = self._split(condition)
         filtered = residual != TRUE
         wanted = limit if reranker is None or query is None else max(limit, CANDIDATES)
