@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import warnings
+from datetime import UTC, datetime
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -140,6 +141,15 @@ def test_a_retriever_comes_back_from_json(filter):
     from onebrain.memory.filters import parse
 
     assert parse(again.filter) == parse(filter)
+
+
+def test_a_retriever_of_another_time_comes_back_from_json(url):
+    then = datetime(2024, 5, 6, 10, tzinfo=UTC)
+    form = json.loads(json.dumps(dumpd(OneBrainRetriever(url=url, at=then))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # load is marked as beta
+        again = load(form, valid_namespaces=["onebrain_langchain"], allowed_objects=[OneBrainRetriever])
+    assert datetime.fromisoformat(str(again.at)) == then
 
 
 def test_what_has_no_json_form_says_so():

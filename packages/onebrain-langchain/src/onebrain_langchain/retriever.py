@@ -36,7 +36,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         filter: Which memories count: ``F("year").ge(2025)`` or ``{"year": {"$gte": 2025}}``.
         min_score: Only memories with at least this score.
         min_confidence: No documents if the answer is less likely than this to be among them, 0..1. If it is set, the metadata
-            holds the ``confidence``.
+            holds the ``confidence``, unless the memory's own metadata has that key.
         rerank: Orders the documents anew: a `BaseDocumentCompressor`, or what `Brain.search` takes.
         include_archived: Look at archived memories, too.
         include_superseded: Look at memories that others supersede, too; ``superseded_by`` in the metadata marks them.
@@ -95,7 +95,7 @@ class OneBrainRetriever(Connected, BaseRetriever):
         documents = [self._document(hit) for hit in found]
         if found.confidence is not None:
             for one in documents:
-                one.metadata["confidence"] = found.confidence
+                one.metadata.setdefault("confidence", found.confidence)
         return documents
 
     def _document(self, hit: Hit) -> Document:
@@ -154,4 +154,6 @@ class OneBrainRetriever(Connected, BaseRetriever):
             form["kwargs"]["filter"] = jsonable(self.filter)
             if form["kwargs"]["filter"] is None:
                 return self.to_json_not_implemented()
+        if form["type"] == "constructor" and isinstance(self.at, datetime):
+            form["kwargs"]["at"] = self.at.isoformat()
         return form

@@ -42,7 +42,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         alpha: 0..1, the weight of meaning against words in hybrid mode.
         min_score: Only memories with at least this score, 0..1.
         min_confidence: No nodes if the answer is less likely than this to be among them, 0..1. If it is set, the metadata holds
-            the ``confidence``.
+            the ``confidence``, unless the memory's own metadata has that key.
         rerank: Orders the nodes anew: a `BaseNodePostprocessor`, or what `Brain.search` takes.
         include_archived: Archived memories, too.
         include_superseded: Memories that others supersede, too; ``superseded_by`` in the metadata marks them.
@@ -120,7 +120,7 @@ class OneBrainRetriever(Component, BaseRetriever):
         nodes = [self._node(hit) for hit in found]
         if found.confidence is not None:
             for one in nodes:
-                one.node.metadata["confidence"] = found.confidence
+                one.node.metadata.setdefault("confidence", found.confidence)
         return nodes
 
     _retrieve = Method(_search).sync
