@@ -75,7 +75,7 @@ class Lives(RuleBasedStateMachine):
     @rule(
         id=IDS,
         user=USERS,
-        created=MOMENTS,
+        created=MOMENTS | st.just(LATER),
         begins=st.none() | MOMENTS | st.just(LATER),
         ends=st.none() | MOMENTS,
         olds=st.lists(IDS, max_size=2),
@@ -99,7 +99,7 @@ class Lives(RuleBasedStateMachine):
     def update(self, id, user, olds, begins) -> None:
         self.both(lambda brain: brain.update(id, scope=Scope(user=user), supersedes=olds, valid_from=begins))
 
-    @rule(id=IDS, user=USERS, created=MOMENTS)
+    @rule(id=IDS, user=USERS, created=MOMENTS | st.just(LATER))
     def made_at_another_time(self, id, user, created) -> None:
         self.both(lambda brain: brain.update(id, scope=Scope(user=user), created_at=created))
 

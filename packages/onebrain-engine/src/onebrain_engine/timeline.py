@@ -126,7 +126,7 @@ class Timeline:
             begins = life.valid_from or 0 if told else life.begins
             ends = NEVER if life.valid_until is None else life.valid_until
             for new in self._successors(life, now) if links else ():
-                ends = min(ends, new.begins)
+                ends = min(ends, new.valid_from or 0 if told else new.begins)
                 if new.expires is not None:
                     until = min(until, new.expires)
             if begins <= moment < ends:

@@ -249,7 +249,7 @@ class ReferenceDriver:
         ends = [row.valid_until] if row.valid_until else []
         if not include_superseded:
             newer = [self._rows[new] for new, old in self._links if old == _identity(row)]
-            ends += [_instant(new.valid_from or new.created_at) for new in newer]
+            ends += [_instant(new.valid_from or (new.created_at if at else None)) for new in newer]
         return (begins is None or begins <= moment) and all(moment < end for end in ends)
 
     def _check_dimension(

@@ -334,6 +334,18 @@ class SupersedeSuite(Suite):
         assert listed(brain, at=now + timedelta(days=10)) == {plan}
         assert found(brain, "Ewa lives in Utrecht") == {old}
 
+    def test_a_memory_made_in_the_future_replaces_at_once(self, brain: Brain) -> None:
+        needs(brain, "list", "supersede", "validity", "created_at")
+        now = datetime.now(UTC)
+        old = keep(brain, "Ewa lives in Gdynia", scope=EWA)
+        later = now + timedelta(days=9)
+        new = keep(brain, "Ewa lives in Utrecht", scope=EWA, supersedes=old, created_at=later)
+        assert listed(brain) == found(brain, "Ewa lives in Gdynia") == {new}
+        assert brain.count() == 1
+        # Of another time, `created_at` says when it began to hold.
+        assert listed(brain, at=later - MOMENT) == {old}
+        assert listed(brain, at=later) == {new}
+
     def test_at_shows_the_member_that_held_then(self, brain: Brain) -> None:
         needs(brain, "list", "supersede", "validity", "created_at")
         first, second, third = chain(brain)
