@@ -244,3 +244,14 @@ def test_a_number_of_thousands_of_digits_is_text(digits):
     assert found.quote == quote
     assert Evidence(quote, DAY.date()).lacking(quote) is None
     assert Evidence("at 5", DAY.date()).lacking(f"at {digits}") is not None
+
+
+def test_facts_that_are_not_replaced_are_reported():
+    facts = [known(number, f"Fact {number}") for number in range(1, 6)]
+    new = known(6, "Fact 6", at=DAY + timedelta(days=1))
+    assert check(facts=facts, replaces=(1, 2, 3)).left_out is None
+    assert check(facts=facts, replaces=(1, 2, 3, 4)).left_out == "it replaces no more than 3 facts"
+    assert check(facts=facts, replaces=(1, 9)).left_out == "it replaces no fact that the model was not shown"
+    assert check(facts=[new], replaces=(1,)).left_out == "it replaces no fact that is newer"
+    found = check(text="Fact one", facts=[known(1, "Fact one"), *facts], replaces=(2,))
+    assert (found.replaces, found.left_out) == ((), "it replaces nothing, because it is known already")

@@ -381,3 +381,92 @@ def test_a_moment_that_is_none_is_refused(brain, at):
     with pytest.raises(OneBrainValidationError, match="created_at: "):
         brain.remember(SAID, scope=EWA, created_at=at)
     assert brain.count() == 0
+
+
+def test_an_id_of_another_session_overwrites_nothing(brain):
+    sessions = [Scope(user="u", session=name) for name in "ab"]
+    chats = [[{"id": "1", "content": text}] for text in ("alpha", "beta")]
+    first, second = [
+        brain.remember(chat, scope=scope).raw[0] for chat, scope in zip(chats, sessions, strict=True)
+    ]
+    assert (first.id, second.status) == ("1", "created")
+    assert [brain.get(one.id).content for one in (first, second)] == ["alpha", "beta"]
+    again = brain.remember(chats[1], scope=sessions[1]).raw[0]
+    assert (again.id, again.status) == (second.id, "unchanged")
+    # Another user has ids of their own.
+    assert brain.remember(chats[0], scope=Scope(user="v")).raw[0].id == "1"
+    brain.delete("1", scope=sessions[0])
+    assert brain.remember(chats[1], scope=sessions[1]).raw[0].id == second.id
+
+
+@pytest.mark.parametrize("ids", [("1", "1"), (5, "5")])
+def test_an_id_twice_in_a_call_is_refused(brain, ids):
+    chat = [{"id": id, "content": f"text {number}"} for number, id in enumerate(ids)]
+    with pytest.raises(OneBrainValidationError, match="number 2 has the id of an earlier one"):
+        brain.remember(chat, scope=EWA)
+    assert brain.count() == 0
+
+
+def test_a_memory_twice_in_a_call_is_one_but_a_message_with_its_id_is_another(brain):
+    memory = brain.get(brain.store(SAID, scope=EWA, id="m1").id)
+    assert [one.id for one in brain.remember([memory, memory], scope=EWA).raw] == ["m1", "m1"]
+    with pytest.raises(OneBrainValidationError, match="has the id of an earlier one"):
+        brain.remember([memory, {"id": "m1", "content": "other"}], scope=EWA)
+    assert stored(brain) == {SAID}
+
+
+@pytest.mark.parametrize("scope", [EWA, HER])
+def test_the_id_of_a_memory_that_is_no_message_is_refused(brain, scope):
+    brain.store("by hand", scope=scope, id="m1")
+    with pytest.raises(onebrain.OneBrainConflictError, match="nothing was stored"):
+        brain.remember([{"content": "new"}, {"id": "m1", "content": "beta"}], scope=EWA)
+    assert stored(brain) == {"by hand"}
+
+
+def test_a_fact_of_a_message_that_is_deleted_meanwhile_is_not_stored(brain):
+    other = {"text": "Ewa likes tea", "quote": "I like tea", "from": 2}
+
+    def model(prompt):
+        brain.delete("m1", scope=EWA)
+        return json.dumps({"facts": [HOME, other]})
+
+    chat = [{"id": "m1", "content": SAID}, {"id": "m2", "content": "I like tea"}]
+    result = brain.remember(chat[:1], scope=EWA, model=model, created_at=DAY).raise_for_error()
+    assert (result.facts, stored(brain)) == ((), set())
+    result = brain.remember(chat, scope=EWA, model=model, created_at=DAY).raise_for_error()
+    assert stored(brain) == {"I like tea", "Ewa likes tea"}
+    assert result.dropped == (("", "its message was deleted meanwhile"),)
+
+
+def test_a_forced_call_leaves_facts_that_are_not_its_own(brain, model_server):
+    said = "I like tea, jam, figs and rye"
+    found = [{"text": f"Ewa likes {one}", "quote": said, "from": 1} for one in ("tea", "jam", "figs", "rye")]
+    brain.store("Ewa likes tea", scope=HER, type="fact")
+    model_server.finds(*found)
+    facts = brain.remember(said, scope=EWA, model=model_server.name).facts
+    ids = {fact.content: fact.id for fact in facts}
+    model_server.finds(found[1])
+    brain.remember(f"Yes. {said}", scope=EWA, model=model_server.name)
+    brain.update(ids["Ewa likes figs"], pinned=True, scope=HER)
+    model_server.finds()
+    brain.remember(said, scope=EWA, model=model_server.name, force=True).raise_for_error()
+    assert brain.get(ids["Ewa likes rye"]).archived
+    kept = {memory.content for memory in brain.list(scope=HER, filter={"$type": "fact"})}
+    assert kept == {"Ewa likes tea", "Ewa likes jam", "Ewa likes figs"}
+
+
+def test_an_answer_that_cannot_be_stored_fails_no_call(brain):
+    answer = json.dumps({"facts": [{"text": f"{n} \ud800 {'x' * 900}"} for n in range(30)]})
+    first, again = [brain.remember(SAID, scope=EWA, model=lambda prompt: answer) for _ in range(2)]
+    assert (first.error, first.status, len(first.dropped)) == (None, "done", 30)
+    assert (again.status, len(again.dropped)) == ("unchanged", 20)
+    assert all(len(one.text) == 500 and one.text.isascii() for one in again.dropped)
+
+
+def test_the_record_of_several_messages_holds_no_words_of_them(brain):
+    answer = json.dumps({"facts": [{"text": "Ewa is ill", "quote": "ill", "from": 2}]})
+    chat = [{"id": "m1", "content": SAID}, {"id": "m2", "content": "I am well"}]
+    result = brain.remember(chat, scope=EWA, model=lambda prompt: answer)
+    assert result.dropped[0].text == "Ewa is ill"
+    brain.delete("m2", scope=EWA)
+    assert "Ewa is ill" not in str(brain.get("m1").metadata)

@@ -72,16 +72,18 @@ def checked(one: Proposed, messages: Sequence[Said], known: Sequence[Memory]) ->
     if lacking is not None:
         return f"{lacking} in it does not follow from its quote"
     start, end, left_out = _validity(one, evidence)
+    same = _same(one, known)
+    replaces, not_replaced = _replaced(one, source, known, same)
     return Checked(
         text=one.text,
         quote=one.quote,
         source=source,
         valid_from=start,
         valid_until=end,
-        same=_same(one, known),
-        replaces=_replaced(one, source, known),
+        same=same,
+        replaces=replaces,
         why=one.why if one.why is not None and storable(one.why) else None,
-        left_out=left_out,
+        left_out="; ".join([*left_out, *not_replaced]) or None,
     )
 
 
@@ -113,7 +115,7 @@ def _says_enough(quote: str) -> bool:
     return sum(character.isalnum() for character in quote) >= _SHORTEST_QUOTE
 
 
-def _validity(one: Proposed, evidence: Evidence) -> tuple[datetime | None, datetime | None, str | None]:
+def _validity(one: Proposed, evidence: Evidence) -> tuple[datetime | None, datetime | None, list[str]]:
     left_out: list[str] = []
     found: dict[str, datetime | None] = {}
     for name, written in (("valid_from", one.valid_from), ("valid_until", one.valid_until)):
@@ -125,7 +127,7 @@ def _validity(one: Proposed, evidence: Evidence) -> tuple[datetime | None, datet
     if start is not None and end is not None and end <= start:
         end = None
         left_out.append("valid_until is not later than valid_from")
-    return start, end, "; ".join(left_out) or None
+    return start, end, left_out
 
 
 def _midnight(day: date) -> datetime:
@@ -145,11 +147,26 @@ def _same(one: Proposed, known: Sequence[Memory]) -> Memory | None:
     return named if numbers_of(one.text) <= numbers_of(named.content) else None
 
 
-def _replaced(one: Proposed, source: Said, known: Sequence[Memory]) -> tuple[Memory, ...]:
-    """Return the known facts that a new one replaces: shown ones that are older, at most `MOST_REPLACED`."""
-    named = [known[number - 1] for number in dict.fromkeys(one.replaces) if 1 <= number <= len(known)]
+def _replaced(
+    one: Proposed, source: Said, known: Sequence[Memory], same: Memory | None
+) -> tuple[tuple[Memory, ...], list[str]]:
+    """Return the known facts that a new one replaces, and why it does not replace others that the model names.
+
+    They are facts that were shown and are older, at most `MOST_REPLACED`. A fact that is known already replaces none.
+    """
+    numbers = list(dict.fromkeys(one.replaces))
+    if same is not None:
+        return (), ["it replaces nothing, because it is known already"] if numbers else []
+    named = [known[number - 1] for number in numbers if 1 <= number <= len(known)]
     older = [memory for memory in named if memory.created_at is None or memory.created_at <= source.at]
-    return tuple(older[:MOST_REPLACED])
+    left_out: list[str] = []
+    if len(named) < len(numbers):
+        left_out.append("it replaces no fact that the model was not shown")
+    if len(older) < len(named):
+        left_out.append("it replaces no fact that is newer")
+    if len(older) > MOST_REPLACED:
+        left_out.append(f"it replaces no more than {MOST_REPLACED} facts")
+    return tuple(older[:MOST_REPLACED]), left_out
 
 
 __all__ = ["LONGEST_FACT", "MOST_REPLACED", "Checked", "checked", "normalized"]

@@ -65,6 +65,7 @@ class Message:
         at: When it was said.
         told: Whether the caller told when it was said.
         memory: The memory that keeps it, if the caller gave one.
+        own: Whether the caller gave its id.
     """
 
     id: str
@@ -73,6 +74,11 @@ class Message:
     at: datetime
     told: bool
     memory: Memory | None = field(default=None, repr=False)
+    own: bool = False
+
+    def elsewhere(self, scope: Scope) -> str:
+        """Return the id of this message in a scope, where a message of another scope has its own one."""
+        return f"message:{_digest([*_parts(scope), self.id])[:40]}"
 
     def draft(self, scope: Scope, can: Capabilities) -> NewMemory:
         """Return the memory that is to keep this message."""
@@ -98,7 +104,7 @@ def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now:
     A message without an id gets one of its scope, role, text, time and, among equal ones, position.
 
     Raises:
-        OneBrainValidationError: They are not messages, or too many.
+        OneBrainValidationError: They are not messages, or too many, or two of them have one id.
     """
     if not isinstance(given, Iterable | Memory) or isinstance(given, bytes):
         raise OneBrainValidationError(
@@ -107,11 +113,14 @@ def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now:
     rows: Iterable[Any] = [given] if isinstance(given, str | Memory | Mapping) else given
     found: list[Message] = []
     alike: Counter[str] = Counter()
+    seen: dict[str, Message] = {}
     for position, row in enumerate(rows):
         if position == _MOST:
             raise OneBrainValidationError(f"messages: at most {_MOST} in one call; split them")
         try:
-            found.append(_message(row, scope, created_at, now, alike))
+            message = _message(row, scope, created_at, now, alike)
+            _check_repeated(message, seen.setdefault(message.id, message))
+            found.append(message)
         except (ValueError, TypeError) as error:
             raise OneBrainValidationError(f"messages: number {position + 1} {_reason(error)}") from None
     if not found:
@@ -119,6 +128,12 @@ def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now:
     if sum(len(message.text) for message in found) > _LONGEST:
         raise OneBrainValidationError(f"messages: at most {_LONGEST} characters in one call; split them")
     return found
+
+
+def _check_repeated(message: Message, first: Message) -> None:
+    """Refuse a message with the id of an earlier one, unless both are the same memory."""
+    if message is not first and (message.memory is None or message.memory != first.memory):
+        raise ValueError("has the id of an earlier one; give each message an id of its own, or none")
 
 
 def _reason(error: Exception) -> str:
@@ -157,7 +172,7 @@ def _message(
         name = _digest([*_parts(scope), role, text, None if at is None else at.isoformat()])
         id = f"message:{_digest([name, alike[name]])[:40]}"
         alike[name] += 1
-    return Message(id, role, text, at or now, at is not None)
+    return Message(id, role, text, at or now, at is not None, own=own is not None)
 
 
 def _parts(scope: Scope) -> tuple[str | None, ...]:

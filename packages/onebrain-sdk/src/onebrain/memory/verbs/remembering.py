@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, zip_longest
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from onebrain._core.codec import as_array, as_object, is_array, is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Async, Begin, Mode, Steps
-from onebrain.errors import ModelError, OneBrainError, OneBrainValidationError
+from onebrain.errors import ModelError, OneBrainConflictError, OneBrainError, OneBrainValidationError
 from onebrain.memory.acceptance import in_utc
 from onebrain.memory.driver import Changes, Driver, Proposes, unsupported
 from onebrain.memory.filters import Cmp, every
@@ -21,6 +21,7 @@ from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreRe
 from onebrain.memory.remembering.answers import Proposed, Unreadable, read
 from onebrain.memory.remembering.checks import Checked, checked, normalized
 from onebrain.memory.remembering.messages import (
+    KIND,
     OWN_ID,
     RECORD,
     SOURCES,
@@ -50,6 +51,9 @@ _QUERY: Final = 2000  # characters
 _LOOK: Final = 50
 # Calls whose facts a message remembers.
 _RECORDS: Final = 5
+# Statements that were not kept and that a record holds, and the characters of each.
+_DROPPED: Final = 20
+_DROPPED_TEXT: Final = 500
 _SERVICE: Final = "service"
 _log = logging.getLogger("onebrain")
 
@@ -158,6 +162,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
 
         Raises:
             OneBrainValidationError: The messages or arguments are wrong; nothing was stored.
+            OneBrainConflictError: The id of a message belongs to a memory that is no message; nothing was stored.
             ConfigurationError: The model has none of the shapes; nothing was stored.
             Unsupported: The service has no model, or cannot replace memories as ``supersede="auto"`` wants.
 
@@ -181,7 +186,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
         now = datetime.now(UTC)
         rows = messages_of(messages, scope, _said_at(created_at), now)
         owner = _owner(rows, scope)
-        said, memories, raw = yield from self._keep(rows, scope)
+        rows, kept = yield from self._kept(rows, scope, owner)
+        said, memories, raw = yield from self._keep(rows, kept, scope)
         problem: OneBrainError | None
         if model is None:
             problem = ModelError(
@@ -228,10 +234,9 @@ class Remembering(Storing[Mode], Searching[Mode]):
     # ---- the messages ---------------------------------------------------------------------------------------------
 
     def _keep(
-        self, rows: Sequence[Message], scope: Scope
+        self, rows: Sequence[Message], kept: Mapping[str, Memory], scope: Scope
     ) -> Steps[tuple[list[Said], dict[str, Memory], list[StoreResult]]]:
         """Store the messages that are not kept yet; return those that are now, their memories, and all results."""
-        kept = yield from self._kept(rows, scope)
         results: dict[int, StoreResult] = {
             position: StoreResult(id=kept[row.id].id, status="unchanged")
             for position, row in enumerate(rows)
@@ -252,18 +257,29 @@ class Remembering(Storing[Mode], Searching[Mode]):
         memories = {memory.id: memory for memory in kept.values()}
         return said, memories, [results[position] for position in range(len(rows))]
 
-    def _kept(self, rows: Sequence[Message], scope: Scope) -> Steps[dict[str, Memory]]:
-        """Return the memories that keep messages already, by the ids of the messages."""
+    def _kept(
+        self, rows: Sequence[Message], scope: Scope, owner: Scope
+    ) -> Steps[tuple[list[Message], dict[str, Memory]]]:
+        """Return messages under the ids that they get, and the memories that keep them already, by these ids.
+
+        Raises:
+            OneBrainConflictError: The id of a message belongs to a memory that is no message.
+        """
         kept = {row.id: row.memory for row in rows if row.memory is not None}
         new = {row.id: row for row in rows if row.memory is None}
         if not new:
-            return kept
+            return list(rows), kept
         if self.capabilities.client_ids:
-            for memory in (yield from self._get(list(new), scope, False)):
+            ids = [*new, *(row.elsewhere(scope) for row in new.values() if row.own)]
+            there = yield from self._get(ids, owner, False)
+            taken = {one.id: one for one in there if _owns(owner, one)}
+            placed = [row if row.memory is not None else _placed(row, scope, taken) for row in rows]
+            for row in placed:
+                known = taken.get(row.id)
                 # A message with an id of its own whose text was changed is stored again.
-                if memory.scope == scope and new[memory.id].text == memory.content:
-                    kept[memory.id] = memory
-            return kept
+                if known is not None and known.scope == scope and row.text == known.content:
+                    kept.setdefault(row.id, known)
+            return placed, kept
         for row in new.values():
             found = yield from Searching.search.plan(
                 self,
@@ -277,7 +293,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
             for memory in found.memories:
                 if memory.scope == scope and memory.content == row.text:
                     kept[row.id] = memory
-        return kept
+        return list(rows), kept
 
     # ---- the record of earlier calls ------------------------------------------------------------------------------
 
@@ -319,7 +335,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
             return
         records = dict(_records(job))
         records.pop(job.key, None)
-        records[job.key] = {"facts": [fact.id for fact in facts], "dropped": [list(one) for one in dropped]}
+        records[job.key] = {"facts": [fact.id for fact in facts], "dropped": _recordable(job, dropped)}
         kept = dict(list(records.items())[-_RECORDS:])
         for one in job.said:
             first = one is job.said[0]
@@ -351,9 +367,11 @@ class Remembering(Storing[Mode], Searching[Mode]):
         try:
             known = (yield from self._known(job)) if job.supersede != "off" else []
             proposals = yield from self._proposed(job, known, dropped)
-            earlier = (yield from self._earlier(job)) if job.force else []
-            yield from self._store_facts(job, proposals, earlier, facts, dropped)
-            yield from self._record(job, facts, dropped)
+            job, proposals = yield from self._left(job, proposals, dropped)
+            if job.said:
+                earlier = (yield from self._earlier(job)) if job.force else []
+                yield from self._store_facts(job, proposals, earlier, facts, dropped)
+                yield from self._record(job, facts, dropped)
         except OneBrainError as error:
             return RememberResult(
                 raw=job.raw, facts=tuple(facts), dropped=tuple(dropped), status="failed", error=error
@@ -437,6 +455,22 @@ class Remembering(Storing[Mode], Searching[Mode]):
         unique = {normalized(text): text for text in found}
         return [Checked(text=text, quote="", source=last) for text in unique.values()]
 
+    def _left(
+        self, job: _Job, proposals: Sequence[Checked], dropped: list[Dropped]
+    ) -> Steps[tuple[_Job, list[Checked]]]:
+        """Leave out the messages that were deleted while the model ran, and the facts that were in them alone."""
+        # A message that cannot be read yet is not gone.
+        there = {one.id for one in job.raw if one.status == "pending"}
+        ids = [one.id for one in job.said if one.id not in there]
+        there.update(memory.id for memory in (yield from self._get(ids, job.owner, False)))
+        left = tuple(one for one in job.said if one.id in there)
+        if len(left) == len(job.said):
+            return job, list(proposals)
+        # A service does not say which message a fact is from.
+        good = [one for one in proposals if one.source.id in there or (left and job.model is None)]
+        dropped += [Dropped("", "its message was deleted meanwhile")] * (len(proposals) - len(good))
+        return replace(job, said=left), good
+
     def _earlier(self, job: _Job) -> Steps[list[Memory]]:
         """Return the facts that earlier calls found in the same messages and that still hold."""
         ids = [
@@ -474,7 +508,11 @@ class Remembering(Storing[Mode], Searching[Mode]):
             ids = tuple(memory.id for memory in one.replaces if memory.id not in again_said)
             auto = job.supersede == "auto"
             new.append(_New(one, sources, ids if auto else (), () if auto else ids))
-        gone = [memory for memory in earlier if all(memory.id != fact.id for fact in facts)]
+        gone = [
+            memory
+            for memory in earlier
+            if all(memory.id != fact.id for fact in facts) and _may_go(memory, job)
+        ]
         left = _replace_earlier(new, gone) if self.capabilities.supersede else gone
         yield from self._store_new(job, new, facts, dropped)
         if self.capabilities.update and self.capabilities.archive:
@@ -573,10 +611,47 @@ class Remembering(Storing[Mode], Searching[Mode]):
         )
 
 
+def _placed(row: Message, scope: Scope, taken: Mapping[str, Memory]) -> Message:
+    """Return a message under an id that no other memory has: its own, or one derived from it and its scope."""
+    id = row.elsewhere(scope)
+    if row.own and id in taken:
+        return replace(row, id=id)
+    memory = taken.get(row.id)
+    if memory is None or (memory.scope == scope and row.text == memory.content):
+        return row
+    if memory.metadata.get("kind") != KIND:
+        raise OneBrainConflictError(
+            "messages: the id of one belongs to a memory that is no message, so nothing was stored; give it another id"
+        )
+    return row if memory.scope == scope else replace(row, id=id)
+
+
 def _records(job: _Job) -> Mapping[str, Any]:
     memory = job.memories.get(job.said[0].id)
     found: Any = None if memory is None else memory.metadata.get(RECORD)
     return found if is_object(found) else {}
+
+
+def _recordable(job: _Job, dropped: Sequence[Dropped]) -> list[list[str]]:
+    """Return statements that were not kept as a record may hold them: short, few, and without lone surrogates."""
+    # The record is deleted with the first message, so it may hold no words of another.
+    alone = len(job.raw) == 1
+    return [[_clean(one.text) if alone else "", _clean(one.why)] for one in dropped[:_DROPPED]]
+
+
+def _clean(text: str) -> str:
+    return text[:_DROPPED_TEXT].encode(errors="replace").decode()
+
+
+def _may_go(memory: Memory, job: _Job) -> bool:
+    """Return whether a forced call may replace a fact: an earlier one made it, from nothing but messages of this one."""
+    sources = set(sources_of(memory))
+    return (
+        not memory.pinned
+        and bool(sources)
+        and sources <= {one.id for one in job.said}
+        and memory.metadata.get("remember_key") in _records(job)
+    )
 
 
 def _known_fact(memory: Memory, status: Literal["unchanged", "duplicate"]) -> Fact:
