@@ -255,9 +255,11 @@ def _related(query: str, texts: Sequence[str], embedder: Vectorizer | None) -> b
     terms = {term for _, term in asked}
     if any(term in terms for text in texts for _, term in content_words(text)):
         return True
-    if embedder is None:
-        return False
-    texts = [text[:_LONGEST] for text in texts]
+    return embedder is not None and _near(query, asked, [text[:_LONGEST] for text in texts], embedder)
+
+
+def _near(query: str, asked: Sequence[tuple[str, str]], texts: Sequence[str], embedder: Vectorizer) -> bool:
+    """Return whether a word of a text is near to one that is asked for, or static vectors cannot tell."""
     if any(map(_foreign, [query, *texts])):
         return True  # its vectors tell nothing in other scripts
     told = [pair for text in texts for pair in content_words(text)]
