@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import onebrain
 from onebrain import Scope
 from onebrain.cli.commands import cli
+from onebrain_engine.succession import Succession
 
 EWA = Scope(user="ewa")
 SUMMER = datetime(2021, 6, 1, tzinfo=UTC)
@@ -54,6 +57,69 @@ def test_a_brain_of_an_earlier_version_learns_of_links(tmp_path):
             new.id
         ]
         assert [row.id for row in brain.history("seats")] == ["seats", new.id]
+
+
+IDS = st.sampled_from("abcdefg")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.dictionaries(IDS, st.lists(IDS, max_size=2, unique=True), min_size=1, max_size=5), max_size=6)
+)
+@example([{"a": ["c"], "c": ["a"], "b": ["a"]}])
+def test_circles_are_refused_and_nothing_else_is(batches):
+    with onebrain.connect("sqlite://", embedder=None) as brain:
+        links: dict[str, set[str]] = {}
+        for batch in batches:
+            wanted = {id: set(olds) - {id} for id, olds in batch.items()}
+            results = brain.store_many(
+                {"content": id, "id": id, "supersedes": sorted(olds)} for id, olds in wanted.items()
+            )
+            refused = _refused(wanted, links)
+            assert {id for id, result in zip(wanted, results, strict=True) if not result.ok} == refused
+            links.update({id: olds for id, olds in wanted.items() if id not in refused})
+        kept = {row.id: set(row.supersedes) for row in brain.list(include_superseded=True)}
+        assert kept == links
+
+
+def _refused(wanted: dict[str, set[str]], links: dict[str, set[str]]) -> set[str]:
+    """Return which memories of a batch replace one that is not there, or themselves."""
+    # One that replaces nothing is looked at with the links that it still has.
+    graph = {**links, **{id: olds for id, olds in wanted.items() if olds}}
+    refused = {id for id, olds in wanted.items() if olds and id in _reached(id, graph)}
+    while missing := {
+        id
+        for id, olds in wanted.items()
+        if id not in refused
+        and any(old not in links and (old not in wanted or old in refused) for old in olds)
+    }:
+        refused |= missing
+    return refused
+
+
+def _reached(start: str, links: dict[str, set[str]]) -> set[str]:
+    """Return all that a memory replaces, by way of others."""
+    reached: set[str] = set()
+    ahead = set(links.get(start, ()))
+    while ahead - reached:
+        reached |= ahead
+        ahead = {old for id in ahead for old in links.get(id, ())}
+    return reached
+
+
+def test_a_chain_is_not_walked_for_a_new_memory(monkeypatch):
+    walked = []
+    circles = Succession._circles
+    monkeypatch.setattr(
+        Succession, "_circles", lambda self, name, olds: walked.append(name) or circles(self, name, olds)
+    )
+    with onebrain.connect("sqlite://", embedder=None) as brain:
+        ids = [brain.store("step 0").id]
+        for step in range(1, 4):
+            ids.append(brain.store(f"step {step}", supersedes=ids[-1]).id)
+        assert walked == []
+        with pytest.raises(onebrain.OneBrainValidationError, match="itself"):
+            brain.update(ids[0], supersedes=ids[-1])
 
 
 def _supersede(url: str, worker: int) -> None:

@@ -49,22 +49,33 @@ class Succession:
             now=self._now,
         )
         refused: dict[Name, OneBrainError] = {}
-        while True:
-            missing = [
+
+        def refuse_missing() -> None:
+            while missing := [
                 name
                 for name, some in olds.items()
                 if name not in refused
                 and any(old not in there and (old not in wanted or old in refused) for old in some)
-            ]
-            if not missing:
-                break
-            refused.update((name, _missing()) for name in missing)
-        for name in olds:
+            ]:
+                refused.update((name, _missing()) for name in missing)
+
+        refuse_missing()
+        for name in self._named(olds):
             if name not in refused and self._circles(name, olds):
                 refused[name] = OneBrainValidationError(
                     "supersedes: a memory would supersede itself, by way of others"
                 )
+        # Those that would replace one of a circle.
+        refuse_missing()
         return refused
+
+    def _named(self, olds: Mapping[Name, Sequence[Name]]) -> list[Name]:
+        """Return the linking memories that others may replace; a new one that no other names closes no circle."""
+        named = {old for some in olds.values() for old in some}
+        new = [name for name in olds if name not in named]
+        if self.space.timed and new:
+            named |= self._write.identified(self._tenant, self.space, new).keys()
+        return [name for name in olds if name in named]
 
     def _circles(self, start: Name, olds: Mapping[Name, Sequence[Name]]) -> bool:
         """Return whether following what is to be replaced, and what that replaces, leads back to the start."""
