@@ -265,10 +265,11 @@ class Intake:
     ) -> Space:
         """Return a space that holds the vectors of a group; pieces whose vectors do not fit it are refused."""
         space = write.open_space(tenant, name)
-        if space.timed:
+        drafts = (piece.draft for piece in group if piece.draft is not None)
+        named = [(draft.id, draft.user) for draft in drafts if draft.given_id]
+        if named:
             succession = Succession(write, tenant, space, now)
-            drafts = (piece.draft for piece in group if piece.draft is not None)
-            succession.remove_expired([(draft.id, draft.user) for draft in drafts if draft.given_id])
+            succession.remove_expired(named)
             space = succession.space
         for piece in group:
             try:

@@ -97,10 +97,6 @@ class Succession:
             ahead = [name for name in dict.fromkeys(following) if name not in seen]
         return False
 
-    def _gone(self, life: Life) -> bool:
-        """Return whether a memory has expired, and only has to be removed."""
-        return life.expires is not None and life.expires <= self._now
-
     # ---- changes ----------------------------------------------------------------------------------------------------
 
     def give(
@@ -159,10 +155,11 @@ class Succession:
         return {row: touched[row] for row in last}
 
     def remove_expired(self, names: Sequence[Name]) -> None:
-        """Remove those of some memories that have expired with their links, so that new ones can take their ids."""
-        if self.space.timed:
-            rows = self._write.identified(self._tenant, self.space, names)
-            gone = [life.row for life in self._lives(list(rows.values())) if self._gone(life)]
+        """Remove those of some memories that have expired, with their links, so that new ones can take their ids."""
+        rows = self._write.identified(self._tenant, self.space, names)
+        if rows:
+            living = self._write.identified(self._tenant, self.space, names, now=self._now)
+            gone = [row for name, row in rows.items() if name not in living]
             if gone:
                 self.remove(gone)
 

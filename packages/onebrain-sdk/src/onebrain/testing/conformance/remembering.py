@@ -206,7 +206,7 @@ class RememberSuite(Suite):
         assert listed(brain, scope=HER) == {str(kept.raw[0].id), kept.facts[0].id}
 
     def test_a_forced_call_asks_again_and_deletes_nothing(self, brain: Brain) -> None:
-        needs(brain, "archive", "list")
+        needs(brain, "archive", "list", "update")
         first = remember(brain, Scripted([HOME, CAT]))
         second = remember(brain, Scripted([CAT]), force=True)
         assert [fact.status for fact in second.facts] == ["unchanged"]
