@@ -17,6 +17,7 @@ import re
 import threading
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -66,10 +67,9 @@ _ASKING: Final = frozenset(
     }
     | {"something", "tell", "think", "told"}
 )
-# "Like" tells nothing in "What is the weather like?", but a lot in "What do I like?".
-_LIKE: Final = re.compile(
-    r"\bwhat(?:['’]s| is| was)\b(?!.*\b(?:i|you|we|they|would|to|do|does) like\b).*\blike\b", re.IGNORECASE
-)
+_WORDS: Final = re.compile(r"[\w'\u2019]+")
+# Before these, "like" is a word for what is liked.
+_LIKING: Final = frozenset({"i", "you", "we", "they", "would", "to", "do", "does"})
 _log = logging.getLogger("onebrain_engine")
 
 # They have nothing to do with each other, so their cosines are those of unrelated texts. Memories of a space would not do:
@@ -249,9 +249,19 @@ def _subject(query: str) -> list[tuple[str, str]]:
     return [(word, term) for word, term in content_words(query) if word not in _ASKING]
 
 
+def _asks_what_like(query: str) -> bool:
+    """Return whether "like" tells nothing, as in "What is the weather like?" but not in "What do I like?"."""
+    words = [word.replace("\u2019", "'") for word in _WORDS.findall(query.casefold())]
+    asks = any(
+        word == "what's" or (word == "what" and following in ("is", "was"))
+        for word, following in pairwise([*words, ""])
+    )
+    return asks and not any(before in _LIKING for before, word in pairwise(["", *words]) if word == "like")
+
+
 def _related(query: str, texts: Sequence[str], embedder: Vectorizer | None) -> bool:
     """Return whether a text shares a word with the query, or by the static vectors of `embedder` has one that is near."""
-    asked = [pair for pair in _subject(query) if pair[0] != "like" or not _LIKE.search(query)]
+    asked = [pair for pair in _subject(query) if pair[0] != "like" or not _asks_what_like(query)]
     terms = {term for _, term in asked}
     if any(term in terms for text in texts for _, term in content_words(text)):
         return True
