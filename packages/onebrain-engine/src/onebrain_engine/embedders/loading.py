@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import json
 import logging
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import numpy as np
 
+from onebrain._core.model_apis import OFFLINE, offline
 from onebrain.errors import ConfigurationError, EmbedderError, MissingDependency, OneBrainError
 from onebrain_engine.embedders.prefixes import NONE, Prefixes, known_prefixes
 from onebrain_engine.embedders.scales import fitted
 from onebrain_engine.embedding import Floats, Scale, unit
 
 T = TypeVar("T")
-
-OFFLINE: Final = "ONEBRAIN_OFFLINE"
 
 _log = logging.getLogger("onebrain_engine")
 # In the order in which they are looked for.
@@ -202,11 +200,6 @@ class NamedEmbedder(ABC):
                 f"{type(error).__name__}, which is the __cause__ of this error. Check the name and the network, or name "
                 "a folder that holds the model"
             ) from error
-
-
-def offline() -> bool:
-    """Return whether ``$ONEBRAIN_OFFLINE`` forbids to fetch models and to call embedders on other machines."""
-    return os.environ.get(OFFLINE, "").strip().lower() not in ("", "0", "no", "false", "off")
 
 
 def digest(file: Path) -> str:

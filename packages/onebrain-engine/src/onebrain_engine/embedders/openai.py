@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import threading
 import time
@@ -11,8 +10,9 @@ from typing import Any, Final, cast
 import httpx
 import numpy as np
 
+from onebrain._core.model_apis import OFFLINE, is_loopback, offline, remedy
 from onebrain.errors import ConfigurationError, EmbedderError, redact
-from onebrain_engine.embedders.loading import OFFLINE, Loaded, NamedEmbedder, offline
+from onebrain_engine.embedders.loading import Loaded, NamedEmbedder
 from onebrain_engine.embedding import Floats
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -78,7 +78,7 @@ class OpenAICompatible(NamedEmbedder):
             )
         self._url = str(url).rstrip("/")
         self._own = url.host == "api.openai.com"
-        self._loopback = _is_loopback(url.host)
+        self._loopback = is_loopback(url.host)
         self._key = api_key
         self._dimensions = dimensions
         self._timeout = timeout
@@ -151,16 +151,10 @@ class OpenAICompatible(NamedEmbedder):
         return response
 
     def _refused(self, status: int) -> EmbedderError:
-        remedy = {
-            401: f"set ${KEY} to a key that the server accepts",
-            403: f"set ${KEY} to a key that may use this model",
-            404: "check the address and the name of the model; some servers need the model to be loaded first",
-            413: "a text is longer than the server accepts",
-            429: "its allowance is used up; try again later",
-        }.get(status, "see the log of its server")
         # Its body may quote the texts that were sent.
         return EmbedderError(
-            f"the embedder {self.name!r} at {self._url} answered {status}; nothing was stored. Remedy: {remedy}"
+            f"the embedder {self.name!r} at {self._url} answered {status}; nothing was stored. "
+            f"Remedy: {remedy(status, key=KEY, sent='a text is')}"
         )
 
     def _rows(self, answer: Any, count: int) -> list[list[float]]:
@@ -207,12 +201,3 @@ class OpenAICompatible(NamedEmbedder):
 def _pause(response: httpx.Response, default: float) -> float:
     given = response.headers.get("retry-after", "")
     return min(float(given), _LONGEST_PAUSE) if given.isascii() and given.isdecimal() else default
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

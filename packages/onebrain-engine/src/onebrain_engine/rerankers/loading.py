@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from onebrain._core.model_apis import OFFLINE, offline
 from onebrain.errors import ConfigurationError, MissingDependency
-from onebrain_engine.embedders.loading import OFFLINE, offline
 
 
 class NamedReranker(ABC):

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onebrain_engine.embedders.loading import offline
+from onebrain._core.model_apis import offline
 from onebrain_engine.rerankers.loading import NamedReranker
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from onebrain._core.client import ClientOptions
 from onebrain._core.codec import as_array, as_object, from_json, to_json
+from onebrain._core.model_apis import is_loopback, remedy
 from onebrain._core.steps import Async, Send, Steps, Sync
 from onebrain._core.transport import (
     AsyncTransport,
@@ -64,16 +64,8 @@ class ChatModel:
         transport: SyncTransport | None = None,
         async_transport: AsyncTransport | None = None,
     ) -> None:
-        url = urlsplit(base_url) if isinstance(base_url, str) else None
-        try:
-            good = url is not None and url.scheme in ("http", "https") and bool(url.hostname)
-            good = (
-                good and url is not None and not (url.username or url.password or url.query or url.fragment)
-            )
-            good = good and url is not None and (url.port is None or url.port > 0)
-        except ValueError:
-            good = False
-        if not good:
+        url = _address(base_url)
+        if url is None:
             raise ConfigurationError(
                 "model: the address of an OpenAI-compatible API is http:// or https:// with a host, without a user, a query "
                 f"or a fragment, such as http://localhost:11434/v1; not {redact(str(base_url))!r:.80}"
@@ -87,13 +79,11 @@ class ChatModel:
             ClientOptions(timeout=timeout)
         self.base_url = base_url.rstrip("/")
         self.model = model
-        self._own = url is not None and url.hostname == "api.openai.com"
+        self._own = url.hostname == "api.openai.com"
         self._key = api_key
         self._timeout = timeout
         # A proxy of the environment cannot reach this machine's own servers.
-        self._http = http or HttpOptions(
-            trust_env=not _is_loopback(url.hostname if url is not None else None)
-        )
+        self._http = http or HttpOptions(trust_env=not is_loopback(url.hostname or ""))
         self._given = transport, async_transport
         self._sync: Sync | None = None
         self._async: Async | None = None
@@ -204,15 +194,9 @@ class ChatModel:
         return f"the model {self.model!r:.80} at {redact(self.base_url)}"
 
     def _refused(self, status: int) -> ModelError:
-        remedy = {
-            401: f"set ${KEY} to a key that the server accepts",
-            403: f"set ${KEY} to a key that may use this model",
-            404: "check the address and the name of the model; some servers need the model to be loaded first",
-            413: "the messages are longer than the server accepts",
-            429: "its allowance is used up; try again later",
-        }.get(status, "see the log of its server")
         # Its body may quote the prompt.
-        return ModelError(f"{self._name} answered {status}. Remedy: {remedy}", status_code=status)
+        advice = remedy(status, key=KEY, sent="the messages are")
+        return ModelError(f"{self._name} answered {status}. Remedy: {advice}", status_code=status)
 
     def _unreadable(self, reason: str) -> ModelError:
         return ModelError(
@@ -226,19 +210,22 @@ class ChatModel:
         return os.environ.get(KEY) or (os.environ.get("OPENAI_API_KEY") if self._own else None) or None
 
 
+def _address(base_url: object) -> SplitResult | None:
+    """Return the parts of an API's address; None if it cannot be one."""
+    if not isinstance(base_url, str):
+        return None
+    try:
+        url = urlsplit(base_url)
+        named = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return None
+    return url if named and not (url.username or url.password or url.query or url.fragment) else None
+
+
 def _check_key(name: str, key: object) -> None:
     """Raise `ConfigurationError` where a key cannot be sent in a header; the message does not quote it."""
     if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
         raise ConfigurationError(f"{name}: must be text of printable ASCII characters that is not blank")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None or host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 __all__ = ["KEY", "ChatModel"]

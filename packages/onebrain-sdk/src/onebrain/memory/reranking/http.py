@@ -10,10 +10,10 @@ from typing import Any, Final
 import httpx
 
 from onebrain._core.codec import as_array, as_object
+from onebrain._core.model_apis import OFFLINE, is_loopback, offline
 from onebrain.errors import ConfigurationError, redact
 
 KEY: Final = "ONEBRAIN_RERANKER_API_KEY"
-OFFLINE: Final = "ONEBRAIN_OFFLINE"
 _HOSTED: Final = {
     "cohere": ("https://api.cohere.com/v2/rerank", "COHERE_API_KEY"),
     "jina": ("https://api.jina.ai/v1/rerank", "JINA_API_KEY"),
@@ -75,7 +75,7 @@ class RerankAPI:
         self._timeout = timeout
         self._transport = transport
         # A proxy of the environment cannot reach this machine's own servers.
-        self._local = parsed.host in ("localhost", "127.0.0.1", "::1")
+        self._local = is_loopback(parsed.host)
         self._clients: dict[int, httpx.Client] = {}
         self._lock = threading.Lock()
 
@@ -125,13 +125,7 @@ class RerankAPI:
         return [scores[index] for index in range(count)]
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
-        if not self._local and os.environ.get(OFFLINE, "").strip().lower() not in (
-            "",
-            "0",
-            "no",
-            "false",
-            "off",
-        ):
+        if offline() and not self._local:
             raise ConfigurationError(
                 f"the reranker at {self.url} is on another machine, and ${OFFLINE} forbids to call it"
             )
