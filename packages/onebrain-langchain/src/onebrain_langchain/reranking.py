@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 from langchain_core.documents import BaseDocumentCompressor, Document
+
+from onebrain.frameworks.reranking import scores_of
 
 _POSITION: Final = "onebrain_candidate"
 
@@ -56,15 +57,5 @@ def _documents(texts: Sequence[str]) -> list[Document]:
 
 
 def _scores(documents: Sequence[Document], count: int) -> list[float]:
-    """Return the compressor's scores if they agree with its order, otherwise numbers in its order; 0 for a dropped text."""
-    order = list(dict.fromkeys(document.metadata[_POSITION] for document in documents))
-    own: dict[int, Any] = {
-        document.metadata[_POSITION]: document.metadata.get("relevance_score") for document in documents
-    }
-    scores = [float(score) for at in order if isinstance(score := own[at], int | float) and 0 <= score <= 1]
-    if len(scores) < len(order) or scores != sorted(scores, reverse=True):
-        scores = [(count - place) / count for place in range(len(order))]
-    # A text that was kept with a score of 0 comes before those that were dropped.
-    least = sys.float_info.min if len(order) < count else 0.0
-    ranked = {at: max(score, least) for at, score in zip(order, scores, strict=True)}
-    return [ranked.get(at, 0.0) for at in range(count)]
+    kept = {document.metadata[_POSITION]: document.metadata.get("relevance_score") for document in documents}
+    return scores_of(kept, count)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from onebrain.frameworks.reranking import scores_of
 
 _POSITION: Final = "onebrain_candidate"
 
@@ -71,13 +72,4 @@ def _node(at: int, text: str) -> TextNode:
 
 
 def _scores(nodes: Sequence[NodeWithScore], count: int) -> list[float]:
-    """Return the postprocessor's scores if they agree with its order, otherwise numbers in its order; 0 for a dropped text."""
-    own = {found.node.metadata[_POSITION]: found.score for found in nodes}
-    order = list(own)
-    scores = [score for at in order if (score := own[at]) is not None and 0 <= score <= 1]
-    if len(scores) < len(order) or scores != sorted(scores, reverse=True):
-        scores = [(count - place) / count for place in range(len(order))]
-    # A text that was kept with a score of 0 comes before those that were dropped.
-    least = sys.float_info.min if len(order) < count else 0.0
-    ranked = {at: max(score, least) for at, score in zip(order, scores, strict=True)}
-    return [ranked.get(at, 0.0) for at in range(count)]
+    return scores_of({found.node.metadata[_POSITION]: found.score for found in nodes}, count)

@@ -8,6 +8,7 @@
 | `ids` | ids of a framework as ids of memories, and writes under such ids |
 | `turns` | messages of a conversation: which are stored, once, under which id |
 | `recall` | recalled text in a prompt, and diversity among the results of a search |
+| `reranking` | scores of a framework's reranker, which may drop texts |
 | `tools` | the memory tools: name, description, JSON schema and function |
 | `lazy` | components that are imported on first use, and components of earlier versions |
 """
