@@ -26,7 +26,7 @@ from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
-from onebrain_engine.store.protocol import Store, Writing
+from onebrain_engine.store.protocol import Reading, Store, Writing
 from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
 from onebrain_engine.succession import Succession
 from onebrain_engine.timeline import Timelines
@@ -257,31 +257,33 @@ class Tenant:
         """
         return self._parts.updating.revise(self.name, revisions)
 
-    @persistent
     def delete(self, ids: Sequence[str], scope: Scope) -> int:
         """Remove memories by id; return the number of those that were there."""
-        now = now_in_micros()
-        with self._store.writing() as write:
-            return sum(
-                Succession(write, self.name, space, now).remove(rows)
-                for space, rows in by_space(write.find(self.name, ids, scope, now=now))
-            )
+        return self.delete_unless(ids, scope, ()) or 0
 
     @persistent
     def delete_unless(self, ids: Sequence[str], scope: Scope, keys: Collection[str]) -> int | None:
         """Remove memories by id; None, and none is removed, if the metadata of one may have one of some keys."""
         now = now_in_micros()
-        quoted = [f'"{key}"' for key in keys]
         with self._store.writing() as write:
             found = by_space(write.find(self.name, ids, scope, now=now))
-            for space, rows in found:
-                texts = [
-                    text for _, text in write.columns(self.name, space, ["metadata"], rows) if text != "{}"
-                ]
-                # Not parsed, which takes longer: a value that looks like a key is taken for one.
-                if any(key in text for text in texts for key in quoted):
-                    return None
+            if keys and self._may_have(write, found, keys):
+                return None
             return sum(Succession(write, self.name, space, now).remove(rows) for space, rows in found)
+
+    def _may_have(
+        self, read: Reading, located: Sequence[tuple[Space, Sequence[int]]], keys: Collection[str]
+    ) -> bool:
+        """Return whether the metadata of one of some rows may have one of some keys."""
+        # Not parsed, which takes longer: a value that looks like a key is taken for one.
+        quoted = [f'"{key}"' for key in keys]
+        return any(
+            key in text
+            for space, rows in located
+            for _, text in list(read.columns(self.name, space, ["metadata"], rows))
+            if text != "{}"
+            for key in quoted
+        )
 
     @persistent
     def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
