@@ -18,12 +18,13 @@ import threading
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from onebrain.errors import OneBrainError
 from onebrain.memory.models import Memory
+from onebrain.memory.words import text_of
 from onebrain_engine.embedding import Floats, Scale, Vectorizer
 from onebrain_engine.fitting import CALLER
 from onebrain_engine.index.text import analyse_query, content_words
@@ -98,6 +99,10 @@ _UNRELATED: Final = (
 )
 
 
+# Content words, each with its stem.
+_Words: TypeAlias = Sequence[tuple[str, str]]
+
+
 class _Rest(NamedTuple):
     """A query without the words of a memory, and the memory without the words of the query."""
 
@@ -128,7 +133,8 @@ class Confidence:
         memories = memories[:_FIRST]
         if not memories:
             return 0.0
-        if not _subject(query):
+        asked = _subject(query)
+        if not asked:
             return None
         best: float | None = None
         names = list(dict.fromkeys(memory.scope.space or "" for memory in memories))
@@ -137,7 +143,7 @@ class Confidence:
                 continue
             chains = self._chains(tenant, name, [one for one in memories if (one.scope.space or "") == name])
             try:
-                judged = self._judged(query, chains, embedder)
+                judged = self._judged(query, asked, chains, embedder)
             except OneBrainError as error:
                 _log.warning("the confidence of a search is not known, as the embedder failed: %s", error)
                 continue
@@ -164,7 +170,7 @@ class Confidence:
     @persistent
     def _chains(self, tenant: str, name: str, memories: Sequence[Memory]) -> list[list[str]]:
         """Return the text of each memory and those that it replaces, as a search may have found it by their words."""
-        chains = [[_text(memory)] for memory in memories]
+        chains = [[text_of(memory)] for memory in memories]
         if any(memory.supersedes for memory in memories):
             with self._store.reading() as read:
                 space = read.space(tenant, name)
@@ -173,14 +179,16 @@ class Confidence:
                         chain += _replaced(read, tenant, space, memory)
         return chains
 
-    def _judged(self, query: str, chains: Sequence[Sequence[str]], embedder: Vectorizer) -> float | None:
+    def _judged(
+        self, query: str, asked: _Words, chains: Sequence[Sequence[str]], embedder: Vectorizer
+    ) -> float | None:
         scale = self._scale(embedder)
         if scale is None:
             return None
         whole = [text for chain in chains for text in chain]
         texts = [text[:_LONGEST] for text in whole]
         first = texts[: len(chains[0])]
-        rests = [_rest(query, text, in_place=not scale.static) for text in texts]
+        rests = [_rest(query, asked, text, in_place=not scale.static) for text in texts]
         # A memory may be compared with the same rest of the query as another one.
         wanted = list(dict.fromkeys([query, *first, *(part for rest in rests for part in rest if part)]))
         vectors = dict(zip(wanted, embedder.documents(wanted), strict=True))
@@ -196,7 +204,7 @@ class Confidence:
         exponent = _STATIC_EXPONENT if scale.static else _EXPONENT
         raw = max(closeness, 0.0) * min(max(agreement, _FLOOR), 1.0) ** exponent
         sure = 1 / (1 + math.exp(min(-scale.slope * (raw - scale.midpoint), 700.0)))
-        if sure < _RELATED and _related(query, whole, embedder if scale.static else None):
+        if sure < _RELATED and _related(query, asked, whole, embedder if scale.static else None):
             return _RELATED
         return sure
 
@@ -227,10 +235,6 @@ def _cosine(left: Floats, right: Floats, scale: Scale) -> float:
     return (float(left @ right) - scale.base) / (1 - scale.base)
 
 
-def _text(memory: Memory) -> str:
-    return f"{memory.title}\n{memory.content}" if memory.title else memory.content
-
-
 def _replaced(read: Reading, tenant: str, space: Space, memory: Memory) -> list[str]:
     """Return the texts of the memories that one replaces, directly or through others."""
     names = [(id, memory.scope.user) for id in memory.supersedes[:_REPLACED]]
@@ -241,10 +245,10 @@ def _replaced(read: Reading, tenant: str, space: Space, memory: Memory) -> list[
         new = [row for row in links if row not in rows]
         rows = [*rows, *new]
     records = read.records(tenant, space, rows[:_REPLACED])
-    return [_text(to_memory(record, space.name)) for record in records.values()]
+    return [text_of(to_memory(record, space.name)) for record in records.values()]
 
 
-def _subject(query: str) -> list[tuple[str, str]]:
+def _subject(query: str) -> _Words:
     """Return the content words of a query with their stems, without those about asking."""
     return [(word, term) for word, term in content_words(query) if word not in _ASKING]
 
@@ -259,16 +263,16 @@ def _asks_what_like(query: str) -> bool:
     return asks and not any(before in _LIKING for before, word in pairwise(["", *words]) if word == "like")
 
 
-def _related(query: str, texts: Sequence[str], embedder: Vectorizer | None) -> bool:
+def _related(query: str, subject: _Words, texts: Sequence[str], embedder: Vectorizer | None) -> bool:
     """Return whether a text shares a word with the query, or by the static vectors of `embedder` has one that is near."""
-    asked = [pair for pair in _subject(query) if pair[0] != "like" or not _asks_what_like(query)]
+    asked = [pair for pair in subject if pair[0] != "like" or not _asks_what_like(query)]
     terms = {term for _, term in asked}
     if any(term in terms for text in texts for _, term in content_words(text)):
         return True
     return embedder is not None and _near(query, asked, [text[:_LONGEST] for text in texts], embedder)
 
 
-def _near(query: str, asked: Sequence[tuple[str, str]], texts: Sequence[str], embedder: Vectorizer) -> bool:
+def _near(query: str, asked: _Words, texts: Sequence[str], embedder: Vectorizer) -> bool:
     """Return whether a word of a text is near to one that is asked for, or static vectors cannot tell."""
     if any(map(_foreign, [query, *texts])):
         return True  # its vectors tell nothing in other scripts
@@ -290,12 +294,11 @@ def _foreign(text: str) -> bool:
     return 2 * sum(letter > _LATIN for letter in letters) > len(letters)
 
 
-def _rest(query: str, text: str, *, in_place: bool) -> _Rest:
+def _rest(query: str, asked: _Words, text: str, *, in_place: bool) -> _Rest:
     """Take the words that both share out of a query and a memory, each empty if no content word is left.
 
     In place the function words stay, which a model that reads sentences needs. Static vectors are clearer without them.
     """
-    asked = _subject(query)
     told = content_words(text)
     theirs, ours = {term for _, term in told}, {term for _, term in asked}
     left = [word for word, term in asked if term not in theirs]

@@ -12,7 +12,7 @@ from typing import Final
 
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.models import Hit
-from onebrain.memory.words import share_of
+from onebrain.memory.words import share_of, text_of
 
 # A context leaves its hits out below this confidence. It is low, because an answer that is missing costs more than a memory too
 # many. Measured with the default embedder on stores of 5, 15 and 50 facts: of questions about the world it leaves out 9, 7 and 4 of
@@ -43,6 +43,6 @@ def from_scores(query: str, hits: Sequence[Hit]) -> float:
         0.5
     """
     words = [word for word in _WORD.findall(query.casefold()) if len(word) > _SHORT or not word.isascii()]
-    shares = [share_of(words, f"{hit.memory.title or ''}\n{hit.memory.content}") for hit in hits[:_FIRST]]
+    shares = [share_of(words, text_of(hit.memory)) for hit in hits[:_FIRST]]
     scores = [hit.score for hit in hits]
     return min(max([0.0, *shares, *scores]), 1.0)

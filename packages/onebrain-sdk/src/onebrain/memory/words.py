@@ -6,7 +6,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from onebrain.memory.models import Memory
+
 _CLOSING: Final = " .!?;,:\u3002\uff01\uff1f\u2026"
+
+
+def text_of(memory: Memory) -> str:
+    """Return a memory's text behind its title, if it has one."""
+    return f"{memory.title}\n{memory.content}" if memory.title else memory.content
 
 
 def share_of(words: Sequence[str], text: str) -> float:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from onebrain.memory.models import Memory
 from onebrain.memory.remembering.answers import Proposed
-from onebrain.memory.remembering.checks import LONGEST_FACT, MOST_REPLACED, Checked, checked, normalized
+from onebrain.memory.remembering.checks import LONGEST_FACT, MOST_REPLACED, Checked, checked
 from onebrain.memory.remembering.dates import Evidence
 from onebrain.memory.remembering.prompt import Said, prompt_of
+from onebrain.memory.words import normalized
 
 DAY = datetime(2024, 11, 13, 9, tzinfo=UTC)  # a Wednesday
 TEXT = "Moved to Utrecht last week,\n the cat  hates it."

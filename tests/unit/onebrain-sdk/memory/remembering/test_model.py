@@ -124,7 +124,9 @@ def test_a_chat_model_shows_no_key():
     assert repr(ChatModel("http://host/v1/", "m", SECRET)) == "ChatModel('http://host/v1', 'm')"
 
 
-@pytest.mark.parametrize("base_url", [None, 7, "host", "http://", "http://host/v1?key=x", "http://host:x/v1", "http://[::1/v1"])
+@pytest.mark.parametrize(
+    "base_url", [None, 7, "host", "http://", "http://host/v1?key=x", "http://host:x/v1", "http://[::1/v1"]
+)
 def test_an_address_that_is_none_is_refused(base_url):
     with pytest.raises(ConfigurationError):
         ChatModel(base_url, "m")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from onebrain.memory.models import Memory
 from onebrain.memory.remembering.answers import Proposed, storable
 from onebrain.memory.remembering.prompt import Said
-from onebrain.memory.words import normalized as normalized
+from onebrain.memory.words import normalized
 
 if TYPE_CHECKING:
     from onebrain.memory.remembering.dates import Evidence
@@ -169,4 +169,4 @@ def _replaced(
     return tuple(older[:MOST_REPLACED]), left_out
 
 
-__all__ = ["LONGEST_FACT", "MOST_REPLACED", "Checked", "checked", "normalized"]
+__all__ = ["LONGEST_FACT", "MOST_REPLACED", "Checked", "checked"]

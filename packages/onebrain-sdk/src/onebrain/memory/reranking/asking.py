@@ -13,6 +13,7 @@ from onebrain._core.steps import Call, Steps
 from onebrain.errors import ConfigurationError
 from onebrain.memory.models import Hit
 from onebrain.memory.reranking.names import from_name
+from onebrain.memory.words import text_of
 
 CANDIDATES: Final = 50  # hits that a reranker sees
 LONGEST: Final = 2_000  # characters of each
@@ -67,7 +68,7 @@ class Asked:
                 only and this is not.
         """
         first, rest = hits[:CANDIDATES], hits[CANDIDATES:]
-        texts = [_text(hit) for hit in first]
+        texts = [text_of(hit.memory)[:LONGEST] for hit in first]
         try:
             told = yield Call(self.function or _never, (query, texts), coroutine=self.coroutine)
             if inspect.isawaitable(told):
@@ -150,11 +151,6 @@ def _refuse(told: Any) -> Any:
 
 def _never(*_: Any) -> Any:
     raise AssertionError("a reranker for async code was asked in sync code")
-
-
-def _text(hit: Hit) -> str:
-    memory = hit.memory
-    return (f"{memory.title}\n{memory.content}" if memory.title else memory.content)[:LONGEST]
 
 
 def _numbers(told: Any, count: int) -> list[float]:

@@ -35,6 +35,8 @@ Moment: TypeAlias = datetime | date | str
 Identity: TypeAlias = tuple[str | None, str | None, str]
 
 LIST_PAGE = 200
+# The characters of a text that are searched for where memories like it are wanted.
+QUERY_CHARACTERS = 2000
 ORDERS: tuple[Order, ...] = get_args(Order)
 OLDEST: tuple[Order, ...] = ("sequence", "created_at")
 NEWEST: tuple[Order, ...] = ("-created_at", "-sequence")
@@ -92,11 +94,7 @@ class Verbs(Coloured[Mode]):
             return None
         if not self.capabilities.validity:
             raise unsupported(self.capabilities, "answers about another time", "leave `at` out")
-        asked = moment("at", at)
-        try:
-            return in_utc(asked)
-        except ValueError as error:
-            raise OneBrainValidationError(f"at: {error}") from None
+        return utc_moment("at", at)
 
     def _knowledge(self, as_of: Moment | None) -> datetime | None:
         """Return the moment whose knowledge is asked for, as a datetime in UTC; None means now.
@@ -108,11 +106,7 @@ class Verbs(Coloured[Mode]):
             return None
         if not self.capabilities.as_of:
             raise unsupported(self.capabilities, "answers from earlier knowledge", "leave `as_of` out")
-        asked = moment("as_of", as_of)
-        try:
-            return in_utc(asked)
-        except ValueError as error:
-            raise OneBrainValidationError(f"as_of: {error}") from None
+        return utc_moment("as_of", as_of)
 
     def _listing(
         self,
@@ -184,6 +178,20 @@ def moment(name: str, value: object) -> datetime:
     if not isinstance(read, datetime):
         raise OneBrainValidationError(f"{name}: must be a datetime or ISO 8601 text")
     return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+def utc_moment(name: str, value: object) -> datetime:
+    """Return a moment as a datetime in UTC."""
+    read = moment(name, value)
+    try:
+        return in_utc(read)
+    except ValueError as error:
+        raise OneBrainValidationError(f"{name}: {error}") from None
+
+
+def owner_of(memory: Memory) -> Scope:
+    """Return the scope of all memories of a memory's space and user, within which its id is unique."""
+    return Scope(memory.scope.space, memory.scope.user)
 
 
 def check_iterable(name: str, value: object) -> None:

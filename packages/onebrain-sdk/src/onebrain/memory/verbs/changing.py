@@ -35,6 +35,7 @@ from onebrain.memory.verbs.base import (
     id_list,
     identity,
     is_storable_id,
+    owner_of,
 )
 from onebrain.memory.verbs.deriving import MAY_BE_SOURCE, SOURCE_KEYS, Deriving
 from onebrain.memory.verbs.storing import check_storable, new_memory
@@ -207,7 +208,7 @@ class Changing(Deriving[Mode]):
     def _delete_derived(self, facts: Sequence[Memory]) -> Steps[None]:
         owners: dict[Scope, list[Memory]] = {}
         for fact in facts:
-            owners.setdefault(Scope(fact.scope.space, fact.scope.user), []).append(fact)
+            owners.setdefault(owner_of(fact), []).append(fact)
         for owner, some in owners.items():
             yield from self._delete_rows(some, owner)
 
@@ -292,7 +293,7 @@ class Changing(Deriving[Mode]):
         apart: dict[Scope, list[str]] = {}
         for memory in rows:
             if memory.id in shared:
-                own = Scope(memory.scope.space, memory.scope.user).within(scope)
+                own = owner_of(memory).within(scope)
                 if any(memory.id == other.id and own.covers(other.scope) for other in bystanders):
                     raise several_with_id(self.capabilities.service)
                 apart.setdefault(own, []).append(memory.id)

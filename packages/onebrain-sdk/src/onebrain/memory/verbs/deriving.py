@@ -10,14 +10,13 @@ from onebrain.memory.driver import Changes, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, either, every
 from onebrain.memory.models import Memory, Scope
 from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, is_source, sources_of
-from onebrain.memory.verbs.base import Identity, Verbs, identity
+from onebrain.memory.verbs.base import QUERY_CHARACTERS, Identity, Verbs, identity, owner_of
 
 # What `is_source` says of a memory, as keys of its metadata one of which it has, and as a filter.
 SOURCE_KEYS: Final = ("kind", RECORD)
 MAY_BE_SOURCE: Final[Filter] = either(Cmp("kind", "eq", KIND), Cmp(RECORD, "exists", True))
 # Facts of a message that are looked at where the service lists nothing.
 _LOOK: Final = 50
-_QUERY: Final = 2000  # characters
 
 
 class Deriving(Verbs[Mode]):
@@ -31,15 +30,14 @@ class Deriving(Verbs[Mode]):
         """Return the facts of messages: those that have no other source, and those that have one."""
         alone: dict[Identity, Memory] = {}
         shared: dict[Identity, Memory] = {}
-        owners: dict[tuple[str | None, str | None], list[Memory]] = {}
+        owners: dict[Scope, list[Memory]] = {}
         for memory in gone:
-            owners.setdefault((memory.scope.space, memory.scope.user), []).append(memory)
-        for (space, user), messages in owners.items():
-            owner = Scope(space, user)
+            owners.setdefault(owner_of(memory), []).append(memory)
+        for owner, messages in owners.items():
             ids = {message.id for message in messages}
             for fact in (yield from self._facts_of(messages, owner)):
                 sources = sources_of(fact)
-                if (fact.scope.space, fact.scope.user) != (space, user) or ids.isdisjoint(sources):
+                if owner_of(fact) != owner or ids.isdisjoint(sources):
                     continue
                 others = [id for id in sources if id not in ids]
                 left = (yield from self._get(others, owner, False)) if others else []
@@ -59,7 +57,7 @@ class Deriving(Verbs[Mode]):
         found: list[Memory] = []
         for message in messages:
             request = SearchRequest(
-                query=message.content[:_QUERY],
+                query=message.content[:QUERY_CHARACTERS],
                 scope=owner,
                 limit=_LOOK,
                 include_superseded=True,
@@ -85,7 +83,7 @@ class Deriving(Verbs[Mode]):
             yield from self._driver.update(
                 fact.id,
                 Changes(fields=changes, merge_metadata=False),
-                Scope(fact.scope.space, fact.scope.user),
+                owner_of(fact),
             )
 
 

@@ -14,12 +14,11 @@ from onebrain._core.codec import as_array, as_object, is_array, is_object
 from onebrain._core.endpoint import endpoint
 from onebrain._core.steps import Async, Begin, Mode, Steps
 from onebrain.errors import ModelError, OneBrainConflictError, OneBrainError, OneBrainValidationError
-from onebrain.memory.acceptance import in_utc
 from onebrain.memory.driver import Changes, Driver, Proposes, unsupported
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.remembering.answers import Proposed, Unreadable, read
-from onebrain.memory.remembering.checks import Checked, checked, normalized
+from onebrain.memory.remembering.checks import Checked, checked
 from onebrain.memory.remembering.messages import (
     KIND,
     OWN_ID,
@@ -35,9 +34,10 @@ from onebrain.memory.remembering.messages import (
 from onebrain.memory.remembering.model import Asked, ModelLike, asked
 from onebrain.memory.remembering.prompt import VERSION, Said, again, prompt_of
 from onebrain.memory.remembering.results import Dropped, Fact, RememberResult
-from onebrain.memory.verbs.base import Moment, check_scope, moment
+from onebrain.memory.verbs.base import QUERY_CHARACTERS, Moment, check_scope, owner_of, utc_moment
 from onebrain.memory.verbs.searching import Searching
 from onebrain.memory.verbs.storing import Storing
+from onebrain.memory.words import normalized
 
 Supersede: TypeAlias = Literal["auto", "suggest", "off"]
 
@@ -46,7 +46,6 @@ Supersede: TypeAlias = Literal["auto", "suggest", "off"]
 _KNOWN: Final = 10
 # Searches for them in one call; the texts of more messages are joined.
 _QUERIES: Final = 5
-_QUERY: Final = 2000  # characters
 # Memories that are looked at for one that a service without ids of the caller's may hold already.
 _LOOK: Final = 50
 # Calls whose facts a message remembers.
@@ -184,7 +183,9 @@ class Remembering(Storing[Mode], Searching[Mode]):
         if supersede == "auto" and model is not None and not self.capabilities.supersede:
             raise unsupported(self.capabilities, "links between memories", 'use supersede="suggest"')
         now = datetime.now(UTC)
-        rows = messages_of(messages, scope, _said_at(created_at), now)
+        rows = messages_of(
+            messages, scope, None if created_at is None else utc_moment("created_at", created_at), now
+        )
         owner = _owner(rows, scope)
         rows, kept = yield from self._kept(rows, scope, owner)
         said, memories, raw = yield from self._keep(rows, kept, scope)
@@ -283,7 +284,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
         for row in new.values():
             found = yield from Searching.search.plan(
                 self,
-                row.text[:_QUERY],
+                row.text[:QUERY_CHARACTERS],
                 scope=scope,
                 filter=Cmp(OWN_ID, "eq", row.id),
                 limit=1,
@@ -321,7 +322,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
             return []
         found = yield from Searching.search.plan(
             self,
-            " ".join(one.text for one in job.said)[:_QUERY],
+            " ".join(one.text for one in job.said)[:QUERY_CHARACTERS],
             scope=job.owner,
             filter=every(Cmp("$type", "eq", "fact"), Cmp("remember_key", "eq", job.key)),
             limit=_LOOK,
@@ -382,7 +383,9 @@ class Remembering(Storing[Mode], Searching[Mode]):
         """Return the facts of the same user and space that the messages are most likely about."""
         texts = [one.text for one in job.said]
         size = -(-len(texts) // _QUERIES)
-        queries = ["\n".join(texts[start : start + size])[:_QUERY] for start in range(0, len(texts), size)]
+        queries = [
+            "\n".join(texts[start : start + size])[:QUERY_CHARACTERS] for start in range(0, len(texts), size)
+        ]
         conditions = [Cmp("$type", "eq", "fact")]
         # A scope that names no user selects those of all users.
         conditions += [
@@ -549,9 +552,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
         fields: dict[str, Any] = {"metadata": {SOURCES: both}}
         if self.capabilities.supersede:
             fields["sources"] = both[:100]
-        yield from self._driver.update(
-            memory.id, Changes(fields=fields), Scope(memory.scope.space, memory.scope.user)
-        )
+        yield from self._driver.update(memory.id, Changes(fields=fields), owner_of(memory))
 
     def _store_new(
         self, job: _Job, new: Sequence[_New], facts: list[Fact], dropped: list[Dropped]
@@ -714,10 +715,7 @@ def _overlap(left: str, right: str) -> bool:
 def _owner(rows: Sequence[Message], scope: Scope) -> Scope:
     """Return the space and user of the messages."""
     owners = {
-        Scope(one.memory.scope.space, one.memory.scope.user)
-        if one.memory is not None
-        else Scope(scope.space, scope.user)
-        for one in rows
+        owner_of(one.memory) if one.memory is not None else Scope(scope.space, scope.user) for one in rows
     }
     if len(owners) > 1:
         raise OneBrainValidationError("messages: are of several users or spaces; remember each on its own")
@@ -726,14 +724,7 @@ def _owner(rows: Sequence[Message], scope: Scope) -> Scope:
 
 def _owns(owner: Scope, memory: Memory) -> bool:
     """Return whether a memory is of exactly this space and user: None is the memories that have none."""
-    return (memory.scope.space, memory.scope.user) == (owner.space, owner.user)
-
-
-def _said_at(given: Moment | None) -> datetime | None:
-    try:
-        return None if given is None else in_utc(moment("created_at", given))
-    except ValueError as error:
-        raise OneBrainValidationError(f"created_at: {error}") from None
+    return owner_of(memory) == owner
 
 
 def _check_options(supersede: object, instructions: object, prompt: object, **switches: object) -> None:

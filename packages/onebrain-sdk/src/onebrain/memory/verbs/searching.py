@@ -46,7 +46,7 @@ from onebrain.memory.verbs.base import (
     identity,
     moment,
 )
-from onebrain.memory.words import share_of
+from onebrain.memory.words import share_of, text_of
 
 DEFAULT_BUDGET = 2000
 _WORD: Final = re.compile(r"\w+")
@@ -307,7 +307,7 @@ class Searching(Verbs[Mode]):
         more = [
             Hit(memory=memory, score=least * share)
             for memory in rows
-            if (share := share_of(words, f"{memory.title or ''}\n{memory.content}")) > 0
+            if (share := share_of(words, text_of(memory))) > 0
         ]
         more.sort(key=lambda hit: -hit.score)
         kept.add(more)

@@ -28,6 +28,7 @@ from onebrain.memory.models import (
 from onebrain.memory.transfer import Copied, Embedders, in_order_of_links
 from onebrain.memory.translation import drafts_of, in_order
 from onebrain.memory.verbs.base import (
+    QUERY_CHARACTERS,
     Embedding,
     check_iterable,
     check_scope,
@@ -44,7 +45,6 @@ _Said: TypeAlias = tuple[Scope, str]
 _STORE_BATCH = 1000
 _COLLECTIONS: Final = frozenset({list, tuple, set, frozenset})  # of ids
 _COPIES: Final = 20  # hits of a search for a text among which a copy of it is looked for
-_QUERY: Final = 2000  # characters of a text that are searched for
 
 
 class Storing(Searching[Mode]):
@@ -160,7 +160,7 @@ class Storing(Searching[Mode]):
     def _copy_of(self, item: NewMemory) -> Steps[str | None]:
         """Return the id of a memory of the same scope that says the same; None if there is none, or only itself."""
         wanted = _said(item)
-        query = item.content[:_QUERY]
+        query = item.content[:QUERY_CHARACTERS]
         found = yield from Searching.search.plan(self, query, scope=item.scope, limit=_COPIES)
         for hit in found:
             same = (hit.memory.scope, normalized(hit.content)) == wanted and hit.id != item.id
@@ -171,7 +171,9 @@ class Storing(Searching[Mode]):
     def _similar(self, item: NewMemory, count: int, *, but: str | None) -> Steps[tuple[Hit, ...]]:
         """Return memories of the same user and space that are similar to one."""
         own = Scope(space=item.scope.space, user=item.scope.user)
-        found = yield from Searching.search.plan(self, item.content[:_QUERY], scope=own, limit=count + 1)
+        found = yield from Searching.search.plan(
+            self, item.content[:QUERY_CHARACTERS], scope=own, limit=count + 1
+        )
         return tuple(hit for hit in found if hit.id != but)[:count]
 
     @endpoint

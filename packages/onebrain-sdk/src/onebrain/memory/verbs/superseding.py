@@ -17,7 +17,7 @@ from onebrain.memory.ids import Id
 from onebrain.memory.models import EVERYTHING, Memory, Scope, StoreResult, Suggestion
 from onebrain.memory.remembering.messages import own_metadata
 from onebrain.memory.suggesting import replaced
-from onebrain.memory.verbs.base import Embedding, check_scope
+from onebrain.memory.verbs.base import Embedding, check_scope, owner_of
 from onebrain.memory.verbs.searching import Searching
 from onebrain.memory.verbs.storing import Storing
 
@@ -98,14 +98,7 @@ class Superseding(Storing[Mode]):
                 f"content: must be text, not {content.__class__.__name__}; give the other fields as arguments"
             )
         self._check_links()
-        memories = yield from self._get([check_id("old", old)], scope, False)
-        if not memories:
-            raise OneBrainNotFoundError(
-                "no memory with this id in this scope", service=self.capabilities.service
-            )
-        if len(memories) > 1:
-            raise several_with_id(self.capabilities.service)
-        before = memories[0]
+        before = yield from self._only(check_id("old", old), scope)
         return (
             yield from Storing.store.plan(
                 self,
@@ -143,17 +136,20 @@ class Superseding(Storing[Mode]):
         """
         check_scope(scope)
         driver = self._check_links()
-        known = check_id("id", id)
-        found = yield from self._get([known], scope, False)
+        known = yield from self._only(check_id("id", id), scope)
+        chain = yield from driver.history(known.id, owner_of(known).within(scope))
+        return [memory for memory in chain if scope.covers(memory.scope)]
+
+    def _only(self, id: str, scope: Scope) -> Steps[Memory]:
+        """Return the memory with an id in a scope; raise if there is none, or if there are several."""
+        found = yield from self._get([id], scope, False)
         if not found:
             raise OneBrainNotFoundError(
                 "no memory with this id in this scope", service=self.capabilities.service
             )
         if len(found) > 1:
             raise several_with_id(self.capabilities.service)
-        own = Scope(found[0].scope.space, found[0].scope.user)
-        chain = yield from driver.history(known, own.within(scope))
-        return [memory for memory in chain if scope.covers(memory.scope)]
+        return found[0]
 
     @endpoint
     def suggest_supersessions(
@@ -201,11 +197,11 @@ class Superseding(Storing[Mode]):
 
     def _suggested(self, new: Memory) -> Steps[list[Suggestion]]:
         """Return the memories that one seems to supersede, of the same user and space."""
-        own = (new.scope.space, new.scope.user)
+        own = owner_of(new)
         found = yield from Searching.search.plan(
             self,
             new.content,
-            scope=Scope(space=own[0], user=own[1]),
+            scope=own,
             limit=_CANDIDATES + 1,
             prefer_newer=False,
             with_embeddings=self.capabilities.embeddings,
@@ -213,9 +209,7 @@ class Superseding(Storing[Mode]):
         older = [
             (hit.memory, hit.score)
             for hit in found
-            if hit.id != new.id
-            and (hit.memory.scope.space, hit.memory.scope.user) == own
-            and _before(hit.memory, new)
+            if hit.id != new.id and owner_of(hit.memory) == own and _before(hit.memory, new)
         ]
         return [
             Suggestion(new=_bare(new), old=_bare(one.old), reason=one.reason, score=one.score)

@@ -72,7 +72,7 @@ from onebrain.memory.translation import (
     sequence,
     unknown_id,
 )
-from onebrain.memory.words import share_of
+from onebrain.memory.words import share_of, text_of
 from onebrain.services.onebrain import models as wire
 from onebrain.services.onebrain.client import Client
 from onebrain.services.onebrain.fields import CONTENT_LIMIT, TITLE_LIMIT, title_of, units
@@ -680,7 +680,7 @@ def _shares(words: Sequence[str], memory: Memory) -> bool:
     if not all(word.isascii() for word in words):
         return True
     stems = [word[: max(4, len(word) - 2)] for word in words]
-    return not stems or share_of(stems, f"{memory.title or ''}\n{memory.content}") > 0
+    return not stems or share_of(stems, text_of(memory)) > 0
 
 
 def _mode(answered: str, asked: SearchMode) -> SearchMode:
