@@ -1,4 +1,4 @@
-"""Which memories of a space hold at a moment, and which one of a chain stands for the others."""
+"""Which memories of a space hold at a moment, and which one of a chain is shown in place of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a query in a text, and texts that say exactly the same."""
+"""A memory as one text, the words of a query in a text, and texts that say exactly the same."""
 
 from __future__ import annotations
 
