@@ -8,10 +8,12 @@ import inspect
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -90,6 +92,35 @@ def onebrain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def onebrain_server_url(onebrain_server) -> str:
     """Its address."""
     return onebrain_server.url
+
+
+@pytest.fixture
+def program() -> Callable[..., str]:
+    """Return `program(code, *arguments)`: runs code in a process of its own and returns what it prints.
+
+    A test that forks does so in there. The process of the tests has threads of servers, and a fork copies the locks that
+    they hold at that moment.
+    """
+
+    def run(code: str, *arguments: str) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A group of its own, so that its children end with it.
+            start_new_session=True,
+        )
+        try:
+            printed, complaints = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, complaints = process.communicate()
+            pytest.fail(f"no end after 300 seconds; it printed {printed!r}, {complaints}")
+        assert process.returncode == 0, complaints
+        return printed
+
+    return run
 
 
 @pytest.fixture

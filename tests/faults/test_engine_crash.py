@@ -102,27 +102,30 @@ def check(url: str, acknowledged: dict[str, str]) -> None:
             assert hit.content == there[hit.id].content
 
 
-def test_a_brain_works_again_in_a_forked_child(tmp_path):
-    with onebrain.connect(f"sqlite:///{tmp_path}/brain.db") as brain:
-        brain.store("Maria prefers window seats")
-        assert len(brain.search("window")) == 1
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                brain.store("Jon prefers aisle seats")
-                answer = [hit.content for hit in brain.search("seats")]
-            except BaseException as error:
-                answer = [repr(error)]
-            os.write(writing, json.dumps(sorted(answer)).encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        assert json.loads(os.read(reading, 10_000)) == [
-            "Jon prefers aisle seats",
-            "Maria prefers window seats",
-        ]
-        os.close(reading), os.close(writing)
-        assert {hit.content for hit in brain.search("seats")} == {
-            "Jon prefers aisle seats",
-            "Maria prefers window seats",
-        }
+FORKED = """
+import json, os, sys
+import onebrain
+
+def seats():
+    return sorted(hit.content for hit in brain.search("seats"))
+
+with onebrain.connect(sys.argv[1]) as brain:
+    brain.store("Maria prefers window seats")
+    assert len(brain.search("window")) == 1
+    child = os.fork()
+    if child == 0:
+        try:
+            brain.store("Jon prefers aisle seats")
+            answer = seats()
+        except BaseException as error:
+            answer = repr(error)
+        print(json.dumps(answer), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(json.dumps(seats()))
+"""
+
+
+def test_a_brain_works_again_in_a_forked_child(tmp_path, program):
+    child, parent = map(json.loads, program(FORKED, f"sqlite:///{tmp_path}/brain.db").splitlines())
+    assert child == parent == ["Jon prefers aisle seats", "Maria prefers window seats"]

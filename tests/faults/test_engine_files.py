@@ -17,7 +17,6 @@ from onebrain import (
     DatabaseBusy,
     DatabaseCorrupt,
     DatabaseFull,
-    DatabaseReadOnly,
     MissingDependency,
     SchemaTooNew,
     Scope,
@@ -136,41 +135,38 @@ def test_a_snapshot_of_another_time_is_not_believed(tmp_path):
 
 
 @posix
-def test_a_read_only_file_can_be_searched_and_says_why_it_cannot_be_written(path):
+def test_a_read_only_file_can_be_searched_and_says_why_it_cannot_be_written(path, program):
     path.chmod(0o444)
     path.parent.chmod(0o555)
     for folder in path.parent.parents[:-2]:
         if folder.stat().st_uid == os.getuid():
             folder.chmod(folder.stat().st_mode | 0o055)
-    # Loads every module before the child may no longer read their files.
-    onebrain.connect("sqlite://").close()
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            # Root may write everywhere, so another user tries it.
-            if os.getuid() == 0:
-                import pwd
+    reading = """
+        import json, os, sys
+        import onebrain
+        from onebrain import DatabaseReadOnly
 
-                nobody = pwd.getpwnam("nobody")
-                os.setgid(nobody.pw_gid)
-                os.setuid(nobody.pw_uid)
-            said = []
-            brain = onebrain.connect(f"sqlite:///{path}")
-            said += [len(brain.search("lighthouses", limit=5)), brain.count()]
+        # Loads every module before their files can no longer be read.
+        with onebrain.connect("sqlite://") as brain:
+            brain.store("lighthouse")
+            brain.search("lighthouses")
+        # Root may write everywhere, so another user tries it.
+        if os.getuid() == 0:
+            import pwd
+
+            nobody = pwd.getpwnam("nobody")
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+        with onebrain.connect(sys.argv[1]) as brain:
+            said = [len(brain.search("lighthouses", limit=5)), brain.count()]
             for attempt in (lambda: brain.store("x"), lambda: brain.forget(everything=True)):
                 try:
                     attempt()
                 except DatabaseReadOnly as error:
                     said.append(str(error))
-            brain.close()
-        except BaseException as error:
-            said = [repr(error)]
-        os.write(writing, json.dumps(said).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    said = json.loads(os.read(reading, 10_000))
-    os.close(reading), os.close(writing)
+        print(json.dumps(said))
+    """
+    said = json.loads(program(reading, f"sqlite:///{path}"))
     path.parent.chmod(0o755)
     assert said[:2] == [5, 300]
     assert len(said) == 4

@@ -181,15 +181,21 @@ def worst_growth(
 
 
 def _growth(use: Callable[[str], object], parts: tuple[str, str, str], longest: int | None) -> float:
-    """Return the growth for each doubling, from the first length at which a clock can tell."""
+    """Return the growth for each doubling, from the first length at which a clock can tell.
+
+    A text that no longer fits into a cache of the processor is steep too, at one length. A square is steep at each.
+    """
     limit = longest or _LONGEST
     length = min(_TRIED[1], limit // 2)
     while length * 2 <= limit:
         if seconds(use, _grown(parts, length), 2) >= _FLOOR:
-            doublings = (
-                _DOUBLINGS if longest is None else min(_DOUBLINGS, (longest // length).bit_length() - 1)
-            )
-            return _measured(use, parts, length, doublings)
+            if longest is not None:
+                doublings = min(_DOUBLINGS, (longest // length).bit_length() - 1)
+                return _measured(use, parts, length, doublings)
+            growth = _measured(use, parts, length, _DOUBLINGS)
+            if growth > MOST_GROWTH:
+                growth = min(growth, _measured(use, parts, length * 4, _DOUBLINGS))
+            return growth
         length *= 2
     return 0.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -275,23 +274,25 @@ def test_a_closed_connection_is_replaced_without_a_word(postgres, postgres_url, 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
-def test_a_forked_child_has_connections_of_its_own(postgres_url, new_tenant):
-    with onebrain.connect(postgres_url, tenant=new_tenant(), embedder=None) as brain:
-        brain.store("from the parent")
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                brain.store("from the child")
-                os.write(writer, json.dumps(brain.count()).encode())
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writer)
-        with os.fdopen(reader) as answer:
-            assert answer.read() == "2"
-        assert brain.count() == 2
+def test_a_forked_child_has_connections_of_its_own(postgres_url, new_tenant, program):
+    forking = """
+        import os, sys
+        import onebrain
+
+        url, tenant = sys.argv[1:]
+        with onebrain.connect(url, tenant=tenant, embedder=None) as brain:
+            brain.store("from the parent")
+            child = os.fork()
+            if child == 0:
+                try:
+                    brain.store("from the child")
+                    print(brain.count(), flush=True)
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            print(brain.count())
+    """
+    assert program(forking, postgres_url, new_tenant()).split() == ["2", "2"]
 
 
 def test_an_unreachable_server_is_a_short_error_without_the_password():

@@ -542,7 +542,7 @@ def test_reading_writes_nothing(onebrain_server, client):
         server.flush()
         with server.engine.store.reading() as read:
             tenant = server.accounts.by_key(client.headers["authorization"].split()[1]).tenant
-            return sum(space.seq for space in read.spaces(tenant)), server.records.revision(tenant)
+            return sum(space.seq for space in read.spaces(tenant)), server.owners.revision(tenant)
 
     before = revision()
     for path in ("/v1/memory", "/v1/brain/profile", "/v1/brain/context", "/v1/context/deep", "/v1/briefings/config",

@@ -114,27 +114,30 @@ def test_many_threads_share_a_client(server):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_client_works_on_both_sides_of_a_fork(server):
-    client = OneBrain(KEY, base_url=server.url)
-    assert client.memory.get(ID).id == ID
-    lock = client._mode.transport._lock
-    read, write = os.pipe()
-    # As if another thread was just connecting.
-    with lock:
-        child = os.fork()
-        if child == 0:
-            try:
-                os.write(write, client.memory.get(ID).id.encode())
-            finally:
-                os._exit(0)
-    os.close(write)
-    # The child has not read from our connection.
-    assert client.memory.get(ID).id == ID
-    with os.fdopen(read) as answers:
-        assert answers.read() == ID
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    client.close()
+def test_a_client_works_on_both_sides_of_a_fork(server, program):
+    forking = """
+        import os, sys
+        from onebrain import OneBrain
+
+        key, url, id = sys.argv[1:]
+        client = OneBrain(key, base_url=url)
+        assert client.memory.get(id).id == id
+        # As if another thread was just connecting.
+        with client._mode.transport._lock:
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    print(client.memory.get(id).id, flush=True)
+                    status = 0
+                finally:
+                    os._exit(status)
+        # The child has not read from our connection.
+        assert client.memory.get(id).id == id
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        client.close()
+    """
+    assert program(forking, KEY, server.url, ID) == f"{ID}\n"
 
 
 def test_a_client_brought_along_is_used_and_stays_open(server):

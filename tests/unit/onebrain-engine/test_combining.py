@@ -119,25 +119,37 @@ def test_keys_do_not_wait_for_each_other():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_does_not_wait_for_its_parents_threads():
-    recorder = Recorder()
-    combiner = Combiner(recorder.do, most=8, final=lambda error: True)
-    thread = threading.Thread(target=combiner.run, args=("key", 1))
-    thread.start()
-    assert recorder.begun.wait(180)
-    child = os.fork()
-    # The parent's thread does not exist here.
-    if child == 0:
-        status = 1
-        try:
-            combiner.run("key", 2)
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    recorder.go.set()
-    thread.join(10)
-    assert os.waitstatus_to_exitcode(status) == 0
+def test_a_child_does_not_wait_for_its_parents_threads(program):
+    forking = """
+        import os, threading
+        from onebrain_engine.combining import Combiner
+
+        begun, go, done = threading.Event(), threading.Event(), []
+
+        def do(key, works):
+            if not done:
+                done.append(key)
+                begun.set()
+                go.wait()
+
+        combiner = Combiner(do, most=8, final=lambda error: True)
+        thread = threading.Thread(target=combiner.run, args=("key", 1))
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        # The parent's thread does not exist here.
+        if child == 0:
+            status = 1
+            try:
+                combiner.run("key", 2)
+                status = 0
+            finally:
+                os._exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        go.set()
+        thread.join()
+    """
+    assert program(forking) == "0\n"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -122,8 +122,13 @@ def test_a_chain_is_not_walked_for_a_new_memory(monkeypatch):
             brain.update(ids[0], supersedes=ids[-1])
 
 
-def _supersede(url: str, worker: int) -> None:
-    with onebrain.connect(url, embedder=None) as brain:
+SUPERSEDE = """
+import os, sys
+import onebrain
+from onebrain import Scope
+
+def supersede(url, tenant, worker):
+    with onebrain.connect(url, tenant=tenant, embedder=None) as brain:
         old = None
         for step in range(6):
             old = brain.store(
@@ -132,21 +137,32 @@ def _supersede(url: str, worker: int) -> None:
                 supersedes=[] if old is None else old,
             ).id
 
+# All modules are loaded once.
+onebrain.connect("sqlite://", embedder=None).close()
+children = []
+for worker in range(8):
+    children.append(os.fork())
+    if children[-1] == 0:
+        status = 1
+        try:
+            supersede(*sys.argv[1:], worker)
+            status = 0
+        finally:
+            os._exit(status)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
 
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_many_processes_supersede_in_one_space(tmp_path, request, kind):
+def test_many_processes_supersede_in_one_space(tmp_path, request, program, new_tenant, kind):
     url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    context = multiprocessing.get_context("fork")
-    with onebrain.connect(url, embedder=None) as brain:
+    tenant = new_tenant()
+    with onebrain.connect(url, tenant=tenant, embedder=None) as brain:
         # Its index is there before the others write, and follows them.
         assert len(brain.search("worker")) == 0
-        workers = [context.Process(target=_supersede, args=(url, worker)) for worker in range(8)]
-        for one in workers:
-            one.start()
-        for one in workers:
-            one.join()
-        assert [one.exitcode for one in workers] == [0] * 8
-        with onebrain.connect(url, embedder=None) as fresh:
+        assert program(SUPERSEDE, url, tenant).split("\n")[0] == str([0] * 8)
+        with onebrain.connect(url, tenant=tenant, embedder=None) as fresh:
             for reader in (brain, fresh):
                 expected = {f"worker {worker} is at step 5" for worker in range(8)}
                 assert {hit.content for hit in reader.search("step 0", limit=50)} == expected
