@@ -53,7 +53,10 @@ def answers(brain: onebrain.Brain, scope: Scope) -> list:
         for mode in ("hybrid", "keyword", "vector"):
             hits = brain.search(query, scope=scope, mode=mode, limit=8, now=NOW)
             seen.append([(hit.id, round(hit.score, 4)) for hit in hits])
+    hits = brain.search(QUERIES[0], scope=scope, filter=F("n").ge(3), now=NOW)
+    seen.append([(hit.id, round(hit.score, 4)) for hit in hits])
     seen.append([memory.id for memory in brain.list(scope=scope, order="sequence")])
+    seen.append([memory.id for memory in brain.list(scope=scope, order="-importance")])
     seen.append([memory.id for memory in brain.list(scope=scope, order="-created_at")])
     seen.append(
         sorted(memory.id for memory in brain.list(scope=scope, filter=F("n").ge(3) | F("n").eq(None)))

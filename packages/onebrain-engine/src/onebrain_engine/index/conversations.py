@@ -36,12 +36,15 @@ class Conversations:
         """The number of conversations whose last slot is at hand."""
         return len(self._last or ())
 
-    def extend(self, entries: Sequence[Entry], replaced: Mapping[int, int]) -> None:
+    def extend(self, entries: Sequence[Entry], replaced: Mapping[int, int]) -> bool:
         """Chain new slots, whose rows are there already; one that replaces another in its conversation takes its position.
 
         Args:
             entries: The memories of the slots.
             replaced: The slot that each new slot replaces.
+
+        Returns:
+            Whether a new slot came between two others.
         """
         first, count = self.code.size, len(entries)
         codes = [
@@ -52,7 +55,8 @@ class Conversations:
         self.previous.extend(np.full(count, -1, np.int64))
         self.following.extend(np.full(count, -1, np.int64))
         if not any(codes) and not replaced:
-            return
+            return False
+        parted = False
         previous, rows = self.previous.view, self._row.view
         last = self._find_last(first)
         for slot, code in enumerate(codes, first):
@@ -65,6 +69,8 @@ class Conversations:
             while before >= 0 and rows[before] > row:
                 before, after = int(previous[before]), before
             self._link(slot, before, after, last, code)
+            parted = parted or after >= 0
+        return parted
 
     def _link(self, slot: int, before: int, after: int, last: dict[int, int], code: int) -> None:
         """Put a slot between two neighbours, each -1 at an end of the conversation."""

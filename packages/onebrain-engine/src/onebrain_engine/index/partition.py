@@ -101,9 +101,16 @@ class Partition:
         # Of several versions only the last one counts.
         last = {item.entry.row: item for item in items}
         first = self.size
-        replaced = self.slots.append(items if len(last) == len(items) else list(last.values()))
+        replaced, parted = self.slots.append(items if len(last) == len(items) else list(last.values()))
         self.frequencies.added(first)
-        self._kill(replaced)
+        if replaced:
+            self._kill(replaced)
+        elif parted:
+            self._changed()
+        else:
+            # Selections and their preparation follow by themselves.
+            self.frequencies.changed()
+            self.ranker.changed()
 
     def _remove(self, rows: Sequence[int]) -> None:
         self._records.forget(rows)

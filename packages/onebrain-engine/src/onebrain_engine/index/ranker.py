@@ -28,6 +28,7 @@ Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 FULL = 4_000
 _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
 _FEW: Final = 32  # postings for each candidate up to which they are looked at one by one
+_LATEST: Final = 64  # memories added to a selection up to which its words are not sorted anew
 
 
 @dataclass(slots=True)
@@ -154,8 +155,10 @@ class Ranker:
             frequency, count = np.where(terms >= 0, known.of_words()[terms], 0), known.count
             lists = self._postings(terms)
             slots = self._candidates(selection, request, lists, ranking.rarity(frequency, count))
-            memories = self._prepare(slots, self._informative_of(slots), known.speakers())
-            hits = self._hits(slots, lists)
+            informative = self._informative_of(slots)
+            with self._positions_of(slots) as position:
+                memories = self._prepare(slots, informative, known.speakers(), position)
+                hits = self._hits(slots, lists, position)
         times = request.times
         wanted = ranking.Wanted(
             terms,
@@ -242,19 +245,37 @@ class Ranker:
         self, selection: Selection, terms: Ints, statistics: WordStatistics | None
     ) -> tuple[ranking.Memories, ranking.Hits]:
         """Return all memories of a selection, prepared, and where a query's terms stand in them."""
-        if selection.memories is None or selection.words is None:
-            words = selection.words = self._words(selection.slots)
-            if statistics is None:
-                among = np.bincount(words.terms, minlength=1)
-                rarities = ranking.information(among, selection.size)
-                speakers = self._frequencies.speakers()
-            else:
-                rarities, speakers = statistics.information, statistics.speakers
-            selection.memories = self._prepare(selection.slots, words.informative(rarities), speakers)
-        elif isinstance(selection.words, ranking.ForwardIndex):
+        memories, words = selection.memories, selection.words
+        speakers = self._frequencies.speakers() if statistics is None else statistics.speakers
+        if memories is None or words is None or words.size < selection.size:
+            words = selection.words = self._words_of(selection)
+            rarities = (
+                ranking.information(words.frequency(), selection.size)
+                if statistics is None
+                else statistics.information
+            )
+            memories = self._prepared(selection.slots, words.informative(rarities), speakers)
+        elif isinstance(words, ranking.ForwardIndex):
             # A second query: more may follow, for which sorting the terms once pays.
-            selection.words = selection.words.inverted()
-        return selection.memories, selection.words.hits(terms)
+            words = selection.words = words.inverted()
+        if memories.speakers != speakers:
+            # Memories beside the selection may have made a label a name.
+            memories = replace(memories, speakers=speakers)
+        selection.memories = memories
+        return memories, words.hits(terms)
+
+    def _words_of(self, selection: Selection) -> ranking.Words:
+        """Return the words of a selection, sorted once for all but the latest memories if others were added to it."""
+        words, slots = selection.words, selection.slots
+        if words is None:
+            return self._words(slots)
+        base = words.base if isinstance(words, ranking.GrowingIndex) else words
+        if selection.size - base.size > max(_LATEST, base.size // 8):
+            return self._words(slots)
+        if isinstance(base, ranking.ForwardIndex):
+            base = base.inverted()
+        latest = np.arange(base.size, selection.size) if slots is None else slots[base.size :]
+        return ranking.GrowingIndex(base, self._words(latest))
 
     def _words(self, slots: Ints | None) -> ranking.ForwardIndex:
         """Return the words of slots."""
@@ -275,8 +296,21 @@ class Ranker:
             self._informative[slots] = means
         return means
 
-    def _prepare(self, slots: Ints | None, informative: Floats, speakers: frozenset[int]) -> ranking.Memories:
-        """Prepare slots for ranking; neighbours that are not among them lend nothing."""
+    def _prepared(
+        self, slots: Ints | None, informative: Floats, speakers: frozenset[int]
+    ) -> ranking.Memories:
+        if slots is None:
+            return self._prepare(None, informative, speakers, None)
+        with self._positions_of(slots) as position:
+            return self._prepare(slots, informative, speakers, position)
+
+    def _prepare(
+        self, slots: Ints | None, informative: Floats, speakers: frozenset[int], position: Ints | None
+    ) -> ranking.Memories:
+        """Prepare slots for ranking; neighbours that are not among them lend nothing.
+
+        `position` holds the position of each slot among `slots`, -1 for none; it is None if these are all slots.
+        """
         known = self._slots
         previous, following = known.conversations.previous.view, known.conversations.following.view
         columns: list[npt.NDArray[Any]] = [
@@ -286,9 +320,8 @@ class Ranker:
             known.conversations.code.view,
             known.created.view,
         ]
-        if slots is not None:
-            with self._positions_of(slots) as position:
-                previous, following = position[previous[slots]], position[following[slots]]
+        if slots is not None and position is not None:
+            previous, following = position[previous[slots]], position[following[slots]]
             columns = [column[slots] for column in columns]
         lengths, flags, labels, conversations, created = columns
         return ranking.prepare(
@@ -318,23 +351,22 @@ class Ranker:
             # The array is as large as the index: it is left as it was found instead of made for each query.
             position[slots] = -1
 
-    def _hits(self, slots: Ints, lists: Sequence[Posting]) -> ranking.Hits:
+    def _hits(self, slots: Ints, lists: Sequence[Posting], position: Ints) -> ranking.Hits:
         """Return where a query's terms stand among slots, from the terms' postings."""
         rows: list[Ints] = []
         counts: list[npt.NDArray[Any]] = []
-        with self._positions_of(slots) as position:
-            for holding, amounts in lists:
-                # Looking each slot up beats looking at each posting if there are many more of those.
-                if len(holding) > _FEW * len(slots):
-                    at = np.searchsorted(holding, slots)
-                    row = (holding[np.minimum(at, len(holding) - 1)] == slots).nonzero()[0]
-                    amounts = amounts[at[row]]
-                else:
-                    row = position[holding]
-                    kept = row >= 0
-                    row, amounts = row[kept], amounts[kept]
-                rows.append(row)
-                counts.append(amounts)
+        for holding, amounts in lists:
+            # Looking each slot up beats looking at each posting if there are many more of those.
+            if len(holding) > _FEW * len(slots):
+                at = np.searchsorted(holding, slots)
+                row = (holding[np.minimum(at, len(holding) - 1)] == slots).nonzero()[0]
+                amounts = amounts[at[row]]
+            else:
+                row = position[holding]
+                kept = row >= 0
+                row, amounts = row[kept], amounts[kept]
+            rows.append(row)
+            counts.append(amounts)
         frequency = np.array([len(row) for row in rows], np.int64)
         if not frequency.any():
             return ranking.no_hits(len(lists))

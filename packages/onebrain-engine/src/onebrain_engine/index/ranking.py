@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -144,12 +144,25 @@ class InvertedIndex:
         bounds: [v + 1] where the entries of each term begin; the end of the last one.
         rows: [t] rows, ascending for each term.
         counts: [t] occurrences.
+        size: The number of rows.
     """
 
     terms: npt.NDArray[np.int64]
     bounds: npt.NDArray[np.intp]
     rows: npt.NDArray[np.intp]
     counts: Floats
+    size: int
+
+    def frequency(self) -> Ints:
+        """Return the number of rows with each term, by the term's id."""
+        frequency = np.zeros(int(self.terms[-1]) + 1 if len(self.terms) else 1, np.int64)
+        frequency[self.terms] = np.diff(self.bounds)
+        return frequency
+
+    def informative(self, information: Floats) -> Floats:
+        """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
+        weights = information[self.terms].repeat(np.diff(self.bounds))
+        return _means(self.rows, weights, self.size)
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
@@ -206,14 +219,16 @@ class ForwardIndex:
             np.append(first, len(terms)),
             self.rows[order].astype(np.intp),
             self.counts[order],
+            self.size,
         )
+
+    def frequency(self) -> Ints:
+        """Return the number of rows with each term, by the term's id."""
+        return np.bincount(self.terms, minlength=1)
 
     def informative(self, information: Floats) -> Floats:
         """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
-        sizes = np.bincount(self.rows, minlength=self.size)
-        sums = np.bincount(self.rows, information[self.terms], minlength=self.size)
-        mean: Floats = (sums / np.maximum(sizes, 1)).astype(np.float32)
-        return mean
+        return _means(self.rows, information[self.terms], self.size)
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
@@ -227,6 +242,56 @@ class ForwardIndex:
         known = term[positions].astype(np.intp)
         frequency = np.bincount(known, minlength=len(query))
         return Hits(known, self.rows[positions].astype(np.intp), self.counts[positions], frequency)
+
+
+@dataclass(frozen=True, slots=True)
+class GrowingIndex:
+    """The words of memories that others were added to: most in an inverted index, the latest in a forward index.
+
+    Attributes:
+        base: The first rows.
+        latest: The rows behind them.
+    """
+
+    base: InvertedIndex
+    latest: ForwardIndex
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return self.base.size + self.latest.size
+
+    def frequency(self) -> Ints:
+        """Return the number of rows with each term, by the term's id."""
+        less, more = sorted((self.base.frequency(), self.latest.frequency()), key=len)
+        more[: len(less)] += less
+        return more
+
+    def informative(self, information: Floats) -> Floats:
+        """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
+        return np.concatenate([self.base.informative(information), self.latest.informative(information)])
+
+    def hits(self, query: Ints) -> Hits:
+        """Return where a query's terms stand; -1 among them is a word that is not known."""
+        first, then = self.base.hits(query), self.latest.hits(query)
+        if not len(then.row):
+            return first
+        return Hits(
+            np.concatenate([first.term, then.term]),
+            np.concatenate([first.row, then.row + self.base.size]),
+            np.concatenate([first.count, then.count]),
+            first.frequency + then.frequency,
+        )
+
+
+Words: TypeAlias = ForwardIndex | InvertedIndex | GrowingIndex
+
+
+def _means(rows: Ints, values: Floats, size: int) -> Floats:
+    """Return the mean of the values of each of `size` rows, 0 for a row without any."""
+    counts = np.bincount(rows, minlength=size)
+    mean: Floats = (np.bincount(rows, values, minlength=size) / np.maximum(counts, 1)).astype(np.float32)
+    return mean
 
 
 def _damping(lengths: Floats) -> Floats:

@@ -27,20 +27,22 @@ class Selection:
 
     Attributes:
         slots: Ascending; None for every slot of the index.
+        seen: The number of the index's slots that were looked at.
         until: When it stops to be true because something in it expires, in microseconds.
-        memories: The prepared memories, once a search needed them.
+        memories: The prepared memories, once a search needed them; those that came later may be missing.
         words: Their words, by memory for the first search and by word for further ones.
     """
 
     slots: Ints | None
     size: int
+    seen: int
     until: int = NEVER
     memories: ranking.Memories | None = field(default=None, repr=False)
-    words: ranking.ForwardIndex | ranking.InvertedIndex | None = field(default=None, repr=False)
+    words: ranking.Words | None = field(default=None, repr=False)
 
 
 class Selector:
-    """Selects and orders the slots of one index; selections are kept until something changes.
+    """Selects and orders the slots of one index; selections grow with it, and are kept until something in it changes.
 
     Args:
         slots: The slots.
@@ -69,6 +71,9 @@ class Selector:
         known = self._selections.get(key)
         if known is not None and now < known.until:
             self._selections.move_to_end(key)
+            if known.seen < self._slots.size:
+                self._grow(known, self._matching(known.seen, scope, filter, include_archived, now, fetch))
+                self._make_room()
             return known
         slots = self._in_scope(scope)
         expires = _part(self._slots.expires.view, slots)
@@ -79,26 +84,53 @@ class Selector:
             keep &= _part(self._columns.mask(filter, fetch), slots)
         until = int(expires[keep].min(initial=NEVER))
         if slots is None and keep.all():
-            selection = Selection(None, self._slots.size, until)
+            selection = Selection(None, self._slots.size, self._slots.size, until)
         else:
             slots = np.flatnonzero(keep) if slots is None else slots[keep]
-            selection = Selection(slots, len(slots), until)
+            selection = Selection(slots, len(slots), self._slots.size, until)
+        if known is not None:
+            self._selected -= known.size
         self._selections[key] = selection
         self._selected += selection.size
+        self._make_room()
+        return selection
+
+    def _make_room(self) -> None:
         while self._selected > _KEPT and len(self._selections) > 1:
             self._selected -= self._selections.popitem(last=False)[1].size
-        return selection
+
+    def _matching(
+        self, first: int, scope: Scope, filter: Filter, include_archived: bool, now: int, fetch: Fetch
+    ) -> Ints:
+        """Return the slots from `first` on that match, ascending."""
+        known = self._slots
+        keep = known.alive.view[first:] & (known.expires.view[first:] > now)
+        if not include_archived:
+            keep &= ~known.archived.view[first:]
+        for _, wanted, codes, column in self._parts(scope):
+            if wanted is not None:
+                keep &= column.view[first:] == codes.find(wanted)
+        if filter != TRUE:
+            keep &= self._columns.mask(filter, fetch)[first:]
+        return np.flatnonzero(keep) + first
+
+    def _grow(self, selection: Selection, slots: Ints) -> None:
+        """Add slots to a selection, all that match of those that it has not seen."""
+        size = self._slots.size
+        if selection.slots is None and len(slots) < size - selection.seen:
+            selection.slots = np.arange(selection.seen)
+        if len(slots):
+            if selection.slots is not None:
+                selection.slots = np.concatenate([selection.slots, slots])
+            selection.until = min(selection.until, int(self._slots.expires.view[slots].min()))
+            selection.size += len(slots)
+            self._selected += len(slots)
+        selection.seen = size
 
     def _in_scope(self, scope: Scope) -> Ints | None:
         """Return the slots of a scope, dead ones included, ascending; None for all."""
-        known = self._slots
         slots: Ints | None = None
-        parts: tuple[tuple[str, str | None, Codes, Growable], ...] = (
-            ("session", scope.session, known.sessions, known.session),
-            ("user", scope.user, known.users, known.user),
-            ("agent", scope.agent, known.agents, known.agent),
-        )
-        for name, wanted, codes, column in parts:
+        for name, wanted, codes, column in self._parts(scope):
             if wanted is None:
                 continue
             code = codes.find(wanted)
@@ -112,19 +144,42 @@ class Selector:
                 slots = slots[column.view[slots] == code]
         return slots
 
+    def _parts(self, scope: Scope) -> tuple[tuple[str, str | None, Codes, Growable], ...]:
+        """Return the parts of a scope with their columns."""
+        known = self._slots
+        return (
+            ("session", scope.session, known.sessions, known.session),
+            ("user", scope.user, known.users, known.user),
+            ("agent", scope.agent, known.agents, known.agent),
+        )
+
     def ordered(self, selection: Selection, order: str) -> tuple[Ints, npt.NDArray[Any]]:
         """Return a selection's slots in an order, ties by row, and the values of the order by slot."""
         name = order.lstrip("-")
         values, rows = self._slots.order(name), self._slots.row.view
-        if name not in self._orders:
-            self._orders[name] = np.lexsort((rows, values))
-        slots = self._orders[name]
+        slots = self._order(name, values, rows)
         if selection.slots is not None:
             if selection.size * 8 < self._slots.size:
                 slots = selection.slots[np.lexsort((rows[selection.slots], values[selection.slots]))]
             else:
                 slots = slots[inside(selection.slots, self._slots.size)[slots]]
         return (slots[::-1] if order.startswith("-") else slots), values
+
+    def _order(self, name: str, values: npt.NDArray[Any], rows: Ints) -> Ints:
+        """Return all slots in an order."""
+        known = self._orders.get(name)
+        if known is not None and len(known) == len(rows):
+            return known
+        if known is not None and len(known):
+            # Most new memories come last in every order by time.
+            added = np.arange(len(known), len(rows))
+            added = added[np.lexsort((rows[added], values[added]))]
+            last, first = known[-1], added[0]
+            if (values[last], rows[last]) < (values[first], rows[first]):
+                known = self._orders[name] = np.concatenate([known, added])
+                return known
+        known = self._orders[name] = np.lexsort((rows, values))
+        return known
 
     @property
     def stamp(self) -> tuple[object, ...]:

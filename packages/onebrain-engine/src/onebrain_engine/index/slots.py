@@ -75,8 +75,12 @@ class Slots:
             self._slot_of = dict(zip(self.row.view[living].tolist(), living.tolist(), strict=True))
         return self._slot_of
 
-    def append(self, items: Sequence[Indexed]) -> list[int]:
-        """Append memories, each of another row; return the slots that they replace, which are still alive."""
+    def append(self, items: Sequence[Indexed]) -> tuple[list[int], bool]:
+        """Append memories, each of another row.
+
+        Returns:
+            The slots that they replace, which are still alive, and whether two others are no longer neighbours.
+        """
         first = self.size
         slot_of = self.of_rows()
         replaced = {
@@ -88,10 +92,10 @@ class Slots:
         self._append_entries(entries)
         self._append_words([item.analysis for item in items])
         self._append_vectors([item.vector for item in items])
-        self.conversations.extend(entries, replaced)
+        parted = self.conversations.extend(entries, replaced)
         for slot, entry in enumerate(entries, first):
             slot_of[entry.row] = slot
-        return list(replaced.values())
+        return list(replaced.values()), parted
 
     def _append_entries(self, entries: Sequence[Entry]) -> None:
         self.row.extend([entry.row for entry in entries])

@@ -1,0 +1,126 @@
+"""A selection that memories are added to: it answers as one that is made anew."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import onebrain
+from onebrain import F, NewMemory, Scope
+from onebrain_engine import Engine, SqliteStore
+from onebrain_engine.driver import EngineDriver
+from onebrain_engine.index import ranker
+from onebrain_engine.index.ranking import ForwardIndex, GrowingIndex
+
+WORDS = [
+    "harbour",
+    "boiler",
+    "window",
+    "violin",
+    "glacier",
+    "ticket",
+    "marathon",
+    "seat",
+    "wedding",
+    "lighthouse",
+]
+rows = st.lists(st.dictionaries(st.integers(0, 9), st.integers(1, 5), max_size=5), min_size=1, max_size=12)
+
+
+def forward(texts: list[dict[int, int]]) -> ForwardIndex:
+    starts = np.cumsum([0, *map(len, texts)])
+    terms = [term for text in texts for term in text]
+    counts = [count for text in texts for count in text.values()]
+    return ForwardIndex.of(starts, np.array(terms, np.int32), np.array(counts, np.uint16))
+
+
+@given(rows, rows, st.lists(st.integers(-1, 12), unique=True, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_words_in_two_parts_are_those_of_one(old, new, query):
+    whole, parts = forward(old + new), GrowingIndex(forward(old).inverted(), forward(new))
+    terms = np.array(query, np.int64)
+
+    def found(index):
+        hits = index.hits(terms)
+        held = zip(hits.term.tolist(), hits.row.tolist(), hits.count.tolist(), strict=True)
+        return sorted(held), hits.frequency.tolist()
+
+    assert parts.size == whole.size
+    assert found(parts) == found(whole)
+    size = max(len(parts.frequency()), len(whole.frequency()))
+    frequencies = [np.pad(index.frequency(), (0, size - len(index.frequency()))) for index in (parts, whole)]
+    assert np.array_equal(*frequencies)
+    information = np.linspace(0, 1, size, dtype=np.float32)
+    assert np.allclose(parts.informative(information), whole.informative(information), atol=1e-6)
+
+
+@pytest.mark.parametrize("latest", [1, 64])
+def test_an_index_that_grows_answers_as_a_fresh_one(tmp_path, monkeypatch, latest):
+    monkeypatch.setattr(ranker, "_LATEST", latest)
+    choose = random.Random(latest)
+
+    def brain() -> onebrain.Brain:
+        engine = Engine(SqliteStore(str(tmp_path / "brain.db")))
+        return onebrain.Brain(EngineDriver(engine, engine.tenant(), service="sqlite"))
+
+    def memory() -> NewMemory:
+        label = choose.choice(["", "", "Maria: ", "Jon: "])
+        user, session = choose.choice(["maria", "jon"]), choose.choice([None, None, "one", "two"])
+        text = label + " ".join(choose.choices(WORDS, k=choose.randint(1, 7)))
+        return NewMemory(
+            content=text,
+            scope=Scope(user=user, session=session),
+            metadata={"n": choose.randrange(9)},
+            archived=choose.random() < 0.1,
+            importance=choose.choice([None, 0.2, 0.8]),
+        )
+
+    def answers(one: onebrain.Brain) -> list[object]:
+        asked = [
+            one.search("Maria and the window seat", mode=mode, scope=scope, filter=filter, limit=20)
+            for mode in ("hybrid", "keyword")
+            for scope, filter in (
+                (Scope(), None),
+                (Scope(user="maria"), None),
+                (Scope(user="jon", session="one"), None),
+                (Scope(), F("n").ge(4)),
+            )
+        ]
+        listed = [
+            list(one.list(order=order, limit=30)) for order in ("-created_at", "importance", "-sequence")
+        ]
+        return [
+            *([(hit.id, round(hit.score, 4)) for hit in found] for found in asked),
+            *([one.id for one in page] for page in listed),
+            one.count(scope=Scope(user="maria"), filter=F("n").ge(4)),
+        ]
+
+    with brain() as growing:
+        growing.store_many([memory() for _ in range(20)]).raise_for_failures()
+        answers(growing)
+        for step in range(12):
+            growing.store_many([memory() for _ in range(choose.choice([1, 1, 2, 9]))]).raise_for_failures()
+            if step % 3 == 0:
+                with brain() as fresh:
+                    assert answers(growing) == answers(fresh)
+            else:
+                growing.search(
+                    "Maria and the window seat", scope=choose.choice([Scope(), Scope(user="maria")])
+                )
+
+
+def test_a_caller_may_change_the_metadata_that_it_was_given(tmp_path):
+    with onebrain.connect(f"sqlite:///{tmp_path}/brain.db") as brain:
+        brain.store("flat", metadata={"n": 1})
+        brain.store("nested", metadata={"tags": ["a"], "of": {"n": 1}})
+        brain.search("flat")
+        for _ in range(3):
+            nested, flat = brain.list()
+            assert (nested.metadata, flat.metadata) == ({"tags": ["a"], "of": {"n": 1}}, {"n": 1})
+            nested.metadata["tags"].append("b")
+            nested.metadata["of"]["n"] = 2
+            flat.metadata["n"] = 2
