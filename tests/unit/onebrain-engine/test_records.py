@@ -72,4 +72,4 @@ def test_only_some_records_are_kept_and_long_texts_are_not(tenants, monkeypatch)
         ]
     (index,) = one._parts.indexes.partitions.values()
     assert len(index._records) == 3
-    assert all(len(record[5]) <= 20 for _, (record, _) in index._records._records.values())
+    assert all(len(record.fields["content"]) <= 20 for _, (record, _) in index._records._records.values())

@@ -12,7 +12,7 @@ from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.lives import Life
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import Space, by_space, now_in_micros, to_micros
 from onebrain_engine.timeline import Timelines, known_at
 
 _FIRST: Final = 20  # memories of a page that are read before their size is known
@@ -90,9 +90,7 @@ class Pages:
                 timeline = timeline.as_known(known_at(read, tenant, space, to_micros(as_of)))
             lives = timeline.living(records, now_in_micros()) if timeline.lives else dict[int, Life]()
             for row, (record, _) in records.items():
-                memories[row] = to_memory(
-                    record, space.name, vectors.get(row), lives.get(row) if lives else None
-                )
+                memories[row] = record.memory(vectors.get(row), lives.get(row) if lives else None)
             if sizes is not None:
                 sizes.update((row, size) for row, (_, size) in records.items())
                 for row, vector in vectors.items():
@@ -105,12 +103,12 @@ class Pages:
         """Return records by row with their sizes, from the index if it remembers them."""
         partition = self._indexes.loaded(tenant, space)
         if partition is None:
-            return measured(read.records(tenant, space, rows))
+            return measured(read.records(tenant, space, rows), space.name)
         with partition.lock:
             known = partition.recall(rows, space.at)
         missing = [row for row in rows if row not in known]
         if missing:
-            fresh = measured(read.records(tenant, space, missing))
+            fresh = measured(read.records(tenant, space, missing), space.name)
             with partition.lock:
                 partition.remember(fresh, space.at)
             known.update(fresh)

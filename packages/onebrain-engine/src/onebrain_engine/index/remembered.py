@@ -6,19 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from onebrain_engine.bounds import record_bytes
-from onebrain_engine.store.records import MEMORY_COLUMNS, Record
+from onebrain_engine.store.records import Record, Shown, shown
 
-# A record, and its approximate number of bytes.
-Measured = tuple[Record, int]
+# A record ready to become a memory, and its approximate number of bytes.
+Measured = tuple[Shown, int]
 
 _RECORDS, _LONGEST = 2_000, 8_000  # records that are kept, and characters of their longest text
-_RECORD_BYTES: Final = 2_000  # of a record, approximately
-_CONTENT: Final = MEMORY_COLUMNS.split(", ").index("content")
+_RECORD_BYTES: Final = 3_000  # of a record, approximately
 
 
-def measured(records: Mapping[int, Record]) -> dict[int, Measured]:
-    """Return records with their sizes."""
-    return {row: (record, record_bytes(record)) for row, record in records.items()}
+def measured(records: Mapping[int, Record], space: str) -> dict[int, Measured]:
+    """Return records of a space with their sizes."""
+    return {row: (shown(record, space), record_bytes(record)) for row, record in records.items()}
 
 
 class RecordCache:
@@ -35,7 +34,9 @@ class RecordCache:
     def add(self, records: Mapping[int, Measured], seq: int) -> None:
         """Keep records that were read at change `seq`."""
         kept = self._records
-        kept.update((row, (seq, one)) for row, one in records.items() if len(one[0][_CONTENT]) <= _LONGEST)
+        kept.update(
+            (row, (seq, one)) for row, one in records.items() if len(one[0].fields["content"]) <= _LONGEST
+        )
         while len(kept) > _RECORDS:
             del kept[next(iter(kept))]
 

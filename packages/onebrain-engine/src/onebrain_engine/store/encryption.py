@@ -230,10 +230,10 @@ class Seal:
             raise self._no_key()
         return self.cipher.open_memory(tenant, space, row, sealed)
 
-    def record(self, tenant: str, space: int, record: Sequence[Any], sealed: bytes | None) -> Record:
+    def record(self, tenant: str, space: int, record: Record, sealed: bytes | None) -> Record:
         """Return a record in clear."""
         if sealed is None:
-            return tuple(record)
+            return record
         clear = list(record)
         fields = self.memory(tenant, space, record[0], sealed)
         for position, value in zip(_POSITIONS, fields, strict=True):

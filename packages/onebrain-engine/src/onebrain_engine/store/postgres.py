@@ -447,7 +447,7 @@ class _Reading:
     def records(self, tenant: str, space: Space, rows: Sequence[int]) -> Mapping[int, Record]:
         """Return memories as records by row."""
         return {
-            record[0]: self._seal.record(tenant, space.key, record, sealed)
+            record[0]: self._seal.record(tenant, space.key, tuple(record), sealed)
             for *record, sealed in self._session.run(
                 tenant,
                 f"SELECT {_quoted(MEMORY_COLUMNS.split(', '))}, sealed FROM onebrain.memory "

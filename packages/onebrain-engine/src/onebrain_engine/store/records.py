@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -182,20 +182,76 @@ MEMORY_COLUMNS = (
 )
 
 
+_PLACES = {name: place for place, name in enumerate(MEMORY_COLUMNS.split(", "))}
+
+
+def changed(record: Record, values: Mapping[str, Any], at: int) -> Record:
+    """Return a record after a change of columns at a moment, as the store holds it; a vector is no part of it."""
+    columns = list(record)
+    for name, value in values.items():
+        if name != "vector":
+            columns[_PLACES[name]] = value
+    columns[_PLACES["updated_at"]] = at
+    return tuple(columns)
+
+
 @lru_cache(maxsize=1024)
 def _scope(space: str, user: str | None, agent: str | None, session: str | None) -> Scope:
     """Return a memory's scope; the memories of a page mostly share a few."""
     return Scope.trusted({"space": space or None, "user": user or None, "agent": agent, "session": session})
 
 
-def to_memory(record: Record, space: str, vector: bytes | None = None, life: Life | None = None) -> Memory:
-    """Return the memory of a record, with its life and the floats of its vector if given.
+# Not frozen, for one is made of every record that is read, and a frozen one takes three times as long.
+@dataclass(slots=True)
+class Shown:
+    """A record made ready to become a memory, once or often.
 
-    The store's own data needs no validation.
+    Attributes:
+        fields: The fields of the memory, shared by all memories that are made of it.
+        nested: The texts of its metadata and extra fields if either holds a list or an object; else None.
     """
+
+    fields: dict[str, Any]
+    nested: tuple[str, str] | None
+
+    def memory(self, vector: bytes | None = None, life: Life | None = None) -> Memory:
+        """Return the memory, with its life and the floats of its vector if given.
+
+        The store's own data needs no validation.
+        """
+        fields = self.fields.copy()
+        # A caller may change what it is given, so no two memories share these.
+        if self.nested is None:
+            fields["metadata"], fields["extra"] = fields["metadata"].copy(), fields["extra"].copy()
+        else:
+            fields["metadata"], fields["extra"] = map(load_object, self.nested)
+        if vector is not None:
+            fields["embedding"] = tuple(np.frombuffer(vector, np.float32).tolist())
+        if life is not None:
+            last = life.successors[-1] if life.successors else None
+            fields.update(
+                valid_from=None if life.valid_from is None else to_datetime(life.valid_from),
+                valid_until=None if life.valid_until is None else to_datetime(life.valid_until),
+                supersedes=tuple(link.id for link in life.supersedes),
+                superseded_by=None if last is None else last.id,
+                superseded_at=None if last is None else to_datetime(last.recorded),
+                sources=life.sources,
+            )
+        return Memory.trusted(fields)
+
+
+def to_memory(record: Record, space: str, vector: bytes | None = None, life: Life | None = None) -> Memory:
+    """Return the memory of a record, with its life and the floats of its vector if given."""
+    return shown(record, space).memory(vector, life)
+
+
+def shown(record: Record, space: str) -> Shown:
+    """Make a record of a space ready to become a memory."""
     created = updated = to_datetime(record[14])
     if record[15] != record[14]:
         updated = to_datetime(record[15])
+    metadata: dict[str, Any] = {} if record[9] == "{}" else load_object(record[9])
+    extra: dict[str, Any] = {} if record[17] == "{}" else load_object(record[17])
     fields: dict[str, Any] = {
         "id": record[1],
         "content": record[5],
@@ -203,7 +259,7 @@ def to_memory(record: Record, space: str, vector: bytes | None = None, life: Lif
         "title": record[6],
         "type": record[7],
         "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
-        "metadata": {} if record[9] == "{}" else load_object(record[9]),
+        "metadata": metadata,
         "importance": record[10],
         "source": record[11],
         "pinned": bool(record[12]),
@@ -217,17 +273,13 @@ def to_memory(record: Record, space: str, vector: bytes | None = None, life: Lif
         "superseded_by": None,
         "superseded_at": None,
         "sources": (),
-        "embedding": None if vector is None else tuple(np.frombuffer(vector, np.float32).tolist()),
-        "extra": {} if record[17] == "{}" else load_object(record[17]),
+        "embedding": None,
+        "extra": extra,
     }
-    if life is not None:
-        last = life.successors[-1] if life.successors else None
-        fields.update(
-            valid_from=None if life.valid_from is None else to_datetime(life.valid_from),
-            valid_until=None if life.valid_until is None else to_datetime(life.valid_until),
-            supersedes=tuple(link.id for link in life.supersedes),
-            superseded_by=None if last is None else last.id,
-            superseded_at=None if last is None else to_datetime(last.recorded),
-            sources=life.sources,
-        )
-    return Memory.trusted(fields)
+    nested = (metadata and _is_nested(metadata)) or (extra and _is_nested(extra))
+    return Shown(fields, (record[9], record[17]) if nested else None)
+
+
+def _is_nested(value: Mapping[str, Any]) -> bool:
+    """Return whether an object holds a list or an object."""
+    return any(type(item) in (dict, list) for item in value.values())

@@ -12,10 +12,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, TypeVar
 from weakref import WeakSet
 
@@ -243,14 +245,16 @@ class SqliteStore:
             self._is_there()
             raise
 
-    @contextmanager
-    def reading(self) -> Generator[_Reading, None, None]:
+    def reading(self) -> AbstractContextManager[_Reading]:
         """Open a consistent view."""
+        return _View(self)
+
+    def begin_view(self) -> _Reading:
+        """Begin what `reading` opens."""
         self._check()
         if self.path == MEMORY:  # in memory there is one connection for all
-            with self._write_lock, translated(self.path):
-                yield _Reading(self._writer, self._seal, begun=False)
-            return
+            self._write_lock.acquire()
+            return _Reading(self._writer, self._seal, begun=False)
         self._require()
         with self._readers_lock:
             connection = self._readers.pop() if self._readers else None
@@ -258,19 +262,35 @@ class SqliteStore:
             connection = connection or self._connect()
             try:
                 connection.execute("BEGIN")
-                try:
-                    if self._seal.cipher is not None:
-                        self._seal.still_fits(_mark(connection))
-                    yield _Reading(connection, self._seal)
-                finally:
-                    connection.execute("COMMIT")
+                if self._seal.cipher is not None:
+                    self._seal.still_fits(_mark(connection))
             except BaseException:
                 connection.close()
                 raise
-        with self._readers_lock:
-            if not self._closed:
-                self._readers.append(connection)
-                return
+        return _Reading(connection, self._seal)
+
+    def end_view(self, view: _Reading, error: BaseException | None) -> None:
+        """End what `reading` has opened; `error` is the one that ended its block."""
+        with translated(self.path):
+            if not view.begun:
+                self._write_lock.release()
+            else:
+                self._give_back(view.connection, whole=error is None)
+            if isinstance(error, sqlite3.Error):
+                raise error
+
+    def _give_back(self, connection: sqlite3.Connection, *, whole: bool) -> None:
+        """End the transaction of a reader, and keep it for the next one if nothing has failed in it."""
+        try:
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        if whole:
+            with self._readers_lock:
+                if not self._closed:
+                    self._readers.append(connection)
+                    return
         connection.close()
 
     @contextmanager
@@ -338,17 +358,40 @@ _open: WeakSet[SqliteStore] = WeakSet()
 _inherited: list[sqlite3.Connection] = []
 
 
+class _View:
+    """A view of a store in a block; a class, because a generator takes three times as long for every call."""
+
+    __slots__ = ("_store", "_view")
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> _Reading:
+        self._view = self._store.begin_view()
+        return self._view
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store.end_view(self._view, error)
+
+
 class _Reading:
     """Queries."""
 
     def __init__(self, connection: sqlite3.Connection, seal: Seal, *, begun: bool = True) -> None:
         self._db = connection
-        self._begun = begun
         self._seal = seal
+        self.begun = begun
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that it reads by."""
+        return self._db
 
     def renew(self) -> None:
         """Begin a new view."""
-        if self._begun:  # in memory there is none: one connection sees everything
+        if self.begun:  # in memory there is none: one connection sees everything
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
 
@@ -416,12 +459,12 @@ class _Reading:
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             # The plus signs keep the planner from the index of a space's changes, which would read the whole space.
-            for *record, sealed in self._db.execute(
+            for record in self._db.execute(
                 f"SELECT {MEMORY_COLUMNS}, sealed FROM memory WHERE row IN ({_marks(len(chunk))}) "
                 "AND +tenant = ? AND +space = ?",
                 (*chunk, tenant, space.key),
             ):
-                found[record[0]] = self._seal.record(tenant, space.key, record, sealed)
+                found[record[0]] = self._seal.record(tenant, space.key, record[:-1], record[-1])
         return found
 
     def lives(
@@ -519,13 +562,13 @@ class _Reading:
         found: list[tuple[int, Space]] = []
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
-            for row, *space in self._db.execute(
+            for record in self._db.execute(
                 f"SELECT m.row, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 f"WHERE m.tenant = ? AND m.id IN ({_marks(len(chunk))}) "
                 f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
                 (tenant, *chunk, now, *values),
             ):
-                found.append((row, _space(space)))
+                found.append((record[0], _space(record[1:])))
         return found
 
     def columns(
@@ -831,8 +874,8 @@ class _Writing(_Reading):
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
         """Return rows whose time is over."""
         return [
-            (row, _space(space))
-            for row, *space in self._db.execute(
+            (record[0], _space(record[1:]))
+            for record in self._db.execute(
                 f"SELECT m.row, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 "WHERE m.tenant = ? AND m.expires_at <= ? LIMIT 10000",
                 (tenant, now),
@@ -918,8 +961,9 @@ class _Writing(_Reading):
         return space.moved(seq, run)
 
 
-def _space(record: Sequence[Any]) -> Space:
-    """Return a space of its columns."""
+@lru_cache(maxsize=256)
+def _space(record: tuple[Any, ...]) -> Space:
+    """Return a space of its columns; every call reads some, mostly as they were before."""
     key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed = record
     return Space(key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed=bool(timed))
 
