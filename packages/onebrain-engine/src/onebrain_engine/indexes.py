@@ -8,7 +8,7 @@ import numpy as np
 
 from onebrain.errors import OneBrainError
 from onebrain_engine.background import Background
-from onebrain_engine.embedding import unit
+from onebrain_engine.embedding import unit_vector
 from onebrain_engine.filling import Filling, large_of
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.partition import Partition
@@ -132,5 +132,5 @@ class Indexes:
 
 def index_entry(entry: Entry) -> Indexed:
     """Make a stored memory ready for the index."""
-    vector = None if entry.vector is None else unit(np.frombuffer(entry.vector, np.float32)[None, :])[0]
+    vector = None if entry.vector is None else unit_vector(np.frombuffer(entry.vector, np.float32))
     return Indexed(entry, analyse(entry.content), vector)

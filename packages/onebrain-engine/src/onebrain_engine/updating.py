@@ -19,7 +19,16 @@ from onebrain_engine.indexes import Indexes
 from onebrain_engine.retrying import persistent
 from onebrain_engine.store.lives import Life, Wanted
 from onebrain_engine.store.protocol import Store, Writing
-from onebrain_engine.store.records import Entry, Record, Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import (
+    Entry,
+    Record,
+    Space,
+    by_space,
+    changed,
+    now_in_micros,
+    to_memory,
+    to_micros,
+)
 from onebrain_engine.succession import Succession
 from onebrain_engine.vectorizers import Vectorizers
 
@@ -117,16 +126,15 @@ class Updating:
             if "embedding" in given or (made is not None and given["content"] != old.content):
                 space, values["vector"] = self._vector(write, tenant, space, given, made)
             life = self._life(write, tenant, space, record, given, now)
-            entry, after = write.change(tenant, space, row, values, now if at is None else to_micros(at))
+            moment = now if at is None else to_micros(at)
+            entry, after = write.change(tenant, space, row, values, moment)
             if life is not None:
                 bare = Life(row, old.id, entry.created_at, entry.expires_at)
                 succession = Succession(write, tenant, after, now)
                 succession.give([(bare, life)], users={row: old.scope.user})
                 after = succession.space
             memory = to_memory(
-                write.records(tenant, space, [row])[row],
-                space.name,
-                life=known_life(write, tenant, after, row),
+                changed(record, values, moment), space.name, life=known_life(write, tenant, after, row)
             )
         self._indexes.note_changed(tenant, entry, space, after)
         return memory

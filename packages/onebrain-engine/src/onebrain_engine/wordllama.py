@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import threading
 from functools import cache
 from itertools import pairwise
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onebrain.errors import MissingDependency
-from onebrain_engine.embedding import Floats, Scale, unit
+from onebrain_engine.embedding import Floats, Scale, unit, unit_vector
 
 _QUICK: Final = 8  # texts that are cut here before the library is loaded
 _SHORT: Final = 200  # characters; merging here takes time that grows with the square
@@ -83,9 +82,9 @@ class WordLlama:
             vocabulary, rows = self._read()
             ids = vocabulary.cut(text)
             if ids is not None:
-                return _unit(rows[ids].astype(np.float32).sum(axis=0))
+                return unit_vector(rows[ids].astype(np.float32).sum(axis=0))
         table = self._load()
-        return _unit(table[self._cut(text)].sum(axis=0))
+        return unit_vector(table[self._cut(text)].sum(axis=0))
 
     def _cut(self, text: str) -> list[int]:
         """Return the ids of a text's tokens, word by word: no token holds the end of one word and the beginning of the next.
@@ -191,12 +190,6 @@ class Vocabulary:
         last = not (left + right).strip(_SPACE)
         size = self._size
         return (((last * size) + whole) * size + self._ids[left]) * size + self._ids[right]
-
-
-def _unit(vector: Floats) -> Floats:
-    """Scale one vector to length one, as `unit` does many."""
-    length = np.float32(math.sqrt(np.einsum("i,i->", vector, vector, dtype=np.float64)))
-    return vector / length if length else vector
 
 
 @cache

@@ -28,6 +28,7 @@ __all__ = [
     "analyse_query",
     "content_words",
     "fold",
+    "runs_of",
     "split_label",
     "stem",
     "without_terms",
@@ -459,6 +460,17 @@ _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _DAY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th)?\b")
 _MONTH = re.compile(rf"\b({'|'.join(MONTHS)})\b")
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d)(?:-(\d\d))?\b")
+# The words without one of which a pattern cannot match: looking for them takes less time than the pattern.
+_WHEN_NEEDS = _words("when what which how")
+_NUMBER_NEEDS = _words("how what which")
+_WHO_NEEDS = _words("who whom whose where which name names named called")
+_DATE_NEEDS = frozenset(MONTHS) | {"1", "2"}
+_RUNS = re.compile(r"[a-z]+|\d")
+
+
+def runs_of(folded: str) -> set[str]:
+    """Return the distinct runs of plain letters of a folded text, and its digits."""
+    return set(_RUNS.findall(folded))
 
 
 def _date(folded: str, raw: str) -> tuple[int | None, int | None, int | None]:
@@ -489,14 +501,22 @@ def analyse_query(text: str) -> Query:
     if kinds & _FLAG_FOREIGN and (language := _language(words, text)) is not None:
         terms = dict.fromkeys(term for word in words if (term := _own_term(language, word)) is not None)
         terms.update(dict.fromkeys(_other_terms(language, words)))
+    return Query(tuple(terms), *_wanted(folded, text))
+
+
+def _wanted(folded: str, raw: str) -> tuple[int, int | None, int | None, int | None]:
+    """Return the flags of memories that can answer a query, and the year, month and day that it names."""
+    runs = runs_of(folded)
     wants = 0
-    if _WHEN.search(folded):
+    if not _WHEN_NEEDS.isdisjoint(runs) and _WHEN.search(folded):
         wants |= HAS_TIME
-    if _NUMBER.search(folded):
+    if not _NUMBER_NEEDS.isdisjoint(runs) and _NUMBER.search(folded):
         wants |= HAS_NUMBER
-    if _WHO.search(folded):
+    if not _WHO_NEEDS.isdisjoint(runs) and _WHO.search(folded):
         wants |= HAS_NAME
-    return Query(tuple(terms), wants, *_date(folded, text))
+    if _DATE_NEEDS.isdisjoint(runs):
+        return wants, None, None, None
+    return wants, *_date(folded, raw)
 
 
 def without_terms(text: str, terms: Collection[str]) -> str:

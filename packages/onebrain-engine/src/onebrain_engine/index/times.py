@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from onebrain_engine.index.text import MONTHS, fold
+from onebrain_engine.index.text import MONTHS, fold, runs_of
 from onebrain_engine.store.records import to_micros
 
 Days: TypeAlias = tuple[date, date]  # half-open
@@ -299,7 +299,6 @@ _READERS: Final[tuple[tuple[frozenset[str], re.Pattern[str], Read], ...]] = tupl
         ("1 2", r"\b(?P<year>(?:19|20)\d\d)\b", _year),
     )
 )  # fmt: skip
-_WORDS: Final = re.compile(r"[a-z]+|\d")
 # A query without one of these names no time. In scripts without spaces there are no words to look for.
 _TIME_WORDS: Final = (
     "recent", "recently", "latest", "newest", "earliest", "oldest", "last", "first", "before", "prior", "after", "since",
@@ -337,7 +336,7 @@ def read_times(text: str, now: datetime | None = None) -> Times:
             in UTC.
     """
     folded = fold(text)
-    words = set(_WORDS.findall(folded))
+    words = runs_of(folded)
     unspaced = not folded.isascii() and _UNSPACED.search(folded) is not None
     if not unspaced and _NEEDED.isdisjoint(words):
         return NO_TIMES

@@ -130,6 +130,14 @@ class Changes:
         }
         object.__setattr__(self, "fields", fields)
 
+    @classmethod
+    def trusted(cls, fields: Mapping[str, Any], *, merge_metadata: bool = True) -> Changes:
+        """Return changes whose values are those of a `NewMemory`, and need no second check."""
+        changes = object.__new__(cls)
+        object.__setattr__(changes, "fields", fields)
+        object.__setattr__(changes, "merge_metadata", merge_metadata)
+        return changes
+
     def metadata(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a memory after the changes; `old` is its metadata before them."""
         new: Mapping[str, Any] | None = self.fields.get("metadata", old)

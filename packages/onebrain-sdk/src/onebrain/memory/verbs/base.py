@@ -118,8 +118,11 @@ class Verbs(Coloured[Mode]):
         include_superseded: bool = False,
         at: datetime | None = None,
         as_of: datetime | None = None,
+        order: Order | None = None,
+        limit: int = LIST_PAGE,
+        cursor: str | None = None,
     ) -> tuple[ListRequest, Callable[[Memory], bool]]:
-        """Return the request for a list, oldest first if the service can, and the check of each row."""
+        """Return the request for a list, by default oldest first if the service can, and the check of each row."""
         can = self.capabilities
         pushed, residual = self._split(condition)
         checked = condition if can.rechecked else residual
@@ -135,8 +138,9 @@ class Verbs(Coloured[Mode]):
         request = ListRequest(
             scope=scope,
             filter=pushed,
-            order=first_of(can.orders, *OLDEST, *NEWEST, *ORDERS) or "created_at",
-            limit=LIST_PAGE,
+            order=order or first_of(can.orders, *OLDEST, *NEWEST, *ORDERS) or "created_at",
+            limit=limit,
+            cursor=cursor,
             include_archived=include_archived,
             include_superseded=include_superseded,
             at=at,

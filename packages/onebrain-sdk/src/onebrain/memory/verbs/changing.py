@@ -124,7 +124,7 @@ class Changing(Deriving[Mode]):
             raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
         return (
             yield from self._driver.update(
-                known, Changes(fields=changes, merge_metadata=not replace_metadata), scope
+                known, Changes.trusted(changes, merge_metadata=not replace_metadata), scope
             )
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from onebrain._core.codec import from_json, to_json
 from onebrain._core.endpoint import endpoint, listing
@@ -119,24 +118,26 @@ class Reading(Verbs[Mode]):
         if not can.list:
             raise unsupported(can, "listing memories without a query", "use search")
         _check_order(order)
+        ordered_there = order in can.orders
+        condition = parse(filter)
         request, keep = self._listing(
             scope,
-            parse(filter),
+            condition,
             include_archived,
             with_embeddings,
             include_superseded=include_superseded,
             at=self._moment(at),
             as_of=self._knowledge(as_of),
+            order=order if ordered_there else None,
+            limit=min(limit, LIST_PAGE) if limit and ordered_there else LIST_PAGE,
+            cursor=cursor if ordered_there else None,
         )
         if limit == 0:
             return Page((), PageMeta(has_more=False))
-        if order in can.orders:
-            size = LIST_PAGE if limit is None else min(limit, LIST_PAGE)
-            page: Page[Memory] = yield from self._driver.list(
-                replace(request, order=order, limit=size, cursor=cursor)
-            )
+        if ordered_there:
+            page: Page[Memory] = yield from self._driver.list(request)
             rows = tuple(filter_(keep, page.data))
-            exact = len(rows) == len(page.data) and request.filter == parse(filter)
+            exact = len(rows) == len(page.data) and request.filter == condition
             # The service also counts the memories that are left out here.
             total = page.meta.total if exact else None
             return Page(rows, PageMeta(page.meta.has_more, page.meta.cursor, total))
