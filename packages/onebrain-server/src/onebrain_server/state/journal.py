@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -20,6 +22,14 @@ from onebrain_server.state.tables import account, activity, audit, idempotency, 
 
 _DAY: Final = 86_400 * 1_000_000
 _KEPT_DAYS: Final = 90
+# Seconds for which sums of calls are believed, for other workers count, too.
+_GOOD: Final = 1.0
+# Seconds after which a call that reads a sum writes the counts: no more than this is lost if the process is killed.
+_UNWRITTEN: Final = 0.1
+# Accounts whose sums are remembered.
+_MOST_SUMS: Final = 10_000
+# Actions that wait for a database which cannot be written.
+_MOST_WAITING: Final = 10_000
 
 
 # Begins the names under which answers of language models are counted, beside those of routes.
@@ -50,6 +60,21 @@ class Act:
     created_at: int
 
 
+@dataclass(slots=True)
+class _Sums:
+    """The successful calls of some routes by day: those in the database, and those counted here since.
+
+    Attributes:
+        first: The first day.
+        until: When those of other workers are read again.
+        by_day: The number of calls of each day that has any.
+    """
+
+    first: str
+    until: float
+    by_day: Counter[str]
+
+
 class Journal:
     """Notes of all tenants. Counts are gathered in memory and written once a second."""
 
@@ -61,16 +86,26 @@ class Journal:
         self._flushing = threading.Lock()
         self._counts: dict[tuple[str, str, str], list[int]] = {}
         self._acts: list[dict[str, Any]] = []
+        self._sums: dict[str, dict[frozenset[str], _Sums]] = {}
+        self._written = time.monotonic()
+        adding = database.inserting(usage)
+        more = {name: usage.c[name] + adding.excluded[name] for name in ("count", "errors", "tokens")}
+        self._adding = adding.on_conflict_do_update(index_elements=["tenant", "day", "route"], set_=more)
 
     # ---- usage ------------------------------------------------------------------------------------------------------
 
     def count(self, tenant: str, route: str, *, failed: bool, tokens: int = 0) -> None:
         """Count a call."""
+        day = _today()
         with self._lock:
-            counts = self._counts.setdefault((tenant, _today(), route), [0, 0, 0])
+            counts = self._counts.setdefault((tenant, day, route), [0, 0, 0])
             counts[0] += 1
             counts[1] += failed
             counts[2] += tokens
+            if not failed and tenant in self._sums:
+                for routes, sums in self._sums[tenant].items():
+                    if route in routes:
+                        sums.by_day[day] += 1
 
     def spend(self, tenant: str, purpose: str, tokens: int) -> None:
         """Count an answer of a language model and its tokens, under the name of its purpose."""
@@ -106,34 +141,81 @@ class Journal:
             self._flush()
 
     def _flush(self) -> None:
+        self._written = time.monotonic()
         with self._lock:
             counts, self._counts = self._counts, {}
             acts, self._acts = self._acts, []
         if not counts and not acts:
             return
+        try:
+            self._write(counts, acts)
+        except BaseException:
+            # They wait for a database that can be written again.
+            with self._lock:
+                for key, later in self._counts.items():
+                    earlier = counts.setdefault(key, [0, 0, 0])
+                    counts[key] = [one + other for one, other in zip(earlier, later, strict=True)]
+                self._counts = counts
+                self._acts = [*acts, *self._acts][-_MOST_WAITING:]
+            raise
+
+    def _write(
+        self, counts: Mapping[tuple[str, str, str], Sequence[int]], acts: Sequence[Mapping[str, Any]]
+    ) -> None:
         named = {tenant for tenant, _, _ in counts} | {act["tenant"] for act in acts}
         with self._database.writing(SERVER) as connection:
             # The request that deletes an account is counted after it.
             there = _there(connection, named)
             acts = [act for act in acts if act["tenant"] in there]
-            for (tenant, day, route), (count, errors, tokens) in counts.items():
-                if tenant not in there:
-                    continue
-                statement = self._database.inserting(usage).values(
-                    tenant=tenant, day=day, route=route, count=count, errors=errors, tokens=tokens
-                )
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["tenant", "day", "route"],
-                        set_={
-                            "count": usage.c.count + count,
-                            "errors": usage.c.errors + errors,
-                            "tokens": usage.c.tokens + tokens,
-                        },
-                    )
-                )
+            # In one order in all workers, so that none of them waits for another in a circle.
+            rows = [
+                {
+                    "tenant": tenant,
+                    "day": day,
+                    "route": route,
+                    "count": count,
+                    "errors": errors,
+                    "tokens": tokens,
+                }
+                for (tenant, day, route), (count, errors, tokens) in sorted(counts.items())
+                if tenant in there
+            ]
+            if rows:
+                connection.execute(self._adding, rows)
             if acts:
                 connection.execute(activity.insert(), acts)
+
+    def successes(self, tenant: str, routes: frozenset[str], first: date, last: date) -> Mapping[str, int]:
+        """Return the number of successful calls of some routes, by day from one to another, both included.
+
+        Calls counted by this process are all in it; those of other workers join within a second.
+        """
+        day = first.isoformat()
+        if time.monotonic() - self._written > _UNWRITTEN:
+            self.flush()
+        with self._lock:
+            known = self._sums.get(tenant, {}).get(routes)
+            if known is not None and known.first == day and time.monotonic() < known.until:
+                return dict(known.by_day)
+        # No counts are on their way to the database meanwhile, where they would be in neither place.
+        with self._flushing:
+            self._flush()
+            until = time.monotonic() + _GOOD
+            where = (usage.c.tenant == tenant) & usage.c.route.in_(routes)
+            where &= (usage.c.day >= day) & (usage.c.day <= last.isoformat())
+            query = sa.select(usage.c.day, usage.c.count - usage.c.errors).where(where)
+            read = self._database.rows(tenant, query)
+            with self._lock:
+                by_day = Counter[str]()
+                for row in read:
+                    by_day[row[0]] += row[1]
+                for (owner, on, route), (count, errors, _) in self._counts.items():
+                    if owner == tenant and route in routes and on >= day:
+                        by_day[on] += count - errors
+                if tenant not in self._sums and len(self._sums) >= _MOST_SUMS:
+                    self._sums.clear()
+                self._sums.setdefault(tenant, {})[routes] = _Sums(day, until, by_day)
+                return dict(by_day)
 
     def recent_usage(self, tenant: str, days: int) -> list[Usage]:
         """Return the usage of the last days, today in UTC included."""
@@ -272,6 +354,8 @@ class Journal:
         with self._database.writing(tenant) as connection:
             for table in (usage, activity, tombstone, idempotency):
                 connection.execute(table.delete().where(table.c.tenant == tenant))
+        with self._lock:
+            self._sums.pop(tenant, None)
 
 
 _ACT: Final = sa.select(*(activity.c[field.name] for field in fields(Act)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
+from onebrain_server.clock import now
 from onebrain_server.dialects.herobrain.wire import PREFIX
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
 
-_STORING: Final = f"POST {PREFIX}/api/v1/memories"
+_STORING: Final = frozenset({f"POST {PREFIX}/api/v1/memories"})
 
 
 def memory_limit(call: Call) -> int | None:
@@ -33,16 +35,21 @@ def storing(call: Call) -> Generator[None, None, None]:
         if not allowed:
             raise _used_up(f"{memory_limit(call)} memories")
         most = call.server.plans.limit(call.known.account, "memory_writes_per_month")
-        if most is not None and requests(call, 30, _STORING) >= most:
+        if most is not None and _stored(call) >= most:
             raise _used_up(f"{most} new memories in 30 days")
         yield
 
 
-def requests(call: Call, days: int, route: str | None = None) -> int:
-    """Return how many requests the account made here in a number of days, today included: to one route, or to all."""
+def _stored(call: Call) -> int:
+    """Return how many memories the account stored one by one in the last thirty days."""
+    today = now().date()
+    days = call.server.journal.successes(call.tenant_id, _STORING, today - timedelta(days=29), today)
+    return sum(days.values())
+
+
+def requests(call: Call, days: int) -> int:
+    """Return how many requests the account made here in a number of days, today included."""
     rows = call.server.journal.recent_usage(call.tenant_id, days)
-    if route is not None:
-        return sum(row.count - row.errors for row in rows if row.route == route)
     return sum(row.count for row in rows if f" {PREFIX}/" in row.route)
 
 

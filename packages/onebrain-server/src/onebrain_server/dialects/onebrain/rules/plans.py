@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,13 +33,10 @@ def limit_of(call: Call, name: str) -> int | None:
     return call.server.plans.limit(call.known.account, name)
 
 
-def _used_by_day(call: Call, name: str, last: date) -> dict[date, int]:
-    """Return how much of a monthly allowance was used on each of thirty days, the oldest first."""
-    found = Counter[date]()
-    for row in call.server.journal.usage(call.tenant_id, last - timedelta(days=_DAYS - 1), last):
-        if row.route in _ROUTES[name]:
-            found[date.fromisoformat(row.day)] += row.count - row.errors
-    return dict(sorted(found.items()))
+def _used_by_day(call: Call, name: str, last: date) -> Mapping[str, int]:
+    """Return how much of a monthly allowance was used on each of thirty days."""
+    first = last - timedelta(days=_DAYS - 1)
+    return call.server.journal.successes(call.tenant_id, _ROUTES[name], first, last)
 
 
 def used(call: Call, name: str) -> int:
@@ -60,13 +56,13 @@ def charge(call: Call, name: str) -> None:
         raise _exceeded(429, "LIMIT_EXCEEDED", name, most, headers={"retry-after": str(max(1, wait))})
 
 
-def _free_again(days: Mapping[date, int], most: int) -> datetime:
+def _free_again(days: Mapping[str, int], most: int) -> datetime:
     """Return when so many of the days have left the window that less than the allowance is used."""
     left = sum(days.values())
-    for day, count in days.items():
+    for day, count in sorted(days.items()):
         left -= count
         if left < most:
-            return datetime.combine(day + timedelta(days=_DAYS), time(), tzinfo=UTC)
+            return datetime.combine(date.fromisoformat(day) + timedelta(days=_DAYS), time(), tzinfo=UTC)
     raise AssertionError("an allowance is at least 1")
 
 
