@@ -24,6 +24,7 @@ from onebrain_server.logs import Log, Watch
 from onebrain_server.metrics import Metrics
 from onebrain_server.partitions import partition_name
 from onebrain_server.plans import Plans
+from onebrain_server.rendered import Rendered
 from onebrain_server.security.addresses import Fetcher
 from onebrain_server.security.limits import Limiter
 from onebrain_server.security.sealing import Sealer
@@ -129,6 +130,7 @@ class Server:
         bounds.metadata, bounds.page = settings.max_metadata_bytes, settings.max_page_bytes
         bounds.admit = self.plans.admit
         self.contexts = Cache()
+        self.rendered = Rendered()
         self.tokens = Tokens(settings.jwt_secret or self.accounts.secret("jwt"))
         self.fetcher = Fetcher(private=settings.private_addresses)
         self.deliveries = Deliveries(
@@ -295,6 +297,7 @@ class Server:
         self.links.forget_tenant(tenant)
         self.records.forget_tenant(tenant)
         self.history.forget_tenant(tenant)
+        self.rendered.forget(tenant)
         self.deliveries.forget_tenant(tenant)
         self.journal.flush()
         self.journal.forget_tenant(tenant)

@@ -62,6 +62,8 @@ class Answer:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     pagination: dict[str, Any] | None = None
+    # The data as JSON if it is written already.
+    written: bytes | None = None
     # The whole body, instead of the envelope.
     raw: bytes | None = None
     media_type: str | None = "application/json; charset=utf-8"

@@ -7,11 +7,12 @@ that is not active is archived to the engine, which leaves it out of searches at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import to_json
 
 from onebrain.memory.filters import Cmp
 from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope
@@ -287,6 +288,21 @@ def shown(
         "pinned": memory.pinned,
         "expiresAt": None if expires is None else iso(expires),
     }
+
+
+def written(memories: Sequence[Memory], call: Call) -> list[bytes]:
+    """Return memories as answers show them, in JSON; a memory that is shown again is not written anew."""
+    tenant, kept = call.tenant_id, call.server.rendered
+    owners = call.server.owners.of(tenant, [memory.id for memory in memories])
+    result: list[bytes] = []
+    for memory in memories:
+        owner = owners[memory.id]
+        row = kept.get(tenant, memory, owner)
+        if row is None:
+            row = to_json(shown(memory, tenant, owner))
+            kept.put(tenant, memory, owner, row)
+        result.append(row)
+    return result
 
 
 def rows(memories: Iterable[Memory], call: Call) -> list[dict[str, Any]]:

@@ -104,7 +104,16 @@ class Paging(Query):
 
 def paged(rows: list[Any], cursor: str | None, total: int) -> Answer:
     """Return a page; a cursor says that another one follows."""
-    return Answer(rows, pagination={"cursor": cursor, "hasMore": cursor is not None, "total": total})
+    return Answer(rows, pagination=_pagination(cursor, total))
+
+
+def paged_rows(rows: list[bytes], cursor: str | None, total: int) -> Answer:
+    """Return a page of rows that are written already."""
+    return Answer(written=b"[" + b",".join(rows) + b"]", pagination=_pagination(cursor, total))
+
+
+def _pagination(cursor: str | None, total: int) -> dict[str, Any]:
+    return {"cursor": cursor, "hasMore": cursor is not None, "total": total}
 
 
 def page_of(
@@ -139,7 +148,7 @@ def wrap(answer: Answer, call: Call) -> bytes:
     meta = b'","pagination":' + to_json(answer.pagination) if answer.pagination is not None else b'"'
     return (
         b'{"data":'
-        + to_json(answer.data)
+        + (to_json(answer.data) if answer.written is None else answer.written)
         + b',"meta":{"requestId":"'
         + call.request_id.encode()
         + meta

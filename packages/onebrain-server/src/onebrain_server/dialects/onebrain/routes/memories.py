@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.deletion import holds_always
@@ -31,7 +32,7 @@ from onebrain_server.dialects.onebrain.mapping import (
 )
 from onebrain_server.dialects.onebrain.rules import memories, past
 from onebrain_server.dialects.onebrain.rules.plans import charge, storing
-from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged
+from onebrain_server.dialects.onebrain.wire import Page, Paging, Query, Routes, Wire, bad_cursor, paged_rows
 from onebrain_server.http.operation import Answer, Given, holding
 from onebrain_server.http.problems import Problem, invalid, not_found, sentences
 from onebrain_server.http.requests import Call
@@ -93,7 +94,7 @@ def list_memories(call: Call, query: ListQuery) -> Answer:
         if cursor is None:
             raise bad_cursor() from None
         page = call.memories.list(replace(request, cursor=cursor))
-    return paged(mapping.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
+    return paged_rows(mapping.written(page.data, call), page.meta.cursor, page.meta.total or 0)
 
 
 @routes.post("", needs="brain.write", answers=MemoryRow, status=201, errors=(404, 409), quick=True)
@@ -155,27 +156,26 @@ class SearchAnswer(Wire):
 
 
 @routes.post("/search", needs="brain.read", answers=SearchAnswer, errors=(404,), quick=True)
-def search_memories(call: Call, body: SearchFields) -> dict[str, Any]:
+def search_memories(call: Call, body: SearchFields) -> Answer:
     """Rank active memories against a query, by words and by meaning; every filter is applied before ranking."""
     if body.query is None and body.embedding is None and body.filter is None and body.scope is None:
         raise invalid(["query"], "Required", code="invalid_type", expected="string", received="undefined")
     found = call.memories.search(_search_request(call, body))
-    results = mapping.rows((hit.memory for hit in found.hits), call)
-    for result, hit, (by_words, by_meaning) in zip(results, found.hits, found.parts, strict=True):
+    rows = mapping.written([hit.memory for hit in found.hits], call)
+    results: list[bytes] = []
+    for row, hit, (by_words, by_meaning) in zip(rows, found.hits, found.parts, strict=True):
         score = round(hit.score, 6)
-        result["score"] = score
-        # Where there is one part only, it is the score.
-        result["diceScore"] = score if found.mode == "keyword" else round(by_words, 6)
-        result["vectorScore"] = score if found.mode == "vector" else round(by_meaning, 6)
-    answer: dict[str, Any] = {
-        "results": results,
-        "searchMode": found.mode,
-        "filtered": True,
-        "exhausted": not found.more,
-    }
+        scores = {
+            "score": score,
+            # Where there is one part only, it is the score.
+            "diceScore": score if found.mode == "keyword" else round(by_words, 6),
+            "vectorScore": score if found.mode == "vector" else round(by_meaning, 6),
+        }
+        results.append(row[:-1] + b"," + to_json(scores)[1:])
+    beside: dict[str, Any] = {"searchMode": found.mode, "filtered": True, "exhausted": not found.more}
     if found.mode != body.mode:
-        answer["downgradedFrom"] = body.mode
-    return answer
+        beside["downgradedFrom"] = body.mode
+    return Answer(written=b'{"results":[' + b",".join(results) + b"]," + to_json(beside)[1:])
 
 
 def _search_request(call: Call, body: SearchFields) -> SearchRequest:
@@ -237,7 +237,7 @@ def query_memories(call: Call, body: QueryFields) -> Answer:
         include_archived=body.include_archived,
     )
     page = call.memories.list(request)
-    return paged(mapping.rows(page.data, call), page.meta.cursor, page.meta.total or 0)
+    return paged_rows(mapping.written(page.data, call), page.meta.cursor, page.meta.total or 0)
 
 
 class ForgetFields(Wire):
