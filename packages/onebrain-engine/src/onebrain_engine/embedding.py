@@ -226,7 +226,7 @@ def unit_vector(vector: Floats) -> Floats:
     """Scale one vector to length one, as `unit` does many, in a third of its time."""
     length = math.sqrt(np.einsum("i,i->", vector, vector, dtype=np.float64))
     if length > _LONGEST:
-        return unit(vector[None])[0]
+        return cast("Floats", unit(vector[None])[0])
     short = np.float32(length)
     # Most are of length one already.
     return vector if not short or short == 1 else cast("Floats", vector / short)
