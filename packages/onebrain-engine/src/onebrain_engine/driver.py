@@ -13,7 +13,7 @@ from onebrain._core.steps import Steps, call
 from onebrain._core.transport import AsyncTransport, SyncTransport
 from onebrain.errors import ConfigurationError, MissingDependency
 from onebrain.memory.capabilities import ALL_OPERATORS, Capabilities
-from onebrain.memory.driver import Changes, Found, ListRequest, Mention, SearchRequest
+from onebrain.memory.driver import Change, Changes, Found, ListRequest, Mention, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import ForgetResult, Memory, NewMemory, ReembedResult, Scope, StoreResult
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
@@ -226,6 +226,10 @@ class EngineDriver:
         """Change one memory."""
         return (yield from call(self.tenant.update, id, changes, scope))
 
+    def change(self, id: str, change: Change, scope: Scope, /) -> Steps[Memory]:
+        """Change one memory by what it holds."""
+        return (yield from call(self.tenant.change, id, change, scope))
+
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove memories by id."""
         return (yield from call(self.tenant.delete, ids, scope))
@@ -275,6 +279,10 @@ class EngineDriver:
     def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
         """Return a memory with all that it replaces and that replace it."""
         return (yield from call(self.tenant.history, id, scope))
+
+    def saying(self, scope: Scope, text: str, /) -> Steps[Sequence[Memory] | None]:
+        """Return the memories of exactly a scope that say the same as a text."""
+        return (yield from call(self.tenant.saying, scope, text))
 
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page of memories."""

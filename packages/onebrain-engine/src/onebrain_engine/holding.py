@@ -111,6 +111,14 @@ class Holding:
         """Return which rows match, whether they hold or not."""
         return self._view.among(rows, scope, filter, include_archived)
 
+    def saying(self, scope: Scope, text: str) -> Sequence[int] | None:
+        """Return the rows of memories of exactly a scope that say the same as a text, hold now and are not archived."""
+        rows = self._view.saying(scope, text)
+        if not rows or not self._timeline.lives:
+            return rows
+        hidden = self._timeline.present(now_in_micros()).hidden
+        return [row for row in rows if row not in hidden]
+
     def _asked(self, request: Any) -> tuple[Any, Hidden]:
         """Return a request for memories of its moment, and those of them that do not hold then."""
         now = now_in_micros()

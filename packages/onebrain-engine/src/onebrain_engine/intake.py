@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from onebrain._core.codec import to_json
@@ -144,6 +144,10 @@ class Intake:
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is not None and copied.updated_at is not None:
                 piece.draft.updated_at = to_micros(copied.updated_at)
+            if piece.draft is not None and piece.draft.life is not None and copied.recorded:
+                # A link that was made later than now would be none of this brain's knowledge.
+                recorded = {id: min(to_micros(moment), now) for id, moment in copied.recorded.items()}
+                piece.draft.life = replace(piece.draft.life, recorded=recorded)
         return self._take(tenant, pieces)
 
     def _take(self, tenant: str, pieces: list[Piece]) -> list[Piece]:
@@ -294,13 +298,10 @@ class Intake:
         ]
         if not any(draft.life is not None for _, draft in good):
             return
-        wanted = {(draft.id, draft.user): draft.life or Wanted() for _, draft in good}
-        problems = Succession(write, tenant, space, now).refused(wanted)
-        for piece, draft in good:
-            error = problems.get((draft.id, draft.user))
-            if error is not None:
-                error.service = self._store.service
-                refused[id(piece)] = error
+        wanted = [((draft.id, draft.user), draft.life or Wanted()) for _, draft in good]
+        for position, error in Succession(write, tenant, space, now).refused(wanted).items():
+            error.service = self._store.service
+            refused[id(good[position][0])] = error
 
     def _fit(self, write: Writing, tenant: str, space: Space, piece: Piece) -> Space:
         """Give a draft the vector that is stored with it, and return the space that holds vectors of that kind."""

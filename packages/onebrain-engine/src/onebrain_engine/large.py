@@ -424,6 +424,10 @@ class InDatabase:
             else set()
         )
 
+    def saying(self, scope: Scope, text: str) -> Sequence[int] | None:
+        """Return None: no index of the database tells which texts say the same."""
+        return None
+
     def _in_order(
         self, selected: Selected, filter: Filter, order: str, after: tuple[Any, int] | None, limit: int
     ) -> list[tuple[Any, int]]:

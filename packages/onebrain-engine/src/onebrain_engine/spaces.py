@@ -48,14 +48,19 @@ class Spaces:
         question: Callable[[View], T],
         *,
         writes: bool = False,
+        exactly: bool = False,
     ) -> Sequence[tuple[Space, T]]:
-        """Ask each space that a scope may select from, all at the change at which the transaction sees them."""
+        """Ask each space that a scope may select from, all at the change at which the transaction sees them.
+
+        If `exactly`, a scope without a space is that of the default space.
+        """
+        name = "" if exactly and scope.space is None else scope.space
         return self._agreement.reach(
             read,
             writes,
             lambda: [
                 (space, question(self.view(read, tenant, space, scope)))
-                for space in self._selected(read, tenant, scope)
+                for space in self._selected(read, tenant, name)
             ],
         )
 
@@ -76,10 +81,10 @@ class Spaces:
             return InMemory(self._service, self._indexes, read, tenant, space, scope.user)
         return InDatabase(self._service, self.known, read, tenant, space, large)
 
-    def _selected(self, read: Reading, tenant: str, scope: Scope) -> Sequence[Space]:
-        if scope.space is None:
+    def _selected(self, read: Reading, tenant: str, name: str | None) -> Sequence[Space]:
+        if name is None:
             return read.spaces(tenant)
-        space = read.space(tenant, scope.space)
+        space = read.space(tenant, name)
         return [] if space is None else [space]
 
     def _is_large(self, large: LargeSpace, tenant: str, space: Space, user: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 
 from onebrain.errors import OneBrainError, OneBrainNotFoundError, OneBrainValidationError
 from onebrain_engine.store.lives import Life, Link, Wanted
@@ -11,7 +13,9 @@ from onebrain_engine.store.protocol import Writing
 from onebrain_engine.store.records import Space
 
 # An id and its user, which together name one memory of a space.
-Name = tuple[str, str | None]
+Name: TypeAlias = tuple[str, str | None]
+# The position of a memory that is to be stored, its name, and those that it is to replace.
+_Asked: TypeAlias = tuple[int, Name, list[Name]]
 
 
 class Succession:
@@ -32,70 +36,78 @@ class Succession:
 
     # ---- checks, before anything is stored --------------------------------------------------------------------------
 
-    def refused(self, wanted: Mapping[Name, Wanted]) -> dict[Name, OneBrainError]:
-        """Return why memories cannot have the lives that they are to have together; most can.
+    def refused(self, wanted: Sequence[tuple[Name, Wanted]]) -> dict[int, OneBrainError]:
+        """Return why memories cannot have the lives that they are to have together, by position; most can.
 
         A memory may replace one that is stored, or another one of `wanted`. One that replaces a refused memory is refused
-        itself, unless that one is stored.
+        itself, unless that one is stored. A name that is given several times has the last life that is not refused. A name
+        whose lives are all refused keeps the life that is stored.
         """
-        linking = {name: one for name, one in wanted.items() if one.supersedes}
+        drafts: list[_Asked] = [
+            (position, name, [(id, name[1]) for id in one.supersedes])
+            for position, (name, one) in enumerate(wanted)
+        ]
+        linking = [name for _, name, olds in drafts if olds]
         if not linking:
             return {}
-        olds = {name: [(id, name[1]) for id in one.supersedes] for name, one in linking.items()}
-        there = self._write.identified(
-            self._tenant,
-            self.space,
-            list({old for some in olds.values() for old in some}),
-            now=self._now,
-        )
-        refused: dict[Name, OneBrainError] = {}
+        named = list({old for _, _, olds in drafts for old in olds})
+        there = self._write.identified(self._tenant, self.space, named, now=self._now)
+        known: set[Name] = set()
+        if self.space.timed:
+            known = set(self._write.identified(self._tenant, self.space, list(dict.fromkeys(linking))))
+        stored: dict[Name, list[Name]] = {}
+        refused: dict[int, OneBrainError] = {}
+        while True:
+            good = [draft for draft in drafts if draft[0] not in refused]
+            made = {name for _, name, _ in good}
+            bad: dict[int, OneBrainError] = {
+                position: _missing()
+                for position, _, olds in good
+                if any(old not in there and old not in made for old in olds)
+            }
+            if not bad:
+                # A refused memory keeps its stored links, which may close a circle with those of the others.
+                links = {name: olds for _, name, olds in good}
+                # No stored link leads to a memory that is new, so that those close a circle only among themselves.
+                starts = dict.fromkeys(old for _, name, olds in good if name in known for old in olds)
+                graph = self._followed(links, starts, stored)
+                bad = {position: _circular() for position in _circles(good, graph)}
+            if not bad:
+                return refused
+            refused.update(bad)
 
-        def refuse_missing() -> None:
-            while missing := [
-                name
-                for name, some in olds.items()
-                if name not in refused
-                and any(old not in there and (old not in wanted or old in refused) for old in some)
-            ]:
-                refused.update((name, _missing()) for name in missing)
+    def _followed(
+        self, links: Mapping[Name, list[Name]], starts: Iterable[Name], stored: dict[Name, list[Name]]
+    ) -> dict[Name, list[Name]]:
+        """Return the links that memories are to have, with the stored ones that lead on from some memories.
 
-        refuse_missing()
-        for name in self._named(olds):
-            if name not in refused and self._circles(name, olds):
-                refused[name] = OneBrainValidationError(
-                    "supersedes: a memory would supersede itself, by way of others"
-                )
-        # Those that would replace one of a circle.
-        refuse_missing()
-        return refused
-
-    def _named(self, olds: Mapping[Name, Sequence[Name]]) -> list[Name]:
-        """Return the linking memories that others may replace; a new one that no other names closes no circle."""
-        named = {old for some in olds.values() for old in some}
-        new = [name for name in olds if name not in named]
-        if self.space.timed and new:
-            named |= self._write.identified(self._tenant, self.space, new).keys()
-        return [name for name in olds if name in named]
-
-    def _circles(self, start: Name, olds: Mapping[Name, Sequence[Name]]) -> bool:
-        """Return whether following what is to be replaced, and what that replaces, leads back to the start."""
+        Args:
+            links: The links that memories are to have.
+            starts: Where to begin.
+            stored: The stored links that were read before; the ones that are read now are added.
+        """
+        graph = dict(links)
         seen: set[Name] = set()
-        ahead = list(olds[start])
+        ahead = list(starts)
         while ahead:
-            if start in ahead:
-                return True
             seen.update(ahead)
-            following = [old for name in ahead if name in olds for old in olds[name]]
-            stored = [name for name in ahead if name not in olds]
-            rows: Mapping[Name, int] = {}
-            if self.space.timed and stored:
-                rows = self._write.identified(self._tenant, self.space, stored, now=self._now)
-            users = {row: user for (_, user), row in rows.items()}
-            following += [
-                (link.id, users[life.row]) for life in self._lives(list(users)) for link in life.supersedes
-            ]
-            ahead = [name for name in dict.fromkeys(following) if name not in seen]
-        return False
+            fresh = [name for name in ahead if name not in links and name not in stored]
+            if fresh:
+                stored.update(self._stored_links(fresh))
+            graph.update((name, stored[name]) for name in ahead if name not in links)
+            following = dict.fromkeys(old for name in ahead for old in graph[name])
+            ahead = [name for name in following if name not in seen]
+        return graph
+
+    def _stored_links(self, names: Sequence[Name]) -> dict[Name, list[Name]]:
+        """Return the memories that each of some memories replaces as they are stored."""
+        rows = self._write.identified(self._tenant, self.space, names, now=self._now)
+        users = {row: user for (_, user), row in rows.items()}
+        links: dict[Name, list[Name]] = {name: [] for name in names}
+        for life in self._lives(list(users)):
+            user = users[life.row]
+            links[life.id, user] = [(link.id, user) for link in life.supersedes]
+        return links
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
@@ -133,7 +145,7 @@ class Succession:
             links: list[Link] = []
             for id in asked.supersedes:
                 old = rows[id, users[row]]
-                links.append(kept.get(old) or Link(old, id, self._now))
+                links.append(kept.get(old) or Link(old, id, asked.recorded.get(id, self._now)))
             after = replace(
                 bare,
                 valid_from=asked.valid_from,
@@ -144,13 +156,13 @@ class Succession:
             )
             if after != before or row in changed:
                 touched[row] = changed[row] = after
-            new = {link.row for link in links}
-            for old in kept.keys() - new:
+            for old in kept.keys() - {link.row for link in links}:
                 self._drop(touched, changed, old, row)
-            for old in new - kept.keys():
-                life = touched[old]
-                link = Link(row, bare.id, self._now)
-                touched[old] = changed[old] = replace(life, successors=(*life.successors, link))
+            for link in links:
+                if link.row not in kept:
+                    life = touched[link.row]
+                    successors = _with(life.successors, Link(row, bare.id, link.recorded), self._now)
+                    touched[link.row] = changed[link.row] = replace(life, successors=successors)
         self._store(changed.values())
         return {row: touched[row] for row in last}
 
@@ -214,6 +226,51 @@ class Succession:
         some = list(lives)
         if some:
             self.space = self._write.set_lives(self._tenant, self.space, some)
+
+
+def _with(links: tuple[Link, ...], link: Link, now: int) -> tuple[Link, ...]:
+    """Return links in the order of recording with another one, which is the last one if it is recorded now."""
+    position = len(links)
+    # Clocks of processes differ, so that the time alone tells the order of those from another brain only.
+    while link.recorded < now and position and links[position - 1].recorded > link.recorded:
+        position -= 1
+    return (*links[:position], link, *links[position:])
+
+
+def _circles(drafts: Sequence[_Asked], graph: Mapping[Name, Sequence[Name]]) -> list[int]:
+    """Return the positions of the memories that would replace themselves, by way of others.
+
+    Args:
+        drafts: The memories.
+        graph: The links of each name; of a name that has several drafts, those of the last one.
+    """
+    every: dict[Name, list[Name]] = {name: list(olds) for name, olds in graph.items()}
+    for _, name, olds in drafts:
+        every[name] += olds
+    try:
+        # Takes one walk for all, and there is hardly ever a circle.
+        TopologicalSorter(every).prepare()
+    except CycleError:
+        return [position for position, name, olds in drafts if _leads_to(name, olds, graph)]
+    return []
+
+
+def _leads_to(goal: Name, start: Sequence[Name], graph: Mapping[Name, Sequence[Name]]) -> bool:
+    """Return whether links lead from some memories to another one."""
+    seen: set[Name] = set()
+    ahead = list(start)
+    while ahead:
+        name = ahead.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            ahead += graph.get(name, ())
+    return False
+
+
+def _circular() -> OneBrainValidationError:
+    return OneBrainValidationError("supersedes: a memory would supersede itself, by way of others")
 
 
 def _missing() -> OneBrainNotFoundError:

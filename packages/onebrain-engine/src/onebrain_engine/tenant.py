@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from onebrain._core.paging import Page, PageMeta
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.driver import Changes, ListRequest, Mention, SearchRequest
+from onebrain.memory.driver import Change, Changes, ListRequest, Mention, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import EVERYTHING, ForgetResult, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.transfer import Copied, Embedders
@@ -33,6 +33,7 @@ from onebrain_engine.timeline import Timelines
 from onebrain_engine.updating import Revision, Updating
 from onebrain_engine.vectorizers import Vectorizers, vectorizer
 
+_COPIES: Final = 1000  # memories of the same text that are read
 _ALTOGETHER: Final = 4  # pages that memories which are asked for by their ids may take
 
 
@@ -148,6 +149,25 @@ class Tenant:
         return list(memories.values())
 
     @persistent
+    def saying(self, scope: Scope, text: str) -> list[Memory] | None:
+        """Return the memories of exactly a scope that say the same as a text, hold now and are not archived, the oldest first.
+
+        Returns None if the space is so large that it would have to be read whole.
+        """
+        with self._store.reading() as read:
+            memories: list[Memory] = []
+            for space, rows in self._spaces.ask(
+                read, self.name, scope, lambda view: view.saying(scope, text), exactly=True
+            ):
+                if rows is None:
+                    return None
+                # A text that was stored without `dedupe` may have any number of copies.
+                located = [(row, space) for row in rows[:_COPIES]]
+                found = self._parts.pages.memories(read, self.name, located, False)
+                memories += [found[row] for row, _ in located if row in found]
+        return memories
+
+    @persistent
     def history(self, id: str, scope: Scope) -> list[Memory]:
         """Return the memories with an id in a scope and all that they replace or are replaced by, oldest first."""
         with self._store.reading() as read:
@@ -249,6 +269,10 @@ class Tenant:
     def update(self, id: str, changes: Changes, scope: Scope, *, at: datetime | None = None) -> Memory:
         """Change one memory and return it; `at` is noted as the time of its last change instead of the present."""
         return self._parts.updating.update(self.name, id, changes, scope, at)
+
+    def change(self, id: str, change: Change, scope: Scope) -> Memory:
+        """Change one memory, its content and vector excepted, by what it holds, and return it."""
+        return self._parts.updating.change(self.name, id, change, scope)
 
     def revise(self, revisions: Sequence[Revision]) -> int:
         """Change several memories, their contents and vectors excepted, in one transaction.
@@ -373,6 +397,7 @@ def _results(pieces: Sequence[Piece]) -> list[StoreResult]:
                 "status": "created" if piece.fresh else "updated",
                 "error": None,
                 "similar": (),
+                "unlinked": (),
             }
         )
         for piece in pieces

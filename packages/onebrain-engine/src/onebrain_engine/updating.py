@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from onebrain._core.codec import to_json
 from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
-from onebrain.memory.driver import Changes, several_with_id
+from onebrain.memory.driver import Change, Changes, several_with_id
 from onebrain.memory.models import EVERYTHING, Memory, Scope
 from onebrain.memory.moments import dump_object
 from onebrain_engine.bounds import Bounds
@@ -106,6 +106,21 @@ class Updating:
         return self._embedders.for_vectors(space.embedder)
 
     @persistent
+    def change(self, tenant: str, id: str, change: Change, scope: Scope) -> Memory:
+        """Change one memory, its content and vector excepted, by what it holds; read and changed in one transaction."""
+        now = now_in_micros()
+        with self._store.writing() as write:
+            row, space = self._located(write, tenant, id, scope, now)
+            record = write.records(tenant, space, [row])[row]
+            old = to_memory(record, space.name, life=known_life(write, tenant, space, row))
+            wanted = change(old)
+            if wanted is None:
+                return old
+            memory, entry, after = self._changed(write, tenant, space, record, wanted, now, now, None)
+        self._indexes.note_changed(tenant, entry, space, after)
+        return memory
+
+    @persistent
     def _update(
         self,
         tenant: str,
@@ -115,29 +130,45 @@ class Updating:
         at: datetime | None,
         made: Made | None,
     ) -> Memory:
-        given = dict(changes.fields)
         now = now_in_micros()
         with self._store.writing() as write:
             row, space = self._located(write, tenant, id, scope, now)
             record = write.records(tenant, space, [row])[row]
-            old = to_memory(record, space.name)
-            values = _columns(changes, old)
-            self._bounds.check_changes(values, record, tenant)
-            if "embedding" in given or (made is not None and given["content"] != old.content):
-                space, values["vector"] = self._vector(write, tenant, space, given, made)
-            life = self._life(write, tenant, space, record, given, now)
+            vector: dict[str, bytes | None] = {}
+            # The content is that of the record in clear.
+            if "embedding" in changes.fields or (made is not None and changes.fields["content"] != record[5]):
+                space, vector["vector"] = self._vector(write, tenant, space, changes.fields, made)
             moment = now if at is None else to_micros(at)
-            entry, after = write.change(tenant, space, row, values, moment)
-            if life is not None:
-                bare = Life(row, old.id, entry.created_at, entry.expires_at)
-                succession = Succession(write, tenant, after, now)
-                succession.give([(bare, life)], users={row: old.scope.user})
-                after = succession.space
-            memory = to_memory(
-                changed(record, values, moment), space.name, life=known_life(write, tenant, after, row)
-            )
+            memory, entry, after = self._changed(write, tenant, space, record, changes, now, moment, vector)
         self._indexes.note_changed(tenant, entry, space, after)
         return memory
+
+    def _changed(
+        self,
+        write: Writing,
+        tenant: str,
+        space: Space,
+        record: Record,
+        changes: Changes,
+        now: int,
+        at: int,
+        vector: Mapping[str, bytes | None] | None,
+    ) -> tuple[Memory, Entry, Space]:
+        """Change one memory within a transaction; return it, its entry for the index, and the space as it is then."""
+        row, old = record[0], to_memory(record, space.name)
+        values = {**_columns(changes, old), **(vector or {})}
+        self._bounds.check_changes(values, record, tenant)
+        life = self._life(write, tenant, space, record, changes.fields, now)
+        entry, after = write.change(tenant, space, row, values, at)
+        if life is not None:
+            bare = Life(row, old.id, entry.created_at, entry.expires_at)
+            succession = Succession(write, tenant, after, now)
+            succession.give([(bare, life)], users={row: old.scope.user})
+            after = succession.space
+        memory = to_memory(
+            changed(record, values, at), space.name, life=known_life(write, tenant, after, row)
+        )
+        return memory, entry, after
 
     @persistent
     def revise(self, tenant: str, revisions: Sequence[Revision]) -> int:
@@ -197,7 +228,7 @@ class Updating:
                 "valid_until: must be later than valid_from", service=self._store.service
             )
         name = (record[1], record[2] or None)
-        problem = Succession(write, tenant, space, now).refused({name: life}).get(name)
+        problem = Succession(write, tenant, space, now).refused([(name, life)]).get(0)
         if problem is not None:
             problem.service = self._store.service
             raise problem

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from onebrain.errors import EmbedderMismatch
 from onebrain.memory.driver import ListRequest, SearchRequest
-from onebrain.memory.filters import Filter
+from onebrain.memory.filters import Cmp, Filter, every
 from onebrain.memory.models import Scope
 from onebrain_engine.agreement import Behind
 from onebrain_engine.embedding import Floats, QueryVectors, Vectorizer, unit
@@ -71,6 +71,13 @@ class View(Protocol):
 
     def among(self, rows: Sequence[int], scope: Scope, filter: Filter, include_archived: bool) -> set[int]:
         """Return which rows match."""
+        ...
+
+    def saying(self, scope: Scope, text: str) -> Sequence[int] | None:
+        """Return the rows of memories of exactly a scope that say the same as a text and are not archived, in order.
+
+        Returns None if that would take reading the whole space.
+        """
         ...
 
 
@@ -170,11 +177,20 @@ class InMemory:
             kept = np.isin(np.array(list(slots.values()), np.int64), selection.slots)
             return {row for row, inside in zip(slots, kept.tolist(), strict=True) if inside}
 
+    def saying(self, scope: Scope, text: str) -> Sequence[int] | None:
+        """Return the rows of memories of exactly a scope that say the same as a text and are not archived, in order."""
+        parts = ("user", "agent", "session")
+        alone = [Cmp(f"${part}", "exists", False) for part in parts if getattr(scope, part) is None]
+        with self._selecting(scope, every(*alone), False, saying=text) as (index, selection):
+            return sorted(rows_of(index, selection).tolist())
+
     @contextmanager
     def _selecting(
-        self, scope: Scope, filter: Filter, include_archived: bool
+        self, scope: Scope, filter: Filter, include_archived: bool, saying: str | None = None
     ) -> Generator[tuple[Partition, Selection], None, None]:
         """Give the index, locked and at the transaction's own change, and the selection of a scope and a filter.
+
+        `saying` is a text that the selected memories say exactly.
 
         Raises:
             Behind: The index is at another state than the transaction.
@@ -192,6 +208,8 @@ class InMemory:
                 raise Behind(index)
             try:
                 selection = index.select(scope, filter, include_archived, now_in_micros(), fetch)
+                if saying is not None:
+                    selection = index.saying(selection, saying, fetch)
             except Unread:
                 index.clear()
                 raise Behind(index) from None

@@ -7,6 +7,7 @@ slots are added, for agents ask with the same filter again and again.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -18,6 +19,7 @@ from onebrain._core.codec import from_json
 from onebrain.memory.filters import All, Cmp, Filter, Not, compare, fields, kind
 from onebrain.memory.moments import Moment, dump_object, instant_of, load_object
 from onebrain.memory.paths import MISSING, lookup
+from onebrain.memory.words import normalized
 from onebrain_engine.index.growable import Growable
 from onebrain_engine.store.records import to_datetime, to_micros
 
@@ -29,10 +31,22 @@ _EXACT_FLOAT = 2**53
 _NO_INSTANT: Final = -(2**63)
 _VALUE_BYTES = 200  # of a value and its entry in a dictionary, about
 
+# A field of the index's own, which no filter can name: a digest that is equal for texts that say exactly the same.
+_SAYING: Final = "$saying"
+# The database column of an own field that has another name.
+_SOURCES: Final[Mapping[str, str]] = {"saying": "content"}
+
+
+def saying(text: str) -> int:
+    """Return a number that is equal for texts that say exactly the same, and hardly ever for others."""
+    return int.from_bytes(hashlib.blake2b(normalized(text).encode(), digest_size=8).digest(), "big")
+
+
 # How an own field is read from its database column; None means missing.
 _OWN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": lambda value: value,
     "content": lambda value: value,
+    "saying": saying,
     "title": lambda value: value,
     "type": lambda value: value,
     "tags": from_json,
@@ -59,7 +73,8 @@ class _Column:
     def __init__(self, field: str, space: str) -> None:
         head, _, rest = field.partition(".")
         self.own = field.startswith("$")
-        self.source = head[1:] if self.own else "metadata"
+        self._field = head[1:]
+        self.source = _SOURCES.get(self._field, self._field) if self.own else "metadata"
         self._name = rest if self.own else field
         self._space = space or None
         self.codes = Growable(np.int32)
@@ -78,7 +93,7 @@ class _Column:
         elif self.source == "space":
             value = MISSING if self._space is None else self._space
         else:
-            value = None if raw is None else _OWN[self.source](raw)
+            value = None if raw is None else _OWN[self._field](raw)
             value = MISSING if value is None else value
         key = _key(value)
         code = self.known.get(key)
@@ -179,6 +194,13 @@ class Columns:
         """
         self._load(fields(f), fetch)
         return self._mask(f)
+
+    def saying(self, text: str, fetch: Fetch) -> Mask:
+        """Return for every living slot whether it says exactly the same as a text."""
+        self._load(frozenset({_SAYING}), fetch)
+        column = self._columns[_SAYING]
+        mask: Mask = column.codes.view == column.known.get(_key(saying(text)), -1)
+        return mask
 
     def _mask(self, f: Filter) -> Mask:
         if isinstance(f, Cmp):

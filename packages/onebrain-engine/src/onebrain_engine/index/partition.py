@@ -156,6 +156,10 @@ class Partition:
         """Return the living slots in a scope that match a filter."""
         return self._selector.select(scope, filter, include_archived, now, fetch)
 
+    def saying(self, selection: Selection, text: str, fetch: Fetch) -> Selection:
+        """Return the part of a selection that says exactly the same as a text."""
+        return self._selector.saying(selection, text, fetch)
+
     def ordered(self, selection: Selection, order: str) -> tuple[Ints, npt.NDArray[Any]]:
         """Return a selection's slots in an order, ties by row, and the values of the order by slot."""
         return self._selector.ordered(selection, order)

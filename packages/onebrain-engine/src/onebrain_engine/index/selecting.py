@@ -127,6 +127,12 @@ class Selector:
             self._selected += len(slots)
         selection.seen = size
 
+    def saying(self, selection: Selection, text: str, fetch: Fetch) -> Selection:
+        """Return the part of a selection that says exactly the same as a text."""
+        same = self._columns.saying(text, fetch)
+        slots = np.flatnonzero(same) if selection.slots is None else selection.slots[same[selection.slots]]
+        return Selection(slots, len(slots), self._slots.size)
+
     def _in_scope(self, scope: Scope) -> Ints | None:
         """Return the slots of a scope, dead ones included, ascending; None for all."""
         slots: Ints | None = None

@@ -6,7 +6,8 @@ Links are kept at both of their ends, and always changed in one transaction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from onebrain._core.codec import from_json, to_json
@@ -111,9 +112,18 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The life that a memory is to have; ids are of its own user and space."""
+    """The life that a memory is to have; ids are of its own user and space.
+
+    Attributes:
+        valid_from: See `Life`.
+        valid_until: See `Life`.
+        supersedes: The ids of memories that it is to replace.
+        sources: See `Life`.
+        recorded: When links of a memory from another brain were made there, in microseconds by id; new links are made now.
+    """
 
     valid_from: int | None = None
     valid_until: int | None = None
     supersedes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    recorded: Mapping[str, int] = field(default_factory=dict[str, int])

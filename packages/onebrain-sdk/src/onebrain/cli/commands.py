@@ -347,7 +347,8 @@ def export(where: Where, file: Path) -> None:
 def import_memories(where: Where, file: Path, without: tuple[str, ...]) -> None:
     """Store memories from a file, or from standard input: one JSON object a line, as `export` writes them.
 
-    Unknown fields are kept in the metadata. If a value cannot be stored, nothing is stored.
+    Unknown fields are kept in the metadata. If a value cannot be stored, nothing is stored. A memory that supersedes one
+    which is neither in the file nor in the brain is stored without that link.
     """
     try:
         with click.open_file(str(file), encoding="utf-8", errors="strict") as source:
@@ -362,6 +363,13 @@ def import_memories(where: Where, file: Path, without: tuple[str, ...]) -> None:
         results = brain.restore(copies)
         for index in results.failed:
             click.echo(f"line {copies[index].line}: {results[index].error}", err=True)
+        for index, result in enumerate(results):
+            if result.unlinked:
+                names = ", ".join(result.unlinked)
+                click.echo(
+                    f"line {copies[index].line}: stored without the link to {names}, which it supersedes",
+                    err=True,
+                )
         kept = sorted({name for copied in copies for name in copied.others})
         if kept:
             click.echo(f"in the metadata, because no memory has such fields: {', '.join(kept)}", err=True)

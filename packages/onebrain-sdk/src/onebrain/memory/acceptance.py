@@ -41,15 +41,30 @@ def text(value: Any) -> Any:
 
 def instant(value: Any) -> Any:
     """Return datetimes, dates and ISO 8601 text as a datetime in UTC; a time without an offset is UTC."""
+    moment = _moment(value)
+    return value if moment is None else in_utc(moment)
+
+
+def zoned(value: Any) -> Any:
+    """Return datetimes, dates and ISO 8601 text as a datetime in its own time zone, by which its day goes.
+
+    A time without an offset is UTC.
+    """
+    moment = _moment(value)
+    return value if moment is None else in_utc(moment).astimezone(moment.tzinfo)
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return the datetime that a value says; None if it is of no kind that says one."""
     if not isinstance(value, date | str):
-        return value
+        return None
     try:
         moment = instant_of(value)
     except (OverflowError, TypeError, ValueError):
         moment = None
     if moment is None:
         raise ValueError("must be a datetime or ISO 8601 text")
-    return in_utc(moment)
+    return moment
 
 
 def in_utc(moment: datetime) -> datetime:

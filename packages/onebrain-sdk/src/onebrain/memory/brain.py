@@ -20,11 +20,19 @@ from onebrain.memory.verbs.changing import Changing
 from onebrain.memory.verbs.naming import EntityVerbs
 from onebrain.memory.verbs.reading import Reading
 from onebrain.memory.verbs.remembering import Remembering
+from onebrain.memory.verbs.restoring import Restoring
 from onebrain.memory.verbs.searching import DEFAULT_BUDGET as DEFAULT_BUDGET
 from onebrain.memory.verbs.superseding import Superseding
 
 
-class _Brain(Superseding[Mode], Remembering[Mode], Reading[Mode], Changing[Mode], EntityVerbs[Mode]):
+class _Brain(
+    Superseding[Mode],
+    Remembering[Mode],
+    Restoring[Mode],
+    Reading[Mode],
+    Changing[Mode],
+    EntityVerbs[Mode],
+):
     """All verbs, without colour."""
 
     def __init__(self, mode: Mode, driver: Driver, *, origin: tuple[str, Mapping[str, Any]] | None) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from onebrain._core.client import ClientOptions
 from onebrain._core.paging import Page
@@ -284,6 +284,31 @@ class Supersedes(Protocol):
 
     def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
         """Return the memory with an id in a scope and all that links of `supersedes` connect it with, oldest first."""
+        ...
+
+
+# Returns the changes of a memory as it is, None for none. It may be called again, with the memory as it is then.
+Change: TypeAlias = Callable[[Memory], Changes | None]
+
+
+@runtime_checkable
+class ChangesAsItIs(Protocol):
+    """A driver that changes a memory by what it holds, so that of two such changes at the same time none is lost."""
+
+    def change(self, id: str, change: Change, scope: Scope, /) -> Steps[Memory]:
+        """Read a memory and change it in one transaction, and return it as it is then."""
+        ...
+
+
+@runtime_checkable
+class Repeats(Protocol):
+    """A driver that finds the copies of a text, so that no search has to."""
+
+    def saying(self, scope: Scope, text: str, /) -> Steps[Sequence[Memory] | None]:
+        """Return the memories of exactly a scope whose texts are equal to one by `words.normalized`.
+
+        Only those that hold now and are not archived are returned. Returns None if a search has to find them.
+        """
         ...
 
 

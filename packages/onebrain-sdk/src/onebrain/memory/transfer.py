@@ -1,8 +1,10 @@
 """Memories from one brain into another: one JSON object a line, with all of its fields.
 
-A line has the fields of `NewMemory`, and beside them ``updated_at`` and ``embedder``, the name of the embedder whose
-vectors the memory's space holds. ``embedding`` is the vector, false where the memory has none, and left out where the
-embedder of the brain that wrote the line made it: the same embedder makes it again. ``dates`` is there where the metadata
+A line has the fields of `NewMemory`, and beside them ``updated_at``, ``superseded_by``, ``superseded_at`` and ``embedder``,
+the name of the embedder whose vectors the memory's space holds. The link to a superseded memory is in ``supersedes`` of the
+other one's line; ``superseded_by`` tells which of several links is the last one, and ``superseded_at`` when it was made.
+``embedding`` is the vector, false where the memory has none, and left out where the embedder of the brain that wrote the
+line made it: the same embedder makes it again. ``dates`` is there where the metadata
 or the extra fields hold dates and datetimes, which JSON has only text for; it says where, by their paths:
 ``{"metadata": [["due"]]}``.
 """
@@ -10,8 +12,8 @@ or the extra fields hold dates and datetimes, which JSON has only text for; it s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, runtime_checkable
 
 from onebrain._core.codec import from_json, is_array, is_object, to_json
@@ -22,14 +24,15 @@ from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreRe
 from onebrain.memory.moments import moments_of, with_moments
 
 # Keys of a line that say no field of a new memory.
-_BESIDE: Final = frozenset({"updated_at", "embedder"})
-# What the memory that supersedes another one says of it; and fields that a line leaves out if they are empty.
-_DERIVED: Final = {"superseded_by", "superseded_at"}
+_BESIDE: Final = frozenset({"updated_at", "embedder", "superseded_by", "superseded_at"})
+# Fields that a line leaves out if they are empty.
 _LINKS: Final = ("supersedes", "sources")
 # Objects of a memory that may hold dates, and the key of a line that says where. A line of another program may have a key
 # of this name for something else, so it counts only where it has this form.
 _OBJECTS: Final = ("metadata", "extra")
 _DATES: Final = "dates"
+_MOMENT: Final = timedelta(microseconds=1)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 KNOWN: Final = frozenset(NewMemory.model_fields) | _BESIDE
 
 
@@ -43,6 +46,9 @@ class Copied:
         embedder: Whose vectors its space holds; None where that is not known.
         line: Where it stands in the file, from 1.
         others: The names of fields that no memory has; they are kept in its metadata.
+        superseded_by: The id of the memory that supersedes it, the one recorded last; None if none does.
+        superseded_at: When that was recorded.
+        recorded: When it was recorded that this memory supersedes others, by their ids; `with_recorded` finds it.
     """
 
     item: NewMemory
@@ -50,6 +56,9 @@ class Copied:
     embedder: str | None = None
     line: int = 0
     others: tuple[str, ...] = ()
+    superseded_by: str | None = None
+    superseded_at: datetime | None = None
+    recorded: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,29 @@ def in_order_of_links(copies: Sequence[Copied]) -> list[int]:
     return list(order)
 
 
+def with_recorded(copies: Sequence[Copied]) -> list[Copied]:
+    """Return memories with the times at which their links were recorded, as far as the memories that they supersede tell.
+
+    Of several that supersede one memory, only the last one's time is known; the others were earlier.
+    """
+    if not any(copied.item.supersedes for copied in copies):
+        return list(copies)
+    last = {
+        _named(copied.item, copied.item.id): (copied.superseded_by, copied.superseded_at)
+        for copied in copies
+        if copied.superseded_at is not None and copied.superseded_at > _EARLIEST
+    }
+    found: list[Copied] = []
+    for copied in copies:
+        recorded: dict[str, datetime] = {}
+        for id in copied.item.supersedes:
+            by, moment = last.get(_named(copied.item, id), (None, None))
+            if moment is not None:
+                recorded[id] = moment if by == copied.item.id else moment - _MOMENT
+        found.append(replace(copied, recorded=recorded) if recorded else copied)
+    return found
+
+
 def _named(item: NewMemory, id: str | None) -> tuple[str | None, str | None, str | None]:
     return item.scope.space, item.scope.user, id
 
@@ -110,10 +142,10 @@ def line(memory: Memory, embedders: Embedders | None) -> str:
         memory: The memory, with its vector where the brain gives vectors.
         embedders: Whose vectors the brain holds; None where it does not say.
     """
-    row = memory.model_dump(mode="json", exclude_none=True, exclude=_DERIVED)
-    for field in _LINKS:
-        if not row[field]:
-            del row[field]
+    row = memory.model_dump(mode="json", exclude_none=True)
+    for link in _LINKS:
+        if not row[link]:
+            del row[link]
     dates = {name: found for name in _OBJECTS if (found := moments_of(getattr(memory, name), what=name))}
     if dates:
         row[_DATES] = dates
@@ -168,11 +200,20 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
     if others:
         fields["metadata"] = _with_others(fields.get("metadata", {}), others)
     scope = _scope(fields.pop("scope", {}))
-    if not isinstance(beside.get("embedder"), str | None):
-        raise ValueError("embedder: must be text")
-    changed = _updated(beside.get("updated_at"))
+    for name in ("embedder", "superseded_by"):
+        if not isinstance(beside.get(name), str | None):
+            raise ValueError(f"{name}: must be text")
+    changed, superseded = (_moment(name, beside.get(name)) for name in ("updated_at", "superseded_at"))
     item = NewMemory.checked(**{**fields, "scope": outer.within(scope) if outer else scope})
-    return Copied(item, changed, beside.get("embedder"), number, tuple(others))
+    return Copied(
+        item,
+        changed,
+        beside.get("embedder"),
+        number,
+        tuple(others),
+        superseded_by=beside.get("superseded_by"),
+        superseded_at=superseded,
+    )
 
 
 def _with_others(metadata: Any, others: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,11 +250,11 @@ def _says_dates(value: Any) -> bool:
     return True
 
 
-def _updated(value: Any) -> datetime | None:
+def _moment(name: str, value: Any) -> datetime | None:
     try:
         moment = instant(value)
     except ValueError as error:
-        raise ValueError(f"updated_at: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     if not isinstance(moment, datetime | None):
-        raise ValueError("updated_at: must be ISO 8601 text")
+        raise ValueError(f"{name}: must be ISO 8601 text")
     return moment

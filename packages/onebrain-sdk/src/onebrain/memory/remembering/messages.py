@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from onebrain._core.codec import as_array, is_object, to_json
 from onebrain.errors import OneBrainValidationError
-from onebrain.memory.acceptance import instant
+from onebrain.memory.acceptance import in_utc, zoned
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id
-from onebrain.memory.models import Memory, NewMemory, Scope
+from onebrain.memory.driver import Changes
+from onebrain.memory.models import MOST_LINKS, Memory, NewMemory, Scope
 from onebrain.memory.remembering.model import joined
 
 Messages: TypeAlias = "str | Memory | Mapping[str, Any] | Iterable[str | Memory | Mapping[str, Any]]"
@@ -62,7 +63,7 @@ class Message:
         id: The id of the memory that keeps it, or that is to keep it.
         role: Who said it.
         text: The words.
-        at: When it was said.
+        at: When it was said, in the time zone of the caller, whose days relative dates are counted in.
         told: Whether the caller told when it was said.
         memory: The memory that keeps it, if the caller gave one.
         own: Whether the caller gave its id.
@@ -86,7 +87,7 @@ class Message:
         if not can.client_ids:
             metadata[OWN_ID] = self.id
         if self.told and not can.created_at:
-            metadata["said_at"] = self.at.isoformat()
+            metadata["said_at"] = in_utc(self.at).isoformat()
         return NewMemory.checked(
             id=self.id if can.client_ids else None,
             content=self.text,
@@ -161,7 +162,7 @@ def _message(
     role = fields.get("role", "user")
     if not isinstance(role, str) or not role.strip() or len(role) > 64:
         raise ValueError("has a role that is not a short text")
-    given: Any = instant(fields.get("created_at"))
+    given: Any = zoned(fields.get("created_at"))
     if given is not None and not isinstance(given, datetime):
         raise ValueError("has a created_at that is neither a datetime nor ISO 8601 text")
     at: datetime | None = given or created_at
@@ -169,7 +170,7 @@ def _message(
     if own is not None:
         id = check_id("id", own)
     else:
-        name = _digest([*_parts(scope), role, text, None if at is None else at.isoformat()])
+        name = _digest([*_parts(scope), role, text, None if at is None else in_utc(at).isoformat()])
         id = f"message:{_digest([name, alike[name]])[:40]}"
         alike[name] += 1
     return Message(id, role, text, at or now, at is not None, own=own is not None)
@@ -203,6 +204,49 @@ def sources_of(fact: Memory) -> tuple[str, ...]:
     return tuple(id for id in as_array(fact.metadata.get(SOURCES)) if isinstance(id, str))
 
 
+def with_sources(
+    fact: Memory, can: Capabilities, *, more: Iterable[str] = (), gone: Collection[str] = ()
+) -> Changes | None:
+    """Return the changes that add messages to the sources of a fact or take some out; None if it has them so already.
+
+    The words that were quoted from a message go with it. A fact without sources belongs to no message, and gets none.
+    """
+    known = sources_of(fact)
+    left = [id for id in dict.fromkeys((*known, *more)) if id not in gone]
+    if not known or left == list(known):
+        return None
+    fields: dict[str, Any] = {"metadata": {**fact.metadata, SOURCES: left}}
+    if gone:
+        fields["metadata"].pop("quote", None)
+    if can.supersede:
+        fields["sources"] = left[:MOST_LINKS]
+    return Changes(fields=fields, merge_metadata=False)
+
+
+def still_a_source(memory: Memory, changes: Changes) -> Changes:
+    """Return changes of a memory after which the facts that were drawn from it still go with it.
+
+    The keys of its metadata that say so stay, unless the changes set them.
+    """
+    if "metadata" not in changes.fields:
+        return changes
+    before, after = memory.metadata, changes.metadata(memory.metadata)
+    names = [RECORD, OWN_ID] if is_source(memory) else []
+    if "remember_key" in before:
+        names += [SOURCES, "remember_key"]
+    kept = {name: before[name] for name in names if name in before}
+    if before.get("kind") == KIND:
+        if after.get("kind", KIND) == KIND:
+            kept["kind"] = KIND
+        else:
+            # A kind of the caller's own leaves the other mark.
+            kept.setdefault(RECORD, {})
+    merged = {**kept, **after}
+    if merged == after:
+        return changes
+    return Changes(fields={**changes.fields, "metadata": merged}, merge_metadata=False)
+
+
 def own_metadata(memory: Memory) -> dict[str, Any]:
     """Return the metadata of a memory without the keys that are about this one memory alone."""
     private = {ADAPTER, RECORD}
@@ -228,4 +272,6 @@ __all__ = [
     "messages_of",
     "own_metadata",
     "sources_of",
+    "still_a_source",
+    "with_sources",
 ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, TypeAlias, get_args
 
 from onebrain._core.paging import Page
 from onebrain._core.steps import Coloured, Mode, Steps
-from onebrain.errors import OneBrainValidationError
-from onebrain.memory.acceptance import in_utc, instant
+from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
+from onebrain.memory.acceptance import in_utc, zoned
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.checks import check_id, check_ids
 from onebrain.memory.driver import (
+    Change,
+    ChangesAsItIs,
     Counts,
     DeletesUnless,
     Driver,
@@ -21,11 +23,14 @@ from onebrain.memory.driver import (
     Judges,
     ListRequest,
     Names,
+    Repeats,
     Settles,
+    several_with_id,
     unsupported,
 )
 from onebrain.memory.filters import TRUE, Filter, memory_matches, split
 from onebrain.memory.ids import Id, is_id
+from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Memory, Order, Scope
 from onebrain.memory.transfer import Copies
 
@@ -56,6 +61,9 @@ class Verbs(Coloured[Mode]):
         self._settles = driver if isinstance(driver, Settles) else None
         self._judges = driver if isinstance(driver, Judges) else None
         self._names = driver if isinstance(driver, Names) else None
+        self._repeats = driver if isinstance(driver, Repeats) else None
+        self._changes = driver if isinstance(driver, ChangesAsItIs) else None
+        self._changing = KeyedLock()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -83,6 +91,27 @@ class Verbs(Coloured[Mode]):
             if scope.covers(memory.scope):
                 by_id.setdefault(memory.id, []).append(memory)
         return [memory for id in ids for memory in by_id.get(id, ())]
+
+    def _change(self, id: str, change: Change, scope: Scope) -> Steps[Memory]:
+        """Change a memory by what it holds, and return it.
+
+        Where the service has no such change, only calls of this brain wait for each other.
+
+        Raises:
+            OneBrainNotFoundError: `scope` has no memory with this id.
+        """
+        if self._changes is not None:
+            return (yield from self._changes.change(id, change, scope))
+        return (yield from self._changing.hold(id, lambda: self._read_and_change(id, change, scope)))
+
+    def _read_and_change(self, id: str, change: Change, scope: Scope) -> Steps[Memory]:
+        found = yield from self._get([id], scope, False)
+        if not found:
+            raise not_found(self.capabilities.service)
+        if len(found) > 1:
+            raise several_with_id(self.capabilities.service)
+        wanted = change(found[0])
+        return found[0] if wanted is None else (yield from self._driver.update(id, wanted, scope))
 
     def _moment(self, at: Moment | None) -> datetime | None:
         """Return the moment that an answer is about, as a datetime in UTC; None means now.
@@ -176,21 +205,22 @@ def check_scope(scope: Scope) -> None:
 def moment(name: str, value: object) -> datetime:
     """Return a moment as a datetime in its own time zone; one without is in UTC."""
     try:
-        read = value if isinstance(value, datetime) else instant(value)
-    except ValueError:
-        read = None
+        read: object = zoned(value)
+    except ValueError as error:
+        raise OneBrainValidationError(f"{name}: {error}") from None
     if not isinstance(read, datetime):
         raise OneBrainValidationError(f"{name}: must be a datetime or ISO 8601 text")
-    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+    return read
 
 
 def utc_moment(name: str, value: object) -> datetime:
     """Return a moment as a datetime in UTC."""
-    read = moment(name, value)
-    try:
-        return in_utc(read)
-    except ValueError as error:
-        raise OneBrainValidationError(f"{name}: {error}") from None
+    return in_utc(moment(name, value))
+
+
+def not_found(service: str) -> OneBrainNotFoundError:
+    """Return the error for an id that no memory of a scope has."""
+    return OneBrainNotFoundError("no memory with this id in this scope", service=service)
 
 
 def owner_of(memory: Memory) -> Scope:

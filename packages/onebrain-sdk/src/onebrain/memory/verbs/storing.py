@@ -20,12 +20,12 @@ from onebrain.memory.ids import Id
 from onebrain.memory.models import (
     EVERYTHING,
     Hit,
+    Memory,
     NewMemory,
     Scope,
     StoreResult,
     StoreResults,
 )
-from onebrain.memory.transfer import Copied, Embedders, in_order_of_links
 from onebrain.memory.translation import drafts_of, in_order
 from onebrain.memory.verbs.base import (
     QUERY_CHARACTERS,
@@ -44,7 +44,11 @@ _Said: TypeAlias = tuple[Scope, str]
 
 _STORE_BATCH = 1000
 _COLLECTIONS: Final = frozenset({list, tuple, set, frozenset})  # of ids
-_COPIES: Final = 20  # hits of a search for a text among which a copy of it is looked for
+# Hits of a search for a text among which a copy of it is looked for; more of them if the last one's score is nearly as high as
+# the first one's.
+_COPIES: Final = 20
+_MORE_COPIES: Final = 200
+_AS_LIKE: Final = 0.9
 
 
 class Storing(Searching[Mode]):
@@ -109,8 +113,10 @@ class Storing(Searching[Mode]):
             dedupe: ``"exact"`` stores nothing if the same scope has a memory of the same text that holds, and is not
                 archived. The status is then ``duplicate``, and the id is that memory's. Case, white space, closing
                 punctuation and compatibility forms of Unicode make no difference. A memory that supersedes others is
-                a duplicate only of one that supersedes them too. The copy is found by a search, so two calls at the
-                same time may both store. None, the default, stores whatever is given.
+                a duplicate only of one that supersedes them too. The embedded engine finds every copy. On a service, and in
+                a space of the engine that is too large for memory, it is looked for among the 20 best hits of a search, or
+                among 200 if the scores of these are nearly equal. Two calls at the same time may both store. None, the
+                default, stores whatever is given.
             similar: The number of similar memories of this user and space to return beside the result, as a hint.
 
         Raises:
@@ -160,13 +166,24 @@ class Storing(Searching[Mode]):
     def _copy_of(self, item: NewMemory) -> Steps[str | None]:
         """Return the id of a memory of the same scope that says the same; None if there is none, or only itself."""
         wanted = _said(item)
+        for memory in (yield from self._alike(item)):
+            same = (memory.scope, normalized(memory.content)) == wanted and memory.id != item.id
+            if same and set(item.supersedes) <= set(memory.supersedes):
+                return memory.id
+        return None
+
+    def _alike(self, item: NewMemory) -> Steps[Sequence[Memory]]:
+        """Return memories among which each copy of one is, as far as the service can tell."""
+        if self._repeats is not None:
+            known = yield from self._repeats.saying(item.scope, item.content)
+            if known is not None:
+                return known
         query = item.content[:QUERY_CHARACTERS]
         found = yield from Searching.search.plan(self, query, scope=item.scope, limit=_COPIES)
-        for hit in found:
-            same = (hit.memory.scope, normalized(hit.content)) == wanted and hit.id != item.id
-            if same and set(item.supersedes) <= set(hit.memory.supersedes):
-                return hit.id
-        return None
+        if len(found) == _COPIES and found[-1].score >= _AS_LIKE * found[0].score:
+            # A copy may stand behind others that are as like as it is.
+            found = yield from Searching.search.plan(self, query, scope=item.scope, limit=_MORE_COPIES)
+        return found.memories
 
     def _similar(self, item: NewMemory, count: int, *, but: str | None) -> Steps[tuple[Hit, ...]]:
         """Return memories of the same user and space that are similar to one."""
@@ -287,49 +304,6 @@ class Storing(Searching[Mode]):
         item = new_memory(raw, scope, {})
         check_storable(self.capabilities, item)
         return item
-
-    @endpoint
-    def embedders(self) -> Steps[Embedders | None]:
-        """Return the embedders of this brain's vectors, or None if the service does not say."""
-        return None if self._copies is None else (yield from self._copies.embedders())
-
-    @endpoint
-    def restore(self, copies: Iterable[Copied]) -> Steps[StoreResults]:
-        """Store memories of another brain as they were there, all of their fields and vectors; `transfer.read` reads them.
-
-        Fields that cannot be kept here raise before anything is stored. A memory that is here already is replaced; one that
-        fails later, such as for another embedder's vectors in its space, fails alone.
-
-        Raises:
-            OneBrainValidationError: Memories have fields that this brain cannot keep; the message names their lines.
-        """
-        check_iterable("copies", copies)
-        rows = list(copies)
-        if not all(isinstance(row, Copied) for row in rows):
-            raise OneBrainValidationError("copies: must be a list of what `transfer.read` returns")
-        problems: list[str] = []
-        for row in rows:
-            try:
-                check_storable(self.capabilities, row.item)
-            except OneBrainError as error:
-                problems.append(f"line {row.line}: {error.message}")
-        if problems:
-            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise OneBrainValidationError(
-                f"{'; '.join(problems[:5])}{more}. Nothing was stored", service=self.capabilities.service
-            )
-        results: dict[int, StoreResult] = {}
-        order = in_order_of_links(rows)
-        size = self._batch_size
-        for start in range(0, len(rows), size):
-            positions = order[start : start + size]
-            some = [rows[position] for position in positions]
-            if self._copies is not None:
-                stored: Sequence[StoreResult] = yield from self._copies.restore(some)
-            else:
-                stored = yield from self._store_batch([row.item for row in some], EVERYTHING)
-            results.update(zip(positions, stored, strict=True))
-        return StoreResults.trusted({"results": tuple(results[position] for position in range(len(rows)))})
 
     def _settle(self, results: list[StoreResult]) -> Steps[list[StoreResult]]:
         """Wait, up to about a minute, until every stored memory can be read, and set its status."""
