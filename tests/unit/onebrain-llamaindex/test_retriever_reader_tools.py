@@ -260,3 +260,17 @@ async def test_the_retriever_shows_superseded_memories_and_other_times(brain, ca
         retriever = OneBrainRetriever(brain=brain, scope=scope, **options)
         nodes = await call(retriever, "retrieve", "Where does Ewa live?")
         assert {one.text: one.node.metadata.get("superseded_by") for one in nodes} == expected
+
+
+async def test_a_superseded_node_is_marked_where_it_is_found(brain, call):
+    scope = Scope(user="ewa")
+    store = OneBrainVectorStore(brain=brain, scope=scope)
+    [id] = store.add([TextNode(id_="n", text="Ewa lives in Gdynia", metadata={"a": 1})])
+    [memory] = brain.list(scope=scope)
+    retriever = OneBrainRetriever(brain=brain, scope=scope, include_superseded=True)
+    [found] = await call(retriever, "retrieve", "Where does Ewa live?")
+    assert found.node.metadata == {"a": 1}
+    new = brain.supersede(memory.id, "Ewa lives in Utrecht", scope=scope).id
+    nodes = {one.node.node_id: one.node for one in await call(retriever, "retrieve", "Ewa lives in Gdynia")}
+    assert nodes[id].metadata == {"a": 1, "superseded_by": new}
+    assert "superseded_by" not in nodes[id].get_content(metadata_mode="llm")

@@ -78,5 +78,7 @@ class Background:
                 job(self._stop)
             except OneBrainError as error:
                 _log.warning("upkeep: %s", error)
-            except Exception as error:  # never the end of the thread
+            except (
+                BaseException
+            ) as error:  # never the end of the thread, not even by a SystemExit of somebody's embedder
                 _log.error("upkeep failed: %s", type(error).__name__)

@@ -216,19 +216,20 @@ class Confidence:
         with self._lock:
             if fingerprint in self._scales:
                 return self._scales[fingerprint]
-        scale = _measured(embedder.documents(list(_UNRELATED)))
+        scale = _measured(embedder.documents(list(_UNRELATED)), static=embedder.static)
         with self._lock:
             self._scales[fingerprint] = scale
         return scale
 
 
-def _measured(vectors: Floats) -> Scale | None:
+def _measured(vectors: Floats, *, static: bool) -> Scale | None:
+    """Return a curve from the vectors of unrelated sentences; None if they are all alike."""
     cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
     mean, spread = float(cosines.mean()), float(cosines.std())
     if spread < 1e-3 or mean > 0.99:
         return None
     spread /= 1 - mean
-    return Scale(_MIDPOINT * spread, _SLOPE / spread, base=mean)
+    return Scale(_MIDPOINT * spread, _SLOPE / spread, base=mean, static=static)
 
 
 def _cosine(left: Floats, right: Floats, scale: Scale) -> float:

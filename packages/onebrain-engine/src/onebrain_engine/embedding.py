@@ -67,6 +67,11 @@ class Vectorizer(Protocol):
         ...
 
     @property
+    def static(self) -> bool:
+        """Whether its vectors are means of word vectors; see `Scale`."""
+        ...
+
+    @property
     def scale(self) -> Scale | None:
         """The curve of its confidence; None if none was fitted."""
         ...
@@ -94,6 +99,7 @@ class Checked:
         self._known = _fingerprint(embedder) if getattr(embedder, "ready", True) else None
         weight = getattr(embedder, "evidence_weight", 1.0)
         self.evidence_weight = float(weight) if isinstance(weight, int | float) else 1.0
+        self.static = getattr(embedder, "static", False) is True
 
     @property
     def scale(self) -> Scale | None:

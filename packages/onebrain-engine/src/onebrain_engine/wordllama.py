@@ -44,6 +44,7 @@ class WordLlama:
     dimension = 256
     ready = True
     evidence_weight = 1.0
+    static = True
     # Fitted on facts among others, with questions that have an answer and questions that have none.
     scale = Scale(midpoint=0.18, slope=10.6, static=True)
 

@@ -111,6 +111,16 @@ def node_of(memory: Memory) -> BaseNode:
     return kind.from_dict(fields)
 
 
+def marked(node: BaseNode, memory: Memory) -> BaseNode:
+    """Return a node that was found, with ``superseded_by`` in its metadata if another memory supersedes it."""
+    name = "superseded_by"
+    if memory.superseded_by is not None and name not in node.metadata:
+        node.metadata[name] = memory.superseded_by
+        node.excluded_embed_metadata_keys.append(name)
+        node.excluded_llm_metadata_keys.append(name)
+    return node
+
+
 def document_of(memory: Memory) -> Document:
     """Return `memory` as a document of its own, whatever it was stored as."""
     fields = _plain(memory)

@@ -16,7 +16,7 @@ from onebrain.frameworks.plans import Plan, ask
 from onebrain.memory.fallback import warn_of_words
 from onebrain.memory.models import SearchMode
 from onebrain_llamaindex.filters import Filters, translate
-from onebrain_llamaindex.nodes import node_of
+from onebrain_llamaindex.nodes import marked, node_of
 from onebrain_llamaindex.reranking import reranker
 
 
@@ -127,4 +127,4 @@ class OneBrainRetriever(Component, BaseRetriever):
     _aretrieve = Method(_search).asynchronous
 
     def _node(self, hit: Hit) -> NodeWithScore:
-        return NodeWithScore(node=node_of(hit.memory), score=hit.score)
+        return NodeWithScore(node=marked(node_of(hit.memory), hit.memory), score=hit.score)

@@ -30,7 +30,7 @@ from onebrain_llamaindex.connection import Connected
 from onebrain_llamaindex.embedding import is_of_a_model, offer_embedding
 from onebrain_llamaindex.filters import RESERVED, own, translate
 from onebrain_llamaindex.ids import encode
-from onebrain_llamaindex.nodes import VECTOR, has_own_vector, is_node, memory_of, node_of
+from onebrain_llamaindex.nodes import VECTOR, has_own_vector, is_node, marked, memory_of, node_of
 
 Mode: TypeAlias = VectorStoreQueryMode
 Result: TypeAlias = VectorStoreQueryResult
@@ -253,7 +253,9 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
         hits: Sequence[Hit] = found
         if mode is Mode.MMR:
             hits = diverse(found, vector, limit, threshold, against_all=False, hint=_NO_VECTORS)
-        nodes = [node_of(hit.memory.model_copy(update={"embedding": None})) for hit in hits]
+        nodes = [
+            marked(node_of(hit.memory.model_copy(update={"embedding": None})), hit.memory) for hit in hits
+        ]
         return VectorStoreQueryResult(
             nodes=nodes, similarities=[hit.score for hit in hits], ids=[node.node_id for node in nodes]
         )

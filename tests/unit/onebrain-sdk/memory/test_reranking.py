@@ -8,6 +8,7 @@ import json
 import math
 import threading
 import time
+from contextvars import ContextVar
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -365,3 +366,35 @@ def test_the_best_by_a_reranker_fit_into_a_context():
         context = brain.context("Where is Maria's key of the gate?", max_tokens=45, rerank=last)
         assert texts[7] in context.text
         assert len(context.memories) < len(texts)
+
+
+def test_a_function_that_does_not_end_leaves_the_order(brain, monkeypatch, caplog):
+    monkeypatch.setattr(asking, "BLOCKING", 0.01)
+    plain, end = brain.search(QUERY), threading.Event()
+
+    def slow(query, texts):
+        end.wait(10)
+        return [1.0] * len(texts)
+
+    result = brain.search(QUERY, rerank=slow)
+    end.set()
+    assert (result.reranked, result.hits) == (False, plain.hits)
+    assert "TimeoutError" in caplog.text
+
+
+def test_a_function_has_the_context_of_the_call_and_may_end_the_program(brain):
+    known = ContextVar("known", default="")
+    known.set("here")
+    seen = []
+
+    def rerank(query, texts):
+        seen.append(known.get())
+        return [1.0] * len(texts)
+
+    def ending(query, texts):
+        raise SystemExit(3)
+
+    assert brain.search(QUERY, rerank=rerank).reranked
+    assert seen == ["here"]
+    with pytest.raises(SystemExit):
+        brain.search(QUERY, rerank=ending)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onebrain import Memory
+import onebrain
+from onebrain import Memory, Scope
 from onebrain.memory.suggesting import CHANGED, MOST, SAME, reason, replaced
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
@@ -46,3 +47,24 @@ def test_of_a_chain_the_newest_comes_first():
     assert [one.old.id for one in found] == ["3", "0", "1"][:MOST]
     assert all(0 <= one.score <= 1 for one in found)
     assert replaced(chain[0], []) == []
+
+
+def test_suggestions_stay_in_the_scope_of_the_call():
+    with onebrain.connect("sqlite://") as brain:
+
+        def keep(text, **scope):
+            return brain.store(text, scope=Scope(**scope)).id
+
+        there = keep("Marek lives in Brno", user="marek", session="one")
+        for number in range(8):
+            keep(f"Marek lives in Brno, block {number}", user=f"{number}")
+        nobody = keep("Marek lives in Brno")
+        new = keep("Marek lives in Olomouc now", user="marek", session="two")
+        mine = keep("Marek lives in Olomouc now")
+        user = Scope(user="marek")
+        assert [one.old.id for one in brain.suggest_supersessions(new, scope=user)] == [there]
+        assert [one.old.id for one in brain.suggest_supersessions(user)] == [there]
+        for call in ((new, Scope(session="two")), (Scope(session="two"), Scope())):
+            assert brain.suggest_supersessions(call[0], scope=call[1]) == []
+        # The memories of no user are not among those of all.
+        assert [one.old.id for one in brain.suggest_supersessions(mine)] == [nobody]

@@ -18,6 +18,7 @@ class Model2Vec(NamedEmbedder):
     kind = "model2vec"
     # Static vectors know less than a network: words decide as with the default embedder.
     evidence_weight = 1.0
+    static = True
 
     def _load(self) -> Loaded:
         library = self._library("model2vec", "model2vec")

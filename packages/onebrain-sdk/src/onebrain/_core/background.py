@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
 from onebrain.errors import OneBrainValidationError
+
+_log = logging.getLogger("onebrain")
 
 # Both modes say this.
 ITSELF: Final = "work in the background cannot wait for its own end; call finish_background and close outside of the model"
@@ -37,7 +40,12 @@ class Background:
 
     def _run(self, function: Callable[[], object]) -> None:
         self._thread = threading.get_ident()
-        function()
+        try:
+            function()
+        except BaseException as error:
+            # Nobody asks the future for it, and its text may quote what the work is about.
+            _log.error("work in the background ended with %s", type(error).__name__)
+            raise
 
     def finish(self) -> None:
         """Wait for the end of all that was begun in this process.

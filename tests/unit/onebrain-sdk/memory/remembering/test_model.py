@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from httpx import URL
 
 from onebrain._core.steps import Async, Sync
 from onebrain.errors import ConfigurationError, ModelError
@@ -258,3 +260,48 @@ def test_a_chat_model_is_not_pickled_with_its_key():
         pickle.dumps(model)
     assert "geheim" not in str(caught.value)
     assert copy.copy(model) is copy.deepcopy(model) is model
+
+
+def test_an_identity_tells_models_apart_and_holds_no_key():
+    def ask(prompt, model="none"):
+        return prompt
+
+    class Chain:
+        def __init__(self, *steps):
+            self.steps = list(steps)
+
+        def invoke(self, messages):
+            return ""
+
+    class Broken:
+        @property
+        def model_name(self):
+            raise RuntimeError(SECRET)
+
+        def complete(self, prompt):
+            return prompt
+
+    def named(**fields):
+        return SimpleNamespace(complete=ask, api_key=SECRET, **fields)
+
+    models = [
+        ChatModel("http://localhost:1/v1", "m", SECRET),
+        ChatModel("http://localhost:2/v1", "m", SECRET),
+        ChatModel("http://localhost:2/v1", "n", SECRET),
+        ask,
+        named(),
+        named(model="a"),
+        named(model_name="a"),
+        named(model="a", base_url=f"http://user:{SECRET}@host/v1?key={SECRET}"),
+        named(model="a", base_url=URL("http://other/v1")),
+        named(metadata=SimpleNamespace(model_name="b")),
+        partial(ask, model="a"),
+        partial(ask, model="b"),
+        Chain(named(model="a")),
+        Chain(named(model="b")),
+        Broken(),
+    ]
+    found = [asked(model, asynchronous=False).identity for model in models]
+    assert len(set(found)) == len(models)
+    assert found == [asked(model, asynchronous=False).identity for model in models]
+    assert SECRET not in "".join(found)

@@ -199,16 +199,16 @@ def test_a_fact_that_holds_again_is_another_memory(brain, model_server):
 
 def test_facts_of_an_interrupted_call_are_not_stored_twice(brain, model_server, monkeypatch):
     model_server.finds(HOME)
-    driver, update = brain.driver, brain.driver.update
+    driver, change = brain.driver, brain.driver.change
 
     def failing(*args):
         raise ModelError("the connection broke")
         yield
 
-    monkeypatch.setattr(driver, "update", failing)
+    monkeypatch.setattr(driver, "change", failing)
     first = brain.remember(SAID, scope=EWA, model=model_server.name, created_at=DAY)
     assert (first.status, len(first.facts)) == ("failed", 1)
-    monkeypatch.setattr(driver, "update", update)
+    monkeypatch.setattr(driver, "change", change)
     again = brain.remember(SAID, scope=EWA, model=model_server.name, created_at=DAY)
     assert [fact.id for fact in again.facts] == [first.facts[0].id]
     assert brain.count(scope=HER) == 2
@@ -470,3 +470,149 @@ def test_the_record_of_several_messages_holds_no_words_of_them(brain):
     assert result.dropped[0].text == "Ewa is ill"
     brain.delete("m2", scope=EWA)
     assert "Ewa is ill" not in str(brain.get("m1").metadata)
+
+
+def test_a_day_is_that_of_the_time_zone_it_is_told_in(brain):
+    prompts = []
+
+    def model(prompt):
+        prompts.append(prompt)
+        fact = {"text": "Ewa arrived on 2024-05-01", "quote": "arrived yesterday", "from": 1}
+        return json.dumps({"facts": [fact]})
+
+    moment = "2024-05-02T00:30:00+02:00"
+    for number, at in enumerate((moment, datetime.fromisoformat(moment))):
+        text = f"{number}: arrived yesterday"
+        for messages, created_at in (([{"content": text, "created_at": at}], None), (text, at)):
+            result = brain.remember(messages, scope=EWA, model=model, created_at=created_at, force=True)
+            assert "2024-05-02, a Thursday" in prompts[-1]
+            assert [fact.content for fact in result.facts] == ["Ewa arrived on 2024-05-01"]
+            assert brain.get(result.raw[0].id).created_at == datetime(2024, 5, 1, 22, 30, tzinfo=UTC)
+        # The same moment in another zone is the same message.
+        again = brain.remember(text, scope=EWA, model=model, created_at="2024-05-01T22:30:00Z")
+        assert (again.status, again.raw[0].status) == ("unchanged", "unchanged")
+
+
+def test_of_calls_at_the_same_time_no_source_is_lost(brain, monkeypatch):
+    def model(prompt):
+        return json.dumps({"facts": [{"text": "Ewa lives in Delft", "quote": "I live in Delft", "from": 1}]})
+
+    [fact] = brain.remember("I live in Delft", scope=EWA, model=model).facts
+    together, get = threading.Barrier(4), brain.driver.get
+
+    def read(ids, *args, **options):
+        found = yield from get(ids, *args, **options)
+        if list(ids) == [fact.id]:
+            together.wait(10)
+        return found
+
+    monkeypatch.setattr(brain.driver, "get", read)
+    said = [f"I live in Delft, number {number}" for number in range(4)]
+    threads = [
+        threading.Thread(target=brain.remember, args=(text,), kwargs={"scope": EWA, "model": model})
+        for text in said
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    monkeypatch.undo()
+    memory = brain.get(fact.id)
+    assert len(memory.metadata["sources"]) == 5
+    assert set(memory.sources) == set(memory.metadata["sources"])
+    last, *others = [one.id for one in brain.list(scope=EWA)]
+    deleting = [threading.Thread(target=brain.delete, args=(id,), kwargs={"scope": EWA}) for id in others]
+    for one in deleting:
+        one.start()
+    for one in deleting:
+        one.join()
+    assert brain.get(fact.id).sources == (last,)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"a": 1}, "replace_metadata": True},
+        {"metadata": {}, "replace_metadata": True},
+        {"metadata": {"kind": "note"}},
+        {"metadata": {"kind": "note", "remembered": 7}, "replace_metadata": True},
+    ],
+)
+def test_facts_go_with_a_message_whose_metadata_was_replaced(brain, change):
+    answer = json.dumps({"facts": [{"text": "Ewa moved", "quote": "Moved", "from": 1}]})
+    own = brain.store("Moved twice", scope=EWA, metadata={"a": 0}).id
+    for message in ("Moved", brain.get(own)):
+        result = brain.remember(message, scope=EWA, model=lambda prompt: answer)
+        [fact], [raw] = result.facts, result.raw
+        memory = brain.update(raw.id, scope=EWA, **change)
+        assert {**memory.metadata, **change["metadata"]} == memory.metadata
+        assert "role" not in memory.metadata or not change.get("replace_metadata")
+        brain.update(fact.id, scope=HER, metadata={"b": 2}, replace_metadata=True)
+        brain.delete(raw.id, scope=EWA)
+        assert brain.count(scope=HER, filter={"$type": "fact"}) == 0
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("ending", [SystemExit, Ended, KeyboardInterrupt])
+def test_a_model_that_ends_the_program_in_the_background_is_a_failure(brain, caplog, ending):
+    def model(prompt):
+        raise ending(prompt)
+
+    class Asynchronous:
+        async def acomplete(self, prompt):
+            raise ending(prompt)
+
+    async def main():
+        async with onebrain.connect_async("sqlite://") as other:
+            await other.remember(SAID, scope=EWA, model=Asynchronous(), wait=False)
+            await other.remember(SAID, scope=EWA, model=model, wait=False)
+            return await other.finish_background()
+
+    brain.remember(SAID, scope=EWA, model=model, wait=False)
+    brain.remember(SAID, scope=EWA, model=lambda prompt: '{"facts": []}', instructions="all", wait=False)
+    results = [*brain.finish_background(), *asyncio.run(main())]
+    assert [result.status for result in results] == ["failed", "done", "failed", "failed"]
+    assert f"({ending.__name__})" in str(results[0].error)
+    assert caplog.text.count(ending.__name__) >= 3
+    assert SAID not in caplog.text
+
+
+def test_a_plan_in_the_background_that_is_not_ended_is_returned(caplog):
+    async def main():
+        brain = onebrain.connect_async("sqlite://")
+
+        class Waiting:
+            async def acomplete(self, prompt):
+                asyncio.current_task().cancel()
+                await asyncio.sleep(0)
+
+        await brain.remember(SAID, scope=EWA, model=Waiting(), wait=False)
+        results = await brain.finish_background()
+        await brain.close()
+        return results
+
+    [result] = asyncio.run(main())
+    assert (result.status, type(result.error)) == ("failed", ModelError)
+    assert "interrupted" in caplog.text
+
+
+def test_models_of_one_name_are_told_apart_by_their_address(brain):
+    class Served:
+        def __init__(self, base_url, model="llama"):
+            self.base_url, self.model, self.asked = base_url, model, 0
+
+        def complete(self, prompt):
+            self.asked += 1
+            return '{"facts": []}'
+
+    models = [Served("http://a/v1"), Served("http://b/v1"), Served("http://a/v1", "other")]
+    for _ in range(2):
+        for model in models:
+            assert brain.remember(SAID, scope=EWA, model=model, created_at=DAY).status in (
+                "done",
+                "unchanged",
+            )
+    assert [model.asked for model in models] == [1, 1, 1]

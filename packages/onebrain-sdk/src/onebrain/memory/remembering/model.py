@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
 from onebrain._core.codec import as_object, is_object, is_sequence
 from onebrain._core.steps import Call, Steps
-from onebrain.errors import ConfigurationError, ModelError, OneBrainError
+from onebrain.errors import ConfigurationError, ModelError, OneBrainError, redact
 from onebrain.memory.remembering.chat import ChatModel
 
 TIMEOUT: Final = 60.0  # seconds
 # The most characters of an answer that is read.
 LONGEST_ANSWER: Final = 1_000_000
+# Attributes that tell models apart, none of which is a key; and attributes that hold the model of one that is a shell.
+_NAMES: Final = (
+    "model_name",
+    "model",
+    "model_id",
+    "deployment_name",
+    "azure_deployment",
+    "base_url",
+    "api_base",
+    "openai_api_base",
+    "azure_endpoint",
+    "endpoint_url",
+)
+_INNER: Final = ("__self__", "bound", "func", "__wrapped__")
+_DEPTH: Final = 3
 
 
 @runtime_checkable
@@ -50,12 +65,26 @@ class Asked:
         function: Answers a prompt in sync code; None if the model is for async code only.
         coroutine: Answers a prompt in async code; None if a thread calls `function` there.
         read: Returns the text of an answer.
+        identity: Distinguishes it from other models, also from those of the same name; it holds no key.
+        unlimited: Answers like `coroutine`, but without the limit of time that was put on that; None if there is no such limit.
     """
 
     name: str
     function: Callable[..., Any] | None
     coroutine: Callable[..., Awaitable[Any]] | None
     read: Callable[[Any], Any]
+    identity: str = ""
+    unlimited: Callable[..., Awaitable[Any]] | None = None
+
+    def guarded(self) -> Asked:
+        """Return the same model for work in the background, where its ``SystemExit`` ends no program, but is a failure."""
+        function, coroutine = self.function, self.coroutine
+        if self.unlimited is not None:
+            # Within the limit, which is a task of its own, where the exception would end the event loop.
+            coroutine = _in_time(_guarded_coroutine(self.unlimited))
+        elif coroutine is not None:
+            coroutine = _guarded_coroutine(coroutine)
+        return replace(self, function=None if function is None else _guarded(function), coroutine=coroutine)
 
     def answer(self, prompt: str) -> Steps[str]:
         """Return the plan that asks the model once.
@@ -111,7 +140,7 @@ def _by_shape(model: Any) -> Asked:
     if isinstance(model, str):
         model = ChatModel.from_name(model)
     if isinstance(model, ChatModel):
-        return Asked(model.model, model.complete, model.acomplete, _text)
+        return Asked(model.model, model.complete, model.acomplete, _text, identity_of(model))
     if isinstance(model, type):
         raise ConfigurationError(f"model: is a class; give an object of it, such as {model.__name__}(...)")
     sync, other = _method(model, "invoke"), _method(model, "ainvoke")
@@ -138,7 +167,8 @@ def _of(
     # A method that returns an awaitable is for async code, whatever its name.
     if sync is not None and _waits(sync):
         sync, other = None, other or sync
-    return Asked(name_of(model), sync, None if other is None else _in_time(other), read)
+    timed = None if other is None else _in_time(other)
+    return Asked(name_of(model), sync, timed, read, identity_of(model), unlimited=other)
 
 
 def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -177,18 +207,87 @@ def _waits(function: Any) -> bool:
 
 def name_of(model: Any) -> str:
     """Return the name under which a model is known: that of its weights, else that of its class or function."""
-    metadata = getattr(model, "metadata", None)
+    metadata = _attribute(model, "metadata")
     for owner, attribute in (
         (model, "model_name"),
         (model, "model"),
         (metadata, "model_name"),
         (model, "model_id"),
     ):
-        value = getattr(owner, attribute, None)
+        value = _attribute(owner, attribute)
         if isinstance(value, str) and value.strip():
             return value.strip()[:200]
     name = getattr(model, "__qualname__", None)
     return name if isinstance(name, str) else type(model).__name__
+
+
+def identity_of(model: Any) -> str:
+    """Return what distinguishes a model from others: its class or function, its name and its address, without any key."""
+    return "\n".join(_identity(model, 0))
+
+
+def _identity(model: Any, depth: int) -> list[str]:
+    kind = model if hasattr(model, "__qualname__") else type(model)
+    lines = [f"{kind.__module__}.{kind.__qualname__}"]
+    metadata = _attribute(model, "metadata")
+    # The arguments that a partial function, or a binding of LangChain, adds to each call.
+    added = [as_object(_attribute(model, name)) for name in ("keywords", "kwargs")]
+    for name in _NAMES:
+        values = [_attribute(model, name), _attribute(metadata, name), *(some.get(name) for some in added)]
+        lines += [f"{name}={text}" for text in map(_public, values) if text is not None]
+    if depth < _DEPTH:
+        steps = _attribute(model, "steps")
+        parts = [*(_attribute(model, name) for name in _INNER), *(steps[:10] if is_sequence(steps) else ())]
+        for part in parts:
+            if part is not None and not inspect.ismodule(part):
+                lines += [f" {line}" for line in _identity(part, depth + 1)]
+    return lines
+
+
+def _attribute(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, None)
+    except Exception:
+        # A property of somebody else's object may fail in any way.
+        return None
+
+
+def _public(value: Any) -> str | None:
+    """Return a name or an address as text; None for anything else. Of an address, no password and no query is left."""
+    if isinstance(value, str):
+        text = value.strip()
+    elif type(value).__name__ in ("URL", "AnyUrl", "HttpUrl", "Url"):
+        text = str(value)
+    else:
+        return None
+    return redact(text.partition("?")[0])[:500] or None
+
+
+def _guarded(ask: Callable[..., Any]) -> Callable[..., Any]:
+    def answer(*args: Any) -> Any:
+        try:
+            return ask(*args)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _failed("the model", error) from None
+
+    return answer
+
+
+def _guarded_coroutine(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def answer(*args: Any) -> Any:
+        # Imported here, because programs without an event loop need not load it.
+        import asyncio
+
+        try:
+            return await ask(*args)
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise _failed("the model", error) from None
+
+    return answer
 
 
 def _text(answer: Any) -> Any:
@@ -216,7 +315,7 @@ def joined(content: Any) -> Any:
     return "".join(part for part in cast("Sequence[Any]", parts) if isinstance(part, str))
 
 
-def _failed(name: str, error: Exception) -> ModelError:
+def _failed(name: str, error: BaseException) -> ModelError:
     return ModelError(
         f"{name} failed ({type(error).__name__}); the messages are kept. Call remember again to look for facts in them"
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -18,6 +20,8 @@ from onebrain.memory.words import text_of
 CANDIDATES: Final = 50  # hits that a reranker sees
 LONGEST: Final = 2_000  # characters of each
 TIMEOUT: Final = 10.0  # seconds for an async function, and for a request of a reranker behind an API
+# Seconds for a function that blocks: one on this machine loads its model at the first call.
+BLOCKING: Final = 60.0
 
 _ASYNC_ONLY: Final = (
     "rerank: this one is for asynchronous code only; give it to an AsyncBrain, or give a plain function"
@@ -115,7 +119,7 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
         )
     if not _waits(function):
         other: Any = getattr(reranker, "arerank", None)
-        return Asked(function, _in_time(other) if _waits(other) else None)
+        return Asked(_within(function), _in_time(other) if _waits(other) else None)
     if not asynchronous:
         raise ConfigurationError(_ASYNC_ONLY)
     return Asked(None, _in_time(function))
@@ -127,6 +131,33 @@ def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
         import asyncio
 
         return await asyncio.wait_for(ask(*args), TIMEOUT)
+
+    return answer
+
+
+def _within(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that gives up after a time; the thread that still asks is left behind, and ends no program."""
+
+    def answer(*args: Any) -> Any:
+        told: list[Any] = []
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                told.append(ask(*args))
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(
+            target=copy_context().run, args=(work,), name="onebrain-reranker", daemon=True
+        )
+        thread.start()
+        thread.join(BLOCKING)
+        if failed:
+            raise failed[0]
+        if not told:
+            raise TimeoutError
+        return told[0]
 
     return answer
 

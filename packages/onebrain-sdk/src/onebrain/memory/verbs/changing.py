@@ -28,6 +28,7 @@ from onebrain.memory.models import (
     ReembedResult,
     Scope,
 )
+from onebrain.memory.remembering.messages import still_a_source
 from onebrain.memory.verbs.base import (
     Embedding,
     FilterLike,
@@ -73,7 +74,8 @@ class Changing(Deriving[Mode]):
         """Change the given fields of one memory and return the memory.
 
         Metadata is merged key by key unless `replace_metadata` says otherwise; None empties a field. The memory keeps
-        its place in its session and its ``created_at``; new content gets a new vector.
+        its place in its session and its ``created_at``; new content gets a new vector. The keys by which `remember` knows a
+        message and its facts stay, unless they are given.
 
         Raises:
             OneBrainNotFoundError: `scope` has no memory with this id.
@@ -122,11 +124,15 @@ class Changing(Deriving[Mode]):
             changes["expires_at"] = expiry(None, probe.ttl, datetime.now(UTC))
         if not is_storable_id(known):
             raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
-        return (
-            yield from self._driver.update(
-                known, Changes.trusted(changes, merge_metadata=not replace_metadata), scope
-            )
-        )
+        wanted = Changes.trusted(changes, merge_metadata=not replace_metadata)
+        if replace_metadata or not SOURCE_KEYS.isdisjoint(changes.get("metadata") or ()):
+            wanted = yield from self._keeping_facts(known, wanted, scope)
+        return (yield from self._driver.update(known, wanted, scope))
+
+    def _keeping_facts(self, id: str, changes: Changes, scope: Scope) -> Steps[Changes]:
+        """Return changes of a memory after which the facts that were drawn from it still go with it."""
+        found = yield from self._get([id], scope, False)
+        return still_a_source(found[0], changes) if len(found) == 1 else changes
 
     @endpoint
     def reembed(

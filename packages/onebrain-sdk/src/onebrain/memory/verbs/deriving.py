@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from onebrain._core.steps import Mode, Steps
-from onebrain.memory.driver import Changes, SearchRequest
+from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import Cmp, Filter, either, every
 from onebrain.memory.models import Memory, Scope
-from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, is_source, sources_of
+from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, is_source, sources_of, with_sources
 from onebrain.memory.verbs.base import QUERY_CHARACTERS, Identity, Verbs, identity, owner_of
 
 # What `is_source` says of a memory, as keys of its metadata one of which it has, and as a filter.
-SOURCE_KEYS: Final = ("kind", RECORD)
+SOURCE_KEYS: Final = frozenset({"kind", RECORD})
 MAY_BE_SOURCE: Final[Filter] = either(Cmp("kind", "eq", KIND), Cmp(RECORD, "exists", True))
 # Facts of a message that are looked at where the service lists nothing.
 _LOOK: Final = 50
@@ -71,20 +71,12 @@ class Deriving(Verbs[Mode]):
 
     def _let_go(self, facts: Sequence[Memory], gone: Sequence[Memory]) -> Steps[None]:
         """Take messages, and the words quoted from them, out of the facts that have other sources."""
-        if not self.capabilities.update:
+        can = self.capabilities
+        if not can.update:
             return
         ids = {memory.id for memory in gone}
         for fact in facts:
-            left = [id for id in sources_of(fact) if id not in ids]
-            metadata = {name: value for name, value in fact.metadata.items() if name != "quote"}
-            changes: dict[str, object] = {"metadata": {**metadata, SOURCES: left}}
-            if self.capabilities.supersede:
-                changes["sources"] = left
-            yield from self._driver.update(
-                fact.id,
-                Changes(fields=changes, merge_metadata=False),
-                owner_of(fact),
-            )
+            yield from self._change(fact.id, lambda fact: with_sources(fact, can, gone=ids), owner_of(fact))
 
 
 __all__ = ["MAY_BE_SOURCE", "SOURCE_KEYS", "Deriving"]

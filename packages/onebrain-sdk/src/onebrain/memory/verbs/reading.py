@@ -213,7 +213,8 @@ class Reading(Verbs[Mode]):
             include_archived: Archived memories, too.
             include_superseded: Memories that others supersede, or that no longer hold, too.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
-            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when. What was
+                changed, taken back or deleted since is as it is now; a memory that was changed has a later `updated_at`.
             with_embeddings: Return each memory's vector.
             cursor: Go on from here, as given by `page`.
         """

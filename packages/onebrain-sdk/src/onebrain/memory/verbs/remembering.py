@@ -30,11 +30,12 @@ from onebrain.memory.remembering.messages import (
     key_of,
     messages_of,
     sources_of,
+    with_sources,
 )
 from onebrain.memory.remembering.model import Asked, ModelLike, asked
 from onebrain.memory.remembering.prompt import VERSION, Said, again, prompt_of
 from onebrain.memory.remembering.results import Dropped, Fact, RememberResult
-from onebrain.memory.verbs.base import QUERY_CHARACTERS, Moment, check_scope, owner_of, utc_moment
+from onebrain.memory.verbs.base import QUERY_CHARACTERS, Moment, check_scope, moment, owner_of
 from onebrain.memory.verbs.searching import Searching
 from onebrain.memory.verbs.storing import Storing
 from onebrain.memory.words import normalized
@@ -150,8 +151,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
             model: A name such as ``"openai+http://localhost:11434/v1#llama3.2"``, a `ChatModel`, a chat model of LangChain, an LLM
                 of LlamaIndex, a function from prompt to answer, or ``"service"`` for the model of a service that has one. None
                 keeps the messages only.
-            created_at: When the messages were said, a datetime or ISO 8601 text, which relative dates are counted from; the
-                default is now.
+            created_at: When the messages were said, a datetime or ISO 8601 text, which relative dates are counted from, in
+                its own time zone; the default is now, in UTC.
             instructions: A wish about what to look for, such as ``"only travel and health"``.
             prompt: An instruction in place of the built-in one; ``{date}`` and ``{schema}`` in it are filled in.
             supersede: ``"suggest"`` keeps with a fact which older ones it replaces in the model's opinion. ``"auto"`` replaces
@@ -183,9 +184,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
         if supersede == "auto" and model is not None and not self.capabilities.supersede:
             raise unsupported(self.capabilities, "links between memories", 'use supersede="suggest"')
         now = datetime.now(UTC)
-        rows = messages_of(
-            messages, scope, None if created_at is None else utc_moment("created_at", created_at), now
-        )
+        said_at = None if created_at is None else moment("created_at", created_at)
+        rows = messages_of(messages, scope, said_at, now)
         owner = _owner(rows, scope)
         rows, kept = yield from self._kept(rows, scope, owner)
         said, memories, raw = yield from self._keep(rows, kept, scope)
@@ -198,14 +198,14 @@ class Remembering(Storing[Mode], Searching[Mode]):
         if not said:
             problem = next((one.error for one in raw if one.error is not None), None)
             return RememberResult(raw=tuple(raw), status="failed", error=problem)
-        name = _SERVICE if own is None else own.name
+        identity = _SERVICE if own is None else own.identity
         job = _Job(
             said=tuple(said),
             memories=memories,
             raw=tuple(raw),
             owner=owner,
             scope=scope,
-            key=key_of(rows, VERSION, prompt, name, instructions),
+            key=key_of(rows, VERSION, prompt, identity, instructions),
             model=own,
             today=rows[-1].at,
             instructions=instructions,
@@ -218,6 +218,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
             if known is not None:
                 return known
         if not wait:
+            if own is not None:
+                job = replace(job, model=own.guarded())
             yield Begin(self._in_background(job))
             return RememberResult(raw=job.raw, status="pending")
         return (yield from self._found(job))
@@ -334,17 +336,14 @@ class Remembering(Storing[Mode], Searching[Mode]):
         """Keep beside the first message which facts a call found, and mark the others as sources of facts."""
         if not self.capabilities.update:
             return
-        records = dict(_records(job))
-        records.pop(job.key, None)
-        records[job.key] = {"facts": [fact.id for fact in facts], "dropped": _recordable(job, dropped)}
-        kept = dict(list(records.items())[-_RECORDS:])
-        for one in job.said:
-            first = one is job.said[0]
+        record = {"facts": [fact.id for fact in facts], "dropped": _recordable(job, dropped)}
+        first, *others = job.said
+        yield from self._change(first.id, lambda memory: _with_record(memory, job.key, record), job.scope)
+        for one in others:
             memory = job.memories.get(one.id)
             # A message that was stored here is marked by its kind.
-            if first or (memory is not None and not as_object(memory.metadata.get(RECORD))):
-                changes = Changes(fields={"metadata": {RECORD: kept if first else {}}})
-                yield from self._driver.update(one.id, changes, job.scope)
+            if memory is not None and RECORD not in memory.metadata:
+                yield from self._change(one.id, _marked, job.scope)
 
     # ---- the facts ------------------------------------------------------------------------------------------------
 
@@ -357,6 +356,11 @@ class Remembering(Storing[Mode], Searching[Mode]):
                 f"looking for facts failed ({type(error).__name__}); the messages are kept. Call remember again"
             )
             result = RememberResult(raw=job.raw, status="failed", error=problem)
+        except BaseException as error:
+            # The event loop or the program ends, and this plan with it.
+            self._remembered.append(_interrupted(job))
+            _log.warning("remember: looking for facts was interrupted (%s)", type(error).__name__)
+            raise
         if result.error is not None:
             _log.warning("remember: %s", result.error)
         self._remembered.append(result)
@@ -544,15 +548,11 @@ class Remembering(Storing[Mode], Searching[Mode]):
 
     def _add_sources(self, memory: Memory, sources: Sequence[str]) -> Steps[None]:
         """Note that a known fact was said again: it goes only when all who said it are gone."""
-        known = sources_of(memory)
-        both = [*dict.fromkeys((*known, *sources))]
-        # A fact that somebody stored by hand belongs to no message.
-        if not known or not self.capabilities.update or len(both) == len(known):
-            return
-        fields: dict[str, Any] = {"metadata": {SOURCES: both}}
-        if self.capabilities.supersede:
-            fields["sources"] = both[:100]
-        yield from self._driver.update(memory.id, Changes(fields=fields), owner_of(memory))
+        can = self.capabilities
+        if can.update and with_sources(memory, can, more=sources) is not None:
+            yield from self._change(
+                memory.id, lambda fact: with_sources(fact, can, more=sources), owner_of(memory)
+            )
 
     def _store_new(
         self, job: _Job, new: Sequence[_New], facts: list[Fact], dropped: list[Dropped]
@@ -625,6 +625,23 @@ def _placed(row: Message, scope: Scope, taken: Mapping[str, Memory]) -> Message:
             "messages: the id of one belongs to a memory that is no message, so nothing was stored; give it another id"
         )
     return row if memory.scope == scope else replace(row, id=id)
+
+
+def _interrupted(job: _Job) -> RememberResult:
+    problem = ModelError("looking for facts was interrupted; the messages are kept. Call remember again")
+    return RememberResult(raw=job.raw, status="failed", error=problem)
+
+
+def _with_record(memory: Memory, key: str, record: Mapping[str, Any]) -> Changes:
+    """Return the changes that keep which facts a call found beside a message."""
+    records = {name: value for name, value in as_object(memory.metadata.get(RECORD)).items() if name != key}
+    records[key] = record
+    return Changes(fields={"metadata": {RECORD: dict(list(records.items())[-_RECORDS:])}})
+
+
+def _marked(memory: Memory) -> Changes | None:
+    """Return the changes that mark a message as a source of facts."""
+    return None if RECORD in memory.metadata else Changes(fields={"metadata": {RECORD: {}}})
 
 
 def _records(job: _Job) -> Mapping[str, Any]:

@@ -165,12 +165,14 @@ class Searching(Verbs[Mode]):
             include_archived: Look at archived memories, too.
             include_superseded: Look at memories that others supersede, or that no longer hold, too.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
-            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when. What was
+                changed, taken back or deleted since is as it is now; a memory that was changed has a later `updated_at`.
             with_embeddings: Return each memory's vector.
             budget: How many memories to look at, at most, where a filter has to be evaluated here; when it is used
                 up the result says ``exhausted=False``.
-            now: What a time in the query, such as "last week", is counted from; the default is the clock. Memories from then
-                rank higher, where the service understands times.
+            now: What a time in the query, such as "last week", is counted from, a datetime or ISO 8601 text; the default is
+                the clock, in UTC. Days are those of its time zone. Memories from then rank higher, where the service
+                understands times.
             prefer_newer: Let a newer memory come before the older one that it replaces, as far as their words and vectors
                 tell, where the service does so.
             explain: Return the parts of each score, where the service tells them: `Hit.explanation`.
@@ -179,8 +181,8 @@ class Searching(Verbs[Mode]):
             min_confidence: Return no hit if that is less, 0..1. A search whose confidence is not known keeps its hits.
             rerank: Orders the hits anew: a name such as ``"fastembed:Xenova/ms-marco-MiniLM-L-6-v2"`` (see
                 `onebrain.memory.reranking.from_name`), an object with ``rerank(query, texts)``, or such a function. It sees the
-                first 50 hits, 2,000 characters of each, once. If it fails, the hits keep their order, and
-                `SearchResult.reranked` is False. True lets the service itself do it, where it can. `min_score` is a limit of the
+                first 50 hits, 2,000 characters of each, once. If it fails, or takes more than 60 seconds (10 if it is async),
+                the hits keep their order, and `SearchResult.reranked` is False. True lets the service itself do it, where it can. `min_score` is a limit of the
                 scores before.
 
         Raises:
@@ -415,7 +417,8 @@ class Searching(Verbs[Mode]):
             mode: The search mode.
             min_score: Only hits with at least this score, 0..1.
             at: The moment at which the memories hold, a datetime or ISO 8601 text; the default is now.
-            as_of: Leave out memories and links that were stored after this moment, where the service knows when.
+            as_of: Leave out memories and links that were stored after this moment, where the service knows when. What was
+                changed, taken back or deleted since is as it is now; a memory that was changed has a later `updated_at`.
             count_tokens: Counts the tokens of a text; the default is a quarter of its UTF-8 bytes.
             now: What a time in the query is counted from; see `search`.
             prefer_newer: Let a newer memory come before the older one that it replaces; see `search`.

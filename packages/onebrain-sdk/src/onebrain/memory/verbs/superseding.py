@@ -12,7 +12,7 @@ from onebrain._core.steps import Mode, Steps
 from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.checks import check_id
 from onebrain.memory.driver import Supersedes, several_with_id, unsupported
-from onebrain.memory.filters import TRUE
+from onebrain.memory.filters import TRUE, Cmp, every
 from onebrain.memory.ids import Id
 from onebrain.memory.models import EVERYTHING, Memory, Scope, StoreResult, Suggestion
 from onebrain.memory.remembering.messages import own_metadata
@@ -163,8 +163,8 @@ class Superseding(Storing[Mode]):
 
         Args:
             which: The id of a memory, for those that it seems to supersede; or a scope, for those of all its memories,
-                which takes a search for each memory.
-            scope: Where the memory with that id is.
+                which takes a search for each memory. Older memories are of the same user, space and scope.
+            scope: Where the memory with that id is, and the older ones.
 
         Returns:
             The likeliest first, at most 3 for each newer memory; the oldest of these comes first.
@@ -185,23 +185,32 @@ class Superseding(Storing[Mode]):
         if isinstance(which, Scope):
             if not can.list:
                 raise unsupported(can, "listing memories without a query", "give the id of a memory")
+            within = which
             rows = yield from self._walk(*self._listing(which, TRUE, False, can.embeddings))
         else:
+            within = scope
             rows = yield from self._get([check_id("id", which)], scope, can.embeddings)
             if not rows:
                 raise OneBrainNotFoundError("no memory with this id in this scope", service=can.service)
         suggested: list[Suggestion] = []
         for new in rows:
-            suggested += yield from self._suggested(new)
+            suggested += yield from self._suggested(new, within)
         return suggested
 
-    def _suggested(self, new: Memory) -> Steps[list[Suggestion]]:
-        """Return the memories that one seems to supersede, of the same user and space."""
+    def _suggested(self, new: Memory, within: Scope) -> Steps[list[Suggestion]]:
+        """Return the memories of a scope that one seems to supersede, of the same user and space as it is."""
         own = owner_of(new)
+        # A scope that names no user selects those of all users.
+        alone = [
+            Cmp(f"${part}", "exists", False)
+            for part in ("user", "space")
+            if getattr(own, part) is None and self.capabilities.can(Cmp(f"${part}", "exists", False))
+        ]
         found = yield from Searching.search.plan(
             self,
             new.content,
-            scope=own,
+            scope=own.within(within),
+            filter=every(*alone),
             limit=_CANDIDATES + 1,
             prefer_newer=False,
             with_embeddings=self.capabilities.embeddings,
