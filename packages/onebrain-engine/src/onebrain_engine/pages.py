@@ -12,10 +12,10 @@ from onebrain_engine.index.remembered import Measured, measured
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.store.lives import Life
 from onebrain_engine.store.protocol import Reading
-from onebrain_engine.store.records import Space, by_space, now_in_micros, to_micros
+from onebrain_engine.store.records import Record, Space, by_space, now_in_micros, to_micros
 from onebrain_engine.timeline import Timelines, known_at
 
-_FIRST: Final = 20  # memories of a page that are read before their size is known
+FIRST: Final = 20  # memories of a page that are read before their size is known
 
 
 class Pages:
@@ -32,6 +32,11 @@ class Pages:
         self._timelines = timelines
         self._bounds = bounds
 
+    @property
+    def unbounded(self) -> bool:
+        """Whether a page may have any number of bytes."""
+        return self._bounds.page is None
+
     def page(
         self,
         read: Reading,
@@ -40,18 +45,23 @@ class Pages:
         with_embeddings: bool,
         pages: int = 1,
         as_of: datetime | None = None,
+        records: Mapping[int, Record] | None = None,
     ) -> tuple[dict[int, Memory], int]:
-        """Return the memories of the first rows, as many as `pages` pages may hold, and the number of those rows."""
+        """Return the memories of the first rows, as many as `pages` pages may hold, and the number of those rows.
+
+        `records` are those of all rows if they are read already.
+        """
         if self._bounds.page is None:
-            return self.memories(read, tenant, located, with_embeddings, as_of=as_of), len(located)
+            memories = self.memories(read, tenant, located, with_embeddings, as_of=as_of, records=records)
+            return memories, len(located)
         most = self._bounds.page * pages
-        memories: dict[int, Memory] = {}
+        memories = dict[int, Memory]()
         sizes: dict[int, int] = {}
         size = done = 0
-        step = _FIRST
+        step = FIRST
         while done < len(located):
             asked = located[done : done + step]
-            some = self.memories(read, tenant, asked, with_embeddings, sizes, as_of=as_of)
+            some = self.memories(read, tenant, asked, with_embeddings, sizes, as_of, records)
             # Most pages fit at once.
             if len(asked) == len(located) and sum(sizes.values()) <= most:
                 return {row: some[row] for row, _ in asked if row in some}, len(asked)
@@ -74,6 +84,7 @@ class Pages:
         with_embeddings: bool,
         sizes: dict[int, int] | None = None,
         as_of: datetime | None = None,
+        records: Mapping[int, Record] | None = None,
     ) -> dict[int, Memory]:
         """Return the memories of rows, and put their bytes into `sizes`; removed rows are left out.
 
@@ -81,18 +92,22 @@ class Pages:
         """
         memories: dict[int, Memory] = {}
         for space, rows in by_space(located):
-            records = self._records(read, tenant, space, rows)
+            ready = (
+                self._records(read, tenant, space, rows)
+                if records is None
+                else measured({row: records[row] for row in rows}, space.name)
+            )
             vectors: Mapping[int, bytes] = (
                 read.vectors(tenant, space, rows) if with_embeddings else dict[int, bytes]()
             )
             timeline = self._timelines.of(read, tenant, space)
             if as_of is not None and timeline.lives:
                 timeline = timeline.as_known(known_at(read, tenant, space, to_micros(as_of)))
-            lives = timeline.living(records, now_in_micros()) if timeline.lives else dict[int, Life]()
-            for row, (record, _) in records.items():
+            lives = timeline.living(ready, now_in_micros()) if timeline.lives else dict[int, Life]()
+            for row, (record, _) in ready.items():
                 memories[row] = record.memory(vectors.get(row), lives.get(row) if lives else None)
             if sizes is not None:
-                sizes.update((row, size) for row, (_, size) in records.items())
+                sizes.update((row, size) for row, (_, size) in ready.items())
                 for row, vector in vectors.items():
                     sizes[row] = sizes.get(row, 0) + 4 * len(vector)
         return memories

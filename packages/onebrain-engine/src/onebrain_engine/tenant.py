@@ -21,13 +21,13 @@ from onebrain_engine.expiry import Expiry
 from onebrain_engine.indexes import Indexes
 from onebrain_engine.intake import Intake, Piece
 from onebrain_engine.mentions import Mentions
-from onebrain_engine.pages import Pages
+from onebrain_engine.pages import FIRST, Pages
 from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Reading, Store, Writing
-from onebrain_engine.store.records import Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import Record, Space, by_space, now_in_micros, to_memory, to_micros
 from onebrain_engine.succession import Succession
 from onebrain_engine.timeline import Timelines
 from onebrain_engine.updating import Revision, Updating
@@ -139,8 +139,19 @@ class Tenant:
     def get(self, ids: Sequence[str], scope: Scope, *, with_embeddings: bool = False) -> list[Memory]:
         """Return the memories with these ids in a scope, archived ones included."""
         with self._store.reading() as read:
-            found = read.find(self.name, ids, scope, now=now_in_micros())
-            memories, fitting = self._parts.pages.page(read, self.name, found, with_embeddings, _ALTOGETHER)
+            now = now_in_micros()
+            records: dict[int, Record] | None = None
+            if len(ids) <= FIRST:
+                few = read.found(self.name, ids, scope, now=now)
+                if self._parts.pages.unbounded and not with_embeddings and not any(s.timed for s, _ in few):
+                    return [to_memory(record, space.name) for space, record in few]
+                records = {record[0]: record for _, record in few}
+                found: Sequence[tuple[int, Space]] = [(record[0], space) for space, record in few]
+            else:
+                found = read.find(self.name, ids, scope, now=now)
+            memories, fitting = self._parts.pages.page(
+                read, self.name, found, with_embeddings, _ALTOGETHER, records=records
+            )
         if fitting < len(found):
             raise OneBrainValidationError(
                 "the memories with these ids are too large to be returned together; ask for fewer ids at a time",

@@ -26,7 +26,16 @@ from onebrain_engine.store.postgres_errors import SERVICE, Outdated, is_stale, t
 from onebrain_engine.store.postgres_large import LargeSpace, Upkeep
 from onebrain_engine.store.postgres_schema import Vectors, find_vectors, prepare
 from onebrain_engine.store.protocol import Contention
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space, Unembedded
+from onebrain_engine.store.records import (
+    MEMORY_COLUMNS,
+    Changes,
+    Draft,
+    Entry,
+    Record,
+    Space,
+    Unembedded,
+    by_space,
+)
 from onebrain_engine.store.runs import Runs
 
 _log = logging.getLogger("onebrain_engine")
@@ -524,6 +533,18 @@ class _Reading:
                 values,
             )
         ]
+
+    def found(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[Space, Record]]:
+        """Return space and record of every living memory in a scope with one of these ids."""
+        located = self.find(tenant, ids, scope, now=now)
+        records = {
+            row: record
+            for space, rows in by_space(located)
+            for row, record in self.records(tenant, space, rows).items()
+        }
+        return [(space, records[row]) for row, space in located if row in records]
 
     def columns(
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None

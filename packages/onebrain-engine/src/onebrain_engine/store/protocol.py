@@ -59,6 +59,12 @@ class Reading(Protocol):
         """Return row and space of every living memory in `scope` with one of these ids."""
         ...
 
+    def found(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[Space, Record]]:
+        """Return space and record, in clear, of every living memory that `find` finds."""
+        ...
+
     def columns(
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:

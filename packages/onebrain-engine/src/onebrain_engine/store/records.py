@@ -242,24 +242,32 @@ class Shown:
 
 def to_memory(record: Record, space: str, vector: bytes | None = None, life: Life | None = None) -> Memory:
     """Return the memory of a record, with its life and the floats of its vector if given."""
+    if vector is None and life is None:
+        return Memory.trusted(_fields(record, space))
     return shown(record, space).memory(vector, life)
 
 
 def shown(record: Record, space: str) -> Shown:
     """Make a record of a space ready to become a memory."""
+    fields = _fields(record, space)
+    metadata, extra = fields["metadata"], fields["extra"]
+    nested = (metadata and _is_nested(metadata)) or (extra and _is_nested(extra))
+    return Shown(fields, (record[9], record[17]) if nested else None)
+
+
+def _fields(record: Record, space: str) -> dict[str, Any]:
+    """Return the fields of the memory of a record, those of its life and its vector empty."""
     created = updated = to_datetime(record[14])
     if record[15] != record[14]:
         updated = to_datetime(record[15])
-    metadata: dict[str, Any] = {} if record[9] == "{}" else load_object(record[9])
-    extra: dict[str, Any] = {} if record[17] == "{}" else load_object(record[17])
-    fields: dict[str, Any] = {
+    return {
         "id": record[1],
         "content": record[5],
         "scope": _scope(space, record[2], record[3], record[4]),
         "title": record[6],
         "type": record[7],
         "tags": () if record[8] == "[]" else tuple(from_json(record[8])),
-        "metadata": metadata,
+        "metadata": {} if record[9] == "{}" else load_object(record[9]),
         "importance": record[10],
         "source": record[11],
         "pinned": bool(record[12]),
@@ -274,10 +282,8 @@ def shown(record: Record, space: str) -> Shown:
         "superseded_at": None,
         "sources": (),
         "embedding": None,
-        "extra": extra,
+        "extra": {} if record[17] == "{}" else load_object(record[17]),
     }
-    nested = (metadata and _is_nested(metadata)) or (extra and _is_nested(extra))
-    return Shown(fields, (record[9], record[17]) if nested else None)
 
 
 def _is_nested(value: Mapping[str, Any]) -> bool:

@@ -44,6 +44,8 @@ _ENTRY = (
     "m.sealed"
 )
 _SPACE_JOINED = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
+_RECORD = ", ".join(f"m.{name}" for name in (*MEMORY_COLUMNS.split(", "), "sealed"))
+_RECORD_COLUMNS = len(_RECORD.split(", "))
 _LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
@@ -551,6 +553,23 @@ class _Reading:
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids."""
+        return [(record[0], _space(record[1:])) for record in self._named("m.row", tenant, ids, scope, now)]
+
+    def found(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[Space, Record]]:
+        """Return space and record of every living memory in a scope with one of these ids."""
+        found: list[tuple[Space, Record]] = []
+        for columns in self._named(_RECORD, tenant, ids, scope, now):
+            *record, sealed = columns[:_RECORD_COLUMNS]
+            space = _space(columns[_RECORD_COLUMNS:])
+            found.append((space, self._seal.record(tenant, space.key, tuple(record), sealed)))
+        return found
+
+    def _named(
+        self, columns: str, tenant: str, ids: Sequence[str], scope: Scope, now: int
+    ) -> Sequence[tuple[Any, ...]]:
+        """Return columns, and those of the space, of every living memory in a scope with one of these ids."""
         conditions = ""
         values: list[str] = []
         named = (
@@ -559,16 +578,15 @@ class _Reading:
         for column, value in named:
             if value is not None:
                 conditions, values = f"{conditions} AND {column} = ?", [*values, value]
-        found: list[tuple[int, Space]] = []
+        found: list[tuple[Any, ...]] = []
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
-            for record in self._db.execute(
-                f"SELECT m.row, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
+            found += self._db.execute(
+                f"SELECT {columns}, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
                 f"WHERE m.tenant = ? AND m.id IN ({_marks(len(chunk))}) "
                 f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
                 (tenant, *chunk, now, *values),
-            ):
-                found.append((record[0], _space(record[1:])))
+            )
         return found
 
     def columns(
