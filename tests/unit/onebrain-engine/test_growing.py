@@ -124,3 +124,33 @@ def test_a_caller_may_change_the_metadata_that_it_was_given(tmp_path):
             nested.metadata["tags"].append("b")
             nested.metadata["of"]["n"] = 2
             flat.metadata["n"] = 2
+
+
+def test_a_change_beside_the_text_keeps_words_and_vector(tmp_path):
+    """A changed memory takes its words and vector from the index, also from one that waits there, and from the store."""
+    texts = [
+        "Maria: I moved to Porto last week",
+        "¿Dónde están las llaves de la casa?",
+        "harbour " * 3,
+        "no vector",
+    ]
+    with onebrain.connect(f"sqlite:///{tmp_path}/brain.db") as brain:
+        for number, text in enumerate(texts):
+            brain.store(text, id=str(number), embedding=False if text == "no vector" else None)
+        brain.search("warm")
+        brain.update("0", importance=0.5)
+        brain.update("1", content="¿Dónde está la casa de Ana?")
+        brain.update("1", pinned=True)
+        brain.update("1", importance=0.1)
+        brain.update("3", tags=["a"])
+        brain.update("2", importance=0.3)
+        with onebrain.connect(f"sqlite:///{tmp_path}/brain.db") as fresh:
+            for query in ("where did Maria move?", "casa", "harbour", "vector"):
+                for mode in ("hybrid", "keyword", "vector"):
+                    seen = [
+                        [(hit.id, round(hit.score, 5)) for hit in one.search(query, mode=mode)]
+                        for one in (brain, fresh)
+                    ]
+                    assert seen[0] == seen[1]
+            order = [[memory.id for memory in one.list(order="importance")] for one in (brain, fresh)]
+            assert order[0] == order[1]

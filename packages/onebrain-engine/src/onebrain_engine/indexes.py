@@ -89,11 +89,15 @@ class Indexes:
                 if self._snapshots is not None and self._snapshots.due(partition):
                     self._save(tenant, partition)
 
-    def note_changed(self, tenant: str, entry: Entry, before: Space, after: Space) -> None:
-        """Give the index of a space, if it is in use, a memory that has just been changed."""
+    def note_changed(self, tenant: str, entry: Entry, before: Space, after: Space, *, text: bool) -> None:
+        """Give the index of a space, if it is in use, a memory that has just been changed; `text` says that it may be read anew."""
         partition = self.loaded(tenant, before)
-        if partition is not None:
+        if partition is None:
+            return
+        if text:
             partition.enqueue([index_entry(entry)], before, after)
+        else:
+            partition.enqueue_change(entry, before, after)
 
     def forget_snapshots(self, spaces: Sequence[Space]) -> None:
         """Remove the snapshots of spaces."""

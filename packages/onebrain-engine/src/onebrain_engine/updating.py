@@ -110,14 +110,13 @@ class Updating:
         """Change one memory, its content and vector excepted, by what it holds; read and changed in one transaction."""
         now = now_in_micros()
         with self._store.writing() as write:
-            row, space = self._located(write, tenant, id, scope, now)
-            record = write.records(tenant, space, [row])[row]
-            old = to_memory(record, space.name, life=known_life(write, tenant, space, row))
+            space, record = self._found(write, tenant, id, scope, now)
+            old = to_memory(record, space.name, life=known_life(write, tenant, space, record[0]))
             wanted = change(old)
             if wanted is None:
                 return old
             memory, entry, after = self._changed(write, tenant, space, record, wanted, now, now, None)
-        self._indexes.note_changed(tenant, entry, space, after)
+        self._indexes.note_changed(tenant, entry, space, after, text=False)
         return memory
 
     @persistent
@@ -132,15 +131,15 @@ class Updating:
     ) -> Memory:
         now = now_in_micros()
         with self._store.writing() as write:
-            row, space = self._located(write, tenant, id, scope, now)
-            record = write.records(tenant, space, [row])[row]
+            space, record = self._found(write, tenant, id, scope, now)
             vector: dict[str, bytes | None] = {}
             # The content is that of the record in clear.
             if "embedding" in changes.fields or (made is not None and changes.fields["content"] != record[5]):
                 space, vector["vector"] = self._vector(write, tenant, space, changes.fields, made)
             moment = now if at is None else to_micros(at)
             memory, entry, after = self._changed(write, tenant, space, record, changes, now, moment, vector)
-        self._indexes.note_changed(tenant, entry, space, after)
+        text = "content" in changes.fields or bool(vector)
+        self._indexes.note_changed(tenant, entry, space, after, text=text)
         return memory
 
     def _changed(
@@ -193,11 +192,11 @@ class Updating:
                     entry, latest = write.change(tenant, before, row, values, to_micros(revision.at))
                     made.append((entry, before, latest))
         for entry, before, after in made:
-            self._indexes.note_changed(tenant, entry, before, after)
+            self._indexes.note_changed(tenant, entry, before, after, text=False)
         return len(made)
 
-    def _located(self, write: Writing, tenant: str, id: str, scope: Scope, now: int) -> tuple[int, Space]:
-        found = write.find(tenant, [id], scope, now=now)
+    def _found(self, write: Writing, tenant: str, id: str, scope: Scope, now: int) -> tuple[Space, Record]:
+        found = write.found(tenant, [id], scope, now=now)
         if not found:
             raise OneBrainNotFoundError("no memory with this id in this scope", service=self._store.service)
         if len(found) > 1:

@@ -21,7 +21,7 @@ from onebrain_engine.index.remembered import Measured, RecordCache
 from onebrain_engine.index.selecting import Selection, Selector
 from onebrain_engine.index.slots import Indexed, Ints, Slots
 from onebrain_engine.index.statistics import Frequencies
-from onebrain_engine.store.records import At, Space
+from onebrain_engine.store.records import At, Entry, Space
 
 _PENDING_BYTES: Final = 4_000  # of a memory that waits to be taken, approximately
 
@@ -46,7 +46,8 @@ class Partition:
         self.run: int | None = None
         self.snapshotted = 0  # slots when the last snapshot was made
         self.slots = Slots(self._lexicon)
-        self._pending: list[Indexed] = []
+        # By row, for of several versions only the last one counts.
+        self._pending: dict[int, Indexed] = {}
         self._records = RecordCache()
         self.reset_derived()
 
@@ -78,8 +79,17 @@ class Partition:
         with self.lock:
             if self.at == before.at:
                 self._records.forget(item.entry.row for item in indexed)
-                self._pending.extend(indexed)
+                self._pending.update((item.entry.row, item) for item in indexed)
                 self.through, self.run = after.at
+
+    def enqueue_change(self, entry: Entry, before: Space, after: Space) -> None:
+        """Take a memory like `enqueue`, of which neither the text nor the vector has changed."""
+        with self.lock:
+            if self.at != before.at:
+                return
+            known = self._pending.get(entry.row) or self.slots.indexed(entry)
+            if known is not None:
+                self.enqueue([Indexed(entry, known.analysis, known.vector)], before, after)
 
     def apply(self, indexed: Sequence[Indexed], gone: Iterable[int], at: At) -> None:
         """Take changes read from the store, which bring the index to a state of the space."""
@@ -92,8 +102,8 @@ class Partition:
     def flush(self) -> None:
         """Take the enqueued memories."""
         if self._pending:
-            pending, self._pending = self._pending, []
-            self._append(pending)
+            pending, self._pending = self._pending, {}
+            self._append(list(pending.values()))
 
     def _append(self, items: Sequence[Indexed]) -> None:
         if not items:

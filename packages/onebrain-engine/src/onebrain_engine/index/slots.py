@@ -23,6 +23,7 @@ from onebrain_engine.store.records import NEVER, Entry
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
+_MOST = 65_535  # occurrences of a word in a memory that are counted
 _NAME_BYTES = 150  # of a string or a number in a dictionary, approximately
 
 
@@ -75,6 +76,26 @@ class Slots:
             self._slot_of = dict(zip(self.row.view[living].tolist(), living.tolist(), strict=True))
         return self._slot_of
 
+    def indexed(self, entry: Entry) -> Indexed | None:
+        """Return a changed memory with the text and vector of its slot; None if that does not hold all of them."""
+        slot = self.of_rows().get(entry.row)
+        if slot is None:
+            return None
+        start, end = self.starts.view[slot : slot + 2].tolist()
+        words, label = self._lexicon.words, int(self.label.view[slot])
+        numbers: list[int] = self.terms.view[start:end].tolist()
+        counts: list[int] = self.counts.view[start:end].tolist()
+        if _MOST in counts:
+            return None
+        name = None if label < 0 else words[label]
+        found = {words[number]: count for number, count in zip(numbers, counts, strict=True)}
+        analysis = Analysis(found, sum(counts), int(self.flags.view[slot]), name)
+        vector: Floats | None = None
+        if self.vectors is not None and slot < len(self.vectors):
+            [vector] = self.vectors.take(np.array([slot]))
+        # All zeros stand for none.
+        return Indexed(entry, analysis, vector if vector is not None and vector.any() else None)
+
     def append(self, items: Sequence[Indexed]) -> tuple[list[int], bool]:
         """Append memories, each of another row.
 
@@ -118,7 +139,7 @@ class Slots:
         sizes = [len(analysis.terms) for analysis in analyses]
         self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
         self.terms.extend([id for analysis in analyses for id in intern(analysis.terms)])
-        self.counts.extend([min(count, 65_535) for analysis in analyses for count in analysis.terms.values()])
+        self.counts.extend([min(count, _MOST) for analysis in analyses for count in analysis.terms.values()])
         self.length.extend([sum(analysis.terms.values()) for analysis in analyses])
 
     def _append_vectors(self, vectors: Sequence[Floats | None]) -> None:
