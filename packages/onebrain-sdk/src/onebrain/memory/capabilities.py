@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from onebrain.memory.filters import OPERATORS, Cmp, Logic, Operator, kind
 from onebrain.memory.models import Order, SearchMode
 
+Support: TypeAlias = Literal["native", "emulated"]
 ALL_OPERATORS: Final[frozenset[Operator]] = OPERATORS
 ALL_MODES: Final[frozenset[SearchMode]] = frozenset({"hybrid", "keyword", "vector"})
 
@@ -49,9 +50,12 @@ class Capabilities:
             scores and words.
         rerank: The service can order the best hits anew by a model of its own.
         entities: The people, organizations, places and things that memories name can be extracted, listed and removed.
-        supersede: A memory can replace others, which are kept and left out of searches.
-        validity: A memory can have a time from which and until which it holds.
-        as_of: Searches and lists can leave out what was stored after a moment.
+        supersede: A memory can replace others, which are kept and left out of searches: ``native`` where the service does so,
+            ``emulated`` where `Brain` does it with links in the metadata, None where nothing can.
+        validity: A memory can have a time from which and until which it holds: ``native``, ``emulated`` or None.
+        as_of: Searches and lists can leave out what was stored after a moment: ``native`` or None.
+
+    True means ``native``, and False None.
     """
 
     service: str
@@ -80,11 +84,17 @@ class Capabilities:
     importance: bool = True
     entities: bool = False
     reembed: bool = False
-    supersede: bool = False
-    validity: bool = False
+    supersede: Support | bool | None = None
+    validity: Support | bool | None = None
     confidence: bool = False
     rerank: bool = False
-    as_of: bool = False
+    as_of: Support | bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("supersede", "validity", "as_of"):
+            given = getattr(self, name)
+            if isinstance(given, bool):
+                object.__setattr__(self, name, "native" if given else None)
 
     def can(self, comparison: Cmp) -> bool:
         """Return whether the service decides `comparison` exactly as we do."""

@@ -25,6 +25,7 @@ from onebrain.memory import acceptance
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.entities import Mention as Mention
 from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.linking.fields import Links
 from onebrain.memory.models import (
     EVERYTHING,
     ForgetResult,
@@ -81,6 +82,7 @@ class Found:
         mode: The mode that really answered.
         reranked: Whether the service's own reranker ordered the hits; None if it was not asked to.
         without_vectors: The names of spaces that were not searched by vectors, as the query's do not fit theirs.
+        looked: The number of memories that the service returned, where some of them are left out; None if none is.
     """
 
     hits: Sequence[Hit] = ()
@@ -90,6 +92,7 @@ class Found:
     mode: SearchMode = "hybrid"
     without_vectors: Sequence[str] = ()
     reranked: bool | None = None
+    looked: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +152,7 @@ class Driver(Protocol):
     """One memory service, as `Brain` sees it.
 
     A driver may also be a `Proposes`, a `Forgets`, a `DeletesUnless`, a `Counts`, a `Settles`, a `Names`, a `Supersedes`,
-    a `Judges` or a `Reembeds`.
+    a `KeepsLinks`, a `TellsSuccessors`, a `Judges` or a `Reembeds`.
     """
 
     @property
@@ -280,7 +283,7 @@ class Names(Protocol):
 
 @runtime_checkable
 class Supersedes(Protocol):
-    """A driver that keeps which memory replaces which; one that declares ``supersede`` must be it."""
+    """A driver that keeps which memory replaces which; one that declares ``supersede="native"`` must be it."""
 
     def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
         """Return the memory with an id in a scope and all that links of `supersedes` connect it with, oldest first."""
@@ -309,6 +312,33 @@ class Repeats(Protocol):
 
         Only those that hold now and are not archived are returned. Returns None if a search has to find them.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsLinks(Protocol):
+    """A driver that keeps links in metadata; one that declares ``supersede="emulated"`` is it or a `TellsSuccessors`.
+
+    It stores and returns the fields of `onebrain.memory.linking.fields`, and `Brain` makes links of them. It declares
+    ``validity="emulated"``, too, and ``get``. A list or a search for memories that others supersede, or that hold at
+    another time, returns at least these.
+    """
+
+    def relink(self, id: str, owner: Scope, change: Callable[[Links], Links], /) -> Steps[None]:
+        """Change the links of the memory with an id in a scope, and nothing else of it.
+
+        Raises:
+            OneBrainNotFoundError: There is none.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsSuccessors(Protocol):
+    """A driver that keeps links in metadata which cannot be changed, and that finds the memories which have them."""
+
+    def successors(self, memories: Sequence[Memory], /) -> Steps[Sequence[Memory]]:
+        """Return the memories that supersede some of these, and perhaps others."""
         ...
 
 

@@ -23,6 +23,9 @@ from onebrain.memory.moments import instant_of, moments_of, with_moments
 T = TypeVar("T")
 
 KEY: Final = "onebrain"
+# The key of the marks on superseded memories (`onebrain.memory.linking`). They are no part of the envelope, because memories of
+# other clients have them, too.
+MARKS: Final = "onebrain_superseded"
 _EXACT: Final = "metadata"
 # The paths of dates and datetimes.
 _MOMENTS: Final = "moments"
@@ -90,12 +93,14 @@ def fold(
     inside = {name: value for name, value in kept.items() if value is not None and name not in made_here}
     if parts:
         inside["scope"] = parts
-    if KEY in plain or not plain.keys().isdisjoint(taken) or not _survives(plain):
+    if not plain.keys().isdisjoint((KEY, MARKS, *taken)) or not _survives(plain):
         inside[_EXACT] = text
     if moments := moments_of(metadata):
         inside[_MOMENTS] = moments
     outside = {
-        key: value for key, value in plain.items() if key != KEY and key not in taken and _survives(value)
+        key: value
+        for key, value in plain.items()
+        if key not in (KEY, MARKS) and key not in taken and _survives(value)
     }
     return {**outside, KEY: inside}
 
@@ -104,11 +109,11 @@ def unfold(metadata: Mapping[str, Any], *, taken: Collection[str] = ()) -> Envel
     """Return the envelope in a memory's metadata; metadata of other clients never raises."""
     inside: Any = metadata.get(KEY)
     if not is_object(inside):
-        own = {key: value for key, value in metadata.items() if key not in taken}
+        own = {key: value for key, value in metadata.items() if key != MARKS and key not in taken}
         return Envelope(False, EVERYTHING, {}, own)
     kept = inside
     exact = kept.get(_EXACT)
-    own = {key: value for key, value in metadata.items() if key != KEY and key not in taken}
+    own = {key: value for key, value in metadata.items() if key not in (KEY, MARKS) and key not in taken}
     if isinstance(exact, str):
         try:
             read: Any = from_json(exact)

@@ -29,7 +29,11 @@ from onebrain.memory.driver import (
     unsupported,
 )
 from onebrain.memory.filters import TRUE, Filter, memory_matches, split
+from onebrain.memory.identity import Identity as Identity
+from onebrain.memory.identity import identity as identity
+from onebrain.memory.identity import owner_of as owner_of
 from onebrain.memory.ids import Id, is_id
+from onebrain.memory.linking.emulation import Emulated, emulated
 from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Memory, Order, Scope
 from onebrain.memory.transfer import Copies
@@ -37,7 +41,6 @@ from onebrain.memory.transfer import Copies
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 Embedding: TypeAlias = Sequence[float]
 Moment: TypeAlias = datetime | date | str
-Identity: TypeAlias = tuple[str | None, str | None, str]
 
 LIST_PAGE = 200
 # The characters of a text that are searched for where memories like it are wanted.
@@ -52,7 +55,9 @@ class Verbs(Coloured[Mode]):
 
     def __init__(self, mode: Mode, driver: Driver) -> None:
         super().__init__(mode)
-        self._driver = driver
+        self._driver = emulated(driver)
+        self._emulated = self._driver if isinstance(self._driver, Emulated) else None
+        driver = self.driver
         # The driver by each of its further abilities, asked once, because isinstance() looks for every method of a protocol.
         self._forgets = driver if isinstance(driver, Forgets) else None
         self._deletes_unless = driver if isinstance(driver, DeletesUnless) else None
@@ -73,7 +78,7 @@ class Verbs(Coloured[Mode]):
     @property
     def driver(self) -> Driver:
         """The driver of the service behind this brain."""
-        return self._driver
+        return self._driver if self._emulated is None else self._emulated.inner
 
     def _split(self, condition: Filter) -> tuple[Filter, Filter]:
         """Return the part of a filter that the service evaluates, and the part that is evaluated here."""
@@ -81,11 +86,16 @@ class Verbs(Coloured[Mode]):
         return split(condition, can.can, can.logic)
 
     def _get(self, ids: Sequence[str], scope: Scope, with_embeddings: bool) -> Steps[list[Memory]]:
+        return (yield from self._read(self._driver, ids, scope, with_embeddings))
+
+    def _read(
+        self, driver: Driver, ids: Sequence[str], scope: Scope, with_embeddings: bool
+    ) -> Steps[list[Memory]]:
         check_scope(scope)
         wanted = [id for id in dict.fromkeys(ids) if is_storable_id(id)]
         if not wanted:
             return []
-        found = yield from self._driver.get(wanted, scope, with_embeddings=with_embeddings)
+        found = yield from driver.get(wanted, scope, with_embeddings=with_embeddings)
         by_id: dict[str, list[Memory]] = {}
         for memory in found:
             if scope.covers(memory.scope):
@@ -134,7 +144,10 @@ class Verbs(Coloured[Mode]):
         if as_of is None:
             return None
         if not self.capabilities.as_of:
-            raise unsupported(self.capabilities, "answers from earlier knowledge", "leave `as_of` out")
+            other = ", or ask by `at` for the memories that held then" if self.capabilities.validity else ""
+            raise unsupported(
+                self.capabilities, "answers from earlier knowledge", f"leave `as_of` out{other}"
+            )
         return utc_moment("as_of", as_of)
 
     def _listing(
@@ -223,11 +236,6 @@ def not_found(service: str) -> OneBrainNotFoundError:
     return OneBrainNotFoundError("no memory with this id in this scope", service=service)
 
 
-def owner_of(memory: Memory) -> Scope:
-    """Return the scope of all memories of a memory's space and user, within which its id is unique."""
-    return Scope(memory.scope.space, memory.scope.user)
-
-
 def check_iterable(name: str, value: object) -> None:
     """Refuse anything but an iterable."""
     if not isinstance(value, Iterable):
@@ -250,11 +258,6 @@ def is_storable_id(id: str) -> bool:
     except UnicodeEncodeError:
         return False
     return bool(id)
-
-
-def identity(memory: Memory) -> Identity:
-    """Return the identity of a memory: an id is unique for one user in one space."""
-    return memory.scope.space, memory.scope.user, memory.id
 
 
 def first_of(known: frozenset[Order], *wanted: Order) -> Order | None:

@@ -28,7 +28,7 @@ from onebrain.memory.models import (
     ReembedResult,
     Scope,
 )
-from onebrain.memory.remembering.messages import still_a_source
+from onebrain.memory.remembering.messages import is_source, still_a_source
 from onebrain.memory.verbs.base import (
     Embedding,
     FilterLike,
@@ -173,7 +173,7 @@ class Changing(Deriving[Mode]):
             raise OneBrainValidationError(
                 "reembed(): all memories of a space have one embedder; give a scope with a space only"
             )
-        driver = self._driver
+        driver = self.driver
         if not (self.capabilities.reembed and isinstance(driver, Reembeds)):
             raise unsupported(self.capabilities, "changing the embedder", "it is a setting of the service")
         return (yield from driver.reembed(embedder, scope.space, replace=replace, progress=progress))
@@ -201,15 +201,24 @@ class Changing(Deriving[Mode]):
             count = yield from self._deletes_unless.delete_unless(wanted, scope, SOURCE_KEYS)
             if count is not None:
                 return count
-        gone = [] if keep_facts else (yield from self._sources_among(wanted, scope))
+        rows: list[Memory] = []
+        if not keep_facts or self._emulated is not None:
+            rows = yield from self._read(self.driver, wanted, scope, False)
+        gone = [] if keep_facts else [memory for memory in rows if is_source(memory)]
         if not gone:
-            return (yield from self._driver.delete(wanted, scope))
+            return (yield from self._remove(wanted, scope, rows))
         alone, shared = yield from self._derived(gone)
         yield from self._let_go(shared, gone)
         # The facts first: if this is interrupted, the call can be made again.
         named = set(wanted)
         yield from self._delete_derived([fact for fact in alone if fact.id not in named])
-        return (yield from self._driver.delete(wanted, scope))
+        return (yield from self._remove(wanted, scope, rows))
+
+    def _remove(self, ids: Sequence[str], scope: Scope, rows: Iterable[Memory]) -> Steps[int]:
+        """Remove memories; `rows` are those, as far as they were read."""
+        if self._emulated is None:
+            return (yield from self._driver.delete(ids, scope))
+        return (yield from self._emulated.remove(ids, scope, rows))
 
     def _delete_derived(self, facts: Sequence[Memory]) -> Steps[None]:
         owners: dict[Scope, list[Memory]] = {}
@@ -304,7 +313,7 @@ class Changing(Deriving[Mode]):
                     raise several_with_id(self.capabilities.service)
                 apart.setdefault(own, []).append(memory.id)
         together = [id for id in ids if id not in shared]
-        count = (yield from self._driver.delete(together, scope)) if together else 0
+        count = (yield from self._remove(together, scope, rows)) if together else 0
         for own, some in apart.items():
-            count += yield from self._driver.delete(some, own)
+            count += yield from self._remove(some, own, rows)
         return count

@@ -9,7 +9,7 @@ from onebrain._core.steps import Mode, Steps
 from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import Cmp, Filter, either, every
 from onebrain.memory.models import Memory, Scope
-from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, is_source, sources_of, with_sources
+from onebrain.memory.remembering.messages import KIND, RECORD, SOURCES, sources_of, with_sources
 from onebrain.memory.verbs.base import QUERY_CHARACTERS, Identity, Verbs, identity, owner_of
 
 # What `is_source` says of a memory, as keys of its metadata one of which it has, and as a filter.
@@ -21,10 +21,6 @@ _LOOK: Final = 50
 
 class Deriving(Verbs[Mode]):
     """Removing the facts of messages that are removed."""
-
-    def _sources_among(self, ids: Sequence[str], scope: Scope) -> Steps[list[Memory]]:
-        """Return those of the memories with these ids that facts may have been drawn from."""
-        return [memory for memory in (yield from self._get(ids, scope, False)) if is_source(memory)]
 
     def _derived(self, gone: Sequence[Memory]) -> Steps[tuple[list[Memory], list[Memory]]]:
         """Return the facts of messages: those that have no other source, and those that have one."""

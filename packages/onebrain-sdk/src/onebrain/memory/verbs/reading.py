@@ -169,7 +169,10 @@ class Reading(Verbs[Mode]):
         can = self.capabilities
         condition = parse(filter)
         moment, known = self._moment(at), self._knowledge(as_of)
-        usual = moment is None and known is None and not (include_superseded and can.supersede)
+        # A service without links counts all that it has.
+        whole = include_superseded and include_archived
+        counted = whole if can.supersede == "emulated" else not (include_superseded and can.supersede)
+        usual = moment is None and known is None and counted
         if usual and self._counts is not None and self._split(condition)[1] == TRUE:
             number = yield from self._counts.count(scope, condition, include_archived=include_archived)
             if number is not None:

@@ -112,7 +112,7 @@ class Remembering(Storing[Mode], Searching[Mode]):
 
     def __init__(self, mode: Mode, driver: Driver) -> None:
         super().__init__(mode, driver)
-        self._proposes = driver if isinstance(driver, Proposes) else None
+        self._proposes = self.driver if isinstance(self.driver, Proposes) else None
         # The results of calls in the background; the oldest are lost if nobody asks for them.
         self._remembered: deque[RememberResult] = deque(maxlen=1000)
 

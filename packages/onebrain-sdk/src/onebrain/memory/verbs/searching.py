@@ -99,16 +99,17 @@ class _Window:
 
     def after(self, request: SearchRequest, found: Found, kept: int) -> SearchRequest | None:
         """Return the next request, or None if enough hits are kept or the budget is used up."""
+        # The rows that the driver left out count as well.
+        returned = len(found.hits) if found.looked is None else found.looked
         if found.cursor is not None:
-            # The rows that the driver left out count as well.
-            self._looked += max(request.limit, len(found.hits))
+            self._looked += max(request.limit, returned)
         else:
-            self._looked = request.offset + len(found.hits)
+            self._looked = request.offset + returned
         if kept >= self.limit or self._looked >= self._budget:
             return None
         if found.cursor is not None:
             return replace(request, cursor=found.cursor)
-        if not found.hits:
+        if not returned:
             return None
         if self._can.search_offset:
             fetch = min(max(request.limit, 2 * self.limit, 100), self._budget - self._looked)

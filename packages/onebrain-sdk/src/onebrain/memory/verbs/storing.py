@@ -316,7 +316,7 @@ class Storing(Searching[Mode]):
             if self._settles is not None:
                 there = set((yield from self._settles.settled(missing)))
             else:
-                there = {memory.id for memory in (yield from self._driver.get(missing, EVERYTHING))}
+                there = {memory.id for memory in (yield from self.driver.get(missing, EVERYTHING))}
             missing = [id for id in missing if id not in there]
             if not missing or pause > 30:
                 break

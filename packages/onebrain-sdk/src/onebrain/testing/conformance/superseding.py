@@ -19,12 +19,14 @@ MOMENT = timedelta(microseconds=1)
 
 
 def chain(brain: Brain, **fields: Any) -> tuple[str, str, str]:
-    """Store a memory, one that replaces it, and one that replaces that."""
-    first = keep(brain, "Ewa works at the bakery", scope=EWA, created_at=SPRING, **fields)
-    second = keep(brain, "Ewa bakes at the mill", scope=EWA, created_at=SUMMER, supersedes=first, **fields)
-    third = keep(
-        brain, "Ewa moved to the harbour", scope=EWA, created_at=AUTUMN, supersedes=[second], **fields
+    """Store a memory, one that replaces it, and one that replaces that; long ago if the service takes times."""
+    old, newer, newest = (
+        {**fields, **({"created_at": at} if brain.capabilities.created_at else {})}
+        for at in (SPRING, SUMMER, AUTUMN)
     )
+    first = keep(brain, "Ewa works at the bakery", scope=EWA, **old)
+    second = keep(brain, "Ewa bakes at the mill", scope=EWA, supersedes=first, **newer)
+    third = keep(brain, "Ewa moved to the harbour", scope=EWA, supersedes=[second], **newest)
     return first, second, third
 
 
@@ -161,7 +163,7 @@ class SupersedeSuite(Suite):
             assert brain.store("x", supersedes=none).ok
 
     def test_a_chain_ranks_as_one_by_its_best_member(self, brain: Brain) -> None:
-        needs(brain, "supersede", "created_at")
+        needs(brain, "supersede")
         keep_all(brain, ["the bakery opens at six", "the mill is closed"], scope=EWA)
         first, second, third = chain(brain)
         hits = brain.search("Ewa works at the bakery", scope=EWA)
@@ -172,7 +174,7 @@ class SupersedeSuite(Suite):
         assert brain.search("Ewa bakery", scope=EWA, limit=2)[1].id not in {first, second, third}
 
     def test_history_is_the_whole_chain_from_any_of_it(self, brain: Brain) -> None:
-        needs(brain, "supersede", "created_at")
+        needs(brain, "supersede")
         members = chain(brain)
         alone = keep(brain, "the mill is closed", scope=EWA)
         for id in members:
@@ -184,7 +186,7 @@ class SupersedeSuite(Suite):
             brain.history("nothing")
 
     def test_deleting_the_new_one_opens_the_old_one_again(self, brain: Brain) -> None:
-        needs(brain, "list", "delete", "supersede", "created_at")
+        needs(brain, "list", "delete", "supersede")
         first, second, third = chain(brain)
         brain.delete(third)
         assert listed(brain) == {second}
@@ -194,7 +196,7 @@ class SupersedeSuite(Suite):
         assert found(brain, "Ewa works at the bakery") == {first}
 
     def test_deleting_the_old_one_leaves_the_new_one(self, brain: Brain) -> None:
-        needs(brain, "list", "delete", "supersede", "created_at")
+        needs(brain, "list", "delete", "supersede")
         first, second, third = chain(brain)
         brain.delete(second)
         assert listed(brain) == {first, third}
@@ -202,7 +204,7 @@ class SupersedeSuite(Suite):
         assert brain.get(first).superseded_by is None
 
     def test_a_link_can_be_taken_back(self, brain: Brain) -> None:
-        needs(brain, "list", "supersede", "update", "created_at")
+        needs(brain, "list", "supersede", "update")
         first, second, third = chain(brain)
         assert brain.update(second, supersedes=[]).supersedes == ()
         assert listed(brain) == {first, third}
@@ -222,10 +224,13 @@ class SupersedeSuite(Suite):
         assert brain.get("old").superseded_by is None
 
     def test_of_two_that_replace_one_the_later_record_wins(self, brain: Brain) -> None:
-        needs(brain, "list", "delete", "supersede", "created_at")
-        old = keep(brain, "Ewa works at the bakery", scope=EWA, created_at=SPRING)
-        one = keep(brain, "alpha", scope=EWA, created_at=AUTUMN, supersedes=old)
-        two = keep(brain, "omega", scope=EWA, created_at=SUMMER, supersedes=old)
+        needs(brain, "list", "delete", "supersede")
+        times: list[dict[str, Any]] = [{"created_at": at} for at in (SPRING, AUTUMN, SUMMER)]
+        if not brain.capabilities.created_at:
+            times = [{}] * 3
+        old = keep(brain, "Ewa works at the bakery", scope=EWA, **times[0])
+        one = keep(brain, "alpha", scope=EWA, supersedes=old, **times[1])
+        two = keep(brain, "omega", scope=EWA, supersedes=old, **times[2])
         assert brain.get(old).superseded_by == two
         assert listed(brain) == {one, two}
         assert ids(brain.search("Ewa works at the bakery", scope=EWA, limit=1)) == [two]
@@ -254,6 +259,24 @@ class SupersedeSuite(Suite):
         )
         assert results.failed == (1,)
         assert brain.get("good").content == "good"
+
+    def test_a_link_that_cannot_be_is_an_error_and_changes_nothing(self, brain: Brain) -> None:
+        needs(brain, "supersede")
+        old = keep(brain, "Ewa works at the bakery", scope=EWA)
+        new = keep(brain, "Ewa works at the harbour", scope=EWA, supersedes=old)
+        with pytest.raises(OneBrainNotFoundError):
+            brain.store("of nothing", scope=EWA, supersedes="nothing")
+        with pytest.raises(OneBrainNotFoundError):
+            brain.store("somebody else's", scope=OTHER, supersedes=old)
+        with pytest.raises(OneBrainNotFoundError):
+            brain.supersede(old, "somebody else's", scope=OTHER)
+        results = brain.store_many(["good", {"content": "bad", "supersedes": ["nothing"]}], scope=EWA)
+        assert results.failed == (1,)
+        if brain.capabilities.update:
+            with pytest.raises(OneBrainValidationError, match="itself"):
+                brain.update(old, supersedes=new)
+        assert (brain.get(old).supersedes, brain.get(new).supersedes) == ((), (old,))
+        assert ids(brain.history(new)) == [old, new]
 
     def test_a_batch_may_hold_a_whole_chain(self, brain: Brain) -> None:
         needs(brain, "list", "supersede", "client_ids")
