@@ -9,6 +9,8 @@ Where things go:
 * ``session`` also puts one opaque word into the title, and so does ``pinned``: lists can be narrowed by a text in the title,
   and by nothing else that a scope says.
 * A type that OneBrain does not have is kept in the metadata and stored as a fact.
+* A memory names those that it supersedes in its metadata. They are archived, with its id in theirs, so that other clients of
+  OneBrain do not find them, either.
 
 * Entities are the account's own, those made in OneBrain's console included; extracting asks the server to read one memory
   after the other, with its model where it has one. The links that stand for ``user`` are not shown as mentions. An entity is
@@ -25,9 +27,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, Unpack, cast, get_args
 
 from onebrain._core.batches import Batches
@@ -57,6 +59,16 @@ from onebrain.memory.driver import (
 from onebrain.memory.entities import THING, Entity
 from onebrain.memory.envelope import KEY, fold, mark, unfold
 from onebrain.memory.filters import TRUE, Filter
+from onebrain.memory.linking.fields import (
+    Links,
+    changed_links,
+    has_begun,
+    is_hidden,
+    kept_marks,
+    links_of,
+    relinked,
+    with_links,
+)
 from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.translation import (
@@ -97,6 +109,8 @@ CAPABILITIES: Final = Capabilities(
     logic=frozenset({"all"}),
     content_limit=CONTENT_LIMIT,
     entities=True,
+    supersede="emulated",
+    validity="emulated",
 )
 
 _TYPES: Final = frozenset(get_args(wire.MemoryType))
@@ -105,6 +119,8 @@ _KEPT: Final = ("tags", "importance", "source", "pinned", "type")
 _PINNED: Final = "obpinned"
 _WORD: Final = re.compile(r"\w+")
 _FORMAT: Final = 1
+# Archived memories that a search makes room for.
+_ARCHIVED: Final = 10
 # The most memories that one request deletes.
 _FORGOTTEN: Final = 500
 # The most entities that /v1/entities/graph returns.
@@ -113,6 +129,7 @@ _OWNER_TYPE: Final = "person"
 _OWNER_LINK: Final = "user"
 # The driver has a method named list, which hides the type.
 Rows: TypeAlias = list[Memory]
+Hits: TypeAlias = list[Hit]
 
 
 def driver(
@@ -176,6 +193,8 @@ class OneBrainDriver(HttpDriver):
             else ()
         )
         self._narrows: bool | None = None
+        # Whether the server of the last search filtered by scope, as one that searches archived memories does.
+        self._filters = False
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -268,31 +287,49 @@ class OneBrainDriver(HttpDriver):
         # `newest` is not declared, so there is a query.
         query = request.query or ""
         plain = not request.scope and request.filter == TRUE and not request.include_archived
-        top = min(MOST_HITS, request.limit) if plain else MOST_HITS
-        spec = POST(
-            "/v1/memory/search",
-            query=query,
-            mode=request.mode,
-            top_k=top,
-            alpha=request.alpha,
-            scope=_parts(request.scope) or None,
-            includeArchived=request.include_archived or None,
-        ).but(safe=True)
-        answer = enveloped(self._service, (yield from self._service.ask(spec)))
-        found = read(wire.SearchResults, answer, service="onebrain")
+        # A few more, in place of archived ones.
+        top = min(MOST_HITS, request.limit + _ARCHIVED * self._filters) if plain else MOST_HITS
+        found = yield from self._ask(request, top)
+        self._filters = found.filtered
         mode = _mode(found.search_mode, request.mode)
-        memories = yield from self._whole(found.data)
-        hits = [
-            Hit(memory=memories[row.id], score=min(1.0, max(0.0, row.score)))
-            for row in found.data
-            if row.id in memories
-        ]
+        hits = yield from self._hits(found)
+        left = [hit for hit in hits if not hit.memory.archived]
+        if (
+            len(found.data) >= MOST_HITS
+            and len(left) < min(request.limit, len(hits))
+            and not request.include_archived
+        ):
+            more = yield from self._hits((yield from self._ask(request, top, archived=False)))
+            known = {hit.id for hit in hits}
+            hits = sorted([*hits, *(hit for hit in more if hit.id not in known)], key=lambda hit: -hit.score)
         if request.mode == "keyword" and not found.filtered:
             # This server's keywords are a likeness of letters, which finds texts without one word in common.
             words = _words(query)
             hits = [hit for hit in hits if _shares(words, hit.memory)]
         partial = not found.filtered and mode != "vector"
         return Found(hits=hits, more=partial or len(found.data) >= top, partial=partial, mode=mode)
+
+    def _ask(self, request: SearchRequest, top: int, *, archived: bool = True) -> Steps[wire.SearchResults]:
+        """Search, also among archived memories if the server can: those that others supersede are archived."""
+        spec = POST(
+            "/v1/memory/search",
+            query=request.query or "",
+            mode=request.mode,
+            top_k=top,
+            alpha=request.alpha,
+            scope=_parts(request.scope) or None,
+            includeArchived=archived or None,
+        ).but(safe=True)
+        answer = enveloped(self._service, (yield from self._service.ask(spec)))
+        return read(wire.SearchResults, answer, service="onebrain")
+
+    def _hits(self, found: wire.SearchResults) -> Steps[Hits]:
+        memories = yield from self._whole(found.data)
+        return [
+            Hit(memory=memories[row.id], score=min(1.0, max(0.0, row.score)))
+            for row in found.data
+            if row.id in memories
+        ]
 
     def _whole(self, hits: Sequence[wire.MemoryHit]) -> Steps[dict[str, Memory]]:
         """Return the memories behind a search's rows, which come without metadata from some servers."""
@@ -322,7 +359,9 @@ class OneBrainDriver(HttpDriver):
     def list(self, request: ListRequest, /) -> Steps[Page[Memory]]:
         """Return one page, newest first."""
         wanted = {part.field: part.value for part in comparisons(request.filter)}
-        active = not request.include_archived or wanted.get("$archived") is False
+        # Memories that others supersede are archived.
+        superseded = request.include_superseded or request.at is not None
+        active = not superseded and (not request.include_archived or wanted.get("$archived") is False)
         marked = marks(("s", request.scope.session)) or ([_PINNED] if wanted.get("$pinned") is True else [])
         narrows = bool(marked) and (yield from self._narrows_by_text())
         type = wanted.get("$type")
@@ -381,15 +420,21 @@ class OneBrainDriver(HttpDriver):
         title = given.get("title", old.title)
         kept = {name: value for name, value in row.annotations.items() if name not in ("scope", "metadata")}
         kept |= {name: given[name] for name in _KEPT if name in given} | {"title": title}
+        kept |= changed_links(row.annotations, given)
+        archives = given.get("archived") is True
+        hidden = is_hidden(row.metadata)
         content = given.get("content", old.content)
         _check_length(content)
         spec = PATCH(
             path("/v1/memory/{}", id),
             title=_title(content, title, old.scope.session, bool(kept.get("pinned"))),
             body=content if "content" in given else UNSET,
-            metadata=fold(changes.metadata(old.metadata), old.scope, {**kept, "format": _FORMAT}),
+            metadata={
+                **fold(changes.metadata(old.metadata), old.scope, {**kept, "format": _FORMAT}),
+                **kept_marks(row.metadata, archived=archives),
+            },
             confidence=_extra(given.get("extra") or {}).get("confidence", UNSET),
-            status=("archived" if given["archived"] else "active") if "archived" in given else UNSET,
+            status=("archived" if archives or hidden else "active") if "archived" in given else UNSET,
             tags=list(kept.get("tags") or ()),
             source=kept.get("source"),
             importance=kept.get("importance"),
@@ -397,6 +442,27 @@ class OneBrainDriver(HttpDriver):
         )
         answer = enveloped(self._service, (yield from self._service.ask(spec)))
         return _memory(read(wire.Memory, answer, service="onebrain"))
+
+    def relink(self, id: str, owner: Scope, change: Callable[[Links], Links], /) -> Steps[None]:
+        """Write links into the metadata of a memory; one that others supersede is archived."""
+        yield from self._lock.hold(id, lambda: self._relink(id, owner, change))
+
+    def _relink(self, id: str, owner: Scope, change: Callable[[Links], Links]) -> Steps[None]:
+        found = yield from self._api.memory.get_many([id] if addressable(id) else [])
+        if not found or not owner.covers(_memory(found[0]).scope):
+            raise unknown_id("onebrain")
+        row = found[0]
+        was_hidden = is_hidden(row.metadata)
+        own = row.status == "active" or was_hidden
+        now = datetime.now(UTC)
+        metadata = relinked(
+            _metadata(row), change, row.updated_at, hides=lambda marks: own and has_begun(marks, now)
+        )
+        if metadata is None:
+            return
+        hidden = is_hidden(metadata)
+        status = UNSET if hidden == was_hidden else "archived" if hidden else "active"
+        yield from self._service.ask(PATCH(path("/v1/memory/{}", id), metadata=metadata, status=status))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Look at each memory where a scope is given, and remove it."""
@@ -577,7 +643,14 @@ def _draft(item: NewMemory) -> wire.Json:
         "source": item.source,
         "pinned": item.pinned or None,
     }
-    kept = {**shared, "format": _FORMAT, "title": item.title, "type": item.type, "sequence": sequence()}
+    kept = {
+        **shared,
+        **links_of(item),
+        "format": _FORMAT,
+        "title": item.title,
+        "type": item.type,
+        "sequence": sequence(),
+    }
     status = "archived" if item.archived else None
     own = {**shared, "scope": _parts(item.scope) or None, "status": status}
     return {
@@ -619,20 +692,21 @@ def _title(content: str, title: str | None, session: str | None, pinned: bool) -
 
 def _memory(row: wire.Memory) -> Memory:
     """Return a row as a memory of ours, whoever stored it."""
-    envelope = unfold({**row.metadata, KEY: row.annotations} if row.annotations else row.metadata)
+    metadata = _metadata(row)
+    envelope = unfold(metadata)
     ours = envelope.kept.get("format") is not None
     native: Any = (row.model_extra or {}).get("scope")
     scope = envelope.scope
     if is_object(native):
         scope = Scope(**{name: native[name] for name in _SCOPE if native.get(name) is not None})
     extra = {
-        "status": row.status,
+        "status": "active" if is_hidden(metadata) else row.status,
         "confidence": row.confidence,
         "sourceType": row.source_type,
         "entityId": row.entity_id,
         "projectId": row.project_id,
     }
-    return Memory(
+    memory = Memory(
         id=row.id,
         content=row.content,
         scope=scope,
@@ -648,6 +722,12 @@ def _memory(row: wire.Memory) -> Memory:
         updated_at=row.updated_at,
         extra={name: value for name, value in extra.items() if value is not None},
     )
+    return with_links(memory, metadata, envelope)
+
+
+def _metadata(row: wire.Memory) -> wire.Json:
+    """Return the metadata of a row as it is stored."""
+    return {**row.metadata, KEY: row.annotations} if row.annotations else dict(row.metadata)
 
 
 _SCOPE: Final = ("space", "user", "agent", "session")
