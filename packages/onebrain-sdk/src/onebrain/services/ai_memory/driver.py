@@ -7,13 +7,17 @@
 * One memory is stored by the usual call. Several together, and those with an id or time of their own, are imported;
   on daemons with an embedder each of them is then touched once more, because an import makes no vectors.
 
+* A memory has the ids of those that it supersedes in its metadata, and these have its id in theirs. The daemon's own link of
+  the relation ``supersedes`` is made beside that, for other clients; searches do not read it, as that takes a request for
+  each hit.
+
 Scores are ``s / (s + 5)`` in keyword mode, where ``s`` is the daemon's score without what recalling itself adds; in hybrid
 mode they are the daemon's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, TypeAlias, Unpack, cast
@@ -41,6 +45,15 @@ from onebrain.memory.driver import (
 )
 from onebrain.memory.envelope import KEY, mark, unfold
 from onebrain.memory.filters import TRUE, Cmp
+from onebrain.memory.identity import owner_of
+from onebrain.memory.linking.fields import (
+    Links,
+    Replaced,
+    changed_links,
+    kept_marks,
+    marks_of,
+    relinked,
+)
 from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, Status, StoreResult
 from onebrain.memory.translation import (
@@ -89,6 +102,8 @@ CAPABILITIES: Final = Capabilities(
     # One tag can be filtered by, and none where a part of the scope is.
     filters={"$tags": frozenset({"contains"})},
     content_limit=rules.MOST_CONTENT_BYTES,
+    supersede="emulated",
+    validity="emulated",
 )
 
 _TIER_BONUS: Final = {"long": 3.0, "mid": 1.0}
@@ -267,6 +282,9 @@ class AiMemoryDriver(HttpDriver):
         """Write a memory over the one that has its id."""
         status: Status = "created" if is_gone(row) else "updated"
         fields = draft.fields
+        former = memory_of(row)
+        if not is_gone(row):
+            fields["metadata"].update(kept_marks(row.metadata))
         if row.expires_at is not None and fields.get("expires_at") is None:
             # Nothing else removes an expiry.
             yield from self._api.memories.promote(row.id)
@@ -281,6 +299,8 @@ class AiMemoryDriver(HttpDriver):
             yield from self._api.memories.update(row.id, changes)
         except OneBrainValidationError as error:
             return failed(error)
+        if former.supersedes:
+            return Replaced(id=draft.id, status=status, former=former)
         return StoreResult(id=draft.id, status=status)
 
     # ---- search -----------------------------------------------------------------------------------------------------
@@ -409,10 +429,40 @@ class AiMemoryDriver(HttpDriver):
             id=envelope.text("id"),
             native={name: row.metadata[name] for name in NATIVE if name in row.metadata},
             extra={**old.extra, **extra},
+            links=changed_links(envelope.kept, given),
         )
+        fields["metadata"].update(kept_marks(row.metadata))
         wanted = columns(given, extra, ours=envelope.ours)
         update = {name: fields[name] for name in wanted if fields.get(name) is not None}
         return memory_of((yield from self._api.memories.update(row.id, update)))
+
+    def relink(self, id: str, owner: Scope, change: Callable[[Links], Links], /) -> Steps[None]:
+        """Write links into the metadata of a memory, and have the daemon link those that supersede it, too."""
+        yield from self._lock.hold(id, lambda: self._relink(id, owner, change))
+
+    def _relink(self, id: str, owner: Scope, change: Callable[[Links], Links]) -> Steps[None]:
+        rows = [row for row in (yield from self._find(id, owner)) if owner_of(memory_of(row)) == owner]
+        if not rows:
+            raise unknown_id(rules.NAME)
+        row: wire.Memory = rows[0]
+        metadata = relinked(row.metadata, change, row.updated_at)
+        if metadata is None:
+            return
+        before, after = ({mark.by for mark in marks_of(some)} for some in (row.metadata, metadata))
+        for new in (yield from self._wire_ids(after - before, owner)):
+            yield from self._api.links.create(new, row.id, wire.Relation.SUPERSEDES)
+        # A link from a memory that is gone is gone, too.
+        for new in (yield from self._wire_ids(before - after, owner)):
+            yield from self._api.links.delete(new, row.id)
+        yield from self._api.memories.update(row.id, {"metadata": metadata})
+
+    def _wire_ids(self, ids: Iterable[str], owner: Scope) -> Steps[Ids]:
+        """Return the daemon's ids of the memories with these ids that exist."""
+        found: list[str] = []
+        for id in ids:
+            rows = yield from self._find(id, owner)
+            found += [row.id for row in rows if owner_of(memory_of(row)) == owner]
+        return found
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Look at each memory and remove it, if it is in `scope`."""

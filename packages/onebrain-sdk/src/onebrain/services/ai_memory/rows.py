@@ -23,6 +23,7 @@ from onebrain._core.codec import to_json
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.driver import Changes, expiry
 from onebrain.memory.envelope import KEY, Envelope, fold, mark, unfold
+from onebrain.memory.linking.fields import links_of, with_links
 from onebrain.memory.models import Memory, NewMemory, Scope
 from onebrain.memory.translation import check_extra, marks
 from onebrain.services.ai_memory import models as wire
@@ -128,6 +129,7 @@ def draft_of(item: NewMemory, now: datetime, agent_id: str | None) -> Draft:
         id=item.id,
         native={"agent_id": agent} if agent else {},
         extra=extra,
+        links=links_of(item),
     )
     fields |= {
         "id": wire_id,
@@ -149,11 +151,13 @@ def fields_of(
     id: str | None,
     native: Mapping[str, Any],
     extra: Mapping[str, Any],
+    links: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the daemon's fields for `memory`."""
+    """Return the daemon's fields for `memory`; `links` are those of its links and validity."""
     content = cleaned(memory.content)
     tags = [*dict.fromkeys(cleaned(tag) for tag in memory.tags if tag.strip())]
     kept = {
+        **links,
         "id": id,
         "title": memory.title,
         "type": memory.type,
@@ -243,7 +247,7 @@ def memory_of(row: wire.Memory) -> Memory:
     envelope = unfold(row.metadata, taken=NATIVE)
     agent = row.metadata.get("agent_id")
     if not envelope.ours:
-        return Memory(
+        memory = Memory(
             id=row.id,
             content=row.content,
             scope=Scope(
@@ -258,9 +262,10 @@ def memory_of(row: wire.Memory) -> Memory:
             expires_at=row.expires_at,
             extra=_extra(row),
         )
+        return with_links(memory, row.metadata, envelope)
     exact_tags = envelope.texts("tags")
     own = set(_marks(envelope.scope, envelope.text("id")))
-    return Memory(
+    memory = Memory(
         id=envelope.text("id") or row.id,
         content=envelope.text("content") or row.content,
         scope=envelope.scope,
@@ -275,6 +280,7 @@ def memory_of(row: wire.Memory) -> Memory:
         expires_at=row.expires_at,
         extra=_extra(row, envelope),
     )
+    return with_links(memory, row.metadata, envelope)
 
 
 def _extra(row: wire.Memory, envelope: Envelope | None = None) -> dict[str, Any]:
