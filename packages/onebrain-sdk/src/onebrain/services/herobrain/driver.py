@@ -7,7 +7,7 @@ Where things go:
   With one, spaces are parts of that tenant, kept in the metadata and as a tag.
 * ``user`` and ``session`` are in the metadata, each with a tag for HeroBrain to filter by; so is ``agent``.
 * ``type`` is HeroBrain's where it is one of its thirteen, else ``semantic``, and kept as it is in the metadata, as are
-  title and source. A memory stored without importance has HeroBrain's 0.5 there, and none here.
+  title and source. So are the ids of the memories that it supersedes, which have its id in theirs. A memory stored without importance has HeroBrain's 0.5 there, and none here.
 
 Scores are HeroBrain's relevance, 0..1. HeroBrain documents no time by which a memory can be found, so this driver claims
 none.
@@ -16,7 +16,7 @@ none.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
 
 from onebrain._core.client import ClientOptions, DriverKeywords, client_options
@@ -31,6 +31,14 @@ from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
 from onebrain.memory.envelope import fold, unfold
 from onebrain.memory.filters import Cmp, Filter
+from onebrain.memory.linking.fields import (
+    Links,
+    changed_links,
+    kept_marks,
+    links_of,
+    relinked,
+    with_links,
+)
 from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.translation import (
@@ -58,6 +66,8 @@ CAPABILITIES: Final = Capabilities(
     filters={"$tags": frozenset({"contains"})},
     content_limit=rules.MOST_CONTENT,
     consistency="eventual",
+    supersede="emulated",
+    validity="emulated",
 )
 
 DEFAULT_TYPE: Final = "semantic"
@@ -118,7 +128,7 @@ class HeroBrainDriver(HttpDriver):
         for item in items:
             try:
                 check_extra(item.extra, (), rules.NAME)
-                metadata = _metadata(item.metadata, item.scope, item.title, item.type, item.source, item)
+                metadata = _metadata(item.metadata, item.scope, item, links_of(item))
                 created = yield from self._api.create(
                     item.content,
                     item.type if item.type in rules.TYPES else DEFAULT_TYPE,
@@ -232,9 +242,11 @@ class HeroBrainDriver(HttpDriver):
         simple = {name: value for name, value in given.items() if name not in ("metadata", "tags", "extra")}
         tags = tuple(given.get("tags", old.tags) or ())
         new = old.model_copy(update={**simple, "metadata": changes.metadata(old.metadata), "tags": tags})
-        where = unfold(row.metadata).scope
+        envelope = unfold(row.metadata)
+        where = envelope.scope
+        links = changed_links(envelope.kept, given)
         fields: dict[str, Any] = {
-            "metadata": _metadata(new.metadata, where, new.title, new.type, new.source, new),
+            "metadata": {**_metadata(new.metadata, where, new, links), **kept_marks(row.metadata)},
         }
         if "tags" in given:
             fields["tags"] = _tags(new.tags, self._marks(where))
@@ -247,6 +259,18 @@ class HeroBrainDriver(HttpDriver):
         if "metadata" not in changed.model_fields_set:
             changed = yield from self._api.get(id, tenant_id=tenant)
         return self._memory(changed, tenant)
+
+    def relink(self, id: str, owner: Scope, change: Callable[[Links], Links], /) -> Steps[None]:
+        """Write links into the metadata of a memory."""
+        yield from self._lock.hold(id, lambda: self._relink(id, owner, change))
+
+    def _relink(self, id: str, owner: Scope, change: Callable[[Links], Links]) -> Steps[None]:
+        row = yield from self._row(id, owner)
+        if row is None:
+            raise unknown_id(rules.NAME)
+        metadata = relinked(row.metadata, change, row.updated_at)
+        if metadata is not None:
+            yield from self._api.update(id, metadata=metadata, tenant_id=self._tenant(owner))
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Look at each memory and remove it, if it is in `scope`."""
@@ -293,7 +317,7 @@ class HeroBrainDriver(HttpDriver):
         kind = None if row.type is None else str(row.type)
         marks = set(self._marks(scope))
         exact_tags = envelope.texts("tags")
-        return Memory(
+        memory = Memory(
             id=row.id,
             content=row.content,
             scope=scope,
@@ -306,19 +330,15 @@ class HeroBrainDriver(HttpDriver):
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+        return with_links(memory, row.metadata, envelope)
 
 
 def _metadata(
-    own: Mapping[str, Any],
-    scope: Scope,
-    title: str | None,
-    kind: str | None,
-    source: str | None,
-    memory: NewMemory | Memory,
+    own: Mapping[str, Any], scope: Scope, memory: NewMemory | Memory, links: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the metadata of a memory, with the fields that HeroBrain lacks folded in."""
-    kept = {"title": title, "type": kind, "source": source, "weighed": memory.importance is not None or None}
-    return fold(own, scope, kept)
+    kept = {name: getattr(memory, name) for name in ("title", "type", "source")}
+    return fold(own, scope, {**kept, **links, "weighed": memory.importance is not None or None})
 
 
 def _tags(tags: Sequence[str], marks: Sequence[str]) -> Rows:
