@@ -6,7 +6,9 @@ stored is read, too: its space is its collection, and its user is known where th
 where a search was bound to it.
 
 An id is ``collection/id``, since RememberOS addresses a memory by both; the service's own id works, too, with the space
-named in the scope. There is no field for a title, tags or a time of the caller's own: they are kept in the metadata.
+named in the scope. There is no field for a title, tags or a time of the caller's own: they are kept in the metadata. So are
+the ids of the memories that one supersedes, which have its id in theirs; the relations that RememberOS finds by itself are not
+shown with a memory.
 
 Scores: in vector mode the cosine; in hybrid and keyword mode the number that the service ranks by, which compares the
 hits of one search and has no fixed scale (a fusion of ranks may be 0.03 at best). They are cut to 0..1, and divided by
@@ -32,8 +34,16 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
-from onebrain.memory.envelope import KEY, Envelope, fold, unfold
+from onebrain.memory.envelope import KEY, MARKS, Envelope, fold, unfold
 from onebrain.memory.filters import Cmp, Filter, kind
+from onebrain.memory.linking.fields import (
+    Links,
+    changed_links,
+    kept_marks,
+    links_of,
+    relinked,
+    with_links,
+)
 from onebrain.memory.locks import KeyedLock
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
@@ -86,7 +96,7 @@ class RememberOSCapabilities(Capabilities):
         """Return whether the service decides `comparison` exactly as we do."""
         name, value = comparison.field, comparison.value
         # A dotted key has two readings, and ISO text is the instant of a stored date as well.
-        plain = name != KEY and "." not in name and "\\" not in name
+        plain = name not in (KEY, MARKS) and "." not in name and "\\" not in name
         return (
             plain
             and kind(value) in ("string", "bool")
@@ -107,6 +117,8 @@ CAPABILITIES: Final = RememberOSCapabilities(
     filters={"*": frozenset({"eq"})},
     logic=frozenset({"all"}),
     content_limit=MAX_TEXT,
+    supersede="emulated",
+    validity="emulated",
 )
 
 
@@ -226,6 +238,7 @@ class RememberOSDriver(HttpDriver):
         check_extra(item.extra, (), NAME)
         given = {"importance": item.importance, "category": item.type, "source": item.source}
         kept = {
+            **self._named(links_of(item), item.scope),
             "title": item.title,
             "tags": list(item.tags) or None,
             "created_at": item.created_at,
@@ -239,6 +252,15 @@ class RememberOSDriver(HttpDriver):
             "container_tag": item.scope.user,
         }
         return {name: value for name, value in body.items() if value is not None}
+
+    def _named(self, links: Mapping[str, Any], scope: Scope) -> Mapping[str, Any]:
+        """Return the fields of links with the ids by which lists and searches name memories."""
+        named = dict(links)
+        for name in ("supersedes", "sources"):
+            ids: Sequence[str] = named.get(name) or ()
+            if ids:
+                named[name] = [id if "/" in id else _join(scope.space or self._default, id) for id in ids]
+        return named
 
     # ---- search -----------------------------------------------------------------------------------------------------
 
@@ -376,7 +398,7 @@ class RememberOSDriver(HttpDriver):
             fields["created_at"] = envelope.instant("created_at") or fields["created_at"]
             fields["title"] = envelope.text("title")
             fields["tags"] = envelope.texts("tags") or ()
-        return Memory(
+        memory = Memory(
             id=_join(collection, row.id),
             content=row.text,
             scope=scope,
@@ -387,6 +409,7 @@ class RememberOSDriver(HttpDriver):
             extra={"images": [*row.images]} if row.images else {},
             **fields,
         )
+        return with_links(memory, row.metadata, envelope)
 
     def _space(self, envelope: Envelope, collection: str) -> str | None:
         """Return the space of a memory found in `collection`.
@@ -416,9 +439,10 @@ class RememberOSDriver(HttpDriver):
 
         def change() -> Steps[Memory]:
             row = yield from self._row(collection, own)
-            if row is None or not scope.covers(self._memory(row, collection).scope):
+            memory = None if row is None else self._memory(row, collection)
+            if row is None or memory is None or not scope.covers(memory.scope):
                 raise unknown_id(NAME)
-            patch = _patch(row, collection, changes)
+            patch = _patch(row, collection, changes, self._named(fields, memory.scope))
             if patch:
                 yield from self._client.memories.update(own, collection=collection, **patch)
             if "pinned" in fields:
@@ -433,6 +457,23 @@ class RememberOSDriver(HttpDriver):
             return memory
 
         return (yield from self._lock.hold(_join(collection, own), change))
+
+    def relink(self, id: str, owner: Scope, change: Callable[[Links], Links], /) -> Steps[None]:
+        """Write links into the metadata of a memory."""
+        address = self._address(id, owner)
+        if address is None:
+            raise unknown_id(NAME)
+        yield from self._lock.hold(_join(*address), lambda: self._relink(*address, owner, change))
+
+    def _relink(
+        self, collection: str, own: str, owner: Scope, change: Callable[[Links], Links]
+    ) -> Steps[None]:
+        row = yield from self._row(collection, own)
+        if row is None or not owner.covers(self._memory(row, collection).scope):
+            raise unknown_id(NAME)
+        metadata = relinked(row.metadata, change, instant_of(row.updated_at))
+        if metadata is not None:
+            yield from self._client.memories.update(own, collection=collection, metadata=metadata)
 
     def delete(self, ids: Sequence[str], scope: Scope, /) -> Steps[int]:
         """Remove one by one; whoever names more than a space is asked to prove that the memory is in the scope."""
@@ -486,8 +527,8 @@ _KEPT_FORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-def _patch(row: models.Memory, collection: str, changes: Changes) -> dict[str, Any]:
-    """Return the arguments of `memories.update` that make the changes to `row`."""
+def _patch(row: models.Memory, collection: str, changes: Changes, links: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `memories.update` that make the changes to `row`; `links` are those to links."""
     patch: dict[str, Any] = {}
     fields = changes.fields
     envelope = unfold(row.metadata)
@@ -511,7 +552,8 @@ def _patch(row: models.Memory, collection: str, changes: Changes) -> dict[str, A
             given = given - {wire} if value is None else given | {wire}
     kept |= {name: form(fields[name]) for name, form in _KEPT_FORMS.items() if name in fields}
     kept["given"] = sorted(given) or None
-    whole = fold(changes.metadata(envelope.metadata), scope, kept)
+    kept |= changed_links(envelope.kept, links)
+    whole = {**fold(changes.metadata(envelope.metadata), scope, kept), **kept_marks(row.metadata)}
     if whole != row.metadata:
         patch["metadata"] = whole
     return patch
