@@ -10,6 +10,9 @@ bRRAIn cannot list and cannot update, and neither is pretended: `Brain.list`, `c
 and so is a search without a query. A memory can be read as soon as it is stored; a search finds it when its embedding
 is made, which ``wait=True`` waits for.
 
+A memory cannot be marked as superseded once it is stored. The one that supersedes it has its id in its metadata and as a tag,
+and each search and each read by id sends one more request, for the memories with such a tag.
+
 bRRAIn refuses a text that its workspace holds already. As a brain keeps every memory, a second copy is stored with an
 invisible mark behind it, which is taken off again when it is read.
 
@@ -37,8 +40,9 @@ from onebrain.errors import (
 )
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
-from onebrain.memory.envelope import KEY, Envelope, fold, unfold
+from onebrain.memory.envelope import KEY, Envelope, fold, mark, unfold
 from onebrain.memory.filters import Cmp
+from onebrain.memory.linking.fields import links_of, with_links
 from onebrain.memory.models import Hit, Memory, NewMemory, Scope, SearchMode, StoreResult
 from onebrain.memory.moments import instant_of
 from onebrain.memory.translation import (
@@ -78,6 +82,8 @@ _QUERY: Final = 4000
 # Before the mark of a second copy: a line break, so that no word changes, and a character that is not shown.
 _COPY: Final = "\n\u2063"
 _COPY_LENGTH: Final = len(_COPY) + 40
+# The tag of memories that supersede others.
+_LINKED: Final = mark("l", "supersedes")
 # How a service may answer an id that it cannot even read: it has no such memory.
 _NO_ID: Final = frozenset({400, 414, 422})
 
@@ -105,6 +111,8 @@ CAPABILITIES: Final = BrrainCapabilities(
     logic=frozenset({"all"}),
     content_limit=MAX_CONTENT_BYTES,
     consistency="eventual",
+    supersede="emulated",
+    validity="emulated",
 )
 
 
@@ -260,6 +268,32 @@ class BrrainDriver(HttpDriver):
         cursor = page.next_cursor if page.has_more and page.results else None
         return Found(hits=hits, more=cursor is not None, cursor=cursor, mode=request.mode)
 
+    def successors(self, memories: Sequence[Memory], /) -> Steps[Sequence[Memory]]:
+        """Search for the memories that supersede others, or where these are many, for those that supersede each memory."""
+        spaces: dict[str | None, list[Memory]] = {}
+        for memory in memories:
+            spaces.setdefault(memory.scope.space, []).append(memory)
+        found: list[Memory] = []
+        for space, some in spaces.items():
+            users = {memory.scope.user for memory in some}
+            user = next(iter(users)) if len(users) == 1 else None
+            tags = [_LINKED, *marks(("u", user))]
+            rows, more = yield from self._tagged(some[0].content, tags, space)
+            found += rows
+            if more:
+                for memory in some:
+                    found += (yield from self._tagged(memory.content, [mark("o", memory.id)], space))[0]
+        return found
+
+    def _tagged(self, query: str, tags: Sequence[str], space: str | None) -> Steps[tuple[list[Memory], bool]]:
+        """Return memories with some tags, and whether there are more."""
+        page = yield from self._client.memory.retrieve(
+            query[:_QUERY], limit=MAX_PAGE, tags=tags, workspace_id=space, mode="semantic"
+        )
+        now = datetime.now(UTC)
+        rows = [_memory(row, row.metadata, row.created_at, space) for row in page.results]
+        return [row for row in rows if _alive(row, now)], page.has_more
+
     # ---- read -------------------------------------------------------------------------------------------------------
 
     def get(
@@ -333,11 +367,12 @@ def _body(item: NewMemory) -> dict[str, Any]:
         "created_at": item.created_at,
         "expires_at": expires_at,
         "write": write,
+        **links_of(item),
     }
     native = {
         "category": item.type,
         "department": item.extra.get("department"),
-        "tags": [*item.tags, *_marks(item.scope)] or None,
+        "tags": [*item.tags, *_marks(item.scope), *_link_marks(item.supersedes)] or None,
         "source": item.scope.agent or item.source,
     }
     metadata = fold(item.metadata, item.scope, kept, taken=NATIVE)
@@ -388,7 +423,7 @@ def _memory(
         scope = Scope(space, agent=source)
         tags = tuple(map(str, native)) if is_sequence(native) else ()
     department = metadata.get("department")
-    return Memory(
+    memory = Memory(
         id=row.id,
         content=_text(row.content, envelope),
         scope=scope,
@@ -403,11 +438,17 @@ def _memory(
         expires_at=envelope.instant("expires_at"),
         extra={} if department is None else {"department": department},
     )
+    return with_links(memory, metadata, envelope)
 
 
 def _marks(scope: Scope) -> list[str]:
     """Return the tags that stand for a scope's user and session."""
     return marks(("u", scope.user), ("s", scope.session))
+
+
+def _link_marks(supersedes: Sequence[str]) -> list[str]:
+    """Return the tags by which a memory is found that supersedes others: one for all such memories, and one for each id."""
+    return [_LINKED, *(mark("o", id) for id in supersedes)] if supersedes else []
 
 
 def _alive(memory: Memory, now: datetime) -> bool:
