@@ -9,7 +9,7 @@ A memory without links costs no further request, except on a service that cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -131,16 +131,15 @@ class Emulated:
             raise OneBrainNotFoundError(
                 "supersedes: this user has no memory with such an id in this space", service=service
             )
-        seen: set[str] = set()
-        ahead: Ids = [key_of(row)[2] for row in rows]
-        while id is not None and ahead:
-            if id in ahead:
+        chain: Ids = [key_of(row)[2] for row in rows]
+        start = 0
+        while id is not None and start < len(chain):
+            if id in chain:
                 raise OneBrainValidationError(
                     "supersedes: a memory would supersede itself, by way of others", service=service
                 )
-            seen |= set(ahead)
-            olds: Memories = yield from chains.read(owner, ahead)
-            ahead = [older for row in olds for older in row.supersedes if older not in seen]
+            ahead, start = chain[start:], len(chain)
+            chain.extend(_older((yield from chains.read(owner, ahead)), chain))
 
     def _kept(
         self, results: Sequence[StoreResult], items: Sequence[NewMemory]
@@ -299,6 +298,11 @@ def _waves(items: Sequence[NewMemory]) -> Iterator[Positions]:
         if item.id is not None:
             ids.add(item.id)
     yield wave
+
+
+def _older(rows: Iterable[Memory], seen: Collection[str]) -> Ids:
+    """Return the ids of memories that some supersede, without those in `seen`."""
+    return [id for row in rows for id in row.supersedes if id not in seen]
 
 
 def _ends(row: Memory) -> Iterator[str]:
