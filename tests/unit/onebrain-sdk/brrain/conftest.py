@@ -121,7 +121,8 @@ class Host:
             if archived or pending or elsewhere or not tags <= set(row["metadata"].get("tags", [])):
                 continue
             score = len(words & _words(row["content"])) / max(1, len(words))
-            if score > 0:
+            # Of meaning, every memory has some: the documented limit of relevance is 0.
+            if score > 0 or mode == "semantic":
                 hit = {name: row[name] for name in ("id", "content", "metadata", "created_at")}
                 rows.append({**hit, "relevance_score": score, "highlights": []})
         rows.sort(key=lambda row: -row["relevance_score"])
