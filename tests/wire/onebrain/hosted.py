@@ -516,8 +516,9 @@ class Additions(Hosted):
     def search(self, *, query: Any, body: Any) -> Any:
         everything = self.memories
         wanted = body.get("scope") or {}
+        as_active = {"status": "active"} if body.get("includeArchived") else {}
         self.memories = {
-            id: row
+            id: {**row, **as_active}
             for id, row in everything.items()
             if all(row["scope"].get(name) == value for name, value in wanted.items())
             and body.get("entityId") in (None, row["entityId"])
@@ -529,7 +530,7 @@ class Additions(Hosted):
         finally:
             self.memories = everything
         answer["results"] = [{**everything[hit["id"]], **hit} for hit in answer["results"]]
-        return {**answer, "filtered": not body.get("includeArchived")}
+        return {**answer, "filtered": True}
 
     def relate(self, id: str, *, query: Any, body: Any) -> Any:
         self.one(self.entities, id), self.one(self.entities, body["targetId"])
