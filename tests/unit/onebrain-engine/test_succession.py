@@ -162,6 +162,7 @@ BATCH = st.lists(st.tuples(IDS, st.lists(IDS, max_size=2, unique=True)), min_siz
 # Each item counts by itself, also if a later one has its id.
 @example([[("a", []), ("b", ["a"]), ("b", ["g"])], [("a", ["g"]), ("a", [])]])
 @example([[("c", []), ("a", ["c"])], [("c", ["a"]), ("c", [])]])
+@example([[("a", []), ("b", ["a"])], [("a", ["f"]), ("f", ["b"]), ("f", [])]])
 def test_circles_are_refused_and_nothing_else_is(batches):
     with onebrain.connect("sqlite://", embedder=None) as brain:
         links: dict[str, set[str]] = {}

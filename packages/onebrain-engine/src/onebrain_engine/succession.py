@@ -68,8 +68,11 @@ class Succession:
             if not bad:
                 # A refused memory keeps its stored links, which may close a circle with those of the others.
                 links = {name: olds for _, name, olds in good}
-                # No stored link leads to a memory that is new, so that those close a circle only among themselves.
-                starts = dict.fromkeys(old for _, name, olds in good if name in known for old in olds)
+                # No stored link leads to a memory that is new, so that those close a circle only among themselves. An earlier
+                # life of a name that is given several times is not among the links.
+                starts = dict.fromkeys(
+                    old for _, name, olds in good if name in known or links[name] is not olds for old in olds
+                )
                 graph = self._followed(links, starts, stored)
                 bad = {position: _circular() for position in _circles(good, graph)}
             if not bad:
