@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import inspect
@@ -22,6 +23,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from httpx._transports import default as _default
 from hypothesis import HealthCheck, settings
 from psycopg import conninfo, sql
 
@@ -36,6 +38,8 @@ for _part in ("connect", "read", "write", "pool"):
     setattr(_TIMEOUT, _part, PATIENCE)
 for _service in ("onebrain", "ai_memory", "herobrain", "rememberos", "brrain"):
     importlib.import_module(f"onebrain.services.{_service}.service").DEFAULT_TIMEOUT = PATIENCE
+# Each client of httpx reads all certificates of the system, which takes longer than most tests; these share one context.
+_default.create_ssl_context = functools.cache(httpx.create_ssl_context)
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
