@@ -33,12 +33,17 @@ class Growable:
 
     def extend(self, values: Any) -> None:
         """Append `values`, an array or a list."""
-        end = self.size + len(values)
+        count = len(values)
+        end = self.size + count
         if end > len(self._data):
             grown = np.empty(max(end, len(self._data) * 3 // 2, 64), self._data.dtype)
             grown[: self.size] = self._data[: self.size]
             self._data = grown
-        self._data[self.size : end] = values
+        # Most memories are stored alone, and one value is written in a fifth of the time of a slice.
+        if count == 1:
+            self._data[self.size] = values[0]
+        else:
+            self._data[self.size : end] = values
         self.size = end
 
 

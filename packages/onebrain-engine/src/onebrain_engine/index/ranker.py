@@ -274,8 +274,9 @@ class Ranker:
             return self._words(slots)
         if isinstance(base, ranking.ForwardIndex):
             base = base.inverted()
-        latest = np.arange(base.size, selection.size) if slots is None else slots[base.size :]
-        return ranking.GrowingIndex(base, self._words(latest))
+        if slots is None:
+            return ranking.GrowingIndex(base, self._words_from(base.size))
+        return ranking.GrowingIndex(base, self._words(slots[base.size :]))
 
     def _words(self, slots: Ints | None) -> ranking.ForwardIndex:
         """Return the words of slots."""
@@ -284,6 +285,13 @@ class Ranker:
         if slots is not None:
             starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
         return ranking.ForwardIndex.of(starts, terms, counts)
+
+    def _words_from(self, first: int) -> ranking.ForwardIndex:
+        """Return the words of the slots from `first` on."""
+        known = self._slots
+        starts = known.starts.view[first:]
+        begin = int(starts[0])
+        return ranking.ForwardIndex.of(starts - begin, known.terms.view[begin:], known.counts.view[begin:])
 
     def _informative_of(self, slots: Ints) -> Floats:
         """Return the mean rarity of the words of slots in the whole space; kept until something changes."""

@@ -144,14 +144,19 @@ class InvertedIndex:
         bounds: [v + 1] where the entries of each term begin; the end of the last one.
         rows: [t] rows, ascending for each term.
         counts: [t] occurrences.
-        size: The number of rows.
+        lengths: [size] The number of terms of each row.
     """
 
     terms: npt.NDArray[np.int64]
     bounds: npt.NDArray[np.intp]
     rows: npt.NDArray[np.intp]
     counts: Floats
-    size: int
+    lengths: Ints
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return len(self.lengths)
 
     def frequency(self) -> Ints:
         """Return the number of rows with each term, by the term's id."""
@@ -162,7 +167,7 @@ class InvertedIndex:
     def informative(self, information: Floats) -> Floats:
         """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
         weights = information[self.terms].repeat(np.diff(self.bounds))
-        return _means(self.rows, weights, self.size)
+        return _means(self.rows, weights, self.lengths)
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
@@ -219,7 +224,7 @@ class ForwardIndex:
             np.append(first, len(terms)),
             self.rows[order].astype(np.intp),
             self.counts[order],
-            self.size,
+            np.bincount(self.rows, minlength=self.size),
         )
 
     def frequency(self) -> Ints:
@@ -228,7 +233,8 @@ class ForwardIndex:
 
     def informative(self, information: Floats) -> Floats:
         """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
-        return _means(self.rows, information[self.terms], self.size)
+        lengths = np.bincount(self.rows, minlength=self.size)
+        return _means(self.rows, information[self.terms], lengths)
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
@@ -287,10 +293,10 @@ class GrowingIndex:
 Words: TypeAlias = ForwardIndex | InvertedIndex | GrowingIndex
 
 
-def _means(rows: Ints, values: Floats, size: int) -> Floats:
-    """Return the mean of the values of each of `size` rows, 0 for a row without any."""
-    counts = np.bincount(rows, minlength=size)
-    mean: Floats = (np.bincount(rows, values, minlength=size) / np.maximum(counts, 1)).astype(np.float32)
+def _means(rows: Ints, values: Floats, lengths: Ints) -> Floats:
+    """Return the mean of the values of each row, of which `lengths` has the number; 0 for a row without any."""
+    sums = np.bincount(rows, values, minlength=len(lengths))
+    mean: Floats = (sums / np.maximum(lengths, 1)).astype(np.float32)
     return mean
 
 
@@ -335,7 +341,8 @@ def prepare(
         created,
         around,
         before,
-        _smooth(np.ones(n, np.float32), around),
+        # Only neighbours need it.
+        np.zeros(0, np.float32) if around is None else _smooth(np.ones(n, np.float32), around),
         _damping(_smooth(lengths, around)),
         np.float32(INFORMATIVE) * informative,
         np.float32(ASKING) * ((flags & _ENDS_ASKING) != 0),

@@ -83,7 +83,8 @@ class Selector:
         if filter != TRUE:
             keep &= _part(self._columns.mask(filter, fetch), slots)
         until = int(expires[keep].min(initial=NEVER))
-        if slots is None and keep.all():
+        # A scope may hold all slots, such as that of a brain's only user.
+        if len(keep) == self._slots.size and keep.all():
             selection = Selection(None, self._slots.size, self._slots.size, until)
         else:
             slots = np.flatnonzero(keep) if slots is None else slots[keep]
