@@ -97,6 +97,7 @@ class StandIn:
             f"CREATE TABLE memories ({', '.join(self.COLUMNS)}, PRIMARY KEY (id), UNIQUE (title, namespace));"
             "CREATE VIRTUAL TABLE words USING fts5(title, content, tags);"
         )
+        self.links = {}
 
     def answer(self, request):
         url = urlsplit(request.url)
@@ -253,6 +254,16 @@ class StandIn:
             return 404, {"error": "not found"}
         self.erase(row)
         return 200, {"deleted": True}
+
+    def post_links(self, path, query, body):
+        ends = body["source_id"], body["target_id"]
+        if not all(self.db.execute("SELECT 1 FROM memories WHERE id = ?", [id]).fetchone() for id in ends):
+            return 500, {"error": "FOREIGN KEY constraint failed"}
+        self.links.setdefault(ends, body["relation"])
+        return 201, {"linked": True}
+
+    def delete_links(self, path, query, body):
+        return 200, {"deleted": self.links.pop((body["source_id"], body["target_id"]), None) is not None}
 
     def where(self, asked):
         sql, values = "(m.expires_at IS NULL OR m.expires_at > ?)", [self.now()]

@@ -221,3 +221,15 @@ def test_connect_finds_the_driver():
 def test_an_unknown_option_is_refused():
     with pytest.raises(ConfigurationError, match="agent"):
         onebrain.connect("ai-memory+http://localhost:9077", agent="x")
+
+
+def test_the_daemon_is_told_what_a_memory_supersedes(brain, service):
+    scope = Scope(space="trips", user="maria")
+    old = brain.store("Maria prefers window seats", scope=scope).id
+    new = brain.supersede(old, "Maria prefers the aisle", scope=scope, id="aisle").id
+    [(source, target)] = service.links
+    by_id = {row["id"]: row["content"] for row in rows(service)}
+    assert (by_id[source], by_id[target]) == ("Maria prefers the aisle", "Maria prefers window seats")
+    assert service.links == {(source, target): "supersedes"}
+    brain.update(new, supersedes=[], scope=scope)
+    assert service.links == {}
