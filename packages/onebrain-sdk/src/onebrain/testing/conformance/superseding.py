@@ -19,15 +19,21 @@ MOMENT = timedelta(microseconds=1)
 
 
 def chain(brain: Brain, **fields: Any) -> tuple[str, str, str]:
-    """Store a memory, one that replaces it, and one that replaces that; long ago if the service takes times."""
+    """Store a memory, one that replaces it, and one that replaces that, each from its own time on."""
+    can = brain.capabilities
+    time = "created_at" if can.created_at else "valid_from" if can.validity else None
     old, newer, newest = (
-        {**fields, **({"created_at": at} if brain.capabilities.created_at else {})}
-        for at in (SPRING, SUMMER, AUTUMN)
+        {**fields, **({} if time is None else {time: at})} for at in (SPRING, SUMMER, AUTUMN)
     )
     first = keep(brain, "Ewa works at the bakery", scope=EWA, **old)
     second = keep(brain, "Ewa bakes at the mill", scope=EWA, supersedes=first, **newer)
     third = keep(brain, "Ewa moved to the harbour", scope=EWA, supersedes=[second], **newest)
     return first, second, third
+
+
+def holding(brain: Brain, query: str = "Ewa works at the bakery", **options: Any) -> set[str]:
+    """Return the ids of the memories that hold: all of a list, or where there is none, those of a search."""
+    return listed(brain, **options) if brain.capabilities.list else found(brain, query, **options)
 
 
 def later_than(brain: Brain, id: str) -> datetime:
@@ -65,7 +71,7 @@ class SupersedeSuite(Suite):
             brain.search("a sale", at=SPRING)
 
     def test_the_new_memory_is_found_and_the_old_one_is_kept(self, brain: Brain) -> None:
-        needs(brain, "list", "supersede", "tags")
+        needs(brain, "supersede", "tags")
         old = keep(brain, "Ewa works at the bakery", scope=EWA, tags=["job"], metadata={"n": 1}, type="fact")
         before = brain.get(old)
         result = brain.supersede(old, "Ewa works at the harbour", scope=EWA)
@@ -77,10 +83,11 @@ class SupersedeSuite(Suite):
         assert (after.superseded_by, after.superseded_at is not None) == (new.id, True)
         assert after.model_copy(update={"superseded_by": None, "superseded_at": None}) == before
         assert found(brain, "Where does Ewa work?", scope=EWA) == {new.id}
-        assert listed(brain, scope=EWA) == {new.id}
-        assert (brain.count(scope=EWA), brain.count(scope=EWA, include_superseded=True)) == (1, 2)
+        assert holding(brain, scope=EWA) == {new.id}
         assert found(brain, "Ewa works", include_superseded=True) == {old, new.id}
-        assert listed(brain, include_superseded=True) == {old, new.id}
+        assert holding(brain, include_superseded=True) == {old, new.id}
+        if brain.capabilities.list:
+            assert (brain.count(scope=EWA), brain.count(scope=EWA, include_superseded=True)) == (1, 2)
         assert "bakery" not in brain.context("Where does Ewa work?", scope=EWA).text
 
     def test_the_new_memory_is_as_important_as_the_old_one(self, brain: Brain) -> None:
@@ -186,20 +193,22 @@ class SupersedeSuite(Suite):
             brain.history("nothing")
 
     def test_deleting_the_new_one_opens_the_old_one_again(self, brain: Brain) -> None:
-        needs(brain, "list", "delete", "supersede")
+        needs(brain, "delete", "supersede")
         first, second, third = chain(brain)
         brain.delete(third)
-        assert listed(brain) == {second}
+        assert holding(brain) == {second}
         assert brain.get(second).superseded_by is None
-        brain.forget(filter=F("$id").eq(second), scope=EWA)
-        assert listed(brain) == {first}
-        assert found(brain, "Ewa works at the bakery") == {first}
+        if brain.capabilities.list:
+            brain.forget(filter=F("$id").eq(second), scope=EWA)
+        else:
+            brain.delete(second)
+        assert holding(brain) == found(brain, "Ewa works at the bakery") == {first}
 
     def test_deleting_the_old_one_leaves_the_new_one(self, brain: Brain) -> None:
-        needs(brain, "list", "delete", "supersede")
+        needs(brain, "delete", "supersede")
         first, second, third = chain(brain)
         brain.delete(second)
-        assert listed(brain) == {first, third}
+        assert holding(brain) == {first, third}
         assert brain.get(third).supersedes == ()
         assert brain.get(first).superseded_by is None
 
@@ -320,8 +329,9 @@ class SupersedeSuite(Suite):
         assert len(brain.search("note", limit=10)) == 10
 
     def test_validity_at_its_borders(self, brain: Brain) -> None:
-        needs(brain, "list", "validity", "created_at")
-        sale = keep(brain, "the sale", scope=EWA, created_at=SPRING, valid_from=SUMMER, valid_until=AUTUMN)
+        needs(brain, "validity")
+        made: dict[str, Any] = {"created_at": SPRING} if brain.capabilities.created_at else {}
+        sale = keep(brain, "the sale", scope=EWA, valid_from=SUMMER, valid_until=AUTUMN, **made)
         memory = brain.get(sale)
         assert (memory.valid_from, memory.valid_until) == (SUMMER, AUTUMN)
         for at, holds in (
@@ -333,9 +343,10 @@ class SupersedeSuite(Suite):
             (None, False),
         ):
             assert (sale in found(brain, "the sale", at=at)) is holds
-            assert (sale in listed(brain, at=at)) is holds
-            assert (brain.count(at=at) == 1) is holds
-        assert listed(brain, include_superseded=True) == {sale}
+            if brain.capabilities.list:
+                assert (sale in listed(brain, at=at)) is holds
+                assert (brain.count(at=at) == 1) is holds
+        assert holding(brain, "the sale", include_superseded=True) == {sale}
 
     def test_a_memory_holds_from_its_creation_unless_it_says_otherwise(self, brain: Brain) -> None:
         needs(brain, "list", "validity", "created_at")
@@ -370,14 +381,14 @@ class SupersedeSuite(Suite):
         assert listed(brain, at=later) == {new}
 
     def test_at_shows_the_member_that_held_then(self, brain: Brain) -> None:
-        needs(brain, "list", "supersede", "validity", "created_at")
+        needs(brain, "supersede", "validity")
         first, second, third = chain(brain)
-        for at, holding in ((SPRING, first), (SUMMER - MOMENT, first), (SUMMER, second), (AUTUMN, third)):
-            assert listed(brain, at=at) == {holding}
+        for at, held in ((SPRING, first), (SUMMER - MOMENT, first), (SUMMER, second), (AUTUMN, third)):
+            assert holding(brain, at=at) == {held}
             for query in ("Ewa works at the bakery", "Ewa moved to the harbour"):
-                assert found(brain, query, at=at, scope=EWA) == {holding}
-        assert listed(brain, at=SPRING - MOMENT) == set()
-        assert listed(brain, at=AUTUMN, include_superseded=True) == {first, second, third}
+                assert found(brain, query, at=at, scope=EWA) == {held}
+        assert holding(brain, at=SPRING - MOMENT) == set()
+        assert holding(brain, at=AUTUMN, include_superseded=True) == {first, second, third}
 
     def test_as_of_leaves_out_what_was_stored_or_linked_later(self, brain: Brain) -> None:
         needs(brain, "list", "supersede", "as_of", "created_at", "update")
