@@ -11,6 +11,8 @@ import onebrain
 from onebrain import AsyncBrain, OneBrainValidationError
 from onebrain.memory.confidence import ABSTAIN, from_scores
 from onebrain.memory.models import Hit, Memory
+from onebrain_engine.embedders import from_name
+from onebrain_engine.wordllama import WordLlama
 
 FACTS = (
     "Maria prefers window seats",
@@ -118,6 +120,23 @@ class Hashing:
         for word in text.lower().split():
             vector[sum(word.encode()) % 256] += 1
         return vector.tolist()
+
+
+class Static(Hashing):
+    static = True
+
+
+def test_a_static_embedder_without_a_curve_is_judged_as_a_static_one():
+    assert WordLlama().static
+    assert from_name("model2vec:x/y").static
+    known = []
+    for embedder in (Hashing(), Static()):
+        with onebrain.connect("sqlite://", embedder=embedder) as brain:
+            brain.store("the hat of the uncle is on the shelf of the aunt")
+            question = "Where is the coat of the uncle?"
+            known.append(brain.search(question, confidence=True).confidence)
+    # Function words that both have make sentences near to each other.
+    assert known[1] < known[0]
 
 
 class Constant:
