@@ -99,6 +99,16 @@ def test_a_copy_of_one_scope_says_which_links_lead_out_of_it(tmp_path):
             results = copy.restore(transfer.read(lines(brain, scope)))
             assert [result.unlinked for result in results] == [()] * len(results)
         assert copy.get("newest").supersedes == ("old", "new")
+        # Earlier versions could store a circle.
+        rows = [{"content": id, "id": id, "supersedes": [old]} for id, old in ("ab", "bc", "ca", "da", "ez")]
+        results = copy.restore(transfer.read(map(json.dumps, rows), Scope(user="circle")))
+        assert [(result.ok, result.unlinked) for result in results] == [
+            (True, ("b",)),
+            (True, ("c",)),
+            (True, ("a",)),
+            (True, ()),
+            (True, ("z",)),
+        ]
         # Another user's memory of this id is another one.
         (result,) = copy.restore(transfer.read(lines(brain, two)[:1], Scope(user="olek")))
         assert (result.ok, result.unlinked) == (True, ("old",))

@@ -407,8 +407,8 @@ class StoreResult(Model, frozen=True):
             `id` is its id), ``pending`` (accepted, not yet readable), or ``failed``.
         error: Why, where it failed.
         similar: The most similar memories, as far as `similar` of `store` asks for them; the likeliest first.
-        unlinked: The ids of memories that it supersedes in the brain it was copied from and that are not here. `restore`
-            stores it without these links.
+        unlinked: The ids of memories that it supersedes in the brain it was copied from, and not here: they are not here, or
+            supersede it. `restore` stores it without these links.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

@@ -28,7 +28,8 @@ class Restoring(Storing[Mode]):
 
         Fields that cannot be kept here raise before anything is stored. A memory that is here already is replaced; one that
         fails later, such as for another embedder's vectors in its space, fails alone. A memory that supersedes one which is
-        neither among `copies` nor here is stored without that link, and its result names the other one: `StoreResult.unlinked`.
+        neither among `copies` nor here, or which would supersede itself by way of others, is stored without the link. Its
+        result names the other memory: `StoreResult.unlinked`.
 
         Raises:
             OneBrainValidationError: Memories have fields that this brain cannot keep; the message names their lines.
@@ -69,18 +70,18 @@ class Restoring(Storing[Mode]):
             else:
                 stored = yield from self._store_batch([row.item for row in waiting.values()], EVERYTHING)
             results.update(zip(waiting, stored, strict=True))
-            lacking = {
+            refused = {
                 position: row
                 for position, row in waiting.items()
-                if row.item.supersedes and isinstance(results[position].error, OneBrainNotFoundError)
+                if row.item.supersedes and _is_about_links(results[position].error)
             }
             # Each of them is stored or loses a link, so this ends.
             waiting = {}
-            for position, row in (yield from self._without_missing(lacking)).items():
+            for position, row in (yield from self._without_bad_links(refused, results)).items():
                 left = set(row.item.supersedes)
                 unlinked[position] = (
                     *unlinked.get(position, ()),
-                    *(id for id in lacking[position].item.supersedes if id not in left),
+                    *(id for id in refused[position].item.supersedes if id not in left),
                 )
                 waiting[position] = row
         return [
@@ -90,8 +91,13 @@ class Restoring(Storing[Mode]):
             for position in range(len(rows))
         ]
 
-    def _without_missing(self, rows: Mapping[int, Copied]) -> Steps[dict[int, Copied]]:
-        """Return copies without their links to memories that are neither here nor among them; none if no link is such a one."""
+    def _without_bad_links(
+        self, rows: Mapping[int, Copied], results: Mapping[int, StoreResult]
+    ) -> Steps[dict[int, Copied]]:
+        """Return refused copies without the links that they were refused for; none if no such link is found.
+
+        These are links to memories that are neither here nor among the copies, and those of a circle.
+        """
         wanted: dict[Scope, dict[str, None]] = {}
         for row in rows.values():
             wanted.setdefault(_owner(row.item), {}).update(dict.fromkeys(row.item.supersedes))
@@ -101,6 +107,8 @@ class Restoring(Storing[Mode]):
             there.update((owner, memory.id) for memory in found if owner_of(memory) == owner)
         left = {
             position: tuple(id for id in row.item.supersedes if (_owner(row.item), id) in there)
+            if isinstance(results[position].error, OneBrainNotFoundError)
+            else ()
             for position, row in rows.items()
         }
         if all(left[position] == row.item.supersedes for position, row in rows.items()):
@@ -109,6 +117,10 @@ class Restoring(Storing[Mode]):
             position: replace(row, item=row.item.model_copy(update={"supersedes": left[position]}))
             for position, row in rows.items()
         }
+
+
+def _is_about_links(error: OneBrainError | None) -> bool:
+    return error is not None and error.message.startswith("supersedes: ")
 
 
 def _owner(item: NewMemory) -> Scope:
