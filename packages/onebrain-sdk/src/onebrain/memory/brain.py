@@ -97,6 +97,8 @@ class Brain(_Brain[Sync]):
 
     def close(self) -> None:
         """Wait for what was begun in the background, and release connections and files; a second call does nothing."""
+        self._mode.finish()
+        self._mode.drive(self._close_models())
         self._mode.close()
         if self._owner:
             self._driver.close()
@@ -138,6 +140,8 @@ class AsyncBrain(_Brain[Async]):
 
     async def close(self) -> None:
         """Wait for what was begun in the background, and release connections and files; a second call does nothing."""
+        await self._mode.finish()
+        await self._mode.drive(self._close_models())
         await self._mode.close()
         if self._owner:
             import asyncio

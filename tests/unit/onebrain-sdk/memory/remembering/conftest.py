@@ -14,8 +14,12 @@ class ModelServer:
 
     def __init__(self):
         self.bodies, self.headers, self.paths = [], [], []
+        self.connections = 0
         self.answer = lambda body: (200, self.completion('{"facts": []}'))
         self.let_go = threading.Event()
+
+    def keeps_connections(self):
+        self.handler.protocol_version = "HTTP/1.1"
 
     def completion(self, text):
         return {
@@ -42,6 +46,10 @@ def model_server():
     state = ModelServer()
 
     class Handler(BaseHTTPRequestHandler):
+        def setup(self):
+            super().setup()
+            state.connections += 1
+
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             state.bodies.append(body)
@@ -62,6 +70,7 @@ def model_server():
         def log_message(self, *_):
             pass
 
+    state.handler = Handler
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -44,6 +44,42 @@ def test_a_model_behind_an_api_finds_facts(brain, model_server):
     assert brain.search("Where does Ewa live?", scope=HER)[0].id in (fact.id, result.raw[0].id)
 
 
+def test_a_model_by_name_keeps_one_connection_until_the_brain_is_closed(model_server):
+    model_server.keeps_connections()
+    model_server.finds(HOME)
+    with onebrain.connect("sqlite://") as brain:
+        for text in ("Hello", SAID):
+            brain.remember(text, scope=EWA, model=model_server.name)
+        [model] = brain._models.values()
+    assert model_server.connections == 1
+    assert brain._models == {}
+
+    async def main():
+        async with onebrain.connect_async("sqlite://") as brain:
+            for text in ("Hello", SAID):
+                await brain.remember(text, scope=EWA, model=model_server.name)
+
+    asyncio.run(main())
+    assert model_server.connections == 2
+    # It can be used after it was closed.
+    assert model.complete("Hello")
+    model.close()
+    assert model_server.connections == 3
+
+
+def test_a_metered_model_shares_the_connections_of_its_model(model_server):
+    spent = []
+    model_server.keeps_connections()
+    model = ChatModel(model_server.address, "scripted")
+    metered = model.metered(spent.append)
+    assert metered.complete("Hello") == model.complete("Hello")
+    assert metered.completion([{"role": "user", "content": "Hello"}], temperature=1)["usage"] == {
+        "total_tokens": 9
+    }
+    assert (spent, model_server.connections) == ([9, 9], 1)
+    model.close()
+
+
 def test_async_code_asks_the_same_model(model_server):
     model_server.finds(HOME)
 
@@ -346,7 +382,7 @@ def test_any_failure_in_the_background_is_returned(brain, monkeypatch):
     def broken(*args, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("onebrain.memory.verbs.remembering.prompt_of", broken)
+    monkeypatch.setattr("onebrain.memory.remembering.finding.prompt_of", broken)
     brain.remember(SAID, scope=EWA, model=lambda prompt: "", wait=False)
     [result] = brain.finish_background()
     assert (result.status, type(result.error)) == ("failed", ModelError)
@@ -354,16 +390,16 @@ def test_any_failure_in_the_background_is_returned(brain, monkeypatch):
 
 
 def test_a_fact_that_breaks_the_checks_is_dropped_alone(brain, monkeypatch):
-    from onebrain.memory.verbs import remembering
+    from onebrain.memory.remembering import finding
 
-    checked = remembering.checked
+    checked = finding.checked
 
     def fragile(one, said, known):
         if one.text == "!":
             raise ValueError
         return checked(one, said, known)
 
-    monkeypatch.setattr(remembering, "checked", fragile)
+    monkeypatch.setattr(finding, "checked", fragile)
     answer = json.dumps({"facts": [{"text": "!"}, HOME]})
     result = brain.remember(SAID, scope=EWA, model=lambda prompt: answer, created_at=DAY)
     assert [fact.content for fact in result.facts] == [HOME["text"]]

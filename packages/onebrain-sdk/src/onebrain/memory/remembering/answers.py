@@ -38,6 +38,7 @@ class Proposed:
         same: The number of a known fact that says the same.
         replaces: The numbers of known facts that are no longer true.
         why: The reason for that.
+        type: The type of the fact, if the model was given a choice.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Proposed:
     same: int | None = None
     replaces: tuple[int, ...] = ()
     why: str | None = None
+    type: str | None = None
 
 
 def read(answer: str) -> tuple[list[Proposed], list[tuple[str, str]]]:
@@ -94,6 +96,7 @@ def _proposed(text: str, row: Any) -> Proposed:
             if number is not None
         ),
         why=(_string(row.get("why")) or "")[:500] or None,
+        type=_string(row.get("type")),
     )
 
 

@@ -36,6 +36,7 @@ class Checked:
         replaces: Known, older facts that the model says are no longer true.
         why: Its reason.
         left_out: A part of the proposal that was not kept, and why; None if all was.
+        type: The type that the model names, whatever it is.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Checked:
     replaces: tuple[Memory, ...] = ()
     why: str | None = None
     left_out: str | None = None
+    type: str | None = None
 
 
 def checked(one: Proposed, messages: Sequence[Said], known: Sequence[Memory]) -> Checked | str:
@@ -84,6 +86,7 @@ def checked(one: Proposed, messages: Sequence[Said], known: Sequence[Memory]) ->
         replaces=replaces,
         why=one.why if one.why is not None and storable(one.why) else None,
         left_out="; ".join([*left_out, *not_replaced]) or None,
+        type=one.type,
     )
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
-from onebrain._core.codec import as_array, is_object, to_json
+from onebrain._core.codec import as_array, to_json
 from onebrain.errors import OneBrainValidationError
 from onebrain.memory.acceptance import in_utc, zoned
 from onebrain.memory.capabilities import Capabilities
@@ -17,8 +17,12 @@ from onebrain.memory.checks import check_id
 from onebrain.memory.driver import Changes
 from onebrain.memory.models import MOST_LINKS, Memory, NewMemory, Scope
 from onebrain.memory.remembering.model import joined
+from onebrain.memory.remembering.shapes import fields_of, is_message, is_tool_traffic, role_of, unknown_keys
 
-Messages: TypeAlias = "str | Memory | Mapping[str, Any] | Iterable[str | Memory | Mapping[str, Any]]"
+# `Any` stands for a message of a framework, taken by its shape.
+Messages: TypeAlias = (
+    "str | Memory | Mapping[str, Any] | Iterable[str | Memory | Mapping[str, Any] | Any] | Any"
+)
 
 # The type of a memory that keeps a message, and the kind in its metadata by which deletions know it.
 TYPE: Final = "message"
@@ -52,7 +56,6 @@ _OF_FACT: Final = frozenset(
 _MOST: Final = 200
 # Of all messages together. Models take about four characters to a token, and few more than 100,000 tokens.
 _LONGEST: Final = 400_000
-_KEYS: Final = frozenset({"role", "content", "id", "created_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +103,22 @@ class Message:
 
 
 def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now: datetime) -> list[Message]:
-    """Return messages in the order given.
+    """Return messages in the order given, without the calls and answers of tools that have no text.
 
     A message without an id gets one of its scope, role, text, time and, among equal ones, position.
 
     Raises:
         OneBrainValidationError: They are not messages, or too many, or two of them have one id.
     """
-    if not isinstance(given, Iterable | Memory) or isinstance(given, bytes):
+    rows: Iterable[Any]
+    if isinstance(given, str | Memory | Mapping) or is_message(given):
+        rows = [given]
+    elif isinstance(given, Iterable) and not isinstance(given, bytes):
+        rows = cast("Iterable[Any]", given)
+    else:
         raise OneBrainValidationError(
             f"messages: must be text or a list of messages with role and content, not {type(given).__name__}"
         )
-    rows: Iterable[Any] = [given] if isinstance(given, str | Memory | Mapping) else given
     found: list[Message] = []
     alike: Counter[str] = Counter()
     seen: dict[str, Message] = {}
@@ -120,12 +127,14 @@ def messages_of(given: Messages, scope: Scope, created_at: datetime | None, now:
             raise OneBrainValidationError(f"messages: at most {_MOST} in one call; split them")
         try:
             message = _message(row, scope, created_at, now, alike)
+            if message is None:
+                continue
             _check_repeated(message, seen.setdefault(message.id, message))
             found.append(message)
         except (ValueError, TypeError) as error:
             raise OneBrainValidationError(f"messages: number {position + 1} {_reason(error)}") from None
     if not found:
-        raise OneBrainValidationError("messages: there are none")
+        raise OneBrainValidationError("messages: there are none with text")
     if sum(len(message.text) for message in found) > _LONGEST:
         raise OneBrainValidationError(f"messages: at most {_LONGEST} characters in one call; split them")
     return found
@@ -143,23 +152,29 @@ def _reason(error: Exception) -> str:
 
 def _message(
     row: Any, scope: Scope, created_at: datetime | None, now: datetime, alike: Counter[str]
-) -> Message:
+) -> Message | None:
+    """Return a message; None for a call or an answer of a tool that has no text."""
     if isinstance(row, Memory):
         if not scope.covers(row.scope):
             raise ValueError("is a memory of another scope")
         role = row.metadata.get("role")
         said = created_at or row.created_at or now
         return Message(row.id, role if isinstance(role, str) else "user", row.content, said, True, row)
-    fields = {"content": row} if isinstance(row, str) else row
-    if not is_object(fields):
-        raise ValueError(f"must be text, a dict with role and content, or a Memory, not {type(row).__name__}")
-    unknown = ", ".join(sorted(str(key) for key in fields.keys() - _KEYS)[:5])
+    fields = {"content": row} if isinstance(row, str) else fields_of(row)
+    if fields is None:
+        raise ValueError(
+            "must be text, a dict with role and content, a message of a framework with these, or a Memory, not "
+            f"{type(row).__name__}"
+        )
+    unknown = ", ".join(unknown_keys(fields)[:5])
     if unknown:
         raise ValueError(f"has unknown keys: {unknown:.100}; there are role, content, id and created_at")
     text = joined(fields.get("content"))
     if not isinstance(text, str) or not text.strip():
+        if is_tool_traffic(fields) and (text is None or isinstance(text, str)):
+            return None
         raise ValueError("has no text; leave it out")
-    role = fields.get("role", "user")
+    role = role_of(fields)
     if not isinstance(role, str) or not role.strip() or len(role) > 64:
         raise ValueError("has a role that is not a short text")
     given: Any = zoned(fields.get("created_at"))
@@ -196,7 +211,12 @@ def fact_id(scope: Scope, normalized: str) -> str:
 
 def is_source(memory: Memory) -> bool:
     """Return whether facts may have been drawn from a memory."""
-    return memory.metadata.get("kind") == KIND or RECORD in memory.metadata
+    return tells_source(memory.metadata)
+
+
+def tells_source(metadata: Mapping[str, Any]) -> bool:
+    """Return whether metadata is that of a memory from which facts may have been drawn."""
+    return metadata.get("kind") == KIND or RECORD in metadata
 
 
 def sources_of(fact: Memory) -> tuple[str, ...]:
@@ -273,5 +293,6 @@ __all__ = [
     "own_metadata",
     "sources_of",
     "still_a_source",
+    "tells_source",
     "with_sources",
 ]

@@ -7,11 +7,11 @@ object with ``complete`` (LlamaIndex, and `Model` itself), a function.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from onebrain._core.codec import as_object, is_object, is_sequence
+from onebrain._core.codec import is_object, is_sequence
 from onebrain._core.steps import Call, Steps
 from onebrain.errors import ConfigurationError, ModelError, OneBrainError, redact
 from onebrain.memory.remembering.chat import ChatModel
@@ -311,8 +311,13 @@ def joined(content: Any) -> Any:
     """
     if not is_sequence(content):
         return content
-    parts = [block if isinstance(block, str) else as_object(block).get("text") for block in content]
-    return "".join(part for part in cast("Sequence[Any]", parts) if isinstance(part, str))
+    parts = [block if isinstance(block, str) else _text_of(block) for block in content]
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _text_of(block: Any) -> Any:
+    """Return the text of a block, which is a dict in chat APIs and an object in frameworks."""
+    return block.get("text") if is_object(block) else getattr(block, "text", None)
 
 
 def _failed(name: str, error: BaseException) -> ModelError:

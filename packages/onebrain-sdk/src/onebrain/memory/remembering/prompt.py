@@ -58,6 +58,7 @@ def prompt_of(
     today: datetime,
     instructions: str | None = None,
     prompt: str | None = None,
+    kinds: Sequence[str] = (),
 ) -> str:
     """Return the prompt for messages and known facts, each numbered from 1.
 
@@ -67,9 +68,10 @@ def prompt_of(
         today: The day that relative dates are counted from.
         instructions: A wish about what to look for, added to the instruction.
         prompt: Another instruction in its place; ``{date}`` and ``{schema}`` in it are filled in.
+        kinds: The types among which the model chooses one for each fact; none for no choice.
     """
     lead = (PROMPT if prompt is None else prompt).replace("{date}", f"{today:%Y-%m-%d, a %A}")
-    lead = lead.replace("{schema}", SCHEMA)
+    lead = lead.replace("{schema}", _schema(kinds))
     if instructions:
         lead += f"\nRemember only this: {instructions}"
     # As JSON, no text can end its line and pass for another message, fact or instruction.
@@ -87,6 +89,14 @@ def prompt_of(
     ]
     parts = [lead, _DATA, "Known facts:" if facts else "", *facts, "Messages:", *said]
     return "\n".join(part for part in parts if part)
+
+
+def _schema(kinds: Sequence[str]) -> str:
+    """Return the form of an answer, with a type for each fact if there is a choice of types."""
+    if not kinds:
+        return SCHEMA
+    names = "|".join(f'"{kind}"' for kind in kinds)
+    return SCHEMA.replace('"quote": str, ', f'"quote": str, "type": {names}, ', 1)
 
 
 def again(prompt: str, problem: str) -> str:

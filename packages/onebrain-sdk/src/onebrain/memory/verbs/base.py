@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, TypeAlias, get_args
 
 from onebrain._core.paging import Page
-from onebrain._core.steps import Coloured, Mode, Steps
+from onebrain._core.steps import Call, Coloured, Mode, Steps
 from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.acceptance import in_utc, zoned
 from onebrain.memory.capabilities import Capabilities
@@ -69,6 +69,16 @@ class Verbs(Coloured[Mode]):
         self._repeats = driver if isinstance(driver, Repeats) else None
         self._changes = driver if isinstance(driver, ChangesAsItIs) else None
         self._changing = KeyedLock()
+        # Models and rerankers that were given by name: they keep their connections, and what they loaded, between calls.
+        self._models: dict[str, Any] = {}
+
+    def _close_models(self) -> Steps[None]:
+        """Close the models and rerankers that were given by name."""
+        while self._models:
+            _, model = self._models.popitem()
+            close = getattr(model, "close", None)
+            if callable(close):
+                yield Call(close, coroutine=getattr(model, "aclose", None))
 
     @property
     def capabilities(self) -> Capabilities:

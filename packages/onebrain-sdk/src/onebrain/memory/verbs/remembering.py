@@ -17,8 +17,9 @@ from onebrain.errors import ModelError, OneBrainConflictError, OneBrainError, On
 from onebrain.memory.driver import Changes, Driver, Proposes, unsupported
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
-from onebrain.memory.remembering.answers import Proposed, Unreadable, read
-from onebrain.memory.remembering.checks import Checked, checked
+from onebrain.memory.remembering.chat import ChatModel
+from onebrain.memory.remembering.checks import Checked
+from onebrain.memory.remembering.finding import find_facts
 from onebrain.memory.remembering.messages import (
     KIND,
     OWN_ID,
@@ -33,7 +34,7 @@ from onebrain.memory.remembering.messages import (
     with_sources,
 )
 from onebrain.memory.remembering.model import Asked, ModelLike, asked
-from onebrain.memory.remembering.prompt import VERSION, Said, again, prompt_of
+from onebrain.memory.remembering.prompt import VERSION, Said
 from onebrain.memory.remembering.results import Dropped, Fact, RememberResult
 from onebrain.memory.verbs.base import QUERY_CHARACTERS, Moment, check_scope, moment, owner_of
 from onebrain.memory.verbs.searching import Searching
@@ -145,8 +146,9 @@ class Remembering(Storing[Mode], Searching[Mode]):
         session; `Memory.metadata` has their quote, session and model. The same call again asks no model.
 
         Args:
-            messages: A text, or messages of a chat as dicts with ``role`` and ``content``, and ``id`` and ``created_at`` if
-                there are any. A `Memory` stands for the message that it keeps.
+            messages: A text, or messages of a chat: dicts with ``role`` and ``content``, and ``id`` and ``created_at`` if there
+                are any, or messages of LangChain, LlamaIndex and chat APIs. Content is text or a list of blocks. Calls and
+                answers of tools that have no text are left out. A `Memory` stands for the message that it keeps.
             scope: Where the messages belong.
             model: A name such as ``"openai+http://localhost:11434/v1#llama3.2"``, a `ChatModel`, a chat model of LangChain, an LLM
                 of LlamaIndex, a function from prompt to answer, or ``"service"`` for the model of a service that has one. None
@@ -164,7 +166,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
             OneBrainValidationError: The messages or arguments are wrong; nothing was stored.
             OneBrainConflictError: The id of a message belongs to a memory that is no message; nothing was stored.
             ConfigurationError: The model has none of the shapes; nothing was stored.
-            Unsupported: The service has no model, or cannot replace memories as ``supersede="auto"`` wants.
+            Unsupported: The service has no model, or cannot replace memories as ``supersede="auto"`` wants; or it has one, which
+                takes neither ``instructions`` nor ``prompt`` and decides by itself what is replaced.
 
         Example:
             >>> import onebrain
@@ -181,6 +184,8 @@ class Remembering(Storing[Mode], Searching[Mode]):
         check_scope(scope)
         _check_options(supersede, instructions, prompt, wait=wait, force=force)
         own = self._model(model)
+        if model == _SERVICE:
+            self._check_service(supersede, instructions, prompt)
         if supersede == "auto" and model is not None and not self.capabilities.supersede:
             raise unsupported(self.capabilities, "links between memories", 'use supersede="suggest"')
         now = datetime.now(UTC)
@@ -232,7 +237,24 @@ class Remembering(Storing[Mode], Searching[Mode]):
             if self._proposes is None:
                 raise unsupported(self.capabilities, "finding facts by itself", "pass a model of your own")
             return None
+        if isinstance(model, str):
+            named = ChatModel.from_name(model)
+            model = self._models.setdefault(f"{named.base_url}#{named.model}", named)
         return asked(model, asynchronous=isinstance(self._mode, Async))
+
+    def _check_service(self, supersede: Supersede, instructions: str | None, prompt: str | None) -> None:
+        """Refuse the options that the model of a service does not get."""
+        for name, given in (
+            ("instructions", instructions is not None),
+            ("prompt", prompt is not None),
+            ("supersede", supersede != "suggest"),
+        ):
+            if given:
+                raise unsupported(
+                    self.capabilities,
+                    f'{name}= for model="service", whose model decides by itself',
+                    "leave it out, or pass a model of your own",
+                )
 
     # ---- the messages ---------------------------------------------------------------------------------------------
 
@@ -412,46 +434,17 @@ class Remembering(Storing[Mode], Searching[Mode]):
         """Return what the model proposes and the checks let pass."""
         if job.model is None:
             return (yield from self._from_service(job))
-        prompt = prompt_of(job.said, known, today=job.today, instructions=job.instructions, prompt=job.prompt)
-        answer = yield from job.model.answer(prompt)
-        try:
-            proposals, others = read(answer)
-        except Unreadable as error:
-            answer = yield from job.model.answer(again(prompt, str(error)))
-            try:
-                proposals, others = read(answer)
-            except Unreadable as second:
-                raise ModelError(
-                    f"the answer of the model {job.name!r:.80} cannot be used: {second}; the messages are kept. Call remember "
-                    "again, or with another model"
-                ) from None
-        dropped += [Dropped(text, why) for text, why in others]
-        passed: list[Checked] = []
-        for proposal in proposals:
-            self._check(proposal, job, known, passed, dropped)
-        return passed
-
-    def _check(
-        self,
-        proposal: Proposed,
-        job: _Job,
-        known: Sequence[Memory],
-        passed: list[Checked],
-        dropped: list[Dropped],
-    ) -> None:
-        found: Checked | str
-        try:
-            found = checked(proposal, job.said, known)
-        except Exception as error:  # a model can write anything, and the other facts are good
-            found = f"could not be checked ({type(error).__name__})"
-        if isinstance(found, str):
-            dropped.append(Dropped(proposal.text, found))
-        elif any(normalized(one.text) == normalized(found.text) for one in passed):
-            dropped.append(Dropped(proposal.text, "the model said it twice"))
-        else:
-            passed.append(found)
-            if found.left_out is not None:
-                dropped.append(Dropped(found.text, f"kept, but {found.left_out}"))
+        return (
+            yield from find_facts(
+                job.model,
+                job.said,
+                known,
+                dropped,
+                today=job.today,
+                instructions=job.instructions,
+                prompt=job.prompt,
+            )
+        )
 
     def _from_service(self, job: _Job) -> Steps[list[Checked]]:
         """Return the facts that the service finds. It quotes nothing, so there is nothing to check."""

@@ -34,6 +34,7 @@ from onebrain.memory.models import (
     SearchResult,
 )
 from onebrain.memory.reranking.asking import CANDIDATES, Asked, RerankerLike, reranker_of
+from onebrain.memory.reranking.names import from_name
 from onebrain.memory.verbs.base import (
     NEWEST,
     Embedding,
@@ -252,7 +253,11 @@ class Searching(Verbs[Mode]):
                     self.capabilities, "reranking by itself", "pass a reranker or its name as rerank="
                 )
             return None
-        return reranker_of(rerank, asynchronous=isinstance(self._mode, Async))
+        asynchronous = isinstance(self._mode, Async)
+        if not isinstance(rerank, str):
+            return reranker_of(rerank, asynchronous=asynchronous)
+        named = self._models.get(rerank) or self._models.setdefault(rerank, from_name(rerank))
+        return reranker_of(named, asynchronous=asynchronous)
 
     def _judged(self, request: SearchRequest, found: SearchResult, least: float) -> Steps[SearchResult]:
         """Return a result with its confidence, and without its hits if that is less than `least`."""
