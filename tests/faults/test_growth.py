@@ -27,9 +27,9 @@ from onebrain.memory.patterns import matcher
 from onebrain.memory.remembering.answers import Unreadable
 from onebrain.memory.remembering.answers import read as read_answer
 from onebrain.memory.words import normalized
-from onebrain_engine.graph.extraction import find_entities
-from onebrain_engine.graph.likeness import alike_pairs, likeness
-from onebrain_engine.graph.proposals import propose, propose_from_chat, sentences, title_of
+from onebrain_engine.extraction.entities import find_entities
+from onebrain_engine.extraction.likeness import alike_pairs, likeness
+from onebrain_engine.extraction.proposals import propose, propose_from_chat, sentences, title_of
 from onebrain_engine.index.text import analyse, analyse_query, without_terms
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.dialects.brrain.rules.highlights import highlights
@@ -234,7 +234,7 @@ HARMLESS = {"compile", "escape", "Pattern", "Match", "IGNORECASE", "DOTALL", "MU
 
 # Patterns that are used by other names, or for short texts only: how, and how long a text may be there.
 BY_OTHER_NAMES = {
-    ("onebrain_engine.graph.proposals", "_KINDS"): ({"search"}, 2_000),
+    ("onebrain_engine.extraction.proposals", "_KINDS"): ({"search"}, 2_000),
     ("onebrain_server.dialects.rememberos.rules.chunks", "_ENDS"): ({"finditer"}, None),
     ("onebrain_server.dialects.rememberos.rules.supersession", "_FORMS"): ({"fullmatch"}, 300),
     ("onebrain_server.dialects.rememberos.rules.supersession", "_TAIL"): ({"finditer"}, 300),

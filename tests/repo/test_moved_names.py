@@ -10,6 +10,8 @@ import pytest
 
 import onebrain
 
+GRAPH = "onebrain_engine.graph"
+EXTRACTION = "onebrain_engine.extraction"
 DRIVERS = "onebrain.memory.drivers"
 SERVICES = "onebrain.services"
 MOVED = {
@@ -34,6 +36,11 @@ MOVED = {
     f"{DRIVERS}.brrain:brrain": f"{SERVICES}.brrain.driver:driver",
     f"{DRIVERS}.brrain:BrrainDriver": f"{SERVICES}.brrain.driver:BrrainDriver",
     f"{DRIVERS}.brrain:CAPABILITIES": f"{SERVICES}.brrain.driver:CAPABILITIES",
+    f"{GRAPH}:find_entities": f"{EXTRACTION}:find_entities",
+    f"{GRAPH}.extraction:find_entities": f"{EXTRACTION}.entities:find_entities",
+    f"{GRAPH}.likeness:likeness": f"{EXTRACTION}.likeness:likeness",
+    f"{GRAPH}.proposals:title_of": f"{EXTRACTION}.proposals:title_of",
+    f"{GRAPH}.model:ChatModel": "onebrain.memory.remembering.chat:ChatModel",
 }
 
 # Methods of ai-memory's clients, by the names that ai-memory's own SDK has for them.

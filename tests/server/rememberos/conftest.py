@@ -1,20 +1,17 @@
-"""Clients of the RememberOS dialect, each of an account of its own, and a language model."""
+"""Clients of the RememberOS dialect, each of an account of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 import onebrain
-from onebrain_server.testing import Live, live_server
+from onebrain_server.testing import Live
 
 
 @pytest.fixture(scope="session")
@@ -91,60 +88,3 @@ def ask(request, url, key):
 
 def _whole(found):
     return list(found) if inspect.isgenerator(found) or hasattr(found, "__next__") else found
-
-
-class Model:
-    """Returns the answers of the test in order, and 500 if none is left."""
-
-    def __init__(self) -> None:
-        self.says: list[object] = []
-        self.heard: list[str] = []
-        self.asked: list[dict] = []
-        self.keys: list[str | None] = []
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                model.heard.append(asked["messages"][-1]["content"])
-                model.asked.append(asked)
-                model.keys.append(self.headers["authorization"])
-                said = model.says.pop(0) if model.says else None
-                text = said if isinstance(said, str) else json.dumps(said)
-                message = {"role": "assistant", "content": text}
-                answer = {
-                    "id": "chatcmpl-1", "object": "chat.completion", "model": asked["model"],
-                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                    "usage": {"total_tokens": 9},
-                }  # fmt: skip
-                body = json.dumps(answer).encode()
-                self.send_response(500 if said is None else 200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format, *args) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-
-@pytest.fixture(scope="session")
-def running(serving) -> Iterator[Model]:
-    model = Model()
-    with serving(model.server):
-        yield model
-
-
-@pytest.fixture(scope="session")
-def clever(running, settings) -> Iterator[Live]:
-    """A live server with a language model."""
-    with live_server(replace(settings, model_url=running.url)) as live:
-        yield live
-
-
-@pytest.fixture
-def model(running) -> Model:
-    running.says, running.heard, running.asked, running.keys = [], [], [], []
-    return running

@@ -22,8 +22,8 @@ def own(model):
     return {"provider": "custom", "base_url": model.url, "model": "mine", "api_key": "sk-of-my-own"}
 
 
-def proposed(text):
-    return {"memories": [{"title": "t", "body": text, "type": "fact", "confidence": 0.9}]}
+def proposed(text, quote):
+    return {"facts": [{"text": text, "quote": quote, "from": 1}]}
 
 
 # ---- a language model ----------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ def test_a_model_is_tried_saved_used_and_given_up(client, model, own):
     assert (answer.status_code, answer.json()) == (200, shown), answer.text
     assert client.get(E).json() == shown
     assert (model.keys, model.asked[0]["model"]) == (["Bearer sk-of-my-own"], "mine")
-    model.says = [proposed("The walls of the office are grey.")]
+    model.says = [proposed("The walls of the office are grey.", "We painted them")]
     done = client.post(f"{C}/remember?sync=true", json={"content": "We painted them."}).json()
     assert [fact["text"] for fact in done["memories"]] == ["The walls of the office are grey."]
     assert model.keys == ["Bearer sk-of-my-own"] * 2
@@ -180,12 +180,12 @@ def test_over_the_cap_texts_are_stored_without_asking_the_servers_model(paid, mo
     assert model.asked == []
     # A model of one's own is never capped.
     assert paid.put(E, json=own).status_code == 200
-    model.says = [proposed("Maria lives in Porto.")]
+    model.says = [proposed("Maria lives in Porto.", "Maria lives in Lisbon")]
     done = paid.post(f"{C}/remember?sync=true", json=remembered).json()
     assert done["memories"][0]["text"] == "Maria lives in Porto."
     paid.delete(E)
     paid.put("/memory/spend-cap", json={"monthly_usd": 1})
-    model.says = [proposed("Maria lives in Faro.")]
+    model.says = [proposed("Maria lives in Faro.", "Maria lives in Lisbon")]
     done = paid.post(f"{C}/remember?sync=true", json=remembered).json()
     assert done["memories"][0]["text"] == "Maria lives in Faro."
 

@@ -10,7 +10,7 @@ import pytest
 import onebrain
 from onebrain.errors import OneBrainInternalError
 from onebrain.memory.fence import fence
-from onebrain_engine.graph.model import tokens_of
+from onebrain.memory.remembering.chat import tokens_of
 
 P = "/proxy/chat/completions"
 C = "/memory/collections/notes"
@@ -101,9 +101,7 @@ def test_without_memories_the_chat_goes_as_it_came(client, model):
 
 
 def test_facts_of_the_question_are_stored_in_the_background(client, model, until):
-    proposed = {
-        "memories": [{"title": "t", "body": "Pedro lives in Faro.", "type": "fact", "confidence": 0.9}]
-    }
+    proposed = {"facts": [{"text": "Pedro lives in Faro.", "quote": "I live in Faro", "from": 1}]}
     model.says = ["Nice.", proposed]
     said = {"role": "user", "content": "I am Pedro, and I live in Faro."}
     answer = chat(
@@ -116,7 +114,7 @@ def test_facts_of_the_question_are_stored_in_the_background(client, model, until
 
 
 def test_a_question_without_facts_is_not_kept(client, model, until):
-    model.says = ["At the window.", {"memories": []}]
+    model.says = ["At the window.", {"facts": []}]
     assert chat(client).json()["longmem"]["stored"] is True
     until(client, "/memory/collections/default", "name")
     while len(model.asked) < 2:
@@ -271,10 +269,10 @@ def test_every_answer_of_a_model_is_counted_by_what_it_was_asked_for(clever, cha
     tenant = clever.server.accounts.by_key(chatty).tenant
     before, mine = usage_of(clever, tenant)
     assert mine["tokens"] == 0
-    fact = {"title": "t", "body": "Pedro lives in Faro.", "type": "fact", "confidence": 0.9}
+    fact = {"text": "Pedro lives in Faro.", "quote": "Pedro lives in Faro", "from": 1}
     model.says = [
         "chat",
-        {"memories": [fact]},
+        {"facts": [fact]},
         "rewritten",
         {"order": [0]},
         "profile",
@@ -300,7 +298,7 @@ def test_every_answer_of_a_model_is_counted_by_what_it_was_asked_for(clever, cha
 def test_answers_in_onebrains_own_format_are_counted_and_are_no_calls(clever, chatty, model):
     with httpx.Client(base_url=clever.url, headers={"authorization": f"ApiKey {chatty}"}) as own:
         skill = own.post("/v1/skills", json={"title": "Deploy", "body": "make deploy"}).json()["data"]["id"]
-        model.says = ["done", {"memories": []}, {"entities": []}]
+        model.says = ["done", {"facts": []}, {"entities": []}]
         assert own.post(f"/v1/skills/{skill}/execute", json={"input": "x"}).json()["data"]["output"] == "done"
         own.post("/v1/memory/ai-extract", json={"text": "Maria lives in Porto"})
         memory = own.post("/v1/memory", json={"body": "Maria lives in Porto"}).json()["data"]["id"]

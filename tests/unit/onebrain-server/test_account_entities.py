@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from onebrain.errors import OneBrainNotFoundError
-from onebrain_engine.graph import find_entities
+from onebrain_engine.extraction import find_entities
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.state.database import Database, Taken
 from onebrain_server.state.entities import Entities

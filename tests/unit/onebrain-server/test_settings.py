@@ -82,6 +82,7 @@ def test_what_cannot_be_meant_is_refused_by_name(name, value):
         ("LOG_LEVEL", "log_level", {"warning": "warn", "ERROR": "error"}),
         ("PUBLIC_URL", "public_url", {"https://[::1]:8443/brain/": "https://[::1]:8443/brain", "HTTP://münchen.example": "HTTP://münchen.example"}),
         ("MODEL_URL", "model_url", {"http://maria:secret@localhost:11434/v1": "http://maria:secret@localhost:11434/v1"}),
+        ("RERANKER", "reranker", {"cohere:rerank-v3.5": "cohere:rerank-v3.5"}),
         ("FORWARDED_ALLOW_IPS", "proxies", {"10.0.0.7, 10.1.0.0/16": ("10.0.0.7", "10.1.0.0/16"), " ": ()}),
     ],
 )  # fmt: skip

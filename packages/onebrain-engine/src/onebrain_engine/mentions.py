@@ -36,7 +36,7 @@ class Mentions:
     def extract(self, tenant: str, memories: Sequence[Memory]) -> int:
         """Read the memories whose present text was not read yet; return the number of those that were."""
         # Imported late because few programs need its rules.
-        from onebrain_engine.graph.extraction import find_entities
+        from onebrain_engine.extraction.entities import find_entities
 
         with self._store.reading() as read:
             known = self._known(read, tenant, memories)

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from onebrain.errors import ConfigurationError
+from onebrain.errors import ConfigurationError, OneBrainError
 from onebrain_server.settings import ABSENT, FREE_PLAN, LogLevel
 
 # A century: a date so far from now is one that can be held.
@@ -102,6 +102,20 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _reranker(text: str) -> str:
+    # Imported here, because most servers have no reranker.
+    from onebrain.memory.reranking import from_name
+
+    try:
+        from_name(text)
+    except OneBrainError:
+        raise ValueError(
+            "must be the name of a reranker, KIND:MODEL or KIND+URL#MODEL, such as "
+            "vllm+http://localhost:8000/v1/rerank#bge-reranker-v2-m3"
+        ) from None
+    return text
+
+
 def _told_address(text: str) -> str:
     found = _on_the_web(text)
     if found is None or found["user"]:
@@ -170,6 +184,7 @@ class Environment(BaseSettings):
     model_url: _Url = Field("", alias="MODEL_URL")
     model_key: str = Field("", alias="MODEL_API_KEY")
     model_name: str = Field("", alias="MODEL_NAME")
+    reranker: Annotated[str, BeforeValidator(_reranker)] = Field("", alias="RERANKER")
     public_url: Annotated[str, BeforeValidator(_told_address)] = Field("", alias="PUBLIC_URL")
     strict: Annotated[bool, _switch()] = Field(False, alias="STRICT")
     brrain_idempotent_replay: Annotated[bool, _switch()] = Field(False, alias="BRRAIN_IDEMPOTENT_REPLAY")

@@ -11,15 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onebrain._core.steps import Sync
 from onebrain.errors import ConfigurationError, OneBrainError
+from onebrain.memory.models import Hit
+from onebrain.memory.reranking import from_name, reranker_of
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
 from onebrain_engine.driver import driver
-from onebrain_engine.graph.model import ChatModel
 from onebrain_engine.store.files import close_to_others
 from onebrain_server.cache import Cache
 from onebrain_server.health import Health
 from onebrain_server.http.problems import Problem
 from onebrain_server.jobs.deliveries import Deliveries
+from onebrain_server.language_model import server_model
 from onebrain_server.logs import Log, Watch
 from onebrain_server.metrics import Metrics
 from onebrain_server.partitions import partition_name
@@ -143,8 +146,9 @@ class Server:
         self.model = (
             None
             if settings.model_url is None
-            else ChatModel(settings.model_url, api_key=settings.model_key, model=settings.model_name)
+            else server_model(settings.model_url, api_key=settings.model_key, name=settings.model_name)
         )
+        self.reranker: Any = None if settings.reranker is None else from_name(settings.reranker)
         self._pool = ThreadPoolExecutor(settings.threads, "onebrain")
         # A database across a network is waited for, and several requests may wait at a time.
         self._short_tasks = (
@@ -226,6 +230,16 @@ class Server:
         except Exception as error:
             # Nobody waits for its result.
             self.log.failure("-", f"job {name}", error)
+
+    def reranked(self, query: str, hits: Sequence[Hit]) -> Sequence[Hit] | None:
+        """Return hits in the order of the reranker; None if it gave none."""
+        try:
+            order, answered = Sync().drive(reranker_of(self.reranker, asynchronous=False).order(query, hits))
+        except ConfigurationError as error:
+            # A library or a model is missing, which does not fail the search.
+            self.log.failure("-", "reranker", error)
+            return None
+        return order if answered else None
 
     def _probe(self, size: int) -> None:
         """Read as the engine does, and write a mark, and a number of bytes beside it that are removed again."""
@@ -328,5 +342,8 @@ class Server:
         self._do(self.flush, "flush")
         if self.model is not None:
             self.model.close()
+        close = getattr(self.reranker, "close", None)
+        if callable(close):
+            close()
         self.database.close()
         self._driver.close()

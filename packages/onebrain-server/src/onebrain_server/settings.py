@@ -66,6 +66,8 @@ class Settings:
         model_url: Base URL of an OpenAI-compatible API, for tasks that a language model does better; None for no model.
         model_key: Its key.
         model_name: Its model.
+        reranker: The name of a reranker (`onebrain.memory.reranking.from_name`) for searches that ask to be reranked; None for
+            the language model, if there is one.
         public_url: The server's address as agents are told it; where None, the request's own host.
         strict: Whether the other services' formats ask for all that their documents require, even where this server could do
             without it: for testing clients.
@@ -110,6 +112,7 @@ class Settings:
     model_url: str | None = None
     model_key: str | None = field(default=None, repr=False)
     model_name: str = "gpt-4o-mini"
+    reranker: str | None = None
     public_url: str | None = None
     strict: bool = False
     brrain_idempotent_replay: bool = False

@@ -1,6 +1,6 @@
-"""Texts read by rules or a language model: the entities that they name, memories to propose, how alike they are."""
+"""The former address of `onebrain_engine.extraction`."""
 
-from onebrain_engine.graph.extraction import Named, find_entities
-from onebrain_engine.graph.proposals import Proposal, propose, propose_from_chat
+from onebrain._core.former import moved
 
-__all__ = ["Named", "Proposal", "find_entities", "propose", "propose_from_chat"]
+_HOME = "onebrain_engine.extraction"
+__getattr__ = moved(__name__, _HOME, "Named", "Proposal", "find_entities", "propose", "propose_from_chat")

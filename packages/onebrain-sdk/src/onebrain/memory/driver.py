@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from onebrain._core.client import ClientOptions
+from onebrain._core.client import ClientOptions, client_options
 from onebrain._core.paging import Page
 from onebrain._core.steps import Steps
 from onebrain._core.transport import AsyncTransport, SyncTransport
@@ -38,6 +38,9 @@ from onebrain.memory.models import (
     SearchMode,
     StoreResult,
 )
+
+# The header by which a `Brain` tells OneBrain's own server that it sees to the facts of deleted messages, or keeps them.
+FACTS_HEADER: Final = "x-onebrain-facts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +214,12 @@ class HttpDriver:
 
     def close(self) -> None:
         """Do nothing: connections belong to the transports."""
+
+
+def driver_options(given: Mapping[str, Any]) -> ClientOptions:
+    """Return the options in the keyword arguments of a driver's factory, with `FACTS_HEADER` among the headers."""
+    options = client_options("driver", given)
+    return options.but(headers={FACTS_HEADER: "caller", **(options.headers or {})})
 
 
 @runtime_checkable

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from onebrain.memory.driver import FACTS_HEADER
 from onebrain_server.http.problems import Problem
 from onebrain_server.partitions import partition_name
 from onebrain_server.state.accounts import Caller
 
 if TYPE_CHECKING:
+    from onebrain.memory.models import Memory
     from onebrain_engine import Tenant
-    from onebrain_engine.graph.model import ChatModel
+    from onebrain_server.language_model import LanguageModel
     from onebrain_server.server import Server
     from onebrain_server.state.entities import Entities
     from onebrain_server.state.relations import Relations
@@ -112,7 +115,7 @@ class Call:
         """The relations between them."""
         return self.server.relations(self.tenant_id)
 
-    def model(self, purpose: str) -> ChatModel | None:
+    def model(self, purpose: str) -> LanguageModel | None:
         """Return the server's language model, whose tokens are counted for this tenant and purpose; None for no model."""
         model = self.server.model
         return (
@@ -120,6 +123,15 @@ class Call:
             if model is None
             else model.metered(partial(self.server.journal.spend, self.tenant_id, purpose))
         )
+
+    def facts_of(self, gone: Sequence[Memory], *, dry_run: bool = False) -> Sequence[Memory]:
+        """Return the facts that are to go with memories which a request removes, as `Tenant.release_facts` does.
+
+        A `Brain` sees to the facts itself, or keeps them, and says so.
+        """
+        if self.header(FACTS_HEADER) is not None:
+            return []
+        return self.memories.release_facts(gone, dry_run=dry_run)
 
     def part_digest(self, part: int) -> str | None:
         """Return the digest of the idempotency key for one part of a request with several; None without a key."""

@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
-from onebrain_engine.graph.extraction import Named
-from onebrain_engine.graph.likeness import alike_pairs
+from onebrain_engine.extraction.entities import Named
+from onebrain_engine.extraction.likeness import alike_pairs
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer

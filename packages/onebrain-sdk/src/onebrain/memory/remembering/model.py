@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from onebrain._core.codec import is_object, is_sequence
+from onebrain._core.codec import as_object, is_object, is_sequence
 from onebrain._core.steps import Call, Steps
 from onebrain.errors import ConfigurationError, ModelError, OneBrainError, redact
 from onebrain.memory.remembering.chat import ChatModel

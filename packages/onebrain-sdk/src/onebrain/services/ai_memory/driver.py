@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, TypeAlias, Unpack, cast
 
-from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.client import ClientOptions, DriverKeywords
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
@@ -40,6 +40,7 @@ from onebrain.memory.driver import (
     HttpDriver,
     ListRequest,
     SearchRequest,
+    driver_options,
     several_with_id,
     unsupported,
 )
@@ -131,7 +132,7 @@ def driver(
         address,
         api_key=api_key,
         agent_id=agent_id,
-        options=client_options("driver", keywords),
+        options=driver_options(keywords),
     )
 
 

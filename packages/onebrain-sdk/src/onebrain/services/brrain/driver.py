@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Unpack, cast
 
-from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.client import ClientOptions, DriverKeywords
 from onebrain._core.codec import is_sequence
 from onebrain._core.paging import Page
 from onebrain._core.steps import Delegate, Steps
@@ -39,7 +39,16 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, expiry, unsupported
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    HttpDriver,
+    ListRequest,
+    SearchRequest,
+    driver_options,
+    expiry,
+    unsupported,
+)
 from onebrain.memory.envelope import KEY, Envelope, fold, mark, unfold
 from onebrain.memory.filters import Cmp
 from onebrain.memory.linking.fields import links_of, with_links
@@ -132,7 +141,7 @@ def driver(
     base_url = url.partition("+")[2]
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError("use a URL such as brrain+https://api.brrain.io", service=NAME)
-    options = client_options("driver", keywords)
+    options = driver_options(keywords)
     service = make_service(base_url, api_key=api_key, options=options)
     return BrrainDriver(Client(Delegate(), service), options=options)
 

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
 
-from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.client import ClientOptions, DriverKeywords
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
@@ -28,7 +28,15 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    HttpDriver,
+    ListRequest,
+    SearchRequest,
+    driver_options,
+    unsupported,
+)
 from onebrain.memory.envelope import fold, unfold
 from onebrain.memory.filters import Cmp, Filter
 from onebrain.memory.linking.fields import (
@@ -92,7 +100,7 @@ def driver(
         address,
         api_key=api_key,
         tenant_id=tenant_id,
-        options=client_options("driver", keywords),
+        options=driver_options(keywords),
     )
 
 

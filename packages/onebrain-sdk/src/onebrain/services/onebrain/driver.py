@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, Unpack, cast, get_args
 
 from onebrain._core.batches import Batches
-from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.client import ClientOptions, DriverKeywords
 from onebrain._core.codec import UNSET, is_object
 from onebrain._core.paging import Page, PageMeta
 from onebrain._core.service import DELETE, GET, PATCH, POST, path
@@ -54,6 +54,7 @@ from onebrain.memory.driver import (
     ListRequest,
     Mention,
     SearchRequest,
+    driver_options,
     unsupported,
 )
 from onebrain.memory.entities import THING, Entity
@@ -156,7 +157,7 @@ def driver(
         raise ConfigurationError("an OneBrain URL looks like 'onebrain+https://onebrain.rocks/api/eu'")
     if isinstance(scan_limit, bool) or not isinstance(scan_limit, int) or scan_limit < 0:
         raise ConfigurationError(f"scan_limit: must be 0 or more, not {scan_limit!r:.40}")
-    options = client_options("driver", keywords)
+    options = driver_options(keywords)
     service = OneBrainService(
         api_key=api_key, base_url=base_url or None, access_token=access_token, options=options
     )

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
 
-from onebrain._core.client import ClientOptions, DriverKeywords, client_options
+from onebrain._core.client import ClientOptions, DriverKeywords
 from onebrain._core.paging import Page
 from onebrain._core.steps import Delegate, Steps
 from onebrain.errors import (
@@ -33,7 +33,15 @@ from onebrain.errors import (
     OneBrainValidationError,
 )
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.driver import Changes, Found, HttpDriver, ListRequest, SearchRequest, unsupported
+from onebrain.memory.driver import (
+    Changes,
+    Found,
+    HttpDriver,
+    ListRequest,
+    SearchRequest,
+    driver_options,
+    unsupported,
+)
 from onebrain.memory.envelope import KEY, MARKS, Envelope, fold, unfold
 from onebrain.memory.filters import Cmp, Filter, kind
 from onebrain.memory.linking.fields import (
@@ -142,7 +150,7 @@ def driver(
         raise ConfigurationError("use a URL such as rememberos+https://rememberos.ai", service=NAME)
     if not collection.strip():
         raise ConfigurationError("collection: must not be blank", service=NAME)
-    options = client_options("driver", keywords)
+    options = driver_options(keywords)
     service = make_service(base_url, api_key=api_key, options=options)
     return RememberOSDriver(Client(Delegate(), service), collection=collection, options=options)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from onebrain.memory.models import JsonObject, Memory
-from onebrain_engine.graph.extraction import find_entities
+from onebrain_engine.extraction.entities import find_entities
 from onebrain_server.clock import iso
 from onebrain_server.dialects.brrain.wire import DEFAULT_WORKSPACE, VAULT, Wire, WorkspaceId
 from onebrain_server.http.requests import Call

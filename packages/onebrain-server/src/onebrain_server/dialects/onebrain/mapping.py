@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from onebrain.memory.filters import Cmp
 from onebrain.memory.models import EVERYTHING, JsonObject, Memory, NewMemory, Scope
-from onebrain_engine.graph.proposals import title_of
+from onebrain_engine.extraction.proposals import title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.onebrain.wire import Wire
 from onebrain_server.http.operation import holding
@@ -175,10 +175,11 @@ def draft(
     source_type: str | None = None,
     confidence: float | None = None,
     digest: str | None = None,
+    **more: Any,
 ) -> NewMemory:
     """Return a memory to store in the engine's terms.
 
-    `digest` is that of an idempotency key and makes the id; by default it is the request's.
+    `digest` is that of an idempotency key and makes the id; by default it is the request's. `more` is kept in `extra`.
     """
     digest = digest or call.idempotency
     text = fields.text
@@ -189,6 +190,7 @@ def draft(
         "sourceType": source_type or fields.source_type,
         "confidence": confidence,
         "status": status,
+        **more,
     }
     if status != "active":
         extra[UNSEEN] = True

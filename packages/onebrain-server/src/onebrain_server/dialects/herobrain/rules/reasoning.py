@@ -12,7 +12,7 @@ from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Filter
 from onebrain.memory.models import Hit, Memory, Scope
 from onebrain_engine import Tenant
-from onebrain_engine.graph.proposals import classify
+from onebrain_engine.extraction.proposals import classify
 
 Role = Literal["decision", "context"]
 PatternKind = Literal["tag", "entity", "together"]

@@ -12,7 +12,7 @@ from onebrain.memory.driver import ListRequest
 from onebrain.memory.fence import fence
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import EVERYTHING, Memory
-from onebrain_engine.graph.proposals import title_of
+from onebrain_engine.extraction.proposals import title_of
 from onebrain_engine.store.records import to_datetime, to_micros
 from onebrain_server.clock import iso, iso_micros, now, now_micros
 from onebrain_server.dialects.onebrain import mapping

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onebrain.memory.models import EVERYTHING, JsonObject
-from onebrain_engine.graph import find_entities
+from onebrain_engine.extraction import find_entities
 from onebrain_server.dialects.onebrain.mapping import Id
 from onebrain_server.dialects.onebrain.rules import memories
 from onebrain_server.dialects.onebrain.rules.documents import unique

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from importlib import import_module
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import Field
 
+from onebrain._core.codec import to_json
 from onebrain.memory.filters import TRUE, Cmp
 from onebrain.memory.models import Memory
-from onebrain_engine.graph import Proposal, propose, propose_from_chat
-from onebrain_engine.graph.likeness import alike_pairs
-from onebrain_engine.graph.proposals import title_of
+from onebrain.memory.remembering.prompt import VERSION, Said
+from onebrain_engine.extraction import Proposal, propose, propose_from_chat
+from onebrain_engine.extraction.likeness import alike_pairs
+from onebrain_engine.extraction.proposals import Turn, title_of, turns_of
 from onebrain_server.clock import now
 from onebrain_server.dialects.onebrain import mapping
 from onebrain_server.dialects.onebrain.mapping import Id, MemoryFields, MemoryRow, MemoryType, Tags
@@ -28,10 +31,13 @@ from onebrain_server.http.operation import Form
 from onebrain_server.http.problems import Problem, invalid
 from onebrain_server.http.requests import Call
 from onebrain_server.ids import random_id
+from onebrain_server.language_model import LanguageModel, said_in
 from onebrain_server.security.addresses import AddressRefused
 
 routes = Routes("/v1/memory", "memory")
 _WORD: Final = re.compile(r"\w+")
+# The key of a memory's `extra` that tells the call of a model that found it.
+_KEY: Final = "extraction_key"
 
 
 def add_candidate(call: Call, fields: MemoryFields, digest: str | None = None) -> dict[str, Any]:
@@ -128,13 +134,29 @@ class ExtractAnswer(Wire):
 
 @routes.post("/ai-extract", needs="brain.write", answers=ExtractAnswer, errors=(404,))
 def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
-    """Propose memories from a text; with ``store`` they are stored and their rows returned."""
+    """Propose memories from a text; with ``store`` they are stored and their rows returned.
+
+    What a language model proposes is kept only if its quote is in the text. A model that fails, or of whose proposals none
+    passes, is done without: then the rules propose. The same call with ``store`` asks a model once.
+    """
     model = call.model("extraction")
-    found = model.memories(body.text) if model is not None else None
-    provider = model.name if model is not None and found is not None else "fallback"
+    key = None if model is None or not body.store else _key(model, body)
+    known = [] if key is None else _remembered(call, key)
+    if model is not None and known:
+        return {"memories": mapping.rows(known, call), "provider": model.name}
+    found = None if model is None else model.proposals([said_in(body.text)])
+    provider = "fallback" if model is None or found is None else model.name
     proposals = propose(body.text) if found is None else found
     if not body.store:
         return {"memories": [_proposed(one) for one in proposals], "provider": provider}
+    stored = _store(call, body, proposals, {} if key is None or found is None else {_KEY: key})
+    return {"memories": mapping.rows(stored, call), "provider": provider}
+
+
+def _store(
+    call: Call, body: ExtractFields, proposals: Sequence[Proposal], more: Mapping[str, Any]
+) -> Sequence[Memory]:
+    """Store the proposals from a text, with `more` beside each."""
     fields = [
         MemoryFields(
             type=_type(one.type),
@@ -150,13 +172,27 @@ def ai_extract(call: Call, body: ExtractFields) -> dict[str, Any]:
     ]
     for one in fields[:1]:
         memories.check_links(call, one)
-    drafts = [mapping.draft(call, one, digest=call.part_digest(index)) for index, one in enumerate(fields)]
+    drafts = [
+        mapping.draft(call, one, digest=call.part_digest(index), **more) for index, one in enumerate(fields)
+    ]
     with storing(call, len(drafts)):
         stored = memories.store(call, drafts)
     for one, memory in zip(fields, stored, strict=True):
         memories.link(call, one, memory.id)
     call.act("write", "memory", count=len(stored))
-    return {"memories": mapping.rows(stored, call), "provider": provider}
+    return stored
+
+
+def _key(model: LanguageModel, body: ExtractFields) -> str:
+    """Return what is kept with the memories of a call, by which the same call finds them without asking a model again."""
+    parts = (VERSION, model.name, body.text, body.entity_id, body.project_id, list(body.tags or ()))
+    return sha256(to_json(parts).encode()).hexdigest()[:32]
+
+
+def _remembered(call: Call, key: str) -> list[Memory]:
+    """Return the memories that an earlier call with the same key stored, in its order."""
+    found = memories.everything(call, Cmp(f"$extra.{_KEY}", "eq", key), include_archived=True)
+    return found[::-1]
 
 
 class Candidates(Wire):
@@ -176,7 +212,19 @@ class ChatFields(Wire):
 @routes.post("/parse-chat", needs="brain.write", answers=Candidates)
 def parse_chat(call: Call, body: ChatFields) -> dict[str, Any]:
     """Propose memories from the users' messages of a chat; an assistant's messages are left out."""
-    return _candidates(propose_from_chat(body.transcript, body.format))
+    model = call.model("extraction")
+    turns = [] if model is None else list(turns_of(body.transcript, body.format))
+    found = None if model is None or not turns else model.proposals(_said(turns))
+    return _candidates(propose_from_chat(body.transcript, body.format) if found is None else found)
+
+
+def _said(turns: Sequence[Turn]) -> list[Said]:
+    """Return the turns of a chat as messages, each of its own day if it names one."""
+    today = now()
+    return [
+        Said("", "user", one.text, one.at or today, None if one.at is None else f"{one.at:%Y-%m-%d}")
+        for one in turns
+    ]
 
 
 class UrlFields(Wire):

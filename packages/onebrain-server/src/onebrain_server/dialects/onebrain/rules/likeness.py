@@ -7,7 +7,7 @@ from typing import Final
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
-from onebrain_engine.graph.likeness import likeness
+from onebrain_engine.extraction.likeness import likeness
 from onebrain_server.http.requests import Call
 
 _COMPARED: Final = 600

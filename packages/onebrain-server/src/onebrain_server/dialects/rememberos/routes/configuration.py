@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 import httpx
 from pydantic import Field
-from pydantic_core import from_json, to_json
 
-from onebrain_engine.graph.model import text_of
-from onebrain_server.dialects.rememberos.rules.model import ID, MODEL
+from onebrain.errors import ConfigurationError, ModelError
+from onebrain.memory.remembering.chat import text_of
+from onebrain_server.dialects.rememberos.rules.model import ID, MODEL, guarded
 from onebrain_server.dialects.rememberos.wire import Routes, Wire, unconfigured
 from onebrain_server.http.problems import Problem
 from onebrain_server.http.requests import Call
@@ -22,7 +22,8 @@ from onebrain_server.security.addresses import AddressRefused
 routes = Routes("/memory", "configuration")
 
 _SECONDS: Final = 20.0
-_MOST: Final = 64 * 1024
+_QUESTION: Final = {"role": "user", "content": "Answer with the word OK."}
+_NO_COMPLETION: Final = "its answer is no chat completion"
 
 Secret = Annotated[str, Field(min_length=1, max_length=2000)]
 Short = Annotated[str, Field(min_length=1, max_length=255)]
@@ -159,30 +160,27 @@ def _save(call: Call, body: ExtractionFields) -> None:
 
 async def _try(call: Call, body: ExtractionFields) -> None:
     """Ask the model something; raise if it does not answer. The failure quotes no answer and no key."""
-    question = {"model": body.model, "messages": [{"role": "user", "content": "Answer with the word OK."}]}
-    headers = {"authorization": f"Bearer {body.api_key}", "content-type": "application/json"}
     try:
-        status, _, content = await call.server.fetcher.send(
-            "POST",
-            body.base_url.rstrip("/") + "/chat/completions",
-            headers=headers,
-            content=to_json(question),
-            timeout=_SECONDS,
-            most=_MOST,
-            redirects=0,
-        )
+        await call.server.fetcher.resolve(body.base_url)
+        model = guarded(call.server, body.base_url, body.model, body.api_key, timeout=_SECONDS)
     except AddressRefused as refused:
         raise _untaken(str(refused)) from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+    except ConfigurationError as error:
+        raise _untaken(error.message) from None
+    except (httpx.InvalidURL, OSError, ValueError):
         raise _untaken("it cannot be reached") from None
-    if status != 200:
-        raise _untaken(f"it answered with status {status}")
     try:
-        answer: Any = from_json(content)
-    except ValueError:
-        answer = None
+        answer = await call.server.loop_run(model.completion, [_QUESTION])
+    except ModelError as error:
+        raise _untaken(_reason(error)) from None
     if text_of(answer) is None:
-        raise _untaken("its answer is no chat completion")
+        raise _untaken(_NO_COMPLETION)
+
+
+def _reason(error: ModelError) -> str:
+    if error.status_code is not None:
+        return f"it answered with status {error.status_code}"
+    return _NO_COMPLETION if "cannot be used" in error.message else "it cannot be reached"
 
 
 def _untaken(reason: str) -> Problem:

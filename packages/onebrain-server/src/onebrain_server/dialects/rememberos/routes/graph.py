@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from onebrain.memory.driver import SearchRequest
+from onebrain._core.codec import to_json
+from onebrain.memory.driver import Changes, SearchRequest
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
-from onebrain_engine.graph.proposals import classify, sentences
+from onebrain.memory.remembering.prompt import VERSION
+from onebrain.memory.verbs.base import QUERY_CHARACTERS
+from onebrain_engine.extraction.proposals import classify, sentences
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import NewFields
 from onebrain_server.dialects.rememberos.rules import collections, memories, summaries
@@ -23,12 +28,12 @@ from onebrain_server.dialects.rememberos.rules.supersession import (
     claim_from,
     claim_of,
     claims_of,
-    judged,
     overtakes,
 )
 from onebrain_server.dialects.rememberos.wire import MAX_TEXT, Query, Routes, Share, Tag, Tagged, Wire
 from onebrain_server.http.operation import Answer
 from onebrain_server.http.requests import Call
+from onebrain_server.language_model import LanguageModel, kind_of, said_in
 from onebrain_server.state.records import Record
 
 routes = Routes("/memory", "graph")
@@ -39,6 +44,11 @@ MAX_CONTENT: Final = 50_000
 _FACTS: Final = 50
 # Older memories that a new fact is compared with.
 _CANDIDATES: Final = 50
+# Known memories that a model is shown.
+_KNOWN: Final = 10
+# The keys of a fact's `extra` that tell the call of a model that it was the last new one of, and all facts of that call.
+_KEY: Final = "remember_key"
+_FOUND: Final = "remember_found"
 
 Relation = Literal["new", "updates", "repeats"]
 
@@ -126,6 +136,17 @@ def profile(call: Call, collection: str, query: Tagged) -> dict[str, Any]:
 # ---- extraction -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """A fact to store; `same` and `replaces` are known memories, and the rules look for those if `replaces` is None."""
+
+    text: str
+    kind: str
+    claim: Claim | None = None
+    same: Memory | None = None
+    replaces: Sequence[Memory] | None = None
+
+
 def extract(
     partition: Partition,
     collection: Collection,
@@ -134,39 +155,66 @@ def extract(
     *,
     whole: bool = True,
 ) -> dict[str, Any]:
-    """Extract and store the facts of a text; where it has none, the text itself is kept if `whole` says so.
+    """Extract and store the facts of a text.
 
-    Where the cap on the server's model is reached, no facts are looked for.
+    If it has none, the text itself is kept if `whole` says so. It is kept beside the facts of the rules if these stand in for a
+    model that failed. If the cap on the server's model is reached, no facts are looked for.
     """
-    skipped = capped(partition.server, partition.tenant)
-    facts = [] if skipped else _facts(partition, asked.content)
-    if not facts and whole:
-        facts = [(text, "other") for text in pieces(asked.content)]
-    claims: list[Claim | None] = [None for _ in facts] if skipped else claims_of([text for text, _ in facts])
-    # Before the lock, since a model takes its time.
-    verdicts = _verdicts(partition, collection, asked.container_tag, [text for text, _ in facts], claims)
+    if capped(partition.server, partition.tenant):
+        return _kept(partition, collection, asked, by, _whole(asked.content) if whole else [], None)
+    model = partition.model("extraction")
+    if model is None:
+        facts = _by_rules(asked.content) or (_whole(asked.content) if whole else [])
+        return _kept(partition, collection, asked, by, facts, None)
+    key = _key(model, collection, asked)
+    known = _remembered(partition, collection, key)
+    if known:
+        rows = [{"id": one.id, "text": one.content, "type": one.type, "relation": "repeats"} for one in known]
+        return {"created": 0, "memories": rows}
+    found = _by_model(partition, model, collection, asked)
+    if found is None:
+        facts = _by_rules(asked.content)
+        if whole and _spaced(asked.content) not in [_spaced(one.text) for one in facts]:
+            facts = [*_whole(asked.content), *facts]
+        # Without the key, so that the same call asks the model again.
+        return _kept(partition, collection, asked, by, facts, None)
+    return _kept(partition, collection, asked, by, found or (_whole(asked.content) if whole else []), key)
+
+
+def _kept(
+    partition: Partition,
+    collection: Collection,
+    asked: RememberFields,
+    by: Mapping[str, str],
+    facts: Sequence[_Fact],
+    key: str | None,
+) -> dict[str, Any]:
+    """Store facts, one after the other, since a text may correct itself; `key` tells the call to the next one like it."""
     # Two texts at once must see each other's facts.
     with partition.server.changing(partition.tenant, collection.id):
-        # One after the other: a text may correct itself.
-        rows = [
-            _stored(
-                partition,
-                collection,
-                NewFields(
-                    text=text,
-                    importance=asked.importance,
-                    category=kind,
-                    source="remember",
-                    container_tag=asked.container_tag,
-                ),
-                by,
-                claim,
-                None if verdicts is None else verdicts.get(number, []),
+        rows: list[dict[str, Any]] = []
+        gone: set[str] = set()
+        for fact in facts:
+            fields = NewFields(
+                text=fact.text,
+                importance=asked.importance,
+                category=fact.kind,
+                source="remember",
+                container_tag=asked.container_tag,
             )
-            for number, ((text, kind), claim) in enumerate(zip(facts, claims, strict=True))
-        ]
-    created = sum(row["relation"] != "repeats" for row in rows)
-    return {"created": created, "memories": rows}
+            rows.append(_stored(partition, collection, fields, by, fact, gone))
+        made = [row["id"] for row in rows if row["relation"] != "repeats"]
+        if key is not None and made:
+            # At the end: a call that was interrupted is not known again.
+            _mark(partition, collection, made[-1], {_KEY: key, _FOUND: [row["id"] for row in rows]})
+    return {"created": len(made), "memories": rows}
+
+
+def _mark(partition: Partition, collection: Collection, id: str, extra: Mapping[str, Any]) -> None:
+    # None, where it was deleted in the meantime.
+    for memory in partition.memories.get([id], collection.scope):
+        changes = Changes(fields={"extra": {**memory.extra, **extra}})
+        partition.memories.update(id, changes, memory.scope, at=memory.updated_at)
 
 
 def _stored(
@@ -174,39 +222,98 @@ def _stored(
     collection: Collection,
     fields: NewFields,
     by: Mapping[str, str],
-    claim: Claim | None,
-    gone: Sequence[Memory] | None,
+    fact: _Fact,
+    gone: set[str],
 ) -> dict[str, Any]:
-    """Store a fact unless it is known; supersede `gone`, or the facts that the rules find if that is None."""
-    text, kind = fields.text, fields.category
-    older = _related(partition, collection, fields.container_tag, text, claim)
-    same = next((one for one in older if one.content.casefold() == text.casefold()), None)
+    """Store a fact unless it is known, and supersede what it replaces; `gone` has the ids of all that was superseded."""
+    older = _related(partition, collection, fields.container_tag, fact.text, fact.claim)
+    same = next((one for one in older if one.content.casefold() == fact.text.casefold()), None)
+    if same is None and fact.same is not None:
+        # It may be gone since the model was asked.
+        same = next(iter(partition.memories.get([fact.same.id], collection.scope)), None)
     if same is not None:
-        return {"id": same.id, "text": same.content, "type": kind, "relation": "repeats"}
-    if gone is None:
-        gone = [one for one in older if claim is not None and _overtaken(claim, one)]
-    extra: dict[str, Any] = {} if claim is None else {"claim": claim.kept()}
-    [memory] = memories.store(partition, [mapping.draft(fields, collection.name, by, **extra)])
-    for one in gone:
+        return {"id": same.id, "text": same.content, "type": fact.kind, "relation": "repeats"}
+    replaces = fact.replaces
+    if replaces is None:
+        replaces = [one for one in older if fact.claim is not None and _overtaken(fact.claim, one)]
+    replaces = [one for one in replaces if one.id not in gone]
+    claim: dict[str, Any] = {} if fact.claim is None else {"claim": fact.claim.kept()}
+    draft = mapping.draft(fields, collection.name, by, **claim)
+    [memory] = memories.store(partition, [draft])
+    for one in replaces:
         memories.supersede(partition, one, memory.id)
-    return {"id": memory.id, "text": text, "type": kind, "relation": "updates" if gone else "new"}
+        gone.add(one.id)
+    relation: Relation = "updates" if replaces else "new"
+    return {"id": memory.id, "text": fact.text, "type": fact.kind, "relation": relation}
 
 
-def _facts(partition: Partition, content: str) -> list[tuple[str, str]]:
-    """Return the statements of a text that are worth keeping, each with its kind: by the model, or else by rules."""
-    model = partition.model("extraction")
-    proposed = None
-    if model is not None:
-        with partition.server.metrics.timing("llm_extract"):
-            proposed = model.memories(content)
-    if proposed is not None:
-        return [(one.body[:MAX_TEXT], one.type) for one in proposed]
+def _by_rules(content: str) -> list[_Fact]:
+    """Return the statements of a text that are worth keeping, by rules."""
     found: dict[str, tuple[str, str]] = {}
     for sentence in sentences(content):
         kind = classify(sentence)
         if kind is not None or claim_of(sentence) is not None:
             found.setdefault(sentence.casefold(), (sentence, "fact" if kind is None else kind[0]))
-    return list(found.values())[:_FACTS]
+    facts = list(found.values())[:_FACTS]
+    claims = claims_of([text for text, _ in facts])
+    return [_Fact(text, kind, claim) for (text, kind), claim in zip(facts, claims, strict=True)]
+
+
+def _by_model(
+    partition: Partition, model: LanguageModel, collection: Collection, asked: RememberFields
+) -> list[_Fact] | None:
+    """Return the facts of a text that a model finds, with what they repeat and replace; None if it gave none to be trusted."""
+    known = _shown(partition, collection, asked)
+    with partition.server.metrics.timing("llm_extract"):
+        found = model.facts([said_in(asked.content)], known)
+    if found is None:
+        return None
+    claims = claims_of([one.text for one in found])
+    return [
+        _Fact(one.text[:MAX_TEXT], kind_of(one), claim, one.same, one.replaces)
+        for one, claim in zip(found, claims, strict=True)
+    ]
+
+
+def _whole(content: str) -> list[_Fact]:
+    return [_Fact(piece, "other") for piece in pieces(content)]
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _key(model: LanguageModel, collection: Collection, asked: RememberFields) -> str:
+    """Return what is kept beside a fact of a call, by which the same call finds its facts without asking a model again."""
+    parts = (VERSION, model.name, collection.id, asked.container_tag, asked.content)
+    return sha256(to_json(parts).encode()).hexdigest()[:32]
+
+
+def _remembered(partition: Partition, collection: Collection, key: str) -> list[Memory]:
+    """Return the facts of an earlier call with the same key, in its order.
+
+    None are returned if one of them holds no more: then the text says it anew.
+    """
+    kept = memories.everything(partition, collection.scope, Cmp(f"$extra.{_KEY}", "eq", key), archived=True)
+    ids = [id for one in kept[:1] for id in one.extra[_FOUND]]
+    found = {one.id: one for one in partition.memories.get(ids, collection.scope)} if ids else {}
+    if any(one.archived or "superseded_by" in one.extra for one in found.values()):
+        return []
+    return [found[id] for id in ids if id in found]
+
+
+def _shown(partition: Partition, collection: Collection, asked: RememberFields) -> list[Memory]:
+    """Return the current memories that a text is most likely about: of the same sub-namespace only, and not pinned."""
+    filters = [memories.CURRENT, Cmp("$pinned", "eq", False)]
+    if asked.container_tag is None:
+        filters.append(Cmp("$user", "exists", False))
+    request = SearchRequest(
+        query=asked.content[:QUERY_CHARACTERS],
+        scope=collection.tagged(asked.container_tag),
+        filter=every(*filters),
+        limit=_KNOWN,
+    )
+    return [hit.memory for hit in partition.memories.search(request).hits]
 
 
 def pieces(text: str) -> list[str]:
@@ -232,33 +339,6 @@ def _related(
         mode="keyword",
     )
     return [hit.memory for hit in partition.memories.search(request).hits]
-
-
-def _verdicts(
-    partition: Partition,
-    collection: Collection,
-    container_tag: str | None,
-    texts: list[str],
-    claims: list[Claim | None],
-) -> dict[int, list[Memory]] | None:
-    """Return by the model which memories each new fact overtakes; None if there is no model, or it gave no answer."""
-    model = partition.model("contradictions")
-    if model is None:
-        return None
-    related = [
-        _related(partition, collection, container_tag, text, claim)
-        for text, claim in zip(texts, claims, strict=True)
-    ]
-    old = list({one.id: one for older in related for one in older}.values())
-    judgement = judged(model, texts, [one.content for one in old]) if old else {}
-    if judgement is None:
-        return None
-    found: dict[int, list[Memory]] = {}
-    taken: set[int] = set()
-    for number, overtaken in judgement.items():
-        found[number] = [old[which] for which in dict.fromkeys(overtaken) if which not in taken]
-        taken.update(overtaken)
-    return found
 
 
 def _overtaken(new: Claim, memory: Memory) -> bool:

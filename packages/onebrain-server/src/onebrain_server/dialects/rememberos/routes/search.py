@@ -17,6 +17,7 @@ from onebrain._core.codec import from_json, to_json
 from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, every, negate
 from onebrain.memory.models import Hit, JsonObject, Scope, SearchMode
+from onebrain.memory.reranking.asking import CANDIDATES
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow
 from onebrain_server.dialects.rememberos.rules import memories
@@ -55,7 +56,7 @@ class SearchFields(Wire):
 
 
 class SearchAnswer(Wire):
-    """The matches of a search, best first; `rewritten` and `reranked` say whether a language model took part."""
+    """The matches of a search, best first; `rewritten` and `reranked` say whether a model took part."""
 
     results: list[HitRow]
     query_embedding_ms: float
@@ -123,11 +124,14 @@ def ranked(
         mode=_MODES[asked.mode],
         include_archived=asked.include_archived,
     )
+    if asked.rerank and partition.server.reranker is not None:
+        request = replace(request, limit=max(asked.limit, CANDIDATES))
     hits = _near_enough(partition, request, asked.min_score)
     order = _reranked(partition, asked.query, hits) if asked.rerank else None
+    best = (hits if order is None else order)[: asked.limit]
     searched = _since(started)
     return {
-        "results": [mapping.hit(hit.memory, hit.score) for hit in (hits if order is None else order)],
+        "results": [mapping.hit(hit.memory, hit.score) for hit in best],
         "query_embedding_ms": 0.0 if request.mode == "keyword" else _embedding_ms(partition, asked.query),
         "search_ms": searched,
         "cached": False,
@@ -155,10 +159,19 @@ def _near_enough(partition: Partition, request: SearchRequest, threshold: float)
     return [hit for hit in hits if hit.memory.id in good]
 
 
-def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
-    """Return hits in a model's order; None if there is no model, or it gave none."""
+def _reranked(partition: Partition, query: str, hits: Sequence[Hit]) -> Sequence[Hit] | None:
+    """Return hits in the order of the server's reranker, or else of the language model; None if neither gave one."""
+    if not hits:
+        return None
+    if partition.server.reranker is not None:
+        return partition.server.reranked(query, hits)
+    return _by_model(partition, query, hits)
+
+
+def _by_model(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit] | None:
+    """Return hits in a language model's order; None if there is no model, or it gave none."""
     model = partition.model("rerank")
-    if model is None or not hits:
+    if model is None:
         return None
     texts = {str(number): hit.memory.content[:1000] for number, hit in enumerate(hits)}
     answer = model.complete(_RERANK, to_json({"query": query, "texts": texts}), json=True)

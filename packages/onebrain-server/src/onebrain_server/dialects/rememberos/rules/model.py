@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from onebrain_engine.graph.model import ChatModel
+from onebrain.errors import ConfigurationError
+from onebrain.memory.remembering.chat import ChatModel
+from onebrain_server.language_model import SECONDS, LanguageModel
 from onebrain_server.security.transport import GuardedTransport
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ CAP: Final = "rememberos.cap"
 ID: Final = "config"
 
 
-def model_of(server: Server, tenant: str) -> ChatModel | None:
+def model_of(server: Server, tenant: str) -> LanguageModel | None:
     """Return the model that works for a tenant; None for no model."""
     mine = own_model(server, tenant)
     if mine is not None:
@@ -28,17 +30,26 @@ def model_of(server: Server, tenant: str) -> ChatModel | None:
     return None if server.model is None or cap_of(server, tenant) == 0 else server.model
 
 
-def own_model(server: Server, tenant: str) -> ChatModel | None:
+def own_model(server: Server, tenant: str) -> LanguageModel | None:
     """Return the model that a tenant has configured for itself."""
     found = server.records.get(tenant, MODEL, ID)
     if found is None:
         return None
-    return ChatModel(
-        found.body["base_url"],
-        api_key=found.body["api_key"],
-        model=found.body["model"],
-        transport=GuardedTransport(server.fetcher),
-    )
+    try:
+        model = guarded(server, found.body["base_url"], found.body["model"], found.body["api_key"])
+    except ConfigurationError:
+        # An earlier version saved addresses that no model can have.
+        return None
+    return LanguageModel(model)
+
+
+def guarded(server: Server, base_url: str, name: str, api_key: str, *, timeout: float = SECONDS) -> ChatModel:
+    """Return a model of a tenant's own, whose every request passes the address guard.
+
+    Raises:
+        ConfigurationError: The address or the key cannot be used; the message does not quote the key.
+    """
+    return ChatModel(base_url, name, api_key, timeout=timeout, transport=GuardedTransport(server.fetcher))
 
 
 def cap_of(server: Server, tenant: str) -> float | None:

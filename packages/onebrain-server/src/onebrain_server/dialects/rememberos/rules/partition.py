@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from onebrain_engine import Tenant
-from onebrain_engine.graph.model import ChatModel
 from onebrain_server.dialects.rememberos.rules.model import model_of
 from onebrain_server.dialects.rememberos.wire import NAME
 from onebrain_server.http.requests import Call
+from onebrain_server.language_model import LanguageModel
 from onebrain_server.partitions import partition_name
 from onebrain_server.state.records import Records
 
@@ -35,7 +35,7 @@ class Partition:
         """Small documents; every call names the tenant."""
         return self.server.records
 
-    def model(self, purpose: str) -> ChatModel | None:
+    def model(self, purpose: str) -> LanguageModel | None:
         """Return the language model for tasks that rules do less well: the tenant's own, else the server's; None for no model.
 
         Its tokens are counted under the purpose.

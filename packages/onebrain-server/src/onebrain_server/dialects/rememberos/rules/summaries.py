@@ -11,7 +11,7 @@ from onebrain.memory.driver import ListRequest
 from onebrain.memory.fence import fence
 from onebrain.memory.filters import Cmp, every
 from onebrain.memory.models import Memory
-from onebrain_engine.graph.proposals import sentences, title_of
+from onebrain_engine.extraction.proposals import sentences, title_of
 from onebrain_server.clock import iso, now
 from onebrain_server.dialects.rememberos.rules import memories
 from onebrain_server.dialects.rememberos.rules.collections import Collection
