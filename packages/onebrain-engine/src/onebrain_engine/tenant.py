@@ -16,6 +16,7 @@ from onebrain.memory.models import EVERYTHING, ForgetResult, Memory, NewMemory, 
 from onebrain.memory.transfer import Copied, Embedders
 from onebrain_engine import cursors
 from onebrain_engine.confidence import Confidence
+from onebrain_engine.derived import Derived
 from onebrain_engine.embedding import Embedder
 from onebrain_engine.expiry import Expiry
 from onebrain_engine.indexes import Indexes
@@ -305,6 +306,16 @@ class Tenant:
             if keys and self._may_have(write, found, keys):
                 return None
             return sum(Succession(write, self.name, space, now).remove(rows) for space, rows in found)
+
+    def release_facts(self, gone: Sequence[Memory], *, dry_run: bool = False) -> Sequence[Memory]:
+        """Take memories that are about to be removed out of the facts that `Brain.remember` drew from them.
+
+        Costs nothing if none of them is a message.
+
+        Returns:
+            The facts that have no other source, which are to be removed as well; those among `gone` are left out.
+        """
+        return Derived(self.list, self.update).release(gone, dry_run=dry_run)
 
     def _may_have(
         self, read: Reading, located: Sequence[tuple[Space, Sequence[int]]], keys: Collection[str]

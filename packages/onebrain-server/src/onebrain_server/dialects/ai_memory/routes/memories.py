@@ -373,7 +373,7 @@ def delete_memory(call: Call, id: str) -> dict[str, Any]:
     """Remove a memory and its links for good."""
     with memories.writing(call):
         row = memories.own(call, id)
-        memories.remove(call, [id])
+        memories.remove(call, [id], known=row)
     events.fire(call, "memory_delete", [row], title=row.title, tier=row.tier)
     return {"deleted": True}
 

@@ -14,6 +14,7 @@ from typing import Final
 from onebrain.memory.driver import ListRequest, SearchRequest
 from onebrain.memory.filters import Cmp, Filter, every, memory_matches, negate
 from onebrain.memory.models import EVERYTHING, Memory, Scope
+from onebrain.memory.remembering.messages import tells_source
 from onebrain_engine.index.text import analyse, analyse_query
 from onebrain_engine.updating import Revision
 from onebrain_server.dialects.ai_memory import mapping
@@ -238,8 +239,14 @@ def recall(call: Call, ids: Sequence[str], moment: datetime) -> None:
     )
 
 
-def remove(call: Call, ids: Sequence[str]) -> int:
-    """Remove memories and their links for good; return how many were there."""
-    gone = call.memories.delete(list(ids), EVERYTHING)
-    links.forget(call, ids)
+def remove(call: Call, ids: Sequence[str], *, known: Row | None = None) -> int:
+    """Remove memories and their links for good; return how many were there.
+
+    The facts that were drawn from them alone go, too. `known` is the only memory, if it was read already.
+    """
+    facts: list[str] = []
+    if known is None or tells_source(known.metadata):
+        facts = [fact.id for fact in call.facts_of(call.memories.get(ids, EVERYTHING))]
+    gone = call.memories.delete([*ids, *facts], EVERYTHING)
+    links.forget(call, [*ids, *facts])
     return gone

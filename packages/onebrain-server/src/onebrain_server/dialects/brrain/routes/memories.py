@@ -287,6 +287,10 @@ class DeletedRow(Wire):
 def delete_memory(call: Call, id: str) -> dict[str, Any]:
     """Delete a memory: it is out of every answer at once, and out of the storage after the retention period."""
     with call.server.changing(call.tenant_id, id):
-        moment = lifetimes.delete(call, memories.one(call, id))
+        memory = memories.one(call, id)
+        facts = call.facts_of([memory])
+        moment = lifetimes.delete(call, memory)
+    for fact in facts:
+        lifetimes.delete_fact(call, fact)
     call.act("delete", "memory")
     return {"id": id, "status": "deleted", "deleted_at": iso(moment)}

@@ -15,7 +15,7 @@ from onebrain.memory.driver import Changes, ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, negate
 from onebrain.memory.models import Memory, Scope
 from onebrain_server.clock import now_micros
-from onebrain_server.http.problems import not_found
+from onebrain_server.http.problems import Problem, not_found
 from onebrain_server.http.requests import Call
 
 _ARCHIVES_AT: Final = "archives_at"
@@ -74,3 +74,11 @@ def delete(call: Call, memory: Memory) -> datetime:
     except OneBrainNotFoundError:
         raise not_found("Memory") from None
     return moment
+
+
+def delete_fact(call: Call, fact: Memory) -> None:
+    """Delete a fact with the message that it was drawn from, unless it is deleted already."""
+    if not deleted(fact):
+        # Another request was first.
+        with suppress(Problem):
+            delete(call, fact)

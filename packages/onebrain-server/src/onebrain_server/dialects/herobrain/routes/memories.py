@@ -249,13 +249,17 @@ def update_memory(call: Call, id: str, query: TenantQuery, body: MemoryChanges) 
 
 @routes.delete("/{id}", needs="write:memories", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, id: str, query: TenantQuery) -> dict[str, Any]:
-    """Delete a memory for good."""
+    """Delete a memory for good, with the facts that were drawn from it alone."""
     memory = _one(call, id, tenant_of(call, query.tenant_id))
+    facts = call.facts_of([memory])
     # Another request was first.
     if not call.memories.delete([id], memory.scope):
         raise not_found("memory")
+    for fact in facts:
+        call.memories.delete([fact.id], fact.scope)
     call.act("delete", "memory")
-    events.tell(call, "memory.deleted", deleted(id), memory.scope.space)
+    for gone in (memory, *facts):
+        events.tell(call, "memory.deleted", deleted(gone.id), gone.scope.space)
     return deleted(id)
 
 

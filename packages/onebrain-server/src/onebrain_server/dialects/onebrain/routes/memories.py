@@ -262,17 +262,18 @@ class ForgetAnswer(Wire):
 def forget_memories(call: Call, body: ForgetFields) -> dict[str, Any]:
     """Delete many memories at once; at least one of ``ids``, ``scope`` and ``filter`` must be given.
 
-    With ``erase``, the kept history is deleted, too, also that of memories with these ``ids`` that were deleted before.
+    The facts that were drawn from them alone go, too. With ``erase``, the kept history is deleted, too, also that of memories with these ``ids`` that were deleted before.
     """
     scope = EVERYTHING if body.scope is None else body.scope.scope()
     ids = _to_forget(call, body, scope)
-    count = len(ids)
-    if not body.dry_run:
-        count = memories.delete(call, ids, scope)
+    if body.dry_run:
+        ids += memories.derived(call, ids, scope)
+    else:
+        ids = memories.delete(call, ids, scope)
         if body.erase:
             call.server.history.forget(call.tenant_id, [*ids, *(body.ids or ())])
-        call.act("delete", "memory", count=count)
-    return {"count": count, "dryRun": body.dry_run, "ids": ids}
+        call.act("delete", "memory", count=len(ids))
+    return {"count": len(ids), "dryRun": body.dry_run, "ids": ids}
 
 
 def _to_forget(call: Call, body: ForgetFields, scope: Scope) -> list[str]:

@@ -9,6 +9,7 @@ from onebrain.errors import OneBrainNotFoundError
 from onebrain.memory.driver import Changes, ListRequest
 from onebrain.memory.filters import TRUE, Cmp, Filter, either, every, negate, parse
 from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
+from onebrain.memory.remembering.messages import is_source
 from onebrain_server.dialects.onebrain.mapping import ARCHIVED, UNSEEN, MemoryFields
 from onebrain_server.dialects.onebrain.rules.documents import PROJECTS
 from onebrain_server.http.problems import invalid, not_found
@@ -19,6 +20,9 @@ from onebrain_server.state.entities import Entity
 # Neither active nor archived: it waits for its owner, and no search or list shows it unless that status is asked for.
 _WAITING: Final = either(*(Cmp("$extra.status", "eq", status) for status in ("candidate", "conflicted")))
 CANDIDATES: Final = every(ARCHIVED, Cmp("$extra.status", "eq", "candidate"))
+
+# Memories that are read together.
+_AT_ONCE: Final = 1000
 
 SEEN: Final = negate(every(ARCHIVED, Cmp(f"$extra.{UNSEEN}", "eq", True)))
 
@@ -153,30 +157,61 @@ def change(call: Call, memory: Memory, **fields: Any) -> Memory:
     return call.memories.update(memory.id, Changes(fields=columns, merge_metadata=False), memory.scope)
 
 
-def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> int:
-    """Delete memories with their links, and note that they are gone."""
-    there = keep(call, ids, scope)
+def delete(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]:
+    """Delete memories with their links, and note that they are gone; return the ids of those that were there.
+
+    The facts that were drawn from them alone go, too, and come last.
+    """
+    there, sources = _kept(call, ids, scope)
     if not there:
-        return 0
+        return []
+    facts = call.facts_of(sources)
+    if facts:
+        keep(call, [fact.id for fact in facts])
+    drawn = [fact.id for fact in facts]
     # Before they are gone: an agent may miss no deletion, and a note for a memory that is still there is not shown.
-    call.server.journal.bury(call.tenant_id, there)
+    call.server.journal.bury(call.tenant_id, [*there, *drawn])
     count = call.memories.delete(there, scope)
-    call.server.links.forget_memories(call.tenant_id, there)
-    return count
+    for fact in facts:
+        call.memories.delete([fact.id], fact.scope)
+    call.server.links.forget_memories(call.tenant_id, [*there, *drawn])
+    if not count:
+        # Another request was first.
+        return drawn
+    known = set(there)
+    return [*(id for id in ids if id in known), *drawn]
+
+
+def derived(call: Call, ids: Sequence[str], scope: Scope) -> list[str]:
+    """Return the ids of the facts that would go with memories."""
+    found = (
+        memory
+        for start in range(0, len(ids), _AT_ONCE)
+        for memory in call.memories.get(ids[start : start + _AT_ONCE], scope)
+    )
+    return [fact.id for fact in call.facts_of([one for one in found if is_source(one)], dry_run=True)]
 
 
 def keep(call: Call, ids: Sequence[str], scope: Scope = EVERYTHING) -> list[str]:
     """Keep the state of memories before they are changed or deleted; return the ids of those that are there.
 
-    `put`, `change` and `delete` do it: nothing else in this dialect changes stored memories.
+    `put`, `change` and `delete` do it. Nothing else in this dialect changes stored memories, except that a fact loses the
+    words of a deleted message.
     """
+    return _kept(call, ids, scope)[0]
+
+
+def _kept(call: Call, ids: Sequence[str], scope: Scope) -> tuple[list[str], list[Memory]]:
+    """Keep the state of memories; return the ids of those that are there, and those from which facts may have been drawn."""
     there: list[str] = []
+    sources: list[Memory] = []
     # A filter may delete everything.
-    for start in range(0, len(ids), 1000):
-        found = call.memories.located(ids[start : start + 1000], scope)
+    for start in range(0, len(ids), _AT_ONCE):
+        found = call.memories.located(ids[start : start + _AT_ONCE], scope)
         call.server.history.keep(call.tenant_id, found)
         there.extend(memory.id for _, memory in found)
-    return there
+        sources.extend(memory for _, memory in found if is_source(memory))
+    return there, sources
 
 
 def link(call: Call, fields: MemoryFields, memory_id: str) -> None:

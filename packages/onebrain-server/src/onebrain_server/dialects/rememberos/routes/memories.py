@@ -112,11 +112,13 @@ def update_memory(call: Call, collection: str, id: str, query: Tagged, body: Mem
 
 @routes.delete("/memories/{id}", needs="write", answers=Deleted, errors=(404,), quick=True)
 def delete_memory(call: Call, collection: str, id: str, query: Tagged) -> dict[str, Any]:
-    """Delete a memory and its files."""
+    """Delete a memory and its files, with the facts that were drawn from it alone."""
     partition, found = partition_of(call), writable(call, collection)
     memory = memories.one(partition, found, id, query.container_tag)
+    facts = call.facts_of([memory])
     if not memories.remove(partition, found, [memory.id]):
         raise not_found("Memory")
+    memories.remove(partition, found, [fact.id for fact in facts])
     return {"deleted": True}
 
 
@@ -197,7 +199,7 @@ class ForgetAnswer(Wire):
 
 @routes.post("/forget", needs="write", answers=ForgetAnswer, errors=(404,))
 def forget(call: Call, collection: str, body: ForgetFields) -> dict[str, Any]:
-    """Delete the memories that match a query in meaning; there is no dry run."""
+    """Delete the memories that match a query in meaning, and facts drawn from them alone; there is no dry run."""
     partition, found = partition_of(call), writable(call, collection)
     request = SearchRequest(
         query=body.query,
@@ -206,5 +208,6 @@ def forget(call: Call, collection: str, body: ForgetFields) -> dict[str, Any]:
         mode="vector",
         min_score=body.min_score,
     )
-    ids = [hit.memory.id for hit in partition.memories.search(request).hits]
+    gone = [hit.memory for hit in partition.memories.search(request).hits]
+    ids = [memory.id for memory in (*gone, *call.facts_of(gone))]
     return {"deleted": memories.remove(partition, found, ids), "ids": ids}
