@@ -274,3 +274,5 @@ async def test_a_superseded_node_is_marked_where_it_is_found(brain, call):
     nodes = {one.node.node_id: one.node for one in await call(retriever, "retrieve", "Ewa lives in Gdynia")}
     assert nodes[id].metadata == {"a": 1, "superseded_by": new}
     assert "superseded_by" not in nodes[id].get_content(metadata_mode="llm")
+    # As it was added, it is found by its id.
+    assert [node.metadata for node in store.get_nodes(["n"])] == [{"a": 1}]

@@ -210,7 +210,10 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
     def _get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> Plan[list[BaseNode]]:
-        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding."""
+        """Return the nodes that have one of `node_ids` and match `filters`, in the order of adding.
+
+        They are as they were added, also those that other memories supersede.
+        """
         if node_ids == []:
             return []
         condition = every((yield from self._with_ids(node_ids)), translate(filters))
@@ -220,6 +223,7 @@ class OneBrainVectorStore(Connected, BasePydanticVectorStore):
             filter=condition,
             scope=self.scope,
             order="sequence",
+            include_superseded=True,
             with_embeddings=can.embeddings and self.use_embeddings is not False,
         )
         return [node_of(memory) for memory in memories]

@@ -227,7 +227,7 @@ def identity_of(model: Any) -> str:
 
 
 def _identity(model: Any, depth: int) -> list[str]:
-    kind: Any = model if hasattr(model, "__qualname__") else type(model)
+    kind: Any = model if hasattr(model, "__qualname__") else cast("type[object]", type(model))
     lines = [f"{kind.__module__}.{kind.__qualname__}"]
     metadata = _attribute(model, "metadata")
     # The arguments that a partial function, or a binding of LangChain, adds to each call.
