@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onebrain.memory.driver import FACTS_HEADER
+from onebrain.memory.remembering.messages import is_source
 from onebrain_server.http.problems import Problem
 from onebrain_server.partitions import partition_name
 from onebrain_server.state.accounts import Caller
@@ -129,7 +130,8 @@ class Call:
 
         A `Brain` sees to the facts itself, or keeps them, and says so.
         """
-        if self.header(FACTS_HEADER) is not None:
+        # First of all, because hardly any memory is one.
+        if not any(map(is_source, gone)) or self.header(FACTS_HEADER) is not None:
             return []
         return self.memories.release_facts(gone, dry_run=dry_run)
 
