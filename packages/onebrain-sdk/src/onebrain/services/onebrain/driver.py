@@ -194,8 +194,8 @@ class OneBrainDriver(HttpDriver):
             else ()
         )
         self._narrows: bool | None = None
-        # Whether the server of the last search filtered by scope, as one that searches archived memories does.
-        self._filters = False
+        # Whether the server filters by scope, as one that searches archived memories does; None before the first search.
+        self._filters: bool | None = None
 
     # ---- store ------------------------------------------------------------------------------------------------------
 
@@ -289,8 +289,9 @@ class OneBrainDriver(HttpDriver):
         query = request.query or ""
         plain = not request.scope and request.filter == TRUE and not request.include_archived
         # A few more, in place of archived ones.
-        top = min(MOST_HITS, request.limit + _ARCHIVED * self._filters) if plain else MOST_HITS
-        found = yield from self._ask(request, top)
+        top = min(MOST_HITS, request.limit + _ARCHIVED * (self._filters is True)) if plain else MOST_HITS
+        archived = request.include_archived or self._filters is not False
+        found = yield from self._ask(request, top, archived=archived)
         self._filters = found.filtered
         mode = _mode(found.search_mode, request.mode)
         hits = yield from self._hits(found)
@@ -310,7 +311,7 @@ class OneBrainDriver(HttpDriver):
         partial = not found.filtered and mode != "vector"
         return Found(hits=hits, more=partial or len(found.data) >= top, partial=partial, mode=mode)
 
-    def _ask(self, request: SearchRequest, top: int, *, archived: bool = True) -> Steps[wire.SearchResults]:
+    def _ask(self, request: SearchRequest, top: int, *, archived: bool) -> Steps[wire.SearchResults]:
         """Search, also among archived memories if the server can: those that others supersede are archived."""
         spec = POST(
             "/v1/memory/search",
