@@ -194,8 +194,7 @@ class Chains:
             elif isinstance(old, Linked) and any(mark.by == row.key for mark in old.marks):
                 self._ledger.wrote(link)
             else:
-                at = row.linked_at or datetime.now(UTC)
-                mark = Mark(row.key, at, row.valid_from, row.created_at, row.expires_at)
+                mark = _mark_of(row)
                 self._keep(_with_mark(old, mark))
                 yield from self._ledger.put(link, mark)
         if gone:
@@ -221,11 +220,16 @@ def _link(row: Linked, old: str) -> Link:
     return Link(row.scope.space, row.scope.user, row.key, old)
 
 
+def _mark_of(new: Linked) -> Mark:
+    """Return the mark of a memory on those that it supersedes."""
+    return Mark(new.key, new.linked_at or datetime.now(UTC), new.valid_from, new.created_at, new.expires_at)
+
+
 def _marked_by(row: Memory, others: Iterable[Memory]) -> Memory:
     """Return a memory with a mark for each of the others that supersedes it, in the order of recording."""
     space, user, id = key_of(row)
     marks = [
-        Mark(new.key, new.linked_at or datetime.now(UTC), new.valid_from, new.created_at, new.expires_at)
+        _mark_of(new)
         for new in others
         if isinstance(new, Linked) and id in new.supersedes and key_of(new)[:2] == (space, user)
     ]

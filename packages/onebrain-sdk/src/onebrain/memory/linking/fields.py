@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from onebrain._core.codec import is_array, is_object, is_sequence
+from onebrain._core.codec import as_array, as_object, is_object, is_sequence
 from onebrain.memory.envelope import KEY, MARKS, Envelope
 from onebrain.memory.models import Memory, NewMemory, StoreResult
 from onebrain.memory.moments import instant_of
@@ -92,11 +92,9 @@ def with_links(memory: Memory, metadata: Mapping[str, Any], envelope: Envelope) 
 
     Values that other clients wrote never raise.
     """
-    beside: Any = metadata.get(MARKS)
-    if not is_object(beside):
-        if _KEPT.isdisjoint(envelope.kept):
-            return memory
-        beside = {}
+    beside = as_object(metadata.get(MARKS))
+    if not beside and _KEPT.isdisjoint(envelope.kept):
+        return memory
     touched = _instant(beside.get(_TOUCHED))
     return Linked.trusted(
         {
@@ -143,20 +141,15 @@ def kept_marks(metadata: Mapping[str, Any], *, archived: bool = False) -> dict[s
         metadata: Its metadata before the change.
         archived: Whether the change archives it, which is then no longer done because of the marks.
     """
-    beside: Any = metadata.get(MARKS)
-    if not is_object(beside):
-        return {}
     dropped = (_TOUCHED, _HIDDEN) if archived else (_TOUCHED,)
-    left = {name: value for name, value in beside.items() if name not in dropped}
+    left = {name: value for name, value in as_object(metadata.get(MARKS)).items() if name not in dropped}
     return {MARKS: left} if left else {}
 
 
 def marks_of(metadata: Mapping[str, Any]) -> tuple[Mark, ...]:
     """Return the marks in the metadata of a memory."""
-    beside: Any = metadata.get(MARKS)
-    rows: Any = beside.get(_MARKED) if is_object(beside) else None
-    found = (_mark(row) for row in rows) if is_array(rows) else ()
-    return tuple(mark for mark in found if mark is not None)
+    rows = as_array(as_object(metadata.get(MARKS)).get(_MARKED))
+    return tuple(mark for mark in map(_mark, rows) if mark is not None)
 
 
 def relinked(
@@ -174,20 +167,18 @@ def relinked(
         updated_at: When the memory was last changed, which this is not.
         hides: Returns whether the service shall have it archived because of some marks; None if it never has.
     """
-    envelope: Any = metadata.get(KEY)
-    ids: Any = envelope.get("supersedes") if is_object(envelope) else None
-    before = Links(marks_of(metadata), tuple(map(str, ids)) if is_array(ids) else ())
+    envelope = as_object(metadata.get(KEY))
+    before = Links(marks_of(metadata), tuple(map(str, as_array(envelope.get("supersedes")))))
     after = change(before)
     hidden = hides is not None and hides(after.marks)
     if after == before and hidden == is_hidden(metadata):
         return None
-    beside: Any = metadata.get(MARKS)
-    touched = beside.get(_TOUCHED) if is_object(beside) else None
+    touched = as_object(metadata.get(MARKS)).get(_TOUCHED)
     if touched is None and updated_at is not None:
         touched = updated_at.isoformat()
     whole = {_MARKED: [_row(mark) for mark in after.marks], _TOUCHED: touched, _HIDDEN: hidden}
     changed = {**metadata, MARKS: {name: value for name, value in whole.items() if value}}
-    if after.supersedes != before.supersedes and is_object(envelope):
+    if after.supersedes != before.supersedes and is_object(metadata.get(KEY)):
         changed[KEY] = {**envelope, "supersedes": list(after.supersedes)}
     return changed
 
@@ -202,8 +193,7 @@ def has_begun(marks: Sequence[Mark], moment: datetime) -> bool:
 
 def is_hidden(metadata: Mapping[str, Any]) -> bool:
     """Return whether a memory is archived because of its marks, and not by its user."""
-    beside: Any = metadata.get(MARKS)
-    return is_object(beside) and beside.get(_HIDDEN) is True
+    return as_object(metadata.get(MARKS)).get(_HIDDEN) is True
 
 
 def _row(mark: Mark) -> dict[str, str]:
@@ -212,7 +202,8 @@ def _row(mark: Mark) -> dict[str, str]:
 
 
 def _mark(row: Any) -> Mark | None:
-    by: Any = row.get("id") if is_object(row) else None
+    row = as_object(row)
+    by = row.get("id")
     if not isinstance(by, str):
         return None
     at = _instant(row.get("at"))

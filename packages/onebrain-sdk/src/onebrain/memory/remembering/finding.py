@@ -74,7 +74,8 @@ def _check(
     found: Checked | str
     try:
         found = checked(proposal, said, known)
-    except Exception as error:  # a model can write anything, and the other facts are good
+    except Exception as error:
+        # A model can write anything, and the other facts are good.
         found = f"could not be checked ({type(error).__name__})"
     if isinstance(found, str):
         dropped.append(Dropped(proposal.text, found))

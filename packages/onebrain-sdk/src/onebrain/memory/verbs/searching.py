@@ -184,8 +184,8 @@ class Searching(Verbs[Mode]):
             rerank: Orders the hits anew: a name such as ``"fastembed:Xenova/ms-marco-MiniLM-L-6-v2"`` (see
                 `onebrain.memory.reranking.from_name`), an object with ``rerank(query, texts)``, or such a function. It sees the
                 first 50 hits, 2,000 characters of each, once. If it fails, or takes more than 60 seconds (10 if it is async),
-                the hits keep their order, and `SearchResult.reranked` is False. True lets the service itself do it, where it can. `min_score` is a limit of the
-                scores before.
+                the hits keep their order, and `SearchResult.reranked` is False. True lets the service itself do it, where it
+                can. `min_score` is a limit of the scores before.
 
         Raises:
             ConfigurationError: The reranker is none, or lacks a library or a model.
