@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
+from onebrain._core.awaitables import in_time, waits
 from onebrain._core.codec import as_object, is_object, is_sequence
 from onebrain._core.steps import Call, Steps
 from onebrain.errors import ConfigurationError, ModelError, OneBrainError, redact
@@ -81,7 +82,7 @@ class Asked:
         function, coroutine = self.function, self.coroutine
         if self.unlimited is not None:
             # Within the limit, which is a task of its own, where the exception would end the event loop.
-            coroutine = _in_time(_guarded_coroutine(self.unlimited))
+            coroutine = in_time(_guarded_coroutine(self.unlimited), TIMEOUT)
         elif coroutine is not None:
             coroutine = _guarded_coroutine(coroutine)
         return replace(self, function=None if function is None else _guarded(function), coroutine=coroutine)
@@ -165,20 +166,10 @@ def _of(
     read: Callable[[Any], Any],
 ) -> Asked:
     # A method that returns an awaitable is for async code, whatever its name.
-    if sync is not None and _waits(sync):
+    if sync is not None and waits(sync):
         sync, other = None, other or sync
-    timed = None if other is None else _in_time(other)
+    timed = None if other is None else in_time(other, TIMEOUT)
     return Asked(name_of(model), sync, timed, read, identity_of(model), unlimited=other)
-
-
-def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def answer(prompt: str) -> Any:
-        # Imported here, because programs without an event loop need not load it.
-        import asyncio
-
-        return await asyncio.wait_for(ask(prompt), TIMEOUT)
-
-    return answer
 
 
 def _with_messages(ask: Callable[..., Any] | None) -> Callable[..., Any] | None:
@@ -191,18 +182,12 @@ def _with_messages(ask: Callable[..., Any] | None) -> Callable[..., Any] | None:
     async def awaited(prompt: str) -> Any:
         return await ask([{"role": "user", "content": prompt}])
 
-    return awaited if _waits(ask) else told
+    return awaited if waits(ask) else told
 
 
 def _method(model: Any, name: str) -> Callable[..., Any] | None:
     found = getattr(model, name, None)
     return found if callable(found) else None
-
-
-def _waits(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - the method of an object, to look at it
-    )
 
 
 def name_of(model: Any) -> str:

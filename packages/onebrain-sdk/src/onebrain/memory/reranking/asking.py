@@ -11,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
+from onebrain._core.awaitables import in_time, waits
 from onebrain._core.steps import Call, Steps
 from onebrain.errors import ConfigurationError
 from onebrain.memory.models import Hit
@@ -77,7 +78,7 @@ class Asked:
             told = yield Call(self.function or _never, (query, texts), coroutine=self.coroutine)
             if inspect.isawaitable(told):
                 # A plain function that returns a coroutine cannot be told before it is called.
-                told = yield Call(_refuse, (told,), coroutine=_in_time(_awaited))
+                told = yield Call(_refuse, (told,), coroutine=in_time(_awaited, TIMEOUT))
             values = _numbers(told, len(texts))
         except ConfigurationError:
             raise
@@ -117,22 +118,12 @@ def reranker_of(given: RerankerLike, *, asynchronous: bool) -> Asked:
             "rerank: must be a name such as 'fastembed:Xenova/ms-marco-MiniLM-L-6-v2', an object with a method rerank, or a "
             f"function of a query and texts; not {type(reranker).__name__}"
         )
-    if not _waits(function):
+    if not waits(function):
         other: Any = getattr(reranker, "arerank", None)
-        return Asked(_within(function), _in_time(other) if _waits(other) else None)
+        return Asked(_within(function), in_time(other, TIMEOUT) if waits(other) else None)
     if not asynchronous:
         raise ConfigurationError(_ASYNC_ONLY)
-    return Asked(None, _in_time(function))
-
-
-def _in_time(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def answer(*args: Any) -> Any:
-        # Imported here, because programs without an event loop need not load it.
-        import asyncio
-
-        return await asyncio.wait_for(ask(*args), TIMEOUT)
-
-    return answer
+    return Asked(None, in_time(function, TIMEOUT))
 
 
 def _within(ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,12 +151,6 @@ def _within(ask: Callable[..., Any]) -> Callable[..., Any]:
         return told[0]
 
     return answer
-
-
-def _waits(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - the method of an object, to look at it
-    )
 
 
 async def _awaited(told: Awaitable[Any]) -> Any:
