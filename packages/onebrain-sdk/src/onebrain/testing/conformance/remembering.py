@@ -12,7 +12,7 @@ from onebrain.memory.brain import Brain
 from onebrain.memory.driver import Proposes
 from onebrain.memory.models import Scope
 from onebrain.memory.remembering.results import RememberResult
-from onebrain.testing.conformance.suite import Suite, found, keep, listed, needs
+from onebrain.testing.conformance.suite import Suite, found, keep, lacks, listed, needs
 
 MAY = Scope(user="may", session="monday")
 HER = Scope(user="may")
@@ -156,8 +156,7 @@ class RememberSuite(Suite):
         assert facts(brain) == {HOME["text"]}
 
     def test_a_service_without_links_refuses_to_make_a_replacement(self, brain: Brain) -> None:
-        if brain.capabilities.supersede:
-            pytest.skip(f"{brain.capabilities.service} declares supersede=True")
+        lacks(brain, "supersede")
         with pytest.raises(Unsupported):
             remember(brain, Scripted([HOME]), supersede="auto")
 

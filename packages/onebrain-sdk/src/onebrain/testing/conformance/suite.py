@@ -96,6 +96,14 @@ def needs(brain: Brain, *abilities: str) -> None:
             pytest.skip(f"{can.service} declares {ability}={declared!r}")
 
 
+def lacks(brain: Brain, ability: str) -> None:
+    """Skip the test if the driver declares `ability`; the reason shows its declaration."""
+    can = brain.capabilities
+    declared = getattr(can, ability)
+    if declared:
+        pytest.skip(f"{can.service} declares {ability}={declared!r}")
+
+
 def needs_room(brain: Brain, characters: int) -> None:
     """Skip the test if a memory with this number of characters is too long for the service."""
     can = brain.capabilities
