@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import onebrain
 from onebrain import EmbedderMismatch, NewMemory, OneBrainValidationError, Scope
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.memory import transfer
 from onebrain.memory.moments import moments_of
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 from llama_index.core.llms import ChatMessage
@@ -26,7 +27,7 @@ import onebrain_llamaindex as li
 import onebrain_openai_agents as oa
 from onebrain import F, OneBrainError, OneBrainValidationError, Scope
 from onebrain._core.endpoint import endpoint
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.mcp.tools import Tools
 from onebrain.memory.filters import FALSE, TRUE, every, negate
 from onebrain.services.brrain import Brrain
@@ -300,12 +301,43 @@ def test_the_tool_that_forgets_takes_no_empty_list(brain):
 # ---- commands and tools ----------------------------------------------------------------------------------------------
 
 
-def test_no_command_and_no_tool_deletes():
-    names = [
-        *cli.commands,
-        *(tool.__name__ for tool in (*Tools.reading.fget(Tools), *Tools.writing.fget(Tools))),
-    ]
-    assert [name for name in names if DELETING.match(name.replace("-", "_"))] == []
+def test_no_tool_deletes():
+    names = [tool.__name__ for tool in (*Tools.reading.fget(Tools), *Tools.writing.fget(Tools))]
+    assert [name for name in names if DELETING.match(name)] == []
+
+
+# The command lines of each command that deletes which name nothing, or everything without `--everything`.
+COMMANDS = {
+    "delete": [[], [""], ["", "--space", "notes"]],
+    "forget": [[], *(["--filter", text] for text in ("", "{}", "[]", "null", '{"$and": [{}, {}]}'))],
+    "credentials forget": None,
+}
+
+
+def commands_of(group, path=()):
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        yield " ".join([*path, name])
+        if hasattr(command, "list_commands"):
+            yield from commands_of(command, (*path, name))
+
+
+def test_every_command_that_deletes_is_here():
+    assert {name for name in commands_of(cli) if DELETING.match(name.split()[-1].replace("-", "_"))} == set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, lines in COMMANDS.items() if lines is not None])
+def test_a_command_takes_nothing_for_nothing(name, tmp_path):
+    url = onebrain.sqlite_url(tmp_path / "brain.db")
+    with onebrain.connect(url, embedder=None) as made:
+        made.store("one", scope=MARIA)
+    for line in COMMANDS[name]:
+        done = CliRunner().invoke(cli, [name, *line, "--yes", "--url", url])
+        assert done.exit_code in (1, 2, 3), line
+        with onebrain.connect(url, embedder=None) as read:
+            assert read.count() == 1, line
 
 
 # ---- clients ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import onebrain
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.errors import ConfigurationError, OneBrainNotFoundError, Unsupported
 from onebrain_engine import encrypt
 from onebrain_engine.store import rekeying

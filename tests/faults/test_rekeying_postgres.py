@@ -17,7 +17,7 @@ from psycopg import conninfo
 
 import onebrain
 from onebrain import Scope
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.errors import ConfigurationError, DatabaseBusy, OneBrainNotFoundError, Unsupported
 from onebrain_engine import encrypt
 from onebrain_engine.store import postgres_rekeying as rekeying

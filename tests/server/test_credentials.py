@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from onebrain._core.codec import to_json
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.errors import StorageError
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.vault import CredentialsKeyMissing, KeyFile, Vault

@@ -223,7 +223,7 @@ def started(environment, *options):
 
 def test_without_a_key_it_says_so_at_once():
     done = started({})
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (4, "")
     assert "ONEBRAIN_API_KEY" in done.stderr
 
 
@@ -231,5 +231,5 @@ def test_without_the_extra_it_says_what_to_install(tmp_path):
     (tmp_path / "mcp.py").write_text("raise ImportError('no module', name='mcp')\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = started({"ONEBRAIN_API_KEY": "ob_x", "PYTHONPATH": path}, "-P")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert 'pip install "onebrain-sdk[mcp]"' in done.stderr

@@ -441,7 +441,7 @@ def test_a_brain_of_an_earlier_version_gets_another_embedder(tmp_path):
 
 def test_the_command_gives_another_embedder(tmp_path):
     testing = pytest.importorskip("click.testing")
-    from onebrain.cli.commands import cli
+    from onebrain.cli.app import cli
 
     url = f"sqlite:///{tmp_path}/brain.db"
     with onebrain.connect(url, embedder=Hashed("old")) as brain:

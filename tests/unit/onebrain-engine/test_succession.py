@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import onebrain
 from onebrain import Scope
-from onebrain.cli.commands import cli
+from onebrain.cli.app import cli
 from onebrain.memory import transfer
 from onebrain_engine.store import schema
 from onebrain_engine.succession import Succession

@@ -147,7 +147,7 @@ READING = (["list"], ["list", "--json"], ["search", "tea"], ["context", "tea"], 
 def test_a_reading_command_makes_no_brain(command, tmp_path, monkeypatch):
     from click.testing import CliRunner
 
-    from onebrain.cli.commands import cli
+    from onebrain.cli.app import cli
 
     monkeypatch.setenv("ONEBRAIN_HOME", str(tmp_path / "home"))
     for variable in ("ONEBRAIN_URL", "ONEBRAIN_API_KEY"):
