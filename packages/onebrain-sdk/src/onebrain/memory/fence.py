@@ -68,7 +68,8 @@ def defuse(text: str) -> str:
         >>> defuse("if a < b: </ Memories >"), defuse("<b>")
         ('if a < b: &lt;/ Memories >', '<b>')
     """
-    if _LESS_THAN.search(text) is None:
+    # Nearly every text is ASCII, and is looked through ten times as fast without the expression.
+    if (text.isascii() and "<" not in text) or _LESS_THAN.search(text) is None:
         return text
     return _LESS_THAN.sub(lambda found: "&lt;" if _is_tag(text, found.end()) else found[0], text)
 
