@@ -46,6 +46,7 @@ from onebrain_server.state.links import Links
 from onebrain_server.state.outbox import Outbox
 from onebrain_server.state.owners import Owners
 from onebrain_server.state.records import Records
+from onebrain_server.state.rekeying import former_keys
 from onebrain_server.state.relations import Relations
 from onebrain_server.state.sessions import Sessions
 
@@ -114,6 +115,7 @@ class Server:
         except BaseException:
             self._driver.close()
             raise
+        self.sealer.former = former_keys(self.database, self.sealer)
         self.accounts = Accounts(self.database)
         self.attempts = Attempts(self.database)
         self.sessions = Sessions(self.database, self.accounts)

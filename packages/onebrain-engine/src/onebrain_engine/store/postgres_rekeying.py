@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
@@ -20,6 +20,9 @@ from onebrain_engine.store.postgres_connections import Connection, behind_pooler
 from onebrain_engine.store.postgres_errors import SERVICE, translated
 from onebrain_engine.store.postgres_large import forget_words
 from onebrain_engine.store.postgres_schema import LOCK, find_vectors, prepare, state
+
+if TYPE_CHECKING:
+    from onebrain_engine.store.rekeying import Companions
 
 _log = logging.getLogger("onebrain_engine")
 
@@ -52,13 +55,13 @@ _CHANGES: Final = {
 }
 
 
-def encrypt(url: str, new: Cipher, old: Cipher | None) -> int:
+def encrypt(url: str, new: Cipher, old: Cipher | None, others: Companions | None = None) -> int:
     """Seal all of a brain with a key; return the number of newly sealed memories. See `rekeying.encrypt`."""
     database = target(url)
     where = database.where
     with closing(open_connection(database)) as connection, translated(where):
         adapt_text(connection)
-        _require_brain(connection, where)
+        _require_brain(connection, where, others)
         mark = state(connection, where)[1]
         prepare(connection, _present(mark, new, old, where), where)
         vectors = find_vectors(connection, where)
@@ -67,16 +70,18 @@ def encrypt(url: str, new: Cipher, old: Cipher | None) -> int:
             for statement in _BEGIN:
                 connection.execute(statement.encode())
             count = _seal_all(connection, where, new, old)
+            if others is not None:
+                _seal_others(connection, others)
             connection.execute("COMMIT")
         except BaseException:
             if not connection.closed:
                 connection.execute("ROLLBACK")
             raise
-        _sweep(connection)
+        _sweep(connection, () if others is None else others.tables)
     return count
 
 
-def _require_brain(connection: Connection, where: str) -> None:
+def _require_brain(connection: Connection, where: str, others: Companions | None) -> None:
     found = connection.execute(
         "SELECT n.nspname = 'onebrain', c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
         "WHERE (n.nspname = 'onebrain' OR n.nspname = ANY(current_schemas(false))) "
@@ -84,7 +89,7 @@ def _require_brain(connection: Connection, where: str) -> None:
     ).fetchall()
     if (True, "migration") not in found:
         raise OneBrainNotFoundError(f"there is no brain in {where}", service=SERVICE)
-    if any(name == "server_setting" for _, name in found):
+    if others is None and any(name == "server_setting" for _, name in found):
         raise Unsupported("sealing what is stored already, or changing its key", "a server's database")
 
 
@@ -117,6 +122,19 @@ def _seal_all(connection: Connection, where: str, new: Cipher, old: Cipher | Non
         (mark,),
     )
     return count
+
+
+def _seal_others(connection: Connection, others: Companions) -> None:
+    connection.execute("SELECT set_config('onebrain.tenant', '*', true)")
+    for table in others.tables:
+        connection.execute(f"LOCK TABLE onebrain.{table} IN EXCLUSIVE MODE".encode())
+
+    def execute(statement: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        done = connection.execute(statement.replace("?", "%s").encode(), tuple(values))
+        return [] if done.description is None else done.fetchall()
+
+    connection.execute("SET LOCAL search_path = onebrain")
+    others.seal(execute)
 
 
 def _tenants(connection: Connection) -> list[str]:
@@ -165,7 +183,7 @@ def _seal_chunk(
         )
 
 
-def _sweep(connection: Connection) -> None:
+def _sweep(connection: Connection, others: Sequence[str]) -> None:
     """Remove the rest that is in clear: indexes of large spaces, and the rows' earlier versions."""
     found = connection.execute(
         "SELECT quote_ident(indexname) FROM pg_indexes WHERE schemaname = 'onebrain' AND starts_with(indexname, 'large_')"
@@ -175,7 +193,7 @@ def _sweep(connection: Connection) -> None:
     if not behind_pooler(connection):  # where a setting would stay behind in a session of others
         connection.execute(f"SET lock_timeout = '{_TIMEOUT}s'".encode())
         full = "FULL "
-    statements += [f"VACUUM {full}onebrain.{table}" for table in (*_CHANGES, "next_vector", "word")]
+    statements += [f"VACUUM {full}onebrain.{table}" for table in (*_CHANGES, "next_vector", "word", *others)]
     for statement in statements:
         try:
             connection.execute(statement.encode())

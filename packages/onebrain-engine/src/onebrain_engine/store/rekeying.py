@@ -8,10 +8,11 @@ next call that its key is another one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from onebrain.errors import MissingDependency, OneBrainNotFoundError, Unsupported
 from onebrain.memory.sqlite_urls import MEMORY, sqlite_path
@@ -22,6 +23,22 @@ from onebrain_engine.store.sqlite_errors import translated
 
 _CHUNK: Final = 500
 _TIMEOUT: Final = 30.0  # seconds to wait for other writers
+
+# Executes SQL of both databases, with ``?`` for each value, and returns the rows.
+Execute: TypeAlias = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """Tables beside a brain's that are sealed with its key, such as a server's.
+
+    Attributes:
+        tables: Their names.
+        seal: Seals their rows, within the transaction that seals the memories.
+    """
+
+    tables: Sequence[str]
+    seal: Callable[[Execute], object]
 
 
 def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None = None) -> int:
@@ -35,14 +52,21 @@ def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None
     Raises:
         ConfigurationError: A key is malformed, or `before` is not the brain's.
         OneBrainNotFoundError: There is no such file, or no brain in the database.
-        Unsupported: The brain belongs to a server, which seals texts of its own with the key.
+        Unsupported: The brain belongs to a server, which seals texts of its own with the key; ``onebrain encrypt`` does it.
         MissingDependency: The package ``cryptography`` is not installed, or ``psycopg`` where it is needed.
     """
+    return encrypt_all(url, encryption_key, before=before)
+
+
+def encrypt_all(
+    url: str, encryption_key: str | bytes, *, before: str | bytes | None, others: Companions | None = None
+) -> int:
+    """Seal a brain, and the tables beside it, in one transaction; see `encrypt`."""
     service = "postgresql" if is_postgres(url) else "sqlite"
     new = Cipher(encryption_key, service=service)
     old = None if before is None else Cipher(before, service=service)
     if service == "postgresql":
-        return _encrypt_postgres(url, new, old)
+        return _encrypt_postgres(url, new, old, others)
     path = sqlite_path(url)
     if path == MEMORY or not Path(path).is_file():
         raise OneBrainNotFoundError(f"there is no brain at {url}", service="sqlite")
@@ -51,7 +75,7 @@ def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None
         database.execute("PRAGMA secure_delete = ON")  # clear pages are overwritten
         database.execute("BEGIN IMMEDIATE")
         try:
-            count = _seal_all(database, path, new, old)
+            count = _seal_all(database, path, new, old, others)
             database.execute("COMMIT")
         except BaseException:
             database.execute("ROLLBACK")
@@ -60,18 +84,23 @@ def encrypt(url: str, encryption_key: str | bytes, *, before: str | bytes | None
     return count
 
 
-def _encrypt_postgres(url: str, new: Cipher, old: Cipher | None) -> int:
+def _encrypt_postgres(url: str, new: Cipher, old: Cipher | None, others: Companions | None) -> int:
     try:
         from onebrain_engine.store import postgres_rekeying
     except ImportError:
         raise MissingDependency(
             'PostgreSQL needs psycopg: pip install "onebrain-engine[postgres]"', service="postgresql"
         ) from None
-    return postgres_rekeying.encrypt(url, new, old)
+    return postgres_rekeying.encrypt(url, new, old, others)
 
 
-def _seal_all(database: sqlite3.Connection, path: str, new: Cipher, old: Cipher | None) -> int:
-    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'server_setting'").fetchone():
+def _seal_all(
+    database: sqlite3.Connection, path: str, new: Cipher, old: Cipher | None, others: Companions | None
+) -> int:
+    if (
+        others is None
+        and database.execute("SELECT 1 FROM sqlite_master WHERE name = 'server_setting'").fetchone()
+    ):
         raise Unsupported("sealing what is stored already, or changing its key", "a server's database")
     mark = encryption_mark(database)
     if mark is not None and new.fits(mark):
@@ -99,6 +128,8 @@ def _seal_all(database: sqlite3.Connection, path: str, new: Cipher, old: Cipher 
     database.execute("DELETE FROM next_vector")
     database.execute("UPDATE space SET next_embedder = NULL")
     database.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('encryption', ?)", (mark,))
+    if others is not None:
+        others.seal(lambda statement, values: database.execute(statement, values).fetchall())
     return count
 
 
@@ -136,4 +167,4 @@ def _sweep(database: sqlite3.Connection, path: str) -> None:
             file.unlink()
 
 
-__all__ = ["encrypt"]
+__all__ = ["Companions", "Execute", "encrypt", "encrypt_all"]

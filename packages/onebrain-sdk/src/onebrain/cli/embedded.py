@@ -7,6 +7,7 @@ import click
 from onebrain.cli.exits import installed
 from onebrain.cli.options import Target, command, json_option
 from onebrain.cli.output import Output
+from onebrain.errors import Unsupported
 
 
 @command(
@@ -24,14 +25,20 @@ from onebrain.cli.output import Output
 )
 @json_option
 def encrypt(url: str, key: str, before: str | None, out: Output) -> None:
-    """Encrypt a whole brain, or change its key.
+    """Encrypt a whole brain or the database of a server, or change its key.
 
-    Pass keys in the environment, because other users of the machine can read a command line. Readers may continue meanwhile.
-    An interrupted command changes nothing.
+    Pass keys in the environment, because other users of the machine can read a command line. Readers of a brain may continue
+    meanwhile; a server has to be stopped, and started again with the key as $MEMORY_ENCRYPTION_KEY. An interrupted command
+    changes nothing.
     """
     with installed("embedded brain", "onebrain-engine"):
         from onebrain_engine import encrypt as seal
-    count = seal(url, key, before=before)
+    try:
+        count = seal(url, key, before=before)
+    except Unsupported:
+        with installed("server", "onebrain-server"):
+            from onebrain_server.state.rekeying import encrypt as seal_server
+        count = seal_server(url, key, before=before)
     out.result(f"{count} memories sealed", sealed=count)
 
 

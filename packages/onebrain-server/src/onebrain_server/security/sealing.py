@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -25,6 +26,7 @@ class Sealer:
 
     Args:
         key: 32 bytes, or None to store texts as they are.
+        former: Keys before that one, whose digests are good for ever; they open no text.
 
     Example:
         >>> sealer = Sealer(bytes(32))
@@ -32,8 +34,9 @@ class Sealer:
         'window seats'
     """
 
-    def __init__(self, key: bytes | None) -> None:
+    def __init__(self, key: bytes | None, former: Sequence[bytes] = ()) -> None:
         self._key = key
+        self.former = tuple(former)
         self._ciphers = lru_cache(maxsize=4096)(self._cipher)
 
     @property
@@ -64,14 +67,21 @@ class Sealer:
                 "a text cannot be decrypted: MEMORY_ENCRYPTION_KEY is not the key it was made with"
             ) from None
 
+    @staticmethod
+    def seals(stored: bytes) -> bool:
+        """Return whether a stored form is sealed, rather than in clear."""
+        return stored[:1] == _SEALED
+
     def digest(self, tenant: str, text: str) -> str:
         """Return a digest to compare by; with a key it tells nothing to those who do not have it."""
         return hmac.new(self._key or b"onebrain", f"{tenant}\0{text}".encode(), hashlib.sha256).hexdigest()
 
     def digests(self, tenant: str, text: str) -> tuple[str, ...]:
-        """Return the digests that a text may be known by: those made before a key was set are good for ever."""
-        made = self.digest(tenant, text)
-        return (made,) if self._key is None else (made, Sealer(None).digest(tenant, text))
+        """Return the digests that a text may be known by: that of the key, and those of the time before it was set."""
+        if self._key is None:
+            return (self.digest(tenant, text),)
+        keys = (self._key, *self.former, None)
+        return tuple(Sealer(key).digest(tenant, text) for key in keys)
 
     def _cipher(self, tenant: str) -> AESGCM:
         assert self._key is not None

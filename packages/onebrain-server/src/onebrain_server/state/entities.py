@@ -89,10 +89,15 @@ class Entities:
         kept = None if metadata is None else dict(metadata)
         made = Entity(id or new_id(), name, type.lower(), description, kept, moment, moment)
         values = {"tenant": self._tenant, "id": made.id, "created_at": moment, **self._values(made)}
+        # A name that was taken before a key was set, or changed, is taken.
+        keys = self._sealer.digests(self._tenant, name_key(made.name, made.type))
+        same = self._mine & ((entity.c.id == made.id) | entity.c.name_key.in_(keys))
+        there = sa.select(entity.c.id).where(same)
         with self._database.writing(self._tenant) as connection:
+            if len(keys) > 1 and (earlier := connection.execute(there).first()) is not None:
+                raise Taken(earlier[0])
             if not self._database.insert(connection, entity, values):
-                same = self._mine & ((entity.c.id == made.id) | (entity.c.name_key == values["name_key"]))
-                raise Taken(connection.execute(sa.select(entity.c.id).where(same)).scalar())
+                raise Taken(connection.execute(there).scalar())
             touch(connection, self._tenant)
         return made
 
@@ -103,7 +108,7 @@ class Entities:
 
     def find(self, name: str, type: str) -> Entity | None:
         """Return the entity with a name and type; None if there is none."""
-        keys = self._sealer.digests(self._tenant, _name_key(name, type.lower()))
+        keys = self._sealer.digests(self._tenant, name_key(name, type.lower()))
         found = self._database.first(self._tenant, _COLUMNS.where(self._mine & entity.c.name_key.in_(keys)))
         return None if found is None else self._read(found)
 
@@ -131,7 +136,8 @@ class Entities:
             new = replace(old, **changes, updated_at=max(now_micros(), old.updated_at + 1))
             new = replace(new, type=new.type.lower())
             values = self._values(new)
-            same = self._mine & (entity.c.name_key == values["name_key"]) & (entity.c.id != id)
+            keys = self._sealer.digests(self._tenant, name_key(new.name, new.type))
+            same = self._mine & entity.c.name_key.in_(keys) & (entity.c.id != id)
             other = connection.execute(sa.select(entity.c.id).where(same)).scalar()
             if other is not None:
                 raise Taken(other)
@@ -339,7 +345,7 @@ class Entities:
         """Return the columns of an entity that a change may change."""
         body = {"name": one.name, "description": one.description, "metadata": one.metadata}
         return {
-            "name_key": self._sealer.digest(self._tenant, _name_key(one.name, one.type)),
+            "name_key": self._sealer.digest(self._tenant, name_key(one.name, one.type)),
             "type": one.type,
             "updated_at": one.updated_at,
             "body": self._sealer.seal(self._tenant, to_json(body, what="metadata")),
@@ -360,7 +366,7 @@ def _ends(one: Relation) -> tuple[str, str, str]:
     return one.source_id, one.target_id, one.relation
 
 
-def _name_key(name: str, type: str) -> str:
+def name_key(name: str, type: str) -> str:
     """Return the text whose digest is unique: a name may be used once for each type."""
     return f"{name}\0{type}"
 

@@ -316,7 +316,7 @@ class Journal:
     def kept_answer(self, tenant: str, key: str) -> tuple[str, int, bytes] | None:
         """Return fingerprint, status and body of the answer kept for an idempotency key."""
         where = (idempotency.c.tenant == tenant) & (
-            idempotency.c.key_digest == self._sealer.digest(tenant, key)
+            idempotency.c.key_digest.in_(self._sealer.digests(tenant, key))
         )
         where &= idempotency.c.created_at > now_micros() - _DAY
         kept = sa.select(idempotency.c.fingerprint, idempotency.c.status, idempotency.c.body).where(where)

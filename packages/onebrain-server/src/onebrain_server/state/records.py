@@ -89,12 +89,15 @@ class Records:
             "updated_at": moment,
             "body": self._seal(tenant, made.body),
         }
+        # A name that was taken before a key was set, or changed, is taken.
+        digests = () if unique is None else self._sealer.digests(tenant, f"{kind}\0{unique}")
+        same = (record.c.id == made.id) | record.c.unique_key.in_(digests)
+        there = sa.select(record.c.id).where(_all(tenant, kind) & same)
         with self._database.writing(tenant) as connection:
+            if len(digests) > 1 and (earlier := connection.execute(there).first()) is not None:
+                raise Taken(earlier[0])
             if not self._database.insert(connection, record, values):
-                same = (record.c.id == made.id) | (record.c.unique_key == digest)
-                raise Taken(
-                    connection.execute(sa.select(record.c.id).where(_all(tenant, kind) & same)).scalar()
-                )
+                raise Taken(connection.execute(there).scalar())
             revisions.touch(connection, tenant)
         return made
 
@@ -132,7 +135,8 @@ class Records:
 
         def change(connection: Connection, old: Record) -> Record:
             if digest is not None:
-                same = _all(tenant, kind) & (record.c.unique_key == digest) & (record.c.id != id)
+                digests = self._sealer.digests(tenant, f"{kind}\0{unique}")
+                same = _all(tenant, kind) & record.c.unique_key.in_(digests) & (record.c.id != id)
                 other = connection.execute(sa.select(record.c.id).where(same)).first()
                 if other is not None:
                     raise Taken(other[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from onebrain._core.codec import from_json, to_json
@@ -38,12 +38,13 @@ def there(call: Call, ids: Iterable[str]) -> dict[str, Memory]:
     return {memory.id: memory for memory in found if not lifetimes.deleted(memory)}
 
 
-def fingerprint(call: Call, body: Mapping[str, Any]) -> str:
-    """Return a digest that two requests have in common if they ask for the same."""
-    return call.server.sealer.digest(call.tenant_id, json.dumps(body, sort_keys=True, ensure_ascii=False))
+def fingerprints(call: Call, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return digests that two requests have in common if they ask for the same; the first is the one to keep."""
+    asked = json.dumps(body, sort_keys=True, ensure_ascii=False)
+    return call.server.sealer.digests(call.tenant_id, asked)
 
 
-def earlier_answer(call: Call, key: str | None, asked: str) -> dict[str, Any] | None:
+def earlier_answer(call: Call, key: str | None, asked: Collection[str]) -> dict[str, Any] | None:
     """Return the answer of an earlier request with an idempotency key if answers are replayed; None if there is none.
 
     Raises:
@@ -54,7 +55,7 @@ def earlier_answer(call: Call, key: str | None, asked: str) -> dict[str, Any] | 
     kept = call.server.journal.kept_answer(call.tenant_id, _name(call, key))
     if kept is None:
         return None
-    if kept[0] != asked:
+    if kept[0] not in asked:
         raise duplicate(
             "idempotency_conflict", "This idempotency_key was used for another request; use a new one", None
         )

@@ -22,13 +22,13 @@ class Draft:
 
     Attributes:
         ids: The ids that its text may have already; it is stored with the first.
-        asked: The fingerprint of the request.
+        asked: The fingerprints of the request; its answer is kept with the first.
     """
 
     fields: StoreFields
     workspace_id: str
     ids: tuple[str, ...]
-    asked: str
+    asked: tuple[str, ...]
     moment: datetime
 
 
@@ -42,7 +42,7 @@ def draft(call: Call, fields: StoreFields) -> Draft:
         fields=fields,
         workspace_id=workspace_id,
         ids=duplicates.ids_of(call, workspace_id, fields.content),
-        asked=duplicates.fingerprint(call, body),
+        asked=duplicates.fingerprints(call, body),
         moment=moment.replace(microsecond=moment.microsecond // 1000 * 1000),
     )
 
@@ -58,7 +58,7 @@ def store(call: Call, drafts: Sequence[Draft]) -> list[dict[str, Any] | Problem]
 
 def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, Any] | Problem]:
     taken = set(duplicates.there(call, (id for one in drafts for id in one.ids)))
-    keys: dict[str, str] = {}
+    keys: dict[str, tuple[str, ...]] = {}
     results: list[dict[str, Any] | Problem | None] = [None] * len(drafts)
     good: list[tuple[int, Draft]] = []
     for index, one in enumerate(drafts):
@@ -81,13 +81,13 @@ def _store(call: Call, drafts: Sequence[Draft], allowed: int) -> list[dict[str, 
             results[index] = from_engine(result.error)
             continue
         row = _stored_row(call, one)
-        duplicates.keep_answer(call, one.fields.idempotency_key, one.asked, row)
+        duplicates.keep_answer(call, one.fields.idempotency_key, one.asked[0], row)
         results[index] = row
     return [result for result in results if result is not None]
 
 
 def _refused(
-    call: Call, one: Draft, taken: set[str], keys: Mapping[str, str]
+    call: Call, one: Draft, taken: set[str], keys: Mapping[str, tuple[str, ...]]
 ) -> dict[str, Any] | Problem | None:
     """Return the earlier answer, or the failure, if a memory is not stored again; None if it is to be stored."""
     key = one.fields.idempotency_key
