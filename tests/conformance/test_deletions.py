@@ -28,7 +28,7 @@ import onebrain_openai_agents as oa
 from onebrain import F, OneBrainError, OneBrainValidationError, Scope
 from onebrain._core.endpoint import endpoint
 from onebrain.cli.app import cli
-from onebrain.mcp.tools import Tools
+from onebrain.mcp.account import Tools
 from onebrain.memory.filters import FALSE, TRUE, every, negate
 from onebrain.services.brrain import Brrain
 from onebrain.services.herobrain import HeroBrain

@@ -1,4 +1,4 @@
-"""``onebrain mcp``: the tools, driven over standard input and output by a real MCP client, on a live server."""
+"""``onebrain mcp --tools account``: the tools of an account, driven by a real MCP client, on a live server."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from onebrain import AsyncOneBrain
+from onebrain.mcp.account import account_server
+
 TOOLS = {
     "get_user_context", "search_memory", "write_memory", "write_memory_batch", "upsert_entity", "get_project_context",
     "deep_search", "list_skills", "skill_feedback", "get_briefing_config", "list_briefings",
 }  # fmt: skip
-COMMAND = [sys.executable, "-m", "onebrain.cli", "mcp"]
+COMMAND = [sys.executable, "-m", "onebrain.cli", "mcp", "--tools", "account"]
 
 
 @pytest.fixture
 def opened(onebrain_server, onebrain_api_key):
     @asynccontextmanager
-    async def open(key=onebrain_api_key):
-        parameters = StdioServerParameters(
-            command=COMMAND[0],
-            args=COMMAND[1:],
-            env={
-                "ONEBRAIN_API_URL": onebrain_server.url,
-                "ONEBRAIN_API_KEY": key,
-                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            },
-        )
-        async with Client(stdio_client(parameters)) as client:
+    async def open(key=onebrain_api_key, **options):
+        async with (
+            AsyncOneBrain(key, base_url=onebrain_server.url) as account,
+            Client(account_server(account, **options)) as client,
+        ):
             yield client
 
     return open
@@ -53,8 +50,17 @@ def bodies(found):
     return [memory["body"] for memory in found["memories"]]
 
 
-async def test_a_client_finds_the_eleven_tools(opened):
-    async with opened() as agent:
+async def test_a_client_finds_the_eleven_tools_of_the_command(onebrain_server, onebrain_api_key):
+    parameters = StdioServerParameters(
+        command=COMMAND[0],
+        args=COMMAND[1:],
+        env={
+            "ONEBRAIN_API_URL": onebrain_server.url,
+            "ONEBRAIN_API_KEY": onebrain_api_key,
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        },
+    )
+    async with Client(stdio_client(parameters)) as agent:
         tools = {tool.name: tool for tool in (await agent.list_tools()).tools}
         assert agent.server_info.name == "onebrain"
     assert set(tools) == TOOLS
@@ -65,8 +71,17 @@ async def test_a_client_finds_the_eleven_tools(opened):
     assert tools["search_memory"].input_schema["properties"].keys() == {"query", "type", "status", "limit"}
 
 
-async def test_what_is_written_waits_for_review_and_is_found_afterwards(opened, client):
+async def test_what_is_written_is_found_by_the_next_search(opened):
     async with opened() as agent:
+        made = await call(agent, "write_memory", body="Maria prefers window seats.", type="preference")
+        assert made["status"] == "active"
+        assert bodies(await call(agent, "search_memory", query="window")) == ["Maria prefers window seats."]
+        again = await call(agent, "write_memory", body="Maria prefers window seats.", type="preference")
+        assert again["status"] == "archived"
+
+
+async def test_with_review_it_waits_and_is_found_afterwards(opened):
+    async with opened(review=True) as agent:
         made = await call(agent, "write_memory", body="Maria prefers window seats.", type="preference")
         assert made["status"] == "candidate"
         both = [
@@ -84,9 +99,11 @@ async def test_what_is_written_waits_for_review_and_is_found_afterwards(opened, 
             "Maria prefers window seats."
         ]
         for id in (made["id"], *(one["id"] for one in many["memories"])):
-            client.patch(f"/v1/memory/{id}", json={"status": "active"}).raise_for_status()
-        again = await call(agent, "write_memory", body="Maria prefers window seats.", type="preference")
-        assert again["status"] == "archived"
+            assert (await call(agent, "approve_memory", id=id))["status"] == "active"
+        assert "waits for review" in await failure(agent, "approve_memory", id=made["id"])
+        assert bodies(await call(agent, "search_memory", query="window", limit=1)) == [
+            "Maria prefers window seats."
+        ]
 
 
 @pytest.fixture
@@ -197,6 +214,7 @@ async def test_a_key_of_four_scopes_is_enough_for_all_tools_but_one(opened, clie
         "upsert_entity": {"name": "Maria", "type": "person"},
     }  # fmt: skip
     async with opened(made["fullKey"]) as agent:
+        assert (await call(agent, "write_memory", body="A roof."))["status"] == "candidate"
         for tool in sorted(TOOLS - {"skill_feedback"}):
             await call(agent, tool, **arguments.get(tool, {}))
         await call(agent, "upsert_entity", name="Maria", type="person", description="A friend")
@@ -232,4 +250,4 @@ def test_without_the_extra_it_says_what_to_install(tmp_path):
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = started({"ONEBRAIN_API_KEY": "ob_x", "PYTHONPATH": path}, "-P")
     assert (done.returncode, done.stdout) == (2, "")
-    assert 'pip install "onebrain-sdk[mcp]"' in done.stderr
+    assert 'pip install "onebrain-sdk[mcp]>=2"' in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from mcp import Client
 
 from onebrain import AsyncOneBrain
-from onebrain.mcp.server import server_of
+from onebrain.mcp.account import account_server
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def opened(hosted):
     async def open():
         async with (
             AsyncOneBrain(hosted.key, base_url=hosted.url) as client,
-            Client(server_of(client)) as agent,
+            Client(account_server(client)) as agent,
         ):
 
             async def call(tool, **arguments):

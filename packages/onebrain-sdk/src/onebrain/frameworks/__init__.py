@@ -10,5 +10,6 @@
 | `recall` | recalled text in a prompt, and diversity among the results of a search |
 | `reranking` | scores of a framework's reranker, which may drop texts |
 | `tools` | the memory tools: name, description, JSON schema and function |
+| `review` | tools that propose, list, approve and reject memories that wait for approval |
 | `lazy` | components that are imported on first use, and components of earlier versions |
 """

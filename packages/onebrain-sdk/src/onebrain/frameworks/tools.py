@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from onebrain._core.paging import Page
 from onebrain.errors import OneBrainNotFoundError, OneBrainValidationError
 from onebrain.frameworks.ids import digest, encode
 from onebrain.frameworks.plans import Plan, ask
@@ -67,6 +68,7 @@ class MemoryTool:
             package's to set.
         read_only: Whether the tool changes nothing.
         destructive: Whether the tool changes or removes existing memories.
+        idempotent: Whether a second call with the same arguments changes nothing more.
     """
 
     verb: str
@@ -75,6 +77,7 @@ class MemoryTool:
     answer: Callable[..., Plan[Answer]]
     read_only: bool = True
     destructive: bool = False
+    idempotent: bool = True
 
     @property
     def name(self) -> str:
@@ -111,20 +114,20 @@ class MemoryTool:
         return (yield from self.answer(scope, **dict(given), **options))
 
 
-class _Arguments(BaseModel):
+class Arguments(BaseModel):
     """The arguments of a tool."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
 
-class SearchInput(_Arguments):
+class SearchInput(Arguments):
     """The arguments of a search."""
 
     query: str = Field(description="What to look for, in plain words.")
     top_k: int = Field(default=5, ge=1, le=50, description="The most memories to return.")
 
 
-class WriteInput(_Arguments):
+class WriteInput(Arguments):
     """The arguments of a write."""
 
     content: str = Field(
@@ -137,7 +140,7 @@ class WriteInput(_Arguments):
     tags: list[str] = Field(default_factory=list, description="Labels.")
 
 
-class ContextInput(_Arguments):
+class ContextInput(Arguments):
     """The arguments of a request for context."""
 
     query: str | None = Field(
@@ -145,27 +148,37 @@ class ContextInput(_Arguments):
     )
 
 
-class EntityInput(_Arguments):
+class ListInput(Arguments):
+    """The arguments of a list."""
+
+    limit: int = Field(default=20, ge=1, le=100, description="The most memories to return.")
+    tag: str | None = Field(default=None, description="Only memories with this label.")
+    cursor: str | None = Field(
+        default=None, description="Continue an earlier list: the cursor at the end of its answer."
+    )
+
+
+class EntityInput(Arguments):
     """The arguments of a question about one entity."""
 
     entity: str = Field(min_length=1, description="The name of a person, organization, place or thing.")
     limit: int = Field(default=10, ge=1, le=50, description="The most memories to return.")
 
 
-class EntitiesInput(_Arguments):
+class EntitiesInput(Arguments):
     """The arguments of a list of entities."""
 
     limit: int = Field(default=50, ge=0, description="The most entities and topics to return.")
 
 
-class UpdateInput(_Arguments):
+class UpdateInput(Arguments):
     """The arguments of a correction."""
 
     id: str = Field(description="The memory's id, as a search returned it.")
     content: str = Field(description="Its new text.")
 
 
-class SupersedeInput(_Arguments):
+class SupersedeInput(Arguments):
     """The arguments of a replacement."""
 
     id: str = Field(description="The id of the memory that is no longer true, as a search returned it.")
@@ -174,14 +187,14 @@ class SupersedeInput(_Arguments):
     )
 
 
-class RememberInput(_Arguments):
+class RememberInput(Arguments):
     """The arguments of remembering what was said."""
 
     text: str = Field(description="What was said, word for word.")
     role: str = Field(default="user", description="Who said it: user or assistant.")
 
 
-class ForgetInput(_Arguments):
+class ForgetInput(Arguments):
     """The arguments of a removal."""
 
     ids: list[str] = Field(min_length=1, description="The ids of the memories, as a search returned them.")
@@ -222,6 +235,8 @@ def write(
     title: str | None = None,
     memory_type: str | None = None,
     tags: Sequence[str] = (),
+    archived: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Plan[Answer]:
     """Store a text, once: a text that is stored in this scope already is not stored again."""
     can: Capabilities = yield ask("capabilities")
@@ -231,7 +246,15 @@ def write(
         if (yield ask("get_many", [id], scope=scope)):
             return Answer(f"Known already, with id={id}", {"id": id, "status": "unchanged"})
     memory = NewMemory.checked(
-        id=id, content=content, scope=scope, title=title, type=memory_type, tags=tags, source="agent"
+        id=id,
+        content=content,
+        scope=scope,
+        title=title,
+        type=memory_type,
+        tags=tags,
+        source="agent",
+        archived=archived,
+        metadata=dict(metadata or {}),
     )
     result: StoreResult = yield ask("store", memory)
     how = {
@@ -255,6 +278,21 @@ def context(
         "context", query, scope=scope, max_tokens=max_tokens, filter=filter, min_confidence=min_confidence
     )
     return Answer(found.text or nothing, [row(memory) for memory in found.memories])
+
+
+def list_(
+    scope: Scope, *, limit: int = 20, tag: str | None = None, cursor: str | None = None
+) -> Plan[Answer]:
+    """Answer with memories, newest first, page by page."""
+    wanted = None if tag is None else F.tags.contains(tag)
+    page: Page[Memory] = yield ask("page", scope=scope, limit=limit, filter=wanted, cursor=cursor)
+    following = page.meta.cursor if page.meta.has_more else None
+    text, data = (
+        memories_answer(page.data) if page.data or not following else Answer("None on this page.", [])
+    )
+    if following:
+        text += f"\nMore memories follow: cursor={on_one_line(following)}"
+    return Answer(text, data)
 
 
 def entity(scope: Scope, *, entity: str, limit: int = 10) -> Plan[Answer]:
@@ -372,6 +410,12 @@ WRITE: Final = MemoryTool(
     write,
     read_only=False,
 )
+LIST: Final = MemoryTool(
+    "list",
+    "List memories, newest first, to look through all of them; to find something, search.",
+    ListInput,
+    list_,
+)
 CONTEXT: Final = MemoryTool(
     "context",
     "Get what is known about a subject from long-term memory, as one text: what is pinned and what fits best.",
@@ -407,6 +451,7 @@ SUPERSEDE: Final = MemoryTool(
     SupersedeInput,
     supersede,
     read_only=False,
+    idempotent=False,
 )
 REMEMBER: Final = MemoryTool(
     "remember",
@@ -415,6 +460,7 @@ REMEMBER: Final = MemoryTool(
     RememberInput,
     remember,
     read_only=False,
+    idempotent=False,
 )
 FORGET: Final = MemoryTool(
     "forget",
@@ -432,11 +478,22 @@ def listed(found: Sequence[Hit], beside: Sequence[Entity] = ()) -> Answer:
     """Return hits as an answer, each with its id; entities `beside` them are named at the end."""
     if not found:
         return Answer(NOTHING_FOUND, [])
-    lines = [f"- id={on_one_line(hit.id)} {line(hit.memory).removeprefix('- ')}" for hit in found]
+    lines = [_bullet(hit.memory) for hit in found]
     if beside:
         names = ", ".join(f"{on_one_line(one.name)} ({on_one_line(one.type)})" for one in beside)
         lines.append(f"Named beside it: {names}\n")
     return Answer(fence("".join(lines)), [row(hit.memory, hit.score) for hit in found])
+
+
+def memories_answer(memories: Sequence[Memory]) -> Answer:
+    """Return memories as an answer, each with its id."""
+    if not memories:
+        return Answer(NOTHING_FOUND, [])
+    return Answer(fence("".join(map(_bullet, memories))), [row(memory) for memory in memories])
+
+
+def _bullet(memory: Memory) -> str:
+    return f"- id={on_one_line(memory.id)} {line(memory).removeprefix('- ')}"
 
 
 def row(memory: Memory, score: float | None = None) -> dict[str, Any]:
