@@ -57,7 +57,7 @@ async def names(client):
 
 
 def id_in(text):
-    return text.partition("id=")[2].split()[0]
+    return text.partition("id=")[2].split()[0].rstrip(",")
 
 
 async def test_what_is_written_is_found_by_the_next_search(opened, brain):
