@@ -28,7 +28,7 @@ from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
 from onebrain_engine.store.protocol import Reading, Store, Writing
-from onebrain_engine.store.records import Record, Space, by_space, now_in_micros, to_memory, to_micros
+from onebrain_engine.store.records import At, Record, Space, by_space, now_in_micros, to_memory, to_micros
 from onebrain_engine.succession import Succession
 from onebrain_engine.timeline import Timelines
 from onebrain_engine.updating import Revision, Updating
@@ -197,6 +197,15 @@ class Tenant:
         """Return the number of the last change of each space, by the space's name."""
         with self._store.reading() as read:
             return {space.name: space.seq for space in read.spaces(self.name)}
+
+    @persistent
+    def states(self) -> dict[str, At]:
+        """Return the state of each space, by the space's name: equal states hold equal memories.
+
+        A change number alone is no state: a database that goes back counts the same numbers again for other changes.
+        """
+        with self._store.reading() as read:
+            return {space.name: space.at for space in read.spaces(self.name)}
 
     @persistent
     def text_bytes(self, space: str) -> int:

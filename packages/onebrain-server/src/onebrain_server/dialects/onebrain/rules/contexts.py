@@ -80,10 +80,9 @@ class Asked:
     max_tokens: int | None = None
 
 
-def revision(call: Call) -> tuple[int, int]:
-    """Return numbers that change with every change of anything that a context shows."""
-    memories = sum(call.memories.changes().values())
-    return memories, call.server.owners.revision(call.tenant_id)
+def revision(call: Call) -> tuple[object, int]:
+    """Return a value that changes with every change of anything that a context shows."""
+    return call.memories.states(), call.server.owners.revision(call.tenant_id)
 
 
 def context(call: Call, scope: str, asked: Asked = Asked()) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from onebrain.memory.driver import SearchRequest
 from onebrain.memory.filters import TRUE, Cmp, every, negate
 from onebrain.memory.models import Hit, JsonObject, Scope, SearchMode
 from onebrain.memory.reranking.asking import CANDIDATES
+from onebrain_engine.store.records import At
 from onebrain_server.dialects.rememberos import mapping
 from onebrain_server.dialects.rememberos.mapping import Category, HitRow
 from onebrain_server.dialects.rememberos.rules import memories
@@ -186,12 +187,12 @@ def _by_model(partition: Partition, query: str, hits: Sequence[Hit]) -> list[Hit
     return [hits[number] for number in ordered]
 
 
-def version(partition: Partition, collection: Collection | None) -> tuple[tuple[str, int], ...]:
+def version(partition: Partition, collection: Collection | None) -> tuple[tuple[str, At], ...]:
     """Return a value that changes with every write to a collection, or to any."""
-    changes = partition.memories.changes()
+    states = partition.memories.states()
     if collection is None:
-        return tuple(changes.items())
-    return ((collection.name, changes[collection.name]),) if collection.name in changes else ()
+        return tuple(states.items())
+    return ((collection.name, states[collection.name]),) if collection.name in states else ()
 
 
 def _embedding_ms(partition: Partition, query: str) -> float:
