@@ -11,14 +11,17 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from onebrain_server.dialects import DIALECTS
 from onebrain_server.http.requests import Call
 from onebrain_server.security.addresses import AddressRefused, Fetcher, is_public
 from onebrain_server.security.scopes import READ_ONLY, SCOPES
 from onebrain_server.settings import Settings
+from onebrain_server.state import attempts
 from onebrain_server.state.accounts import Caller
-from onebrain_server.state.tables import session
+from onebrain_server.state.database import SERVER
+from onebrain_server.state.tables import attempt, session
 from onebrain_server.testing import live_server
 
 
@@ -341,6 +344,30 @@ def test_nobody_shuts_out_the_right_password_from_elsewhere(settings, tmp_path):
         assert tried(one, {**login, "email": "other@example.com"}, "198.51.100.1").status_code == 401
         # One customer's network is one address.
         assert [tried(one, wrong, f"2606:4700::{n}").status_code for n in range(1, 7)] == [401] * 5 + [429]
+
+
+def test_many_addresses_that_guess_together_get_one_password_each(settings, monkeypatch):
+    """On two workers' counts of one database; the owner gets in from anywhere, and the counts are bounded."""
+    monkeypatch.setattr(attempts, "_FREE_OF_ALL", 8)
+    with live_server(settings) as live:
+        one, other = live.server.attempts, attempts.Attempts(live.server.database)
+        owner = "maria@example.com"
+        for n in range(8):
+            assert (one, other)[n % 2].wait(owner, f"198.51.100.{n}") == 0
+        assert one.wait(owner, "203.0.113.1") == 0
+        assert 1 <= other.wait(owner, "203.0.113.1") <= 30
+        assert one.wait(owner, "198.51.100.7") == 0
+        assert other.wait(owner, "198.51.100.7") >= 30
+        # The right password is taken from wherever none was tried, again and again.
+        for _ in range(3):
+            assert other.wait(owner, "203.0.113.9") == 0
+            one.forgive(owner, "203.0.113.9")
+        assert [one.wait("paulo@example.com", "203.0.113.1") for _ in range(4)] == [0] * 4
+        monkeypatch.setattr(attempts, "_MOST", 5)
+        monkeypatch.setattr(attempts, "_ADDED", 4)
+        for n in range(40):
+            one.wait(owner, f"2606:4700:{n}::1")
+        assert live.server.database.scalar(SERVER, sa.select(sa.func.count()).select_from(attempt)) <= 5 + 4
 
 
 def test_an_address_is_believed_of_named_proxies_only(settings):
