@@ -24,6 +24,6 @@ def abandoned(who: Caller | None) -> Abandoned | None:
 
 def stop_if_abandoned() -> None:
     """Raise `Abandoned` if the caller of this thread is gone; called just before a commit."""
-    error = abandoned(this_caller())
-    if error is not None:
+    who = caller.get()
+    if who is not None and (error := abandoned(who)) is not None:
         raise error

@@ -196,8 +196,7 @@ class Succession:
                         kept = tuple(one for one in new.supersedes if one.row != life.row)
                         touched[link.row] = changed[link.row] = replace(new, supersedes=kept)
             self._store(changed.values())
-        count = self._write.remove(self._tenant, self.space, rows)
-        self.space = self._write.space(self._tenant, self.space.name) or self.space
+        count, self.space = self._write.remove(self._tenant, self.space, rows)
         return count
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
@@ -27,7 +27,7 @@ from onebrain_engine.reembedding import Progress, Reembedded, Reembedding
 from onebrain_engine.retrying import persistent
 from onebrain_engine.searching import Explained, Searching
 from onebrain_engine.spaces import Spaces
-from onebrain_engine.store.protocol import Reading, Store, Writing
+from onebrain_engine.store.protocol import Store, Writing
 from onebrain_engine.store.records import At, Record, Space, by_space, now_in_micros, to_memory, to_micros
 from onebrain_engine.succession import Succession
 from onebrain_engine.timeline import Timelines
@@ -311,9 +311,13 @@ class Tenant:
         """Remove memories by id; None, and none is removed, if the metadata of one may have one of some keys."""
         now = now_in_micros()
         with self._store.writing() as write:
-            found = by_space(write.find(self.name, ids, scope, now=now))
-            if keys and self._may_have(write, found, keys):
-                return None
+            if keys:
+                described = write.described(self.name, ids, scope, now=now)
+                if _may_have([metadata for _, _, metadata in described], keys):
+                    return None
+                found = by_space([(row, space) for row, space, _ in described])
+            else:
+                found = by_space(write.find(self.name, ids, scope, now=now))
             return sum(Succession(write, self.name, space, now).remove(rows) for space, rows in found)
 
     def release_facts(self, gone: Sequence[Memory], *, dry_run: bool = False) -> Sequence[Memory]:
@@ -325,20 +329,6 @@ class Tenant:
             The facts that have no other source, which are to be removed as well; those among `gone` are left out.
         """
         return Derived(self.list, self.update).release(gone, dry_run=dry_run)
-
-    def _may_have(
-        self, read: Reading, located: Sequence[tuple[Space, Sequence[int]]], keys: Collection[str]
-    ) -> bool:
-        """Return whether the metadata of one of some rows may have one of some keys."""
-        # Not parsed, which takes longer: a value that looks like a key is taken for one.
-        quoted = [f'"{key}"' for key in keys]
-        return any(
-            key in text
-            for space, rows in located
-            for _, text in list(read.columns(self.name, space, ["metadata"], rows))
-            if text != "{}"
-            for key in quoted
-        )
 
     @persistent
     def forget(self, scope: Scope, filter: Filter, *, dry_run: bool) -> ForgetResult:
@@ -416,6 +406,12 @@ class Tenant:
     def forget_mentions(self, entity_id: str, memories: Sequence[Memory]) -> int:
         """Remove an entity from the mentions of memories; return the number of memories changed."""
         return self._parts.mentions.forget(self.name, entity_id, memories)
+
+
+def _may_have(metadata: Iterable[str], keys: Collection[str]) -> bool:
+    """Return whether one of several objects may have one of some keys."""
+    # Not parsed, which takes longer: a value that looks like a key is taken for one.
+    return any(f'"{key}"' in text for text in metadata if text != "{}" for key in keys)
 
 
 def _results(pieces: Sequence[Piece]) -> list[StoreResult]:

@@ -158,7 +158,7 @@ class Updating:
         values = {**_columns(changes, old), **(vector or {})}
         self._bounds.check_changes(values, record, tenant)
         life = self._life(write, tenant, space, record, changes.fields, now)
-        entry, after = write.change(tenant, space, row, values, at)
+        entry, after = write.change(tenant, space, record, values, at)
         if life is not None:
             bare = Life(row, old.id, entry.created_at, entry.expires_at)
             succession = Succession(write, tenant, after, now)
@@ -189,7 +189,7 @@ class Updating:
                     values = _columns(revision.changes, old)
                     self._bounds.check_changes(values, records[row], tenant)
                     before = latest
-                    entry, latest = write.change(tenant, before, row, values, to_micros(revision.at))
+                    entry, latest = write.change(tenant, before, records[row], values, to_micros(revision.at))
                     made.append((entry, before, latest))
         for entry, before, after in made:
             self._indexes.note_changed(tenant, entry, before, after, text=False)

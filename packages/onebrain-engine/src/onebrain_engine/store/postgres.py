@@ -546,6 +546,16 @@ class _Reading:
         }
         return [(space, records[row]) for row, space in located if row in records]
 
+    def described(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[int, Space, str]]:
+        """Return row, space and metadata of every living memory in a scope with one of these ids."""
+        located = self.find(tenant, ids, scope, now=now)
+        metadata: dict[int, str] = {}
+        for space, rows in by_space(located):
+            metadata.update(self.columns(tenant, space, ["metadata"], rows))  # type: ignore[arg-type]
+        return [(row, space, metadata[row]) for row, space in located if row in metadata]
+
     def columns(
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
@@ -826,10 +836,10 @@ class _Writing(_Reading):
         )
 
     def change(
-        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+        self, tenant: str, space: Space, record: Record, values: Mapping[str, Any], now: int
     ) -> tuple[Entry, Space]:
         """Change columns of one memory."""
-        seq = space.seq + 1
+        row, seq = record[0], space.seq + 1
         if self._seal.cipher is not None:
             values = self._sealed_changes(tenant, space, row, values)
         columns = {name: value for name, value in values.items() if name != "vector"}
@@ -846,14 +856,14 @@ class _Writing(_Reading):
                 self._remove_vectors(tenant, space, [row])
                 self._add_vectors(tenant, space, {row: values["vector"]})
             after = self._set_seq(tenant, space, seq)
-        record = self._session.run(
+        stored = self._session.run(
             tenant,
             f'SELECT {_ENTRY} {_WITH_VECTOR} WHERE m.tenant = %s AND m.space + 0 = %s AND m."row" = %s',
             key,
             binary=True,
         ).fetchone()
-        assert record is not None
-        entry = self._entry(tenant, space, record)
+        assert stored is not None
+        entry = self._entry(tenant, space, stored)
         self._keep_words(tenant, space, [entry], [row])
         return entry, after
 
@@ -922,7 +932,7 @@ class _Writing(_Reading):
             after = self._set_seq(tenant, space, space.seq + len(lives))
         return replace(after, timed=True)
 
-    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> tuple[int, Space]:
         """Remove rows."""
         gone, seq = list(rows), space.seq + 1
         with self._session.of(tenant).pipeline():
@@ -956,8 +966,8 @@ class _Writing(_Reading):
                 )
             if space.filled is not None:
                 self.large(tenant, space).take_out(gone)
-            self._set_seq(tenant, space, seq)
-        return removed.rowcount
+            after = self._set_seq(tenant, space, seq)
+        return removed.rowcount, after
 
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
         """Return rows whose time is over, of spaces that nobody is writing to: they can wait, and so avoid a deadlock."""

@@ -65,6 +65,12 @@ class Reading(Protocol):
         """Return space and record, in clear, of every living memory that `find` finds."""
         ...
 
+    def described(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[int, Space, str]]:
+        """Return row, space and stored metadata, in clear, of every living memory that `find` finds."""
+        ...
+
     def columns(
         self, tenant: str, space: Space, names: Sequence[str], rows: Sequence[int] | None
     ) -> Iterator[Sequence[Any]]:
@@ -137,12 +143,13 @@ class Writing(Reading, Protocol):
         ...
 
     def change(
-        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+        self, tenant: str, space: Space, record: Record, values: Mapping[str, Any], now: int
     ) -> tuple[Entry, Space]:
-        """Change columns of one memory, its ``vector`` included.
+        """Change columns of one memory, its ``vector`` included; `record` is the memory before, in clear.
 
         Returns:
-            Its entry for the index, and the space as it is then.
+            Its entry for the index, and the space as it is then. The entry need not have the vector if neither that nor the
+            content is changed.
         """
         ...
 
@@ -150,8 +157,8 @@ class Writing(Reading, Protocol):
         """Keep lives in place of those before, and count their memories as changed; return the space as it is then."""
         ...
 
-    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
-        """Remove rows; return the number of rows that were there."""
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> tuple[int, Space]:
+        """Remove rows; return the number of rows that were there, and the space as it is then."""
         ...
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:

@@ -195,6 +195,14 @@ def changed(record: Record, values: Mapping[str, Any], at: int) -> Record:
     return tuple(columns)
 
 
+def entry_of(record: Record, vector: bytes | None) -> Entry:
+    """Return the fields of a record that the index needs, with the memory's vector."""
+    return Entry(
+        record[0], record[2] or None, record[3], record[4], record[5], record[14], record[15], record[16], record[10],
+        bool(record[13]), vector,
+    )  # fmt: skip
+
+
 @lru_cache(maxsize=1024)
 def _scope(space: str, user: str | None, agent: str | None, session: str | None) -> Scope:
     """Return a memory's scope; the memories of a page mostly share a few."""

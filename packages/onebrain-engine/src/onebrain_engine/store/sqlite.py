@@ -11,8 +11,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -28,11 +28,22 @@ from onebrain_engine.callers import stop_if_abandoned
 from onebrain_engine.store.encryption import BLANK, SEALED, Cipher, Seal
 from onebrain_engine.store.files import make_file, make_folder
 from onebrain_engine.store.lives import Life
-from onebrain_engine.store.records import MEMORY_COLUMNS, Changes, Draft, Entry, Record, Space, Unembedded
+from onebrain_engine.store.records import (
+    MEMORY_COLUMNS,
+    Changes,
+    Draft,
+    Entry,
+    Record,
+    Space,
+    Unembedded,
+    changed,
+    entry_of,
+)
 from onebrain_engine.store.runs import Runs
 from onebrain_engine.store.schema import encryption_mark, migrate
 from onebrain_engine.store.sqlite_errors import is_busy, is_read_only, translate, translated
 from onebrain_engine.store.sqlite_file import DatabaseFiles
+from onebrain_engine.store.sqlite_state import RESERVED, WriterState
 
 T = TypeVar("T")
 
@@ -45,7 +56,7 @@ _ENTRY = (
 )
 _SPACE_JOINED = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
 _RECORD = ", ".join(f"m.{name}" for name in (*MEMORY_COLUMNS.split(", "), "sealed"))
-_RECORD_COLUMNS = len(_RECORD.split(", "))
+_SPACE_COLUMNS = len(_SPACE.split(", "))
 _LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
@@ -94,6 +105,7 @@ class SqliteStore:
         self._timeout = busy_timeout
         self._seal = Seal(cipher, path, self.service)
         self._runs = Runs()
+        self._state = WriterState()
         self._write_lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -221,6 +233,7 @@ class SqliteStore:
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
         self._readers = []
+        self._state.clear()
         self._require()
         with translated(self.path):
             self._writer = self._connect()
@@ -295,30 +308,80 @@ class SqliteStore:
                     return
         connection.close()
 
-    @contextmanager
-    def writing(self) -> Generator[_Writing, None, None]:
+    def writing(self) -> AbstractContextManager[_Writing]:
         """Open a transaction; waits for other writers, of this process and of others."""
+        return _Transaction(self)
+
+    def begin_transaction(self) -> _Writing:
+        """Begin what `writing` opens."""
         self._check()
         if self._read_only:
             raise DatabaseReadOnly(
                 f"{self.path} cannot be written; check the permissions of the file and its folder",
                 service="sqlite",
             )
-        with self._write_lock, translated(self.path):
+        self._write_lock.acquire()
+        try:
             self._check()
             self._require()
             writer = self._writer
-            self._patiently(lambda: writer.execute("BEGIN IMMEDIATE"))
+            self._execute(writer, "BEGIN IMMEDIATE")
             try:
-                self._seal.still_fits(_mark(writer))
-                yield _Writing(writer, self._seal, self._runs)
-                stop_if_abandoned()
-                self._patiently(lambda: writer.execute("COMMIT"))
+                self._renew_state(writer)
             except BaseException:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._require(wrote=True)
+            return _Writing(writer, self._seal, self._runs, self._state)
+        except BaseException as error:
+            self._write_lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self.path) from error
+            raise
+
+    def _execute(self, writer: sqlite3.Connection, statement: str) -> None:
+        """Begin or end a transaction, patiently."""
+        try:
+            writer.execute(statement)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            self._patiently(lambda: writer.execute(statement))
+
+    def _renew_state(self, writer: sqlite3.Connection) -> None:
+        """Forget the state that the last transaction has left if another connection has written since."""
+        (version,) = writer.execute("PRAGMA data_version").fetchone()
+        if version != self._state.version:
+            self._state.clear()
+            self._seal.still_fits(_mark(writer))
+            self._state.version = version
+
+    def end_transaction(self, error: BaseException | None) -> None:
+        """End what `writing` has opened; `error` is the one that ended its block."""
+        try:
+            if error is None:
+                self._commit()
+                self._require(wrote=True)
+            else:
+                self._roll_back()
+        except sqlite3.Error as failure:
+            raise translate(failure, self.path) from failure
+        finally:
+            self._write_lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise translate(error, self.path) from error
+
+    def _commit(self) -> None:
+        try:
+            stop_if_abandoned()
+            self._execute(self._writer, "COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        self._state.clear()
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
 
     def tenants(self) -> Sequence[str]:
         """Return the names of all tenants that have a space."""
@@ -376,6 +439,23 @@ class _View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._store.end_view(self._view, error)
+
+
+class _Transaction:
+    """A transaction of a store in a block; a class for the same reason."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> _Writing:
+        return self._store.begin_transaction()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store.end_transaction(error)
 
 
 class _Reading:
@@ -553,39 +633,58 @@ class _Reading:
 
     def find(self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int) -> Sequence[tuple[int, Space]]:
         """Return row and space of every living memory in a scope with one of these ids."""
-        return [(record[0], _space(record[1:])) for record in self._named("m.row", tenant, ids, scope, now)]
+        return [(row, space) for space, (row,) in self._located("m.row", tenant, ids, scope, now)]
+
+    def described(
+        self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
+    ) -> Sequence[tuple[int, Space, str]]:
+        """Return row, space and metadata of every living memory in a scope with one of these ids."""
+        return [
+            (
+                row,
+                space,
+                metadata
+                if sealed is None
+                else self._seal.memory(tenant, space.key, row, sealed)[SEALED.index("metadata")],
+            )
+            for space, (row, metadata, sealed) in self._located(
+                "m.row, m.metadata, m.sealed", tenant, ids, scope, now
+            )
+        ]
 
     def found(
         self, tenant: str, ids: Sequence[str], scope: Scope, *, now: int
     ) -> Sequence[tuple[Space, Record]]:
         """Return space and record of every living memory in a scope with one of these ids."""
-        found: list[tuple[Space, Record]] = []
-        for columns in self._named(_RECORD, tenant, ids, scope, now):
-            *record, sealed = columns[:_RECORD_COLUMNS]
-            space = _space(columns[_RECORD_COLUMNS:])
-            found.append((space, self._seal.record(tenant, space.key, tuple(record), sealed)))
-        return found
+        return [
+            (space, self._seal.record(tenant, space.key, columns[:-1], columns[-1]))
+            for space, columns in self._located(_RECORD, tenant, ids, scope, now)
+        ]
+
+    def _located(
+        self, columns: str, tenant: str, ids: Sequence[str], scope: Scope, now: int
+    ) -> list[tuple[Space, tuple[Any, ...]]]:
+        """Return the space and columns of every living memory in a scope with one of these ids."""
+        return [
+            (_space(record[:_SPACE_COLUMNS]), record[_SPACE_COLUMNS:])
+            for record in self._named(f"{_SPACE_JOINED}, {columns}", tenant, ids, scope, now, joined=True)
+        ]
 
     def _named(
-        self, columns: str, tenant: str, ids: Sequence[str], scope: Scope, now: int
+        self, columns: str, tenant: str, ids: Sequence[str], scope: Scope, now: int, *, joined: bool
     ) -> Sequence[tuple[Any, ...]]:
-        """Return columns, and those of the space, of every living memory in a scope with one of these ids."""
-        conditions = ""
-        values: list[str] = []
-        named = (
-            ("s.name", scope.space), ("m.user", scope.user), ("m.agent", scope.agent), ("m.session", scope.session)
-        )  # fmt: skip
-        for column, value in named:
-            if value is not None:
-                conditions, values = f"{conditions} AND {column} = ?", [*values, value]
+        """Return columns of every living memory in a scope with one of these ids; the space counts only if it is joined."""
+        space, user, agent, session = scope.space if joined else None, scope.user, scope.agent, scope.session
+        given = (space is not None, user is not None, agent is not None, session is not None)
+        values = [value for value in (space, user, agent, session) if value is not None]
+        if len(ids) == 1:
+            return self._db.execute(
+                _naming(columns, 1, given, joined), (tenant, ids[0], now, *values)
+            ).fetchall()
         found: list[tuple[Any, ...]] = []
-        for start in range(0, len(ids), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
+        for some in _chunks(ids):
             found += self._db.execute(
-                f"SELECT {columns}, {_SPACE_JOINED} FROM memory AS m JOIN space AS s ON s.key = m.space "
-                f"WHERE m.tenant = ? AND m.id IN ({_marks(len(chunk))}) "
-                f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row",
-                (tenant, *chunk, now, *values),
+                _naming(columns, len(some), given, joined), (tenant, *some, now, *values)
             )
         return found
 
@@ -637,12 +736,41 @@ class _Reading:
 class _Writing(_Reading):
     """Queries and changes within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, seal: Seal, runs: Runs) -> None:
-        super().__init__(connection, seal)
+    def __init__(self, connection: sqlite3.Connection, seal: Seal, runs: Runs, state: WriterState) -> None:
+        # Without super(), on the way of every write.
+        self._db = connection
+        self._seal = seal
+        self.begun = True
         self._runs = runs
+        self._state = state
 
     def renew(self) -> None:
         """Do nothing: while this transaction writes, nobody else does."""
+
+    def space(self, tenant: str, name: str) -> Space | None:
+        """Return a space by name."""
+        space = self._state.named(tenant, name)
+        if space is None:
+            space = super().space(tenant, name)
+            if space is not None:
+                self._state.keep(tenant, space)
+        return space
+
+    def _located(
+        self, columns: str, tenant: str, ids: Sequence[str], scope: Scope, now: int
+    ) -> list[tuple[Space, tuple[Any, ...]]]:
+        """Return the space and columns of memories without reading spaces that are known."""
+        found: list[tuple[Space, tuple[Any, ...]]] = []
+        for record in self._named(f"m.space, {columns}", tenant, ids, scope, now, joined=False):
+            space = self._state.numbered(record[0])
+            if space is None:
+                space = _space(
+                    self._db.execute(f"SELECT {_SPACE} FROM space WHERE key = ?", record[:1]).fetchone()
+                )
+                self._state.keep(tenant, space)
+            if scope.space is None or scope.space == space.name:
+                found.append((space, record[1:]))
+        return found
 
     def open_space(self, tenant: str, name: str) -> Space:
         """Return a space, made if need be."""
@@ -672,7 +800,9 @@ class _Writing(_Reading):
             "UPDATE space SET embedder = ?, dimension = ? WHERE key = ? AND tenant = ?",
             (embedder, dimension, space.key, tenant),
         )
-        return replace(space, embedder=embedder, dimension=dimension)
+        claimed = replace(space, embedder=embedder, dimension=dimension)
+        self._state.keep(tenant, claimed)
+        return claimed
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
         """Keep a text beside each row."""
@@ -683,6 +813,7 @@ class _Writing(_Reading):
 
     def set_snapshot(self, tenant: str, space: Space, token: str) -> bool:
         """Note the newest snapshot of a space's index."""
+        self._state.forget(space)
         changed = self._db.execute(
             "UPDATE space SET snapshot = ? WHERE key = ? AND tenant = ?", (token, space.key, tenant)
         )
@@ -690,7 +821,8 @@ class _Writing(_Reading):
 
     def forget_tenant(self, tenant: str) -> Sequence[Space]:
         """Remove everything of a tenant."""
-        spaces = self.spaces(tenant)
+        for space in (spaces := self.spaces(tenant)):
+            self._state.forget(space)
         if spaces:
             # Another process may still hold the index of such a space, which must not be taken for a new one's.
             self._db.execute(
@@ -712,10 +844,24 @@ class _Writing(_Reading):
 
     def new_rows(self, tenant: str, count: int) -> Sequence[int]:
         """Return numbers for new rows."""
-        (first,) = self._db.execute(
-            "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'memory'"
-        ).fetchone()
+        state = self._state
+        if not state.next_row:
+            (last,) = self._db.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory'"
+            ).fetchone()
+            state.next_row, state.last_row = last + 1, last
+        first = state.next_row
+        state.next_row += count
+        if state.next_row > state.last_row + 1:
+            state.last_row = state.next_row - 1 + RESERVED
+            self._reserve(state.last_row)
         return range(first, first + count)
+
+    def _reserve(self, last: int) -> None:
+        """Count rows up to one as used, so that no insertion below it has to."""
+        changed = self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'memory'", (last,))
+        if not changed.rowcount:
+            self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('memory', ?)", (last,))
 
     def put(
         self, tenant: str, space: Space, drafts: Sequence[Draft], now: int
@@ -806,29 +952,26 @@ class _Writing(_Reading):
         return known
 
     def change(
-        self, tenant: str, space: Space, row: int, values: Mapping[str, Any], now: int
+        self, tenant: str, space: Space, record: Record, values: Mapping[str, Any], now: int
     ) -> tuple[Entry, Space]:
         """Change columns of one memory."""
-        seq = space.seq + 1
-        if self._seal.cipher is not None:
-            values = self._sealed_changes(tenant, space, row, values)
-        columns = {name: value for name, value in values.items() if name != "vector"}
+        row, seq = record[0], space.seq + 1
+        stored = values if self._seal.cipher is None else self._sealed_changes(tenant, space, row, values)
+        columns = {name: value for name, value in stored.items() if name != "vector"}
         settings = "".join(f"{name} = ?, " for name in columns)
         self._db.execute(
             f"UPDATE memory SET {settings}seq = ?, updated_at = ? WHERE row = ? AND tenant = ?",
             (*columns.values(), seq, now, row, tenant),
         )
-        if "vector" in values:
+        if "vector" in stored:
             self._db.execute("DELETE FROM vector WHERE row = ?", (row,))
-            if values["vector"] is not None:
-                vector = self._sealed_vector(tenant, space, row, values["vector"])
-                self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, vector))
-        after = self._set_seq(space, seq)
-        record = self._db.execute(
-            f"SELECT {_ENTRY} FROM memory AS m LEFT JOIN vector AS v USING (row) WHERE row = ? AND m.tenant = ?",
-            (row, tenant),
-        ).fetchone()
-        return self._entry(tenant, space, record), after
+            if stored["vector"] is not None:
+                data = self._sealed_vector(tenant, space, row, stored["vector"])
+                self._db.execute("INSERT INTO vector (row, data) VALUES (?, ?)", (row, data))
+        vector = values.get("vector")
+        if "content" in values and "vector" not in values:
+            vector = self.vectors(tenant, space, [row]).get(row)
+        return entry_of(changed(record, values, now), vector), self._set_seq(space, seq)
 
     def _sealed_changes(
         self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
@@ -864,30 +1007,29 @@ class _Writing(_Reading):
         )
         if not space.timed:
             self._db.execute("UPDATE space SET timed = 1 WHERE key = ?", (space.key,))
+            self._state.forget(space)
         return replace(self._set_seq(space, space.seq + len(lives)), timed=True)
 
-    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> int:
+    def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> tuple[int, Space]:
         """Remove rows."""
         count = 0
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            marks = _marks(len(chunk))
-            count += self._db.execute(
-                f"DELETE FROM memory WHERE row IN ({marks}) AND +tenant = ? AND +space = ?",
-                (*chunk, tenant, space.key),
+        tables = ["vector", "note"]
+        if space.next_embedder is not None:
+            tables.append("next_vector")
+        if space.timed:
+            tables.append("life")
+        execute = self._db.execute
+        for some in _chunks(rows):
+            count += execute(
+                f"{_removing('memory', len(some))} AND +tenant = ? AND +space = ?", (*some, tenant, space.key)
             ).rowcount
-            self._db.execute(f"DELETE FROM vector WHERE row IN ({marks})", chunk)
-            self._db.execute(f"DELETE FROM note WHERE row IN ({marks})", chunk)
-            if space.next_embedder is not None:
-                self._db.execute(f"DELETE FROM next_vector WHERE row IN ({marks})", chunk)
-            if space.timed:
-                self._db.execute(f"DELETE FROM life WHERE row IN ({marks})", chunk)
+            for table in tables:
+                execute(_removing(table, len(some)), some)
         seq = space.seq + 1
         self._db.executemany(
-            "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, r) for r in rows]
+            "INSERT INTO gone (space, seq, row) VALUES (?, ?, ?)", [(space.key, seq, row) for row in rows]
         )
-        self._set_seq(space, seq)
-        return count
+        return count, self._set_seq(space, seq)
 
     def expired(self, tenant: str, now: int) -> Sequence[tuple[int, Space]]:
         """Return rows whose time is over."""
@@ -904,6 +1046,7 @@ class _Writing(_Reading):
 
     def begin_next(self, tenant: str, space: Space, embedder: str) -> None:
         """Note the embedder that a space is to have."""
+        self._state.forget(space)
         self._db.execute("UPDATE space SET next_embedder = ? WHERE key = ?", (embedder, space.key))
 
     def keep_next(self, tenant: str, space: Space, vectors: Sequence[tuple[int, int, bytes]]) -> None:
@@ -959,12 +1102,14 @@ class _Writing(_Reading):
             "snapshot = NULL WHERE key = ?",
             (seq, run, dimension, space.key),
         )
+        self._state.forget(space)
         found = self.space(tenant, space.name)
         assert found is not None
         return found
 
     def discard_next(self, tenant: str, space: Space) -> None:
         """Remove the vectors of the next embedder."""
+        self._state.forget(space)
         self._db.execute("DELETE FROM next_vector WHERE space = ?", (space.key,))
         self._db.execute("UPDATE space SET next_embedder = NULL WHERE key = ?", (space.key,))
 
@@ -976,7 +1121,9 @@ class _Writing(_Reading):
                 "INSERT INTO run (space, since, run) VALUES (?, ?, ?)", (space.key, space.seq + 1, run)
             )
         self._db.execute("UPDATE space SET seq = ?, run = ? WHERE key = ?", (seq, run, space.key))
-        return space.moved(seq, run)
+        after = space.moved(seq, run)
+        self._state.moved(space, after)
+        return after
 
 
 @lru_cache(maxsize=256)
@@ -984,6 +1131,31 @@ def _space(record: tuple[Any, ...]) -> Space:
     """Return a space of its columns; every call reads some, mostly as they were before."""
     key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed = record
     return Space(key, name, seq, embedder, dimension, snapshot, run, next_embedder, timed=bool(timed))
+
+
+@lru_cache(maxsize=64)
+def _naming(columns: str, count: int, given: tuple[bool, ...], joined: bool) -> str:
+    """Return the query for living memories by id.
+
+    Args:
+        columns: The columns of the result.
+        count: The number of ids.
+        given: Whether the space, user, agent and session are given.
+        joined: Whether the columns of the space are needed.
+    """
+    names = ("s.name", "m.user", "m.agent", "m.session")
+    conditions = "".join(f" AND {name} = ?" for name, one in zip(names, given, strict=True) if one)
+    space = " JOIN space AS s ON s.key = m.space" if joined else ""
+    return (
+        f"SELECT {columns} FROM memory AS m{space} WHERE m.tenant = ? AND m.id IN ({_marks(count)}) "
+        f"AND (m.expires_at IS NULL OR m.expires_at > ?){conditions} ORDER BY m.row"
+    )
+
+
+@lru_cache(maxsize=64)
+def _removing(table: str, count: int) -> str:
+    """Return the statement that removes rows from a table."""
+    return f"DELETE FROM {table} WHERE row IN ({_marks(count)})"
 
 
 def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
