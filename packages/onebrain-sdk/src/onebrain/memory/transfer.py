@@ -45,6 +45,7 @@ class Copied:
         updated_at: When it was last changed.
         embedder: Whose vectors its space holds; None where that is not known.
         line: Where it stands in the file, from 1.
+        place: Where it stands in another source, in words.
         others: The names of fields that no memory has; they are kept in its metadata.
         superseded_by: The id of the memory that supersedes it, the one recorded last; None if none does.
         superseded_at: When that was recorded.
@@ -59,6 +60,7 @@ class Copied:
     superseded_by: str | None = None
     superseded_at: datetime | None = None
     recorded: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def with_recorded(copies: Sequence[Copied]) -> list[Copied]:
     }
     found: list[Copied] = []
     for copied in copies:
-        recorded: dict[str, datetime] = {}
+        recorded = dict(copied.recorded)
         for id in copied.item.supersedes:
             by, moment = last.get(_named(copied.item, id), (None, None))
             if moment is not None:
@@ -176,14 +178,27 @@ def read(
         text = text.removeprefix("\ufeff") if number == 1 else text
         if text.strip():
             try:
-                yield _read(text, outer, number, without)
+                yield read_line(text, outer, number=number, without=without)
             except OneBrainError as error:
                 raise OneBrainValidationError(f"line {number}: {error.message}") from None
             except ValueError as error:
                 raise OneBrainValidationError(f"line {number}: {error}") from None
 
 
-def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Copied:
+def read_line(
+    text: str,
+    outer: Scope = EVERYTHING,
+    *,
+    number: int = 0,
+    place: str = "",
+    without: Collection[str] = (),
+) -> Copied:
+    """Read one line, as `read` does.
+
+    Raises:
+        OneBrainValidationError: It is a memory that cannot be stored.
+        ValueError: It is no memory.
+    """
     try:
         row: Any = from_json(text)
     except ValueError:
@@ -213,6 +228,7 @@ def _read(text: str, outer: Scope, number: int, without: Collection[str]) -> Cop
         tuple(others),
         superseded_by=beside.get("superseded_by"),
         superseded_at=superseded,
+        place=place,
     )
 
 
