@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias, overload
 
@@ -22,6 +22,7 @@ from onebrain.memory.arriving import (
     Arrivals,
     Key,
     ask,
+    found_by_text,
     key_of,
     page_of,
     unpacked,
@@ -262,9 +263,7 @@ class _Reading:
         return [self._linked(copied) for copied in copies] if self._former else copies
 
     def _copy(self, memory: Memory, lost: Counter[str]) -> Copied:
-        fields = {
-            name: value for name in _FIELDS if (value := getattr(memory, name)) not in (None, (), {}, False)
-        }
+        fields: dict[str, Any] = {}
         if self._embedders is not None:
             space = memory.scope.space
             if memory.embedding is None:
@@ -282,16 +281,7 @@ class _Reading:
         embedder = None
         if self._embedders is not None and fields.get("embedding"):
             embedder = self._embedders.spaces.get(memory.scope.space)
-        return unpacked(
-            Copied(
-                NewMemory(**fields),
-                memory.updated_at,
-                embedder,
-                superseded_by=memory.superseded_by,
-                superseded_at=memory.superseded_at,
-                place=memory.id,
-            )
-        )
+        return _copy_of(memory, fields, embedder)
 
     def _linked(self, copied: Copied) -> Copied:
         """Return a memory whose links are in the ids that memories had before."""
@@ -311,6 +301,23 @@ class _Reading:
         )
 
 
+def _copy_of(memory: Memory, more: Mapping[str, Any], embedder: str | None = None) -> Copied:
+    """Return a memory to store, with the fields that it carries and some others."""
+    fields = {
+        name: value for name in _FIELDS if (value := getattr(memory, name)) not in (None, (), {}, False)
+    }
+    return unpacked(
+        Copied(
+            NewMemory(**{**fields, **more}),
+            memory.updated_at,
+            embedder,
+            superseded_by=memory.superseded_by,
+            superseded_at=memory.superseded_at,
+            place=memory.id,
+        )
+    )
+
+
 def _parts(rows: list[Copied]) -> Iterator[list[Copied]]:
     for start in range(0, len(rows), _ROWS):
         yield rows[start : start + _ROWS]
@@ -321,35 +328,56 @@ def _verified(
 ) -> Steps[Verification]:
     """Compare all memories of both brains by the fields that a migration carries."""
     result = Verification()
-    there: dict[Key, tuple[bytes, ...]] = {}
-    reading = _Reading(target, scope)
-    yield from reading.begin(target)
-    ignored: Counter[str] = Counter()
-    doubled: set[Key] = set()
-    while (page := (yield from reading.page(ignored))) is not None:
-        for copied in page:
-            key = key_of(copied.item)
-            if key in there:
-                doubled.add(key)
-            there[key] = _digests(copied)
-    result.target = len(there)
+    there, doubled = (yield from _index(target, scope)) if target.capabilities.list else (None, set[Key]())
+    result.target = len(there) if there is not None else report.stored + report.already_there
     reading = _Reading(source, scope)
     yield from reading.begin(target)
-    while (page := (yield from reading.page(ignored))) is not None:
+    while (page := (yield from reading.page(Counter()))) is not None:
         for copied in page:
             result.source += 1
-            _compare(copied, there, result)
+            if there is not None:
+                found = there.get(key_of(copied.item))
+            else:
+                found = yield from _searched(target, copied.item)
+            _compare(copied, found, result)
             if key_of(copied.item) in doubled:
                 result.problems += 1
                 result.doubled.append(str(copied.item.id))
     return result
 
 
+def _index(target: AnyBrain, scope: Scope) -> Steps[tuple[dict[Key, tuple[bytes, ...]], set[Key]]]:
+    """Return digests of all memories of a target, and those that it has several times."""
+    there: dict[Key, tuple[bytes, ...]] = {}
+    doubled: set[Key] = set()
+    reading = _Reading(target, scope)
+    yield from reading.begin(target)
+    while (page := (yield from reading.page(Counter()))) is not None:
+        for copied in page:
+            key = key_of(copied.item)
+            if key in there:
+                doubled.add(key)
+            there[key] = _digests(copied)
+    return there, doubled
+
+
+def _searched(target: AnyBrain, item: NewMemory) -> Steps[tuple[bytes, ...] | None]:
+    memory = yield from found_by_text(target, item)
+    if memory is None:
+        return None
+    # The memories that it links to have other ids there, which cannot be listed.
+    links = {
+        name: getattr(item, name)
+        for name in ("supersedes", "sources")
+        if len(getattr(memory, name)) == len(getattr(item, name))
+    }
+    return _digests(_copy_of(memory, links))
+
+
 _COMPARED: Final = (*_FIELDS, "updated_at")
 
 
-def _compare(copied: Copied, there: dict[Key, tuple[bytes, ...]], result: Verification) -> None:
-    found = there.get(key_of(copied.item))
+def _compare(copied: Copied, found: tuple[bytes, ...] | None, result: Verification) -> None:
     if found is None:
         result.problems += 1
         if len(result.missing) < _NAMED:

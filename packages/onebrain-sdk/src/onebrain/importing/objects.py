@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from onebrain._core.codec import as_object
+from onebrain._core.codec import as_object, is_object
 from onebrain.errors import OneBrainValidationError
 from onebrain.importing.entries import Draft, Entry, Row
 from onebrain.importing.readers import langgraph_store
@@ -69,7 +69,7 @@ def langchain(store: Any) -> Iterator[Entry]:
 
 def _documents(found: Mapping[str, Any]) -> Iterator[Entry]:
     for number, (id, one) in enumerate(found.items(), 1):
-        fields = as_object(one) or as_object(vars(one))
+        fields: dict[str, Any] = {**one} if is_object(one) else {**vars(cast("Any", one))}
         text = fields.get("text", fields.get("page_content"))
         metadata = dict(as_object(fields.get("metadata")))
         yield Draft(

@@ -20,6 +20,7 @@ from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.capabilities import Capabilities
 from onebrain.memory.models import Memory, NewMemory, StoreResult
 from onebrain.memory.transfer import Copied, in_order_of_links
+from onebrain.memory.verbs.base import QUERY_CHARACTERS
 from onebrain.memory.verbs.storing import check_storable
 
 AnyBrain: TypeAlias = Brain | AsyncBrain
@@ -31,6 +32,8 @@ CARRIED: Final = "onebrain_carried"
 _TIMES: Final = ("created_at", "expires_at", "valid_from", "valid_until")
 # More than any brain holds, so that a service without an order of its own is walked once.
 _ALL: Final = 2**31
+# Hits of a search for a text among which a memory is looked for on a service that cannot list any.
+_COPIES: Final = 50
 
 
 def ask(verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Steps[Any]:
@@ -202,6 +205,8 @@ class Arrivals:
         return (yield from self._take(held, last=True))
 
     def _take(self, rows: list[Copied], *, last: bool) -> Steps[list[Arrival]]:
+        # Also of those that are there: what supersedes them may come only now.
+        self._note_links(rows)
         found = yield from self._look_up(rows)
         arrivals: list[Arrival] = []
         fresh: dict[Key, Copied] = {}
@@ -217,7 +222,6 @@ class Arrivals:
                 arrivals.append(_present(row, known[0] if known else None, same))
             else:
                 fresh[key if row.item.id is not None else (None, None, f"\0{len(fresh)}")] = row
-        self._note_links(fresh.values())
         ready = list(fresh.values()) if last else self._hold_back(fresh, found)
         for wave in self._waves(ready):
             arrivals += yield from self._store(wave, found)
@@ -226,6 +230,8 @@ class Arrivals:
     def _look_up(self, rows: Sequence[Copied]) -> Steps[Mapping[Key, tuple[str, int]]]:
         """Return which of some memories, and of those that they supersede, are there: their ids and digests of their texts."""
         if not self._can.client_ids:
+            if not self._can.list:
+                yield from self._search_for(rows)
             return self._there
         ids = dict.fromkeys(row.item.id for row in rows if row.item.id is not None)
         ids.update(dict.fromkeys(id for row in rows for id in row.item.supersedes))
@@ -236,6 +242,15 @@ class Arrivals:
             (memory.scope.space, memory.scope.user, memory.id): (memory.id, hash(memory.content))
             for memory in memories
         }
+
+    def _search_for(self, rows: Sequence[Copied]) -> Steps[None]:
+        """Look for memories on a service that cannot list any, each by its text."""
+        for row in rows:
+            key = key_of(row.item)
+            if key not in self._there:
+                memory = yield from found_by_text(self._brain, row.item)
+                if memory is not None:
+                    self._there[key] = memory.id, hash(memory.content)
 
     def _hold_back(self, fresh: dict[Key, Copied], found: Mapping[Key, tuple[str, int]]) -> list[Copied]:
         """Return the memories whose superseded ones are there or among them; the others wait."""
@@ -344,6 +359,22 @@ def page_of(
     )
     following = page.meta.cursor if page.meta.has_more else None
     return page.data, None if following == cursor else following
+
+
+def found_by_text(brain: AnyBrain, item: NewMemory) -> Steps[Memory | None]:
+    """Return the memory that carries an id, of those whose text is like that of a memory; None if there is none."""
+    found = yield from ask(
+        brain.search,
+        item.content[:QUERY_CHARACTERS],
+        scope=item.scope,
+        limit=_COPIES,
+        include_archived=True,
+        include_superseded=True,
+    )
+    carrying = (
+        memory for memory in found.memories if as_object(memory.metadata.get(CARRIED)).get("id") == item.id
+    )
+    return next(carrying, None)
 
 
 def key_of(item: NewMemory) -> Key:

@@ -32,7 +32,8 @@ def _table(part: Part) -> Iterator[Entry]:
     header = next(numbered, "")
     # A plain word as the first line is a table of one column.
     delimiter = _delimiter(header)
-    names: list[str] = next(csv.reader([header], delimiter=delimiter), [])
+    empty: list[str] = []
+    names = next(csv.reader([header], delimiter=delimiter), empty)
     table = csv.reader(numbered, delimiter=delimiter)
     while True:
         line = table.line_num + 2
