@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from onebrain._core.codec import as_object, is_object
 from onebrain.errors import OneBrainValidationError
@@ -69,7 +69,7 @@ def langchain(store: Any) -> Iterator[Entry]:
 
 def _documents(found: Mapping[str, Any]) -> Iterator[Entry]:
     for number, (id, one) in enumerate(found.items(), 1):
-        fields: dict[str, Any] = {**one} if is_object(one) else {**vars(cast("Any", one))}
+        fields: dict[str, Any] = {**one} if is_object(one) else {**vars(one)}
         text = fields.get("text", fields.get("page_content"))
         metadata = dict(as_object(fields.get("metadata")))
         yield Draft(
