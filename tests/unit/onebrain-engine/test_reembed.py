@@ -439,6 +439,28 @@ def test_a_brain_of_an_earlier_version_gets_another_embedder(tmp_path):
         assert brain.search("window seats", scope=Scope(user="maria"))[0].id == "seats"
 
 
+def test_vectors_of_the_old_reading_are_made_again_and_a_stopped_run_goes_on(options, many):
+    """An earlier version made them without the label before a colon, by an embedder of the same name."""
+    embedder = Hashed("own")
+    whole = embedder.embed_query
+    embedder.embed_query = lambda text: whole(text.partition(": ")[2] or text)
+    with onebrain.connect(**options, embedder=embedder) as brain:
+        brain.store_many([{**one, "content": f"Heading: {one['content']}"} for one in many], scope=SPACE)
+        embedder.embed_query = whole
+        # Nothing changes by itself: an embedder may cost money.
+        assert brain.reembed(scope=SPACE).count == 0
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            brain.reembed(scope=SPACE, anew=True, progress=stop)
+        brain.update("m0", content="Heading: another", scope=SPACE)
+        assert brain.reembed(scope=SPACE, anew=True).count == 300 - 128 + 1
+        all_are_of(brain, embedder)
+        assert brain.reembed(scope=SPACE).count == 0
+
+
 def test_the_command_gives_another_embedder(tmp_path):
     testing = pytest.importorskip("click.testing")
     from onebrain.cli.app import cli
@@ -454,6 +476,8 @@ def test_the_command_gives_another_embedder(tmp_path):
     assert "1 vectors of wordllama:l2_supercat_256" in done.output
     with onebrain.connect(url) as brain:
         assert brain.search("window", mode="vector")[0].content.startswith("Maria")
+    again = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "--anew", "wordllama"])
+    assert "1 vectors of wordllama:l2_supercat_256" in again.output
     wrong = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "nonsense:x"])
     assert wrong.exit_code == 1
     assert "no kind 'nonsense'" in wrong.output

@@ -266,9 +266,12 @@ class EngineDriver:
         *,
         replace: bool,
         progress: Callable[[int, int], object] | None,
+        anew: bool = False,
     ) -> Steps[ReembedResult]:
-        """Give spaces another embedder."""
-        made = yield from call(self.tenant.reembed, embedder, space=space, replace=replace, progress=progress)
+        """Give spaces another embedder, or the vectors of their own anew."""
+        made = yield from call(
+            self.tenant.reembed, embedder, space=space, replace=replace, progress=progress, anew=anew
+        )
         return ReembedResult(
             embedder=made.embedder,
             count=made.count,

@@ -114,7 +114,7 @@ class Engine:
         return Tenant(self._parts, name)
 
     def reembed(
-        self, embedder: str | Embedder | Any | None = None, *, replace: bool = False
+        self, embedder: str | Embedder | Any | None = None, *, replace: bool = False, anew: bool = False
     ) -> Mapping[str, Reembedded]:
         """Give all spaces of all tenants another embedder, as `Tenant.reembed` does; return the results by tenant.
 
@@ -128,7 +128,9 @@ class Engine:
             >>> engine.close()
         """
         made = self.embedder if embedder is None else vectorizer(embedder)
-        return {name: self.tenant(name).reembed(made, replace=replace) for name in self.store.tenants()}
+        return {
+            name: self.tenant(name).reembed(made, replace=replace, anew=anew) for name in self.store.tenants()
+        }
 
     def forget_tenant(self, name: str) -> None:
         """Remove everything of a tenant: memories with their mentions, spaces, and snapshots of their indexes.

@@ -51,6 +51,7 @@ class _Run:
     embedder: Vectorizer
     fingerprint: str
     dimension: int
+    anew: bool
 
 
 class Reembedding:
@@ -74,8 +75,9 @@ class Reembedding:
         space: str | None,
         replace: bool,
         progress: Progress | None,
+        anew: bool,
     ) -> Reembedded:
-        """Give a space, or all spaces of a tenant, another embedder."""
+        """Give a space, or all spaces of a tenant, another embedder; its own, if `anew`."""
         if embedder is None:
             raise ConfigurationError(
                 "reembed(): this brain has no embedder; name one, such as embedder='wordllama'",
@@ -92,7 +94,7 @@ class Reembedding:
             if found.embedder == CALLER:
                 skipped.append(found.name)
                 continue
-            run = _Run(tenant, found.name, embedder, fingerprint, dimension)
+            run = _Run(tenant, found.name, embedder, fingerprint, dimension, anew)
             count += self._reembed(run, replace, progress)
             self._embedders.assign(tenant, found.name, embedder)
             done.append(found.name)
@@ -143,7 +145,7 @@ class Reembedding:
                 return False
             if space.next_embedder not in (None, run.fingerprint) and not replace:
                 raise self._conflict(space, run)
-            if space.embedder == run.fingerprint:
+            if space.embedder == run.fingerprint and not run.anew:
                 if space.next_embedder is not None:
                     write.discard_next(run.tenant, space)
                 return False

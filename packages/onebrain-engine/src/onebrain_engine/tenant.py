@@ -371,6 +371,7 @@ class Tenant:
         space: str | None = None,
         replace: bool = False,
         progress: Progress | None = None,
+        anew: bool = False,
     ) -> Reembedded:
         """Give spaces another embedder, and their memories its vectors.
 
@@ -382,13 +383,14 @@ class Tenant:
             space: The name of a space; None for all spaces, except those with vectors of the caller's own.
             replace: Whether to discard what an unfinished run with another embedder has made.
             progress: Called with the number of memories that have their new vector, and the number of all.
+            anew: Whether to make the vectors again of spaces that have this embedder already.
 
         Raises:
             ReembedConflict: A run with another embedder is unfinished.
             EmbedderMismatch: The space holds vectors of the caller's own.
         """
         made = self._parts.embedders.own if embedder is None else vectorizer(embedder)
-        return self._parts.reembedding.run(self.name, made, space, replace, progress)
+        return self._parts.reembedding.run(self.name, made, space, replace, progress, anew)
 
     # ---- entities ---------------------------------------------------------------------------------------------------
 

@@ -48,9 +48,12 @@ def encrypt(url: str, key: str, before: str | None, out: Output) -> None:
 @click.option(
     "--replace", is_flag=True, help="Discard what an unfinished call with another embedder has made."
 )
+@click.option("--anew", is_flag=True, help="Make the vectors again where they are this embedder's already.")
 @click.argument("embedder")
 @json_option
-def reembed(url: str | None, space: str | None, replace: bool, embedder: str, out: Output) -> None:
+def reembed(
+    url: str | None, space: str | None, replace: bool, anew: bool, embedder: str, out: Output
+) -> None:
     """Give memories the vectors of another embedder.
 
     EMBEDDER is a name, such as use-m3 or fastembed:BAAI/bge-small-en-v1.5. The former vectors serve until the last new one is
@@ -58,7 +61,9 @@ def reembed(url: str | None, space: str | None, replace: bool, embedder: str, ou
     """
     target = Target(url=url, space=space)
     with target.opened() as brain, out.progress("vectors") as advance:
-        result = brain.reembed(embedder=embedder, scope=target.scope, replace=replace, progress=advance)
+        result = brain.reembed(
+            embedder=embedder, scope=target.scope, replace=replace, progress=advance, anew=anew
+        )
     if result.count:
         out.note(f"{result.count} of {result.count}")
     for name in result.skipped:

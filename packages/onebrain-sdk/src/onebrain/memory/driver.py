@@ -372,8 +372,12 @@ class Reembeds(Protocol):
         *,
         replace: bool,
         progress: Callable[[int, int], object] | None,
+        anew: bool = False,
     ) -> Steps[ReembedResult]:
-        """Give a space, or all spaces, another embedder; None means the driver's own."""
+        """Give a space, or all spaces, another embedder; None means the driver's own.
+
+        With `anew`, spaces that have the embedder already get new vectors of it; it is passed only if it is true.
+        """
         ...
 
 

@@ -142,6 +142,7 @@ class Changing(Deriving[Mode]):
         scope: Scope = EVERYTHING,
         replace: bool = False,
         progress: Callable[[int, int], object] | None = None,
+        anew: bool = False,
     ) -> Steps[ReembedResult]:
         """Give a space another embedder, and all of its memories that have a vector a vector of that one.
 
@@ -155,6 +156,7 @@ class Changing(Deriving[Mode]):
             replace: Whether to discard the vectors of an unfinished call with another embedder.
             progress: Called after each batch with the number of memories that have their new vector and the number of all; in
                 another thread if the brain is async.
+            anew: Whether to make the vectors again of spaces that have this embedder already.
 
         Raises:
             Unsupported: The service chooses its embedder itself.
@@ -176,7 +178,9 @@ class Changing(Deriving[Mode]):
         driver = self.driver
         if not (self.capabilities.reembed and isinstance(driver, Reembeds)):
             raise unsupported(self.capabilities, "changing the embedder", "it is a setting of the service")
-        return (yield from driver.reembed(embedder, scope.space, replace=replace, progress=progress))
+        # A driver may have been written before there was this option.
+        more = {"anew": True} if anew else {}
+        return (yield from driver.reembed(embedder, scope.space, replace=replace, progress=progress, **more))
 
     @endpoint
     def delete(
