@@ -52,8 +52,8 @@ class Conversations:
             for entry in entries
         ]
         self.code.extend(codes)
-        self.previous.extend(np.full(count, -1, np.int64))
-        self.following.extend(np.full(count, -1, np.int64))
+        self.previous.extend([-1] * count)
+        self.following.extend([-1] * count)
         if not any(codes) and not replaced:
             return False
         parted = False

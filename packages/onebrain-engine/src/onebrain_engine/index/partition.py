@@ -187,7 +187,7 @@ class Partition:
             self.slots.stamp,
             self._selector.stamp,
             self.ranker.stamp,
-            len(self._pending),
+            len(self._pending) // 64,
             len(self._records) // 64,
         )
 

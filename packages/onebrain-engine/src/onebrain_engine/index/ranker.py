@@ -14,8 +14,10 @@ from onebrain.errors import EmbedderMismatch
 from onebrain.memory.models import SearchMode
 from onebrain_engine.index import ordering, ranking
 from onebrain_engine.index.growable import Growable
+from onebrain_engine.index.growing import GrowingIndex, GrowingMemories, Words
 from onebrain_engine.index.lexicon import Lexicon
 from onebrain_engine.index.postings import Postings
+from onebrain_engine.index.ranking import ForwardIndex
 from onebrain_engine.index.selecting import Selection, inside
 from onebrain_engine.index.slots import Floats, Ints, Slots
 from onebrain_engine.index.statistics import Frequencies, WordStatistics
@@ -28,7 +30,6 @@ Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 FULL = 4_000
 _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
 _FEW: Final = 32  # postings for each candidate up to which they are looked at one by one
-_LATEST: Final = 64  # memories added to a selection up to which its words are not sorted anew
 
 
 @dataclass(slots=True)
@@ -217,7 +218,7 @@ class Ranker:
         """Return the positions of the best memories, with their scores, descending, and the order of equal scores."""
         limit, order = request.limit, request.times.order
         # Most memories of one import are of one time.
-        newer_first = request.prefer_newer and by_vector and memories.spread() >= ordering.APART
+        newer_first = request.prefer_newer and by_vector and memories.last - memories.first >= ordering.APART
         reorders = memories.outside is not None and (newer_first or order is not None)
         most = max(limit, ordering.WINDOW) if reorders else limit
         if by_vector:
@@ -245,38 +246,69 @@ class Ranker:
         self, selection: Selection, terms: Ints, statistics: WordStatistics | None
     ) -> tuple[ranking.Memories, ranking.Hits]:
         """Return all memories of a selection, prepared, and where a query's terms stand in them."""
+        if statistics is not None:
+            alone = self._words(selection.slots)
+            informative = alone.informative(statistics.information)
+            return self._prepared(selection.slots, informative, statistics.speakers), alone.hits(terms)
         memories, words = selection.memories, selection.words
-        speakers = self._frequencies.speakers() if statistics is None else statistics.speakers
-        if memories is None or words is None or words.size < selection.size:
-            words = selection.words = self._words_of(selection)
-            rarities = (
-                ranking.information(words.frequency(), selection.size)
-                if statistics is None
-                else statistics.information
-            )
-            memories = self._prepared(selection.slots, words.informative(rarities), speakers)
-        elif isinstance(words, ranking.ForwardIndex):
-            # A second query: more may follow, for which sorting the terms once pays.
-            words = selection.words = words.inverted()
+        speakers = self._frequencies.speakers()
+        if memories is None or words is None:
+            memories, words = self._first(selection, speakers)
+        else:
+            if isinstance(words, ForwardIndex):
+                # A second query: more may follow, for which sorting the terms once pays.
+                words = GrowingIndex(words.inverted())
+            if words.size < selection.size:
+                memories, words = self._grown(selection, memories, words, speakers)
         if memories.speakers != speakers:
             # Memories beside the selection may have made a label a name.
             memories = replace(memories, speakers=speakers)
-        selection.memories = memories
+        selection.memories, selection.words = memories, words
         return memories, words.hits(terms)
 
-    def _words_of(self, selection: Selection) -> ranking.Words:
-        """Return the words of a selection, sorted once for all but the latest memories if others were added to it."""
-        words, slots = selection.words, selection.slots
-        if words is None:
-            return self._words(slots)
-        base = words.base if isinstance(words, ranking.GrowingIndex) else words
-        if selection.size - base.size > max(_LATEST, base.size // 8):
-            return self._words(slots)
-        if isinstance(base, ranking.ForwardIndex):
-            base = base.inverted()
-        if slots is None:
-            return ranking.GrowingIndex(base, self._words_from(base.size))
-        return ranking.GrowingIndex(base, self._words(slots[base.size :]))
+    def _first(self, selection: Selection, speakers: frozenset[int]) -> tuple[ranking.Memories, ForwardIndex]:
+        """Prepare all memories of a selection, and return them and their words."""
+        words = self._words(selection.slots)
+        sums = words.sums(ranking.log_rarity(words.frequency()))
+        informative = ranking.mean_information(sums, ranking.shares(words.lengths()), selection.size)
+        return self._prepared(selection.slots, informative, speakers), words
+
+    def _grown(
+        self, selection: Selection, memories: ranking.Memories, words: GrowingIndex, speakers: frozenset[int]
+    ) -> tuple[ranking.Memories, Words]:
+        """Prepare the memories that were added to a selection, and of the others what they change."""
+        known, slots, first = self._slots, selection.slots, words.size
+        count = selection.size - first
+        if not words.has_room(count):
+            selection.growing = None
+            return self._first(selection, speakers)
+        added: list[int] = list(range(first, selection.size)) if slots is None else slots[first:].tolist()
+        starts, terms, counts = known.starts.view, known.terms.view, known.counts.view
+        for slot in added:
+            begin, end = int(starts[slot]), int(starts[slot + 1])
+            words.add(terms[begin:end], counts[begin:end])
+        informative = words.informative()
+        growing = selection.growing
+        if growing is None:
+            lengths = known.length.view
+            growing = GrowingMemories(memories, lengths[:first] if slots is None else lengths[slots[:first]])
+        for slot in added:
+            before = int(known.conversations.previous.view[slot])
+            if slots is not None and before >= 0:
+                place = int(slots.searchsorted(before))
+                before = place if slots[place] == before else -1
+            if not growing.add(
+                length=float(known.length.view[slot]),
+                flags=int(known.flags.view[slot]),
+                label=int(known.label.view[slot]),
+                created=int(known.created.view[slot]),
+                session=int(known.conversations.code.view[slot]) or -1,
+                previous=before,
+            ):
+                selection.growing = None
+                return self._prepared(slots, informative, speakers), words
+        selection.growing = growing
+        return growing.memories(informative), words
 
     def _words(self, slots: Ints | None) -> ranking.ForwardIndex:
         """Return the words of slots."""
@@ -285,13 +317,6 @@ class Ranker:
         if slots is not None:
             starts, terms, counts = ranking.take_rows(starts, terms, counts, slots)
         return ranking.ForwardIndex.of(starts, terms, counts)
-
-    def _words_from(self, first: int) -> ranking.ForwardIndex:
-        """Return the words of the slots from `first` on."""
-        known = self._slots
-        starts = known.starts.view[first:]
-        begin = int(starts[0])
-        return ranking.ForwardIndex.of(starts - begin, known.terms.view[begin:], known.counts.view[begin:])
 
     def _informative_of(self, slots: Ints) -> Floats:
         """Return the mean rarity of the words of slots in the whole space; kept until something changes."""

@@ -24,13 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from math import log
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.integer]
+Rows = npt.NDArray[np.intp]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 FEWEST = (
@@ -61,38 +63,38 @@ STEEPNESS = 2.0  # of the confidence around HALF
 _DAY = 86_400_000_000  # microseconds
 
 # text.py's flags
-_ENDS_ASKING, _ASKS, _HAS_TIME, _HAS_NUMBER, _HAS_NAME = 1, 2, 4, 8, 16
+_ENDS_ASKING, ASKS, _HAS_TIME, _HAS_NUMBER, _HAS_NAME = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Memories:
     """The memories to score, one row each, with the parts of the ranking that do not depend on the query.
 
-    Build it with ``prepare``. It can be kept and reused until a memory in it, before it or after it changes.
+    Build it with ``prepare``. It can be kept and reused until a memory in it, before it or after it changes; memories that
+    come behind the others are added by `onebrain_engine.index.growing`.
     """
 
     flags: npt.NDArray[np.uint8]  # [n] text.py's flags
     labels: Ints  # [n] term id of the label, -1 for none
     speakers: frozenset[int]  # the labels that are the name of a speaker
     created: Ints  # [n] in microseconds since 1970
-    # [4, n] rows of the memories before, after, two before and two after; n for none. None where no memory has any.
+    # [4, n] rows of the memories before, after, two before and two after; -1 for none. None where no memory has any.
     around: Ints | None
-    before: Floats  # [n + 1] weight of the memory before: NEAR, or more where it asks something; 0 for none
+    before: Floats  # [n] weight of the memory before: NEAR, or more where it asks something
     span: Floats  # [n] sum of the weights of a memory and its neighbours
+    reach: Floats  # [n] words of a memory and, at their weights, of its neighbours
     damping: Floats  # [n] BM25's length term, with neighbours
     informative: Floats  # [n] the part for the mean rarity of the terms
     asking: Floats  # [n] the part for a question at the end
-    sessions: Ints  # [n] 0 to s - 1, s for none
+    sessions: Ints  # [n] 0 to s - 1, -1 for none
+    session_names: Ints  # [s] the number that each session was given by
+    session_lengths: Floats  # [s] words of each session
     session_damping: Floats  # [s] BM25's length term of each session
     outside: npt.NDArray[np.bool_] | None  # [n] whether a memory has no session; None if all have one
     all_outside: bool  # whether none has a session
-
-    def spread(self) -> int:
-        """Return the microseconds between the first and the last memory without a session; 0 if there are none."""
-        if self.outside is None:
-            return 0
-        times = self.created if self.all_outside else self.created[self.outside]
-        return int(times.max()) - int(times.min())
+    # When the first and the last memory without a session were created; both 0 if there are none.
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,32 +166,40 @@ class InvertedIndex:
         frequency[self.terms] = np.diff(self.bounds)
         return frequency
 
-    def informative(self, information: Floats) -> Floats:
-        """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
-        weights = information[self.terms].repeat(np.diff(self.bounds))
-        return _means(self.rows, weights, self.lengths)
+    def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the sum of ``values`` [vocabulary] over each row's terms."""
+        weights = values[self.terms].repeat(np.diff(self.bounds))
+        return _sums(self.rows, weights, self.size)
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
-        if not len(self.terms):
+        known, runs, sizes = self._runs(query)
+        if not runs:
             return no_hits(len(query))
-        at = self.terms.searchsorted(query)
-        at[at == len(self.terms)] = 0
-        known = (self.terms[at] == query).nonzero()[0]
-        if not len(known):
-            return no_hits(len(query))
-        at = at[known]
-        firsts, lasts = self.bounds[at], self.bounds[at + 1]
-        sizes = lasts - firsts
         frequency = np.zeros(len(query), np.int64)
         frequency[known] = sizes
-        runs = [slice(first, last) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
         return Hits(
             known.repeat(sizes),
             np.concatenate([self.rows[run] for run in runs]),
             np.concatenate([self.counts[run] for run in runs]),
             frequency,
         )
+
+    def places(self, query: Ints) -> tuple[Rows, Rows, Rows]:
+        """Return the rows of the terms of a query that are known, one term after the other, which those are, and how many."""
+        known, runs, sizes = self._runs(query)
+        return np.concatenate([self.rows[run] for run in runs]) if runs else self.rows[:0], known, sizes
+
+    def _runs(self, query: Ints) -> tuple[Rows, list[slice], Rows]:
+        if not len(self.terms):
+            return self.rows[:0], [], self.rows[:0]
+        at = self.terms.searchsorted(query)
+        at[at == len(self.terms)] = 0
+        known = (self.terms[at] == query).nonzero()[0]
+        at = at[known]
+        firsts, lasts = self.bounds[at], self.bounds[at + 1]
+        runs = [slice(first, last) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+        return known, runs, lasts - firsts
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +234,24 @@ class ForwardIndex:
             np.append(first, len(terms)),
             self.rows[order].astype(np.intp),
             self.counts[order],
-            np.bincount(self.rows, minlength=self.size),
+            self.lengths(),
         )
 
     def frequency(self) -> Ints:
         """Return the number of rows with each term, by the term's id."""
         return np.bincount(self.terms, minlength=1)
 
+    def lengths(self) -> Ints:
+        """Return the number of terms of each row."""
+        return np.bincount(self.rows, minlength=self.size)
+
+    def sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the sum of ``values`` [vocabulary] over each row's terms."""
+        return _sums(self.rows, values[self.terms], self.size)
+
     def informative(self, information: Floats) -> Floats:
         """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
-        lengths = np.bincount(self.rows, minlength=self.size)
-        return _means(self.rows, information[self.terms], lengths)
+        return _means(self.rows, information[self.terms], self.lengths())
 
     def hits(self, query: Ints) -> Hits:
         """Return where a query's terms stand; -1 among them is a word that is not known."""
@@ -250,57 +267,19 @@ class ForwardIndex:
         return Hits(known, self.rows[positions].astype(np.intp), self.counts[positions], frequency)
 
 
-@dataclass(frozen=True, slots=True)
-class GrowingIndex:
-    """The words of memories that others were added to: most in an inverted index, the latest in a forward index.
-
-    Attributes:
-        base: The first rows.
-        latest: The rows behind them.
-    """
-
-    base: InvertedIndex
-    latest: ForwardIndex
-
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self.base.size + self.latest.size
-
-    def frequency(self) -> Ints:
-        """Return the number of rows with each term, by the term's id."""
-        less, more = sorted((self.base.frequency(), self.latest.frequency()), key=len)
-        more[: len(less)] += less
-        return more
-
-    def informative(self, information: Floats) -> Floats:
-        """Return the mean ``information`` [vocabulary] of each row's terms, 0 for a row without any."""
-        return np.concatenate([self.base.informative(information), self.latest.informative(information)])
-
-    def hits(self, query: Ints) -> Hits:
-        """Return where a query's terms stand; -1 among them is a word that is not known."""
-        first, then = self.base.hits(query), self.latest.hits(query)
-        if not len(then.row):
-            return first
-        return Hits(
-            np.concatenate([first.term, then.term]),
-            np.concatenate([first.row, then.row + self.base.size]),
-            np.concatenate([first.count, then.count]),
-            first.frequency + then.frequency,
-        )
-
-
-Words: TypeAlias = ForwardIndex | InvertedIndex | GrowingIndex
-
-
 def _means(rows: Ints, values: Floats, lengths: Ints) -> Floats:
     """Return the mean of the values of each row, of which `lengths` has the number; 0 for a row without any."""
-    sums = np.bincount(rows, values, minlength=len(lengths))
-    mean: Floats = (sums / np.maximum(lengths, 1)).astype(np.float32)
-    return mean
+    means: Floats = (_sums(rows, values, len(lengths)) / np.maximum(lengths, 1)).astype(np.float32)
+    return means
 
 
-def _damping(lengths: Floats) -> Floats:
+def _sums(rows: Ints, values: npt.NDArray[np.floating], size: int) -> npt.NDArray[np.float64]:
+    """Return the sum of the values of each of ``size`` rows."""
+    return cast("npt.NDArray[np.float64]", np.bincount(rows, values, minlength=size))
+
+
+def mean_damping(lengths: Floats) -> Floats:
+    """Return the length term of ``bm25`` for all memories, whose mean length counts as average."""
     return damping(lengths, float(lengths.sum()) / max(len(lengths), 1))
 
 
@@ -322,17 +301,19 @@ def prepare(
     are rows, ``sessions`` any numbers, ``labels`` term ids; -1 for none. ``speakers`` are the labels that name a speaker.
     """
     n = len(flags)
-    around, before = _neighbours(previous, following, (flags & _ASKS) != 0)
+    around, before = _neighbours(previous, following, (flags & ASKS) != 0)
     known = sessions >= 0
     all_outside = not known.any()
+    session = np.full(n, -1, np.int64)
     if all_outside:
-        session, session_lengths = np.zeros(n, np.int64), np.zeros(0, np.float32)
+        names: Ints = np.zeros(0, np.int64)
+        session_lengths = np.zeros(0, np.float32)
     else:
-        inverse, count = _numbered(sessions[known])
-        session = np.full(n, count, np.int64)
-        session[known] = inverse
-        session_lengths = np.bincount(session, lengths, minlength=count + 1)[:count].astype(np.float32)
+        session[known], names = _numbered(sessions[known])
+        session_lengths = np.bincount(session[known], lengths[known], minlength=len(names)).astype(np.float32)
     outside = None if not all_outside and known.all() else ~known
+    reach = _smooth(lengths, around)
+    first, last = _extent(created if all_outside else created[~known])
 
     return Memories(
         flags,
@@ -343,29 +324,45 @@ def prepare(
         before,
         # Only neighbours need it.
         np.zeros(0, np.float32) if around is None else _smooth(np.ones(n, np.float32), around),
-        _damping(_smooth(lengths, around)),
-        np.float32(INFORMATIVE) * informative,
+        reach,
+        mean_damping(reach),
+        informative_part(informative),
         np.float32(ASKING) * ((flags & _ENDS_ASKING) != 0),
         session,
-        _damping(session_lengths),
+        names,
+        session_lengths,
+        mean_damping(session_lengths),
         outside,
         all_outside,
+        first,
+        last,
     )
+
+
+def informative_part(means: Floats) -> Floats:
+    """Return the part of scores for the mean rarity of a memory's terms."""
+    return np.float32(INFORMATIVE) * means
+
+
+def asking(flags: int) -> float:
+    """Return the part of a memory's score for a question at its end."""
+    return ASKING if flags & _ENDS_ASKING else 0.0
+
+
+def _extent(times: Ints) -> tuple[int, int]:
+    return (int(times.min()), int(times.max())) if len(times) else (0, 0)
 
 
 def _neighbours(previous: Ints, following: Ints, asks: npt.NDArray[np.bool_]) -> tuple[Ints | None, Floats]:
     """Return `Memories.around` and `Memories.before`."""
     n = len(asks)
     if previous.max(initial=-1) < 0 and following.max(initial=-1) < 0:
-        return None, np.zeros(n + 1, np.float32)
-    # -1 selects the entry appended for "none", which points to itself
+        return None, np.zeros(n, np.float32)
+    # -1 selects the entry appended for "none", which points to itself.
     hop = np.empty((2, n + 1), np.int64)
     hop[0, :-1], hop[1, :-1], hop[:, -1] = previous, following, -1
     around = np.concatenate([hop[:, :-1], np.stack([hop[0][hop[0, :-1]], hop[1][hop[1, :-1]]])])
-    around[around < 0] = n
-    asks = _padded(asks)
-    before = _padded(np.where(asks[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR)))
-    return around, before
+    return around, np.where(_padded(asks)[around[0]], np.float32(NEAR + ANSWER), np.float32(NEAR))
 
 
 def _padded(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
@@ -377,18 +374,18 @@ def _padded(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     return padded
 
 
-def _numbered(names: Ints) -> tuple[Ints, int]:
-    """Return small numbers for names, equal for equal names, and the number of distinct ones.
+def _numbered(names: Ints) -> tuple[Ints, Ints]:
+    """Return small numbers for names, equal for equal names, and the name of each number, ascending.
 
     numpy's own `unique` does the same, and loads its masked arrays for it, which takes longer than a search.
     """
     order = np.argsort(names)
     ordered = names[order]
-    numbers = np.empty(len(names), np.int64)
-    changes = np.zeros(len(names), bool)
+    changes = np.ones(len(names), bool)
     changes[1:] = ordered[1:] != ordered[:-1]
-    numbers[order] = changes.cumsum()
-    return numbers, int(numbers[order[-1]]) + 1 if len(names) else 0
+    numbers = np.empty(len(names), np.int64)
+    numbers[order] = changes.cumsum() - 1
+    return numbers, ordered[changes]
 
 
 @dataclass(slots=True)
@@ -423,11 +420,35 @@ def information(frequency: npt.NDArray[np.generic], count: int) -> Floats:
     return rarity(frequency, count) / np.float32(np.log(2 * max(count, FEWEST) + 2))
 
 
+def log_rarity(frequency: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return the part of ``rarity`` that the frequency decides: it is ``log(count + 1)`` less this."""
+    return cast("npt.NDArray[np.float64]", np.log(frequency + 0.5))
+
+
+def mean_information(sums: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], count: int) -> Floats:
+    """Return the mean ``information`` of the terms of each row, 0 for a row without any.
+
+    ``sums`` are those of ``log_rarity`` over the terms of each row, so that few of them change with a new memory.
+    """
+    count = max(count, FEWEST)
+    means = log(count + 1) - sums * shares
+    if not shares.all():
+        means[shares == 0] = 0
+    means /= log(2 * count + 2)
+    return means.astype(np.float32)
+
+
+def shares(lengths: Ints) -> npt.NDArray[np.float64]:
+    """Return the share of each of a row's terms in their mean, 0 for a row without any."""
+    return (lengths > 0) / np.maximum(lengths, 1)
+
+
 def _smooth(values: Floats, around: Ints | None) -> Floats:
     """Weighted sum of each memory's value and its neighbours'."""
-    if around is None:
-        return values
-    near = _padded(values)[around]
+    return values if around is None else _weighed(values, _padded(values)[around])
+
+
+def _weighed(values: Floats, near: Floats) -> Floats:
     total: Floats = values + np.float32(NEAR) * (near[0] + near[1]) + np.float32(FAR) * (near[2] + near[3])
     return total
 
@@ -570,13 +591,13 @@ def _keywords(
     if memories.around is None:  # each hit counts for its own memory alone
         parts = share * count / (count + memories.damping[row])
         return np.bincount(row, parts, minlength=n).astype(np.float32), sessions, evidence
-    # each hit counts for its own memory and for those around it; column n takes the hits outside a session
+    # Each hit counts for its own memory and for those around it; the first column takes those of none.
     before, after, before2, after2 = memories.around[:, row]
-    cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + slot * (n + 1)
+    cells = np.concatenate([row, after, before, after2, before2]).reshape(5, -1) + (slot * (n + 1) + 1)
     near, far = np.float32(NEAR) * count, np.float32(FAR) * count
     weights = np.concatenate([count, memories.before[after] * count, near, far, far])
     found = np.bincount(cells.ravel(), weights, minlength=q * (n + 1)).astype(np.float32).reshape(q, n + 1)
-    return _saturated(found[:, :-1], memories.damping, idf), sessions, evidence
+    return _saturated(found[:, 1:], memories.damping, idf), sessions, evidence
 
 
 def confidence(score: Floats) -> npt.NDArray[np.float64]:
@@ -594,10 +615,8 @@ def _sessions(memories: Memories, slot: Ints, row: Ints, count: Floats, q: int) 
     size = len(memories.session_damping)
     if size < 2:
         return None
-    cells = slot * (size + 1) + memories.sessions[row]
-    found = (
-        np.bincount(cells, count, minlength=q * (size + 1)).astype(np.float32).reshape(q, size + 1)[:, :-1]
-    )
+    cells = slot * (size + 1) + memories.sessions[row] + 1  # the first column takes those without a session
+    found = np.bincount(cells, count, minlength=q * (size + 1)).astype(np.float32).reshape(q, size + 1)[:, 1:]
     idf = rarity((found > 0).sum(axis=1), size)
     return _padded(_saturated(found, memories.session_damping, idf))[memories.sessions]
 

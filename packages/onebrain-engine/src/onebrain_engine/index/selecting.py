@@ -14,11 +14,14 @@ from onebrain.memory.models import Scope
 from onebrain_engine.index import ranking
 from onebrain_engine.index.columns import Columns, Fetch
 from onebrain_engine.index.growable import Codes, Groups, Growable
+from onebrain_engine.index.growing import GrowingMemories, Words
 from onebrain_engine.index.slots import Ints, Slots
 from onebrain_engine.store.records import NEVER
 
 _KEPT: Final = 500_000  # memories in all selections that are kept with their preparation
 _SELECTED_BYTES: Final = 100  # of a memory in a selection, approximately
+_FEW: Final = 16  # slots that are looked at one by one in less time
+_COARSE: Final = 1_024  # memories more or less that change the bytes little
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Selection:
         until: When it stops to be true because something in it expires, in microseconds.
         memories: The prepared memories, once a search needed them; those that came later may be missing.
         words: Their words, by memory for the first search and by word for further ones.
+        growing: The memories in a form that others are added to, once some were.
     """
 
     slots: Ints | None
@@ -38,7 +42,8 @@ class Selection:
     seen: int
     until: int = NEVER
     memories: ranking.Memories | None = field(default=None, repr=False)
-    words: ranking.Words | None = field(default=None, repr=False)
+    words: Words | None = field(default=None, repr=False)
+    growing: GrowingMemories | None = field(default=None, repr=False)
 
 
 class Selector:
@@ -105,15 +110,32 @@ class Selector:
     ) -> Ints:
         """Return the slots from `first` on that match, ascending."""
         known = self._slots
-        keep = known.alive.view[first:] & (known.expires.view[first:] > now)
-        if not include_archived:
-            keep &= ~known.archived.view[first:]
-        for _, wanted, codes, column in self._parts(scope):
-            if wanted is not None:
-                keep &= column.view[first:] == codes.find(wanted)
-        if filter != TRUE:
-            keep &= self._columns.mask(filter, fetch)[first:]
-        return np.flatnonzero(keep) + first
+        wanted = [
+            (column.view, codes.find(part))
+            for _, part, codes, column in self._parts(scope)
+            if part is not None
+        ]
+        alive, expires, archived = known.alive.view, known.expires.view, known.archived.view
+        mask = None if filter == TRUE else self._columns.mask(filter, fetch)
+        if known.size - first > _FEW:
+            keep = alive[first:] & (expires[first:] > now)
+            if not include_archived:
+                keep &= ~archived[first:]
+            for column, code in wanted:
+                keep &= column[first:] == code
+            if mask is not None:
+                keep &= mask[first:]
+            return np.flatnonzero(keep) + first
+        slots = [
+            slot
+            for slot in range(first, known.size)
+            if alive[slot]
+            and expires[slot] > now
+            and (include_archived or not archived[slot])
+            and all(column[slot] == code for column, code in wanted)
+            and (mask is None or mask[slot])
+        ]
+        return np.array(slots, np.int64)
 
     def _grow(self, selection: Selection, slots: Ints) -> None:
         """Add slots to a selection, all that match of those that it has not seen."""
@@ -191,7 +213,7 @@ class Selector:
     @property
     def stamp(self) -> tuple[object, ...]:
         """A value that stays equal as long as `nbytes` is about the same."""
-        return self._selected, len(self._orders), self._columns.stamp
+        return self._selected // _COARSE, len(self._orders), self._columns.stamp
 
     @property
     def nbytes(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 _MOST = 65_535  # occurrences of a word in a memory that are counted
+_COARSE = 256  # slots more or less that change the bytes little
 _NAME_BYTES = 150  # of a string or a number in a dictionary, approximately
 
 
@@ -128,7 +130,7 @@ class Slots:
         self.expires.extend([NEVER if entry.expires_at is None else entry.expires_at for entry in entries])
         self.importance.extend([entry.importance or 0.0 for entry in entries])
         self.archived.extend([entry.archived for entry in entries])
-        self.alive.extend(np.ones(len(entries), bool))
+        self.alive.extend([True] * len(entries))
 
     def _append_words(self, analyses: Sequence[Analysis]) -> None:
         intern = self._lexicon.intern
@@ -137,7 +139,7 @@ class Slots:
             [-1 if analysis.label is None else intern((analysis.label,))[0] for analysis in analyses]
         )
         sizes = [len(analysis.terms) for analysis in analyses]
-        self.starts.extend(int(self.starts.view[-1]) + np.cumsum(sizes, dtype=np.int64))
+        self.starts.extend([*accumulate(sizes, initial=int(self.starts.view[-1]))][1:])
         self.terms.extend([id for analysis in analyses for id in intern(analysis.terms)])
         self.counts.extend([min(count, _MOST) for analysis in analyses for count in analysis.terms.values()])
         self.length.extend([sum(analysis.terms.values()) for analysis in analyses])
@@ -193,7 +195,7 @@ class Slots:
     @property
     def stamp(self) -> tuple[object, ...]:
         """A value that stays equal as long as `nbytes` is about the same."""
-        return self.size, self._slot_of is None
+        return self.size // _COARSE, self._slot_of is None
 
     @property
     def nbytes(self) -> int:
