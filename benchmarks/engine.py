@@ -1,13 +1,11 @@
 """Measures the speed of the embedded brain, and the growth of its cost.
 
-    python benchmarks/engine.py [--json] [--peers] [--sizes 1000,10000,100000,300000]
+    python benchmarks/engine.py [--json] [--sizes 1000,10000,100000,300000]
     python benchmarks/engine.py --large postgresql://... [--json] [--sizes 100000]
 
 Each figure is measured through the public `Brain` API with default settings, on a file, including the embedding of the
-query. The columns must and aim are this project's goals for two cores. --peers also measures chromadb, LangGraph's
-InMemoryStore and mem0 with its local store, with the same texts and the same embedder; missing packages are reported and
-left out: pip install chromadb mem0ai qdrant-client. --large measures only a space of the last size in PostgreSQL's own
-indexes.
+query. The columns must and aim are this project's goals for two cores. --large measures only a space of the last size in
+PostgreSQL's own indexes. peers.py measures other memories beside the embedded brain.
 """
 
 from __future__ import annotations
@@ -162,7 +160,7 @@ def opening(url: str, rounds: int = 7) -> float:
     return statistics.median(float(output_of(OPEN, url).split()[0]) for _ in range(rounds))
 
 
-def run(sizes: list[int], peers: bool) -> dict[str, Any]:
+def run(sizes: list[int]) -> dict[str, Any]:
     """Measure everything and return the report."""
     texts = make_texts(max(sizes))
     questions = make_questions(300)
@@ -196,10 +194,6 @@ def run(sizes: list[int], peers: bool) -> dict[str, Any]:
         with onebrain.connect(f"sqlite:///{folder}/full.db", durability="full") as brain:
             brain.search("warm up")
             other["store one, durability='full', p50 ms"] = milliseconds(brain.store, questions)["p50"]
-    if peers:
-        from benchmarks.peers import compare
-
-        report["peers"] = compare([size for size in sizes if size <= 10_000], texts, questions)
     return report
 
 
@@ -224,15 +218,6 @@ def show(report: dict[str, Any]) -> None:
         print(f"{name:<14}" + "".join(f"{cell:>20}" for cell in cells))
     for name, value in report["other"].items():
         print(f"{name}: {value:.2f}")
-    for size, rows in report.get("peers", {}).items():
-        print(f"\nwith {size} memories{'':<8}{'store one':>12}{'search':>12}   ms, p50 (ratio to OneBrain)")
-        ours = rows["onebrain"]
-        for name, row in rows.items():
-            if "error" in row:
-                print(f"{name:<28}{row['error']}")
-                continue
-            cells = "".join(f"{row[key]:>9.2f} ({row[key] / ours[key]:.1f}x)" for key in ("store", "search"))
-            print(f"{name:<28}{cells}   {row['remark']}")
 
 
 def main() -> None:
@@ -241,7 +226,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--peers", action="store_true", help="measure other memories beside ours")
     parser.add_argument("--large", metavar="URL", help="measure PostgreSQL's own indexes, and nothing else")
     parser.add_argument("--sizes", default="1000,10000,100000,300000", help="how many memories, with commas")
     arguments = parser.parse_args()
@@ -251,7 +235,7 @@ def main() -> None:
         figures = large.run(arguments.large, int(arguments.sizes.split(",")[-1]))
         print(json.dumps(figures)) if arguments.json else large.show(figures)
         return
-    report = run([int(size) for size in arguments.sizes.split(",")], arguments.peers)
+    report = run([int(size) for size in arguments.sizes.split(",")])
     print(json.dumps(report)) if arguments.json else show(report)
 
 

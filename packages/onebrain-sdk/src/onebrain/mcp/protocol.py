@@ -17,6 +17,7 @@ from onebrain.errors import (
 from onebrain.frameworks.connection import AnyBrain, Connection, ScopeLike, as_scope
 from onebrain.frameworks.plans import Plan
 from onebrain.frameworks.tools import MemoryTool
+from onebrain.frameworks.turns import model_or_none
 from onebrain.mcp import views
 from onebrain.mcp.toolset import TITLES, Result, Toolset, facts, schema_of
 from onebrain.memory.remembering.model import ModelLike
@@ -64,7 +65,7 @@ def server(
             ``onebrain_remember``.
 
     Raises:
-        ConfigurationError: The brain cannot archive memories, so it cannot hold candidates.
+        ConfigurationError: The brain cannot archive memories, so it cannot hold candidates; or the model is none.
         MissingDependency: The package ``mcp`` is not installed.
 
     Example:
@@ -97,7 +98,9 @@ def server(
         can = connection.brains.asynchronous.capabilities
         if not (can.archive and can.update):
             raise ConfigurationError(f"review: {can.service} cannot keep memories that wait for approval")
-    tools = Toolset(connection, as_scope(scope), read_only=read_only, review=review, model=model)
+    # A wrong name is an error now, rather than at the first call.
+    found = None if model is None else model_or_none(model)
+    tools = Toolset(connection, as_scope(scope), read_only=read_only, review=review, model=found)
     handlers = Handlers(tools)
     writing = "" if read_only else _PROPOSING if review else _WRITING
     return Server(
