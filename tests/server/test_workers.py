@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
@@ -22,8 +23,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the signals of
 class Command:
     """``onebrain serve --workers 2`` on an empty database."""
 
-    def __init__(self, db):
+    def __init__(self, db, **variables):
         environment = {**os.environ, "RATE_LIMIT_MAX": "0", "PYTHONUNBUFFERED": "1", "LOG_LEVEL": "error"}
+        environment.update(variables)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "onebrain.cli", "serve", "--port", "0", "--db", db, "--workers", "2"],
             env=environment, stdout=subprocess.PIPE, text=True,
@@ -44,15 +46,25 @@ class Command:
     def client(self):
         return httpx.Client(base_url=self.url, headers={"authorization": f"ApiKey {self.key}"}, timeout=180)
 
+    def end(self):
+        for process in (*self.workers(), self.process) if self.process.poll() is None else ():
+            process.kill()
+        self.process.wait(180)
+        self.process.stdout.close()
+
 
 @pytest.fixture
 def command(postgres):
     command = Command(postgres.new_database())
     yield command
-    for process in (*command.workers(), command.process) if command.process.poll() is None else ():
-        process.kill()
-    command.process.wait(180)
-    command.process.stdout.close()
+    command.end()
+
+
+@pytest.fixture
+def on_a_file(tmp_path):
+    command = Command(f"sqlite:///{tmp_path}/server.db", RATE_LIMIT_MAX="200", RATE_LIMIT_WRITE_MAX="100000")
+    yield command
+    command.end()
 
 
 def until(condition, seconds=180):
@@ -113,11 +125,47 @@ def test_all_answer_and_one_that_ends_is_started_again(command):
     assert not [worker for worker in workers if worker.is_running()]
 
 
-def test_workers_end_with_the_process_that_started_them(command):
-    workers = command.workers()
-    assert len(workers) == 2
-    command.process.kill()
-    command.process.wait(180)
+def test_workers_share_a_file_and_end_with_the_process_that_started_them(on_a_file):
+    clients = [on_a_file.client() for _ in range(16)]
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            # One idempotency key: one memory, whoever answers.
+            named = {"idempotency-key": "only-once"}
+            answers = list(
+                pool.map(
+                    lambda client: client.post("/v1/memory", json={"body": "only once"}, headers=named),
+                    clients,
+                )
+            )
+            assert {one.status_code for one in answers} <= {201, 409}
+            assert len({one.json()["data"]["id"] for one in answers if one.status_code == 201}) == 1
+            port = int(on_a_file.url.rpartition(":")[2])
+            assert all(
+                sum(one.laddr.port == port for one in connected(worker)) for worker in on_a_file.workers()
+            )
+            # Whoever answers finds what every other one has stored, by words and at once.
+            list(
+                pool.map(
+                    lambda n: clients[n].post("/v1/memory", json={"body": f"heron number {n}"}), range(16)
+                )
+            )
+            for client in clients:
+                search = {"query": "heron", "mode": "keyword", "top_k": 20}
+                assert len(client.post("/v1/memory/search", json=search).json()["data"]["results"]) == 16
+            # A change of one memory is everybody's.
+            row = answers[0].json().get("data") or clients[0].get("/v1/memory?limit=1").json()["data"][0]
+            assert clients[1].patch(f"/v1/memory/{row['id']}", json={"title": "Changed"}).status_code == 200
+            titles = {client.get(f"/v1/memory/{row['id']}").json()["data"]["title"] for client in clients}
+            assert titles == {"Changed"}
+            # 200 requests of one key in a window, counted together within a second or two.
+            until(lambda: any(client.get("/v1/memory?limit=1").status_code == 429 for client in clients))
+            until(lambda: all(client.get("/v1/memory?limit=1").status_code == 429 for client in clients))
+    finally:
+        for client in clients:
+            client.close()
+    workers = on_a_file.workers()
+    on_a_file.process.kill()
+    on_a_file.process.wait(180)
     _, alive = psutil.wait_procs(workers, timeout=180)
     assert alive == []
 

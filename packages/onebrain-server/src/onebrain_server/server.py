@@ -111,7 +111,7 @@ class Server:
         try:
             # A server that cannot work says so now, rather than at every request.
             self.engine.check()
-            self.database = Database(settings.database_url)
+            self.database = Database(settings.database_url, shared=settings.workers > 1)
         except BaseException:
             self._driver.close()
             raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from onebrain.errors import ConfigurationError
-from onebrain.memory.sqlite_urls import sqlite_url
+from onebrain.memory.sqlite_urls import MEMORY, sqlite_path, sqlite_url
 from onebrain.urls import data_directory
 from onebrain_engine.store.postgres_url import is_postgres
 
@@ -59,7 +59,7 @@ class Settings:
         proxies: Addresses and networks of proxies, whose ``X-Forwarded-For`` is believed.
         body_seconds: How long a request's body may take to arrive.
         threads: Calls that run at the same time, in each process.
-        workers: Processes that answer; more than one needs PostgreSQL.
+        workers: Processes that answer; more than one need a file or PostgreSQL.
         free_plan: Allowances of accounts that registered themselves; the owner's plan has none.
         registration: Whether strangers may register accounts and agents.
         private_addresses: Whether webhooks and ``ingest-url`` may reach private addresses, as tests must.
@@ -133,14 +133,23 @@ class Settings:
                 "LARGE_SPACE: only PostgreSQL serves large spaces by indexes of its own; leave it out, or set "
                 "DATABASE_URL=postgresql://..."
             )
-        if self.workers < 1:
-            raise ConfigurationError(f"WORKERS: must be at least 1, not {self.workers}")
-        if self.workers > 1 and not is_postgres(self.database_url):
-            raise ConfigurationError(
-                "WORKERS: more than one needs PostgreSQL, set DATABASE_URL=postgresql://...; on SQLite one process answers"
-            )
+        self._check_workers()
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"PORT: must be from 0 to 65535, not {self.port}")
+
+    def _check_workers(self) -> None:
+        if self.workers < 1:
+            raise ConfigurationError(f"WORKERS: must be at least 1, not {self.workers}")
+        if self.workers == 1 or is_postgres(self.database_url):
+            return
+        if os.name != "posix":
+            raise ConfigurationError(
+                "WORKERS: more than one on SQLite need Linux or macOS; set DATABASE_URL=postgresql://... here"
+            )
+        if sqlite_path(self.database_url) == MEMORY:
+            raise ConfigurationError(
+                "WORKERS: more than one cannot share a database in memory; set DATABASE_URL to a file or to PostgreSQL"
+            )
 
     def _check_keys(self) -> None:
         if self.jwt_secret is not None and len(self.jwt_secret) < 32:

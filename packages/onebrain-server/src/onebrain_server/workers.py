@@ -1,6 +1,6 @@
 """Several processes behind one address: each answers by itself, and this one starts them, watches them and stops them.
 
-They are replicas on one machine: all that they share is PostgreSQL. Where the system can spread connections over sockets of
+They are replicas on one machine: all that they share is the database, PostgreSQL or an SQLite file with the locks beside it. Where the system can spread connections over sockets of
 one address (Linux), each has a socket of its own, else they share one.
 """
 

@@ -34,7 +34,7 @@ from onebrain.cli.output import Output
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="The number of worker processes, on PostgreSQL. Default: $WORKERS, else 1.",
+    help="The number of worker processes, on PostgreSQL or an SQLite file. Default: $WORKERS, else 1.",
 )
 def serve(host: str | None, port: int | None, db: str | None, workers: int | None) -> None:
     """Serve OneBrain's API.

@@ -1,4 +1,4 @@
-"""Rate limits: fixed windows, counted in this process, and shared through PostgreSQL where replicas run."""
+"""Rate limits: fixed windows, counted in this process, and shared through the database where workers or replicas run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from onebrain_server.settings import Settings
 from onebrain_server.state.database import SERVER, Database
@@ -73,7 +72,7 @@ class Limiter:
         self._ends: dict[tuple[str, int], float] = {}
         self.clock = time.time
         self._lock = threading.Lock()
-        self._database = database if database is not None and database.postgres else None
+        self._database = database if database is not None and database.shared else None
 
     def take(
         self, subject: str, route: str, kind: str | None, ip: str, own: int | None = None
@@ -130,7 +129,9 @@ class Limiter:
         with self._database.writing(SERVER) as connection:
             # In one order on every replica: two that lock the same rows in different orders would wait for each other for ever.
             for (who, start), count in sorted(unsent.items()):
-                statement = insert(rate).values(bucket=who[:160], window_start=start, count=count)
+                statement = self._database.inserting(rate).values(
+                    bucket=who[:160], window_start=start, count=count
+                )
                 statement = statement.on_conflict_do_update(
                     index_elements=["bucket", "window_start"], set_={"count": rate.c.count + count}
                 )

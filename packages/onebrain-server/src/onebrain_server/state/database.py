@@ -30,6 +30,7 @@ from onebrain_engine.store import sqlite_errors
 from onebrain_engine.store.postgres_url import is_postgres
 from onebrain_engine.store.sqlite_file import DatabaseFiles
 from onebrain_server.state import former_graph, tables
+from onebrain_server.state.named_locks import NamedLocks
 from onebrain_server.state.queries import PostgresQueries, Queries, SqliteQueries
 
 _ADVISORY_LOCK: Final = 0x0B5A1008
@@ -118,10 +119,17 @@ class Database:
 
     Args:
         url: ``sqlite:///file``, ``sqlite://`` or ``postgresql://...``.
+        shared: Whether other processes of the server have the same SQLite file; replicas always share PostgreSQL.
+
+    Attributes:
+        postgres: Whether it is PostgreSQL.
+        shared: Whether other processes may have it, too.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, shared: bool = False) -> None:
         self.postgres = is_postgres(url)
+        self.shared = shared or self.postgres
+        self._locks: NamedLocks | None = None
         self._lock: threading.RLock | None = None
         self._files: DatabaseFiles | None = None
         self._names: sa.Engine | None = None
@@ -155,6 +163,8 @@ class Database:
         if file is not None:
             self._files = DatabaseFiles(file)
             self._queries = SqliteQueries(file)
+            if shared:
+                self._locks = NamedLocks(f"{file}.locks")
 
     @contextmanager
     def reading(self, tenant: str) -> Generator[Connection, None, None]:
@@ -239,17 +249,21 @@ class Database:
 
     @contextmanager
     def holding(self, name: str, *, wait: bool = True) -> Generator[bool, None, None]:
-        """Hold a name among all replicas and workers until the end of the block; one process has an SQLite database.
+        """Hold a name among all replicas and workers until the end of the block.
 
         Args:
             name: The name of the lock.
             wait: Whether to wait while another holds it. Otherwise the block gets False at once.
         """
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        if self._locks is not None:
+            with self._locks.holding(int.from_bytes(digest) >> 2, wait=wait) as held:
+                yield held
+            return
         if self._names is None:
             yield True
             return
         lock = sa.func.pg_advisory_xact_lock if wait else sa.func.pg_try_advisory_xact_lock
-        digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         # A lock of a transaction: it ends with the connection, and a pooler does not hand it to others.
         with _translated(), self._names.begin() as connection:
             taken = connection.execute(sa.select(lock(int.from_bytes(digest, signed=True)))).scalar()
@@ -269,6 +283,8 @@ class Database:
             self._names.dispose()
         if self._queries is not None:
             self._queries.close()
+        if self._locks is not None:
+            self._locks.close()
 
     def _require(self, *, wrote: bool = False) -> None:
         """Raise `StorageError` where the database is closed, or its file is no longer the one that is open."""
