@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 import onebrain
-from onebrain.importing import Skipped, formats, import_file, read
+from onebrain.importing import (
+    Draft,
+    Skipped,
+    chroma,
+    formats,
+    import_file,
+    import_from,
+    langchain,
+    llama_index,
+    read,
+)
 
 
 @dataclass
@@ -611,7 +621,8 @@ def test_a_memory_waits_for_those_that_it_supersedes(brain):
         {"id": "lone", "content": "Likes tea", "scope": {}, "supersedes": ["nobody"]},
     ]
     report = import_file(brain, io.BytesIO(lines(*rows).encode()))
-    assert (report.format, report.stored, report.unlinked) == ("onebrain", 1003, ["line 1003"])
+    unlinked = ["line 1003: stored without the link to nobody, which it supersedes"]
+    assert (report.format, report.stored, report.unlinked) == ("onebrain", 1003, unlinked)
     assert brain.get("old").superseded_by == "new"
 
 
@@ -642,3 +653,41 @@ DOCUMENTS = [case for case in CASES if isinstance(case.file, str) and case.file[
 def test_a_document_in_one_line_is_read_like_one_in_many(case):
     packed = json.dumps(json.loads(case.file)).encode()
     assert [found.item.content for found in read(io.BytesIO(packed))] == case.texts
+
+
+def test_stores_are_taken_by_their_shapes(brain):
+    class Collection:
+        def get(self, limit, offset, include):
+            rows = CHROMA if offset == 0 else {"ids": []}
+            return {name: rows.get(name) for name in ("ids", *include)}
+
+    class Opaque:
+        pass
+
+    assert import_from(brain, chroma(Collection())).stored == 2
+    with pytest.raises(onebrain.OneBrainValidationError, match="no way to list"):
+        list(langchain(Opaque()))
+    with pytest.raises(onebrain.OneBrainValidationError, match="no docstore"):
+        list(llama_index(Opaque()))
+
+
+def test_other_packages_add_formats(monkeypatch, brain):
+    class Notes:
+        def detects(self, sample):
+            return sample.head.startswith("NOTES")
+
+        def read(self, source):
+            for number, text in source.parts[0].lines():
+                if number > 1:
+                    yield Draft(f"line {number}", {"content": text.strip()})
+
+    class Point:
+        name = "notes"
+
+        def load(self):
+            return Notes()
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
+    assert formats()[-1] == "notes"
+    report = import_file(brain, io.BytesIO(b"NOTES\nLikes tea\n"))
+    assert (report.format, texts(brain)) == ("notes", ["Likes tea"])

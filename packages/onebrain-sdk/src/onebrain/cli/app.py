@@ -34,6 +34,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Move": {
         "import": Entry("moving:import_memories", "Store memories from a file, or from standard input."),
+        "migrate": Entry("moving:migrate", "Copy all memories of a brain into another one."),
         "export": Entry("moving:export", "Write every memory to a file, or to standard output."),
         "reembed": Entry("embedded:reembed", "Give memories the vectors of another embedder."),
         "encrypt": Entry("embedded:encrypt", "Encrypt a whole brain, or change its key."),

@@ -105,6 +105,11 @@ def url_options(function: Callable[..., None]) -> Callable[..., None]:
     return _as_target(function, _BRAIN)
 
 
+def scope_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose a scope, without a brain; the command takes them as a `Target`, first."""
+    return _as_target(function, _SCOPE)
+
+
 def _as_target(function: Callable[..., None], options: Sequence[Callable[[Any], Any]]) -> Callable[..., None]:
     @wraps(function)
     def run(**given: Any) -> None:

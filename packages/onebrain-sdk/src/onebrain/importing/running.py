@@ -59,7 +59,8 @@ class Report:
         carried: The number of memories with a value that the service has no field for, which their metadata carries, by the
             name of the field.
         lost: The number of memories with a value that was left behind, by its name.
-        unlinked: The places of memories that were stored without a link to a memory that they supersede.
+        unlinked: A line for each memory that was stored without a link to another one that it supersedes.
+        unknown: The names of fields that no memory has, which are kept in the metadata.
     """
 
     format: str
@@ -71,6 +72,7 @@ class Report:
     carried: Counter[str] = field(default_factory=Counter[str])
     lost: Counter[str] = field(default_factory=Counter[str])
     unlinked: list[str] = field(default_factory=list[str])
+    unknown: set[str] = field(default_factory=set[str])
 
     def skip(self, place: Skipped) -> None:
         """Count a place, and name it if there is room."""
@@ -89,7 +91,8 @@ class Report:
             else:
                 self.skip(Skipped(place, arrival.reason))
             if arrival.unlinked and len(self.unlinked) < _NAMED:
-                self.unlinked.append(place)
+                names = ", ".join(arrival.unlinked)
+                self.unlinked.append(f"{place}: stored without the link to {names}, which it supersedes")
 
 
 Entries: TypeAlias = Iterable[Draft | Copied | Skipped]
@@ -257,6 +260,7 @@ def _importing(
                 report.skip(entry)
             else:
                 rows.append(unpacked(entry))
+                report.unknown.update(entry.others)
         report.add((yield from arrivals.take(rows)))
         count += len(rows)
         if on_progress is not None:
@@ -303,6 +307,10 @@ def _within(copied: Copied, outer: Scope, without: frozenset[str]) -> Copied:
         fields = {name: getattr(item, name) for name in item.model_fields_set - without}
         changed = None if "updated_at" in without else copied.updated_at
         copied = replace(copied, item=NewMemory.checked(**fields), updated_at=changed)
+    if copied.item.id is None:
+        scope = copied.item.scope
+        id = _id_of("onebrain", copied.place, scope, copied.item.content)
+        copied = replace(copied, item=copied.item.model_copy(update={"id": id}))
     if outer:
         copied = replace(
             copied, item=copied.item.model_copy(update={"scope": outer.within(copied.item.scope)})

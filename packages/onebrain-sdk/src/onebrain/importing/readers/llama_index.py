@@ -54,6 +54,8 @@ def node_draft(id: str, data: Mapping[str, Any], place: str) -> Entry:
     """Make a draft of a node's fields."""
     row = Row({name: value for name, value in data.items() if name not in _FORMATTING})
     resource = as_object(row.left.pop("text_resource", None))
+    if row.left.get("mimetype") == "text/plain":
+        del row.left["mimetype"]
     text = row.text("text") or str(resource.get("text") or "")
     row.metadata = row.object("metadata") or row.object("extra_info")
     document = as_object(as_object(data.get("relationships")).get(_OF_DOCUMENT)).get("node_id")
