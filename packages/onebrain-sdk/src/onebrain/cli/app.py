@@ -36,8 +36,16 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "import": Entry("moving:import_memories", "Store memories from a file, or from standard input."),
         "migrate": Entry("moving:migrate", "Copy all memories of a brain into another one."),
         "export": Entry("moving:export", "Write every memory to a file, or to standard output."),
+        "backup": Entry("copying:backup", "Copy a brain into a file, while others write."),
+        "restore": Entry("copying:restore", "Put a copy in place of a brain."),
         "reembed": Entry("embedded:reembed", "Give memories the vectors of another embedder."),
-        "encrypt": Entry("embedded:encrypt", "Encrypt a whole brain, or change its key."),
+        "encrypt": Entry(
+            "embedded:encrypt", "Encrypt a whole brain or the database of a server, or change its key."
+        ),
+    },
+    "Look": {
+        "stats": Entry("inspecting:stats", "Print where a brain is and how much it holds."),
+        "doctor": Entry("inspecting:doctor", "Check a brain, and say what to do."),
     },
     "Run": {
         "serve": Entry("serving:serve", "Serve OneBrain's API."),

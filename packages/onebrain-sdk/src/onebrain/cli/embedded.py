@@ -10,9 +10,7 @@ from onebrain.cli.output import Output
 from onebrain.errors import Unsupported
 
 
-@command(
-    "encrypt", "ONEBRAIN_ENCRYPTION_KEY=$(openssl rand -hex 32) onebrain encrypt --url sqlite:///brain.db"
-)
+@command("encrypt", "onebrain encrypt --url sqlite:///brain.db")
 @click.option("--url", required=True, help="The brain: sqlite:///brain.db, or postgresql://...")
 @click.option(
     "--key", envvar="ONEBRAIN_ENCRYPTION_KEY", required=True, show_envvar=True, help="64 hex digits."

@@ -208,3 +208,13 @@ def _is_terminal(stream: Any) -> bool:
         return False
     # As rich does: for continuous integration, which shows colour and is no terminal.
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
