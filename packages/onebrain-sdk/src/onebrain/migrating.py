@@ -197,7 +197,7 @@ def _migrating(
     verify: bool,
     on_progress: OnProgress | None,
 ) -> Steps[MigrationReport]:
-    arrivals = Arrivals(target, overwrite=overwrite, dry_run=report.dry_run)
+    arrivals = Arrivals(target, overwrite=overwrite, dry_run=report.dry_run, many=True)
     reading = _Reading(source, scope)
     yield from arrivals.begin()
     yield from reading.begin(target)

@@ -163,12 +163,15 @@ class Arrivals:
         brain: The brain.
         overwrite: Whether a memory that is there is replaced.
         dry_run: Whether nothing is stored, and the outcomes tell what would be.
+        many: Whether so many memories arrive that listing a service is faster than asking it for each id.
 
     Attributes:
         losses: The values that the brain has no field for.
     """
 
-    def __init__(self, brain: AnyBrain, *, overwrite: bool = False, dry_run: bool = False) -> None:
+    def __init__(
+        self, brain: AnyBrain, *, overwrite: bool = False, dry_run: bool = False, many: bool = False
+    ) -> None:
         self.losses = Losses()
         self._brain = brain
         self._can = brain.capabilities
@@ -176,20 +179,23 @@ class Arrivals:
         self._overwrite = overwrite
         self._dry_run = dry_run
         self._held: list[Copied] = []
-        # On a service that chooses ids: its id and a digest of the text for each carried id.
+        self._many = many
+        self._listed = not self._can.client_ids
+        # On a service that chooses ids, or that was listed: the id there and a digest of the text for each id.
         self._there: dict[Key, tuple[str, int]] = {}
         self._recorded: dict[Key, tuple[str | None, datetime]] = {}
 
     def begin(self) -> Steps[None]:
         """Look at the brain: on a service that chooses ids, every memory is read for the id that it carries."""
         self._whole = (yield from ask(self._brain.embedders)) is not None
-        if self._can.client_ids or not self._can.list:
+        self._listed |= self._many and self._can.list and not self._whole
+        if not self._listed or not self._can.list:
             return
         cursor: str | None = None
         while True:
             page, cursor = yield from page_of(self._brain, cursor)
             for memory in page:
-                id = as_object(memory.metadata.get(CARRIED)).get("id")
+                id = memory.id if self._can.client_ids else as_object(memory.metadata.get(CARRIED)).get("id")
                 if isinstance(id, str):
                     self._there[memory.scope.space, memory.scope.user, id] = memory.id, hash(memory.content)
             if cursor is None:
@@ -229,7 +235,7 @@ class Arrivals:
 
     def _look_up(self, rows: Sequence[Copied]) -> Steps[Mapping[Key, tuple[str, int]]]:
         """Return which of some memories, and of those that they supersede, are there: their ids and digests of their texts."""
-        if not self._can.client_ids:
+        if self._listed:
             if not self._can.list:
                 yield from self._search_for(rows)
             return self._there
@@ -306,7 +312,7 @@ class Arrivals:
                 arrivals.append(Arrival(row, "failed", None, result.error.message))
                 continue
             arrivals.append(Arrival(row, "stored", result.id, unlinked=result.unlinked))
-            if not self._can.client_ids and result.id is not None:
+            if self._listed and result.id is not None:
                 yield from self._remember(row, result.id, found)
         return arrivals
 
