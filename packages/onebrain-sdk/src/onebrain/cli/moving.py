@@ -84,11 +84,13 @@ def import_memories(target: Target, out: Output, file: Path, **options: Any) -> 
     memory are named, and all others are stored. Memories that are there already stay as they are, so that an import can be
     repeated.
     """
-    from onebrain.importing import Progress, import_file
+    from onebrain.importing import Progress, check_format, import_file
 
     if str(file) != "-" and not file.exists():
         raise Failure(f"{file}: there is no such file", NOT_FOUND)
     source = sys.stdin.buffer if str(file) == "-" else file
+    # Before the brain is made, which a mistake should not do.
+    check_format(source, options["format"])
     with _written(target, options["dry_run"]) as brain, out.progress("memories") as advance:
 
         def on_progress(done: Progress) -> None:

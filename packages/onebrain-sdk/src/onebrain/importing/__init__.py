@@ -13,7 +13,7 @@ open, for `import_from`::
 from onebrain.importing.entries import Draft, Entry, Row, Skipped
 from onebrain.importing.json_stream import items
 from onebrain.importing.objects import chroma, langchain, langgraph, llama_index
-from onebrain.importing.registry import Reader, formats
+from onebrain.importing.registry import Reader, check_format, formats
 from onebrain.importing.running import Progress, Report, import_file, import_from, read
 from onebrain.importing.sample import Sample
 from onebrain.importing.sources import Part, Source
@@ -29,6 +29,7 @@ __all__ = [
     "Sample",
     "Skipped",
     "Source",
+    "check_format",
     "chroma",
     "formats",
     "import_file",

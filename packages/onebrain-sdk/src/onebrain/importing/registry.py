@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 from onebrain.errors import OneBrainValidationError
 from onebrain.importing.entries import Entry, Skipped
 from onebrain.importing.sample import Sample
-from onebrain.importing.sources import Source
+from onebrain.importing.sources import Readable, Source
 from onebrain.memory.transfer import Copied
 
 # The group of entry points by which other packages add readers: the name of the format, and a module or object with
@@ -90,6 +91,18 @@ def detected(source: Source) -> str:
         if reader(name).detects(sample):
             return name
     raise OneBrainValidationError(f"the format is not known; name one of {', '.join(formats())}")
+
+
+def check_format(given: Readable, name: str) -> None:
+    """Refuse a format that does not exist, and a file whose format is not known. A stream is not looked at.
+
+    Raises:
+        OneBrainValidationError: There is no such format or file, or no reader knows the file.
+    """
+    if name != "auto":
+        reader(name)
+    elif isinstance(given, str | Path):
+        detected(Source(given))
 
 
 def _plugins() -> dict[str, Reader]:
