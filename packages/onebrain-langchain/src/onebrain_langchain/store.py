@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from langgraph.store.base import (
     Embeddings,
@@ -66,6 +66,10 @@ from onebrain_langchain.namespaces import IdLabels, labelled
 _PAGE = 200
 # The least number of candidates that are ranked here if another distance than the brain's decides.
 _CANDIDATES = 200
+
+# A union is made anew by each line that has it.
+_MANY: Final = (SearchOp, ListNamespacesOp)
+_OPERATIONS: Final = (GetOp, PutOp, *_MANY)
 
 Vector = Sequence[float]
 Distance = Literal["cosine", "l2", "inner_product"]
@@ -207,11 +211,23 @@ class OneBrainStore(Component, IdLabels):
             return error
 
     def _execute(self, ops: Sequence[Op]) -> Plan[list[Result]]:
+        if len(ops) == 1 and isinstance(ops[0], GetOp):
+            return [(yield from self._one(ops[0]))]
         results, known = yield from self._read(ops)
         yield from self._write(ops, known)
         return results
 
     # ---- read -------------------------------------------------------------------------------------------------------
+
+    def _one(self, op: GetOp) -> Plan[Item | None]:
+        """Return one item, the most frequent operation of all, by one call."""
+        found: list[Memory] = yield ask("get_many", (item_id(self._scope, op),), scope=self._scope)
+        if not found:
+            return None
+        memory = found[-1]
+        if op.refresh_ttl:
+            yield from self._refresh({memory.id: memory})
+        return Item(**fields_of(memory))
 
     def _read(self, ops: Sequence[Op]) -> Plan[tuple[list[Result], dict[str, Memory]]]:
         """Return the results of all operations, and the items to be replaced that are there already."""
@@ -568,14 +584,14 @@ def _checked(ops: Iterable[Op]) -> list[Op]:
     """Return the operations as a list, with keys as strings; `batch` may be called without the public methods' checks."""
     listed: list[Op] = []
     for op in ops:
-        if not isinstance(op, GetOp | PutOp | SearchOp | ListNamespacesOp):
+        if not isinstance(op, _OPERATIONS):
             raise OneBrainValidationError(f"unknown operation {type(op).__name__}")
         op = labelled(op)
         validate_op_namespace(op)
-        if isinstance(op, SearchOp | ListNamespacesOp):
+        if isinstance(op, _MANY):
             check_whole("limit", op.limit)
             check_whole("offset", op.offset)
-        if isinstance(op, GetOp | PutOp) and not isinstance(op.key, str):
+        elif not isinstance(op.key, str):
             op = op._replace(key=str(op.key))
         if isinstance(op, PutOp) and op.value is not None and not isinstance(op.value, Mapping):
             raise OneBrainValidationError(f"a value must be a dict, not {type(op.value).__name__}")
