@@ -7,7 +7,7 @@ from collections import defaultdict
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onebrain.importing import items
@@ -41,6 +41,8 @@ def gathered(found):
 
 
 @settings(max_examples=60, deadline=None)
+@example(document=[5e-324, []], indent=None, ascii=True, cuts=[3])
+@example(document=[1.5], indent=None, ascii=True, cuts=[2])
 @given(
     document=documents,
     indent=st.sampled_from([None, 2]),

@@ -14,6 +14,7 @@ MOST: Final = 64 * 2**20
 _decoder: Final = JSONDecoder(strict=False)
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|["{}\[\]]', re.DOTALL)
+_NUMBER_GOES_ON: Final = re.compile(r"[-+.eE0-9]*")
 _AFTER_PLAIN: Final = re.compile(r"[,\]]")
 _FIRST_KEY: Final = re.compile(r'\{\s*("(?:[^"\\]|\\.){1,80}")\s*:')
 # A literal or an escape of this many characters may be cut by the end of the buffer.
@@ -155,8 +156,8 @@ class _Reader:
             self._first_key = match[1]
         while True:
             value, end = self._attempt()
-            # A number at the end of the buffer may go on.
-            if end is not None and (end < len(self._text) or self._ended):
+            # A number at the end of the buffer may go on, also behind what is cut of an exponent.
+            if end is not None and (self._ended or not _NUMBER_GOES_ON.fullmatch(self._text, end)):
                 self._at = end
                 return value
             if len(self._text) - self._at > MOST:
