@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -691,3 +692,38 @@ def test_other_packages_add_formats(monkeypatch, brain):
     assert formats()[-1] == "notes"
     report = import_file(brain, io.BytesIO(b"NOTES\nLikes tea\n"))
     assert (report.format, texts(brain)) == ("notes", ["Likes tea"])
+
+
+ODD = [
+    None,
+    True,
+    -1.5,
+    "",
+    "x" * 600,
+    [],
+    [None],
+    ["a"],
+    {},
+    {"a": 1},
+    {"text": "t"},
+    "\ud800",
+    1e400,
+    10**30,
+]
+
+
+def changed(value: Any, chance: random.Random) -> Any:
+    """Put other values in some places of a document, and leave some keys out."""
+    if chance.random() < 0.06:
+        return chance.choice(ODD)
+    if isinstance(value, dict):
+        return {key: changed(one, chance) for key, one in value.items() if chance.random() > 0.02}
+    return [changed(one, chance) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("case", DOCUMENTS, ids=lambda case: case.format)
+def test_values_of_other_kinds_raise_nothing(case):
+    for seed in range(20):
+        document = changed(json.loads(case.file), random.Random(seed))
+        for found in read(io.BytesIO(json.dumps(document).encode()), case.format):
+            assert isinstance(found, Skipped) or found.item.content.strip()

@@ -80,7 +80,8 @@ def _messages(
 
 def _in_order(mapping: Mapping[str, Any]) -> list[str]:
     """Return the nodes of a conversation, each behind its parent; those of a broken tree at the end."""
-    roots = [node for node, one in mapping.items() if as_object(one).get("parent") not in mapping]
+    parents = {node: as_object(one).get("parent") for node, one in mapping.items()}
+    roots = [node for node, parent in parents.items() if not isinstance(parent, str) or parent not in mapping]
     order: dict[str, None] = {}
     waiting = roots[::-1]
     while waiting:

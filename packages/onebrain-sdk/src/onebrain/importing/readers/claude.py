@@ -12,7 +12,6 @@ from onebrain.importing.rows import placed
 from onebrain.importing.sample import Sample
 from onebrain.importing.sources import Source
 
-_ROLES = {"human": "user"}
 _FILES = ("conversations.json", "projects.json", "memories.json")
 
 
@@ -55,12 +54,13 @@ def _conversation(conversation: Row, place: str) -> Iterator[Entry]:
         text = plain or blocks_text(content)
         own = row.take("uuid")
         sender = row.take("sender")
+        role = "user" if sender == "human" else sender
         attached = as_array(row.left.pop("attachments", None))
         created, changed = row.time("created_at"), row.time("updated_at")
         scope = scope_of(session=session)
         common = {"scope": scope, "title": title, "created_at": created, "source": "claude"}
         if text.strip():
-            metadata = row.rest("claude", role=_ROLES.get(sender, sender))
+            metadata = row.rest("claude", role=role)
             yield Draft(
                 where,
                 {**common, "content": text, "id": own, "type": "message", "metadata": metadata},
@@ -70,7 +70,7 @@ def _conversation(conversation: Row, place: str) -> Iterator[Entry]:
             file = Row(dict(as_object(attachment)))
             extracted = file.text("extracted_content")
             if extracted.strip():
-                details = file.rest("claude", role=_ROLES.get(sender, sender), message_id=own)
+                details = file.rest("claude", role=role, message_id=own)
                 id = f"{own}/attachment/{index}" if own else None
                 yield Draft(
                     f"{where}, attachment {index}",
