@@ -13,7 +13,7 @@ import onebrain
 from onebrain import F, NewMemory, Scope
 from onebrain_engine import Engine, SqliteStore
 from onebrain_engine.driver import EngineDriver
-from onebrain_engine.index import growing
+from onebrain_engine.index import growing, ranker
 from onebrain_engine.index.growing import GrowingIndex
 from onebrain_engine.index.ranking import ForwardIndex, log_rarity, mean_information, shares
 
@@ -155,3 +155,34 @@ def test_a_change_beside_the_text_keeps_words_and_vector(tmp_path):
                     assert seen[0] == seen[1]
             order = [[memory.id for memory in one.list(order="importance")] for one in (brain, fresh)]
             assert order[0] == order[1]
+
+
+def test_a_small_part_of_a_large_space_answers_the_same_if_it_is_scored_alone(tmp_path, monkeypatch):
+    choose = random.Random(5)
+    monkeypatch.setattr(ranker, "FULL", 20)
+    with onebrain.connect(f"sqlite:///{tmp_path}/brain.db") as brain:
+        texts = [" ".join(choose.choices(WORDS, k=choose.randint(0, 6))) + " ." for _ in range(400)]
+        brain.store_many(
+            NewMemory(
+                content=text,
+                scope=Scope(session=choose.choice([None, "one", "two"])),
+                metadata={"n": number % 6},
+            )
+            for number, text in enumerate(texts)
+        ).raise_for_failures()
+
+        def answers() -> list[object]:
+            return [
+                [
+                    (hit.id, round(hit.score, 5))
+                    for hit in brain.search(query, mode=mode, filter=F("n").eq(n), limit=5)
+                ]
+                for query in ("the window seat", "violin and glacier in the harbour", "unheard")
+                for mode in ("hybrid", "keyword")
+                for n in range(3)
+            ]
+
+        alone = answers()
+        monkeypatch.setattr(ranker, "_SPARSE", 400)
+        assert answers() == alone
+        assert any(alone)

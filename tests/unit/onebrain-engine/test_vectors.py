@@ -61,3 +61,15 @@ def test_vectors_added_after_a_search_are_found():
     vectors.extend(data[5000:])
     assert 5500 in vectors.nearest(data[5500], 3, pool=50).tolist()
     assert len(vectors) == 6000
+
+
+@pytest.mark.parametrize("pool", [None, 4])
+def test_few_of_many_are_compared_alone_and_alike(pool, monkeypatch):
+    monkeypatch.setattr(module, "EXACT", 100)
+    monkeypatch.setattr(module, "ROUGH", 100)
+    data = some(3000, 100)
+    vectors = Vectors(100, data)
+    slots = np.arange(0, 3000, 7)
+    alone = set(vectors.nearest(data[70], 10, slots, pool=pool).tolist())
+    monkeypatch.setattr(module, "_SPARSE", 3000)
+    assert set(vectors.nearest(data[70], 10, slots, pool=pool).tolist()) == alone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ Posting: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 # Memories up to which every one is ranked in full; beyond, candidates are picked first.
 FULL = 4_000
 _BY_KEYWORD, _BY_VECTOR = 100, 60  # candidates of each kind, and their neighbours
+_SPARSE: Final = 4  # slots for each selected one from which only those are scored
 _FEW: Final = 32  # postings for each candidate up to which they are looked at one by one
 
 
@@ -89,6 +90,18 @@ class Ranked:
         return cls(np.array(rows, np.int64), np.zeros(count), times, np.zeros((count, 2)), mode, times)
 
 
+class _Positions(NamedTuple):
+    """The positions of slots among some of them.
+
+    Attributes:
+        of: The position of each slot; -1 for those not among them and for slot -1.
+        marks: Whether it is among them.
+    """
+
+    of: Ints
+    marks: npt.NDArray[np.bool_]
+
+
 class Ranker:
     """Ranks the slots of one index.
 
@@ -104,6 +117,7 @@ class Ranker:
         self._frequencies = frequencies
         self.postings: Postings | None = None
         self._positions = Growable(np.int64)
+        self._marks = Growable(np.bool_)
         self._informative: Floats | None = None
         self._damping: Floats | None = None
 
@@ -154,12 +168,12 @@ class Ranker:
         else:
             known = self._frequencies
             frequency, count = np.where(terms >= 0, known.of_words()[terms], 0), known.count
-            lists = self._postings(terms)
-            slots = self._candidates(selection, request, lists, ranking.rarity(frequency, count))
+            lists: Sequence[Posting] = self._postings(terms)
+            slots, lists = self._candidates(selection, request, lists, ranking.rarity(frequency, count))
             informative = self._informative_of(slots)
-            with self._positions_of(slots) as position:
-                memories = self._prepare(slots, informative, known.speakers(), position)
-                hits = self._hits(slots, lists, position)
+            with self._positions_of(slots) as places:
+                memories = self._prepare(slots, informative, known.speakers(), places.of)
+                hits = self._hits(slots, lists, places)
         times = request.times
         wanted = ranking.Wanted(
             terms,
@@ -325,7 +339,7 @@ class Ranker:
         means: Floats = self._informative[slots]
         missing = np.isnan(means)
         if missing.any():
-            means[missing] = self._words(slots[missing]).informative(self._frequencies.information()[0])
+            means[missing] = self._words(slots[missing]).informative(self._frequencies.information())
             self._informative[slots] = means
         return means
 
@@ -334,8 +348,8 @@ class Ranker:
     ) -> ranking.Memories:
         if slots is None:
             return self._prepare(None, informative, speakers, None)
-        with self._positions_of(slots) as position:
-            return self._prepare(slots, informative, speakers, position)
+        with self._positions_of(slots) as positions:
+            return self._prepare(slots, informative, speakers, positions.of)
 
     def _prepare(
         self, slots: Ints | None, informative: Floats, speakers: frozenset[int], position: Ints | None
@@ -370,34 +384,37 @@ class Ranker:
         )
 
     @contextmanager
-    def _positions_of(self, slots: Ints) -> Generator[Ints, None, None]:
-        """Give an array with the position of each slot among some; -1 for those not among them and for slot -1."""
+    def _positions_of(self, slots: Ints) -> Generator[_Positions, None, None]:
+        """Give the positions of all slots among some."""
         missing = self._slots.size + 1 - self._positions.size
         if missing > 0:
             self._positions.extend(np.full(missing + missing // 8, -1, np.int64))
+            self._marks.extend(np.zeros(missing + missing // 8, bool))
         # Index -1 is the last element of all, which nothing is ever written to.
-        position = self._positions.view
-        position[slots] = np.arange(len(slots))
+        position, marks = self._positions.view, self._marks.view
+        position[slots], marks[slots] = np.arange(len(slots)), True
         try:
-            yield cast("Ints", position)
+            yield _Positions(cast("Ints", position), marks)
         finally:
-            # The array is as large as the index: it is left as it was found instead of made for each query.
-            position[slots] = -1
+            # The arrays are as large as the index: they are left as they were found instead of made for each query.
+            position[slots], marks[slots] = -1, False
 
-    def _hits(self, slots: Ints, lists: Sequence[Posting], position: Ints) -> ranking.Hits:
+    def _hits(self, slots: Ints, lists: Sequence[Posting], positions: _Positions) -> ranking.Hits:
         """Return where a query's terms stand among slots, from the terms' postings."""
         rows: list[Ints] = []
         counts: list[npt.NDArray[Any]] = []
+        narrow = slots.astype(np.int32)
         for holding, amounts in lists:
             # Looking each slot up beats looking at each posting if there are many more of those.
             if len(holding) > _FEW * len(slots):
-                at = np.searchsorted(holding, slots)
-                row = (holding[np.minimum(at, len(holding) - 1)] == slots).nonzero()[0]
+                # Of another type than the postings, all of those would be converted.
+                at = holding.searchsorted(narrow.astype(holding.dtype, copy=False))
+                row = (holding[np.minimum(at, len(holding) - 1)] == narrow).nonzero()[0]
                 amounts = amounts[at[row]]
             else:
-                row = position[holding]
-                kept = row >= 0
-                row, amounts = row[kept], amounts[kept]
+                # Most postings are of other slots; a byte for each is read in a fifth of the time of a position.
+                kept = positions.marks.take(holding).nonzero()[0]
+                row, amounts = positions.of[holding[kept]], amounts[kept]
             rows.append(row)
             counts.append(amounts)
         frequency = np.array([len(row) for row in rows], np.int64)
@@ -412,28 +429,40 @@ class Ranker:
 
     def _candidates(
         self, selection: Selection, request: RankRequest, lists: Sequence[Posting], idf: Floats
-    ) -> Ints:
-        """Return the slots of a large selection worth ranking in full."""
-        known = self._slots
+    ) -> tuple[Ints, Sequence[Posting]]:
+        """Return the slots of a large selection worth ranking in full, and where the terms stand in the selection at least."""
+        known, chosen = self._slots, selection.slots
+        if chosen is not None and selection.size * _SPARSE <= known.size:
+            with self._positions_of(chosen) as positions:
+                hits = self._hits(chosen, lists, positions)
+                lengths = cast("Floats", known.length.view[chosen])
+                damping = ranking.damping(lengths, self._frequencies.mean_length())
+                slots = self._picked(request, ranking.bm25_of_hits(hits, idf, damping), chosen)
+                slots = slots[positions.marks[slots]]
+            ends = hits.frequency.cumsum()[:-1]
+            rows = np.split(chosen[hits.row], ends)
+            return slots, list(zip(rows, np.split(hits.count, ends), strict=True))
         if self._damping is None:
             lengths = cast("Floats", known.length.view)
-            self._damping = ranking.damping(lengths, self._frequencies.information()[1])
+            self._damping = ranking.damping(lengths, self._frequencies.mean_length())
         scores = ranking.bm25(lists, idf, self._damping)
-        chosen = scores if selection.slots is None else scores[selection.slots]
-        picked = ranking.best(chosen, max(_BY_KEYWORD, 2 * request.limit))
-        if selection.slots is not None:
-            picked = selection.slots[picked]
+        slots = self._picked(request, scores if chosen is None else scores[chosen], chosen)
+        if chosen is not None:
+            slots = slots[inside(chosen, known.size)[slots]]
+        return slots, lists
+
+    def _picked(self, request: RankRequest, scores: Floats, chosen: Ints | None) -> Ints:
+        """Return the best slots by the scores of a selection's and by vectors, and those beside them, selected or not."""
+        known = self._slots
+        picked = ranking.best(scores, max(_BY_KEYWORD, 2 * request.limit))
+        if chosen is not None:
+            picked = chosen[picked]
         if request.mode == "hybrid" and known.vectors is not None and request.vector is not None:
             most = max(_BY_VECTOR, request.limit)
-            picked = np.concatenate(
-                [picked, known.vectors.nearest(request.vector, most, selection.slots, pool=4)]
-            )
-        slots = ranking.with_neighbours(
+            picked = np.concatenate([picked, known.vectors.nearest(request.vector, most, chosen, pool=4)])
+        return ranking.with_neighbours(
             picked, known.conversations.previous.view, known.conversations.following.view
         )
-        if selection.slots is not None:
-            slots = slots[inside(selection.slots, known.size)[slots]]
-        return slots
 
     def _postings(self, terms: Ints) -> list[Posting]:
         """Return the slots of each word, ascending, and how often it occurs in each."""
@@ -467,7 +496,11 @@ class Ranker:
     def nbytes(self) -> int:
         """The number of bytes it takes."""
         kept = (self._informative, self._damping, self.postings)
-        return self._positions.nbytes + sum(part.nbytes for part in kept if part is not None)
+        return (
+            self._positions.nbytes
+            + self._marks.nbytes
+            + sum(part.nbytes for part in kept if part is not None)
+        )
 
 
 def _explained(

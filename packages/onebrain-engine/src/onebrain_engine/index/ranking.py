@@ -693,6 +693,12 @@ def bm25(postings: Sequence[tuple[Ints, npt.NDArray[np.generic]]], idf: Floats, 
     return scores
 
 
+def bm25_of_hits(hits: Hits, idf: Floats, damping: Floats) -> Floats:
+    """Plain BM25 of all memories by where the terms stand in them."""
+    parts = idf[hits.term] * hits.count / (hits.count + damping[hits.row])
+    return np.bincount(hits.row, parts, minlength=len(damping)).astype(np.float32)
+
+
 def best(scores: Floats, limit: int) -> Ints:
     """Rows of the ``limit`` largest scores above zero, in no order."""
     rows = (scores > 0).nonzero()[0]

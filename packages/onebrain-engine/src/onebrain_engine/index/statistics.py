@@ -43,7 +43,8 @@ class Frequencies:
         self._lexicon = lexicon
         self._of_words: Ints | None = None
         self._of_labels: dict[int, int] | None = None
-        self._information: tuple[Floats, float] | None = None
+        self._information: Floats | None = None
+        self._words: float | None = None  # of all living slots
         self._speakers: frozenset[int] | None = None
 
     def restored(self, of_words: Ints) -> None:
@@ -66,17 +67,19 @@ class Frequencies:
         self._of_words = known
         return known
 
-    def information(self) -> tuple[Floats, float]:
-        """Return the information of each word by its rarity, 0 to 1, and the mean length of a memory in words."""
+    def information(self) -> Floats:
+        """Return the information of each word by its rarity, 0 to 1."""
         if self._information is None:
+            self._information = ranking.information(self.of_words(), max(self.count, 1))
+        return self._information
+
+    def mean_length(self) -> float:
+        """Return the mean length of a memory in words."""
+        if self._words is None:
             slots = self._slots
             lengths = slots.length.view[slots.alive.view] if slots.dead else slots.length.view
-            count = max(self.count, 1)
-            self._information = (
-                ranking.information(self.of_words(), count),
-                float(lengths.sum()) / count,
-            )
-        return self._information
+            self._words = float(lengths.sum(dtype=np.float64))
+        return self._words / max(self.count, 1)
 
     def speakers(self) -> frozenset[int]:
         """Return the words that are a speaker's name, by the rule of `least_turns`."""
@@ -101,6 +104,8 @@ class Frequencies:
     def added(self, first: int) -> None:
         """Count the slots from `first` on, which are new."""
         slots = self._slots
+        if self._words is not None:
+            self._words += float(slots.length.view[first:].sum(dtype=np.float64))
         if self._of_labels is not None:
             for label in slots.label.view[first:].tolist():
                 if label >= 0:
@@ -111,6 +116,8 @@ class Frequencies:
     def removed(self, gone: Sequence[int]) -> None:
         """Count slots that have died no more."""
         slots = self._slots
+        if self._words is not None:
+            self._words -= float(slots.length.view[list(gone)].sum(dtype=np.float64))
         if self._of_labels is not None:
             for label in slots.label.view[list(gone)].tolist():
                 if label >= 0:
