@@ -4,7 +4,9 @@
     python benchmarks/engine.py --large postgresql://... [--json] [--sizes 100000]
 
 Each figure is measured through the public `Brain` API with default settings, on a file, including the embedding of the
-query. The columns must and aim are this project's goals for two cores. --large measures only a space of the last size in
+query. "A tenth" is a search of the memories that a filter selects, a tenth of all; "after a store" is the first search after
+a memory was stored; "memory" is that of a new process after some searches, and its peak while it reads its index from the
+store. The columns must and aim are this project's goals for two cores. --large measures only a space of the last size in
 PostgreSQL's own indexes. peers.py measures other memories beside the embedded brain.
 """
 
@@ -16,7 +18,9 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -58,6 +62,18 @@ import onebrain
 brain = onebrain.connect(sys.argv[1])
 hits = brain.search("When did Maria talk about the water heater?")
 print((time.perf_counter() - start) * 1000, len(hits))
+"""
+
+
+MEMORY = """
+import resource, sys
+import onebrain
+brain = onebrain.connect(sys.argv[1])
+for question in ("When did Maria talk about the water heater?", "the garden", "a trip"):
+    brain.search(question)
+with open("/proc/self/statm") as file:
+    pages = int(file.read().split()[1])
+print(pages * resource.getpagesize() / 1e6, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
 """
 
 
@@ -110,11 +126,34 @@ def growth(brain: Brain, questions: list[str], rng: random.Random) -> dict[str, 
         "1 % filter": milliseconds(
             lambda n: brain.search(questions[n], filter=F("bucket").eq(bucket[n])), pairs, warm_up=len(pairs)
         ),
+        "a tenth": milliseconds(
+            lambda question: brain.search(question, filter=F("bucket").lt(10)), questions, warm_up=20
+        ),
         "list 20": milliseconds(lambda _: brain.page(limit=20), pairs),
         "store one": milliseconds(
             lambda question: brain.store(question, scope=Scope(user="writer")), questions
         ),
+        "after a store": after_stores(brain, questions),
     }
+
+
+def after_stores(brain: Brain, questions: list[str]) -> dict[str, float]:
+    """Measure hybrid searches, each of them the first one after a memory was stored."""
+    times: list[float] = []
+    for question in questions:
+        brain.store(question, scope=Scope(user="writer"))
+        start = time.perf_counter()
+        brain.search(question)
+        times.append((time.perf_counter() - start) * 1000)
+    times.sort()
+    return {"p50": statistics.median(times), "p99": times[len(times) * 99 // 100]}
+
+
+def memory_of(url: str) -> tuple[float, float]:
+    """Return the MB that a new process takes after some searches, and the most that it took, filling its index from the store."""
+    shutil.rmtree(url.removeprefix("sqlite:///") + ".index", ignore_errors=True)
+    stays, peak = output_of(MEMORY, url).split()
+    return float(stays), float(peak)
 
 
 def recall_under_filter(brain: Brain, questions: list[str]) -> float:
@@ -191,6 +230,9 @@ def run(sizes: list[int]) -> dict[str, Any]:
                 other["file, MB"] = Path(url.removeprefix("sqlite:///")).stat().st_size / 1e6
                 index = Path(url.removeprefix("sqlite:///") + ".index")
                 other["index beside it, MB"] = sum(path.stat().st_size for path in index.iterdir()) / 1e6
+            if sys.platform == "linux":
+                stays, peak = memory_of(url)
+                report["growth"][label]["memory"] = {"MB": stays, "peak": peak}
         with onebrain.connect(f"sqlite:///{folder}/full.db", durability="full") as brain:
             brain.search("warm up")
             other["store one, durability='full', p50 ms"] = milliseconds(brain.store, questions)["p50"]
@@ -207,14 +249,15 @@ def show(report: dict[str, Any]) -> None:
         print(f"{name:<42}{value:>10.3f}{must:>10g}{aim:>10g}  {'' if good else 'MISSED'}")
     print(f"\n{'p50 ms (p99)':<14}" + "".join(f"{label:>20}" for label in report["growth"]))
     for name in next(iter(report["growth"].values())):
-        cells = []
+        cells: list[str] = []
         for row in report["growth"].values():
             value = row[name]
-            cells.append(
-                f"{value['p50']:.2f} ({value['p99']:.2f})"
-                if "p50" in value
-                else f"{value['per second']:,.0f}/s"
-            )
+            if "p50" in value:
+                cells.append(f"{value['p50']:.2f} ({value['p99']:.2f})")
+            elif "MB" in value:
+                cells.append(f"{value['MB']:,.0f} MB ({value['peak']:,.0f})")
+            else:
+                cells.append(f"{value['per second']:,.0f}/s")
         print(f"{name:<14}" + "".join(f"{cell:>20}" for cell in cells))
     for name, value in report["other"].items():
         print(f"{name}: {value:.2f}")
