@@ -1,9 +1,11 @@
 """Measures the server over loopback, against the figures of OneBrain's hosted server on the same kind of machine.
 
-    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--workers 2]
-        [--tenants 100] [--json]
+    python benchmarks/server.py [--memories 2000 100000] [--seconds 3] [--db postgresql] [--workers 1 2]
+        [--registered] [--tenants 100] [--json]
 
-``--db postgresql`` starts a PostgreSQL server; a URL names an empty database of another one, for one number of memories.
+``--db postgresql`` starts a PostgreSQL server; a URL names an empty database of another one, for one number of memories and
+of workers. ``--registered`` makes each call for the owner and for a registered account with as many memories of its own,
+whose calls also count against its allowances.
 The server runs in a separate process, with rate limits off. The clients are plain sockets with keep-alive in this process, so
 both share the machine's cores. Every list, search and context covers a brain with the given number of memories, and the
 status of each answer is checked. Hosted figures: 2,000 memories, the same five calls.
@@ -15,6 +17,7 @@ import _path  # noqa: F401  # isort: skip
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import platform
@@ -108,6 +111,15 @@ WORDS = [
     "journal",
 ]
 PEOPLE = ["Maria", "Ahmed", "Yuki", "Lars", "Chen", "Olga", "Pedro", "Amara", "Nina", "Tom"]
+
+# The allowances of registered accounts.
+ALLOWANCES = [
+    "memories",
+    "memory_bytes",
+    "memory_writes_per_month",
+    "extract_calls_per_month",
+    "context_calls_per_month",
+]
 
 # Requests per second with 16 connections.
 HOSTED_RATE = {"keyword search": 344, "list 20": 368, "create": 204}
@@ -239,7 +251,14 @@ class Served:
     """A server in a process of its own."""
 
     def __init__(self, db: str, workers: int = 1) -> None:
-        environment = {**os.environ, "RATE_LIMIT_MAX": "0", "LOG_LEVEL": "error", "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ,
+            "RATE_LIMIT_MAX": "0",
+            # Counted, and never used up.
+            "FREE_PLAN_LIMITS": ",".join(f"{name}=1000000000000" for name in ALLOWANCES),
+            "LOG_LEVEL": "error",
+            "PYTHONUNBUFFERED": "1",
+        }
         program = "from onebrain.cli import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, "serve", "--port", "0", "--db", db, "--workers", str(workers)],
@@ -261,22 +280,24 @@ class Served:
         self._process.wait(30)
 
 
+async def register(host: str, port: int, owner: str, name: str) -> str:
+    """Register an account, and return its key."""
+    login = {"email": f"{name}@example.com", "password": "correct horse battery"}
+    async with Connection(host, port) as connection:
+        await connection.send(request("POST", "/v1/auth/register", owner, login))
+        status, answer = await connection.send(request("POST", "/v1/auth/login", owner, login))
+        if status != 200:
+            raise RuntimeError(f"login: {status} {answer[:200]!r}")
+        token = json.loads(answer)["data"]["accessToken"]
+        made = request("POST", "/v1/api-keys", "x", {"name": "bench"})
+        status, answer = await connection.send(made.replace(b"ApiKey x", f"Bearer {token}".encode()))
+        key: str = json.loads(answer)["data"]["fullKey"]
+        return key
+
+
 async def tenants(host: str, port: int, owner: str, count: int, seconds: float) -> dict[str, Any]:
     """Compare searches of one tenant of 1,000 memories with those of 100 such tenants."""
-    keys: list[str] = []
-    async with Connection(host, port) as connection:
-        for number in range(count):
-            login = {"email": f"tenant{number}@example.com", "password": "correct horse battery"}
-            await connection.send(request("POST", "/v1/auth/register", owner, login))
-            status, answer = await connection.send(request("POST", "/v1/auth/login", owner, login))
-            if status != 200:
-                raise RuntimeError(f"login: {status} {answer[:200]!r}")
-            token = json.loads(answer)["data"]["accessToken"]
-            made = request("POST", "/v1/api-keys", "x", {"name": "bench"}).replace(
-                b"ApiKey x", f"Bearer {token}".encode()
-            )
-            status, answer = await connection.send(made)
-            keys.append(json.loads(answer)["data"]["fullKey"])
+    keys = [await register(host, port, owner, f"tenant{number}") for number in range(count)]
     for key in keys:
         await fill(host, port, key, 1000)
     # Reads the index of every tenant.
@@ -286,22 +307,34 @@ async def tenants(host: str, port: int, owner: str, count: int, seconds: float) 
     return {"tenants": count, "one": one, "many": many, "ratio": many["p50"] / one["p50"]}
 
 
-def sizes(db: str, workers: int, count: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Fill a new server with memories, and measure each call with 1 and with 16 connections."""
+def sizes(
+    db: str, workers: int, count: int, seconds: float, *, registered: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Fill a new server with memories, and measure each call with 1 and with 16 connections, of each account."""
     served = Served(db, workers)
+    where = ("127.0.0.1", served.port)
     try:
-        asyncio.run(fill("127.0.0.1", served.port, served.key, count))
+        keys = {"owner": served.key}
+        if registered:
+            keys["registered"] = asyncio.run(register(*where, served.key, "registered"))
+        for key in keys.values():
+            asyncio.run(fill(*where, key, count))
         for name in calls(served.key, 0):
             for connections in (1, 16):
-                row: dict[str, Any] = {"memories": count, "call": name, "connections": connections}
-                row |= asyncio.run(
-                    measure("127.0.0.1", served.port, [served.key], name, connections, seconds)
-                )
-                hosted = HOSTED_RATE.get(name) if connections == 16 else None
-                row["times_hosted"] = row["rate"] / hosted if hosted and count == 2000 else None
-                if connections == 1 and count == 2000 and name in HOSTED_P50:
-                    row["times_hosted"] = HOSTED_P50[name] / row["p50"]
-                yield row
+                for account, key in keys.items():
+                    row: dict[str, Any] = {
+                        "memories": count,
+                        "workers": workers,
+                        "account": account,
+                        "call": name,
+                        "connections": connections,
+                    }
+                    row |= asyncio.run(measure(*where, [key], name, connections, seconds))
+                    hosted = HOSTED_RATE.get(name) if connections == 16 else None
+                    row["times_hosted"] = row["rate"] / hosted if hosted and count == 2000 else None
+                    if connections == 1 and count == 2000 and name in HOSTED_P50:
+                        row["times_hosted"] = HOSTED_P50[name] / row["p50"]
+                    yield row
     finally:
         served.stop()
 
@@ -329,7 +362,10 @@ def main() -> None:
     parser.add_argument(
         "--db", default="sqlite", help="sqlite, postgresql, or the URL of an empty database; default: sqlite"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that answer, on PostgreSQL")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1], help="processes that answer; each number in turn"
+    )
+    parser.add_argument("--registered", action="store_true", help="also measure a registered account")
     parser.add_argument("--tenants", type=int, default=0, help="also compare this many tenants with one")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -337,18 +373,19 @@ def main() -> None:
     name = options.db.partition(":")[0]
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {name}", file=sys.stderr)
     with databases(options.db) as new_database:
-        for count in options.memories:
-            for row in sizes(new_database(), options.workers, count, options.seconds):
+        for count, workers in itertools.product(options.memories, options.workers):
+            for row in sizes(new_database(), workers, count, options.seconds, registered=options.registered):
                 results.append(row)
                 if not options.json:
                     times = f"{row['times_hosted']:.1f}x" if row["times_hosted"] else ""
                     print(
-                        f"{count:>7} {row['call']:<20} {row['connections']:>2} conn  {row['rate']:>7.0f}/s  "
+                        f"{count:>7} {row['account']:<10} {workers} worker(s) {row['call']:<20} "
+                        f"{row['connections']:>2} conn  {row['rate']:>7.0f}/s  "
                         f"p50 {row['p50']:>7.2f} ms  p99 {row['p99']:>7.2f} ms  {times}",
                         flush=True,
                     )
         if options.tenants:
-            served = Served(new_database(), options.workers)
+            served = Served(new_database(), options.workers[-1])
             try:
                 found = asyncio.run(
                     tenants("127.0.0.1", served.port, served.key, options.tenants, options.seconds)
