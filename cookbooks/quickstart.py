@@ -1,3 +1,13 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["onebrain-langchain[local]", "onebrain-llamaindex[local]"]
+#
+# [tool.uv.sources]
+# onebrain-sdk = { path = "../packages/onebrain-sdk", editable = true }
+# onebrain-engine = { path = "../packages/onebrain-engine", editable = true }
+# onebrain-langchain = { path = "../packages/onebrain-langchain", editable = true }
+# onebrain-llamaindex = { path = "../packages/onebrain-llamaindex", editable = true }
+# ///
 """Long-term memory in one command: everyday facts, and a long conversation through two frameworks.
 
     uv run cookbooks/quickstart.py                        # the samples
