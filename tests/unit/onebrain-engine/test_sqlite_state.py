@@ -8,6 +8,7 @@ import pytest
 
 import onebrain
 from onebrain import Brain
+from onebrain.memory.models import EVERYTHING
 from onebrain_engine.driver import EngineDriver
 from onebrain_engine.store.sqlite import SqliteStore
 
@@ -78,3 +79,16 @@ def test_rows_are_reserved_on_disk_before_they_are_used(two: tuple[Brain, Brain]
     one.store_many([f"text {number}" for number in range(300)]).raise_for_failures()
     with store_of(other).writing() as write:
         assert write.new_rows("default", 1)[0] > 300
+
+
+def test_a_note_of_another_writer_goes_with_its_memory(two: tuple[Brain, Brain]) -> None:
+    one, other = two
+    one.delete(one.store("without a note").id or "")
+    id = one.store("with a note").id
+    assert id is not None
+    with store_of(other).writing() as write:
+        [(row, space)] = write.find("default", [id], EVERYTHING, now=0)
+        write.note("default", space, {row: "a note"})
+    assert one.delete(id) == 1
+    with store_of(one).reading() as read:
+        assert read.connection.execute("SELECT count(*) FROM note").fetchone() == (0,)

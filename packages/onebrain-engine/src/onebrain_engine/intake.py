@@ -123,12 +123,16 @@ class Intake:
     def store(self, tenant: str, items: Sequence[NewMemory]) -> list[Piece]:
         """Store memories; a bad one fails alone, the others are stored all or not at all."""
         now, caller = now_in_micros(), this_caller()
-        return self._take(tenant, [self._piece(item, now, caller) for item in items])
+        ids = _new_ids(now, len(items))
+        return self._take(
+            tenant, [self._piece(item, now, caller, id) for item, id in zip(items, ids, strict=True)]
+        )
 
     def restore(self, tenant: str, copies: Sequence[Copied]) -> list[Piece]:
         """Store memories as they were in another brain; a bad one fails alone."""
         now, caller = now_in_micros(), this_caller()
-        pieces = [self._piece(copied.item, now, caller) for copied in copies]
+        ids = _new_ids(now, len(copies))
+        pieces = [self._piece(copied.item, now, caller, id) for copied, id in zip(copies, ids, strict=True)]
         for piece, copied in zip(pieces, copies, strict=True):
             if piece.draft is None or piece.bare:
                 continue
@@ -186,10 +190,10 @@ class Intake:
         embedder = self._embedders.for_new(tenant, piece.space)
         return None if embedder is None else embedder.fingerprint
 
-    def _piece(self, item: NewMemory, now: int, caller: Caller | None) -> Piece:
+    def _piece(self, item: NewMemory, now: int, caller: Caller | None, new_id: str) -> Piece:
         piece = Piece(item.scope.space or "", bare=item.embedding is False, caller=caller)
         try:
-            piece.draft = _draft(item, now)
+            piece.draft = _draft(item, now, new_id)
             self._bounds.check(piece.draft)
         except OneBrainError as error:
             error.service = error.service or self._store.service
@@ -355,12 +359,17 @@ def _life(item: NewMemory) -> Wanted | None:
     )
 
 
-def _draft(item: NewMemory, now: int) -> Draft:
-    """Return an item in the store's terms."""
+def _new_ids(now: int, count: int) -> list[str]:
+    """Return ids for new memories, in the order of time, so that the tree grows at its end."""
+    time, random = f"{now // 1000:012x}", os.urandom(10 * count).hex()
+    return [time + random[start : start + 20] for start in range(0, 20 * count, 20)]
+
+
+def _draft(item: NewMemory, now: int, new_id: str) -> Draft:
+    """Return an item in the store's terms; it gets the new id if it has none."""
     expires = item.expires_at if item.ttl is None else expiry(item, to_datetime(now))
     return Draft(
-        id=item.id
-        or f"{now // 1000:012x}{os.urandom(10).hex()}",  # in the order of time, so that the tree grows at its end
+        id=item.id or new_id,
         given_id=item.id is not None,
         user=item.scope.user,
         agent=item.scope.agent,

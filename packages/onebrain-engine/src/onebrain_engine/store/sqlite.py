@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -57,6 +58,7 @@ _ENTRY = (
 _SPACE_JOINED = ", ".join(f"s.{name}" for name in _SPACE.split(", "))
 _RECORD = ", ".join(f"m.{name}" for name in (*MEMORY_COLUMNS.split(", "), "sealed"))
 _SPACE_COLUMNS = len(_SPACE.split(", "))
+_SEALED_FIELDS = attrgetter(*SEALED)
 _LAST_SPACE = "last_space"  # the setting that holds the highest key of all spaces that were removed
 # The most parameters that every SQLite build takes in one statement.
 _CHUNK = 900
@@ -806,10 +808,18 @@ class _Writing(_Reading):
 
     def note(self, tenant: str, space: Space, notes: Mapping[int, str]) -> None:
         """Keep a text beside each row."""
+        self._state.noted = True
         self._db.executemany(
             "INSERT OR REPLACE INTO note (row, data) VALUES (?, ?)",
             [(row, self._seal.note(tenant, space.key, row, text)) for row, text in notes.items()],
         )
+
+    def _has_notes(self) -> bool:
+        """Return whether any memory of the database has a note; most databases have none."""
+        state = self._state
+        if state.noted is None:
+            state.noted = bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM note)").fetchone()[0])
+        return state.noted
 
     def set_snapshot(self, tenant: str, space: Space, token: str) -> bool:
         """Note the newest snapshot of a space's index."""
@@ -927,10 +937,10 @@ class _Writing(_Reading):
 
     def _sealed(self, tenant: str, space: Space, row: int, draft: Draft) -> Sequence[Any]:
         """Return the `SEALED` columns of a draft as stored, and the blob that they are sealed into."""
-        fields = [getattr(draft, name) for name in SEALED]
+        fields = _SEALED_FIELDS(draft)
         if self._seal.cipher is None:
             return (*fields, None)
-        return (*BLANK, self._seal.cipher.seal_memory(tenant, space.key, row, fields))
+        return (*BLANK, self._seal.cipher.seal_memory(tenant, space.key, row, list(fields)))
 
     def _sealed_vector(self, tenant: str, space: Space, row: int, vector: bytes) -> bytes:
         cipher = self._seal.cipher
@@ -1013,7 +1023,7 @@ class _Writing(_Reading):
     def remove(self, tenant: str, space: Space, rows: Sequence[int]) -> tuple[int, Space]:
         """Remove rows."""
         count = 0
-        tables = ["vector", "note"]
+        tables = ["vector", "note"] if self._has_notes() else ["vector"]
         if space.next_embedder is not None:
             tables.append("next_vector")
         if space.timed:

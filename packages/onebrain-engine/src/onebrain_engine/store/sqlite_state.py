@@ -21,9 +21,10 @@ class WriterState:
         version: The ``data_version`` that it is valid for; None if nothing is known.
         next_row: The number of the next new row; 0 if unknown.
         last_row: The last row number that is reserved.
+        noted: Whether any memory has a note; None if unknown.
     """
 
-    __slots__ = ("_keys", "_spaces", "last_row", "next_row", "version")
+    __slots__ = ("_keys", "_spaces", "last_row", "next_row", "noted", "version")
 
     def __init__(self) -> None:
         self._spaces: dict[int, Space] = {}
@@ -34,6 +35,7 @@ class WriterState:
         """Forget everything."""
         self.version: int | None = None
         self.next_row = self.last_row = 0
+        self.noted: bool | None = None
         self._spaces.clear()
         self._keys.clear()
 
