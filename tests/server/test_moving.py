@@ -155,3 +155,11 @@ def test_an_import_into_a_service_that_chooses_ids_stores_once(brain_of, tmp_pat
     assert import_file(brain, file).stored == 2
     assert import_file(brain, file).already_there == 2
     assert brain.count() == 2
+
+
+def test_carried_values_that_somebody_else_wrote_are_metadata(brain_of):
+    source, target = brain_of("embedded"), brain_of("embedded")
+    odd = {"onebrain_carried": {"pinned": "?", "id": 7, "created_at": "soon"}}
+    source.store("Likes tea", id="1", metadata=odd)
+    assert migrate(source, target, verify=True).verification.ok
+    assert target.get("1").metadata == odd

@@ -11,7 +11,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final, TypeAlias, overload
+
+from pydantic import ValidationError
 
 from onebrain._core.codec import to_json
 from onebrain._core.steps import Async, Steps, Sync
@@ -28,7 +31,7 @@ from onebrain.memory.arriving import (
     unpacked,
 )
 from onebrain.memory.brain import AsyncBrain, Brain
-from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, problems
 from onebrain.memory.transfer import Copied, Embedders
 
 _ROWS: Final = 500
@@ -98,6 +101,12 @@ class MigrationReport:
     lost: Counter[str] = field(default_factory=Counter[str])
     unlinked: list[str] = field(default_factory=list[str])
     verification: Verification | None = None
+
+    def refuse(self, refused: Mapping[str, str]) -> None:
+        """Count memories that no brain can keep."""
+        self.read += len(refused)
+        self.failed_count += len(refused)
+        self.failed.update(islice(refused.items(), _NAMED))
 
     def add(self, arrivals: Iterable[Arrival]) -> None:
         """Count outcomes."""
@@ -197,7 +206,7 @@ def _migrating(
     verify: bool,
     on_progress: OnProgress | None,
 ) -> Steps[MigrationReport]:
-    arrivals = Arrivals(target, overwrite=overwrite, dry_run=report.dry_run, many=True)
+    arrivals = Arrivals(target, scope, overwrite=overwrite, dry_run=report.dry_run, many=True)
     reading = _Reading(source, scope)
     yield from arrivals.begin()
     yield from reading.begin(target)
@@ -209,6 +218,7 @@ def _migrating(
             if on_progress is not None:
                 on_progress(report.read)
     report.add((yield from arrivals.finish()))
+    report.refuse(reading.refused)
     report.carried, report.lost = arrivals.losses.carried, lost
     if verify and not report.dry_run:
         report.verification = yield from _verified(source, target, scope, report)
@@ -228,6 +238,8 @@ class _Reading:
         self._same_service = False
         # The ids that memories had before a service gave them others.
         self._former: dict[Key, str] = {}
+        # Why memories cannot be copied, by their ids.
+        self.refused: dict[str, str] = {}
 
     def begin(self, target: AnyBrain) -> Steps[None]:
         """Look at the embedders of both brains."""
@@ -256,8 +268,14 @@ class _Reading:
         return self._copies(page, lost)
 
     def _copies(self, page: Sequence[Memory], lost: Counter[str]) -> list[Copied]:
-        copies = [self._copy(memory, lost) for memory in page]
-        for memory, copied in zip(page, copies, strict=True):
+        copies: list[Copied] = []
+        for memory in page:
+            try:
+                copied = self._copy(memory, lost)
+            except ValidationError as error:
+                self.refused[memory.id] = problems(error)
+                continue
+            copies.append(copied)
             if copied.item.id is not None and copied.item.id != memory.id:
                 self._former[memory.scope.space, memory.scope.user, memory.id] = copied.item.id
         return [self._linked(copied) for copied in copies] if self._former else copies

@@ -194,7 +194,7 @@ def import_file(
     name = detected(source) if format == "auto" else format
     entries = _finished(reader(name).read(source), name, scope, frozenset(without))
     report = Report(name, dry_run)
-    return _run(brain, _importing(brain, entries, report, overwrite, source, on_progress))
+    return _run(brain, _importing(brain, entries, report, scope, overwrite, source, on_progress))
 
 
 @overload
@@ -235,7 +235,9 @@ def import_from(
         1
     """
     found = _finished(entries, "python", scope, frozenset())
-    return _run(brain, _importing(brain, found, Report("python", dry_run), overwrite, None, on_progress))
+    return _run(
+        brain, _importing(brain, found, Report("python", dry_run), scope, overwrite, None, on_progress)
+    )
 
 
 def _run(brain: Brain | AsyncBrain, plan: Steps[Report]) -> Any:
@@ -246,11 +248,12 @@ def _importing(
     brain: Brain | AsyncBrain,
     entries: Iterator[Copied | Skipped],
     report: Report,
+    scope: Scope,
     overwrite: bool,
     source: Source | None,
     on_progress: OnProgress | None,
 ) -> Steps[Report]:
-    arrivals = Arrivals(brain, overwrite=overwrite, dry_run=report.dry_run)
+    arrivals = Arrivals(brain, scope, overwrite=overwrite, dry_run=report.dry_run)
     yield from arrivals.begin()
     count = 0
     while batch := (yield Call(_batch, (entries,))):

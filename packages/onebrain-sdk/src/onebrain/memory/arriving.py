@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from pydantic import ValidationError
+
 from onebrain._core.codec import as_object, is_array
 from onebrain._core.steps import Call, Steps
 from onebrain.errors import OneBrainError
 from onebrain.memory.acceptance import instant
 from onebrain.memory.brain import AsyncBrain, Brain
 from onebrain.memory.capabilities import Capabilities
-from onebrain.memory.models import Memory, NewMemory, StoreResult
+from onebrain.memory.models import EVERYTHING, Memory, NewMemory, Scope, StoreResult
 from onebrain.memory.transfer import Copied, in_order_of_links
 from onebrain.memory.verbs.base import QUERY_CHARACTERS
 from onebrain.memory.verbs.storing import check_storable
@@ -93,13 +95,16 @@ def unpacked(copied: Copied) -> Copied:
     ):
         if name in carried:
             changes[name] = carried[name]
-    for name in _TIMES:
-        if name in carried:
-            changes[name] = instant(carried[name])
+    changes.update((name, carried[name]) for name in _TIMES if name in carried)
     by = carried.get("superseded_by")
+    try:
+        item = copied.item.model_copy(update=changes)
+    except ValidationError:
+        # Somebody else wrote them.
+        return copied
     return replace(
         copied,
-        item=copied.item.model_copy(update=changes),
+        item=item,
         updated_at=_time(carried, "updated_at", copied.updated_at),
         superseded_at=_time(carried, "superseded_at", copied.superseded_at),
         superseded_by=by if isinstance(by, str) else copied.superseded_by,
@@ -161,6 +166,7 @@ class Arrivals:
 
     Args:
         brain: The brain.
+        scope: The scope that all memories lie in.
         overwrite: Whether a memory that is there is replaced.
         dry_run: Whether nothing is stored, and the outcomes tell what would be.
         many: Whether so many memories arrive that listing a service is faster than asking it for each id.
@@ -170,11 +176,19 @@ class Arrivals:
     """
 
     def __init__(
-        self, brain: AnyBrain, *, overwrite: bool = False, dry_run: bool = False, many: bool = False
+        self,
+        brain: AnyBrain,
+        scope: Scope = EVERYTHING,
+        *,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        many: bool = False,
     ) -> None:
         self.losses = Losses()
         self._brain = brain
         self._can = brain.capabilities
+        # The owners of the memories; a memory may have come into another session since.
+        self._owners = Scope(scope.space, scope.user)
         self._whole = False
         self._overwrite = overwrite
         self._dry_run = dry_run
@@ -193,7 +207,7 @@ class Arrivals:
             return
         cursor: str | None = None
         while True:
-            page, cursor = yield from page_of(self._brain, cursor)
+            page, cursor = yield from page_of(self._brain, cursor, scope=self._owners)
             for memory in page:
                 id = memory.id if self._can.client_ids else as_object(memory.metadata.get(CARRIED)).get("id")
                 if isinstance(id, str):
