@@ -311,6 +311,7 @@ COMMANDS = {
     "delete": [[], [""], ["", "--space", "notes"]],
     "forget": [[], *(["--filter", text] for text in ("", "{}", "[]", "null", '{"$and": [{}, {}]}'))],
     "credentials forget": None,
+    "admin revoke-key": None,
 }
 
 

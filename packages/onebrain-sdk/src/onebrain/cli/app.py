@@ -50,6 +50,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "Run": {
         "serve": Entry("serving:serve", "Serve OneBrain's API."),
         "mcp": Entry("mcp:mcp", "Serve memory tools to an agent over MCP."),
+        "admin": Entry("admin:admin", "Manage the accounts and keys in a server's database."),
         "credentials": Entry(
             "serving:credentials", "Manage the credentials that a server keeps for its users."
         ),

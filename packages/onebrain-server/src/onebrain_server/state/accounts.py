@@ -151,6 +151,20 @@ class Accounts:
         row = self._database.first(SERVER, _ACCOUNT.where(account.c.id == id))
         return None if row is None else Account(*row)
 
+    def by_email(self, email: str) -> Account | None:
+        """Return the account of an address."""
+        row = self._database.first(SERVER, _ACCOUNT.where(account.c.email == email.strip().lower()))
+        return None if row is None else Account(*row)
+
+    def everyone(self) -> list[Account]:
+        """Return all accounts, oldest first: for those who run the server."""
+        return [Account(*row) for row in self._database.rows(SERVER, _ACCOUNT.order_by(account.c.created_at))]
+
+    def change_plan(self, id: str, plan: str) -> None:
+        """Put an account on another plan; other processes know it within two seconds."""
+        self._database.run(SERVER, account.update().where(account.c.id == id).values(plan=plan))
+        self.forget_callers(id)
+
     def made_since(self, moment: int) -> list[tuple[str, int]]:
         """Return (id, time) of the accounts made from a moment on, oldest first: for those who run the server."""
         made = account.c.created_at
