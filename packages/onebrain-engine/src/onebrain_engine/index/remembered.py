@@ -11,7 +11,7 @@ from onebrain_engine.store.records import Record, Shown, shown
 # A record ready to become a memory, and its approximate number of bytes.
 Measured = tuple[Shown, int]
 
-_RECORDS, _LONGEST = 2_000, 8_000  # records that are kept, and characters of their longest text
+_RECORDS, _LONGEST = 8_000, 8_000  # records that are kept, and characters of their longest text
 _RECORD_BYTES: Final = 3_000  # of a record, approximately
 
 
