@@ -15,7 +15,14 @@ from onebrain_engine import Engine, SqliteStore
 from onebrain_engine.driver import EngineDriver
 from onebrain_engine.index import growing, ranker
 from onebrain_engine.index.growing import GrowingIndex
-from onebrain_engine.index.ranking import ForwardIndex, log_rarity, mean_information, shares
+from onebrain_engine.index.ranking import (
+    ForwardIndex,
+    information,
+    log_rarity,
+    mean_information,
+    means_of_rows,
+    shares,
+)
 
 WORDS = [
     "harbour",
@@ -57,6 +64,11 @@ def test_words_in_two_parts_are_those_of_one(old, new, query):
     sums = whole.sums(log_rarity(whole.frequency()))
     informative = mean_information(sums, shares(whole.lengths()), whole.size)
     assert np.allclose(parts.informative(), informative, atol=1e-6)
+    starts = np.cumsum([0, *map(len, old + new)])
+    rarities = information(whole.frequency(), whole.size)
+    means = means_of_rows(starts, whole.terms, np.arange(whole.size), rarities)
+    assert np.allclose(means, whole.informative(rarities), atol=1e-6)
+    assert np.allclose(means, informative, atol=1e-6)
 
 
 @pytest.mark.parametrize("latest", [1, 64])

@@ -339,7 +339,10 @@ class Ranker:
         means: Floats = self._informative[slots]
         missing = np.isnan(means)
         if missing.any():
-            means[missing] = self._words(slots[missing]).informative(self._frequencies.information())
+            known, information = self._slots, self._frequencies.information()
+            means[missing] = ranking.means_of_rows(
+                known.starts.view, known.terms.view, slots[missing], information
+            )
             self._informative[slots] = means
         return means
 

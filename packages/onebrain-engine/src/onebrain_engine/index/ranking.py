@@ -741,3 +741,20 @@ def take_rows(
     ends = np.cumsum(sizes)
     index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts[rows] - (ends - sizes), sizes)
     return np.append(np.zeros(1, ends.dtype), ends), terms[index], counts[index]
+
+
+def means_of_rows(starts: Ints, terms: Ints, rows: Ints, information: Floats) -> Floats:
+    """Return the mean ``information`` of the terms of some rows of a forward index, 0 for a row without any."""
+    firsts = starts[rows]
+    sizes = starts[rows + 1] - firsts
+    ends = sizes.cumsum()
+    total = int(ends[-1]) if len(ends) else 0
+    if not total:
+        return np.zeros(len(rows), np.float32)
+    begins = ends - sizes
+    values = information.take(terms.take(np.arange(total) + (firsts - begins).repeat(sizes)))
+    filled = sizes > 0
+    means = np.zeros(len(rows), np.float32)
+    # An empty row would end the sum of another one.
+    means[filled] = np.add.reduceat(values, begins[filled], dtype=np.float64) / sizes[filled]
+    return means
