@@ -59,7 +59,7 @@ def stats(target: Target, out: Output) -> None:
         with suppress(Unsupported):
             for name, order in (("oldest", "created_at"), ("newest", "-created_at")):
                 for memory in brain.list(scope=scope, order=order, limit=1):  # type: ignore[arg-type]
-                    fields[name] = memory.created_at.isoformat() if memory.created_at else None
+                    fields[name] = memory.created_at
         held = brain.embedders()
         if held is not None:
             fields["embedder"] = held.own

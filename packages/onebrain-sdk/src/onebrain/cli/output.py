@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -170,7 +171,8 @@ class Output:
         Yields:
             A function to call with the number of steps done so far.
         """
-        if self.as_json or not _is_terminal(sys.stderr):
+        # In a log a bar is noise, also where it shows colours.
+        if self.as_json or not (sys.stderr.isatty() and _is_terminal(sys.stderr)):
             yield _nothing
             return
         from onebrain.cli.tables import bar
@@ -195,6 +197,8 @@ def shown(value: Any) -> str:
             return ", ".join(str(one) for one in value) or "-"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case int():
             return f"{value:,}"
+        case datetime():
+            return value.astimezone().strftime("%Y-%m-%d %H:%M")
         case _:
             return str(value)
 
