@@ -121,6 +121,31 @@ def test_a_write_to_a_file_that_was_emptied_is_not_acknowledged(brain, file):
         brain.store("two")
 
 
+def settled(brain, file):
+    """Let the folder's time tell nothing."""
+    os.utime(file.parent, (0, 0))
+    assert brain.count() == 1
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_file_that_is_emptied_in_place_takes_no_write_and_stays_as_it_is(brain, file, noticed):
+    settled(brain, file)
+    os.truncate(file, 0)
+    if noticed:
+        for verb in (brain.count, lambda: brain.store("two")):
+            with pytest.raises(StorageError, match="emptied by another program") as caught:
+                verb()
+            assert caught.value.code == "replaced"
+    brain.close()
+    assert not file.stat().st_size
+    # What was acknowledged is not lost without a trace.
+    assert list(file.parent.glob("brain.db-wal.*"))
+    with onebrain.connect(f"sqlite:///{file}", embedder=None) as again:
+        assert again.count() == 0
+        assert again.store("two").status == "created"
+        assert contents(file) == ["two"]
+
+
 @pytest.mark.parametrize("noticed", [True, False])
 @pytest.mark.parametrize(
     ("way", "expected"),

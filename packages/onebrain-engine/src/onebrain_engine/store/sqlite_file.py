@@ -3,6 +3,8 @@
 A file that is removed, renamed or replaced lives on for whoever has it open, so SQLite goes on writing to a file that nobody
 will find again. And where the log of an old file stands beside a new one, SQLite takes it for the new one's. Whoever
 keeps connections open therefore looks at the names of their files: before an answer, and after a write.
+
+A file that is emptied in place keeps its name. SQLite would go on with its log, and lose all at the next checkpoint.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import sqlite3
 import time
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from onebrain.errors import StorageError
@@ -37,9 +41,9 @@ class DatabaseFiles:
 
     def __init__(self, path: str, *, log: bool = True) -> None:
         self._path = path
-        self._names = (path, f"{path}-wal", f"{path}-shm") if log else (path,)
+        self._names: tuple[str, ...] = (path, f"{path}-wal", f"{path}-shm") if log else (path,)
         self._known = self._now()  # connections have used them by now, so they are there
-        self._left = False
+        self._left = self._emptied = False
         self._folder = os.path.dirname(path) or "."  # noqa: PTH120
         self._calm: tuple[int, int] | None = None
         # The target of a link can be replaced without a change of the link's folder.
@@ -57,7 +61,7 @@ class DatabaseFiles:
         except OSError:
             return False
         seen = (folder.st_ino, folder.st_mtime_ns)
-        if seen == self._calm:
+        if seen == self._calm and not self._is_empty():
             return True
         if self._known != self._now():
             return False
@@ -79,6 +83,9 @@ class DatabaseFiles:
         if self._left or len(self._names) == 1:
             return
         self._left = True
+        if self._is_empty():
+            self._set_aside()
+            return
         now = self._now()
         if now[_MAIN] == self._known[_MAIN] and now[_LOG] not in (None, self._known[_LOG]):
             return  # somebody has begun another log for the same file, which must not be written to beside that
@@ -93,10 +100,35 @@ class DatabaseFiles:
 
         SQLite removes the log by its name when the last connection to a file is closed, and the name may be another's.
         """
-        if self._now()[_MAIN] == self._known[_MAIN]:
+        if self._is_empty():
+            self.leave(connection)
+        if self._emptied:
+            connection.close()
+            # The checkpoint at the end finds no log, and yet makes room for its pages.
+            with contextlib.suppress(OSError):
+                os.truncate(self._names[_MAIN], 0)
+        elif self._now()[_MAIN] == self._known[_MAIN]:
             connection.close()
         else:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    def _is_empty(self) -> bool:
+        """Return whether the database was emptied under its connections."""
+        if self._emptied:
+            return True
+        try:
+            status = os.stat(self._names[_MAIN])  # noqa: PTH116
+        except OSError:
+            return False
+        return not status.st_size and (status.st_dev, status.st_ino) == self._known[_MAIN]
+
+    def _set_aside(self) -> None:
+        """Copy the log of an emptied database, and empty it: without the rest its pages are of no use to it."""
+        log = Path(self._names[_LOG])
+        with contextlib.suppress(OSError):
+            shutil.copy2(log, log.with_name(f"{log.name}.{time.time_ns()}"))
+            os.truncate(log, 0)
+            self._emptied = True
 
     def error(self, *, wrote: bool = False) -> StorageError:
         """Return the error for files that are no longer the same."""
@@ -105,6 +137,14 @@ class DatabaseFiles:
             if wrote
             else "nothing was read or written"
         )
+        if self._is_empty():
+            return StorageError(
+                f"{self._path} was emptied by another program while it was open; {done}. Its log, with writes since the "
+                "last checkpoint, was copied beside it. Close the brain, put the file that you want in its place, with no "
+                "-wal and -shm files of another one beside it, and connect again",
+                service="sqlite",
+                code="replaced",
+            )
         return StorageError(
             f"{self._path}, or its -wal or -shm file, was removed, renamed or replaced while it was open; {done}. "
             "Put the file that you want in its place, with no -wal and -shm files of another one beside it, "
