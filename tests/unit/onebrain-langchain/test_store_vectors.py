@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,7 @@ from langgraph.store.memory import InMemoryStore
 
 import onebrain
 from onebrain import F, Scope
-from onebrain.testing.reference import reference_brain
+from onebrain.testing.reference import REFERENCE, reference_brain
 from onebrain_langchain import OneBrainStore
 
 SPACE = Scope(space="langgraph")
@@ -428,6 +429,18 @@ async def test_distances_of_other_stores_put_the_candidates_in_order(brain, call
         assert {item.key: item.score for item in found} == {
             key: pytest.approx(score, abs=1e-5) for key, score in wanted.items()
         }
+
+
+async def test_a_service_that_takes_no_vectors_ranks_by_its_own_and_says_so_once(call):
+    brain = reference_brain(replace(REFERENCE, embeddings=False))
+    store = configured(brain, ["a", "b"], distance_type="l2")
+    with pytest.warns(UserWarning, match="makes its own vectors"):
+        await call(store.put, ("x",), "seat", {"a": "window seats", "b": "tea", "c": "aisle"})
+    # A second warning would be an error.
+    found = await call(store.search, ("x",), query="window")
+    assert [item.key for item in found] == ["seat"]
+    assert 0 < found[0].score <= 1
+    assert not await call(store.search, ("x",), query="aisle")
 
 
 def test_options_that_mean_nothing_here_are_named():

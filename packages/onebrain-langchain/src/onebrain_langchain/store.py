@@ -100,7 +100,7 @@ class OneBrainStore(Component, IdLabels):
             the value as JSON. The best vector decides, and an item's score is its cosine, -1 to 1.
             ``distance_type`` may be ``l2`` (scores are negative distances) or ``inner_product``, which put the
             candidates that are nearest by cosine in order. Without ``embed`` the brain makes one vector for all the
-            text, and scores are 0 to 1.
+            text, and scores are 0 to 1. So does a service, which takes no vectors; a warning says so.
         ttl: LangGraph's TTL configuration: ``default_ttl`` in minutes, ``refresh_on_read``. Expired items vanish at
             once and need no sweeping.
         search_mode: ``hybrid``, ``keyword`` or ``vector``.
@@ -143,6 +143,7 @@ class OneBrainStore(Component, IdLabels):
         self._fields: list[str] = settings.get("fields") or ["$"]
         self._dimensions: int | None = settings.get("dims")
         self._distance: Distance = settings.get("distance_type") or "cosine"
+        self._warned = False
         self._embeddings: Embeddings | None = None
         if settings.get("embed") is not None:
             self._embeddings = ensure_embeddings(settings["embed"])
@@ -479,10 +480,24 @@ class OneBrainStore(Component, IdLabels):
 
     # ---- vectors ----------------------------------------------------------------------------------------------------
 
+    def _used(self, can: Capabilities) -> Embeddings | None:
+        """Return the embedder where the brain takes its vectors; where it does not, say so once."""
+        if self._embeddings is None or can.embeddings:
+            return self._embeddings
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"index: {can.service} makes its own vectors, one of all the text of an item, so embed and distance_type "
+                "are not used and scores are 0 to 1; leave them out, or use an embedded brain",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+
     def _query_vectors(self, ops: Sequence[Op], can: Capabilities) -> Plan[dict[str, Vector]]:
         """Return the vectors of the queries, by their texts; none if the brain makes the vectors."""
-        embedder = self._embeddings
-        if embedder is None or not can.embeddings:
+        embedder = self._used(can)
+        if embedder is None:
             return {}
         queries = list(dict.fromkeys(op.query for op in ops if isinstance(op, SearchOp) and op.query))
         made: list[Vector] = []
@@ -492,8 +507,8 @@ class OneBrainStore(Component, IdLabels):
 
     def _text_vectors(self, puts: Iterable[PutOp], can: Capabilities) -> Plan[dict[str, Vector]]:
         """Return the vectors of the puts, by the texts that the embedder gets, each text once."""
-        embedder = self._embeddings
-        if embedder is None or not can.embeddings:
+        embedder = self._used(can)
+        if embedder is None:
             return {}
         texts = list(dict.fromkeys(text.embedded(op) for op in puts for text in texts_of(op, self._fields)))
         if not texts:
