@@ -95,6 +95,39 @@ def test_an_account_gets_no_more_bytes_than_its_plan_has(client):
     assert client.post("/v1/memory", json=note(99)).status_code == 201
 
 
+LARGE = {
+    "/v1/entities": lambda n, size: {"name": f"one {n}", "type": "person", "metadata": {"a": "x" * size}},
+    "/v1/projects": lambda n, size: {"name": f"one {n}", "metadata": {"a": "x" * size}},
+}
+
+
+@pytest.mark.parametrize("path", LARGE)
+def test_documents_and_entities_have_the_bounds_of_memories(client, path):
+    made = LARGE[path]
+    refused = client.post(path, json=made(0, 300 * 1024))
+    assert refused.status_code == 400
+    assert "262144" in refused.text
+    answers = [client.post(path, json=made(n, 240 * 1024)) for n in range(30)]
+    kept = [one.json()["data"]["id"] for one in answers if one.status_code == 201]
+    assert {one.status_code for one in answers} == {201, 403}
+    assert 20 <= len(kept) <= 25
+    grown = client.patch(f"{path}/{kept[0]}", json=made("grown", 300 * 1024))
+    assert grown.status_code == 400
+    # A page ends at its bytes, and its cursor leads on.
+    seen, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = client.get(path, params={"limit": 100, **({"cursor": cursor} if cursor else {})})
+        assert len(answer.content) < 2 * MB
+        seen += [one["id"] for one in answer.json()["data"]]
+        cursor, pages = answer.json()["meta"]["pagination"]["cursor"], pages + 1
+    assert pages > 4
+    assert sorted(seen) == sorted(kept)
+    # They count against the bytes of the account.
+    assert client.post("/v1/memory", json=note(1, 250 * 1024)).status_code == 403
+    client.delete(f"{path}/{kept[1]}").raise_for_status()
+    assert client.post("/v1/memory", json=note(1, 100 * 1024)).status_code == 201
+
+
 def test_the_owner_has_no_allowance_but_the_same_pages(bounded):
     key = bounded.account("unlimited@example.com")
     with httpx.Client(base_url=bounded.url, headers={"authorization": f"ApiKey {key}"}, timeout=60) as client:

@@ -65,6 +65,7 @@ class Plans:
         engine: Where memories are.
         partitions: Returns the engine's names of an account's partitions.
         account: Returns an account by its id.
+        beside: Returns the bytes of an account's documents and entities.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Plans:
         engine: Engine,
         partitions: Callable[[str], Iterable[str]],
         account: Callable[[str], Account | None],
+        beside: Callable[[str], int],
     ) -> None:
         self._settings = settings
         self._account = account
         self._engine = engine
         self._partitions = partitions
+        self._beside = beside
         self._stripes = [_Stripe() for _ in range(64)]
         self._bytes: dict[str, _Bytes] = {}
         self._bytes_lock = threading.Lock()
@@ -94,8 +97,9 @@ class Plans:
         )
 
     def size(self, tenant: str) -> int:
-        """Return how many bytes of text and metadata an account has in all its partitions."""
-        return sum(self._engine.tenant(partition).size() for partition in self._partitions(tenant))
+        """Return how many bytes of text and metadata an account has in all its partitions, documents and entities too."""
+        memories = sum(self._engine.tenant(partition).size() for partition in self._partitions(tenant))
+        return memories + self._beside(tenant)
 
     @contextmanager
     def admit(self, partition: str, size: int) -> Generator[None, None, None]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ from onebrain_server.settings import Settings
 from onebrain_server.short_tasks import ShortTaskWorker
 from onebrain_server.state.accounts import Accounts
 from onebrain_server.state.attempts import Attempts
+from onebrain_server.state.bounded import bytes_of
 from onebrain_server.state.credentials import Credentials
 from onebrain_server.state.database import Database
 from onebrain_server.state.entities import Entities
@@ -124,13 +126,15 @@ class Server:
         self.health = Health(self._probe)
         self.vault = Vault(_credential_keys(settings), self.sealer)
         self.credentials = Credentials(self.database, self.vault)
-        self.records = Records(self.database, self.sealer, self.vault)
+        self.records = Records(self.database, self.sealer, self.vault, self.engine.bounds)
         self.links = Links(self.database)
         self.owners = Owners(self.database)
         self.journal = Journal(self.database, self.sealer)
         self.history = History(self.database, self.sealer, settings.history_days)
         self.limiter = Limiter(settings, self.database)
-        self.plans = Plans(settings, self.engine, self.partitions, self.accounts.by_id)
+        self.plans = Plans(
+            settings, self.engine, self.partitions, self.accounts.by_id, partial(bytes_of, self.database)
+        )
         bounds = self.engine.bounds
         bounds.metadata, bounds.page = settings.max_metadata_bytes, settings.max_page_bytes
         bounds.admit = self.plans.admit
@@ -294,7 +298,7 @@ class Server:
 
     def entities(self, tenant: str) -> Entities:
         """Return the entities of an account."""
-        return Entities(self.database, self.sealer, tenant)
+        return Entities(self.database, self.sealer, tenant, self.engine.bounds)
 
     def relations(self, tenant: str) -> Relations:
         """Return the relations between an account's entities."""

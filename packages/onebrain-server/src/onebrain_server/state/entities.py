@@ -7,7 +7,7 @@ kept by the engine beside that memory, see `onebrain_engine.mentions`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError, OneBrainNotFoundError
+from onebrain_engine.bounds import Bounds
 from onebrain_engine.extraction.entities import Named
 from onebrain_engine.extraction.likeness import alike_pairs
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.state import relations
+from onebrain_server.state.bounded import admitted, fitting
 from onebrain_server.state.database import Database, Taken
 from onebrain_server.state.links import CHUNK, COLUMNS, Link, Links, owned
 from onebrain_server.state.relations import Relation
@@ -65,7 +67,8 @@ class Entities:
         tenant: The account.
     """
 
-    def __init__(self, database: Database, sealer: Sealer, tenant: str) -> None:
+    def __init__(self, database: Database, sealer: Sealer, tenant: str, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._database = database
         self._sealer = sealer
         self._links = Links(database)
@@ -93,7 +96,7 @@ class Entities:
         keys = self._sealer.digests(self._tenant, name_key(made.name, made.type))
         same = self._mine & ((entity.c.id == made.id) | entity.c.name_key.in_(keys))
         there = sa.select(entity.c.id).where(same)
-        with self._database.writing(self._tenant) as connection:
+        with self._admitted(made), self._database.writing(self._tenant) as connection:
             if len(keys) > 1 and (earlier := connection.execute(there).first()) is not None:
                 raise Taken(earlier[0])
             if not self._database.insert(connection, entity, values):
@@ -122,10 +125,18 @@ class Entities:
         metadata: Mapping[str, Any] | None = _KEEP,
     ) -> Entity:
         """Change the given fields of an entity and return it; raise `Taken` if another one has the name and type."""
-        given = {"name": name, "type": type, "description": description, "metadata": metadata}
+        given: dict[str, Any] = {
+            "name": name,
+            "type": type,
+            "description": description,
+            "metadata": metadata,
+        }
         changes = {field: value for field, value in given.items() if value is not _KEEP}
+        # Before the transaction, because the bytes of an account are counted by another connection.
+        old = self.get(id)
         try:
-            return self._change(id, changes)
+            with self._admitted(replace(old, **changes), old):
+                return self._change(id, changes)
         except OneBrainConflictError:
             # Another request took the name after this one had looked for it; now it is found.
             return self._change(id, changes)
@@ -170,8 +181,10 @@ class Entities:
                 if at is None:
                     return None
                 where &= (entity.c.updated_at < at) | ((entity.c.updated_at == at) & (entity.c.id < cursor))
-            found = connection.execute(_NEWEST.where(where).limit(limit + 1)).all()
-        return [self._read(row) for row in found[:limit]], len(found) > limit, int(total)
+            newest = _NEWEST.where(where)
+            count, more = fitting(self._bounds, connection, entity.c.body, newest, limit)
+            found = connection.execute(newest.limit(count)).all()
+        return [self._read(row) for row in found], more, int(total)
 
     def all(self) -> list[Entity]:
         """Return all entities, last changed first."""
@@ -343,13 +356,15 @@ class Entities:
 
     def _values(self, one: Entity) -> dict[str, Any]:
         """Return the columns of an entity that a change may change."""
-        body = {"name": one.name, "description": one.description, "metadata": one.metadata}
         return {
             "name_key": self._sealer.digest(self._tenant, name_key(one.name, one.type)),
             "type": one.type,
             "updated_at": one.updated_at,
-            "body": self._sealer.seal(self._tenant, to_json(body, what="metadata")),
+            "body": self._sealer.seal(self._tenant, _body(one)),
         }
+
+    def _admitted(self, one: Entity, old: Entity | None = None) -> AbstractContextManager[None]:
+        return admitted(self._bounds, self._tenant, _body(one), "" if old is None else _body(old))
 
     def _drop(self, connection: Connection, id: str) -> bool:
         """Remove an entity with its links and relations; return whether it was there."""
@@ -360,6 +375,12 @@ class Entities:
 
 
 _ENDS: Final = sa.select(link.c.id, link.c.memory_id, link.c.link_type)
+
+
+def _body(one: Entity) -> str:
+    """Return the document of an entity."""
+    body = {"name": one.name, "description": one.description, "metadata": one.metadata}
+    return to_json(body, what="metadata")
 
 
 def _ends(one: Relation) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -12,11 +12,13 @@ from sqlalchemy import Connection
 
 from onebrain._core.codec import from_json, to_json
 from onebrain.errors import OneBrainConflictError
+from onebrain_engine.bounds import Bounds
 from onebrain_server.clock import now_micros
 from onebrain_server.ids import new_id
 from onebrain_server.security.sealing import Sealer
 from onebrain_server.security.vault import CredentialsKeyMissing, Vault
 from onebrain_server.state import links, revisions
+from onebrain_server.state.bounded import admitted, fitting
 from onebrain_server.state.database import SERVER, Database, Taken
 from onebrain_server.state.tables import link, record
 
@@ -55,7 +57,10 @@ class Rows:
 class Records:
     """All records of all tenants; each method names the tenant."""
 
-    def __init__(self, database: Database, sealer: Sealer, vault: Vault) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, vault: Vault, bounds: Bounds | None = None
+    ) -> None:
+        self._bounds = bounds or Bounds()
         self._database = database
         self._sealer = sealer
         self._vault = vault
@@ -73,8 +78,14 @@ class Records:
         status: str | None = None,
         label: str | None = None,
         at: int | None = None,
+        bounded: bool = True,
     ) -> Record:
-        """Store a new record; raise `Taken` if another one has the same unique name or id."""
+        """Store a new record; raise `Taken` if another one has the same unique name or id.
+
+        Raises:
+            OneBrainValidationError: It is too large, unless it is not `bounded`.
+            QuotaExceeded: The account has no more bytes.
+        """
         moment = at or now_micros()
         made = Record(id or new_id(), status, label, moment, moment, dict(body))
         digest = None if unique is None else self._digest(tenant, kind, unique)
@@ -93,7 +104,7 @@ class Records:
         digests = () if unique is None else self._sealer.digests(tenant, f"{kind}\0{unique}")
         same = (record.c.id == made.id) | record.c.unique_key.in_(digests)
         there = sa.select(record.c.id).where(_all(tenant, kind) & same)
-        with self._database.writing(tenant) as connection:
+        with self._admitted(tenant, made.body, None, bounded), self._database.writing(tenant) as connection:
             if len(digests) > 1 and (earlier := connection.execute(there).first()) is not None:
                 raise Taken(earlier[0])
             if not self._database.insert(connection, record, values):
@@ -125,6 +136,7 @@ class Records:
         status: str | None = None,
         label: str | None = None,
         touch: bool = True,
+        bounded: bool = True,
     ) -> Record | None:
         """Set keys of a record's body, and its status, label or unique name if given; return None if there is none.
 
@@ -157,7 +169,8 @@ class Records:
             return new
 
         try:
-            return self._changing(tenant, kind, id, change)
+            with self._growing(tenant, kind, id, changes, bounded):
+                return self._changing(tenant, kind, id, change)
         except OneBrainConflictError:
             # Another request took the name at the same moment.
             other = None if unique is None else self.find(tenant, kind, unique)
@@ -232,7 +245,10 @@ class Records:
         status: str | None = None,
         label: str | None = None,
     ) -> Rows | None:
-        """Return one page, newest first; None if the cursor is none of this list's."""
+        """Return one page, newest first; None if the cursor is none of this list's.
+
+        It has at most `limit` records, and ends before at the bytes that a page may have.
+        """
         where = _all(tenant, kind, status, label)
         with self._database.reading(tenant) as connection:
             total = connection.execute(_COUNT.where(where)).scalar_one()
@@ -242,10 +258,10 @@ class Records:
                 if at is None:
                     return None
                 where &= (record.c.created_at < at) | ((record.c.created_at == at) & (record.c.id < cursor))
-            newest = connection.execute(_NEWEST.where(where).limit(limit + 1))
-            found = [self._read(tenant, row) for row in newest]
-        more = len(found) > limit
-        return Rows(found[:limit], found[limit - 1].id if more else None, int(total))
+            newest = _NEWEST.where(where)
+            count, more = fitting(self._bounds, connection, record.c.body, newest, limit)
+            found = [self._read(tenant, row) for row in connection.execute(newest.limit(count))]
+        return Rows(found, found[-1].id if more and found else None, int(total))
 
     def all(self, tenant: str, kind: str, *, status: str | None = None) -> list[Record]:
         """Return all records of a kind, newest first."""
@@ -275,6 +291,24 @@ class Records:
             if old is None or any(body.get(name) != old.get(name) for name in CREDENTIALS):
                 raise
             return self._sealer.seal(tenant, text)
+
+    def _growing(
+        self, tenant: str, kind: str, id: str, changes: Mapping[str, Any], bounded: bool
+    ) -> AbstractContextManager[None]:
+        # Before the transaction, because the bytes of an account are counted by another connection.
+        old = self.get(tenant, kind, id) if bounded and changes else None
+        return (
+            nullcontext()
+            if old is None
+            else self._admitted(tenant, {**old.body, **changes}, old.body, bounded)
+        )
+
+    def _admitted(
+        self, tenant: str, body: Mapping[str, Any], old: Mapping[str, Any] | None, bounded: bool
+    ) -> AbstractContextManager[None]:
+        if not bounded:
+            return nullcontext()
+        return admitted(self._bounds, tenant, to_json(body), "" if old is None else to_json(old))
 
     def _digest(self, tenant: str, kind: str, name: str) -> str:
         return self._sealer.digest(tenant, f"{kind}\0{name}")

@@ -295,7 +295,7 @@ def _ingest(partition: Partition, job: Record) -> dict[str, Any] | None:
         else:
             noted = {**noted, "done": noted["done"] + 1}
         noted["waiting"] = noted["waiting"][1:]
-        partition.records.change(partition.tenant, _BATCH, job.id, noted)
+        partition.records.change(partition.tenant, _BATCH, job.id, noted, bounded=False)
     return noted
 
 

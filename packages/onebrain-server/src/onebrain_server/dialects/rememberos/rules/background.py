@@ -52,7 +52,7 @@ class Queue:
     def start(self, partition: Partition, body: Mapping[str, Any]) -> str:
         """Note a job and have it done soon; return its id."""
         whole = {**body, "state": "queued", "claim": None, "since": now_micros()}
-        job = partition.records.add(partition.tenant, self._kind, whole, status="queued")
+        job = partition.records.add(partition.tenant, self._kind, whole, status="queued", bounded=False)
         self._soon(partition, job)
         return job.id
 
@@ -83,7 +83,8 @@ class Queue:
         finally:
             state = "failed" if noted is None else "done"
             done = {**(noted or {}), **self._spent, "state": state}
-            partition.records.change(partition.tenant, self._kind, job.id, done, status=state)
+            # What waits in it becomes memories, which are bounded.
+            partition.records.change(partition.tenant, self._kind, job.id, done, status=state, bounded=False)
 
     def resume(self, server: Server) -> None:
         """Do the jobs that were lost with the process that had taken them."""
