@@ -11,7 +11,7 @@ from onebrain._core.codec import to_json
 from onebrain.errors import EmbedderMismatch, OneBrainNotFoundError, OneBrainValidationError
 from onebrain.memory.driver import Change, Changes, several_with_id
 from onebrain.memory.models import EVERYTHING, Memory, Scope
-from onebrain.memory.moments import dump_object
+from onebrain.memory.moments import dump_object, load_object
 from onebrain_engine.bounds import Bounds
 from onebrain_engine.embedding import Vectorizer
 from onebrain_engine.fitting import CALLER, claimed, mismatch, vector_bytes
@@ -20,6 +20,7 @@ from onebrain_engine.retrying import persistent
 from onebrain_engine.store.lives import Life, Wanted
 from onebrain_engine.store.protocol import Store, Writing
 from onebrain_engine.store.records import (
+    METADATA,
     Entry,
     Record,
     Space,
@@ -154,19 +155,18 @@ class Updating:
         vector: Mapping[str, bytes | None] | None,
     ) -> tuple[Memory, Entry, Space]:
         """Change one memory within a transaction; return it, its entry for the index, and the space as it is then."""
-        row, old = record[0], to_memory(record, space.name)
-        values = {**_columns(changes, old), **(vector or {})}
+        row = record[0]
+        values = {**_columns(changes, record), **(vector or {})}
         self._bounds.check_changes(values, record, tenant)
         life = self._life(write, tenant, space, record, changes.fields, now)
-        entry, after = write.change(tenant, space, record, values, at)
+        new = changed(record, values, at)
+        entry, after = write.change(tenant, space, new, values, at)
         if life is not None:
-            bare = Life(row, old.id, entry.created_at, entry.expires_at)
+            bare = Life(row, record[1], entry.created_at, entry.expires_at)
             succession = Succession(write, tenant, after, now)
-            succession.give([(bare, life)], users={row: old.scope.user})
+            succession.give([(bare, life)], users={row: record[2] or None})
             after = succession.space
-        memory = to_memory(
-            changed(record, values, at), space.name, life=known_life(write, tenant, after, row)
-        )
+        memory = to_memory(new, space.name, life=known_life(write, tenant, after, row))
         return memory, entry, after
 
     @persistent
@@ -182,14 +182,15 @@ class Updating:
                 latest = space
                 records = write.records(tenant, space, rows)
                 for row in rows:
-                    old = to_memory(records[row], space.name)
-                    revision = wanted.get((old.id, space.name))
+                    record = records[row]
+                    revision = wanted.get((record[1], space.name))
                     if revision is None:
                         continue
-                    values = _columns(revision.changes, old)
-                    self._bounds.check_changes(values, records[row], tenant)
+                    values = _columns(revision.changes, record)
+                    self._bounds.check_changes(values, record, tenant)
                     before = latest
-                    entry, latest = write.change(tenant, before, records[row], values, to_micros(revision.at))
+                    at = to_micros(revision.at)
+                    entry, latest = write.change(tenant, before, changed(record, values, at), values, at)
                     made.append((entry, before, latest))
         for entry, before, after in made:
             self._indexes.note_changed(tenant, entry, before, after, text=False)
@@ -256,7 +257,7 @@ def _made(embedder: Vectorizer | None, content: str) -> Made | None:
     return Made(embedder.documents([content])[0].tobytes(), embedder.fingerprint)
 
 
-def _columns(changes: Changes, old: Memory) -> dict[str, Any]:
+def _columns(changes: Changes, old: Record) -> dict[str, Any]:
     """Return the new values of fields by column, a vector excepted."""
     return {
         name: _column(name, value, old, merge=changes.merge_metadata)
@@ -271,10 +272,10 @@ def known_life(write: Writing, tenant: str, space: Space, row: int) -> Life | No
     return found[0] if found else None
 
 
-def _column(name: str, value: Any, old: Memory, *, merge: bool) -> Any:
+def _column(name: str, value: Any, old: Record, *, merge: bool) -> Any:
     """Return the new value of a field as its column holds it."""
     if name == "metadata" and value is not None and merge:
-        return dump_object({**old.metadata, **value})
+        return dump_object({**load_object(old[METADATA]), **value})
     if name in ("metadata", "extra"):
         return "{}" if value is None else dump_object(value, what=name)
     if name == "tags":

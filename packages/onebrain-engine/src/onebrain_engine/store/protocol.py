@@ -145,7 +145,7 @@ class Writing(Reading, Protocol):
     def change(
         self, tenant: str, space: Space, record: Record, values: Mapping[str, Any], now: int
     ) -> tuple[Entry, Space]:
-        """Change columns of one memory, its ``vector`` included; `record` is the memory before, in clear.
+        """Change columns of one memory, its ``vector`` included; `record` is the memory as it is then, in clear.
 
         Returns:
             Its entry for the index, and the space as it is then. The entry need not have the vector if neither that nor the

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -183,6 +183,8 @@ MEMORY_COLUMNS = (
 
 
 _PLACES = {name: place for place, name in enumerate(MEMORY_COLUMNS.split(", "))}
+
+METADATA: Final = _PLACES["metadata"]
 
 
 def changed(record: Record, values: Mapping[str, Any], at: int) -> Record:

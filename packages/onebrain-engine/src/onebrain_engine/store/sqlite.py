@@ -37,7 +37,6 @@ from onebrain_engine.store.records import (
     Record,
     Space,
     Unembedded,
-    changed,
     entry_of,
 )
 from onebrain_engine.store.runs import Runs
@@ -981,7 +980,7 @@ class _Writing(_Reading):
         vector = values.get("vector")
         if "content" in values and "vector" not in values:
             vector = self.vectors(tenant, space, [row]).get(row)
-        return entry_of(changed(record, values, now), vector), self._set_seq(space, seq)
+        return entry_of(record, vector), self._set_seq(space, seq)
 
     def _sealed_changes(
         self, tenant: str, space: Space, row: int, values: Mapping[str, Any]
