@@ -244,9 +244,8 @@ def picture(report: dict[str, Any]) -> str:
     left, top = 10 + len(SHOWN) % 2 * (WIDTH // 2), 66 + len(SHOWN) // 2 * panel
     parts.append(_text(left, top + 16, "What each does", 13, "bold"))
     for n, name in enumerate([OURS, *names]):
-        remark = next(
-            rows[name]["remark"] for rows in report["sizes"].values() if "remark" in rows.get(name, {})
-        )
+        latest = reversed(report["sizes"].values())
+        remark = next(rows[name]["remark"] for rows in latest if "remark" in rows.get(name, {}))
         parts.append(_text(left, top + 38 + (ROW - 4) * n, f"{name}: {remark}", 10.5))
     height = 66 + math.ceil((len(SHOWN) + 1) / 2) * panel
     return (
