@@ -625,6 +625,10 @@ def test_a_memory_waits_for_those_that_it_supersedes(brain):
     unlinked = ["line 1003: stored without the link to nobody, which it supersedes"]
     assert (report.format, report.stored, report.unlinked) == ("onebrain", 1003, unlinked)
     assert brain.get("old").superseded_by == "new"
+    # The link is made when the same file comes again after what it lacked.
+    brain.store("Likes coffee", id="nobody")
+    assert import_file(brain, io.BytesIO(lines(*rows).encode())).already_there == 1003
+    assert brain.get("nobody").superseded_by == "lone"
 
 
 def test_a_mistyped_file_and_an_unknown_format_are_errors(tmp_path, brain):

@@ -27,6 +27,8 @@ from onebrain.memory.verbs.storing import check_storable
 
 AnyBrain: TypeAlias = Brain | AsyncBrain
 Key: TypeAlias = tuple[str | None, str | None, str | None]
+# The id of a memory in the brain, a digest of its text, and the ids of those that it supersedes.
+Known: TypeAlias = tuple[str, int, tuple[str, ...]]
 Outcome: TypeAlias = Literal["stored", "there", "different", "failed"]
 
 # The key of the metadata for the values that a service has no field for.
@@ -196,7 +198,7 @@ class Arrivals:
         self._many = many
         self._listed = not self._can.client_ids
         # On a service that chooses ids, or that was listed: the id there and a digest of the text for each id.
-        self._there: dict[Key, tuple[str, int]] = {}
+        self._there: dict[Key, Known] = {}
         self._recorded: dict[Key, tuple[str | None, datetime]] = {}
 
     def begin(self) -> Steps[None]:
@@ -211,7 +213,7 @@ class Arrivals:
             for memory in page:
                 id = memory.id if self._can.client_ids else as_object(memory.metadata.get(CARRIED)).get("id")
                 if isinstance(id, str):
-                    self._there[memory.scope.space, memory.scope.user, id] = memory.id, hash(memory.content)
+                    self._there[memory.scope.space, memory.scope.user, id] = _known(memory)
             if cursor is None:
                 return
 
@@ -240,6 +242,8 @@ class Arrivals:
                     else fresh[key].item.content == row.item.content
                 )
                 arrivals.append(_present(row, known[0] if known else None, same))
+                if known is not None and same:
+                    yield from self._link(row, known, found)
             else:
                 fresh[key if row.item.id is not None else (None, None, f"\0{len(fresh)}")] = row
         ready = list(fresh.values()) if last else self._hold_back(fresh, found)
@@ -247,7 +251,17 @@ class Arrivals:
             arrivals += yield from self._store(wave, found)
         return arrivals
 
-    def _look_up(self, rows: Sequence[Copied]) -> Steps[Mapping[Key, tuple[str, int]]]:
+    def _link(self, row: Copied, known: Known, found: Mapping[Key, Known]) -> Steps[None]:
+        """Make links of a memory that is there to those that it supersedes, if these came only after it."""
+        if self._dry_run or not self._can.client_ids:
+            return
+        owner = key_of(row.item)[:2]
+        links = [id for id in row.item.supersedes if id not in known[2] and (*owner, id) in found]
+        if links:
+            scope = Scope(row.item.scope.space, row.item.scope.user)
+            yield from ask(self._brain.update, known[0], supersedes=[*known[2], *links], scope=scope)
+
+    def _look_up(self, rows: Sequence[Copied]) -> Steps[Mapping[Key, Known]]:
         """Return which of some memories, and of those that they supersede, are there: their ids and digests of their texts."""
         if self._listed:
             if not self._can.list:
@@ -258,10 +272,7 @@ class Arrivals:
         if not ids:
             return {}
         memories: list[Memory] = yield from ask(self._brain.get_many, list(ids))
-        return {
-            (memory.scope.space, memory.scope.user, memory.id): (memory.id, hash(memory.content))
-            for memory in memories
-        }
+        return {(memory.scope.space, memory.scope.user, memory.id): _known(memory) for memory in memories}
 
     def _search_for(self, rows: Sequence[Copied]) -> Steps[None]:
         """Look for memories on a service that cannot list any, each by its text."""
@@ -270,9 +281,9 @@ class Arrivals:
             if key not in self._there:
                 memory = yield from found_by_text(self._brain, row.item)
                 if memory is not None:
-                    self._there[key] = memory.id, hash(memory.content)
+                    self._there[key] = _known(memory)
 
-    def _hold_back(self, fresh: dict[Key, Copied], found: Mapping[Key, tuple[str, int]]) -> list[Copied]:
+    def _hold_back(self, fresh: dict[Key, Copied], found: Mapping[Key, Known]) -> list[Copied]:
         """Return the memories whose superseded ones are there or among them; the others wait."""
         while True:
             late = [
@@ -305,7 +316,7 @@ class Arrivals:
             names.add(key_of(item))
         return waves
 
-    def _store(self, rows: list[Copied], found: Mapping[Key, tuple[str, int]]) -> Steps[list[Arrival]]:
+    def _store(self, rows: list[Copied], found: Mapping[Key, Known]) -> Steps[list[Arrival]]:
         arrivals: list[Arrival] = []
         fitting: list[tuple[Copied, Copied]] = []
         for row in rows:
@@ -330,11 +341,11 @@ class Arrivals:
                 yield from self._remember(row, result.id, found)
         return arrivals
 
-    def _remember(self, row: Copied, id: str, found: Mapping[Key, tuple[str, int]]) -> Steps[None]:
+    def _remember(self, row: Copied, id: str, found: Mapping[Key, Known]) -> Steps[None]:
         """Keep the id of a memory that a service chose, and delete the memory that it replaces."""
         key = key_of(row.item)
         former = found.get(key)
-        self._there[key] = id, hash(row.item.content)
+        self._there[key] = id, hash(row.item.content), row.item.supersedes
         if former is not None and former[0] != id:
             yield from ask(self._brain.delete, former[0], scope=row.item.scope)
 
@@ -400,6 +411,10 @@ def found_by_text(brain: AnyBrain, item: NewMemory) -> Steps[Memory | None]:
 def key_of(item: NewMemory) -> Key:
     """Return the space, the user and the id of a memory."""
     return item.scope.space, item.scope.user, item.id
+
+
+def _known(memory: Memory) -> Known:
+    return memory.id, hash(memory.content), memory.supersedes
 
 
 def _present(row: Copied, id: str | None, same: bool) -> Arrival:
