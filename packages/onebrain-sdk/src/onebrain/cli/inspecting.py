@@ -19,7 +19,7 @@ import click
 import onebrain
 from onebrain.cli.exits import FAILED
 from onebrain.cli.options import Target, brain_options, command, json_option, url_options
-from onebrain.cli.output import Output, size
+from onebrain.cli.output import Output, Size, size
 from onebrain.errors import (
     OneBrainAuthenticationError,
     OneBrainError,
@@ -93,8 +93,8 @@ def _files(url: str) -> dict[str, Any]:
     index = list(Path(f"{path}.index").glob("*"))
     return {
         "file": str(path),
-        "size": size(sum(file.stat().st_size for file in files if file.exists())),
-        "index": size(sum(file.stat().st_size for file in index)),
+        "size": Size(sum(file.stat().st_size for file in files if file.exists())),
+        "index": Size(sum(file.stat().st_size for file in index)),
     }
 
 

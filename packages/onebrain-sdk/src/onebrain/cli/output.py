@@ -186,6 +186,10 @@ class Output:
             yield advance
 
 
+class Size(int):
+    """A number of bytes: a number in JSON, and a unit for people."""
+
+
 def shown(value: Any) -> str:
     """Return a value as people read it."""
     match value:
@@ -195,6 +199,8 @@ def shown(value: Any) -> str:
             return "yes" if value else "no"
         case list() | tuple() | set() | frozenset():
             return ", ".join(str(one) for one in value) or "-"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case Size():
+            return size(value)
         case int():
             return f"{value:,}"
         case datetime():
