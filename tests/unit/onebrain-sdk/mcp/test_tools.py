@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 import onebrain
 import onebrain.mcp
 from onebrain import ConfigurationError, OneBrainConnectionError
+from onebrain.frameworks import review
 from onebrain.frameworks.tools import ALL
 from onebrain.mcp.schemas import given, portable
 from onebrain.memory.fence import CLOSING, OPENING
@@ -84,6 +85,26 @@ async def test_the_tools_correct_replace_and_remove(opened, brain):
     assert brain.count() == 0
 
 
+async def test_a_text_that_no_search_finds_any_more_is_stored_anew(opened, brain):
+    async with opened() as client:
+        rome = id_in(await ask(client, "write", content="Maria lives in Rome."))
+        oslo = id_in(await ask(client, "supersede", id=rome, content="Maria lives in Oslo."))
+        again = await ask(client, "write", content="Maria lives in Rome.")
+        assert again.startswith("Stored")
+        assert (
+            await ask(client, "write", content="Maria lives in Rome.")
+            == f"Known already, with id={id_in(again)}"
+        )
+        assert "Rome" in await ask(client, "search", query="where does Maria live?")
+        # A corrected or archived memory has its id still.
+        await ask(client, "update", id=id_in(again), content="Maria lives in Paris.")
+        third = await ask(client, "write", content="Maria lives in Rome.")
+        assert third.startswith("Stored")
+        brain.update(id_in(third), archived=True)
+        assert (await ask(client, "write", content="Maria lives in Rome.")).startswith("Stored")
+    assert brain.get(rome).superseded_by == oslo
+
+
 async def test_a_list_goes_on_where_it_ended(opened):
     async with opened() as client:
         for number in range(5):
@@ -151,6 +172,7 @@ async def test_with_review_nothing_is_found_before_it_is_approved(opened, brain)
         waiting = await ask(client, "candidates")
         assert "window seats" in waiting
         assert "tea" not in waiting
+        assert (await ask(client, "write", content="Maria owns a boat.")) == f"Known already, with id={other}"
         assert await ask(client, "approve", ids=one) == "Approved 1 of 1"
         assert "window seats" in await ask(client, "search", query="window")
         for ids in ([active], [one], ["none"]):
@@ -166,6 +188,21 @@ async def test_with_review_nothing_is_found_before_it_is_approved(opened, brain)
     assert {memory.content for memory in brain.list(include_archived=True)} == {
         "Maria likes tea.", "Maria prefers window seats.",
     }  # fmt: skip
+
+
+async def test_an_approval_goes_on_where_another_client_rejected_a_candidate(opened, brain):
+    async with opened(review=True) as client:
+        ids = [id_in(await ask(client, "write", content=text)) for text in ("Tea is hot.", "Ice is cold.")]
+        plan = review.approve(onebrain.Scope(user="maria"), ids=ids)
+        next(plan)
+        asked = plan.send(brain.get_many(ids))
+        rejected = asked.args[0]
+        brain.delete([rejected])
+        plan.throw(onebrain.OneBrainNotFoundError("it is gone"))
+        with pytest.raises(StopIteration) as ended:
+            plan.send(None)
+    assert ended.value.value.text == "Approved 1 of 2"
+    assert rejected not in ended.value.value.data["ids"]
 
 
 async def test_the_options_choose_the_tools(opened):
@@ -248,6 +285,8 @@ def test_a_schema_is_made_portable():
         portable({"anyOf": [{"type": "string"}, {"type": "integer"}]})
     tags = {"properties": {"tags": {"type": "array"}, "text": {"type": "string"}}}
     assert given({"tags": "{}", "text": "[1]"}, tags) == {"tags": ["{}"], "text": "[1]"}
+    deep = "[" * 100_000
+    assert given({"tags": deep}, tags) == {"tags": [deep]}
 
 
 async def test_an_error_is_typed_and_tells_no_secret(opened, brain, monkeypatch, caplog):

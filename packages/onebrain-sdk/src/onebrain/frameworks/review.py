@@ -75,9 +75,15 @@ def candidates(scope: Scope, *, limit: int = 20) -> Plan[Answer]:
 def approve(scope: Scope, *, ids: Sequence[str]) -> Plan[Answer]:
     """Make candidates active: searches find them from now on."""
     waiting = yield from _waiting(scope, ids)
+    approved: list[str] = []
     for memory in waiting:
-        yield ask("update", memory.id, scope=scope, archived=False, metadata={MARK: APPROVED})
-    return Answer(f"Approved {len(waiting)} of {len(set(ids))}", {"ids": [memory.id for memory in waiting]})
+        try:
+            yield ask("update", memory.id, scope=scope, archived=False, metadata={MARK: APPROVED})
+        except OneBrainNotFoundError:
+            # Another client has rejected it meanwhile; the others are approved nevertheless.
+            continue
+        approved.append(memory.id)
+    return Answer(f"Approved {len(approved)} of {len(set(ids))}", {"ids": approved})
 
 
 def reject(scope: Scope, *, ids: Sequence[str]) -> Plan[Answer]:

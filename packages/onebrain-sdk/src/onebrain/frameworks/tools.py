@@ -168,7 +168,7 @@ class EntityInput(Arguments):
 class EntitiesInput(Arguments):
     """The arguments of a list of entities."""
 
-    limit: int = Field(default=50, ge=0, description="The most entities and topics to return.")
+    limit: int = Field(default=50, ge=0, le=1000, description="The most entities and topics to return.")
 
 
 class UpdateInput(Arguments):
@@ -238,12 +238,13 @@ def write(
     archived: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> Plan[Answer]:
-    """Store a text, once: a text that is stored in this scope already is not stored again."""
+    """Store a text, once: a text that holds in this scope already is not stored again."""
     can: Capabilities = yield ask("capabilities")
     id = None
+    marks = dict(metadata or {})
     if can.client_ids:
-        id = encode(scope, digest(content.strip()), kind="note", hashed=True)
-        if (yield ask("get_many", [id], scope=scope)):
+        id, known = yield from _note(scope, content.strip(), marks if archived else None)
+        if known:
             return Answer(f"Known already, with id={id}", {"id": id, "status": "unchanged"})
     memory = NewMemory.checked(
         id=id,
@@ -254,7 +255,7 @@ def write(
         tags=tags,
         source="agent",
         archived=archived,
-        metadata=dict(metadata or {}),
+        metadata=marks,
     )
     result: StoreResult = yield ask("store", memory)
     how = {
@@ -262,6 +263,26 @@ def write(
         "pending": "Accepted, but it may take a while until it is found;",
     }.get(result.status, "Stored with")
     return Answer(f"{how} id={result.id}", {"id": result.id, "status": result.status})
+
+
+def _note(scope: Scope, text: str, marks: Mapping[str, Any] | None) -> Plan[tuple[str, bool]]:
+    """Return the id for a text, and whether a memory with this text is there already.
+
+    A memory that is archived, superseded or corrected does not count, because no search finds this text: it stays, and the
+    text gets another id. With `marks`, an archived memory with this metadata counts.
+    """
+    name = digest(text)
+    while True:
+        id = encode(scope, name, kind="note", hashed=True)
+        found: list[Memory] = yield ask("get_many", [id], scope=scope)
+        if not found:
+            return id, False
+        memory = found[0]
+        waits = marks is not None and marks.items() <= memory.metadata.items()
+        holds = memory.superseded_by is None and (waits or not memory.archived)
+        if holds and memory.content.strip() == text:
+            return id, True
+        name = digest(name)
 
 
 def context(
@@ -339,7 +360,7 @@ def entities(scope: Scope, *, limit: int = 50, filter: Any = None) -> Plan[Answe
 def update(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
     """Replace the text of a memory."""
     memory: Memory = yield ask("update", id, scope=scope, content=content)
-    return Answer(f"Updated id={memory.id}", row(memory))
+    return Answer(f"Updated id={on_one_line(memory.id)}", row(memory))
 
 
 def supersede(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
@@ -351,7 +372,7 @@ def supersede(scope: Scope, *, id: str, content: str) -> Plan[Answer]:
         )
     result: StoreResult = yield ask("supersede", id, content, scope=scope, source="agent")
     return Answer(
-        f"Stored with id={result.id}, in place of id={id}",
+        f"Stored with id={result.id}, in place of id={on_one_line(id)}",
         {"id": result.id, "status": result.status, "supersedes": [id]},
     )
 
