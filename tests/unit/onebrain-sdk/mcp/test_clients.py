@@ -217,6 +217,7 @@ async def test_a_token_is_asked_for(brain):
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert TOKEN not in answer.text
         assert (await post(authorization=f"Bearer {TOKEN}")).status_code == 200
+        assert (await post(authorization=f"bearer {TOKEN}")).status_code == 200
 
 
 async def test_a_server_in_the_network_needs_a_token_and_its_names(brain):
@@ -224,6 +225,8 @@ async def test_a_server_in_the_network_needs_a_token_and_its_names(brain):
         ({"host": "0.0.0.0"}, "ONEBRAIN_MCP_TOKEN"),
         ({"host": "0.0.0.0", "token": TOKEN}, "--allow-host"),
         ({"token": "short"}, "16 characters"),
+        ({"hosts": ["https://memory.example"]}, "without a scheme"),
+        ({"hosts": ["*"]}, "wildcard"),
     ):
         with pytest.raises(ConfigurationError, match=said):
             Listening(**options).check()
@@ -234,6 +237,11 @@ async def test_a_server_in_the_network_needs_a_token_and_its_names(brain):
         assert (await post("http://127.0.0.1:8765/mcp", **key)).status_code == 421
     assert Listening("::1").names[0] == "127.0.0.1"
     assert Listening("fd00::1", token=TOKEN).names == ["[fd00::1]"]
+    # Browsers send names in lower case.
+    assert Listening("0.0.0.0", token=TOKEN, hosts=["Memory.Example:443", "FD00::1"]).names == [
+        "memory.example:443",
+        "[fd00::1]",
+    ]
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------------

@@ -77,6 +77,6 @@ def mcp(
         review=review,
         model=model,
         tools="account" if tools == "account" else "memory",
-        listening=Listening(host, port, token, hosts) if http else None,
+        listening=Listening(host.strip("[]"), port, token, hosts) if http else None,
         announce=lambda address: click.echo(f"MCP at {address}", err=True),
     )

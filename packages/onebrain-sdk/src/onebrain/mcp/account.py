@@ -452,8 +452,13 @@ def _written(memories: Iterable[Memory]) -> list[Written]:
 
 
 def _entity(entity: Entity, *, created: bool) -> WrittenEntity:
+    description = None if entity.description is None else defuse(entity.description)
     return WrittenEntity(
-        id=entity.id, name=entity.name, type=entity.type, description=entity.description, created=created
+        id=entity.id,
+        name=defuse(entity.name),
+        type=defuse(entity.type),
+        description=description,
+        created=created,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +24,9 @@ App: TypeAlias = Callable[
 ]
 
 PATH = "/mcp"
+
+# A host as in a URL, with or without a port.
+_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,6 +49,10 @@ class Listening:
         """Raise `ConfigurationError` if other machines can reach the server and nothing protects it."""
         if self.token is not None and len(self.token) < 16:
             raise ConfigurationError("token: must have at least 16 characters")
+        if not all(_NAME.fullmatch(_bracketed(name)) for name in self.hosts):
+            raise ConfigurationError(
+                "hosts: must be names such as memory.example.com, without a scheme, a path or a wildcard"
+            )
         if is_loopback(self.host):
             return
         if self.token is None:
@@ -58,12 +66,18 @@ class Listening:
 
     @property
     def names(self) -> list[str]:
-        """The names under which clients may reach the server."""
+        """The names under which clients may reach the server, in lower case, as browsers send them."""
+        further = [_bracketed(name).lower() for name in self.hosts]
         if is_loopback(self.host):
-            return ["127.0.0.1", "localhost", "[::1]", *self.hosts]
+            return ["127.0.0.1", "localhost", "[::1]", *further]
         everywhere = self.host in ("0.0.0.0", "::", "")
-        own = [] if everywhere else [f"[{self.host}]" if ":" in self.host else self.host]
-        return [*own, *self.hosts]
+        own = [] if everywhere else [_bracketed(self.host).lower()]
+        return [*own, *further]
+
+
+def _bracketed(host: str) -> str:
+    """Return a host as in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 
 def is_loopback(host: str) -> bool:
@@ -102,7 +116,7 @@ def http_app(server: Server[Any] | MCPServer[Any], where: Listening) -> App:
 
 def with_token(app: App, token: str) -> App:
     """Return an app that answers 401 to requests without this bearer token."""
-    expected = f"Bearer {token}".encode()
+    expected = token.encode()
 
     async def guarded(
         scope: Message,
@@ -113,7 +127,9 @@ def with_token(app: App, token: str) -> App:
             await app(scope, receive, send)
             return
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
-        if len(sent) == 1 and hmac.compare_digest(sent[0], expected):
+        scheme, _, value = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
+        # Schemes have no case.
+        if scheme.lower() == b"bearer" and hmac.compare_digest(value.strip(b" "), expected):
             await app(scope, receive, send)
             return
         body = b'{"error": "a valid bearer token is needed"}'

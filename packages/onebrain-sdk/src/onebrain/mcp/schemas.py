@@ -97,7 +97,7 @@ def given(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
 def _as_list(text: str) -> Sequence[Any]:
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [text]
     return value if is_array(value) else [text]
 

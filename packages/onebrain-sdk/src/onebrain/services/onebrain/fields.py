@@ -181,7 +181,7 @@ def skill_row(row: Any) -> Any:
         name, _, value = line.partition(": ")
         try:
             found[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return fields
     if not fence or not found.keys() <= {"description", "context_scope"}:
         return fields
