@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -18,7 +19,9 @@ import onebrain
 from onebrain import Scope, sqlite_url
 from onebrain.cli import app, exits
 from onebrain.cli.app import cli
+from onebrain.cli.options import confirm
 from onebrain.cli.output import size, visible
+from onebrain.cli.streams import prepare
 
 ROOT = Path(__file__).resolve().parents[3]
 MARIA = Scope(user="maria")
@@ -179,6 +182,9 @@ def test_stats_say_where_the_data_lies(url, tmp_path):
     [
         (["serch", "x"], exits.WRONG_USE, "Did you mean 'search'?"),
         (["search", "x", "--filter", "{"], exits.WRONG_USE, "is not valid JSON"),
+        (["search", "x", "--filter", '{"a":' * 3000], exits.WRONG_USE, "is nested too deep"),
+        (["forget", "--filter", "{}", "--yes"], exits.WRONG_USE, "--everything deletes all"),
+        (["forget", "--user", "maria"], exits.FAILED, "--yes answers with yes"),
         (["update", "seat"], exits.WRONG_USE, "nothing to change"),
         (["update", "nothing", "--title", "x"], exits.NOT_FOUND, "no memory with this id"),
         (["store", "x", "--created-at", "soon"], exits.FAILED, "created_at"),
@@ -198,6 +204,41 @@ def test_an_error_is_an_object_where_json_is_asked_for(url):
     done = run("get", "x", "--url", "sqlite:///no.db", "--json")
     error = json.loads(done.stderr)["error"]
     assert (error["type"], error["exit_code"]) == ("ConfigurationError", 1)
+    for line, kind, code in (
+        (["list", "--json", "--limit", "0"], "UsageError", exits.WRONG_USE),
+        (["list", "--json", "--no-such-option"], "UsageError", exits.WRONG_USE),
+        (["forget", "--json"], "UsageError", exits.WRONG_USE),
+        (["get", "x", "--json"], "OneBrainNotFoundError", exits.NOT_FOUND),
+        (["delete", "x", "--yes", "--json"], "OneBrainNotFoundError", exits.NOT_FOUND),
+    ):
+        done = run(*line)
+        error = json.loads(done.stderr)["error"]
+        assert (error["type"], error["exit_code"], done.exit_code, done.stdout) == (kind, code, code, "")
+
+
+def test_an_interrupted_question_has_the_exit_code_of_an_interruption(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    with pytest.raises(click.exceptions.Exit) as left:
+        confirm("Delete all?", False)
+    assert left.value.exit_code == exits.INTERRUPTED
+
+
+def test_closed_and_narrow_streams_are_no_fault(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    prepare()
+    assert sys.stdin.read() == ""
+    print("kept by nobody")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+    pipe = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", pipe)
+    prepare()
+    print("ü😀", end="", flush=True)
+    assert pipe.buffer.getvalue() == "ü😀".encode()
 
 
 def test_a_fault_of_onebrain_itself_quotes_nothing(url, monkeypatch):

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 import click
 
 import onebrain
-from onebrain.cli.exits import reported
+from onebrain.cli.exits import JSON, reported
+from onebrain.cli.streams import prepare
 
 
 class Entry(NamedTuple):
@@ -61,6 +62,12 @@ _ENTRIES: Final = {name: entry for section in SECTIONS.values() for name, entry 
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is used, and reports every error in one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; note whether it asks for JSON before an error in it is reported."""
+        prepare()
+        ctx.meta[JSON] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, in the order of the help."""

@@ -83,6 +83,11 @@ def reported() -> Generator[None, None, None]:
     """Turn every error into a `Failure`, so that no traceback is printed, unless ``$ONEBRAIN_TRACEBACK`` is set."""
     try:
         yield
+    except click.UsageError as error:
+        context = error.ctx or click.get_current_context(silent=True)
+        if context is None or not context.meta.get(JSON):
+            raise
+        raise Failure(error.format_message(), WRONG_USE, kind="UsageError") from None
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
     except KeyboardInterrupt:

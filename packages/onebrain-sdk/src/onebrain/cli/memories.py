@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from onebrain.cli.exits import NOT_FOUND
+from onebrain.cli.exits import NOT_FOUND, Failure
 from onebrain.cli.options import (
     Target,
     brain_options,
@@ -96,8 +96,7 @@ def get(target: Target, out: Output, ids: tuple[str, ...], with_embedding: bool)
     known = {memory.id for memory in found}
     missing = [id for id in dict.fromkeys(ids) if id not in known]
     if missing:
-        out.note(f"not in this scope: {', '.join(missing)}")
-        raise click.exceptions.Exit(NOT_FOUND)
+        raise Failure(f"not in this scope: {', '.join(missing)}", NOT_FOUND, kind="OneBrainNotFoundError")
 
 
 @command(
@@ -169,8 +168,7 @@ def delete(target: Target, out: Output, ids: tuple[str, ...], keep_facts: bool, 
         named = list(dict.fromkeys(ids))
         found = brain.get_many(named, scope=target.scope)
         if not found:
-            out.result("no memory with such an id in this scope", deleted=0)
-            raise click.exceptions.Exit(NOT_FOUND)
+            raise Failure("no memory with such an id in this scope", NOT_FOUND, kind="OneBrainNotFoundError")
         if not yes:
             for memory in found:
                 out.preview(memory)
@@ -211,6 +209,8 @@ def forget(
         raise click.UsageError(
             "name a scope, such as --user, or a --filter; or --everything for all memories"
         )
+    if filter == {} and not everything:
+        raise click.UsageError("--filter is empty; --everything deletes all memories of the scope")
     with target.opened() as brain:
         wanted: dict[str, Any] = {"filter": filter, "scope": target.scope, "everything": everything}
         would = brain.forget(**wanted, keep_facts=keep_facts, dry_run=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from onebrain.cli.exits import JSON
+from onebrain.cli.exits import INTERRUPTED, JSON, Failure
 from onebrain.cli.output import Output
 
 if TYPE_CHECKING:
@@ -156,10 +156,24 @@ def confirm(question: str, yes: bool) -> None:
     """Ask before something is destroyed.
 
     Raises:
-        click.Abort: The answer is no, or nobody is there to answer.
+        Failure: The answer is no, or nobody is there to answer.
+        click.exceptions.Exit: The question is interrupted.
     """
-    if not yes:
-        click.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        # The cause tells Ctrl-C from the end of the input.
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        click.echo(err=True)
+        raise Failure(
+            "nobody answered, so nothing was changed; --yes answers with yes", kind="Aborted"
+        ) from None
+    if not agreed:
+        raise Failure("nothing was changed, because the answer was no", kind="Aborted")
 
 
 def json_object(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, Any] | None:
@@ -168,6 +182,8 @@ def json_object(ctx: click.Context, parameter: click.Parameter, value: str | Non
         return None
     try:
         found: Any = json.loads(value)
+    except RecursionError:
+        raise click.BadParameter("is nested too deep") from None
     except ValueError:
         raise click.BadParameter("is not valid JSON") from None
     if not isinstance(found, dict):
