@@ -473,11 +473,11 @@ def test_the_command_gives_another_embedder(tmp_path):
     assert done.exit_code == 0
     assert "1 of 1" in done.output
     assert "space 'own' is left as it is" in done.output
-    assert "1 vectors of wordllama:l2_supercat_256" in done.output
+    assert "1 vector of wordllama:l2_supercat_256" in done.output
     with onebrain.connect(url) as brain:
         assert brain.search("window", mode="vector")[0].content.startswith("Maria")
     again = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "--anew", "wordllama"])
-    assert "1 vectors of wordllama:l2_supercat_256" in again.output
+    assert "1 vector of wordllama:l2_supercat_256" in again.output
     wrong = testing.CliRunner().invoke(cli, ["reembed", "--url", url, "nonsense:x"])
     assert wrong.exit_code == 1
     assert "no kind 'nonsense'" in wrong.output

@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
 def test_bad_places_are_named_and_the_others_stored(run):
     rows = '{"text": "Likes tea", "user": "maria"}\n{"text": \n'
     done = run("import", "-", "--url", "sqlite:///b.db", input=rows)
-    assert (done.exit_code, done.stdout) == (1, "jsonl: 1 memories stored, 1 places skipped\n")
+    assert (done.exit_code, done.stdout) == (1, "jsonl: 1 memory stored, 1 place skipped\n")
     assert done.stderr == "line 2: is no JSON\n"
     done = run("import", "-", "--url", "sqlite:///b.db", "--json", input=rows)
     assert json.loads(done.stdout) == {
@@ -40,7 +40,7 @@ def test_bad_places_are_named_and_the_others_stored(run):
 def test_a_dry_run_makes_no_file(run, tmp_path):
     (tmp_path / "notes.csv").write_text("text,user\nLikes tea,maria\n")
     done = run("import", "notes.csv", "--url", "sqlite:///b.db", "--dry-run")
-    assert (done.exit_code, done.stdout) == (0, "csv: 1 memories would be stored\n")
+    assert (done.exit_code, done.stdout) == (0, "csv: 1 memory would be stored\n")
     assert run("import", "nothing.csv", "--url", "sqlite:///b.db").exit_code == 3
     assert run("import", "notes.csv", "--url", "sqlite:///b.db", "--from", "cvs").exit_code == 1
     assert run("migrate", "sqlite:///missing.db", "sqlite:///b.db").exit_code != 0

@@ -6,7 +6,7 @@ import click
 
 from onebrain.cli.exits import installed
 from onebrain.cli.options import Target, command, json_option
-from onebrain.cli.output import Output
+from onebrain.cli.output import Output, counted
 from onebrain.errors import Unsupported
 
 
@@ -37,7 +37,7 @@ def encrypt(url: str, key: str, before: str | None, out: Output) -> None:
         with installed("server", "onebrain-server"):
             from onebrain_server.state.rekeying import encrypt as seal_server
         count = seal_server(url, key, before=before)
-    out.result(f"{count} memories sealed", sealed=count)
+    out.result(f"{counted(count, 'memory', 'memories')} sealed", sealed=count)
 
 
 @command("reembed", "onebrain reembed --url sqlite:///brain.db use-m3")
@@ -66,4 +66,8 @@ def reembed(
         out.note(f"{result.count} of {result.count}")
     for name in result.skipped:
         out.note(f"space {name or 'default'!r} is left as it is: it holds vectors of the caller's own")
-    out.result(f"{result.count} vectors of {result.embedder}", embedder=result.embedder, vectors=result.count)
+    out.result(
+        f"{counted(result.count, 'vector', 'vectors')} of {result.embedder}",
+        embedder=result.embedder,
+        vectors=result.count,
+    )

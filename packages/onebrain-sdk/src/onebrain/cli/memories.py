@@ -18,7 +18,7 @@ from onebrain.cli.options import (
     json_option,
     yes_option,
 )
-from onebrain.cli.output import Output
+from onebrain.cli.output import Output, counted
 
 _MOMENT: Final = "ISO 8601, such as 2026-03-01 or 2026-03-01T13:00+01:00"
 _FIELDS: Final = (
@@ -223,4 +223,4 @@ def forget(
 
 
 def _memories(count: int) -> str:
-    return "1 memory" if count == 1 else f"{count:,} memories"
+    return counted(count, "memory", "memories")

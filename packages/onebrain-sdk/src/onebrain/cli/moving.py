@@ -12,7 +12,7 @@ import click
 
 from onebrain.cli.exits import FAILED, NOT_FOUND, Failure
 from onebrain.cli.options import Target, brain_options, command, json_option, scope_options
-from onebrain.cli.output import Output
+from onebrain.cli.output import Output, counted
 
 if TYPE_CHECKING:
     from onebrain.memory.brain import Brain
@@ -59,7 +59,7 @@ def export(target: Target, out: Output, file: Path) -> None:
     if out.as_json:
         out.note_json({"exported": count})
     else:
-        out.note(f"{count} memories")
+        out.note(_memories(count))
 
 
 @command(
@@ -105,16 +105,16 @@ def import_memories(target: Target, out: Output, file: Path, **options: Any) -> 
     for place in report.skipped:
         out.note(str(place))
     if report.skipped_count > len(report.skipped):
-        out.note(f"and {report.skipped_count - len(report.skipped):,} more places")
+        out.note(f"and {counted(report.skipped_count - len(report.skipped), 'more place', 'more places')}")
     for text in report.unlinked:
         out.note(text)
     if report.unknown:
         out.note(f"in the metadata, because no memory has such fields: {', '.join(sorted(report.unknown))}")
     _note_losses(out, report.carried, report.lost)
     would = "would be " if report.dry_run else ""
-    text = f"{report.format}: {report.stored:,} memories {would}stored"
+    text = f"{report.format}: {_memories(report.stored)} {would}stored"
     text += f", {report.already_there:,} there already" if report.already_there else ""
-    text += f", {report.skipped_count:,} places skipped" if report.skipped_count else ""
+    text += f", {counted(report.skipped_count, 'place', 'places')} skipped" if report.skipped_count else ""
     out.result(
         text,
         format=report.format,
@@ -173,7 +173,7 @@ def migrate(
         out.note(f"{id}: stored without the link to a memory that it supersedes, which is not there")
     _note_losses(out, report.carried, report.lost)
     would = "would be " if report.dry_run else ""
-    text = f"{report.read:,} memories read, {report.stored:,} {would}stored, {report.already_there:,} there already"
+    text = f"{_memories(report.read)} read, {report.stored:,} {would}stored, {report.already_there:,} there already"
     text += f", {report.failed_count:,} not stored" if report.failed_count else ""
     check = report.verification
     row: dict[str, Any] = {
@@ -192,7 +192,7 @@ def migrate(
             out.note(f"{id}: differs in {', '.join(names)}")
         for id in check.doubled:
             out.note(f"{id}: is there several times")
-        text += f"; verified: {'equal' if check.ok else f'{check.problems:,} problems'}"
+        text += f"; verified: {'equal' if check.ok else counted(check.problems, 'problem', 'problems')}"
         row["verified"] = {
             "equal": check.ok,
             "problems": check.problems,
@@ -230,7 +230,11 @@ def _note_losses(out: Output, carried: Mapping[str, int], lost: Mapping[str, int
     """Tell which values a brain has no field for."""
     for name, count in sorted(carried.items()):
         out.note(
-            f"{name} of {count:,} memories: goes along in the metadata, because the brain has no such field"
+            f"{name} of {_memories(count)}: goes along in the metadata, because the brain has no such field"
         )
     for name, count in sorted(lost.items()):
-        out.note(f"{name} of {count:,} memories: cannot be carried")
+        out.note(f"{name} of {_memories(count)}: cannot be carried")
+
+
+def _memories(count: int) -> str:
+    return counted(count, "memory", "memories")

@@ -228,3 +228,8 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a count with its noun, such as ``1 memory`` or ``2,000 memories``."""
+    return f"{count:,} {one if count == 1 else many}"
