@@ -135,6 +135,8 @@ def test_a_memory_is_stored_read_changed_and_deleted(url):
     assert run("update", "home", "--clear", "title").exit_code == 0
     assert "title" not in rows(run("get", "home", "--json"))[0]
     assert "year" in run("get", "seat").output
+    empty = run("context", "x", "--user", "nobody")
+    assert (empty.stdout, empty.stderr) == ("", "no memory matches\n")
     assert rows(run("delete", "home", "--yes", "--json")) == [{"deleted": 1}]
     assert run("delete", "home", "--yes").exit_code == exits.NOT_FOUND
     assert run("get", "home", "seat").exit_code == exits.NOT_FOUND
@@ -185,6 +187,7 @@ def test_stats_say_where_the_data_lies(url, tmp_path):
         (["search", "x", "--filter", '{"a":' * 3000], exits.WRONG_USE, "is nested too deep"),
         (["forget", "--filter", "{}", "--yes"], exits.WRONG_USE, "--everything deletes all"),
         (["forget", "--user", "maria"], exits.FAILED, "--yes answers with yes"),
+        (["credentials", "rotate", "--db", "sqlite:///no.db"], exits.FAILED, "there is no database at no.db"),
         (["update", "seat"], exits.WRONG_USE, "nothing to change"),
         (["update", "nothing", "--title", "x"], exits.NOT_FOUND, "no memory with this id"),
         (["store", "x", "--created-at", "soon"], exits.FAILED, "created_at"),

@@ -104,7 +104,7 @@ class Output:
             self.console.print(memory_block(memory, score))
         else:
             mark = "" if score is None else f"{score:.3f}  "
-            self.line(f"{mark}{memory.id}  {one_line(memory.content)}")
+            self.line(f"{mark}{one_line(memory.id)}  {one_line(memory.content)}")
 
     def whole_memory(self, memory: Memory) -> None:
         """Print all fields of a memory."""
@@ -124,7 +124,7 @@ class Output:
     def preview(self, memory: Memory) -> None:
         """Print one memory on standard error, before it is deleted."""
         text = visible(one_line(memory.content))
-        self.note(f"{memory.id}  {text if len(text) <= 100 else text[:99] + '…'}")
+        self.note(f"{visible(one_line(memory.id))}  {text if len(text) <= 100 else text[:99] + '…'}")
 
     def fields(self, title: str, fields: Mapping[str, Any]) -> None:
         """Print names with their values; names of JSON have no spaces."""

@@ -70,8 +70,10 @@ def context(target: Target, out: Output, query: str, **options: Any) -> None:
         found = brain.context(query, scope=target.scope, **options)
     if out.as_json:
         out.json(found.model_dump(mode="json", exclude_none=True))
-    else:
+    elif found.text:
         click.echo(found.text, nl=not found.text.endswith("\n"))
+    if not found.text:
+        out.note("no memory matches")
 
 
 @command("list", "onebrain list --user maria --limit 50", "onebrain list --order importance --json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from pathlib import Path
 
 import click
 
@@ -88,5 +89,16 @@ def _with_server(db: str | None, name: str) -> int:
     with installed("server", "onebrain-server"):
         from onebrain_server.server import Server
         from onebrain_server.settings import Settings
-    with closing(Server(Settings.from_environment(database_url=db))) as server:
+    settings = Settings.from_environment(database_url=db)
+    _check_is_there(settings.database_url)
+    with closing(Server(settings)) as server:
         return int(getattr(server, name)())
+
+
+def _check_is_there(url: str) -> None:
+    """Raise `ConfigurationError` if a file is missing, which the server would make: the name is mistyped."""
+    from onebrain.errors import ConfigurationError
+    from onebrain.memory.sqlite_urls import is_in_memory, sqlite_path
+
+    if url.startswith("sqlite:") and not is_in_memory(url) and not Path(sqlite_path(url)).exists():
+        raise ConfigurationError(f"there is no database at {sqlite_path(url)}; check --db")

@@ -491,6 +491,10 @@ def account_server(client: AsyncOneBrain, *, review: bool = False) -> MCPServer[
     def made(tool: Tool, *, read_only: bool) -> MCPTool:
         hints = ToolAnnotations(read_only_hint=read_only, destructive_hint=False, open_world_hint=False)
         found = MCPTool.from_function(_told(tool), annotations=hints)
+        # An error about an argument would quote it, and clients log errors.
+        taken = found.fn_metadata.arg_model
+        taken.model_config["hide_input_in_errors"] = True
+        taken.model_rebuild(force=True)
         return found.model_copy(update={"parameters": portable(found.parameters)})
 
     tools = Tools(client, review=review)
