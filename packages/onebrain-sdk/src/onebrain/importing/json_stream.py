@@ -13,10 +13,12 @@ MOST: Final = 64 * 2**20
 
 _decoder: Final = JSONDecoder(strict=False)
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
-_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|["{}\[\]]', re.DOTALL)
+# A text without its end is one match, for otherwise a search would begin anew at each of its quotes.
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)|[{}\[\]]', re.DOTALL)
 _NUMBER_GOES_ON: Final = re.compile(r"[-+.eE0-9]*")
 _AFTER_PLAIN: Final = re.compile(r"[,\]]")
 _FIRST_KEY: Final = re.compile(r'\{\s*("(?:[^"\\]|\\.){1,80}")\s*:')
+_NEXT_OBJECT: Final = re.compile(r'\}\s*,\s*(?=\{\s*("(?:[^"\\]|\\.){1,80}")\s*:)')
 # A literal or an escape of this many characters may be cut by the end of the buffer.
 _TOKEN: Final = 12
 
@@ -188,9 +190,8 @@ class _Reader:
             self._more(max(len(self._text) - self._at, 1))
             end = self._end_by_depth()
         if end is None and self._first_key is not None:
-            following = re.compile(r"\}\s*,\s*(?=\{\s*" + re.escape(self._first_key) + r"\s*:)")
-            match = following.search(self._text, self._at)
-            end = match.end() if match else None
+            following = _NEXT_OBJECT.finditer(self._text, self._at)
+            end = next((match.end() for match in following if match[1] == self._first_key), None)
         if end is None:
             return False
         self._at = end
@@ -204,8 +205,7 @@ class _Reader:
         depth = 0
         for match in _STRUCTURE.finditer(self._text, self._at):
             token = match[0]
-            if token == '"':
-                # A quote without its end.
+            if match[1] == "":
                 return None
             if token in "{[":
                 depth += 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from onebrain._core.codec import as_object, from_json, is_object
 from onebrain.importing.json_stream import items
 from onebrain.importing.rows import LISTS
 from onebrain.importing.sources import Part, Source
+
+_KEY: Final = re.compile(r'"([^"\\]{1,80})"\s*:')
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,11 @@ class Sample:
 
     def says(self, *keys: str) -> bool:
         """Whether the beginning holds all of these keys of JSON objects."""
-        return all(re.search(rf'"{re.escape(key)}"\s*:', self.head) for key in keys)
+        return self._keys.issuperset(keys)
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(_KEY.findall(self.head))
 
     @cached_property
     def first(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from onebrain.importing.sample import Sample
 from onebrain.importing.sources import Part, Source
 
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
+_HEADINGS: Final = re.compile(r"^#{1,6} ", re.MULTILINE)
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM: Final = re.compile(r"[-*+][ \t]+(?:\[[ xX]\][ \t]+)?(.*)$")
 _FIELD: Final = re.compile(r"([A-Za-z_][\w-]*):[ \t]*(.*)$")
@@ -21,9 +22,7 @@ _FIELD: Final = re.compile(r"([A-Za-z_][\w-]*):[ \t]*(.*)$")
 def detects(sample: Sample) -> bool:
     """Whether it is Markdown or other plain text."""
     if sample.plain:
-        return sample.ends(".md", ".markdown", ".txt") or bool(
-            re.search(r"^#{1,6} ", sample.head, re.MULTILINE)
-        )
+        return sample.ends(".md", ".markdown", ".txt") or bool(_HEADINGS.search(sample.head))
     return any(name.endswith((".md", ".markdown")) for name in sample.names)
 
 
