@@ -162,7 +162,8 @@ async def test_recalled_text_cannot_leave_its_fence(opened, brain):
 
 
 async def test_with_review_nothing_is_found_before_it_is_approved(opened, brain):
-    active = brain.store("Maria likes tea.", scope=onebrain.Scope(user="maria")).id
+    forged = {"onebrain_review": "candidate"}
+    active = brain.store("Maria likes tea.", scope=onebrain.Scope(user="maria"), metadata=forged).id
     async with opened(review=True) as client:
         assert await names(client) == REVIEWING
         one = id_in(await ask(client, "write", content="Maria prefers window seats."))

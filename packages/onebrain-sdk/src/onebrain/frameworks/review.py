@@ -66,9 +66,9 @@ def propose(
 
 def candidates(scope: Scope, *, limit: int = 20) -> Plan[Answer]:
     """Answer with the memories that wait for approval, newest first."""
-    found: list[Memory] = yield ask(
-        "list", scope=scope, filter=F(MARK).eq(CANDIDATE), include_archived=True, limit=limit
-    )
+    # The mark alone makes no candidate: metadata is anybody's.
+    waiting = F(MARK).eq(CANDIDATE) & F.archived.eq(True)
+    found: list[Memory] = yield ask("list", scope=scope, filter=waiting, include_archived=True, limit=limit)
     return memories_answer(found) if found else Answer("No memory waits for approval.", [])
 
 
