@@ -163,6 +163,11 @@ def test_lists_are_lines_in_a_pipe_and_blocks_on_a_terminal(url):
     assert "\N{REPLACEMENT CHARACTER}[2J" in shown
     assert "user bob" in shown
     assert max(map(len, click.unstyle(shown).splitlines())) <= 80
+    run("store", "x", "--id", "[red]i\x1b[2J")
+    for line in (("context", "tea"), ("get", "tea"), ("get", "[red]i\x1b[2J"), ("get", "no\x1b[2J")):
+        shown = run(*line, FORCE_COLOR="1", COLUMNS="80").output
+        assert "\x1b[2J" not in shown
+        assert "\N{REPLACEMENT CHARACTER}[2J" in shown
     context = rows(run("context", "tea", "--json"))[0]
     assert "tea" in context["text"]
     found = rows(run("search", "window", "--filter", '{"year": {"$gte": 2025}}', "--json"))

@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 import click
 
 from onebrain import errors
+from onebrain.cli.output import visible
 
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -70,7 +71,9 @@ class Failure(click.ClickException):
             row = {"type": self.kind, "message": self.message, "exit_code": self.exit_code}
             click.echo(to_json({"error": row}), file=file, err=True)
             return
-        click.echo(f"{click.style('Error:', fg='red', bold=True)} {self.message}", file=file, err=True)
+        click.echo(
+            f"{click.style('Error:', fg='red', bold=True)} {visible(self.message)}", file=file, err=True
+        )
 
 
 def code_of(error: errors.OneBrainError) -> int:

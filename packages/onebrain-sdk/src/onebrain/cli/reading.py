@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from onebrain.cli.options import Target, brain_options, command, filter_option, json_option
-from onebrain.cli.output import Output
+from onebrain.cli.output import Output, visible
 
 _ORDERS: Final = (
     "-created_at",
@@ -71,7 +71,8 @@ def context(target: Target, out: Output, query: str, **options: Any) -> None:
     if out.as_json:
         out.json(found.model_dump(mode="json", exclude_none=True))
     elif found.text:
-        click.echo(found.text, nl=not found.text.endswith("\n"))
+        text = visible(found.text) if out.rich else found.text
+        click.echo(text, nl=not text.endswith("\n"))
     if not found.text:
         out.note("no memory matches")
 

@@ -87,10 +87,11 @@ def forget_credentials(db: str | None, yes: bool, out: Output) -> None:
 def _with_server(db: str | None, name: str) -> int:
     """Call a method of the server on its database, without serving."""
     with installed("server", "onebrain-server"):
-        from onebrain_server.server import Server
         from onebrain_server.settings import Settings
     settings = Settings.from_environment(database_url=db)
     _check_is_there(settings.database_url)
+    with installed("server", "onebrain-server"):
+        from onebrain_server.server import Server
     with closing(Server(settings)) as server:
         return int(getattr(server, name)())
 

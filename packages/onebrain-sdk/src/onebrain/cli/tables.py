@@ -64,8 +64,10 @@ def _about(memory: Memory) -> Text:
 
 def fields_table(title: str, fields: Mapping[str, Any]) -> RenderableType:
     """Return names with their values."""
+    # The title may be the id of a memory.
+    heading = Text(visible(title))
     table = Table(
-        box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False
+        box=None, show_header=False, title=heading, title_justify="left", title_style="bold", pad_edge=False
     )
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
