@@ -12,7 +12,7 @@ from onebrain.importing.rows import placed
 from onebrain.importing.sample import Sample
 from onebrain.importing.sources import Part, Source
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?![^ \t])")
 _HEADINGS: Final = re.compile(r"^#{1,6} ", re.MULTILINE)
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM: Final = re.compile(r"[-*+][ \t]+(?:\[[ xX]\][ \t]+)?(.*)$")
@@ -61,12 +61,19 @@ def _sections(part: Part) -> Iterator[Entry]:
         elif fence is None and (heading := _HEADING.match(line)):
             yield from _made(part, section, front)
             level = len(heading[1])
-            levels = [*(one for one in levels if one[0] < level), (level, heading[2] or "")]
+            title = _title_of(line[heading.end() :].strip(" \t"))
+            levels = [*(one for one in levels if one[0] < level), (level, title)]
             section = _Section(number + 1, tuple(title for _, title in levels if title))
         else:
             fence = _fence_after(fence, line)
             section.lines.append(line)
     yield from _made(part, section, front)
+
+
+def _title_of(text: str) -> str:
+    """Return the text of a heading without the number signs that may close it."""
+    title = text.rstrip("#")
+    return title.rstrip(" \t") if not title or title[-1] in " \t" else text
 
 
 def _fence_after(fence: str | None, line: str) -> str | None:
