@@ -200,3 +200,15 @@ def test_a_database_answers_like_the_reference(postgres, kind):
             max_examples=4, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+@pytest.mark.parametrize(
+    "open_brain", [lambda: onebrain.connect("sqlite://", embedder=None), reference_brain]
+)
+def test_links_that_are_given_anew_are_in_their_new_order(open_brain):
+    with open_brain() as brain:
+        for id in ("one", "two"):
+            brain.store(id, id=id)
+        brain.store("three", id="three", supersedes=["two"])
+        brain.store("three", id="three", supersedes=["one", "two"])
+        assert brain.get("three").supersedes == ("one", "two")

@@ -102,6 +102,8 @@ class ReferenceDriver:
         self._named: dict[Identity, tuple[int, str, Names]] = {}
         # The links from new memories to those that they supersede, with the time of recording, in its order.
         self._links: dict[tuple[Identity, Identity], datetime] = {}
+        # The memories that each one was said to supersede, in the order in which they were given.
+        self._asked: dict[Identity, list[Identity]] = {}
         self._stored: dict[Identity, datetime] = {}
         self._lock = threading.RLock()
         self._clock = clock or (lambda: datetime.now(UTC))
@@ -184,6 +186,11 @@ class ReferenceDriver:
                 del self._links[new, old]
         for old in olds:
             self._links.setdefault((key, old), now)
+        self._asked[key] = list(dict.fromkeys(olds))
+
+    def _olds(self, key: Identity) -> list[Identity]:
+        """Return the memories that one supersedes, in the order in which they were given."""
+        return [old for old in self._asked.get(key, ()) if (key, old) in self._links]
 
     def history(self, id: str, scope: Scope, /) -> Steps[Sequence[Memory]]:
         """Return a memory with all that links connect it with."""
@@ -217,7 +224,7 @@ class ReferenceDriver:
         newer = [(moment, new) for (new, old), moment in self._links.items() if old == key]
         return row.model_copy(
             update={
-                "supersedes": tuple(old[2] for new, old in self._links if new == key),
+                "supersedes": tuple(old[2] for old in self._olds(key)),
                 "superseded_by": newer[-1][1][2] if newer else None,
                 "superseded_at": newer[-1][0] if newer else None,
                 "embedding": row.embedding if with_embedding else None,
@@ -235,9 +242,7 @@ class ReferenceDriver:
                     return key
                 if key not in seen:
                     seen.add(key)
-                    ahead += [
-                        new if newer else old for new, old in self._links if key == (old if newer else new)
-                    ]
+                    ahead += [new for new, old in self._links if old == key] if newer else self._olds(key)
         return None
 
     def _holds(self, row: Memory, at: datetime | None, include_superseded: bool, now: datetime) -> bool:
