@@ -7,11 +7,13 @@ import json
 import random
 import zipfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import onebrain
+from onebrain.errors import OneBrainValidationError
 from onebrain.importing import (
     Draft,
     Skipped,
@@ -731,3 +733,22 @@ def test_values_of_other_kinds_raise_nothing(case):
         document = changed(json.loads(case.file), random.Random(seed))
         for found in read(io.BytesIO(json.dumps(document).encode()), case.format):
             assert isinstance(found, Skipped) or found.item.content.strip()
+
+
+def test_members_of_one_name_are_read_each_and_a_damaged_one_is_named(tmp_path):
+    path = tmp_path / "notes.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.jsonl", '{"text": "one"}\n')
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.jsonl", '{"text": "two"}\n')
+    assert [found.item.content for found in read(path, "jsonl")] == ["one", "two"]
+    path.write_bytes(path.read_bytes().replace(b"one", b"0ne", 1))
+    with pytest.raises(OneBrainValidationError, match=r"a\.jsonl: cannot be read"):
+        list(read(path, "jsonl"))
+
+
+def test_milliseconds_as_text_are_no_year_and_an_empty_list_is_no_tag():
+    row = b'{"text": "tea", "created_at": "1712010112345", "tags": "[]"}'
+    (found,) = read(io.BytesIO(row))
+    assert found.item.created_at == datetime(2024, 4, 1, 22, 21, 52, 345000, tzinfo=UTC)
+    assert found.item.tags == ()

@@ -12,6 +12,8 @@ from onebrain.memory.moments import instant_of
 
 # Unix times above it are in milliseconds: as seconds, it is the year 5138.
 _MILLISECONDS: Final = 100_000_000_000
+# Numbers of nine digits and more.
+_LONG: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,12 @@ class Row:
         for name in names:
             value = self.left.get(name)
             if isinstance(value, str) and value:
-                parsed = _parsed(value) if value.startswith("[") else None
-                value = parsed or [part.strip() for part in value.replace(";", ",").split(",")]
+                parsed = as_array(_parsed(value)) if value.startswith("[") else None
+                value = (
+                    parsed
+                    if parsed is not None
+                    else [part.strip() for part in value.replace(";", ",").split(",")]
+                )
             found = as_array(value)
             if found and all(isinstance(one, str) for one in found):
                 self.left.pop(name)
@@ -131,10 +137,15 @@ def moment(value: Any) -> datetime | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        try:
-            return _in_utc(instant_of(value))
-        except (ValueError, OverflowError):
-            value = _number(value)
+        number = _number(value)
+        # Eight digits are a date, and four are a year; a longer number counts from 1970, though ISO 8601 may read it.
+        if number is not None and abs(number) >= _LONG:
+            value = number
+        else:
+            try:
+                return _in_utc(instant_of(value))
+            except (ValueError, OverflowError):
+                value = number
     if isinstance(value, datetime):
         return _in_utc(value)
     if not isinstance(value, int | float):

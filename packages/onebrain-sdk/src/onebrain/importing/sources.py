@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ CHUNK: Final = 1 << 20
 HEAD: Final = 1 << 16
 # The longest line, in bytes.
 LONGEST: Final = 64 << 20
+# Errors of members of an archive: of their checksum, their compression, or a password that they need.
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -62,12 +65,17 @@ class Part:
 
     @contextmanager
     def open(self) -> Generator[IO[bytes], None, None]:
-        """Open the file, and close it at the end."""
-        stream = self.opened()
+        """Open the file, and close it at the end.
+
+        Raises:
+            OneBrainValidationError: It cannot be read, or is damaged or encrypted within its archive.
+        """
         try:
-            yield stream
-        finally:
-            stream.close()
+            with self.opened() as stream:
+                yield stream
+        except (*_UNREADABLE, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise OneBrainValidationError(f"{self.name or 'the file'}: cannot be read: {reason}") from None
 
     def chunks(self) -> Iterator[str]:
         """Return the text in pieces."""
@@ -189,10 +197,13 @@ class Source:
     def _members(self, path: Path) -> list[Part]:
         try:
             with zipfile.ZipFile(path) as archive:
-                names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+                infos = sorted(
+                    (info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename
+                )
         except (zipfile.BadZipFile, OSError):
             raise OneBrainValidationError(f"{path}: is a damaged ZIP archive") from None
-        return [Part(name, lambda name=name: _member(path, name), self.meter) for name in names]
+        # By the entry and not by its name, which several members may have.
+        return [Part(info.filename, lambda info=info: _member(path, info), self.meter) for info in infos]
 
     def _stream(self) -> Any:
         stream: Any = self._given
@@ -223,9 +234,9 @@ class _Kept(io.BufferedIOBase):
         return self._inner.peek(size)
 
 
-def _member(path: Path, name: str) -> IO[bytes]:
+def _member(path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
     archive = zipfile.ZipFile(path)
     # The member keeps the file open, and closes it with itself.
-    stream = archive.open(name)
+    stream = archive.open(info)
     archive.close()
     return cast("IO[bytes]", io.BufferedReader(cast("Any", stream), CHUNK))

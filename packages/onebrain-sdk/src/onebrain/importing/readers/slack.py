@@ -19,7 +19,7 @@ _LISTS: Final = ("channels.json", "groups.json", "dms.json", "mpims.json")
 _NOTICES: Final = re.compile(
     r"(channel|group)_(join|leave|topic|purpose|name|archive|unarchive)$|bot_(add|remove)$"
 )
-_MENTION: Final = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION: Final = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
 
 
 def detects(sample: Sample) -> bool:
