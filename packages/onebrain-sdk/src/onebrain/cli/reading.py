@@ -1,7 +1,8 @@
-"""Commands that read many memories: search, context, list, count, stats."""
+"""Commands that read many memories: search, context, list, count."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -27,6 +28,11 @@ _LAPSED: Final = click.option(
 _ARCHIVED: Final = click.option("--include-archived", is_flag=True, help="Include archived memories.")
 
 
+def _selecting(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which memories of which brain are meant, and ``--json``."""
+    return filter_option(_AT(_ARCHIVED(_LAPSED(json_option(brain_options(function))))))
+
+
 @command(
     "search",
     'onebrain search "Where does Maria live?" --user maria',
@@ -41,12 +47,7 @@ _ARCHIVED: Final = click.option("--include-archived", is_flag=True, help="Includ
     type=click.FloatRange(0, 1),
     help="Print nothing if an answer is less likely than this.",
 )
-@filter_option
-@_AT
-@_ARCHIVED
-@_LAPSED
-@json_option
-@brain_options
+@_selecting
 def search(target: Target, out: Output, query: str, **options: Any) -> None:
     """Search memories, best first."""
     with target.opened() as brain:
@@ -82,12 +83,7 @@ def context(target: Target, out: Output, query: str, **options: Any) -> None:
 @click.option(
     "--order", default="-created_at", type=click.Choice(_ORDERS), help='The order; "-" is for descending.'
 )
-@filter_option
-@_AT
-@_ARCHIVED
-@_LAPSED
-@json_option
-@brain_options
+@_selecting
 def list_memories(target: Target, out: Output, **options: Any) -> None:
     """List memories, newest first."""
     with target.opened() as brain:
@@ -96,12 +92,7 @@ def list_memories(target: Target, out: Output, **options: Any) -> None:
 
 
 @command("count", "onebrain count --user maria", "onebrain count --filter '{\"year\": 2026}'")
-@filter_option
-@_AT
-@_ARCHIVED
-@_LAPSED
-@json_option
-@brain_options
+@_selecting
 def count(target: Target, out: Output, **options: Any) -> None:
     """Count memories."""
     with target.opened() as brain:
